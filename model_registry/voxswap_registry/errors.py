@@ -1,0 +1,121 @@
+"""The one exception tree of voxswap's server side.
+
+::
+
+    VoxswapError                      reason
+    ├── InvalidInputError             INVALID_INPUT          carries field violations
+    ├── VoiceNotFoundError            VOICE_NOT_FOUND
+    ├── VersionExistsError            VERSION_EXISTS         two publishers took one number
+    ├── RegistryError                 REGISTRY_UNREADABLE    the store itself is at fault
+    │   ├── ManifestError             MANIFEST_INVALID
+    │   ├── ComponentMissingError     COMPONENT_MISSING
+    │   └── DigestMismatchError       DIGEST_MISMATCH        bytes differ from their name
+    ├── ImportSourceError             IMPORT_REFUSED         a foreign file that is not taken
+    ├── FrontEndError                 FRONT_END_UNAVAILABLE  a language part is not installed
+    ├── NotBuiltError                 NOT_IMPLEMENTED        the wire has it, this server not yet
+    ├── EngineError                   ENGINE_FAILED          weights or arithmetic went wrong
+    └── ResidencyError                RESIDENCY              (voxswap_server.residency.errors)
+
+Every message says what happened, to what, and what to do. ``reason`` is stable: clients may match
+on it. ``metadata`` holds short strings for the same purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class VoxswapError(Exception):
+    """Base of every error that voxswap raises on purpose."""
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, *, metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata: dict[str, str] = dict(metadata or {})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One fault of the input: the field's path, and what is wrong together with the remedy."""
+
+    field: str
+    description: str
+
+
+class InvalidInputError(VoxswapError):
+    """The caller's input is at fault; ``violations`` names every field at once."""
+
+    reason = "INVALID_INPUT"
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+
+    @classmethod
+    def one(cls, field: str, description: str) -> InvalidInputError:
+        """An error with a single violation."""
+        return cls([FieldViolation(field, description)])
+
+
+class VoiceNotFoundError(VoxswapError):
+    """No such voice, or no such version of it. Another voice is never taken in its place."""
+
+    reason = "VOICE_NOT_FOUND"
+
+
+class VersionExistsError(VoxswapError):
+    """A version with this number is there already; versions never change."""
+
+    reason = "VERSION_EXISTS"
+
+
+class RegistryError(VoxswapError):
+    """The store cannot be read or written."""
+
+    reason = "REGISTRY_UNREADABLE"
+
+
+class ManifestError(RegistryError):
+    """A manifest is torn, of an unknown schema, or says something impossible."""
+
+    reason = "MANIFEST_INVALID"
+
+
+class ComponentMissingError(RegistryError):
+    """A manifest names a component whose bytes are not in the store."""
+
+    reason = "COMPONENT_MISSING"
+
+
+class DigestMismatchError(RegistryError):
+    """The bytes of a component are not those that its digest names."""
+
+    reason = "DIGEST_MISMATCH"
+
+
+class ImportSourceError(VoxswapError):
+    """A foreign checkpoint is refused: wrong format, code inside, or not a supported model."""
+
+    reason = "IMPORT_REFUSED"
+
+
+class FrontEndError(VoxswapError):
+    """A text front-end cannot be had: its package is missing or its language is unknown to it."""
+
+    reason = "FRONT_END_UNAVAILABLE"
+
+
+class NotBuiltError(VoxswapError):
+    """The public API has this, and this server does not do it yet."""
+
+    reason = "NOT_IMPLEMENTED"
+
+
+class EngineError(VoxswapError):
+    """Weights do not fit their architecture, or the arithmetic gave something that is no audio."""
+
+    reason = "ENGINE_FAILED"

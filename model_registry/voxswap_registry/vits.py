@@ -1,0 +1,172 @@
+"""The architecture of a VITS checkpoint, read off its tensor shapes.
+
+The tensor names are those of the original VITS code and of Piper: ``enc_p`` (text encoder and
+prior), ``dp`` (stochastic duration predictor), ``flow`` (residual coupling blocks), ``dec``
+(HiFi-GAN generator), ``emb_g`` (speakers). Weight norm is folded before a checkpoint is stored.
+Kim et al., "Conditional Variational Autoencoder with Adversarial Learning for End-to-End
+Text-to-Speech" (2021).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voxswap_registry.errors import ManifestError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# Dilations leave no trace in a shape. These are the ones of HiFi-GAN's two residual blocks
+# (Kong et al. 2020, configurations V1 and V3), which every published Piper and MMS voice uses.
+_RESBLOCK_1_DILATIONS = (1, 3, 5)
+_RESBLOCK_2_DILATIONS = ((1, 2), (2, 6), (3, 12))
+
+
+@dataclass(frozen=True, slots=True)
+class VitsArchitecture:
+    """Everything needed to build the inference half of a VITS model. Sizes are in channels."""
+
+    n_symbols: int
+    hidden: int
+    inter: int
+    filter_hidden: int
+    n_layers: int
+    n_heads: int
+    kernel_size: int
+    attention_window: int
+    flow_layers: int
+    flow_wavenet_layers: int
+    flow_kernel_size: int
+    dp_hidden: int
+    dp_kernel_size: int
+    dp_flows: int
+    dp_dds_layers: int
+    dp_bins: int
+    resblock: int
+    resblock_kernels: tuple[int, ...]
+    resblock_dilations: tuple[tuple[int, ...], ...]
+    upsample_rates: tuple[int, ...]
+    upsample_kernels: tuple[int, ...]
+    upsample_initial: int
+    n_speakers: int
+    gin: int
+
+    @property
+    def hop_length_samples(self) -> int:
+        """Samples of audio per frame: the product of the generator's upsampling rates."""
+        return math.prod(self.upsample_rates)
+
+    def to_config(self) -> dict[str, Any]:
+        """The ``engine_config`` of a manifest."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, where: str) -> VitsArchitecture:
+        """Read ``engine_config``; raises `ManifestError` for a missing, extra or wrong entry."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        if missing := sorted(names - config.keys()):
+            raise ManifestError(f"{where}: engine_config lacks {', '.join(missing)}")
+        values: dict[str, Any] = {}
+        for name in names:
+            value = config[name]
+            values[name] = _tupled(value)
+            if not _whole(values[name]):
+                raise ManifestError(f"{where}: engine_config.{name} is {value!r}, not whole numbers")
+        return cls(**values)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def _whole(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_whole(v) for v in value)
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 24
+
+
+def infer_architecture(shapes: Shapes) -> VitsArchitecture:
+    """Read the architecture off the shapes of a canonical checkpoint.
+
+    Raises `ValueError` that names the first tensor which is missing or cannot be right.
+    """
+    n_symbols, hidden = _shape(shapes, "enc_p.emb.weight", 2)
+    relative = _shape(shapes, "enc_p.encoder.attn_layers.0.emb_rel_k", 3)
+    filter_hidden, _, kernel_size = _shape(shapes, "enc_p.encoder.ffn_layers.0.conv_1.weight", 3)
+    inter = _shape(shapes, "enc_p.proj.weight", 3)[0] // 2
+    flow_in = _shape(shapes, "flow.flows.0.enc.in_layers.0.weight", 3)
+    dp_hidden, _, dp_kernel = _shape(shapes, "dp.convs.convs_sep.0.weight", 3)
+    # A ConvFlow's projection gives 3 * bins - 1 numbers for each half channel (one).
+    dp_projection = _shape(shapes, "dp.flows.3.proj.weight", 3)[0]
+
+    upsample_kernels = []
+    for i in range(_count(shapes, r"dec\.ups\.(\d+)\.weight")):
+        upsample_kernels.append(_shape(shapes, f"dec.ups.{i}.weight", 3)[2])
+    if not upsample_kernels:
+        raise ValueError("dec.ups.0.weight is missing: this is no VITS generator")
+
+    resblock = 1 if "dec.resblocks.0.convs1.0.weight" in shapes else 2
+    branch = "convs1" if resblock == 1 else "convs"
+    n_blocks = _count(shapes, r"dec\.resblocks\.(\d+)\.")
+    per_stage = n_blocks // len(upsample_kernels)
+    kernels = tuple(
+        _shape(shapes, f"dec.resblocks.{j}.{branch}.0.weight", 3)[2] for j in range(per_stage)
+    )
+    if resblock == 1:
+        dilations: tuple[tuple[int, ...], ...] = (_RESBLOCK_1_DILATIONS,) * per_stage
+    elif per_stage == len(_RESBLOCK_2_DILATIONS):
+        dilations = _RESBLOCK_2_DILATIONS
+    else:
+        raise ValueError(f"dec.resblocks: {per_stage} blocks a stage; expected 3 for this type")
+
+    speakers, gin = (0, 0)
+    if "emb_g.weight" in shapes:
+        speakers, gin = _shape(shapes, "emb_g.weight", 2)
+    return VitsArchitecture(
+        n_symbols=n_symbols,
+        hidden=hidden,
+        inter=inter,
+        filter_hidden=filter_hidden,
+        n_layers=_count(shapes, r"enc_p\.encoder\.attn_layers\.(\d+)\."),
+        n_heads=hidden // relative[2],
+        kernel_size=kernel_size,
+        attention_window=(relative[1] - 1) // 2,
+        flow_layers=(_count(shapes, r"flow\.flows\.(\d+)\.") + 1) // 2,
+        flow_wavenet_layers=_count(shapes, r"flow\.flows\.0\.enc\.in_layers\.(\d+)\."),
+        flow_kernel_size=flow_in[2],
+        dp_hidden=dp_hidden,
+        dp_kernel_size=dp_kernel,
+        # The reverse pass skips the first ConvFlow, so checkpoints may lack it: 3, 5, 7 remain.
+        dp_flows=(_count(shapes, r"dp\.flows\.(\d+)\.") - 1) // 2,
+        dp_dds_layers=_count(shapes, r"dp\.convs\.convs_sep\.(\d+)\."),
+        dp_bins=(dp_projection + 1) // 3,
+        resblock=resblock,
+        resblock_kernels=kernels,
+        resblock_dilations=dilations,
+        # Every published generator upsamples with kernels of twice the rate; `hop_length_samples`
+        # is checked against the voice's own configuration at import.
+        upsample_rates=tuple(k // 2 for k in upsample_kernels),
+        upsample_kernels=tuple(upsample_kernels),
+        upsample_initial=_shape(shapes, "dec.conv_pre.weight", 3)[0],
+        n_speakers=speakers,
+        gin=gin,
+    )
+
+
+def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
+    shape = shapes.get(name)
+    if shape is None:
+        raise ValueError(f"{name} is missing")
+    if len(shape) != dimensions or 0 in shape:
+        raise ValueError(f"{name} has the shape {list(shape)}; expected {dimensions} dimensions")
+    return shape
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    """One more than the highest index that ``pattern`` finds; 0 if it finds none."""
+    found = (re.match(pattern, name) for name in shapes)
+    return max((int(match.group(1)) + 1 for match in found if match), default=0)
