@@ -110,9 +110,13 @@ class FrontEndError(VoxswapError):
 
 
 class NotBuiltError(VoxswapError):
-    """The public API has this, and this server does not do it yet."""
+    """The public API has this, and this server does not do it yet. ``violations`` names fields."""
 
     reason = "NOT_IMPLEMENTED"
+
+    def __init__(self, message: str, violations: Sequence[FieldViolation] = ()) -> None:
+        super().__init__(message)
+        self.violations = tuple(violations)
 
 
 class EngineError(VoxswapError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from voxswap_registry.names import check_digest, check_voice_id
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 1 << 20
+_MAX_INTEGER = 1 << 53  # what every JSON reader holds exactly
 
 _T = TypeVar("_T")
 
@@ -111,6 +111,8 @@ class Manifest:
             )
         try:
             raw = json.loads(data)
+            # What cannot be written again is not taken: infinities, half surrogate pairs.
+            json.dumps(raw, ensure_ascii=False, allow_nan=False).encode()
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"{where}: not JSON ({error}); publish the version anew") from error
         return _Reader(where).manifest(raw)
@@ -146,6 +148,8 @@ class _Reader:
         value = self.take(raw, key, int)
         if value <= 0:
             raise self.fault(f"{key!r} must be above 0, found {value}")
+        if value > _MAX_INTEGER:
+            raise self.fault(f"{key!r} must be {_MAX_INTEGER} at most, found more")
         return value
 
     def frozen(self, raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -160,8 +164,9 @@ class _Reader:
         for name, value in found.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise self.fault(f"{key}.{name} must be a number, found {value!r}")
-            if not math.isfinite(value):
-                raise self.fault(f"{key}.{name} must be finite, found {value!r}")
+            # Compared, not converted: float() of a huge integer raises OverflowError.
+            if not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+                raise self.fault(f"{key}.{name} must be within +-{_MAX_INTEGER}")
         return MappingProxyType({str(name): float(value) for name, value in found.items()})
 
     def component(self, raw: object) -> Component:

@@ -24,6 +24,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 # (Kong et al. 2020, configurations V1 and V3), which every published Piper and MMS voice uses.
 _RESBLOCK_1_DILATIONS = (1, 3, 5)
 _RESBLOCK_2_DILATIONS = ((1, 2), (2, 6), (3, 12))
+# A name is a stranger's claim: a layer with the index 10**9 must not make anyone count to it.
+_MAX_LAYERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +69,37 @@ class VitsArchitecture:
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, where: str) -> VitsArchitecture:
         """Read ``engine_config``; raises `ManifestError` for a missing, extra or wrong entry."""
-        names = {f.name for f in dataclasses.fields(cls)}
-        if missing := sorted(names - config.keys()):
+        fields = {f.name: _DEPTHS.get(f.name, 0) for f in dataclasses.fields(cls)}
+        if missing := sorted(fields.keys() - config.keys()):
             raise ManifestError(f"{where}: engine_config lacks {', '.join(missing)}")
-        values: dict[str, Any] = {}
-        for name in names:
-            value = config[name]
-            values[name] = _tupled(value)
-            if not _whole(values[name]):
-                raise ManifestError(f"{where}: engine_config.{name} is {value!r}, not whole numbers")
-        return cls(**values)
+        if unknown := sorted(config.keys() - fields.keys()):
+            raise ManifestError(f"{where}: engine_config has unknown {', '.join(unknown)[:200]}")
+        try:
+            return cls(**{name: _whole(config[name], depth) for name, depth in fields.items()})
+        except ValueError as error:
+            raise ManifestError(f"{where}: engine_config is no VITS: {error}") from error
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(v) for v in value) if isinstance(value, list | tuple) else value
+# How deep the lists of whole numbers are nested; every other field is one number.
+_DEPTHS = {
+    "resblock_kernels": 1,
+    "resblock_dilations": 2,
+    "upsample_rates": 1,
+    "upsample_kernels": 1,
+}
 
 
-def _whole(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(_whole(v) for v in value)
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 24
+def _whole(value: Any, depth: int) -> Any:
+    """``value`` with its lists as tuples, if it is whole numbers nested ``depth`` deep."""
+    if depth:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"a {type(value).__name__} where a list belongs")
+        return tuple(_whole(inner, depth - 1) for inner in value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 24:
+        raise ValueError(
+            f"a {type(value).__name__} where a whole number below 2**24 belongs"
+        )
+    return value
 
 
 def infer_architecture(shapes: Shapes) -> VitsArchitecture:
@@ -103,9 +116,10 @@ def infer_architecture(shapes: Shapes) -> VitsArchitecture:
     # A ConvFlow's projection gives 3 * bins - 1 numbers for each half channel (one).
     dp_projection = _shape(shapes, "dp.flows.3.proj.weight", 3)[0]
 
-    upsample_kernels = []
-    for i in range(_count(shapes, r"dec\.ups\.(\d+)\.weight")):
-        upsample_kernels.append(_shape(shapes, f"dec.ups.{i}.weight", 3)[2])
+    upsample_kernels = [
+        _shape(shapes, f"dec.ups.{i}.weight", 3)[2]
+        for i in range(_count(shapes, r"dec\.ups\.(\d+)\.weight"))
+    ]
     if not upsample_kernels:
         raise ValueError("dec.ups.0.weight is missing: this is no VITS generator")
 
@@ -141,7 +155,7 @@ def infer_architecture(shapes: Shapes) -> VitsArchitecture:
         dp_hidden=dp_hidden,
         dp_kernel_size=dp_kernel,
         # The reverse pass skips the first ConvFlow, so checkpoints may lack it: 3, 5, 7 remain.
-        dp_flows=(_count(shapes, r"dp\.flows\.(\d+)\.") - 1) // 2,
+        dp_flows=_count(shapes, r"dp\.flows\.(\d+)\.") // 2,
         dp_dds_layers=_count(shapes, r"dp\.convs\.convs_sep\.(\d+)\."),
         dp_bins=(dp_projection + 1) // 3,
         resblock=resblock,
@@ -169,4 +183,7 @@ def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
 def _count(shapes: Shapes, pattern: str) -> int:
     """One more than the highest index that ``pattern`` finds; 0 if it finds none."""
     found = (re.match(pattern, name) for name in shapes)
-    return max((int(match.group(1)) + 1 for match in found if match), default=0)
+    count = max((int(match.group(1)) + 1 for match in found if match), default=0)
+    if count > _MAX_LAYERS:
+        raise ValueError(f"{pattern} counts to {count}; {_MAX_LAYERS} at most are believed")
+    return count

@@ -88,8 +88,8 @@ class _MarkKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MarkKind.Val
     MARK_KIND_PHONEME: _MarkKind.ValueType  # 2
     """A phoneme in IPA, stress and length included."""
     MARK_KIND_VISEME: _MarkKind.ValueType  # 3
-    """A mouth shape of the set sil PP FF TH DD kk CH SS nn RR aa E ih oh ou. Runs of one shape are
-    one mark. The last mark of a stream is always "sil", so that the mouth is shut at the end.
+    """A mouth shape of the set sil PP FF TH DD kk CH SS nn RR aa E ih oh ou. Within a
+    sentence a run of one shape is one mark. The last mark is always "sil": the mouth is shut.
     """
 
 class MarkKind(_MarkKind, metaclass=_MarkKindEnumTypeWrapper):
@@ -102,8 +102,8 @@ MARK_KIND_WORD: MarkKind.ValueType  # 1
 MARK_KIND_PHONEME: MarkKind.ValueType  # 2
 """A phoneme in IPA, stress and length included."""
 MARK_KIND_VISEME: MarkKind.ValueType  # 3
-"""A mouth shape of the set sil PP FF TH DD kk CH SS nn RR aa E ih oh ou. Runs of one shape are
-one mark. The last mark of a stream is always "sil", so that the mouth is shut at the end.
+"""A mouth shape of the set sil PP FF TH DD kk CH SS nn RR aa E ih oh ou. Within a
+sentence a run of one shape is one mark. The last mark is always "sil": the mouth is shut.
 """
 Global___MarkKind: _TypeAlias = MarkKind  # noqa: Y015
 

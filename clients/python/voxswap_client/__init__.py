@@ -1,0 +1,105 @@
+"""The voxswap client: text in, audio out, against a voxswap server.
+
+::
+
+    from voxswap_client import Client
+
+    with Client("127.0.0.1:50051") as client:
+        client.say("npc/village/blacksmith", "Mind the forge.").save("line.wav")
+
+Needs grpcio and protobuf, nothing else. `AsyncClient` is the same for asyncio.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from voxswap_client.errors import (
+    CallCancelledError,
+    DataLossError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    IncompleteStreamError,
+    InternalServerError,
+    InvalidRequestError,
+    NotImplementedByServerError,
+    ResourceExhaustedError,
+    UnavailableError,
+    Violation,
+    VoiceNotFoundError,
+    VoxswapClientError,
+)
+from voxswap_client.retry import RetryPolicy
+from voxswap_client.types import (
+    Chunk,
+    Component,
+    Encoding,
+    Header,
+    Ledger,
+    Mark,
+    MarkKind,
+    Provenance,
+    Resident,
+    ResidentState,
+    SpeechResult,
+    Trailer,
+    UnknownSymbol,
+    Voice,
+)
+from voxswap_client.version import __version__
+
+if TYPE_CHECKING:
+    from voxswap_client.aio import AsyncClient, AsyncSpeechStream
+    from voxswap_client.client import Client
+    from voxswap_client.stream import SpeechStream
+
+# grpc takes a tenth of a second to import, which `voxswap --help` need not pay.
+_LATE = {
+    "AsyncClient": "voxswap_client.aio",
+    "AsyncSpeechStream": "voxswap_client.aio",
+    "Client": "voxswap_client.client",
+    "SpeechStream": "voxswap_client.stream",
+}
+
+__all__ = [
+    "AsyncClient",
+    "AsyncSpeechStream",
+    "CallCancelledError",
+    "Chunk",
+    "Client",
+    "Component",
+    "DataLossError",
+    "DeadlineExceededError",
+    "Encoding",
+    "FailedPreconditionError",
+    "Header",
+    "IncompleteStreamError",
+    "InternalServerError",
+    "InvalidRequestError",
+    "Ledger",
+    "Mark",
+    "MarkKind",
+    "NotImplementedByServerError",
+    "Provenance",
+    "Resident",
+    "ResidentState",
+    "ResourceExhaustedError",
+    "RetryPolicy",
+    "SpeechResult",
+    "SpeechStream",
+    "Trailer",
+    "UnavailableError",
+    "UnknownSymbol",
+    "Violation",
+    "Voice",
+    "VoiceNotFoundError",
+    "VoxswapClientError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,345 @@
+"""The asyncio client: the methods of `Client` as coroutines and asynchronous iterators."""
+
+from __future__ import annotations
+
+import asyncio
+import random as _random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+
+import grpc
+import grpc.aio
+from voxswap.v1 import (
+    residency_pb2,
+    residency_pb2_grpc,
+    speech_pb2,
+    speech_pb2_grpc,
+    voices_pb2,
+    voices_pb2_grpc,
+)
+
+from voxswap_client import convert, readiness
+from voxswap_client.assembly import SpeechAssembly
+from voxswap_client.channel import (
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT_S,
+    OPTIONS,
+    Clock,
+    Random,
+    effective_timeout_s,
+)
+from voxswap_client.errors import CallCancelledError, VoxswapClientError
+from voxswap_client.request import SpeechOptions, build_request
+from voxswap_client.retry import DEFAULT_RETRIES, Attempts, RetryPolicy
+from voxswap_client.rpc_status import from_rpc_error
+from voxswap_client.types import Chunk, Header, Ledger, Resident, SpeechResult, Trailer, Voice
+
+if TYPE_CHECKING:
+    SpeechCall = grpc.aio.UnaryStreamCall[
+        speech_pb2.SynthesizeRequest, speech_pb2.SynthesizeResponse
+    ]
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+_Sleep = Callable[[float], Awaitable[object]]
+
+
+def _task_is_cancelled() -> bool:
+    """Whether an `asyncio.CancelledError` was meant for this task.
+
+    grpc.aio raises one as well in a task that nobody cancelled, when its call was.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _call_cancelled() -> CallCancelledError:
+    return CallCancelledError("the call was cancelled", code="CANCELLED")
+
+
+class AsyncSpeechStream(AsyncIterator[Chunk]):
+    """Iterates over the chunks of one line, each as it arrives.
+
+    Use it in an ``async with`` block: leaving the block early cancels the call, and the server
+    stops computing; so does cancelling the task that waits for it. For one task at a time, in the
+    event loop of its client. `header`, iteration and `collect` raise `VoxswapClientError`.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[float | None], SpeechCall],
+        attempts: Attempts,
+        *,
+        clock: Clock,
+        sleep: _Sleep,
+    ) -> None:
+        self._start = start
+        self._attempts = attempts
+        self._clock = clock
+        self._sleep = sleep
+        self._assembly = SpeechAssembly(began_s=clock())
+        self._delivered = False
+        self._cancelled = False
+        self._call = start(attempts.next_timeout_s())
+
+    async def header(self) -> Header:
+        """What is known when the audio begins. Waits until the first message is there."""
+        while self._assembly.header is None:
+            message = await self._receive()
+            if message is None:
+                self._assembly.finish()
+            else:
+                self._accept(message)
+        return self._assembly.header
+
+    @property
+    def trailer(self) -> Trailer | None:
+        """What is known when the audio is complete; None until the iteration has ended."""
+        return self._assembly.trailer
+
+    @property
+    def ttfa_ms(self) -> float | None:
+        """Time from the request to the first audio bytes; None until they have been read."""
+        return self._assembly.ttfa_ms
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        while (message := await self._receive()) is not None:
+            chunk = self._accept(message)
+            if chunk is not None:
+                return chunk
+        self._assembly.finish()
+        raise StopAsyncIteration
+
+    async def collect(self) -> SpeechResult:
+        """Read all of the line. Call it before anything of it has been iterated over."""
+        return self._assembly.result([chunk async for chunk in self])
+
+    def result(self, chunks: list[Chunk]) -> SpeechResult:
+        """The whole line from its chunks, for who has iterated to the end and kept them."""
+        return self._assembly.result(chunks)
+
+    def cancel(self) -> None:
+        """Stop the line, here and at the server. Idempotent; does nothing after the end."""
+        self._cancelled = True
+        self._call.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    async def _receive(self) -> speech_pb2.SynthesizeResponse | None:
+        """The next message, None at the end; begins anew as long as nothing was delivered."""
+        while True:
+            try:
+                message = await self._call.read()
+            except grpc.RpcError as raised:
+                error = from_rpc_error(raised)
+                delay_s = None if self._delivered else self._attempts.delay_s(error)
+                if delay_s is None:
+                    raise error from raised
+            except asyncio.CancelledError:
+                self.cancel()
+                if _task_is_cancelled():
+                    raise
+                raise _call_cancelled() from None
+            else:
+                self._delivered = True
+                return message if isinstance(message, speech_pb2.SynthesizeResponse) else None
+            await self._sleep(delay_s)
+            if self._cancelled:
+                raise _call_cancelled()
+            self._call = self._start(self._attempts.next_timeout_s())
+
+    def _accept(self, message: speech_pb2.SynthesizeResponse) -> Chunk | None:
+        try:
+            return self._assembly.accept(message, self._clock())
+        except VoxswapClientError:
+            self.cancel()
+            raise
+
+
+class AsyncClient:
+    """Speaks to one voxswap server over one channel, from one event loop.
+
+    Make it inside the loop that uses it; any number of that loop's tasks may share it. Cancelling a
+    task cancels its call. Everything else is as in `voxswap_client.Client`.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout_s: float | None = DEFAULT_TIMEOUT_S,
+        credentials: grpc.ChannelCredentials | None = None,
+        retries: RetryPolicy = DEFAULT_RETRIES,
+        clock: Clock = time.monotonic,
+        sleep: _Sleep = asyncio.sleep,
+        random: Random = _random.random,
+    ) -> None:
+        self._address = address
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._channel = (
+            grpc.aio.insecure_channel(address, options=OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+        )
+        self._speech = speech_pb2_grpc.SpeechServiceStub(self._channel)
+        self._voices = voices_pb2_grpc.VoiceServiceStub(self._channel)
+        self._residency = residency_pb2_grpc.ResidencyServiceStub(self._channel)
+
+    def synthesize(
+        self,
+        voice: str,
+        text: str,
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[SpeechOptions],
+    ) -> AsyncSpeechStream:
+        """Begin to speak; returns at once. ``async with client.synthesize(...) as stream:``."""
+        request = build_request(voice, text, **options)
+        return AsyncSpeechStream(
+            lambda remaining_s: self._speech.Synthesize(request, timeout=remaining_s),
+            self._attempts(timeout_s),
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+
+    async def say(
+        self,
+        voice: str,
+        text: str,
+        *,
+        timeout_s: float | None = None,
+        **options: Unpack[SpeechOptions],
+    ) -> SpeechResult:
+        """Speak a line and return it whole."""
+        async with self.synthesize(voice, text, timeout_s=timeout_s, **options) as stream:
+            return await stream.collect()
+
+    async def list_voices(
+        self,
+        *,
+        prefix: str = "",
+        language: str = "",
+        engine: str = "",
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Voice]:
+        """Voices by id, each at its newest version. Asks for a page at a time, as they are read."""
+        request = voices_pb2.ListVoicesRequest(
+            prefix=prefix, language=language, engine=engine, page_size=page_size
+        )
+        while True:
+            page = await self._unary(self._voices.ListVoices, request, timeout_s)
+            for item in page.voices:
+                yield convert.voice(item)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def get_voice(self, ref: str, *, timeout_s: float | None = None) -> Voice:
+        """One voice, ``id`` or ``id@version``. Raises `VoiceNotFoundError`."""
+        request = voices_pb2.GetVoiceRequest(voice=ref)
+        answer = await self._unary(self._voices.GetVoice, request, timeout_s)
+        return convert.voice(answer.voice)
+
+    async def list_versions(self, voice_id: str, *, timeout_s: float | None = None) -> list[Voice]:
+        """All versions of a voice, the newest first. Raises `VoiceNotFoundError`."""
+        request = voices_pb2.ListVersionsRequest(voice=voice_id)
+        answer = await self._unary(self._voices.ListVersions, request, timeout_s)
+        return [convert.voice(item) for item in answer.versions]
+
+    async def residents(
+        self, *, timeout_s: float | None = None
+    ) -> tuple[list[Resident], list[Ledger]]:
+        """What is in memory, the most recently used first, and the books of each device."""
+        request = residency_pb2.ListResidentsRequest()
+        answer = await self._unary(self._residency.ListResidents, request, timeout_s)
+        return convert.residency(answer)
+
+    async def wait_ready(self, timeout_s: float = 30.0) -> None:
+        """Wait until the server is there and its health service says that it serves.
+
+        Raises `DeadlineExceededError` if that takes longer than ``timeout_s``.
+        """
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+        check = self._channel.unary_unary(readiness.HEALTH_CHECK)
+        attempts = self._attempts(timeout_s)
+        answered = False
+        while True:
+            left_s = attempts.next_timeout_s()
+            try:
+                request = readiness.health_request("")
+                if readiness.is_serving(await check(request, timeout=left_s, wait_for_ready=True)):
+                    return
+                answered = True
+            except grpc.RpcError as raised:
+                if not readiness.may_become_ready(from_rpc_error(raised)):
+                    return
+            left_s = attempts.remaining_s()
+            if left_s is not None and left_s <= readiness.POLL_S:
+                raise readiness.not_ready(self._address, timeout_s, answered=answered)
+            await self._sleep(readiness.POLL_S)
+
+    async def close(self) -> None:
+        """Close the channel; calls in flight are cancelled. Idempotent."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self._address!r})"
+
+    def _attempts(self, timeout_s: float | None) -> Attempts:
+        return Attempts.begin(
+            self._retries,
+            clock=self._clock,
+            random=self._random,
+            timeout_s=effective_timeout_s(timeout_s, self._timeout_s),
+        )
+
+    async def _unary(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[_Request, _Response],
+        request: _Request,
+        timeout_s: float | None,
+    ) -> _Response:
+        attempts = self._attempts(timeout_s)
+        while True:
+            try:
+                return await method(request, timeout=attempts.next_timeout_s())
+            except grpc.RpcError as raised:
+                error = from_rpc_error(raised)
+                delay_s = attempts.delay_s(error)
+                if delay_s is None:
+                    raise error from raised
+            except asyncio.CancelledError:
+                if _task_is_cancelled():
+                    raise
+                raise _call_cancelled() from None
+            await self._sleep(delay_s)

@@ -1,0 +1,153 @@
+"""Protobuf answers become the client's own values here, for both clients."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
+
+from voxswap_client.errors import VoxswapClientError
+from voxswap_client.types import (
+    Chunk,
+    Component,
+    Encoding,
+    Header,
+    Ledger,
+    Mark,
+    MarkKind,
+    Provenance,
+    Resident,
+    ResidentState,
+    Trailer,
+    UnknownSymbol,
+    Voice,
+)
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+def _member(kind: type[_E], wire_enum: Any, value: int, prefix: str) -> _E:
+    name = wire_enum.Name(value) if value in wire_enum.values() else str(value)
+    try:
+        return kind[name.removeprefix(prefix)]
+    except KeyError as error:
+        raise VoxswapClientError(
+            f"the server answered with {prefix}{name.removeprefix(prefix)}, which this client does "
+            "not know; install the voxswap client of the server's version"
+        ) from error
+
+
+def header(wire: speech_pb2.Header) -> Header:
+    """The first message of a stream."""
+    return Header(
+        voice=wire.voice,
+        component_digests=tuple(wire.component_digests),
+        sample_rate_hertz=wire.sample_rate_hertz,
+        encoding=_member(Encoding, speech_pb2.AudioEncoding, wire.encoding, "AUDIO_ENCODING_"),
+        estimated_samples=wire.estimated_samples,
+        cold=wire.cold,
+        queue_ms=wire.queue_ms,
+        swap_ms=wire.swap_ms,
+        cached=wire.cached,
+    )
+
+
+def chunk(wire: speech_pb2.AudioChunk) -> Chunk:
+    """A piece of audio with the marks that begin in it."""
+    return Chunk(
+        audio=wire.audio,
+        start_sample=wire.start_sample,
+        sample_count=wire.sample_count,
+        marks=tuple(
+            Mark(
+                kind=_member(MarkKind, speech_pb2.MarkKind, mark.kind, "MARK_KIND_"),
+                text=mark.text,
+                start_sample=mark.start_sample,
+                duration_samples=mark.duration_samples,
+                text_start=mark.text_start,
+                text_end=mark.text_end,
+            )
+            for mark in wire.marks
+        ),
+    )
+
+
+def trailer(wire: speech_pb2.Trailer) -> Trailer:
+    """The last message of a complete stream."""
+    return Trailer(
+        total_samples=wire.total_samples,
+        seed=wire.seed,
+        compute_ms=wire.compute_ms,
+        first_chunk_ms=wire.first_chunk_ms,
+        unknown_symbols=tuple(UnknownSymbol(u.symbol, u.count) for u in wire.unknown_symbols),
+    )
+
+
+def voice(wire: voices_pb2.Voice) -> Voice:
+    """One version of a voice."""
+    return Voice(
+        id=wire.id,
+        version=wire.version,
+        display_name=wire.display_name,
+        language=wire.language,
+        engine=wire.engine,
+        sample_rate_hertz=wire.sample_rate_hertz,
+        speakers=tuple(s.name for s in sorted(wire.speakers, key=lambda speaker: speaker.index)),
+        components=tuple(
+            Component(c.role, c.digest, c.size_bytes, c.media_type) for c in wire.components
+        ),
+        licence=wire.licence,
+        provenance=Provenance(
+            source=wire.provenance.source,
+            tool=wire.provenance.tool,
+            created=_time(wire.provenance, "create_time"),
+            note=wire.provenance.note,
+        ),
+        emotions=tuple(wire.emotions),
+        tags=tuple(wire.tags),
+        gender=wire.gender,
+        labels=tuple(wire.labels),
+        problem=wire.problem,
+    )
+
+
+def residency(
+    wire: residency_pb2.ListResidentsResponse,
+) -> tuple[list[Resident], list[Ledger]]:
+    """What is resident, the most recently used first, and the books of each device."""
+    return [_resident(item) for item in wire.residents], [_ledger(item) for item in wire.ledgers]
+
+
+def _resident(wire: residency_pb2.Resident) -> Resident:
+    return Resident(
+        voices=tuple(wire.voices),
+        state=_member(ResidentState, residency_pb2.ResidentState, wire.state, "RESIDENT_STATE_"),
+        size_bytes=wire.size_bytes,
+        leases=wire.leases,
+        uses=wire.uses,
+        load_time=_time(wire, "load_time"),
+        last_use_time=_time(wire, "last_use_time"),
+        load_ms=wire.load_ms,
+        pinned=wire.pinned,
+    )
+
+
+def _ledger(wire: residency_pb2.Ledger) -> Ledger:
+    return Ledger(
+        device=wire.device,
+        budget_bytes=wire.budget_bytes,
+        free_bytes=wire.free_bytes,
+        reserved_bytes=wire.reserved_bytes,
+        resident_bytes=wire.resident_bytes,
+        evicting_bytes=wire.evicting_bytes,
+    )
+
+
+def _time(message: Any, field: str) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    stamp: Timestamp = getattr(message, field)
+    return stamp.ToDatetime(tzinfo=UTC)

@@ -1,0 +1,121 @@
+"""The one exception tree of the clients.
+
+::
+
+    VoxswapClientError                code                 what it says
+    ├── InvalidRequestError           INVALID_ARGUMENT     ``violations`` names each field at fault
+    ├── VoiceNotFoundError            NOT_FOUND            no such voice, or no such version of it
+    ├── NotImplementedByServerError   UNIMPLEMENTED        this server does not carry that out yet
+    ├── ResourceExhaustedError        RESOURCE_EXHAUSTED   no memory for the voice, or server full
+    ├── FailedPreconditionError       FAILED_PRECONDITION  the server lacks a part the voice needs
+    ├── DataLossError                 DATA_LOSS            a voice's component is missing or damaged
+    ├── DeadlineExceededError         DEADLINE_EXCEEDED    the deadline passed first
+    ├── UnavailableError              UNAVAILABLE          no server, or the connection broke
+    ├── CallCancelledError            CANCELLED            somebody cancelled the call
+    ├── InternalServerError           INTERNAL, UNKNOWN    the server failed; its log knows more
+    └── IncompleteStreamError         (none)               audio is missing from the stream
+
+A status code without a class of its own is a plain `VoxswapClientError`. These classes know nothing
+of grpc: `voxswap_client.rpc_status` makes them from what grpc raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+
+class Violation(NamedTuple):
+    """One fault of a request: the field's path, and what is wrong with it."""
+
+    field: str
+    description: str
+
+
+class VoxswapClientError(Exception):
+    """Base of every error that the clients raise on purpose.
+
+    ``code`` is the name of the gRPC status code, empty if the client itself found the fault.
+    ``reason`` and ``metadata`` are the server's ErrorInfo: stable, made for programs to match on.
+    ``retry_after_s`` is how long the server asks to wait before the next try, if it said so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[Violation] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.reason = reason
+        self.metadata = dict(metadata or {})
+        self.violations = list(violations)
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequestError(VoxswapClientError):
+    """A field of the request is at fault; ``violations`` names every one of them at once."""
+
+
+class VoiceNotFoundError(VoxswapClientError):
+    """No such voice or version. Another one is never taken in its place."""
+
+
+class NotImplementedByServerError(VoxswapClientError):
+    """A method or field that this server does not carry out yet."""
+
+
+class ResourceExhaustedError(VoxswapClientError):
+    """The voice does not fit the memory budget, or the server is full; see ``retry_after_s``."""
+
+
+class FailedPreconditionError(VoxswapClientError):
+    """The voice needs a part that is not installed on the server."""
+
+
+class DataLossError(VoxswapClientError):
+    """A component of the voice is missing on the server, or differs from its digest."""
+
+
+class DeadlineExceededError(VoxswapClientError):
+    """The deadline passed; the server has stopped computing."""
+
+
+class UnavailableError(VoxswapClientError):
+    """The server cannot be reached, is shutting down, or the connection broke."""
+
+
+class CallCancelledError(VoxswapClientError):
+    """The call was cancelled: by ``cancel()``, by closing the client, or by the server."""
+
+
+class InternalServerError(VoxswapClientError):
+    """The server failed; the message has a reference for its log."""
+
+
+class IncompleteStreamError(VoxswapClientError):
+    """The stream ended well for the transport, and yet audio is missing from it.
+
+    There was no header first, a gap between two chunks, or no trailer that agrees with them.
+    """
+
+
+CLASS_BY_CODE: Mapping[str, type[VoxswapClientError]] = {
+    "INVALID_ARGUMENT": InvalidRequestError,
+    "NOT_FOUND": VoiceNotFoundError,
+    "UNIMPLEMENTED": NotImplementedByServerError,
+    "RESOURCE_EXHAUSTED": ResourceExhaustedError,
+    "FAILED_PRECONDITION": FailedPreconditionError,
+    "DATA_LOSS": DataLossError,
+    "DEADLINE_EXCEEDED": DeadlineExceededError,
+    "UNAVAILABLE": UnavailableError,
+    "CANCELLED": CallCancelledError,
+    "INTERNAL": InternalServerError,
+    "UNKNOWN": InternalServerError,
+}

@@ -1,0 +1,87 @@
+"""When to try again, and after how long: pure, and shared by both clients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from voxswap_client.errors import UnavailableError, VoxswapClientError
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential back-off with full jitter, for UNAVAILABLE alone.
+
+    The wait after try n is drawn from ``[0, min(max_backoff_ms, initial_backoff_ms * 2**(n-1))]``
+    (Brooker, "Exponential Backoff And Jitter", 2015). If the server sent RetryInfo, its delay comes
+    on top, so that clients that were told the same do not return together; a delay above
+    ``max_hint_ms`` is left to the caller. ``RetryPolicy(max_attempts=1)`` never tries again.
+    """
+
+    max_attempts: int = 4
+    initial_backoff_ms: float = 100.0
+    max_backoff_ms: float = 2_000.0
+    max_hint_ms: float = 10_000.0
+
+    def delay_s(
+        self,
+        error: VoxswapClientError,
+        *,
+        attempts: int,
+        remaining_s: float | None,
+        random: Callable[[], float],
+    ) -> float | None:
+        """Seconds to wait before the next try, or None if ``error`` is final.
+
+        ``attempts`` have been made; ``remaining_s`` is left until the deadline (None: there is
+        none); ``random`` gives a number in [0, 1).
+        """
+        if not isinstance(error, UnavailableError) or attempts >= self.max_attempts:
+            return None
+        hint_s = error.retry_after_s or 0.0
+        if hint_s * 1000 > self.max_hint_ms:
+            return None
+        ceiling_ms = min(self.max_backoff_ms, self.initial_backoff_ms * 2 ** (attempts - 1))
+        delay = hint_s + random() * ceiling_ms / 1000
+        return delay if remaining_s is None or delay < remaining_s else None
+
+
+DEFAULT_RETRIES = RetryPolicy()
+
+
+@dataclass(slots=True)
+class Attempts:
+    """The tries of one call: how many there were, and what its deadline leaves. Not thread-safe."""
+
+    policy: RetryPolicy
+    clock: Callable[[], float]
+    random: Callable[[], float]
+    deadline_s: float | None
+    count: int = 0
+
+    @classmethod
+    def begin(
+        cls,
+        policy: RetryPolicy,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        timeout_s: float | None,
+    ) -> Attempts:
+        """Start the clock. Without ``timeout_s`` there is no deadline."""
+        return cls(policy, clock, random, None if timeout_s is None else clock() + timeout_s)
+
+    def next_timeout_s(self) -> float | None:
+        """Count one more try; return the time it has, 0 at the least."""
+        self.count += 1
+        return self.remaining_s()
+
+    def remaining_s(self) -> float | None:
+        """Time until the deadline, 0 at the least; None if there is no deadline."""
+        return None if self.deadline_s is None else max(0.0, self.deadline_s - self.clock())
+
+    def delay_s(self, error: VoxswapClientError) -> float | None:
+        """See `RetryPolicy.delay_s`."""
+        return self.policy.delay_s(
+            error, attempts=self.count, remaining_s=self.remaining_s(), random=self.random
+        )

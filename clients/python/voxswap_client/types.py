@@ -1,0 +1,224 @@
+"""The values that the clients take and give: frozen, typed, free of protobuf and grpc."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from os import PathLike
+from pathlib import Path
+
+from voxswap_client.audio_file import container, file_bytes, write_atomically
+
+
+class Encoding(StrEnum):
+    """What audio bytes are. All are mono and little-endian."""
+
+    PCM_S16LE = "pcm_s16le"
+    PCM_F32LE = "pcm_f32le"
+    WAV = "wav"
+    MULAW = "mulaw"
+    ALAW = "alaw"
+    FLAC = "flac"
+    OPUS_PACKETS = "opus_packets"
+    OGG_OPUS = "ogg_opus"
+    MP3 = "mp3"
+
+
+class MarkKind(StrEnum):
+    """What a timing mark stands for."""
+
+    WORD = "word"
+    PHONEME = "phoneme"
+    VISEME = "viseme"
+
+
+class ResidentState(StrEnum):
+    """The state of a voice that is or was in memory."""
+
+    LOADING = "loading"
+    RESIDENT = "resident"
+    EVICTING = "evicting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A word, phoneme or viseme in time. ``text_start:text_end`` is set for words alone.
+
+    Samples count from the beginning of the stream; characters are code points of the request.
+    """
+
+    kind: MarkKind
+    text: str
+    start_sample: int
+    duration_samples: int
+    text_start: int = 0
+    text_end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What is known when the audio begins. ``voice`` is ``id@version``.
+
+    ``estimated_samples`` is exact if the text is one sentence; ``cold`` is True if the voice had to
+    be loaded first, which took ``swap_ms``.
+    """
+
+    voice: str
+    component_digests: tuple[str, ...]
+    sample_rate_hertz: int
+    encoding: Encoding
+    estimated_samples: int
+    cold: bool
+    queue_ms: float
+    swap_ms: float
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of the audio: ``sample_count`` samples from ``start_sample`` on, and their marks."""
+
+    audio: bytes
+    start_sample: int
+    sample_count: int
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownSymbol:
+    """A symbol that the voice cannot pronounce, and how often it was left out."""
+
+    symbol: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trailer:
+    """What is known when the audio is complete. ``seed`` makes the same line again.
+
+    ``first_chunk_ms`` is measured at the server, from the request's arrival.
+    """
+
+    total_samples: int
+    seed: int
+    compute_ms: float
+    first_chunk_ms: float
+    unknown_symbols: tuple[UnknownSymbol, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechResult:
+    """A whole line. ``audio`` is in ``header.encoding``; for WAV that includes the file's header.
+
+    ``ttfa_ms`` is the time from sending the request to the first audio bytes, at this client.
+    """
+
+    audio: bytes = field(repr=False)
+    header: Header
+    trailer: Trailer
+    marks: tuple[Mark, ...]
+    ttfa_ms: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the audio."""
+        return self.trailer.total_samples / self.header.sample_rate_hertz
+
+    @property
+    def rtf(self) -> float:
+        """Compute seconds per second of audio; 0 for an empty line."""
+        return self.trailer.compute_ms / 1000 / self.duration_s if self.duration_s else 0.0
+
+    @property
+    def suffix(self) -> str:
+        """The usual suffix of a file that `save` writes, such as ``.wav``."""
+        return container(self.header.encoding).suffix
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write a playable file and return its path. Blocks on the disk.
+
+        PCM becomes a WAV file with its true length; any other encoding is written as it came. The
+        file appears whole or not at all: it is written beside its place and then renamed.
+        """
+        data = file_bytes(self.audio, self.header.encoding, self.header.sample_rate_hertz)
+        return write_atomically(path, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One content-addressed part of a voice."""
+
+    role: str
+    digest: str
+    size_bytes: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a version of a voice came from."""
+
+    source: str
+    tool: str
+    created: datetime | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One version of a voice. ``problem`` says why it cannot be used, and is empty if it can."""
+
+    id: str
+    version: int
+    display_name: str
+    language: str
+    engine: str
+    sample_rate_hertz: int
+    speakers: tuple[str, ...]
+    components: tuple[Component, ...]
+    licence: str
+    provenance: Provenance
+    emotions: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    gender: str = ""
+    labels: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def ref(self) -> str:
+        """``id@version``, as requests take it."""
+        return f"{self.id}@{self.version}"
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all components together."""
+        return sum(component.size_bytes for component in self.components)
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """One voice in memory. ``voices`` are the ``id@version`` that share it."""
+
+    voices: tuple[str, ...]
+    state: ResidentState
+    size_bytes: int
+    leases: int
+    uses: int
+    load_time: datetime | None
+    last_use_time: datetime | None
+    load_ms: float
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Byte accounting of one device: free + reserved + resident + evicting == budget, always."""
+
+    device: str
+    budget_bytes: int
+    free_bytes: int
+    reserved_bytes: int
+    resident_bytes: int
+    evicting_bytes: int

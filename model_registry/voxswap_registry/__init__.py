@@ -1,0 +1,1 @@
+"""The durable side of voxswap: manifests, blobs, versions and importers."""

@@ -1,0 +1,55 @@
+"""A voice that is ready to be published: a manifest but for its version and its digests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class DraftComponent:
+    """One local file that becomes a component. The file belongs to whoever made the draft."""
+
+    role: str
+    path: Path
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceDraft:
+    """Everything of a `Manifest` but its version, with components that are still local files."""
+
+    voice_id: str
+    engine: str
+    engine_config: Mapping[str, Any]
+    components: tuple[DraftComponent, ...]
+    audio: Audio
+    language: str
+    front_end: FrontEndSpec
+    speakers: Mapping[str, int]
+    defaults: Mapping[str, float]
+    licence: str
+    provenance: Provenance
+    display_name: str = ""
+
+    def manifest(self, version: int, components: tuple[Component, ...]) -> Manifest:
+        """The manifest of this draft as ``version``, whose bytes are ``components``."""
+        return Manifest(
+            voice_id=self.voice_id,
+            version=version,
+            engine=self.engine,
+            engine_config=self.engine_config,
+            components=components,
+            audio=self.audio,
+            language=self.language,
+            front_end=self.front_end,
+            speakers=self.speakers,
+            defaults=self.defaults,
+            licence=self.licence,
+            provenance=self.provenance,
+            display_name=self.display_name,
+        )

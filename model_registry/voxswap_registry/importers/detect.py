@@ -1,0 +1,72 @@
+"""Finds out which foreign format lies at a path, and hands it to its importer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from voxswap_registry.draft import VoiceDraft
+from voxswap_registry.errors import ImportSourceError, InvalidInputError
+from voxswap_registry.importers.huggingface_vits import import_huggingface_vits
+from voxswap_registry.importers.piper import find_piper, import_piper
+from voxswap_registry.importers.vits_draft import Clock, ImportRequest, utc_now
+from voxswap_registry.importers.vits_tensors import Dtype
+from voxswap_registry.names import check_voice_id
+from voxswap_registry.progress import NullProgress, Progress
+
+_ACCEPTED = (
+    "voxswap imports a Piper voice (name.onnx with name.onnx.json beside it), a folder with one "
+    "such pair, or a Hugging Face VITS folder (config.json with model_type 'vits')"
+)
+
+
+def import_voice(
+    source: Path,
+    voice_id: str,
+    *,
+    dtype: Dtype = "float32",
+    licence: str | None = None,
+    language: str | None = None,
+    workdir: Path,
+    progress: Progress | None = None,
+    clock: Clock = utc_now,
+) -> VoiceDraft:
+    """Convert the voice at ``source`` to components below ``workdir``, ready to be published.
+
+    ``dtype`` is what the flow and the generator are stored as. The text encoder, the duration
+    predictor and the speaker table always stay float32: a duration that rounding moved by one
+    frame would move every sample after it. ``licence`` and ``language`` go before what the files
+    say. The same source gives the same component bytes.
+
+    Blocks, for seconds. Nothing in the source is ever run. ``workdir`` is the caller's, to remove
+    after publishing. Raises `InvalidInputError` for a bad ``voice_id``, `ImportSourceError` for a
+    source that is not taken, and `RegistryError` where ``workdir`` cannot be written.
+    """
+    check_voice_id(voice_id)
+    if dtype not in {"float32", "bfloat16"}:
+        raise InvalidInputError.one("dtype", f"is {dtype!r}; choose 'float32' or 'bfloat16'")
+    request = ImportRequest(
+        voice_id, dtype, licence, language, workdir, progress or NullProgress(), clock
+    )
+    try:
+        is_folder, is_there = source.is_dir(), source.exists()
+    except (OSError, RuntimeError) as error:
+        raise ImportSourceError(f"cannot read {source}: {error}; check the path") from error
+    if is_folder:
+        return _import_folder(source, request)
+    if source.suffix != ".onnx":
+        found = f"{source} is no .onnx file" if is_there else f"{source} does not exist"
+        raise ImportSourceError(f"{found}; {_ACCEPTED}")
+    return import_piper(source, request)
+
+
+def _import_folder(folder: Path, request: ImportRequest) -> VoiceDraft:
+    try:
+        if (onnx_path := find_piper(folder)) is not None:
+            return import_piper(onnx_path, request)
+        if (folder / "config.json").exists():
+            return import_huggingface_vits(folder, request)
+    except OSError as error:
+        raise ImportSourceError(
+            f"cannot read {folder}: {error.strerror or error}; give this user the right to read it"
+        ) from error
+    raise ImportSourceError(f"{folder} holds no voice; {_ACCEPTED}")

@@ -1,0 +1,282 @@
+"""The tensors of a VITS voice in their canonical form: names, folded weight norm, bytes on disk.
+
+The names are those of the original VITS code and of Piper (see `voxswap_registry.vits`). What only
+training needs is dropped, everything else must be there, and nothing else may be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from voxswap_registry.errors import ImportSourceError
+from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.progress import Progress
+from voxswap_registry.vits import VitsArchitecture, infer_architecture
+
+if TYPE_CHECKING:
+    import torch
+
+Dtype = Literal["float32", "bfloat16"]
+
+# The posterior encoder and the forward half of the duration predictor. Its first ConvFlow
+# (flows.1) is skipped by the reverse pass, and its flips (flows.2, 4, ...) hold no tensors.
+_TRAINING_ONLY = re.compile(r"(?:enc_q|dp\.post_\w+|dp\.flows\.1|net_dur_disc)\.")
+# Only the flow and the generator may be rounded: a rounded duration would move all later samples.
+_MAY_BE_ROUNDED = ("flow.", "dec.")
+_WEIGHT_NORM = {
+    ".weight_g": ".weight_v",
+    ".parametrizations.weight.original0": ".parametrizations.weight.original1",
+}
+MAX_PARAMETERS = 1 << 28  # the largest published VITS voices have a sixth of this
+# A cache line, and what vector instructions like best. safetensors itself asks for 8.
+_ALIGNMENT_BYTES = 64
+
+
+def strip_module(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Names without the ``module.`` that data-parallel training leaves before them."""
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def fold_weight_norm(tensors: Mapping[str, torch.Tensor], *, where: str) -> dict[str, torch.Tensor]:
+    """Replace each pair of length ``g`` and direction ``v`` by the weight ``g * v / |v|``.
+
+    The norm runs over dimensions 1 and 2 (Salimans and Kingma 2016, as torch's ``weight_norm`` with
+    ``dim=0``). For a ConvTranspose, whose weight is ``(in, out, kernel)``, that leaves one length
+    for each input channel. Raises `ImportSourceError` for half a pair.
+    """
+    folded = dict(tensors)
+    for g_suffix, v_suffix in _WEIGHT_NORM.items():
+        for g_name in [name for name in tensors if name.endswith(g_suffix)]:
+            layer = g_name.removesuffix(g_suffix)
+            g, v = folded.pop(g_name).double(), folded.pop(layer + v_suffix, None)
+            if v is None or v.dim() != 3 or g.shape != (v.shape[0], 1, 1):
+                raise ImportSourceError(
+                    f"{where}: the weight norm of {layer} is torn: {g_name} does not fit its other "
+                    "half; fetch the checkpoint again"
+                )
+            v = v.double()
+            folded[f"{layer}.weight"] = (g * v / v.norm(dim=(1, 2), keepdim=True)).float()
+    return folded
+
+
+def canonical_tensors(
+    tensors: Mapping[str, torch.Tensor], *, where: str
+) -> tuple[dict[str, torch.Tensor], VitsArchitecture]:
+    """Fold, drop, convert to float32 and check a checkpoint whose names are the original ones.
+
+    Raises `ImportSourceError` naming the tensors that are missing, unknown, of the wrong shape, or
+    not finite.
+    """
+    import torch
+
+    kept = {name: tensor for name, tensor in tensors.items() if not _TRAINING_ONLY.match(name)}
+    # Before anything is allocated: a tensor may claim more elements than its file has bytes.
+    if sum(tensor.numel() for tensor in kept.values()) > MAX_PARAMETERS:
+        raise ImportSourceError(
+            f"{where} claims more than {MAX_PARAMETERS} parameters; no VITS voice is that large"
+        )
+    for name, tensor in kept.items():
+        if tensor.layout != torch.strided or not tensor.is_floating_point():
+            raise ImportSourceError(
+                f"{where}: {name} holds {tensor.dtype} ({tensor.layout}); quantised checkpoints "
+                "are not taken, import the float one they were made from"
+            )
+    kept = {name: tensor.float() for name, tensor in fold_weight_norm(kept, where=where).items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in kept.items()}
+    try:
+        architecture = infer_architecture(shapes)
+        expected = expected_shapes(architecture)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ImportSourceError(
+            f"{where}: {error}; this is no VITS checkpoint that voxswap knows"
+        ) from error
+    _check_names(expected, shapes, where=where)
+    for name, tensor in kept.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ImportSourceError(
+                f"{where}: {name} holds NaN or infinity; the training of this voice diverged or "
+                "the file is damaged. Fetch or train it again"
+            )
+    return kept, architecture
+
+
+def _check_names(
+    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], *, where: str
+) -> None:
+    faults = []
+    if missing := sorted(expected.keys() - found.keys()):
+        faults.append(f"{len(missing)} tensors are missing ({_some(missing)})")
+    if unknown := sorted(found.keys() - expected.keys()):
+        faults.append(f"{len(unknown)} tensors are unknown ({_some(unknown)})")
+    wrong = [
+        f"{name} is {list(found[name])}, not {list(shape)}"
+        for name, shape in expected.items()
+        if name in found and found[name] != shape
+    ]
+    if wrong:
+        faults.append(f"{len(wrong)} tensors have another shape ({_some(wrong)})")
+    if faults:
+        raise ImportSourceError(
+            f"{where}: {'; '.join(faults)}. The model is no VITS that voxswap knows, or its export "
+            "renamed what it holds; import the original checkpoint"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
+def expected_shapes(architecture: VitsArchitecture) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a canonical checkpoint with this architecture, and its shape."""
+    return dict(
+        [
+            *_text_encoder(architecture),
+            *_duration_predictor(architecture),
+            *_flow(architecture),
+            *_generator(architecture),
+            *_speakers(architecture),
+        ]
+    )
+
+
+_Named = Iterator[tuple[str, tuple[int, ...]]]
+
+
+def _conv(name: str, *shape: int, bias: int | None = None) -> _Named:
+    yield f"{name}.weight", shape
+    yield f"{name}.bias", (shape[0] if bias is None else bias,)
+
+
+def _norm(name: str, channels: int) -> _Named:
+    yield f"{name}.gamma", (channels,)
+    yield f"{name}.beta", (channels,)
+
+
+def _text_encoder(a: VitsArchitecture) -> _Named:
+    h = a.hidden
+    yield "enc_p.emb.weight", (a.n_symbols, h)
+    for i in range(a.n_layers):
+        attention = f"enc_p.encoder.attn_layers.{i}"
+        for relative in ("emb_rel_k", "emb_rel_v"):
+            yield f"{attention}.{relative}", (1, 2 * a.attention_window + 1, h // a.n_heads)
+        for projection in ("conv_q", "conv_k", "conv_v", "conv_o"):
+            yield from _conv(f"{attention}.{projection}", h, h, 1)
+        ffn = f"enc_p.encoder.ffn_layers.{i}"
+        yield from _conv(f"{ffn}.conv_1", a.filter_hidden, h, a.kernel_size)
+        yield from _conv(f"{ffn}.conv_2", h, a.filter_hidden, a.kernel_size)
+        yield from _norm(f"enc_p.encoder.norm_layers_1.{i}", h)
+        yield from _norm(f"enc_p.encoder.norm_layers_2.{i}", h)
+    yield from _conv("enc_p.proj", 2 * a.inter, h, 1)
+
+
+def _dds(name: str, a: VitsArchitecture) -> _Named:
+    for i in range(a.dp_dds_layers):
+        yield from _conv(f"{name}.convs_sep.{i}", a.dp_hidden, 1, a.dp_kernel_size)
+        yield from _conv(f"{name}.convs_1x1.{i}", a.dp_hidden, a.dp_hidden, 1)
+        yield from _norm(f"{name}.norms_1.{i}", a.dp_hidden)
+        yield from _norm(f"{name}.norms_2.{i}", a.dp_hidden)
+
+
+def _duration_predictor(a: VitsArchitecture) -> _Named:
+    yield from _conv("dp.pre", a.dp_hidden, a.hidden, 1)
+    yield from _dds("dp.convs", a)
+    yield from _conv("dp.proj", a.dp_hidden, a.dp_hidden, 1)
+    yield "dp.flows.0.m", (2, 1)
+    yield "dp.flows.0.logs", (2, 1)
+    for i in range(3, 2 * a.dp_flows, 2):
+        yield from _conv(f"dp.flows.{i}.pre", a.dp_hidden, 1, 1)
+        yield from _dds(f"dp.flows.{i}.convs", a)
+        yield from _conv(f"dp.flows.{i}.proj", 3 * a.dp_bins - 1, a.dp_hidden, 1)
+
+
+def _flow(a: VitsArchitecture) -> _Named:
+    h, half, layers = a.hidden, a.inter // 2, a.flow_wavenet_layers
+    for i in range(0, 2 * a.flow_layers, 2):
+        flow = f"flow.flows.{i}"
+        yield from _conv(f"{flow}.pre", h, half, 1)
+        for layer in range(layers):
+            yield from _conv(f"{flow}.enc.in_layers.{layer}", 2 * h, h, a.flow_kernel_size)
+            skip = h if layer == layers - 1 else 2 * h
+            yield from _conv(f"{flow}.enc.res_skip_layers.{layer}", skip, h, 1)
+        if a.n_speakers:
+            yield from _conv(f"{flow}.enc.cond_layer", 2 * h * layers, a.gin, 1)
+        yield from _conv(f"{flow}.post", half, h, 1)
+
+
+def _generator(a: VitsArchitecture) -> _Named:
+    channels = a.upsample_initial
+    yield from _conv("dec.conv_pre", channels, a.inter, 7)
+    branches = ("convs1", "convs2") if a.resblock == 1 else ("convs",)
+    for stage, kernel in enumerate(a.upsample_kernels):
+        yield from _conv(f"dec.ups.{stage}", channels, channels // 2, kernel, bias=channels // 2)
+        channels //= 2
+        for j, block_kernel in enumerate(a.resblock_kernels):
+            block = f"dec.resblocks.{stage * len(a.resblock_kernels) + j}"
+            for branch in branches:
+                for i in range(len(a.resblock_dilations[j])):
+                    yield from _conv(f"{block}.{branch}.{i}", channels, channels, block_kernel)
+    yield "dec.conv_post.weight", (1, channels, 7)
+
+
+def _speakers(a: VitsArchitecture) -> _Named:
+    if a.n_speakers:
+        yield "emb_g.weight", (a.n_speakers, a.gin)
+        yield from _conv("dec.cond", a.upsample_initial, a.gin, 1)
+        yield from _conv("dp.cond", a.dp_hidden, a.gin, 1)
+
+
+def round_tensors(tensors: Mapping[str, torch.Tensor], dtype: Dtype) -> dict[str, torch.Tensor]:
+    """Store the flow and the generator as ``dtype``; everything else stays float32."""
+    import torch
+
+    if dtype == "float32":
+        return dict(tensors)
+    return {
+        name: tensor.to(torch.bfloat16) if name.startswith(_MAY_BE_ROUNDED) else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def write_safetensors(
+    tensors: Mapping[str, torch.Tensor], path: Path, *, progress: Progress
+) -> None:
+    """Write ``tensors`` so that the same tensors always give the same bytes. Blocks.
+
+    The layout is fixed here rather than left to the safetensors package, whose choices may change
+    with its version: a digest names a component for years. Tensors whose size is a multiple of 64
+    bytes come first, and the header is padded, so that a memory map finds them 64-byte aligned.
+    Raises `RegistryError` if the disk refuses.
+    """
+    import torch
+
+    names = {torch.float32: "F32", torch.bfloat16: "BF16"}
+
+    def order(item: tuple[str, torch.Tensor]) -> tuple[bool, int, str]:
+        name, tensor = item
+        return tensor.nbytes % _ALIGNMENT_BYTES != 0, -tensor.element_size(), name
+
+    laid_out = sorted(tensors.items(), key=order)
+    header: dict[str, object] = {}
+    offset = 0
+    for name, tensor in laid_out:
+        header[name] = {
+            "dtype": names[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, offset + tensor.nbytes],
+        }
+        offset += tensor.nbytes
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-(8 + len(encoded)) % _ALIGNMENT_BYTES)
+    progress.start(f"write {path.name}", offset)
+    try:
+        with as_registry_errors("write", path), path.open("xb") as file:
+            file.write(len(encoded).to_bytes(8, "little") + encoded)
+            for _, tensor in laid_out:
+                file.write(tensor.contiguous().view(torch.uint8).numpy().data)
+                progress.advance(tensor.nbytes)
+    finally:
+        progress.finish()

@@ -1,0 +1,1 @@
+"""The voxswap server: thousands of voices, hot-swapped, over gRPC."""

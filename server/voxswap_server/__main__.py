@@ -1,0 +1,68 @@
+"""``voxswap serve``, also as ``python -m voxswap_server``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from voxswap_registry.errors import VoxswapError
+from voxswap_server.app import RunningServer, running
+from voxswap_server.config import Settings, load_settings
+
+_LOGGER = logging.getLogger("voxswap_server")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; 0 after a clean end, 2 for a wrong setting."""
+    try:
+        settings = load_settings(sys.argv[1:] if arguments is None else arguments)
+        logging.basicConfig(
+            level=settings.log_level.upper(),
+            format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        )
+        asyncio.run(_serve(settings))
+    except VoxswapError as error:
+        for line in error.message.splitlines():
+            print(f"voxswap serve: error: {line}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as server:
+        print(await asyncio.to_thread(_greeting, server, settings), flush=True)  # noqa: T201
+        await stop.wait()
+        _LOGGER.info("stopping: streams have %g s to end", settings.shutdown_grace_s)
+
+
+def _greeting(server: RunningServer, settings: Settings) -> str:
+    listings = server.registry.voices()
+    usable = [listing.voice_id for listing in listings if listing.error is None]
+    lines = [
+        f"voxswap is serving on {server.address}",
+        f"  metrics   {_metrics_url(server)}",
+        f"  registry  {settings.registry}",
+        f"  memory    {settings.memory_budget >> 20} MiB on {settings.device}",
+        f"  voices    {len(usable)}: {', '.join(usable[:6])}{' …' if len(usable) > 6 else ''}",
+    ]
+    lines += [f"  broken    {x.voice_id}: {x.error}" for x in listings if x.error is not None]
+    if usable:
+        lines.append(f'try: voxswap say {usable[0]} "Halt! Who goes there?" -o out.wav')
+    else:
+        lines.append("register a voice: voxswap voices add PATH --id ID")
+    return "\n".join(lines)
+
+
+def _metrics_url(server: RunningServer) -> str:
+    return "off" if server.metrics_address is None else f"http://{server.metrics_address}/metrics"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

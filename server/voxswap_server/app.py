@@ -1,0 +1,178 @@
+"""Puts the house together: from settings to a server that listens, and back down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import gc
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from wsgiref.simple_server import WSGIServer
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from voxswap.v1 import (
+    residency_pb2,
+    residency_pb2_grpc,
+    speech_pb2,
+    speech_pb2_grpc,
+    voices_pb2,
+    voices_pb2_grpc,
+)
+from voxswap_registry.store import Registry
+from voxswap_server.config import Settings, SettingsError
+from voxswap_server.engines.base import Engine
+from voxswap_server.metrics import Metrics
+from voxswap_server.residency.loader import VoiceLoader
+from voxswap_server.residency.manager import ModelManager
+from voxswap_server.rpc.health import HealthServicer
+from voxswap_server.rpc.residency import ResidencyServicer
+from voxswap_server.rpc.speech import SpeechServicer
+from voxswap_server.rpc.voices import VoiceServicer
+from voxswap_server.speech.pipeline import Chunking
+from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.text.normalization import normalize
+
+_LOGGER = logging.getLogger(__name__)
+
+_SERVICES = (
+    speech_pb2.DESCRIPTOR.services_by_name["SpeechService"].full_name,
+    voices_pb2.DESCRIPTOR.services_by_name["VoiceService"].full_name,
+    residency_pb2.DESCRIPTOR.services_by_name["ResidencyService"].full_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """What a server that listens can tell. ``address`` and ``metrics_address`` are as bound."""
+
+    address: str
+    metrics_address: str | None
+    registry: Registry
+    manager: ModelManager
+    metrics: Metrics
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[RunningServer]:
+    """A server that listens as long as the block lasts.
+
+    On leaving: health turns NOT_SERVING, no new call is taken, streams get
+    ``shutdown_grace_s`` to end and are cancelled after it, then everything is evicted and closed.
+    Raises `SettingsError` if an address cannot be had or a device is not there.
+    """
+    engines = await asyncio.to_thread(_engines, settings)
+    registry = Registry(settings.registry)
+    metrics = Metrics(settings.device)
+    async with contextlib.AsyncExitStack() as stack:
+        loading = ThreadPoolExecutor(settings.load_threads, thread_name_prefix="voxswap-load")
+        stack.callback(loading.shutdown)
+        compute = ComputeThread()
+        stack.callback(compute.close)
+        loader = VoiceLoader(registry, engines, front_end=settings.front_end)
+        manager = ModelManager(
+            loader,
+            loading,
+            budget_bytes=settings.memory_budget,
+            observer=metrics.observe_residency,
+        )
+        stack.push_async_callback(manager.close)
+        metrics.watch_ledger(
+            manager.statistics, lambda: sum(r.leases for r in manager.residents())
+        )
+        for engine in engines.values():
+            await compute.run(engine.warm_up)
+        await compute.run(functools.partial(normalize, "It is 7 o'clock.", "en"))
+
+        server = grpc.aio.server(
+            maximum_concurrent_rpcs=settings.max_streams,
+            options=[
+                ("grpc.so_reuseport", 0),  # a second server on one port is a mistake
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ],
+        )
+        health = HealthServicer(registry)
+        speech = SpeechServicer(
+            registry,
+            manager,
+            compute,
+            metrics,
+            chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
+            max_text_characters=settings.max_text_characters,
+        )
+        speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
+        voices_pb2_grpc.add_VoiceServiceServicer_to_server(VoiceServicer(registry), server)
+        residency_pb2_grpc.add_ResidencyServiceServicer_to_server(
+            ResidencyServicer(manager, settings.device), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
+        reflection.enable_server_reflection(
+            (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+             reflection.SERVICE_NAME),
+            server,
+        )
+        address = _bind(server, settings.listen)
+        metrics_address = None
+        if settings.metrics_listen != "off":
+            scraped = _serve_metrics(settings.metrics_listen, metrics)
+            stack.callback(_stop_metrics, *scraped)
+            metrics_address = "{}:{}".format(*scraped[0].server_address[:2])
+        # What lives from here on lives as long as the process: keep the collector off it.
+        gc.collect()
+        gc.freeze()
+        await server.start()
+        stack.push_async_callback(server.stop, settings.shutdown_grace_s)
+        for service in ("", *_SERVICES):
+            await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        stack.push_async_callback(health.enter_graceful_shutdown)
+        yield RunningServer(address, metrics_address, registry, manager, metrics)
+
+
+def _engines(settings: Settings) -> dict[str, Engine]:
+    import torch
+
+    from voxswap_server.engines.vits.engine import VitsEngine
+
+    if settings.device.startswith("cuda"):
+        index = int(settings.device.partition(":")[2] or 0)
+        count = torch.cuda.device_count()
+        if index >= count:
+            raise SettingsError(
+                f"device: {settings.device} is not there: torch sees {count} CUDA devices; use cpu"
+            )
+    if settings.compute_threads:
+        torch.set_num_threads(settings.compute_threads)
+    engines: tuple[Engine, ...] = (VitsEngine(settings.device),)
+    return {engine.name: engine for engine in engines}
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise SettingsError(
+            f"listen: {listen} cannot be had; it is taken or not an address of this machine"
+        ) from error
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+def _serve_metrics(listen: str, metrics: Metrics) -> tuple[WSGIServer, object]:
+    host, _, port = listen.rpartition(":")
+    try:
+        return start_http_server(int(port), host.strip("[]"), metrics.registry)
+    except OSError as error:
+        raise SettingsError(
+            f"metrics_listen: {listen} cannot be had ({error.strerror}); use another port, or 'off'"
+        ) from error
+
+
+def _stop_metrics(server: WSGIServer, thread: object) -> None:
+    server.shutdown()
+    server.server_close()
+    thread.join()  # type: ignore[attr-defined]

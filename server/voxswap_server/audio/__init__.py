@@ -1,0 +1,1 @@
+"""Audio: encoders, the streaming resampler, visemes. A leaf."""

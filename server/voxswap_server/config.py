@@ -1,0 +1,189 @@
+"""Settings: from flags, environment and file, in that order; validated before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from voxswap_registry.errors import VoxswapError
+
+ENVIRONMENT_PREFIX = "VOXSWAP_"
+# Read by the client and by `voxswap voices`; not settings of the server.
+_OTHER_VARIABLES = {"VOXSWAP_ADDRESS", "VOXSWAP_CONFIG"}
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class SettingsError(VoxswapError):
+    """A setting is wrong; the message names it, where it came from, and what it takes."""
+
+    reason = "SETTINGS"
+
+
+def _size(value: object) -> object:
+    """Bytes, or a number with K, M, G or T (optionally followed by iB)."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
+    if match is None:
+        raise ValueError("write a number of bytes, or one with a unit, such as 512MiB or 2GiB")
+    return int(float(match.group(1)) * _UNITS[match.group(2).upper()])
+
+
+def _address(value: object) -> object:
+    if isinstance(value, str):
+        host, colon, port = value.rpartition(":")
+        if not (colon and host and port.isdecimal() and int(port) < 1 << 16):
+            raise ValueError("write host:port, such as 127.0.0.1:50051 or [::1]:50051")
+    return value
+
+
+Size = Annotated[int, BeforeValidator(_size)]
+Address = Annotated[str, BeforeValidator(_address)]
+
+
+class Settings(BaseModel):
+    """Everything that an operator may set. Descriptions are the help of ``voxswap serve``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    registry: Path = Field(Path("var/registry"), description="folder of registered voices")
+    listen: Address = Field(
+        "127.0.0.1:50051",
+        description="where gRPC listens; 0.0.0.0:50051 for every interface (no encryption and no "
+        "authentication yet: mind the network)",
+    )
+    metrics_listen: Address | Literal["off"] = Field(
+        "127.0.0.1:9464", description="where Prometheus finds the metrics, or 'off'"
+    )
+    memory_budget: Size = Field(
+        1 << 31, ge=1 << 20, description="cap for resident voices, such as 2GiB"
+    )
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where voices speak: cpu or cuda:0"
+    )
+    compute_threads: int = Field(
+        0, ge=0, le=256, description="threads of one computation; 0 for all cores"
+    )
+    load_threads: int = Field(2, ge=1, le=64, description="voices loaded side by side")
+    front_end: Literal["auto", "espeak", "english"] = Field(
+        "auto",
+        description="text front-end of English voices: espeak-ng if installed, or always one",
+    )
+    max_text_characters: int = Field(
+        10_000, ge=1, le=1_000_000, description="longest text of one request"
+    )
+    max_streams: int = Field(
+        256, ge=1, le=100_000, description="calls at a time; more are refused at once"
+    )
+    max_message_bytes: Size = Field(
+        2 << 20, ge=1 << 10, le=64 << 20, description="largest message that a client may send"
+    )
+    first_chunk_ms: float = Field(
+        120.0, ge=10, le=5_000, description="audio in a stream's first chunk, in milliseconds"
+    )
+    largest_chunk_ms: float = Field(
+        1_500.0, ge=10, le=10_000, description="audio in the largest chunk, in milliseconds"
+    )
+    shutdown_grace_s: float = Field(
+        10.0, ge=0, le=3_600, description="time for streams to end when the server is stopped"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="how much is logged"
+    )
+
+
+def load_settings(
+    arguments: Sequence[str], environment: Mapping[str, str] = types.MappingProxyType(os.environ)
+) -> Settings:
+    """Settings from flags, then environment, then the file of ``--config`` or VOXSWAP_CONFIG.
+
+    Raises `SettingsError`; ``--help`` and unknown flags leave through argparse's `SystemExit`.
+    """
+    flags = vars(_parser().parse_args(arguments))
+    config = flags.pop("config") or environment.get("VOXSWAP_CONFIG")
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+
+    def take(found: Mapping[str, Any], origin: str) -> None:
+        values.update(found)
+        origins.update(dict.fromkeys(found, origin))
+
+    if config:
+        take(_file(Path(config)), str(config))
+    take(_variables(environment), "the environment")
+    take({name: value for name, value in flags.items() if value is not None}, "the flags")
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_faults(error, origins))) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="voxswap serve",
+        description="Serve the voices of a registry over gRPC.",
+        epilog="Every flag may also be set in the file of --config (listen = \"…\") or as an "
+        "environment variable (VOXSWAP_LISTEN). Flags come first, then the environment.",
+    )
+    parser.add_argument("--config", metavar="FILE", help="a TOML file with settings")
+    for name, field in Settings.model_fields.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=name,
+            metavar=_metavar(field),
+            help=f"{field.description} (default: {_shown(name, field.default)})",
+        )
+    return parser
+
+
+def _metavar(field: FieldInfo) -> str:
+    return {int: "N", float: "NUMBER", Path: "FOLDER"}.get(field.annotation, "VALUE")  # type: ignore[arg-type]
+
+
+def _shown(name: str, default: object) -> str:
+    if isinstance(default, int) and name in ("memory_budget", "max_message_bytes"):
+        return f"{default >> 20}MiB"
+    return str(default)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        found = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--config: {path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"--config: {path} is not TOML: {error}") from error
+    return found
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Settings among the environment; a name that is none is an error, not a silence."""
+    found: dict[str, str] = {}
+    for variable, value in environment.items():
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in _OTHER_VARIABLES:
+            found[variable.removeprefix(ENVIRONMENT_PREFIX).lower()] = value
+    return found
+
+
+def _faults(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False):
+        name = str(fault["loc"][0])
+        origin = origins.get(name, "a default")
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(Settings.model_fields)
+            lines.append(f"{name} (from {origin}): there is no such setting; there are {known}")
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{name} (from {origin}): {message}; found {fault['input']!r}")
+    return list(dict.fromkeys(lines))

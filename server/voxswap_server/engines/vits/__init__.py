@@ -1,0 +1,1 @@
+"""The VITS engine: one joint model, symbols to waveform."""

@@ -1,0 +1,159 @@
+"""The VITS engine: prepare a segment as a whole, decode it in windows that join exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from voxswap_registry.errors import EngineError
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.vits import VitsArchitecture
+from voxswap_server.engines.base import Delivery, Utterance, Voice
+from voxswap_server.engines.vits.model import VitsModel, load_model, read_tensors
+
+# A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound keeps
+# the memory of a segment proportional to its text.
+_MAX_SYMBOL_FRAMES = 400.0
+
+
+class VitsEngine:
+    """Loads VITS voices onto one device. Stateless after construction; thread-safe."""
+
+    name = "vits"
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._device = device
+
+    def footprint_bytes(self, manifest: Manifest) -> int:
+        """The stored size: tensors are taken up as they are, header and padding included."""
+        return manifest.component("model").size_bytes
+
+    def load(self, manifest: Manifest, components: Mapping[str, Path]) -> Voice:
+        """Map the weights and hang them into a skeleton. Blocks on disk."""
+        architecture = VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)
+        if architecture.hop_length_samples != manifest.audio.hop_length_samples:
+            raise EngineError(
+                f"{manifest.ref}: the generator makes {architecture.hop_length_samples} samples a "
+                f"frame, its manifest says {manifest.audio.hop_length_samples}; import it again"
+            )
+        model = load_model(architecture, read_tensors(components["model"], self._device))
+        return VitsVoice(model, architecture, self._device)
+
+
+class VitsVoice:
+    """A loaded VITS voice. Immutable: any number of utterances may be made from it."""
+
+    def __init__(self, model: VitsModel, architecture: VitsArchitecture, device: str) -> None:
+        self.model = model
+        self.architecture = architecture
+        self.device = device
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of all parameters."""
+        return sum(p.numel() * p.element_size() for p in self.model.parameters())
+
+    @torch.inference_mode()
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:
+        """Encode the text and predict durations. Cost grows with the segment's length."""
+        if not 0 < len(ids) or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
+            raise EngineError(
+                f"{len(ids)} symbols, of which some are outside this model's 0 to "
+                f"{self.architecture.n_symbols - 1}: the symbol table belongs to another voice"
+            )
+        generator = torch.Generator().manual_seed(delivery.seed)
+        symbols = torch.tensor([ids], device=self.device)
+        speaker = self._speaker(delivery.speaker)
+        hidden, mean, log_deviation = self.model.enc_p(symbols)
+        # Noise is drawn on the host: a seed gives the same line on every device.
+        noise = torch.randn((1, 2, 1, len(ids)), generator=generator)
+        noise = noise.to(self.device) * delivery.duration_noise_scale
+        log_durations = self.model.dp(hidden, noise, speaker)
+        durations = torch.exp(log_durations.float()).flatten().cpu() / delivery.rate
+        if not bool(torch.isfinite(log_durations).all()):
+            raise EngineError("the duration predictor gave NaN or infinity: the weights are damaged")
+        frames = torch.ceil(durations).clamp(max=_MAX_SYMBOL_FRAMES).long()
+        if not bool(frames.any()):
+            frames[-1] = 1
+        expand = torch.repeat_interleave(frames).to(self.device)
+        latents = mean[..., expand]
+        if delivery.noise_scale > 0:
+            prior = torch.randn(latents.shape, generator=generator).to(self.device)
+            deviation = torch.exp(log_deviation)[..., expand]
+            latents = latents + prior * deviation * delivery.noise_scale
+        return VitsUtterance(self.model, latents, speaker, tuple(frames.tolist()))
+
+    def _speaker(self, index: int) -> Tensor | None:
+        if self.model.emb_g is None:
+            return None
+        return self.model.emb_g(torch.tensor([[index]], device=self.device))  # type: ignore[no-any-return]
+
+
+class VitsUtterance:
+    """A prepared segment. The flow runs just ahead of the generator, a window at a time.
+
+    Invariant: ``_decodable[..., :_ready]`` equals the flow of the whole segment, because every
+    window is taken with as much context as the flow can see (`PriorFlow.reach_frames`).
+    """
+
+    def __init__(
+        self,
+        model: VitsModel,
+        latents: Tensor,
+        speaker: Tensor | None,
+        durations: tuple[int, ...],
+    ) -> None:
+        self._model = model
+        self._latents = latents
+        self._speaker = speaker
+        self._durations = durations
+        self._decodable = torch.empty_like(latents, dtype=model.dec.conv_pre.weight.dtype)
+        self._ready = 0
+
+    @property
+    def durations_frames(self) -> Sequence[int]:
+        """Frames of each symbol."""
+        return self._durations
+
+    @property
+    def frames(self) -> int:
+        """Frames of the segment."""
+        return self._latents.shape[3]
+
+    @torch.inference_mode()
+    def decode(self, first_frame: int, last_frame: int) -> npt.NDArray[np.float32]:
+        """Audio of a window, with the generator's reach as context on either side."""
+        if not 0 <= first_frame < last_frame <= self.frames:
+            raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
+        reach = self._model.dec.reach_frames
+        begin, end = max(0, first_frame - reach), min(self.frames, last_frame + reach)
+        self._run_flow(end)
+        audio = self._model.dec(self._decodable[..., begin:end], self._in_decoder(self._speaker))
+        hop = audio.shape[3] // (end - begin)
+        wanted = audio[0, 0, 0, (first_frame - begin) * hop : (last_frame - begin) * hop]
+        samples: npt.NDArray[np.float32] = wanted.float().cpu().numpy()
+        # NaN and infinity survive a sum, and one sum is cheaper than a mask.
+        if not np.isfinite(samples.sum()):
+            raise EngineError("the generator gave NaN or infinity: the weights are damaged")
+        return samples
+
+    def _run_flow(self, until: int) -> None:
+        if until <= self._ready:
+            return
+        reach = self._model.flow.reach_frames
+        begin, end = max(0, self._ready - reach), min(self.frames, until + reach)
+        dtype = self._model.flow.flows[0].pre.weight.dtype
+        speaker = None if self._speaker is None else self._speaker.to(dtype)
+        window = self._model.flow(self._latents[..., begin:end].to(dtype), speaker)
+        self._decodable[..., self._ready : until] = window[
+            ..., self._ready - begin : until - begin
+        ]
+        self._ready = until
+
+    def _in_decoder(self, tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(self._decodable.dtype)

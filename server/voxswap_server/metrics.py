@@ -1,0 +1,149 @@
+"""Prometheus metrics. Labels never carry text, and no voice id: there may be thousands."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.registry import Collector
+
+from voxswap_server.residency.events import EventKind, ResidencyEvent
+from voxswap_server.residency.ledger import LedgerStatistics
+from voxswap_server.speech.parts import Trailer
+
+_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.35, 0.6, 1.0, 2.0, 5.0, 10.0)
+_AGES = (1, 10, 60, 300, 1800, 7200, 86400)
+
+
+class StreamEnd(enum.Enum):
+    """How a stream ended."""
+
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+class Metrics:
+    """All of the server's metrics, in a registry of their own. Thread-safe."""
+
+    def __init__(self, device: str) -> None:
+        self.registry = CollectorRegistry()
+        self._device = device
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"voxswap_{name}", text, labels, registry=self.registry)
+
+        def seconds(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(
+                f"voxswap_{name}", text, labels, buckets=_SECONDS, registry=self.registry
+            )
+
+        Info("voxswap_build", "The running server.", registry=self.registry).info(
+            {"version": version("voxswap"), "python": platform.python_version(), "device": device}
+        )
+        self._loads = counter("loads", "Voices made resident.")
+        self._load_seconds = seconds("load_seconds", "From asking for a voice to having it.")
+        self._load_failures = counter("load_failures", "Loads that came to nothing.", "reason")
+        self._evictions = counter("evictions", "Voices evicted.", "reason")
+        self._unload_seconds = seconds("unload_seconds", "From withdrawing to freed memory.")
+        self._eviction_age = Histogram(
+            "voxswap_eviction_age_seconds",
+            "Time since an evicted voice was last used.",
+            buckets=_AGES,
+            registry=self.registry,
+        )
+        self._requests = counter("cache_requests", "Voices asked for, by outcome.", "outcome")
+        self._active = Gauge("voxswap_active_streams", "Streams now.", registry=self.registry)
+        self._streams = counter("streams", "Streams by their end.", "end")
+        self._ttfa = seconds("ttfa_seconds", "From arrival to the first audio sent.", "swap")
+        self._rtf = Histogram(
+            "voxswap_rtf",
+            "Compute seconds for each second of audio.",
+            buckets=(0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.5, 1, 2),
+            registry=self.registry,
+        )
+        self._audio = counter("audio_seconds", "Seconds of audio of finished streams.")
+        self._characters = counter("characters", "Characters of finished streams.")
+        self._unknown = counter("unknown_symbols", "Symbols left out of the speech.")
+
+    def watch_ledger(self, books: Callable[[], LedgerStatistics], leases: Callable[[], int]) -> None:
+        """Show the ledger, read at each scrape. The callables must be safe to call from threads."""
+        accounts = ("budget", "free", "reserved", "resident", "evicting")
+        gauge = Gauge(
+            "voxswap_memory_bytes", "The ledger.", ("device", "account"), registry=self.registry
+        )
+        for account in accounts:
+            gauge.labels(self._device, account).set_function(
+                lambda name=f"{account}_bytes": float(getattr(books(), name))  # type: ignore[misc]
+            )
+        held = Gauge("voxswap_leases", "Leases held.", registry=self.registry)
+        held.set_function(lambda: float(leases()))
+
+    def observe_residency(self, event: ResidencyEvent) -> None:
+        """Count an event of the `ModelManager`."""
+        match event.kind:
+            case EventKind.LOADED:
+                self._loads.inc()
+                self._load_seconds.observe(event.duration_s)
+            case EventKind.LOAD_FAILED:
+                self._load_failures.labels(event.reason).inc()
+            case EventKind.EVICTED:
+                self._evictions.labels(event.reason).inc()
+                self._unload_seconds.observe(event.duration_s)
+                self._eviction_age.observe(event.age_s)
+            case EventKind.LOAD_STARTED:
+                pass
+
+    @contextlib.contextmanager
+    def stream(self) -> Iterator[StreamObservation]:
+        """Observe one stream; its end is told by what leaves the block."""
+        observation = StreamObservation(self)
+        with self._active.track_inprogress():
+            try:
+                yield observation
+            except Exception:
+                observation.end = StreamEnd.FAILED
+                raise
+            finally:
+                self._streams.labels(observation.end.value).inc()
+
+    def collectors(self) -> list[Collector]:
+        """What is registered, for tests and documentation."""
+        return list(self.registry._collector_to_names)  # noqa: SLF001
+
+
+@dataclass(slots=True)
+class StreamObservation:
+    """What is seen of one stream. A stream that nobody ends was cancelled."""
+
+    metrics: Metrics
+    end: StreamEnd = StreamEnd.CANCELLED
+    cold: bool = False
+    spoke: bool = False
+
+    def leased(self, *, cold: bool) -> None:
+        """Its voice is there."""
+        self.cold = cold
+        self.metrics._requests.labels("miss" if cold else "hit").inc()  # noqa: SLF001
+
+    def sent_chunk(self, since_arrival_s: float) -> None:
+        """Audio was handed to the transport."""
+        if not self.spoke:
+            self.spoke = True
+            self.metrics._ttfa.labels("cold" if self.cold else "warm").observe(since_arrival_s)  # noqa: SLF001
+
+    def finished(self, trailer: Trailer, *, characters: int) -> None:
+        """The whole line was sent."""
+        self.end = StreamEnd.FINISHED
+        audio_s = trailer.total_samples / trailer.sample_rate_hertz
+        self.metrics._audio.inc(audio_s)  # noqa: SLF001
+        self.metrics._characters.inc(characters)  # noqa: SLF001
+        self.metrics._unknown.inc(sum(trailer.unknown_symbols.values()))  # noqa: SLF001
+        if audio_s:
+            self.metrics._rtf.observe(trailer.compute_ms / 1e3 / audio_s)  # noqa: SLF001

@@ -1,0 +1,1 @@
+"""The ModelManager: which voices are in memory, under a byte budget."""

@@ -1,0 +1,57 @@
+"""The lease: a held right to use a resident voice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from voxswap_server.residency.loader import LoadedVoice
+
+
+class Lease:
+    """While it is held, its voice stays resident. A context manager; release it on the event loop.
+
+    ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took.
+    """
+
+    __slots__ = ("_on_release", "_loaded", "cold", "wait_s")
+
+    def __init__(
+        self, loaded: LoadedVoice, on_release: Callable[[], None], *, cold: bool, wait_s: float
+    ) -> None:
+        self._loaded: LoadedVoice | None = loaded
+        self._on_release = on_release
+        self.cold = cold
+        self.wait_s = wait_s
+
+    @property
+    def loaded(self) -> LoadedVoice:
+        """The voice. Do not keep it beyond the lease: its bytes would outlive their accounting."""
+        if self._loaded is None:
+            raise RuntimeError("this lease has been released")
+        return self._loaded
+
+    @property
+    def released(self) -> bool:
+        """Whether it was given back."""
+        return self._loaded is None
+
+    def release(self) -> None:
+        """Give the voice back. Calling it again does nothing."""
+        if self._loaded is not None:
+            self._loaded = None
+            self._on_release()
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"Lease({'released' if self._loaded is None else self._loaded.ref})"

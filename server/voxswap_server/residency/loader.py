@@ -1,0 +1,106 @@
+"""From a manifest to a voice that can speak: verify every component, then hand them to an engine.
+
+This is the slow half of a swap; the `ModelManager` runs it on its loading threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from voxswap_registry.errors import EngineError
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.store import Registry
+from voxswap_server.engines.base import Engine, Voice
+from voxswap_server.text.frontends import FrontEndChoice, make_front_end
+from voxswap_server.text.symbols import SymbolTable
+from voxswap_server.text.types import FrontEnd
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVoice:
+    """A voice on the device and the front-end that feeds it. Shared by manifests of one load key.
+
+    ``ref`` is the version that it was first loaded for.
+    """
+
+    ref: str
+    voice: Voice
+    front_end: FrontEnd
+
+    @property
+    def resident_bytes(self) -> int:
+        """Measured bytes on the device."""
+        return self.voice.resident_bytes
+
+
+class Loader(Protocol):
+    """What the `ModelManager` needs of whoever loads."""
+
+    def key(self, manifest: Manifest) -> str:
+        """What a load depends on: manifests with one key share one resident voice."""
+        ...
+
+    def footprint_bytes(self, manifest: Manifest) -> int:
+        """An upper bound of the resident bytes; never blocks. Raises `EngineError`."""
+        ...
+
+    def load(self, manifest: Manifest, cancelled: Callable[[], bool]) -> LoadedVoice:
+        """Blocks. Stops early, with any exception, once ``cancelled()`` is true."""
+        ...
+
+
+class VoiceLoader:
+    """Loads from a registry with the engines at hand. Thread-safe."""
+
+    def __init__(
+        self, registry: Registry, engines: Mapping[str, Engine], *, front_end: FrontEndChoice
+    ) -> None:
+        self._registry = registry
+        self._engines = engines
+        self._front_end = front_end
+
+    def key(self, manifest: Manifest) -> str:
+        """A hash over the engine, its configuration, the components and the front-end."""
+        facts: list[Any] = [
+            manifest.engine,
+            dict(manifest.engine_config),
+            [(component.role, component.digest) for component in manifest.components],
+            manifest.front_end.kind,
+            dict(manifest.front_end.options),
+            manifest.language,
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def footprint_bytes(self, manifest: Manifest) -> int:
+        """The engine's upper bound."""
+        return self._engine(manifest).footprint_bytes(manifest)
+
+    def load(self, manifest: Manifest, cancelled: Callable[[], bool]) -> LoadedVoice:
+        """Check every digest, build the front-end, take the weights up. Blocks on disk."""
+        engine = self._engine(manifest)
+        paths = {
+            component.role: self._registry.verify(component, cancelled=cancelled)
+            for component in manifest.components
+        }
+        table = SymbolTable.from_json(paths["symbols"].read_bytes())
+        front_end = make_front_end(
+            manifest.front_end.kind,
+            manifest.front_end.options,
+            table,
+            manifest.language,
+            prefer=self._front_end,
+        )
+        return LoadedVoice(manifest.ref, engine.load(manifest, paths), front_end)
+
+    def _engine(self, manifest: Manifest) -> Engine:
+        engine = self._engines.get(manifest.engine)
+        if engine is None:
+            raise EngineError(
+                f"{manifest.ref} needs the engine {manifest.engine!r}, and this server has "
+                f"{', '.join(sorted(self._engines))}; serve it with a voxswap that has it"
+            )
+        return engine

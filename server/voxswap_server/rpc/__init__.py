@@ -1,0 +1,1 @@
+"""gRPC: thin servicers, the only place where protobuf meets the domain."""

@@ -1,0 +1,88 @@
+"""SpeechService: one request in, a stream of parts out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import NoReturn
+
+import grpc
+
+from voxswap.v1 import speech_pb2, speech_pb2_grpc
+from voxswap_registry.store import Registry
+from voxswap_server.metrics import Metrics
+from voxswap_server.residency.manager import ModelManager
+from voxswap_server.rpc import translate
+from voxswap_server.rpc.calls import mapped, not_built
+from voxswap_server.speech.parts import Chunk, Trailer
+from voxswap_server.speech.pipeline import Chunking, Synthesis
+from voxswap_server.speech.scheduler import ComputeThread
+
+
+class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
+    """Thin: translate, resolve, lease, and pass the parts on."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        manager: ModelManager,
+        compute: ComputeThread,
+        metrics: Metrics,
+        *,
+        chunking: Chunking,
+        max_text_characters: int,
+    ) -> None:
+        self._registry = registry
+        self._manager = manager
+        self._compute = compute
+        self._metrics = metrics
+        self._chunking = chunking
+        self._max_text_characters = max_text_characters
+
+    @mapped
+    async def Synthesize(  # type: ignore[override]  # noqa: N802
+        self,
+        request: speech_pb2.SynthesizeRequest,
+        context: grpc.aio.ServicerContext[
+            speech_pb2.SynthesizeRequest, speech_pb2.SynthesizeResponse
+        ],
+    ) -> None:
+        """Speak one text.
+
+        Written with ``context.write`` and not as a generator: a cancelled call then ends here, in
+        the ``finally`` clauses, and not whenever a suspended generator is collected.
+        """
+        arrived = time.perf_counter()
+        spoken = translate.speech_request(request, max_characters=self._max_text_characters)
+        with self._metrics.stream() as stream:
+            manifest = await asyncio.to_thread(self._registry.resolve, spoken.voice)
+            remaining_s = context.time_remaining()
+            with await self._manager.acquire(manifest, timeout_s=remaining_s) as lease:
+                stream.leased(cold=lease.cold)
+                synthesis = Synthesis(spoken, manifest, lease, self._compute, chunking=self._chunking)
+                async with contextlib.aclosing(synthesis.parts(arrived=arrived)) as parts:
+                    async for part in parts:
+                        await context.write(translate.speech_part(part))
+                        match part:
+                            case Chunk():
+                                stream.sent_chunk(time.perf_counter() - arrived)
+                            case Trailer():
+                                stream.finished(part, characters=len(spoken.text))
+
+    @mapped
+    async def Prepare(  # noqa: N802
+        self, request: speech_pb2.PrepareRequest, context: grpc.aio.ServicerContext
+    ) -> NoReturn:
+        """Not built yet."""
+        raise not_built("SpeechService.Prepare")
+
+    @mapped
+    async def Converse(  # type: ignore[override]  # noqa: N802
+        self,
+        request: AsyncIterator[speech_pb2.ConverseRequest],
+        context: grpc.aio.ServicerContext,
+    ) -> NoReturn:
+        """Not built yet."""
+        raise not_built("SpeechService.Converse")

@@ -1,0 +1,98 @@
+"""The only table from domain errors to gRPC status codes, and how details are attached."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import NoReturn
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from voxswap_registry import errors
+from voxswap_server.residency import errors as residency
+
+_LOGGER = logging.getLogger(__name__)
+
+ERROR_DOMAIN = "voxswap"
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    code: int
+    retry_s: float | None = None
+
+
+# The most specific class of an error's ancestry counts.
+_TABLE: dict[type[BaseException], _Row] = {
+    errors.InvalidInputError: _Row(code_pb2.INVALID_ARGUMENT),
+    errors.VoiceNotFoundError: _Row(code_pb2.NOT_FOUND),
+    errors.VersionExistsError: _Row(code_pb2.ALREADY_EXISTS),
+    errors.RegistryError: _Row(code_pb2.UNAVAILABLE, retry_s=1.0),
+    errors.ManifestError: _Row(code_pb2.DATA_LOSS),
+    errors.ComponentMissingError: _Row(code_pb2.DATA_LOSS),
+    errors.DigestMismatchError: _Row(code_pb2.DATA_LOSS),
+    errors.ImportSourceError: _Row(code_pb2.INVALID_ARGUMENT),
+    errors.FrontEndError: _Row(code_pb2.FAILED_PRECONDITION),
+    errors.NotBuiltError: _Row(code_pb2.UNIMPLEMENTED),
+    errors.EngineError: _Row(code_pb2.INTERNAL),
+    residency.ResidencyError: _Row(code_pb2.INTERNAL),
+    residency.VoiceTooLargeError: _Row(code_pb2.RESOURCE_EXHAUSTED),
+    residency.MemoryBusyError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=0.5),
+    residency.LoadTimeoutError: _Row(code_pb2.DEADLINE_EXCEEDED),
+    residency.FootprintError: _Row(code_pb2.INTERNAL),
+    residency.ClosedError: _Row(code_pb2.UNAVAILABLE, retry_s=1.0),
+}
+
+
+def to_status(error: BaseException) -> status_pb2.Status:
+    """The `google.rpc.Status` of an error, with ErrorInfo and whatever else helps.
+
+    An error that nobody foresaw is logged with a reference, and the client gets the reference only:
+    foreign messages may hold paths or text.
+    """
+    row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
+    if row is None or not isinstance(error, errors.VoxswapError):
+        reference = secrets.token_hex(4)
+        _LOGGER.error("unforeseen error, reference %s", reference, exc_info=error)
+        info = error_details_pb2.ErrorInfo(
+            reason="INTERNAL", domain=ERROR_DOMAIN, metadata={"reference": reference}
+        )
+        return status_pb2.Status(
+            code=code_pb2.INTERNAL,
+            message=f"the server failed; its log has the cause under the reference {reference}",
+            details=[_packed(info)],
+        )
+    if row.code in (code_pb2.INTERNAL, code_pb2.DATA_LOSS):
+        _LOGGER.error("%s", error, exc_info=error if row.code == code_pb2.INTERNAL else None)
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata
+    )
+    details = [_packed(info)]
+    if isinstance(error, errors.InvalidInputError | errors.NotBuiltError) and error.violations:
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
+            for v in error.violations
+        ]
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
+    if row.retry_s is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(int(row.retry_s * 1e3))
+        details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+    return status_pb2.Status(code=row.code, message=error.message, details=details)
+
+
+async def abort(context: grpc.aio.ServicerContext, error: BaseException) -> NoReturn:
+    """End the call with the status of ``error``."""
+    status = rpc_status.to_status(to_status(error))
+    await context.abort(status.code, status.details, status.trailing_metadata)
+    raise AssertionError("abort raises")
+
+
+def _packed(message: object) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)  # type: ignore[arg-type]
+    return packed

@@ -1,0 +1,344 @@
+"""The only place where protobuf becomes domain and domain becomes protobuf."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import unicodedata
+from collections.abc import Iterable
+
+from google.protobuf import timestamp_pb2
+
+from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
+from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.names import VoiceRef, check_voice_id
+from voxswap_registry.store import VoiceListing
+from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
+from voxswap_server.residency.ledger import LedgerStatistics
+from voxswap_server.residency.manager import Resident, State
+from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
+from voxswap_server.speech.request import MarkKind, SpeechRequest
+
+MIN_RATE, MAX_RATE = 0.25, 4.0
+MAX_NOISE_SCALE = 2.0
+MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 1000, 100
+
+_ENCODINGS = {
+    speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
+    speech_pb2.AUDIO_ENCODING_PCM_S16LE: AudioEncoding.PCM_S16LE,
+    speech_pb2.AUDIO_ENCODING_PCM_F32LE: AudioEncoding.PCM_F32LE,
+    speech_pb2.AUDIO_ENCODING_WAV: AudioEncoding.WAV,
+}
+_ENCODINGS_OUT = {
+    AudioEncoding.PCM_S16LE: speech_pb2.AUDIO_ENCODING_PCM_S16LE,
+    AudioEncoding.PCM_F32LE: speech_pb2.AUDIO_ENCODING_PCM_F32LE,
+    AudioEncoding.WAV: speech_pb2.AUDIO_ENCODING_WAV,
+}
+_ENCODING_REMEDY = "use PCM_S16LE, PCM_F32LE or WAV"
+_REMEDIES = {"audio.encoding": _ENCODING_REMEDY, "cache_policy": "leave it unset, or use OFF"}
+_MARKS = {
+    speech_pb2.MARK_KIND_WORD: MarkKind.WORD,
+    speech_pb2.MARK_KIND_PHONEME: MarkKind.PHONEME,
+    speech_pb2.MARK_KIND_VISEME: MarkKind.VISEME,
+}
+_MARKS_OUT = {kind: number for number, kind in _MARKS.items()}
+_STATES = {
+    State.LOADING: residency_pb2.RESIDENT_STATE_LOADING,
+    State.ABANDONED: residency_pb2.RESIDENT_STATE_LOADING,
+    State.RESIDENT: residency_pb2.RESIDENT_STATE_RESIDENT,
+    State.EVICTING: residency_pb2.RESIDENT_STATE_EVICTING,
+}
+
+
+class _Faults:
+    """Collects violations, so that a client learns of all of them at once."""
+
+    def __init__(self) -> None:
+        self.found: list[FieldViolation] = []
+
+    def add(self, field: str, description: str) -> None:
+        self.found.append(FieldViolation(field, description))
+
+    def number(self, field: str, value: float, low: float, high: float) -> float:
+        if not (math.isfinite(value) and low <= value <= high):
+            self.add(field, f"is {value}; use a number from {low:g} to {high:g}, or leave it unset")
+        return value
+
+    def voice(self, text: str) -> VoiceRef:
+        try:
+            return VoiceRef.parse(text)
+        except InvalidInputError as error:
+            self.found.extend(error.violations)
+            return VoiceRef("invalid")
+
+    def raise_if_any(self) -> None:
+        if self.found:
+            raise InvalidInputError(self.found)
+
+
+def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int) -> SpeechRequest:
+    """A validated request. Raises `InvalidInputError` with every fault, or `NotBuiltError`."""
+    faults = _Faults()
+    controls = message.controls
+    voice = faults.voice(message.voice)
+    _check_text(faults, message.text, max_characters)
+    rate = 1.0
+    if controls.HasField("rate"):
+        rate = faults.number("controls.rate", controls.rate, MIN_RATE, MAX_RATE)
+    noise_scale = duration_noise_scale = None
+    if controls.HasField("noise_scale"):
+        noise_scale = faults.number(
+            "controls.noise_scale", controls.noise_scale, 0.0, MAX_NOISE_SCALE
+        )
+    if controls.HasField("duration_noise_scale"):
+        duration_noise_scale = faults.number(
+            "controls.duration_noise_scale", controls.duration_noise_scale, 0.0, MAX_NOISE_SCALE
+        )
+    encoding = _encoding(faults, message.audio.encoding)
+    sample_rate = message.audio.sample_rate_hertz
+    if sample_rate and not MIN_SAMPLE_RATE_HERTZ <= sample_rate <= MAX_SAMPLE_RATE_HERTZ:
+        faults.add(
+            "audio.sample_rate_hertz",
+            f"is {sample_rate}; use {MIN_SAMPLE_RATE_HERTZ} to {MAX_SAMPLE_RATE_HERTZ}, or leave "
+            "it unset for the voice's own rate",
+        )
+    for kind in message.marks:
+        if kind not in _MARKS:
+            faults.add("marks", f"has the unknown kind {kind}; use WORD, PHONEME or VISEME")
+    if len(message.speaker) > 128:
+        faults.add("speaker", "is longer than 128 characters; GetVoice lists a voice's speakers")
+    _check_ranges_of_unbuilt(faults, message)
+    faults.raise_if_any()
+    _refuse_unbuilt(message)
+    return SpeechRequest(
+        voice=voice,
+        text=message.text,
+        speaker=message.speaker or None,
+        encoding=encoding,
+        sample_rate_hertz=sample_rate or None,
+        rate=rate,
+        noise_scale=noise_scale,
+        duration_noise_scale=duration_noise_scale,
+        seed=message.seed if message.HasField("seed") else None,
+        marks=frozenset(_MARKS[kind] for kind in message.marks),
+    )
+
+
+def _check_text(faults: _Faults, text: str, max_characters: int) -> None:
+    if len(text) > max_characters:
+        faults.add(
+            "text",
+            f"has {len(text)} characters; {max_characters} at most: split it into several requests",
+        )
+    elif not text.strip():
+        faults.add("text", "is empty or blank; send the words to speak")
+    else:
+        for position, character in enumerate(text):
+            if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
+                faults.add(
+                    "text",
+                    f"has the control character U+{ord(character):04X} at position {position}; "
+                    "remove it",
+                )
+                break
+        if not any(unicodedata.category(character)[0] in "LN" for character in text):
+            faults.add("text", "has no letter and no digit, so nothing to speak; send words")
+
+
+def _encoding(faults: _Faults, number: int) -> AudioEncoding:
+    if number not in speech_pb2.AudioEncoding.values():
+        faults.add("audio.encoding", f"has the unknown value {number}; {_ENCODING_REMEDY}")
+    return _ENCODINGS.get(number, AudioEncoding.PCM_S16LE)  # type: ignore[call-overload,no-any-return]
+
+
+def _check_ranges_of_unbuilt(faults: _Faults, message: speech_pb2.SynthesizeRequest) -> None:
+    """Nonsense stays nonsense, even in a field that is not carried out yet."""
+    if message.controls.HasField("pitch_semitones"):
+        faults.number("controls.pitch_semitones", message.controls.pitch_semitones, -12, 12)
+    if message.controls.HasField("volume_db"):
+        faults.number("controls.volume_db", message.controls.volume_db, -40, 12)
+
+
+def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest) -> None:
+    controls, audio = message.controls, message.audio
+    cacheless = (speech_pb2.CACHE_POLICY_UNSPECIFIED, speech_pb2.CACHE_POLICY_OFF)
+    unbuilt = {
+        "audio.encoding": audio.encoding not in _ENCODINGS,
+        "emotion": message.HasField("emotion"),
+        "style_prompt": bool(message.style_prompt),
+        "line_class": bool(message.line_class),
+        "start_by_ms": message.HasField("start_by_ms"),
+        "session_id": bool(message.session_id),
+        "cache_policy": message.cache_policy not in cacheless,
+        "controls.pitch_semitones": bool(controls.pitch_semitones),
+        "controls.volume_db": bool(controls.volume_db),
+    }
+    fields = [name for name, asked in unbuilt.items() if asked]
+    if fields:
+        raise NotBuiltError(
+            f"this server does not carry out {', '.join(fields)} as asked yet",
+            [FieldViolation(name, _REMEDIES.get(name, "leave it unset")) for name in fields],
+        )
+
+
+def speech_part(part: Part) -> speech_pb2.SynthesizeResponse:
+    """One message of the response stream."""
+    match part:
+        case Chunk():
+            return speech_pb2.SynthesizeResponse(
+                chunk=speech_pb2.AudioChunk(
+                    audio=part.audio,
+                    start_sample=part.start_sample,
+                    sample_count=part.sample_count,
+                    marks=[_mark(mark) for mark in part.marks],
+                )
+            )
+        case Header():
+            return speech_pb2.SynthesizeResponse(
+                header=speech_pb2.Header(
+                    voice=part.voice,
+                    component_digests=part.component_digests,
+                    sample_rate_hertz=part.sample_rate_hertz,
+                    encoding=_ENCODINGS_OUT[part.encoding],
+                    estimated_samples=part.estimated_samples,
+                    cold=part.cold,
+                    queue_ms=part.queue_ms,
+                    swap_ms=part.swap_ms,
+                )
+            )
+        case Trailer():
+            return speech_pb2.SynthesizeResponse(
+                trailer=speech_pb2.Trailer(
+                    total_samples=part.total_samples,
+                    seed=part.seed,
+                    compute_ms=part.compute_ms,
+                    first_chunk_ms=part.first_chunk_ms,
+                    unknown_symbols=[
+                        speech_pb2.UnknownSymbol(symbol=symbol, count=count)
+                        for symbol, count in sorted(part.unknown_symbols.items())
+                    ],
+                )
+            )
+
+
+def _mark(mark: Mark) -> speech_pb2.Mark:
+    return speech_pb2.Mark(
+        kind=_MARKS_OUT[mark.kind],
+        text=mark.text,
+        start_sample=mark.start_sample,
+        duration_samples=mark.duration_samples,
+        text_start=mark.text_start,
+        text_end=mark.text_end,
+    )
+
+
+def voice(manifest: Manifest) -> voices_pb2.Voice:
+    """One version of a voice."""
+    created = timestamp_pb2.Timestamp()
+    created.FromJsonString(manifest.provenance.created)
+    return voices_pb2.Voice(
+        id=manifest.voice_id,
+        version=manifest.version,
+        display_name=manifest.display_name,
+        language=manifest.language,
+        engine=manifest.engine,
+        sample_rate_hertz=manifest.audio.sample_rate_hertz,
+        speakers=[
+            voices_pb2.Speaker(name=name, index=index)
+            for name, index in sorted(manifest.speakers.items(), key=lambda item: item[1])
+        ],
+        components=[
+            voices_pb2.Component(
+                role=component.role,
+                digest=component.digest,
+                size_bytes=component.size_bytes,
+                media_type=component.media_type,
+            )
+            for component in manifest.components
+        ],
+        licence=manifest.licence,
+        provenance=voices_pb2.Provenance(
+            source=manifest.provenance.source,
+            source_digests=dict(manifest.provenance.source_digests),
+            tool=manifest.provenance.tool,
+            create_time=created,
+            note=manifest.provenance.note,
+        ),
+    )
+
+
+def listing(found: VoiceListing) -> voices_pb2.Voice:
+    """A voice at its newest version, or what is wrong with it."""
+    if found.newest is not None:
+        return voice(found.newest)
+    return voices_pb2.Voice(
+        id=found.voice_id,
+        version=found.versions[-1],
+        problem=found.error.message if found.error else "",
+    )
+
+
+def page_size(asked: int) -> int:
+    """The page size that is meant. Raises `InvalidInputError`."""
+    if not 0 <= asked <= MAX_PAGE_SIZE:
+        raise InvalidInputError.one(
+            "page_size", f"is {asked}; use 1 to {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}"
+        )
+    return asked or DEFAULT_PAGE_SIZE
+
+
+def page_token(last_id: str) -> str:
+    """A token that says: go on after this id."""
+    return base64.urlsafe_b64encode(last_id.encode()).decode()
+
+
+def page_start(token: str) -> str:
+    """The id after which a page begins; empty for the first. Raises `InvalidInputError`."""
+    if not token:
+        return ""
+    try:
+        return check_voice_id(base64.b64decode(token, altchars=b"-_", validate=True).decode())
+    except (binascii.Error, UnicodeDecodeError, InvalidInputError) as error:
+        raise InvalidInputError.one(
+            "page_token", "is not a token of this server; leave it unset to begin again"
+        ) from error
+
+
+def residents(
+    found: Iterable[Resident], books: LedgerStatistics, device: str, *, now_s: float, wall_s: float
+) -> residency_pb2.ListResidentsResponse:
+    """What is resident; ``now_s`` and ``wall_s`` are one instant on both clocks."""
+
+    def wall(at_s: float) -> timestamp_pb2.Timestamp:
+        stamp = timestamp_pb2.Timestamp()
+        stamp.FromNanoseconds(int((wall_s - (now_s - at_s)) * 1e9))
+        return stamp
+
+    return residency_pb2.ListResidentsResponse(
+        residents=[
+            residency_pb2.Resident(
+                voices=resident.refs,
+                state=_STATES[resident.state],
+                size_bytes=resident.size_bytes,
+                leases=resident.leases,
+                uses=resident.uses,
+                load_time=wall(resident.loaded_s) if resident.loaded_s else None,
+                last_use_time=wall(resident.last_use_s),
+                load_ms=resident.load_s * 1e3,
+            )
+            for resident in found
+        ],
+        ledgers=[
+            residency_pb2.Ledger(
+                device=device,
+                budget_bytes=books.budget_bytes,
+                free_bytes=books.free_bytes,
+                reserved_bytes=books.reserved_bytes,
+                resident_bytes=books.resident_bytes,
+                evicting_bytes=books.evicting_bytes,
+            )
+        ],
+    )

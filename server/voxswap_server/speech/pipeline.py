@@ -1,0 +1,253 @@
+"""From a request and a leased voice to the parts of its stream.
+
+The pipeline is pulled: a step is computed when the part before it has been taken. So a client that
+stops reading stops its own compute, and one that goes away leaves at most one step behind.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from voxswap_registry.errors import InvalidInputError
+from voxswap_registry.manifest import Manifest
+from voxswap_server.audio.encoding import Samples, make_encoder
+from voxswap_server.audio.resampling import Resampler
+from voxswap_server.engines.base import Delivery, Utterance
+from voxswap_server.residency.lease import Lease
+from voxswap_server.speech.marks import segment_marks
+from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
+from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.text.normalization import normalize
+from voxswap_server.text.segmentation import segment
+from voxswap_server.text.types import NormalizedText, Segment, SymbolSequence
+
+_T = TypeVar("_T")
+
+# Spreads consecutive segments over the seed space (2^64 divided by the golden ratio).
+_SEED_STRIDE = 0x9E3779B97F4A7C15
+_SEED_SPACE = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How much audio a decoding step makes: little at first, then twice as much each time."""
+
+    first_ms: float = 120.0
+    largest_ms: float = 1_500.0
+
+    def windows(self, frames: int, frame_ms: float, largest_yet: int) -> Iterator[tuple[int, int]]:
+        """Cut ``[0, frames)``; ``largest_yet`` is the size of the stream's last window, or 0."""
+        largest = max(1, round(self.largest_ms / frame_ms))
+        size = 2 * largest_yet or max(1, math.ceil(self.first_ms / frame_ms))
+        first = 0
+        while first < frames:
+            size = min(size, largest)
+            # A tail shorter than half a window goes along with it.
+            last = frames if frames - first < 1.5 * size else first + size
+            yield first, last
+            first, size = last, 2 * size
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    segment: Segment
+    text: NormalizedText
+    symbols: SymbolSequence
+    utterance: Utterance
+
+
+class Synthesis:
+    """Speaks one request. Used once; `parts` is its only method."""
+
+    def __init__(
+        self,
+        request: SpeechRequest,
+        manifest: Manifest,
+        lease: Lease,
+        compute: ComputeThread,
+        *,
+        chunking: Chunking,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._request = request
+        self._manifest = manifest
+        self._lease = lease
+        self._compute = compute
+        self._chunking = chunking
+        self._clock = clock
+        self._rate_in = manifest.audio.sample_rate_hertz
+        self._hop = manifest.audio.hop_length_samples
+        self._rate_out = request.sample_rate_hertz or self._rate_in
+        self._resampler = Resampler(self._rate_in, self._rate_out)
+        self._encoder = make_encoder(request.encoding, self._rate_out)
+        self._seed = secrets.randbits(63) if request.seed is None else request.seed
+        self._speaker = _speaker_index(request, manifest)
+        self._unknown: Counter[str] = Counter()
+        self._marks: deque[Mark] = deque()
+        self._pending: deque[Segment] | None = None  # segments still to be prepared
+        self._samples_in = 0  # of the segments that are complete, at the engine's rate
+        self._samples_out = 0  # sent, at the client's rate
+        self._compute_s = 0.0
+        self._queue_s = 0.0
+
+    async def parts(self, *, arrived: float) -> AsyncIterator[Part]:
+        """The stream, for a request that arrived at ``arrived`` on this object's clock.
+
+        Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
+        if the engine fails. Close it (`contextlib.aclosing`): a step under way is waited for.
+        """
+        prepared = await self._run(self._prepare_next)
+        if prepared is None:
+            raise InvalidInputError.one(
+                "text", "has nothing that this voice can speak; send words in the voice's language"
+            )
+        yield self._header(prepared)
+        first_chunk_s = 0.0
+        window = 0
+        while prepared is not None:
+            self._queue_marks(prepared)
+            utterance, frame_ms = prepared.utterance, 1e3 * self._hop / self._rate_in
+            for first, last in self._chunking.windows(utterance.frames, frame_ms, window):
+                window = last - first
+                samples = await self._run(partial(utterance.decode, first, last))
+                if last == utterance.frames:
+                    samples = self._with_pause(samples, prepared.segment)
+                chunk = self._chunk(self._resampler.push(samples))
+                if chunk is not None:
+                    first_chunk_s = first_chunk_s or self._clock() - arrived
+                    yield chunk
+            prepared = await self._run(self._prepare_next)
+        chunk = self._chunk(self._resampler.finish(np.zeros(0, np.float32)))
+        if chunk is not None:
+            first_chunk_s = first_chunk_s or self._clock() - arrived
+            yield chunk
+        yield Trailer(
+            total_samples=self._samples_out,
+            sample_rate_hertz=self._rate_out,
+            seed=self._seed,
+            compute_ms=self._compute_s * 1e3,
+            first_chunk_ms=first_chunk_s * 1e3,
+            unknown_symbols=dict(self._unknown),
+        )
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        step = await self._compute.run(work)
+        self._compute_s += step.compute_s
+        self._queue_s += step.queue_s
+        return step.result
+
+    def _prepare_next(self) -> _Prepared | None:
+        """*Step.* The next segment that speaks, or None after the last."""
+        if self._pending is None:
+            self._pending = deque(segment(self._request.text))
+        while self._pending:
+            part = self._pending.popleft()
+            text = normalize(part.text, self._manifest.language)
+            symbols = self._lease.loaded.front_end.symbols(text)
+            self._unknown.update(text.dropped)
+            self._unknown.update(symbols.unknown)
+            if symbols.speaks:
+                seed = (self._seed + part.start * _SEED_STRIDE) % _SEED_SPACE
+                utterance = self._lease.loaded.voice.prepare(symbols.ids, self._delivery(seed))
+                return _Prepared(part, text, symbols, utterance)
+        return None
+
+    def _delivery(self, seed: int) -> Delivery:
+        request, defaults = self._request, self._manifest.defaults
+
+        def scale(asked: float | None, default: str) -> float:
+            return defaults.get(default, 0.0) if asked is None else asked
+
+        return Delivery(
+            rate=request.rate / defaults.get("length_scale", 1.0),
+            noise_scale=scale(request.noise_scale, "noise_scale"),
+            duration_noise_scale=scale(request.duration_noise_scale, "noise_w"),
+            seed=seed,
+            speaker=self._speaker,
+        )
+
+    def _header(self, prepared: _Prepared) -> Header:
+        # What is still to be prepared is taken to last as long, per character, as this segment.
+        rest = sum(len(part.text) for part in self._pending or ())
+        share = 1 + rest / len(prepared.segment.text)
+        samples = prepared.utterance.frames * self._hop * share
+        return Header(
+            voice=self._manifest.ref,
+            component_digests=tuple(c.digest for c in self._manifest.components),
+            sample_rate_hertz=self._rate_out,
+            encoding=self._request.encoding,
+            estimated_samples=self._to_output(round(samples)),
+            cold=self._lease.cold,
+            queue_ms=self._queue_s * 1e3,
+            swap_ms=self._lease.wait_s * 1e3,
+        )
+
+    def _with_pause(self, samples: Samples, part: Segment) -> Samples:
+        pause = np.zeros(self._pause_samples(part), np.float32)
+        return np.concatenate([samples, pause])
+
+    def _pause_samples(self, part: Segment) -> int:
+        return part.pause_ms * self._rate_in // 1000
+
+    def _to_output(self, sample: int) -> int:
+        return round(sample * self._rate_out / self._rate_in)
+
+    def _queue_marks(self, prepared: _Prepared) -> None:
+        base = self._samples_in
+
+        def to_sample(frame: int) -> int:
+            return self._to_output(base + frame * self._hop)
+
+        if self._request.marks:
+            self._marks.extend(
+                segment_marks(
+                    self._request.marks,
+                    prepared.segment,
+                    prepared.text,
+                    prepared.symbols,
+                    prepared.utterance.durations_frames,
+                    to_sample,
+                )
+            )
+        self._samples_in += prepared.utterance.frames * self._hop
+        self._samples_in += self._pause_samples(prepared.segment)
+
+    def _chunk(self, samples: Samples) -> Chunk | None:
+        """Encode what the resampler gave; None if it kept everything for now."""
+        if not len(samples):
+            return None
+        start = self._samples_out
+        self._samples_out = end = start + len(samples)
+        marks: list[Mark] = []
+        # A mark without length at the very end has no chunk to begin in but this one.
+        while self._marks and (
+            self._marks[0].start_sample < end
+            or (self._marks[0].start_sample == end and not self._marks[0].duration_samples)
+        ):
+            marks.append(self._marks.popleft())
+        return Chunk(self._encoder.encode(samples), start, len(samples), tuple(marks))
+
+
+def _speaker_index(request: SpeechRequest, manifest: Manifest) -> int:
+    if request.speaker is None:
+        return 0
+    index = manifest.speakers.get(request.speaker)
+    if index is None:
+        names = sorted(manifest.speakers)
+        known = f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else (
+            "it has one speaker only; leave the field out"
+        )
+        raise InvalidInputError.one(
+            "speaker", f"{manifest.ref} has no speaker {request.speaker[:64]!r}; {known}"
+        )
+    return index

@@ -1,0 +1,33 @@
+"""A validated request to speak: what the domain knows of it once `rpc.translate` is done."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from voxswap_registry.names import VoiceRef
+from voxswap_server.audio.encoding import AudioEncoding
+
+
+class MarkKind(enum.Enum):
+    """Kinds of timing marks."""
+
+    WORD = "word"
+    PHONEME = "phoneme"
+    VISEME = "viseme"
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """One text to speak. None means the voice's own default."""
+
+    voice: VoiceRef
+    text: str
+    speaker: str | None = None
+    encoding: AudioEncoding = AudioEncoding.PCM_S16LE
+    sample_rate_hertz: int | None = None
+    rate: float = 1.0
+    noise_scale: float | None = None
+    duration_noise_scale: float | None = None
+    seed: int | None = None
+    marks: frozenset[MarkKind] = frozenset()

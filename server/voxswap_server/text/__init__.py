@@ -1,0 +1,1 @@
+"""Text: segmentation, normalisation, front-ends. A leaf."""

@@ -1,0 +1,145 @@
+"""Decides whether a full stop, and what stands around it, ends a sentence."""
+
+from __future__ import annotations
+
+import re
+
+# Western marks that also stand inside words, numbers and addresses: space must follow them.
+_WEAK_MARKS = ".!?…‥"
+# Marks that end a sentence whether or not space follows: ideographic, Arabic, Indic, Armenian,
+# Ethiopic, Khmer, Myanmar and Tibetan full stops, and the fused interrobangs.
+_STRONG_MARKS = "。｡．！？︒﹒﹖﹗؟۔\u037e।॥։።፧፨។៕။།‼⁇⁈⁉‽"
+_CLOSING = r"”’\)\]\}」』】〉》〕〗〙〛）］｝｣"
+# Marks that open in one language or place and close in another: they close before no letter.
+_EITHER = "\"'“‘«»‹›*_~"
+_PICTOGRAPHS = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f\u200d"
+
+# Possessive throughout, so that a run of any length is read once.
+SENTENCE_END = re.compile(
+    rf"(?P<mark>[{_WEAK_MARKS}{_STRONG_MARKS}]++)"
+    rf"(?P<closers>(?:[{_CLOSING}]|[{_EITHER}](?!\w)|[{_PICTOGRAPHS}])*+"
+    r"(?:[ \u00a0\u202f][»›](?!\w))?+)"
+    r"(?:\[\d{1,3}\])*+"
+    r"(?P<space>\s*+)"
+)
+
+_QUOTE = re.compile(f"[{_CLOSING}{_EITHER}]")
+_STRONG = re.compile(f"[{_STRONG_MARKS}]")
+_EAST_ASIAN = re.compile("[\u2e80-\u2fdf\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff「『]")
+_NEXT_WORD = re.compile(r"[^\w]{0,8}(?P<word>\w[\w'’]{0,20})(?P<dot>\.?)")
+_ATTRIBUTION = re.compile(
+    r"(?:[A-Z][\w.'’-]{0,20}\s){1,3}"
+    r"(?:said|says|asked|asks|cried|shouted|yelled|called|replied|answered|whispered|muttered"
+    r"|murmured|exclaimed|added|demanded|screamed|growled|laughed|sighed|snapped)\b"
+)
+_INITIALISM = re.compile(r"[^\W\d_](?:[^\W\d_]?\.[^\W\d_]{1,2})*")
+_NUMERAL = re.compile(r"\d|[IVXLC]+\b")
+_LONGEST_ABBREVIATION = 16
+
+
+def _words(listing: str) -> frozenset[str]:
+    return frozenset(listing.split())
+
+
+# What always leads on to a word of the same sentence; the capitalised ones are words otherwise.
+_LEADING = _words(
+    "mr mrs ms mx dr prof messrs mme mlle srta e.g i.e eg ie cf vs viz ca approx esp resp incl "
+    "aka a.k.a z.b d.h u.a bzw ggf evtl sog dipl p.ej"
+)
+_LEADING_NAMES = _words(
+    "Gen Col Sgt Capt Cpt Lt Cmdr Adm Maj Cpl Pvt Rev Hon Gov Sen Rep Pres Supt Mgr Fr Sr Sra Mt"
+)
+# What leads on only to a number: "No. 5", but "No. I won't."
+_BEFORE_NUMERAL = _words(
+    "no nos nr núm p pp pg vol vols fig figs ch chap sec eq op ver art para abb"
+)
+# What may end a sentence as well as stand inside one.
+_EITHER_WAY = _words(
+    "etc al inc ltd co corp bros llc plc jr esq ave blvd rd st sq hwy dept div est govt univ assn "
+    "avg tel misc ft hr hrs lb lbs oz yd tbsp tsp usw ud uds vd a.m p.m"
+)
+_EITHER_WAY_NAMES = _words(
+    "Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mon Tue Tues Wed Thu Thur Thurs Fri Sat Sun"
+)
+_ENDS_BEFORE_CAPITAL = _words("etc usw a.m p.m")
+_NEVER_FIRST = _words(
+    "monday tuesday wednesday thursday friday saturday sunday january february march april june "
+    "july august september october november december eastern central mountain pacific est edt "
+    "cst cdt mst mdt pst pdt et ct mt pt gmt utc bst cet cest"
+)
+_OFTEN_FIRST = _words(
+    "a all also although an and another are as at because before but can could did do does each "
+    "every few finally first for he her here his how however i if in instead is it its last later "
+    "let let's many maybe meanwhile most my next no nobody not nothing now of on once one only "
+    "or our perhaps please she should since so some soon still such suddenly that the their then "
+    "there these they this those though thus to today tomorrow we well what when where which "
+    "while who why will with yes yesterday yet you your"
+)
+_AFTER_GERMAN_ORDINAL = _words(
+    "januar jänner februar märz april mai juni juli august september oktober november dezember "
+    "jahrhundert jahrhunderts"
+)
+
+
+def ends_sentence(text: str, sentence_start: int, end: re.Match[str]) -> bool:
+    """Whether ``end``, a match of `SENTENCE_END`, ends the sentence begun at ``sentence_start``.
+
+    Takes time bounded by a constant, whatever the text.
+    """
+    following = text[end.end() : end.end() + 1]
+    if _STRONG.search(end["mark"]):
+        return _strong_mark_ends(text, end, following)
+    if not end["space"]:
+        return not set("!?").isdisjoint(end["mark"]) and bool(_EAST_ASIAN.match(following))
+    ahead = _NEXT_WORD.match(text, end.end())
+    if ahead is None:
+        return True
+    word = ahead["word"]
+    quoted = _QUOTE.search(end["closers"])
+    if quoted and (word[0].islower() or _ATTRIBUTION.match(text, end.end())):
+        return False  # "Halt!" he said. "Why?" Mary asked.
+    if not set("!?").isdisjoint(end["mark"]):
+        return True
+    if end["mark"] != ".":  # An ellipsis. "I" has a capital wherever it stands.
+        return not word[0].islower() and word.replace("’", "'").split("'")[0] != "I"
+    return _full_stop_ends(_token_before(text, sentence_start, end.start()), ahead)
+
+
+def _strong_mark_ends(text: str, end: re.Match[str], following: str) -> bool:
+    if end["mark"] == "．" and following.isdigit():
+        return False
+    # 「待て！」と言った: a quotation that runs on without space is part of its sentence.
+    runs_on = end["closers"] and not end["space"] and following.isalnum()
+    return not runs_on
+
+
+def _token_before(text: str, sentence_start: int, stop: int) -> tuple[str, bool]:
+    """The token that a full stop at ``stop`` follows, and whether it opens the sentence."""
+    start = max(sentence_start, stop - _LONGEST_ABBREVIATION)
+    parts = text[start:stop].split()
+    token = parts[-1] if parts else ""
+    opens = start == sentence_start and len(parts) == 1
+    return token.lstrip("\"'“‘«‹„([{*_~¿¡-–—"), opens
+
+
+def _full_stop_ends(before: tuple[str, bool], ahead: re.Match[str]) -> bool:
+    token, opens = before
+    word, key = ahead["word"], token.lower()
+    if opens and (token.isdecimal() and len(token) <= 3):
+        return False  # The number of a list's item.
+    if key in _LEADING or token in _LEADING_NAMES:
+        return False
+    if key in _BEFORE_NUMERAL:
+        return not _NUMERAL.match(word)
+    either_way = key in _EITHER_WAY or token in _EITHER_WAY_NAMES
+    if either_way or _INITIALISM.fullmatch(token):
+        return _opens_sentence(word, after=key) and not (len(word) == 1 and ahead["dot"])
+    if token.isdecimal():  # "am 3. Oktober", "den 3. oktober"
+        return not word[0].islower() and word.lower() not in _AFTER_GERMAN_ORDINAL
+    return True
+
+
+def _opens_sentence(word: str, *, after: str) -> bool:
+    if word[0].islower() or word.lower() in _NEVER_FIRST:
+        return False
+    return after in _ENDS_BEFORE_CAPITAL or word.lower() in _OFTEN_FIRST

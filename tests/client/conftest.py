@@ -1,0 +1,347 @@
+"""A real gRPC server on a loopback socket with scripted services, and both clients behind one face."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from voxswap.v1 import (
+    residency_pb2,
+    residency_pb2_grpc,
+    speech_pb2,
+    speech_pb2_grpc,
+    voices_pb2,
+    voices_pb2_grpc,
+)
+from voxswap_client import AsyncClient, Client
+
+PATIENCE_S = 10.0  # how long a test waits for an event that must come
+RATE_HERTZ = 8000
+Part = speech_pb2.SynthesizeResponse
+Behaviour = Callable[[Any, Any], Iterator[Part]]
+
+
+def header(**changes: Any) -> Part:
+    """The header of the default line."""
+    fields: dict[str, Any] = {
+        "voice": "npc/smith@3",
+        "component_digests": ["sha256:" + "a" * 64],
+        "sample_rate_hertz": RATE_HERTZ,
+        "encoding": speech_pb2.AUDIO_ENCODING_PCM_S16LE,
+        "estimated_samples": 12,
+        "cold": True,
+        "queue_ms": 1.5,
+        "swap_ms": 20.0,
+    }
+    return Part(header=speech_pb2.Header(**(fields | changes)))
+
+
+def chunk(start: int, count: int, *marks: speech_pb2.Mark, audio: bytes | None = None) -> Part:
+    """Samples that count upwards from ``start``, as 16-bit integers."""
+    data = struct.pack(f"<{count}h", *range(start, start + count)) if audio is None else audio
+    return Part(
+        chunk=speech_pb2.AudioChunk(
+            audio=data, start_sample=start, sample_count=count, marks=marks
+        )
+    )
+
+
+def trailer(total: int = 12, **changes: Any) -> Part:
+    """The trailer of the default line."""
+    fields: dict[str, Any] = {
+        "total_samples": total,
+        "seed": 7,
+        "compute_ms": 0.75,
+        "first_chunk_ms": 30.0,
+    }
+    return Part(trailer=speech_pb2.Trailer(**(fields | changes)))
+
+
+WORD = speech_pb2.Mark(
+    kind=speech_pb2.MARK_KIND_WORD, text="Hi", start_sample=0, duration_samples=8, text_end=2
+)
+CLOSING_SIL = speech_pb2.Mark(
+    kind=speech_pb2.MARK_KIND_VISEME, text="sil", start_sample=12, duration_samples=0
+)
+LINE = (header(), chunk(0, 4, WORD), chunk(4, 4), chunk(8, 4, CLOSING_SIL), trailer())
+
+
+def play(*parts: Part) -> Behaviour:
+    """Sends these parts and ends well."""
+    return lambda _request, _context: iter(parts)
+
+
+def details(*messages: Any) -> list[any_pb2.Any]:
+    """Messages as a google.rpc.Status packs them."""
+    packed = []
+    for message in messages:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(message)
+    return packed
+
+
+def retry_info(delay_s: float) -> error_details_pb2.RetryInfo:
+    """RetryInfo with this delay."""
+    delay = duration_pb2.Duration(seconds=int(delay_s), nanos=round(delay_s % 1 * 1e9))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
+
+
+def abort(context: Any, code: grpc.StatusCode, message: str, *extra: Any) -> None:
+    """End the call with this status and these details."""
+    status = status_pb2.Status(code=code.value[0], message=message, details=details(*extra))
+    context.abort_with_status(rpc_status.to_status(status))
+
+
+def fail(code: grpc.StatusCode, message: str, *extra: Any, after: tuple[Part, ...] = ()) -> Any:
+    """Sends ``after``, then ends with this status: for a stream or for a unary call."""
+
+    def behaviour(_request: Any, context: Any) -> Iterator[Part]:
+        yield from after
+        abort(context, code, message, *extra)
+
+    return behaviour
+
+
+class FakeServer(
+    speech_pb2_grpc.SpeechServiceServicer,
+    voices_pb2_grpc.VoiceServiceServicer,
+    residency_pb2_grpc.ResidencyServiceServicer,
+):
+    """All three services. ``script`` holds what the next calls do; once it is empty, all goes well.
+
+    ``requests`` are those that came. ``waiting`` is set while a stalled stream waits, ``ended`` when
+    the client has ended it.
+    """
+
+    # The parts, for tests: this module cannot be imported by them.
+    header, chunk, trailer = staticmethod(header), staticmethod(chunk), staticmethod(trailer)
+    play, fail, retry_info = staticmethod(play), staticmethod(fail), staticmethod(retry_info)
+    line = LINE
+    patience_s = PATIENCE_S
+
+    def __init__(self, *, with_health: bool = True) -> None:
+        self.requests: list[Any] = []
+        self.user_agents: list[str] = []
+        self.script: deque[Behaviour] = deque()
+        self.waiting = threading.Event()
+        self.ended = threading.Event()
+        self.voices: list[voices_pb2.Voice] = []
+        self.residents: list[residency_pb2.Resident] = []
+        self.ledgers: list[residency_pb2.Ledger] = []
+        self.health = health.HealthServicer()
+        self._server = grpc.server(ThreadPoolExecutor(8))
+        speech_pb2_grpc.add_SpeechServiceServicer_to_server(self, self._server)
+        voices_pb2_grpc.add_VoiceServiceServicer_to_server(self, self._server)
+        residency_pb2_grpc.add_ResidencyServiceServicer_to_server(self, self._server)
+        if with_health:
+            health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.serving(now=True)
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop(None).wait()
+
+    def serving(self, *, now: bool) -> None:
+        kind = health_pb2.HealthCheckResponse
+        self.health.set("", kind.SERVING if now else kind.NOT_SERVING)
+
+    def stall(self, *parts: Part) -> Behaviour:
+        """Sends these parts, then waits until the client ends the call."""
+
+        def behaviour(_request: Any, context: Any) -> Iterator[Part]:
+            # Before the first part: a generator whose call has ended is not resumed.
+            if not context.add_callback(self.ended.set):
+                self.ended.set()
+            yield from parts
+            self.waiting.set()
+            # Longer than any test waits for `ended`, so that only the client can be what sets it.
+            self.ended.wait(3 * PATIENCE_S)
+
+        return behaviour
+
+    def Synthesize(self, request: Any, context: Any) -> Iterator[Part]:
+        self._note(request, context)
+        behaviour = self.script.popleft() if self.script else play(*LINE)
+        yield from behaviour(request, context)
+
+    def ListVoices(self, request: Any, context: Any) -> voices_pb2.ListVoicesResponse:
+        self._unary(request, context)
+        begin = int(request.page_token or 0)
+        end = begin + (request.page_size or 100)
+        found = [voice for voice in self.voices if voice.id.startswith(request.prefix)]
+        return voices_pb2.ListVoicesResponse(
+            voices=found[begin:end], next_page_token=str(end) if end < len(found) else ""
+        )
+
+    def GetVoice(self, request: Any, context: Any) -> voices_pb2.GetVoiceResponse:
+        self._unary(request, context)
+        for voice in self.voices:
+            if request.voice in (voice.id, f"{voice.id}@{voice.version}"):
+                return voices_pb2.GetVoiceResponse(voice=voice)
+        raise self._not_found(request.voice, context)
+
+    def ListVersions(self, request: Any, context: Any) -> voices_pb2.ListVersionsResponse:
+        self._unary(request, context)
+        found = [voice for voice in self.voices if voice.id == request.voice]
+        if not found:
+            raise self._not_found(request.voice, context)
+        return voices_pb2.ListVersionsResponse(versions=found)
+
+    def ListResidents(self, request: Any, context: Any) -> residency_pb2.ListResidentsResponse:
+        self._unary(request, context)
+        return residency_pb2.ListResidentsResponse(residents=self.residents, ledgers=self.ledgers)
+
+    def _note(self, request: Any, context: Any) -> None:
+        # The client goes on to change and resend its page request.
+        self.requests.append(type(request).FromString(request.SerializeToString()))
+        self.user_agents.append(dict(context.invocation_metadata())["user-agent"])
+
+    def _unary(self, request: Any, context: Any) -> None:
+        self._note(request, context)
+        if self.script:
+            for _ in self.script.popleft()(request, context):
+                pass
+
+    def _not_found(self, ref: str, context: Any) -> Exception:
+        reason = error_details_pb2.ErrorInfo(
+            reason="VOICE_NOT_FOUND", domain="voxswap", metadata={"voice": ref}
+        )
+        abort(context, grpc.StatusCode.NOT_FOUND, f"there is no voice {ref}", reason)
+        return AssertionError("abort raises")
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    fake = FakeServer()
+    fake.start()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def make_server() -> Iterator[Callable[..., FakeServer]]:
+    """Makes servers that have not been started."""
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> FakeServer:
+            fake = FakeServer(**options)
+            stack.callback(fake.stop)
+            return fake
+
+        yield make
+
+
+class FakeTime:
+    """A clock that moves when somebody sleeps. ``sleeps`` are the waits that were asked for."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.sleeps: list[float] = []
+        self.on_sleep: Callable[[], object] = lambda: None
+
+    def clock(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now_s += seconds
+        self.on_sleep()
+
+    async def sleep_async(self, seconds: float) -> None:
+        self.sleep(seconds)
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    return FakeTime()
+
+
+class _SyncStream:
+    """A `SpeechStream` with the face of an `AsyncSpeechStream`."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.cancel = stream.cancel
+        self.result = stream.result
+
+    trailer = property(lambda self: self._stream.trailer)
+    ttfa_ms = property(lambda self: self._stream.ttfa_ms)
+
+    async def header(self) -> Any:
+        return self._stream.header
+
+    async def collect(self) -> Any:
+        return self._stream.collect()
+
+    def __aiter__(self) -> _SyncStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return next(self._stream)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> _SyncStream:
+        self._stream.__enter__()
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        self._stream.__exit__(*exc)
+
+
+class _SyncClient:
+    """A `Client` with the face of an `AsyncClient`: its calls block, the server has own threads."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def synthesize(self, *args: Any, **options: Any) -> _SyncStream:
+        return _SyncStream(self._client.synthesize(*args, **options))
+
+    async def list_voices(self, **options: Any) -> AsyncIterator[Any]:
+        for voice in self._client.list_voices(**options):
+            yield voice
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        async def call(*args: Any, **options: Any) -> Any:
+            return method(*args, **options)
+
+        return call
+
+
+@pytest.fixture(params=["sync", "async"])
+async def connect(request: Any, server: FakeServer) -> AsyncIterator[Callable[..., Any]]:
+    """Makes clients of one kind, all with the asynchronous face. ``time`` takes a `FakeTime`."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        def make(address: str = "", *, time: FakeTime | None = None, **options: Any) -> Any:
+            target = address or server.address
+            if request.param == "sync":
+                if time:
+                    options |= {"clock": time.clock, "sleep": time.sleep}
+                return _SyncClient(stack.enter_context(Client(target, **options)))
+            if time:
+                options |= {"clock": time.clock, "sleep": time.sleep_async}
+            client = AsyncClient(target, **options)
+            stack.push_async_callback(client.close)
+            return client
+
+        yield make

@@ -1,0 +1,122 @@
+"""WAV headers and files, read back with the standard library's reader where it can."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+import threading
+import wave
+
+import pytest
+
+from voxswap_client import Encoding, Header, SpeechResult, Trailer
+from voxswap_client.audio_file import container, wav_header, write_atomically
+
+SAMPLES = struct.pack("<6h", 0, 1, -1, 32767, -32768, 5)
+
+
+def result(audio=SAMPLES, encoding=Encoding.PCM_S16LE, samples=6):
+    header = Header("npc/smith@3", (), 16000, encoding, samples, False, 0.0, 0.0, False)
+    return SpeechResult(audio, header, Trailer(samples, 7, 0.0, 0.0), (), 1.0)
+
+
+def test_pcm_becomes_a_wav_file(tmp_path):
+    path = result().save(tmp_path / "line.wav")
+    with wave.open(str(path)) as file:
+        assert file.getparams()[:4] == (1, 2, 16000, 6)
+        assert file.readframes(99) == SAMPLES
+
+
+def test_float_pcm_becomes_a_float_wav_file(tmp_path):
+    data = struct.pack("<3f", 0.0, -1.0, 0.5)
+    path = result(data, Encoding.PCM_F32LE, 3).save(str(tmp_path / "line.wav"))
+    assert path.read_bytes() == (
+        struct.pack("<4sI4s", b"RIFF", 48 + len(data) + 2 - 2, b"WAVE")
+        + struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, 1, 16000, 64000, 4, 32)
+        + struct.pack("<4sII", b"fact", 4, 3)
+        + struct.pack("<4sI", b"data", 12)
+        + data
+    )
+
+
+def test_a_streamed_wav_gets_its_true_sizes(tmp_path):
+    extra = struct.pack("<4sI3sx", b"LIST", 3, b"abc")  # an odd chunk, padded
+    streamed = wav_header("pcm_s16le", 16000)
+    streamed = streamed[:36] + extra + streamed[36:] + SAMPLES
+    path = result(streamed, Encoding.WAV).save(tmp_path / "line.wav")
+    assert struct.unpack_from("<I", path.read_bytes(), 4) == (path.stat().st_size - 8,)
+    with wave.open(str(path)) as file:
+        assert (file.getnframes(), file.readframes(99)) == (6, SAMPLES)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"RIFF", b"RIFF1234WAVEfmt \xff\xff\xff\xff"])
+def test_a_wav_without_data_is_kept_as_it_came(tmp_path, damaged):
+    path = result(damaged, Encoding.WAV).save(tmp_path / "line.wav")
+    assert path.read_bytes() == damaged
+
+
+def test_other_encodings_are_kept_as_they_came(tmp_path):
+    assert result(b"OggS", Encoding.OGG_OPUS).save(tmp_path / "l").read_bytes() == b"OggS"
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+def test_every_encoding_has_a_suffix(encoding):
+    assert container(encoding).suffix.startswith(".")
+
+
+def test_a_streaming_header_reads_until_the_end():
+    with wave.open(io.BytesIO(wav_header("pcm_s16le", 8000) + SAMPLES)) as file:
+        assert file.getframerate() == 8000
+        assert file.readframes(6) == SAMPLES
+
+
+def test_an_empty_line_has_no_rtf():
+    assert (result(b"", samples=0).duration_s, result(b"", samples=0).rtf) == (0.0, 0.0)
+
+
+def test_audio_stays_out_of_the_repr():
+    assert "audio=" not in repr(result())
+
+
+def test_a_file_is_replaced_whole_and_keeps_the_usual_permissions(tmp_path):
+    target = tmp_path / "line.wav"
+    target.write_bytes(b"old")
+    umask = os.umask(0o027)
+    try:
+        write_atomically(target, b"new")
+    finally:
+        os.umask(umask)
+    assert target.read_bytes() == b"new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_write_that_fails_leaves_everything_as_it_was(tmp_path):
+    target = tmp_path / "line.wav"
+    target.write_bytes(b"old")
+    with pytest.raises(TypeError):
+        write_atomically(target, "not bytes")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "real.wav").write_bytes(b"old")
+    (tmp_path / "link.wav").symlink_to("real.wav")
+    write_atomically(tmp_path / "link.wav", b"new")
+    assert (tmp_path / "link.wav").is_symlink()
+    assert (tmp_path / "real.wav").read_bytes() == b"new"
+
+
+def test_a_pipe_is_written_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    write_atomically(pipe, SAMPLES)
+    reader.join()
+    assert found == [SAMPLES]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)

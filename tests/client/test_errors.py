@@ -1,0 +1,144 @@
+"""Every status code with its details, decoded from what a real server sends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+
+import voxswap_client
+from voxswap_client import VoxswapClientError
+
+CODES = {
+    "INVALID_ARGUMENT": voxswap_client.InvalidRequestError,
+    "NOT_FOUND": voxswap_client.VoiceNotFoundError,
+    "UNIMPLEMENTED": voxswap_client.NotImplementedByServerError,
+    "RESOURCE_EXHAUSTED": voxswap_client.ResourceExhaustedError,
+    "FAILED_PRECONDITION": voxswap_client.FailedPreconditionError,
+    "DATA_LOSS": voxswap_client.DataLossError,
+    "DEADLINE_EXCEEDED": voxswap_client.DeadlineExceededError,
+    "UNAVAILABLE": voxswap_client.UnavailableError,
+    "CANCELLED": voxswap_client.CallCancelledError,
+    "INTERNAL": voxswap_client.InternalServerError,
+    "UNKNOWN": voxswap_client.InternalServerError,
+    "PERMISSION_DENIED": VoxswapClientError,
+}
+NO_RETRY = voxswap_client.RetryPolicy(max_attempts=1)
+
+
+@pytest.mark.parametrize(("code", "expected"), CODES.items())
+@pytest.mark.parametrize("method", ["say", "get_voice"])
+async def test_each_code_has_its_class_and_keeps_its_details(
+    server, connect, code, expected, method
+):
+    info = error_details_pb2.ErrorInfo(
+        reason="SOME_REASON", domain="voxswap", metadata={"voice": "npc/smith@3", "ö": "ü"}
+    )
+    server.script.append(server.fail(grpc.StatusCode[code], "what happened", info))
+    client = connect(retries=NO_RETRY)
+    with pytest.raises(VoxswapClientError) as caught:
+        await (client.say("npc/smith", "Hi") if method == "say" else client.get_voice("npc/smith"))
+    error = caught.value
+    assert type(error) is expected
+    assert (error.code, error.message, str(error)) == (code, "what happened", "what happened")
+    assert error.reason == "SOME_REASON"
+    assert error.metadata == {"voice": "npc/smith@3", "ö": "ü"}
+    assert (error.violations, error.retry_after_s) == ([], None)
+    assert isinstance(error.__cause__, grpc.RpcError)
+
+
+async def test_every_violation_is_decoded(server, connect):
+    request = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field="text", description="is blank"),
+            error_details_pb2.BadRequest.FieldViolation(field="controls.rate", description="is 9"),
+        ]
+    )
+    server.script.append(server.fail(grpc.StatusCode.INVALID_ARGUMENT, "two faults", request))
+    with pytest.raises(voxswap_client.InvalidRequestError) as caught:
+        await connect().say("npc/smith", " ")
+    assert caught.value.violations == [("text", "is blank"), ("controls.rate", "is 9")]
+
+
+async def test_the_retry_hint_is_decoded(server, connect):
+    server.script.append(
+        server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", server.retry_info(2.25))
+    )
+    with pytest.raises(voxswap_client.ResourceExhaustedError) as caught:
+        await connect().say("npc/smith", "Hi")
+    assert caught.value.retry_after_s == 2.25
+
+
+async def test_details_of_unknown_kinds_are_passed_over(server, connect):
+    server.script.append(
+        server.fail(
+            grpc.StatusCode.INTERNAL,
+            "broken",
+            error_details_pb2.DebugInfo(detail="a trace"),
+            error_details_pb2.ErrorInfo(reason="ENGINE_FAILED"),
+        )
+    )
+    with pytest.raises(voxswap_client.InternalServerError) as caught:
+        await connect().say("npc/smith", "Hi")
+    assert caught.value.reason == "ENGINE_FAILED"
+
+
+async def test_details_that_are_garbage_leave_code_and_message(server, connect):
+    def behaviour(_request, context):
+        context.set_trailing_metadata([("grpc-status-details-bin", b"\xff\xff\xff")])
+        yield from ()
+        context.abort(grpc.StatusCode.DATA_LOSS, "damaged")
+
+    server.script.append(behaviour)
+    with pytest.raises(voxswap_client.DataLossError, match="damaged") as caught:
+        await connect().say("npc/smith", "Hi")
+    assert (caught.value.reason, caught.value.violations) == ("", [])
+
+
+async def test_a_servicer_that_crashes(server, connect):
+    def behaviour(_request, _context):
+        yield server.line[0]
+        raise ArithmeticError("NaN")
+
+    server.script.append(behaviour)
+    with pytest.raises(voxswap_client.InternalServerError) as caught:
+        await connect().say("npc/smith", "Hi")
+    assert caught.value.code == "UNKNOWN"
+
+
+async def test_a_server_that_is_not_there(server, connect):
+    server.stop()
+    with pytest.raises(voxswap_client.UnavailableError):
+        await connect(retries=NO_RETRY).residents()
+
+
+async def test_a_message_above_the_limit_is_refused(server, connect):
+    huge = server.chunk(0, 1, audio=bytes(17 << 20))
+    server.script.append(server.play(server.line[0], huge))
+    with pytest.raises(voxswap_client.ResourceExhaustedError):
+        await connect().say("npc/smith", "Hi")
+
+
+async def test_a_message_of_8_mib_is_taken(server, connect):
+    large = server.chunk(0, 4 << 20, audio=bytes(8 << 20))
+    server.script.append(server.play(server.line[0], large, server.trailer(4 << 20)))
+    assert len((await connect().say("npc/smith", "Hi")).audio) == 8 << 20
+
+
+OURS = "from voxswap_client.rpc_status import _decode, _messages; _messages()"
+THEIRS = "from google.rpc import error_details_pb2, status_pb2"
+USE = """
+status = status_pb2.Status(code=5)
+status.details.add().Pack(error_details_pb2.ErrorInfo(reason="R", metadata={"a": "b"}))
+found = _decode(status.SerializeToString())
+assert (found.reason, found.metadata) == ("R", {"a": "b"}), found
+"""
+
+
+@pytest.mark.parametrize("order", [(OURS, THEIRS), (THEIRS, OURS)], ids=["ours", "theirs"])
+def test_no_clash_with_googleapis_common_protos(order):
+    program = "\n".join((*order, USE))
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)

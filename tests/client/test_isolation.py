@@ -1,0 +1,65 @@
+"""What importing the client brings along, seen from a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import voxswap_client
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import json, sys
+before = set(sys.modules)
+{imports}
+print(json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})))
+"""
+ALLOWED = {"voxswap", "voxswap_client", "grpc", "google"}
+
+
+def imported_by(imports):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM.format(imports=imports)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(json.loads(done.stdout)) - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from voxswap_client import *",
+        "import voxswap_client.client, voxswap_client.aio",
+        "import pkgutil, voxswap_client.cli\n"
+        "for found in pkgutil.iter_modules(voxswap_client.cli.__path__, 'voxswap_client.cli.'):\n"
+        "    __import__(found.name)",
+    ],
+    ids=["all names", "both clients", "all commands"],
+)
+def test_the_client_brings_grpc_and_protobuf_alone(imports):
+    assert imported_by(imports) <= ALLOWED
+
+
+def test_errors_and_values_come_without_grpc():
+    assert "grpc" not in imported_by("from voxswap_client import Voice, VoiceNotFoundError")
+
+
+def test_every_public_name_is_there():
+    for name in voxswap_client.__all__:
+        assert getattr(voxswap_client, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        voxswap_client.Nothing  # noqa: B018
+
+
+def test_the_version_is_the_projects():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert voxswap_client.__version__ == project["version"]
+
+

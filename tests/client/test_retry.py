@@ -1,0 +1,158 @@
+"""The retry policy alone, and in both clients against a real server; nobody really sleeps."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxswap_client import (
+    CallCancelledError,
+    InternalServerError,
+    ResourceExhaustedError,
+    RetryPolicy,
+    UnavailableError,
+)
+
+DOWN = grpc.StatusCode.UNAVAILABLE
+
+
+def delay(policy=RetryPolicy(), *, error=None, attempts=1, remaining_s=None, random=1.0):
+    return policy.delay_s(
+        error or UnavailableError("down"),
+        attempts=attempts,
+        remaining_s=remaining_s,
+        random=lambda: random,
+    )
+
+
+def test_the_ceiling_doubles_up_to_the_cap():
+    policy = RetryPolicy(max_attempts=10, initial_backoff_ms=100, max_backoff_ms=500)
+    assert [delay(policy, attempts=n) for n in range(1, 6)] == [0.1, 0.2, 0.4, 0.5, 0.5]
+
+
+def test_the_jitter_is_full():
+    assert delay(random=0.0) == 0.0
+    assert delay(random=0.25) == 0.025
+
+
+def test_attempts_are_counted_with_the_first():
+    policy = RetryPolicy(max_attempts=3)
+    assert delay(policy, attempts=2) is not None
+    assert delay(policy, attempts=3) is None
+
+
+def test_only_unavailable_is_tried_again():
+    assert delay(error=InternalServerError("broken")) is None
+    assert delay(error=ResourceExhaustedError("full", retry_after_s=0.1)) is None
+
+
+def test_no_wait_reaches_the_deadline():
+    assert delay(remaining_s=0.1) is None
+    assert delay(remaining_s=0.11) == 0.1
+
+
+def test_a_hint_comes_on_top_of_the_jitter():
+    assert delay(error=UnavailableError("down", retry_after_s=1.5), random=0.5) == 1.55
+    assert delay(error=UnavailableError("down", retry_after_s=1.5), remaining_s=1.5) is None
+
+
+def test_a_long_hint_is_left_to_the_caller():
+    assert delay(error=UnavailableError("down", retry_after_s=10.0)) is not None
+    assert delay(error=UnavailableError("down", retry_after_s=10.1)) is None
+
+
+@given(
+    attempts=st.integers(1, 60),
+    remaining_s=st.none() | st.floats(0, 100),
+    random=st.floats(0, 1, exclude_max=True),
+    hint_s=st.none() | st.floats(0, 100),
+)
+def test_a_wait_is_never_negative_nor_beyond_cap_and_deadline(
+    attempts, remaining_s, random, hint_s
+):
+    policy = RetryPolicy(max_attempts=50)
+    error = UnavailableError("down", retry_after_s=hint_s)
+    wait = delay(policy, error=error, attempts=attempts, remaining_s=remaining_s, random=random)
+    if wait is None:
+        return
+    assert attempts < 50
+    assert (hint_s or 0.0) <= wait <= (hint_s or 0.0) + policy.max_backoff_ms / 1000
+    assert remaining_s is None or wait < remaining_s
+
+
+@pytest.mark.parametrize("method", ["say", "get_voice"])
+async def test_a_call_is_tried_again_with_growing_waits(server, connect, fake_time, method):
+    server.voices.append(_voice())
+    server.script.extend([server.fail(DOWN, "down")] * 3)
+    client = connect(time=fake_time, random=lambda: 0.5)
+    await (client.say("npc/smith", "Hi") if method == "say" else client.get_voice("npc/smith"))
+    assert len(server.requests) == 4
+    assert fake_time.sleeps == [0.05, 0.1, 0.2]
+
+
+@pytest.mark.parametrize("method", ["say", "get_voice"])
+async def test_the_last_try_gives_the_error(server, connect, fake_time, method):
+    server.script.extend([server.fail(DOWN, f"down {n}") for n in range(9)])
+    client = connect(time=fake_time, retries=RetryPolicy(max_attempts=2))
+    with pytest.raises(UnavailableError, match="down 1"):
+        await (client.say("npc/smith", "Hi") if method == "say" else client.get_voice("npc/smith"))
+    assert len(server.requests) == 2
+
+
+async def test_nothing_is_tried_again_after_the_first_message(server, connect, fake_time):
+    server.script.append(server.fail(DOWN, "down", after=server.line[:1]))
+    async with connect(time=fake_time).synthesize("npc/smith", "Hi") as stream:
+        assert (await stream.header()).voice == "npc/smith@3"
+        with pytest.raises(UnavailableError):
+            await stream.__anext__()
+    assert (len(server.requests), fake_time.sleeps) == (1, [])
+
+
+async def test_the_servers_hint_is_honoured(server, connect, fake_time):
+    server.script.append(server.fail(DOWN, "restarting", server.retry_info(3.5)))
+    await connect(time=fake_time, random=lambda: 0.0).say("npc/smith", "Hi")
+    assert fake_time.sleeps == [3.5]
+
+
+@pytest.mark.parametrize("method", ["say", "get_voice"])
+async def test_waits_end_before_the_deadline(server, connect, fake_time, method):
+    server.script.extend([server.fail(DOWN, "down")] * 99)
+    policy = RetryPolicy(max_attempts=99, initial_backoff_ms=1000, max_backoff_ms=1000)
+    client = connect(time=fake_time, retries=policy, random=lambda: 0.75, timeout_s=4.0)
+    with pytest.raises(UnavailableError):
+        await (client.say("npc/smith", "Hi") if method == "say" else client.get_voice("npc/smith"))
+    assert fake_time.sleeps == [0.75] * 5  # a sixth would end after 4.5 s
+
+
+async def test_other_codes_are_not_tried_again(server, connect, fake_time):
+    server.script.append(server.fail(grpc.StatusCode.INTERNAL, "broken"))
+    with pytest.raises(InternalServerError):
+        await connect(time=fake_time).say("npc/smith", "Hi")
+    assert (len(server.requests), fake_time.sleeps) == (1, [])
+
+
+async def test_cancel_while_waiting_for_the_next_try(server, connect, fake_time):
+    server.script.extend([server.fail(DOWN, "down")] * 2)
+    stream = connect(time=fake_time).synthesize("npc/smith", "Hi")
+    fake_time.on_sleep = stream.cancel
+    with pytest.raises(CallCancelledError):
+        await stream.collect()
+    assert len(server.requests) == 1
+
+
+async def test_a_server_that_comes_up_late_is_found(make_server, connect, fake_time):
+    late = make_server()
+    # The socket is bound, and refuses nobody: the first try waits in it until the server starts.
+    late.script.append(late.fail(DOWN, "starting"))
+    fake_time.on_sleep = lambda: None
+    late.start()
+    assert (await connect(late.address, time=fake_time).say("npc/smith", "Hi")).marks
+    assert len(fake_time.sleeps) == 1
+
+
+def _voice():
+    from voxswap.v1 import voices_pb2
+
+    return voices_pb2.Voice(id="npc/smith", version=3)

@@ -1,0 +1,293 @@
+"""Streams of both clients against a real server: values, order, early exit and cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import grpc
+import pytest
+
+from voxswap.v1 import speech_pb2
+from voxswap_client import (
+    AsyncClient,
+    CallCancelledError,
+    Chunk,
+    Client,
+    DeadlineExceededError,
+    Encoding,
+    Header,
+    IncompleteStreamError,
+    InvalidRequestError,
+    Mark,
+    MarkKind,
+    Trailer,
+    UnavailableError,
+    UnknownSymbol,
+    VoxswapClientError,
+    __version__,
+)
+
+SAMPLES = struct.pack("<12h", *range(12))
+
+
+async def test_the_parts_of_a_line_are_typed(server, connect):
+    async with connect().synthesize("npc/smith", "Hi") as stream:
+        assert await stream.header() == Header(
+            voice="npc/smith@3",
+            component_digests=("sha256:" + "a" * 64,),
+            sample_rate_hertz=8000,
+            encoding=Encoding.PCM_S16LE,
+            estimated_samples=12,
+            cold=True,
+            queue_ms=1.5,
+            swap_ms=20.0,
+            cached=False,
+        )
+        chunks = []
+        async for chunk in stream:
+            assert stream.trailer is None
+            chunks.append(chunk)
+        assert stream.trailer == Trailer(
+            total_samples=12, seed=7, compute_ms=0.75, first_chunk_ms=30.0
+        )
+    assert chunks == [
+        Chunk(SAMPLES[:8], 0, 4, (Mark(MarkKind.WORD, "Hi", 0, 8, 0, 2),)),
+        Chunk(SAMPLES[8:16], 4, 4),
+        Chunk(SAMPLES[16:], 8, 4, (Mark(MarkKind.VISEME, "sil", 12, 0),)),
+    ]
+
+
+async def test_every_option_reaches_its_field(server, connect):
+    await connect().say(
+        "npc/smith@3",
+        "Hi",
+        speaker="anna",
+        rate=0.5,
+        seed=2**64 - 1,
+        sample_rate_hertz=16000,
+        encoding=Encoding.PCM_F32LE,
+        marks=[MarkKind.WORD, "viseme"],
+        noise_scale=0.0,
+        duration_noise_scale=0.75,
+    )
+    assert server.requests == [
+        speech_pb2.SynthesizeRequest(
+            voice="npc/smith@3",
+            text="Hi",
+            speaker="anna",
+            audio=speech_pb2.AudioFormat(
+                encoding=speech_pb2.AUDIO_ENCODING_PCM_F32LE, sample_rate_hertz=16000
+            ),
+            controls=speech_pb2.Controls(rate=0.5, noise_scale=0.0, duration_noise_scale=0.75),
+            seed=2**64 - 1,
+            marks=[speech_pb2.MARK_KIND_WORD, speech_pb2.MARK_KIND_VISEME],
+        )
+    ]
+    assert server.user_agents[0].startswith(f"voxswap-client/{__version__}")
+
+
+async def test_what_is_not_asked_for_stays_unset(server, connect):
+    await connect().say("npc/smith", "Hi")
+    assert server.requests == [speech_pb2.SynthesizeRequest(voice="npc/smith", text="Hi")]
+
+
+async def test_values_that_fit_no_field_are_all_named_before_anything_is_sent(server, connect):
+    with pytest.raises(InvalidRequestError) as caught:
+        await connect().say(
+            "npc/smith", "\ud800", seed=-1, encoding="mp4", marks=["vowel"], rate="fast"
+        )
+    assert [violation.field for violation in caught.value.violations] == [
+        "text",
+        "seed",
+        "controls.rate",
+        "audio.encoding",
+        "marks",
+    ]
+    assert "word, phoneme, viseme" in caught.value.violations[-1].description
+    assert server.requests == []
+
+
+async def test_say_collects_a_line_and_measures_ttfa_at_the_client(server, connect, fake_time):
+    def behaviour(_request, _context):
+        yield server.header()
+        fake_time.now_s += 0.5
+        yield server.chunk(0, 4)
+        yield server.chunk(4, 8)
+        yield server.trailer(unknown_symbols=[speech_pb2.UnknownSymbol(symbol="☃", count=2)])
+
+    server.script.append(behaviour)
+    result = await connect(time=fake_time).say("npc/smith", "Hi")
+    assert result.audio == SAMPLES
+    assert result.ttfa_ms == 500.0
+    assert result.duration_s == 12 / 8000
+    assert result.rtf == pytest.approx(0.5)
+    assert result.trailer.unknown_symbols == (UnknownSymbol("☃", 2),)
+
+
+async def test_marks_of_all_chunks_are_in_the_result(server, connect):
+    result = await connect().say("npc/smith", "Hi")
+    assert [(mark.kind, mark.text) for mark in result.marks] == [("word", "Hi"), ("viseme", "sil")]
+
+
+async def test_leaving_the_block_early_stops_the_server(server, connect):
+    server.script.append(server.stall(*server.line[:2]))
+    async with connect().synthesize("npc/smith", "Hi") as stream:
+        async for _ in stream:
+            break
+    assert await asyncio.to_thread(server.ended.wait, server.patience_s)
+    assert stream.trailer is None
+
+
+async def test_an_error_in_the_block_stops_the_server(server, connect):
+    server.script.append(server.stall(*server.line[:2]))
+    with pytest.raises(ZeroDivisionError):
+        async with connect().synthesize("npc/smith", "Hi") as stream:
+            async for _ in stream:
+                raise ZeroDivisionError
+    assert await asyncio.to_thread(server.ended.wait, server.patience_s)
+
+
+async def test_cancel_before_the_end_is_an_error_of_its_own(server, connect):
+    server.script.append(server.stall(*server.line[:2]))
+    async with connect().synthesize("npc/smith", "Hi") as stream:
+        await stream.__anext__()
+        stream.cancel()
+        stream.cancel()
+        with pytest.raises(CallCancelledError):
+            await stream.__anext__()
+    assert await asyncio.to_thread(server.ended.wait, server.patience_s)
+
+
+async def test_cancel_after_the_end_changes_nothing(server, connect):
+    stream = connect().synthesize("npc/smith", "Hi")
+    result = await stream.collect()
+    stream.cancel()
+    assert stream.trailer == result.trailer
+    with pytest.raises(StopAsyncIteration):
+        await stream.__anext__()
+
+
+async def test_another_thread_may_cancel_a_blocked_read(server):
+    server.script.append(server.stall(*server.line[:1]))
+    with Client(server.address) as client, client.synthesize("npc/smith", "Hi") as stream:
+        reading = asyncio.to_thread(next, stream)
+        task = asyncio.ensure_future(reading)
+        assert await asyncio.to_thread(server.waiting.wait, server.patience_s)
+        stream.cancel()
+        with pytest.raises(CallCancelledError):
+            await task
+
+
+async def test_cancelling_the_task_cancels_the_call(server):
+    server.script.append(server.stall(*server.line[:2]))
+    async with AsyncClient(server.address) as client:
+        task = asyncio.create_task(client.say("npc/smith", "Hi"))
+        assert await asyncio.to_thread(server.waiting.wait, server.patience_s)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(server.ended.wait, server.patience_s)
+
+
+async def test_cancelling_the_task_cancels_a_unary_call(server):
+    server.script.append(server.stall())
+    async with AsyncClient(server.address) as client:
+        task = asyncio.create_task(client.residents())
+        assert await asyncio.to_thread(server.waiting.wait, server.patience_s)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(server.ended.wait, server.patience_s)
+
+
+@pytest.mark.parametrize("method", ["say", "get_voice"])
+async def test_closing_the_client_ends_its_calls_with_an_error(server, method):
+    server.script.append(server.stall())
+    client = AsyncClient(server.address)
+    arguments = ("npc/smith", "Hi")[: 2 if method == "say" else 1]
+    task = asyncio.create_task(getattr(client, method)(*arguments))
+    assert await asyncio.to_thread(server.waiting.wait, server.patience_s)
+    await client.close()
+    with pytest.raises(CallCancelledError):
+        await task
+
+
+async def test_a_stream_past_its_deadline(server, connect):
+    server.script.append(server.stall(*server.line[:2]))
+    with pytest.raises(DeadlineExceededError):
+        await connect().say("npc/smith", "Hi", timeout_s=0.05)
+    assert await asyncio.to_thread(server.ended.wait, server.patience_s)
+
+
+async def test_the_clients_deadline_holds_for_calls_without_one(server, connect):
+    server.script.append(server.stall())
+    with pytest.raises(DeadlineExceededError):
+        await connect(timeout_s=0.05).get_voice("npc/smith")
+
+
+# Parts of the default line by index: header, three chunks, trailer.
+BROKEN_ORDERS = {
+    "nothing": [],
+    "header alone": [0],
+    "no trailer": [0, 1, 2, 3],
+    "a gap": [0, 1, 3, 4],
+    "less than the trailer says": [0, 1, 2, 4],
+    "no header": [1, 2, 3, 4],
+    "trailer alone": [4],
+    "two headers": [0, 1, 0],
+    "a chunk after the trailer": [0, 1, 2, 3, 4, 3],
+    "two trailers": [0, 1, 2, 3, 4, 4],
+}
+
+
+@pytest.mark.parametrize("order", BROKEN_ORDERS.values(), ids=BROKEN_ORDERS.keys())
+async def test_a_stream_that_is_not_whole(server, connect, order):
+    server.script.append(server.play(*(server.line[index] for index in order)))
+    with pytest.raises(IncompleteStreamError) as caught:
+        await connect().say("npc/smith", "Hi")
+    assert caught.value.code == ""
+
+
+async def test_a_broken_stream_is_cancelled(server, connect):
+    first, one, _, three, _ = server.line
+    server.script.append(server.stall(first, one, three))
+    with pytest.raises(IncompleteStreamError, match="sample 8 where 4 is due"):
+        await connect().synthesize("npc/smith", "Hi").collect()
+    assert await asyncio.to_thread(server.ended.wait, server.patience_s)
+
+
+async def test_a_part_of_a_later_version_is_passed_over(server, connect):
+    first, *rest = server.line
+    later = speech_pb2.SynthesizeResponse.FromString(b"\xaa\x06\x00")  # field 101, no bytes
+    server.script.append(server.play(first, later, *rest))
+    assert (await connect().say("npc/smith", "Hi")).audio == SAMPLES
+
+
+async def test_an_encoding_of_a_later_version_is_an_error(server, connect):
+    server.script.append(server.play(server.header(encoding=99), *server.line[1:]))
+    with pytest.raises(VoxswapClientError, match="AUDIO_ENCODING_99"):
+        await connect().say("npc/smith", "Hi")
+
+
+async def test_a_server_that_breaks_off_in_the_middle(server, connect):
+    server.script.append(
+        server.fail(grpc.StatusCode.UNAVAILABLE, "going away", after=server.line[:2])
+    )
+    with pytest.raises(UnavailableError, match="going away"):
+        await connect().say("npc/smith", "Hi")
+
+
+async def test_a_result_needs_every_chunk(server, connect):
+    async with connect().synthesize("npc/smith", "Hi") as stream:
+        chunks = [chunk async for chunk in stream]
+        with pytest.raises(IncompleteStreamError):
+            stream.result(chunks[1:])
+        assert stream.result(chunks).audio == SAMPLES
+
+
+async def test_a_result_needs_the_end(server, connect):
+    async with connect().synthesize("npc/smith", "Hi") as stream:
+        first = await stream.__anext__()
+        with pytest.raises(IncompleteStreamError):
+            stream.result([first])

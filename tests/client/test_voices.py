@@ -1,0 +1,208 @@
+"""The catalog, the residents and readiness, through both clients."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+
+from voxswap.v1 import residency_pb2, voices_pb2
+from voxswap_client import (
+    Component,
+    DeadlineExceededError,
+    InternalServerError,
+    Ledger,
+    Provenance,
+    Resident,
+    ResidentState,
+    Voice,
+    VoiceNotFoundError,
+)
+
+WHEN = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+def voice(voice_id="npc/smith", version=1, **fields):
+    return voices_pb2.Voice(id=voice_id, version=version, **fields)
+
+
+async def test_a_voice_is_typed(server, connect):
+    wire = voice(
+        version=3,
+        display_name="Smith",
+        language="en-GB",
+        engine="vits",
+        sample_rate_hertz=22050,
+        speakers=[
+            voices_pb2.Speaker(name="second", index=1),
+            voices_pb2.Speaker(name="first", index=0),
+        ],
+        components=[
+            voices_pb2.Component(role="model", digest="sha256:0", size_bytes=40, media_type="m/t"),
+            voices_pb2.Component(role="symbols", digest="sha256:1", size_bytes=2, media_type="j/s"),
+        ],
+        licence="CC0-1.0",
+        provenance=voices_pb2.Provenance(source="a package", tool="voxswap 0.1", note="with care"),
+        emotions=["angry"],
+        tags=["old"],
+        gender="male",
+        labels=["stable"],
+        problem="none yet",
+    )
+    wire.provenance.create_time.FromDatetime(WHEN)
+    server.voices.append(wire)
+    found = await connect().get_voice("npc/smith@3")
+    assert found == Voice(
+        id="npc/smith",
+        version=3,
+        display_name="Smith",
+        language="en-GB",
+        engine="vits",
+        sample_rate_hertz=22050,
+        speakers=("first", "second"),
+        components=(
+            Component("model", "sha256:0", 40, "m/t"),
+            Component("symbols", "sha256:1", 2, "j/s"),
+        ),
+        licence="CC0-1.0",
+        provenance=Provenance("a package", "voxswap 0.1", WHEN, "with care"),
+        emotions=("angry",),
+        tags=("old",),
+        gender="male",
+        labels=("stable",),
+        problem="none yet",
+    )
+    assert (found.ref, found.size_bytes) == ("npc/smith@3", 42)
+
+
+async def test_a_time_that_is_unset_is_none(server, connect):
+    server.voices.append(voice())
+    assert (await connect().get_voice("npc/smith")).provenance.created is None
+
+
+async def test_an_unknown_voice(server, connect):
+    with pytest.raises(VoiceNotFoundError) as caught:
+        await connect().get_voice("npc/nobody")
+    assert caught.value.reason == "VOICE_NOT_FOUND"
+    assert caught.value.metadata == {"voice": "npc/nobody"}
+
+
+async def test_versions(server, connect):
+    server.voices += [voice(version=2), voice(version=1), voice("npc/other")]
+    client = connect()
+    assert [v.version for v in await client.list_versions("npc/smith")] == [2, 1]
+    with pytest.raises(VoiceNotFoundError):
+        await client.list_versions("npc/nobody")
+
+
+@pytest.mark.parametrize(("count", "pages"), [(0, 1), (2, 1), (3, 1), (4, 2), (9, 3)])
+async def test_listing_asks_for_page_after_page(server, connect, count, pages):
+    server.voices += [voice(f"npc/{n:02}") for n in range(count)]
+    found = [v.id async for v in connect().list_voices(page_size=3)]
+    assert found == [f"npc/{n:02}" for n in range(count)]
+    assert len(server.requests) == pages
+
+
+async def test_every_page_carries_the_filters(server, connect):
+    server.voices += [voice(f"npc/{n}") for n in range(2)] + [voice("zoo/1")]
+    options = {"prefix": "npc/", "language": "en", "engine": "vits", "page_size": 1}
+    assert [v.id async for v in connect().list_voices(**options)] == ["npc/0", "npc/1"]
+    assert server.requests == [
+        voices_pb2.ListVoicesRequest(**options),
+        voices_pb2.ListVoicesRequest(page_token="1", **options),
+    ]
+
+
+async def test_pages_are_asked_for_as_they_are_read(server, connect):
+    server.voices += [voice(f"npc/{n}") for n in range(9)]
+    listing = connect().list_voices(page_size=3)
+    assert server.requests == []
+    assert (await anext(listing)).id == "npc/0"
+    assert len(server.requests) == 1
+    await listing.aclose()
+
+
+async def test_a_failing_page_is_an_error(server, connect):
+    server.voices += [voice(f"npc/{n}") for n in range(2)]
+    listing = connect().list_voices(page_size=1)
+    assert (await anext(listing)).id == "npc/0"
+    server.script.append(server.fail(grpc.StatusCode.INTERNAL, "disk"))
+    with pytest.raises(InternalServerError):
+        await anext(listing)
+
+
+async def test_residents_and_ledger(server, connect):
+    resident = residency_pb2.Resident(
+        voices=["npc/smith@3", "npc/smith@4"],
+        state=residency_pb2.RESIDENT_STATE_RESIDENT,
+        size_bytes=60,
+        leases=1,
+        uses=9,
+        load_ms=12.5,
+    )
+    resident.load_time.FromDatetime(WHEN)
+    resident.last_use_time.FromDatetime(WHEN)
+    server.residents.append(resident)
+    server.ledgers.append(
+        residency_pb2.Ledger(
+            device="cpu",
+            budget_bytes=100,
+            free_bytes=10,
+            reserved_bytes=20,
+            resident_bytes=60,
+            evicting_bytes=10,
+        )
+    )
+    residents, ledgers = await connect().residents()
+    assert residents == [
+        Resident(
+            voices=("npc/smith@3", "npc/smith@4"),
+            state=ResidentState.RESIDENT,
+            size_bytes=60,
+            leases=1,
+            uses=9,
+            load_time=WHEN,
+            last_use_time=WHEN,
+            load_ms=12.5,
+            pinned=False,
+        )
+    ]
+    assert ledgers == [Ledger("cpu", 100, 10, 20, 60, 10)]
+
+
+async def test_wait_ready_for_a_server_that_serves(server, connect, fake_time):
+    await connect(time=fake_time).wait_ready()
+    assert fake_time.sleeps == []
+
+
+async def test_wait_ready_asks_until_the_server_serves(server, connect, fake_time):
+    server.serving(now=False)
+
+    def serve_after_three():
+        if len(fake_time.sleeps) == 3:
+            server.serving(now=True)
+
+    fake_time.on_sleep = serve_after_three
+    await connect(time=fake_time).wait_ready(60.0)
+    assert len(fake_time.sleeps) == 3
+
+
+async def test_wait_ready_gives_up_on_a_server_that_does_not_serve(server, connect, fake_time):
+    server.serving(now=False)
+    with pytest.raises(DeadlineExceededError, match=r"not serving yet after 0\.35 s"):
+        await connect(time=fake_time).wait_ready(0.35)
+    assert len(fake_time.sleeps) == 3
+
+
+async def test_wait_ready_gives_up_on_a_server_that_is_not_there(server, connect):
+    server.stop()
+    with pytest.raises(DeadlineExceededError, match=f"{server.address} does not answer"):
+        await connect().wait_ready(0.05)
+
+
+async def test_wait_ready_takes_a_server_without_health_service(make_server, connect, fake_time):
+    plain = make_server(with_health=False)
+    plain.start()
+    await connect(plain.address, time=fake_time).wait_ready()
+    assert fake_time.sleeps == []

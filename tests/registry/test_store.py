@@ -1,0 +1,287 @@
+"""The store: publishing, resolving, listing, and bytes that are not what they should be."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from voxswap_registry.errors import (
+    ComponentMissingError,
+    DigestMismatchError,
+    InvalidInputError,
+    ManifestError,
+    RegistryError,
+    VersionExistsError,
+    VoiceNotFoundError,
+)
+from voxswap_registry.manifest import Component
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
+
+from tests.registry.drafts import make_draft, publish_many
+from tests.registry.test_names import BAD_IDS
+
+
+def _files(root: Path, pattern: str) -> list[Path]:
+    return [path for path in root.rglob(pattern) if path.is_file()]
+
+
+def test_published_voice_resolves_with_its_bytes(registry: Registry, tmp_path: Path) -> None:
+    published = registry.publish(make_draft(tmp_path, data=b"abc"))
+    assert published.ref == "npc/smith@1"
+    assert registry.resolve(VoiceRef("npc/smith")) == published
+    model = published.component("model")
+    assert model.size_bytes == 3
+    path = registry.verify(model)
+    assert path == registry.component_path(model)
+    assert path.read_bytes() == b"abc"
+    assert path.stat().st_mode & 0o777 == 0o444
+    assert not list((registry.root / "tmp").iterdir())
+
+
+def test_versions_count_up_and_stay(registry: Registry, tmp_path: Path) -> None:
+    first = registry.publish(make_draft(tmp_path, data=b"1"))
+    second = registry.publish(make_draft(tmp_path, data=b"2"))
+    assert registry.versions("npc/smith") == (1, 2)
+    assert registry.resolve(VoiceRef("npc/smith")) == second
+    assert registry.resolve(VoiceRef("npc/smith", 1)) == first
+    with pytest.raises(VersionExistsError, match="npc/smith@2"):
+        registry.publish(make_draft(tmp_path), version=2)
+    assert registry.publish(make_draft(tmp_path), version=7).version == 7
+    assert registry.publish(make_draft(tmp_path)).version == 8
+
+
+def test_ten_comes_after_nine(registry: Registry, tmp_path: Path) -> None:
+    draft = make_draft(tmp_path)
+    for _ in range(11):
+        registry.publish(draft)
+    assert registry.resolve(VoiceRef("npc/smith")).version == 11
+
+
+def test_ids_nest(registry: Registry, tmp_path: Path) -> None:
+    ids = ["npc", "npc/smith", "npc/smith/old", "npc.json", "npcs"]
+    for voice_id in ids:
+        registry.publish(make_draft(tmp_path, voice_id))
+    assert [listing.voice_id for listing in registry.voices()] == sorted(ids)
+    assert all(registry.versions(voice_id) == (1,) for voice_id in ids)
+
+
+def test_shared_bytes_are_stored_once(registry: Registry, tmp_path: Path) -> None:
+    registry.publish(make_draft(tmp_path, "a"))
+    registry.publish(make_draft(tmp_path, "b"))
+    assert len(_files(registry.root / "blobs", "*")) == 2
+
+
+def test_unknown_voice_and_version_are_helpful(registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(VoiceNotFoundError, match="voxswap voices list"):
+        registry.resolve(VoiceRef("npc/smith"))
+    registry.publish(make_draft(tmp_path))
+    with pytest.raises(VoiceNotFoundError, match=r"did you mean npc/smith\?"):
+        registry.resolve(VoiceRef("npc/smiht"))
+    with pytest.raises(VoiceNotFoundError, match="has no version 3; it has 1") as caught:
+        registry.resolve(VoiceRef("npc/smith", 3))
+    assert caught.value.metadata == {"voice": "npc/smith", "version": "3"}
+
+
+def test_broken_manifest_hides_no_other_voice(registry: Registry, tmp_path: Path) -> None:
+    for voice_id in ("a", "b", "c"):
+        registry.publish(make_draft(tmp_path, voice_id))
+    broken = registry.root / "voices/b@2.json"
+    broken.write_bytes(b'{"torn')
+    a, b, c = registry.voices()
+    assert (a.newest, c.newest) == (
+        registry.resolve(VoiceRef("a")), registry.resolve(VoiceRef("c"))
+    )  # fmt: skip
+    assert (b.versions, b.newest) == ((1, 2), None)
+    assert isinstance(b.error, ManifestError)
+    with pytest.raises(ManifestError, match=r"b@2"):
+        registry.resolve(VoiceRef("b"))
+    assert registry.resolve(VoiceRef("b", 1)).version == 1
+
+
+def test_stray_files_are_no_voices(registry: Registry, tmp_path: Path) -> None:
+    registry.publish(make_draft(tmp_path))
+    voices = registry.root / "voices"
+    for name in ("x.json", "x@0.json", "x@01.json", "x@1.json~", "X@1.json", ".x@1.json", "@1.json"):
+        (voices / name).write_bytes(b"{}")
+    assert [listing.voice_id for listing in registry.voices()] == ["npc/smith"]
+
+
+def test_manifest_in_the_wrong_place_is_refused(registry: Registry, tmp_path: Path) -> None:
+    registry.publish(make_draft(tmp_path, "a"))
+    (registry.root / "voices/a@1.json").rename(registry.root / "voices/b@1.json")
+    with pytest.raises(ManifestError, match="says that it is a@1"):
+        registry.resolve(VoiceRef("b"))
+
+
+def test_altered_truncated_and_missing_bytes_are_told(registry: Registry, tmp_path: Path) -> None:
+    model = registry.publish(make_draft(tmp_path, data=b"weights")).component("model")
+    path = registry.component_path(model)
+    path.chmod(0o644)
+    path.write_bytes(b"weighty")
+    with pytest.raises(DigestMismatchError, match=f"{model.digest} reads as sha256:"):
+        registry.verify(model)
+    path.write_bytes(b"weight")
+    with pytest.raises(DigestMismatchError, match="has 6 bytes, not 7"):
+        registry.verify(model)
+    path.unlink()
+    with pytest.raises(ComponentMissingError, match="import the voice again"):
+        registry.verify(model)
+
+
+def test_publishing_again_repairs_a_damaged_blob(registry: Registry, tmp_path: Path) -> None:
+    draft = make_draft(tmp_path)
+    model = registry.publish(draft).component("model")
+    path = registry.component_path(model)
+    path.unlink()
+    path.write_bytes(b"garbage")
+    registry.publish(draft)
+    assert registry.verify(model).read_bytes() == b"weights"
+
+
+def test_verify_stops_between_blocks(registry: Registry, tmp_path: Path) -> None:
+    draft = make_draft(tmp_path, data=bytes(5 << 20))
+    model = registry.publish(draft).component("model")
+    asked = []
+
+    def cancelled() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    with pytest.raises(concurrent.futures.CancelledError):
+        registry.verify(model, cancelled=cancelled)
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("voice_id", BAD_IDS)
+def test_bad_id_never_reaches_the_disk(voice_id: str, registry: Registry, tmp_path: Path) -> None:
+    draft = make_draft(tmp_path / "draft", voice_id)
+    for call in (
+        lambda: registry.publish(draft),
+        lambda: registry.versions(voice_id),
+        lambda: registry.resolve(VoiceRef(voice_id)),
+    ):
+        with pytest.raises(InvalidInputError):
+            call()
+    assert not registry.root.exists()
+
+
+@pytest.mark.parametrize("version", [0, -1, 10**9])
+def test_bad_version_is_refused(version: int, registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises((InvalidInputError, ManifestError)):
+        registry.publish(make_draft(tmp_path), version=version)
+    assert registry.voices() == []
+
+
+def test_bad_digest_never_reaches_the_disk(registry: Registry) -> None:
+    with pytest.raises(InvalidInputError):
+        registry.component_path(Component("model", "sha256:../../../etc/passwd", 1, "x"))
+
+
+def test_draft_that_cannot_be_read_back_leaves_nothing(registry: Registry, tmp_path: Path) -> None:
+    draft = make_draft(tmp_path, defaults={"noise_scale": float("nan")})
+    with pytest.raises(ManifestError):
+        registry.publish(draft)
+    with pytest.raises(ManifestError):
+        registry.publish(make_draft(tmp_path, display_name="\ud800"))
+    assert not registry.root.exists()
+
+
+@pytest.mark.parametrize("where", ["blob", "folder of the blob", "blobs"])
+def test_linked_component_does_not_escape(
+    where: str, registry: Registry, tmp_path: Path
+) -> None:
+    model = registry.publish(make_draft(tmp_path, data=b"weights")).component("model")
+    path = registry.component_path(model)
+    victim = {"blob": path, "folder of the blob": path.parent, "blobs": path.parents[2]}[where]
+    moved = tmp_path / "outside"
+    victim.rename(moved)
+    victim.symlink_to(moved)
+    for call in (registry.component_path, registry.verify):
+        with pytest.raises(RegistryError, match="symbolic link"):
+            call(model)
+
+
+def test_linked_manifest_does_not_escape(registry: Registry, tmp_path: Path) -> None:
+    registry.publish(make_draft(tmp_path, "a"))
+    manifest = registry.root / "voices/a@1.json"
+    manifest.rename(tmp_path / "outside.json")
+    manifest.symlink_to(tmp_path / "outside.json")
+    with pytest.raises(RegistryError, match="symbolic link"):
+        registry.resolve(VoiceRef("a"))
+    (listing,) = registry.voices()
+    assert isinstance(listing.error, RegistryError)
+
+
+def test_publish_does_not_write_through_a_link(registry: Registry, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (registry.root / "voices").mkdir(parents=True)
+    (registry.root / "voices/npc").symlink_to(outside)
+    with pytest.raises(RegistryError, match="symbolic link"):
+        registry.publish(make_draft(tmp_path))
+    assert not list(outside.iterdir())
+
+
+def test_root_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    registry = Registry(tmp_path / "link")
+    manifest = registry.publish(make_draft(tmp_path))
+    assert registry.verify(manifest.component("model"))
+
+
+def test_pipe_in_place_of_a_blob_does_not_hang(registry: Registry, tmp_path: Path) -> None:
+    model = registry.publish(make_draft(tmp_path)).component("model")
+    path = registry.component_path(model)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RegistryError, match="no regular file"):
+        registry.verify(model)
+
+
+@pytest.mark.slow
+def test_publishers_in_two_processes_get_different_numbers(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    root, n = tmp_path / "registry", 20
+    workers = [
+        context.Process(target=publish_many, args=(str(root), str(tmp_path / f"{i}"), n, barrier))
+        for i in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    registry = Registry(root)
+    assert registry.versions("npc/smith") == tuple(range(1, 2 * n + 1))
+    digests = {
+        registry.resolve(VoiceRef("npc/smith", v)).component("model").digest
+        for v in range(1, 2 * n + 1)
+    }
+    assert len(digests) == 2
+    assert not list((root / "tmp").iterdir())
+
+
+def test_publishers_in_threads_get_different_numbers(registry: Registry, tmp_path: Path) -> None:
+    drafts = [make_draft(tmp_path / f"{i}", data=bytes([i])) for i in range(8)]
+    gate = threading.Barrier(8)
+
+    def publish(i: int) -> int:
+        gate.wait()
+        return registry.publish(drafts[i]).version
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(publish, range(8))) == list(range(1, 9))
+
+
+def test_workdir_is_inside_and_goes_away(registry: Registry) -> None:
+    with registry.workdir() as workdir:
+        (workdir / "file").write_bytes(b"x")
+        assert workdir.is_relative_to(registry.root)
+    assert not workdir.exists()
