@@ -102,6 +102,16 @@ def _whole(value: Any, depth: int) -> Any:
     return value
 
 
+def stored_channels_last(name: str, dimensions: int) -> bool:
+    """Whether a component holds this tensor as ``(out, kernel, in)`` and not ``(out, in, kernel)``.
+
+    Convolutions over time are stored so: mapped from the file and with their axes swapped back in
+    the view, they are what torch's channels-last kernels read without reordering a weight. The
+    transposed convolutions ``dec.ups.N`` stay as they are.
+    """
+    return dimensions == 3 and name.endswith(".weight") and not name.startswith("dec.ups.")
+
+
 def infer_architecture(shapes: Shapes) -> VitsArchitecture:
     """Read the architecture off the shapes of a canonical checkpoint.
 

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Literal
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.importers.source import Fields, SourceFile
-from voxswap_registry.importers.vits_tensors import Dtype, round_tensors, write_safetensors
+from voxswap_registry.importers.vits_tensors import (
+    Dtype,
+    as_stored,
+    round_tensors,
+    write_safetensors,
+)
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
@@ -169,7 +174,8 @@ def make_draft(
         request.workdir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="vits-", dir=request.workdir))
     model, table = folder / "model.safetensors", folder / "symbols.json"
-    write_safetensors(round_tensors(tensors, request.dtype), model, progress=request.progress)
+    stored = as_stored(round_tensors(tensors, request.dtype))
+    write_safetensors(stored, model, progress=request.progress)
     with as_registry_errors("write", table):
         table.write_bytes(symbols.to_json())
     if request.dtype != "float32":

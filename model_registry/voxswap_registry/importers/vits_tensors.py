@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
-from voxswap_registry.vits import VitsArchitecture, infer_architecture
+from voxswap_registry.vits import VitsArchitecture, stored_channels_last, infer_architecture
 
 if TYPE_CHECKING:
     import torch
@@ -237,6 +237,18 @@ def round_tensors(tensors: Mapping[str, torch.Tensor], dtype: Dtype) -> dict[str
         return dict(tensors)
     return {
         name: tensor.to(torch.bfloat16) if name.startswith(_MAY_BE_ROUNDED) else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def as_stored(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors as a component holds them: see `stored_channels_last`."""
+    import torch
+
+    return {
+        name: tensor.transpose(1, 2).clone(memory_format=torch.contiguous_format)
+        if stored_channels_last(name, tensor.dim())
+        else tensor
         for name, tensor in tensors.items()
     }
 

@@ -20,6 +20,34 @@ from voxswap_server.engines.vits.model import VitsModel, load_model, read_tensor
 # the memory of a segment proportional to its text.
 _MAX_SYMBOL_FRAMES = 400.0
 
+# The shape of Piper's "medium" voices.
+_USUAL = VitsArchitecture(
+    n_symbols=256,
+    hidden=192,
+    inter=192,
+    filter_hidden=768,
+    n_layers=6,
+    n_heads=2,
+    kernel_size=3,
+    attention_window=4,
+    flow_layers=4,
+    flow_wavenet_layers=4,
+    flow_kernel_size=5,
+    dp_hidden=192,
+    dp_kernel_size=3,
+    dp_flows=4,
+    dp_dds_layers=3,
+    dp_bins=10,
+    resblock=2,
+    resblock_kernels=(3, 5, 7),
+    resblock_dilations=((1, 2), (2, 6), (3, 12)),
+    upsample_rates=(8, 8, 4),
+    upsample_kernels=(16, 16, 8),
+    upsample_initial=256,
+    n_speakers=0,
+    gin=0,
+)
+
 
 class VitsEngine:
     """Loads VITS voices onto one device. Stateless after construction; thread-safe."""
@@ -32,6 +60,15 @@ class VitsEngine:
     def footprint_bytes(self, manifest: Manifest) -> int:
         """The stored size: tensors are taken up as they are, header and padding included."""
         return manifest.component("model").size_bytes
+
+    def warm_up(self) -> None:
+        """Run a silent model of the most usual shape: torch compiles its kernels when first used."""
+        model = VitsModel(_USUAL).to(self._device).eval().requires_grad_(requires_grad=False)
+        for parameter in model.parameters():
+            parameter.zero_()
+        delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
+        utterance = VitsVoice(model, _USUAL, self._device).prepare([1] * 40, delivery)
+        utterance.decode(0, utterance.frames)
 
     def load(self, manifest: Manifest, components: Mapping[str, Path]) -> Voice:
         """Map the weights and hang them into a skeleton. Blocks on disk."""

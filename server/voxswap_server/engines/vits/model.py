@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from voxswap_registry.errors import EngineError
-from voxswap_registry.vits import VitsArchitecture
+from voxswap_registry.vits import VitsArchitecture, stored_channels_last
 from voxswap_server.engines.blocks import Table
 from voxswap_server.engines.hifigan import Generator
 from voxswap_server.engines.vits.duration import StochasticDurationPredictor
@@ -81,14 +81,18 @@ def load_model(architecture: VitsArchitecture, tensors: Mapping[str, Tensor]) ->
 
 
 def read_tensors(path: Path, device: str) -> dict[str, Tensor]:
-    """Tensors of a safetensors file; on a CPU they are views of the mapped file.
+    """Tensors of a VITS component, in canonical shape; on a CPU they are views of the mapped file.
 
     Blocks on disk when pages are touched. Raises `EngineError` if the file is no safetensors file.
     """
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise EngineError(
             f"{path.name}: not a readable safetensors file ({error}); import the voice again"
         ) from error
+    return {
+        name: tensor.transpose(1, 2) if stored_channels_last(name, tensor.dim()) else tensor
+        for name, tensor in stored.items()
+    }
