@@ -85,10 +85,14 @@ class Registry:
         be read back, and `RegistryError` where the disk refuses.
         """
         check_voice_id(draft.voice_id)
+        if version is not None:
+            _manifest_key(draft.voice_id, version)  # Checked before anything is written.
         self._prepared(draft, 1, tuple(_placeholder(c) for c in draft.components))
         components = tuple(self._store(component) for component in draft.components)
         while True:
-            number = version or max(self.versions(draft.voice_id), default=0) + 1
+            number = version
+            if number is None:
+                number = max(self.versions(draft.voice_id), default=0) + 1
             data = self._prepared(draft, number, components)
             if self._create(_manifest_key(draft.voice_id, number), data):
                 return self._read(draft.voice_id, number)
@@ -167,7 +171,7 @@ class Registry:
             with as_registry_errors("write", path):
                 self._folder(key.rpartition("/")[0])
                 try:
-                    os.link(temporary, path)
+                    (os.replace(temporary, path), os.link(path, temporary))
                 except FileExistsError:
                     return False
                 _sync_folder(path.parent)
@@ -275,7 +279,8 @@ class Registry:
     def verify(self, component: Component, *, cancelled: Callable[[], bool] | None = None) -> Path:
         """Hash the bytes of ``component`` and return their path if they are the right ones.
 
-        Blocks: it reads the whole file, without the interpreter's lock, about 1 s per GB or two.
+        Blocks: it reads the whole file, without the interpreter's lock; about 0.6 s for 1 GB that
+        is in the page cache.
         ``cancelled`` is asked before each block of 1 MiB; once it says True,
         `concurrent.futures.CancelledError` is raised. Raises `DigestMismatchError` if size or
         digest differ, and what `component_path` raises.

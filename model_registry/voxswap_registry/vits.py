@@ -96,9 +96,7 @@ def _whole(value: Any, depth: int) -> Any:
             raise ValueError(f"a {type(value).__name__} where a list belongs")
         return tuple(_whole(inner, depth - 1) for inner in value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 24:
-        raise ValueError(
-            f"a {type(value).__name__} where a whole number below 2**24 belongs"
-        )
+        raise ValueError(f"a {type(value).__name__} where a whole number below 2**24 belongs")
     return value
 
 

@@ -1,4 +1,4 @@
-"""A real gRPC server on a loopback socket with scripted services, and both clients behind one face."""
+"""A real gRPC server on a loopback socket with scripted services; both clients with one face."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
-
 from voxswap.v1 import (
     residency_pb2,
     residency_pb2_grpc,
@@ -52,9 +51,7 @@ def chunk(start: int, count: int, *marks: speech_pb2.Mark, audio: bytes | None =
     """Samples that count upwards from ``start``, as 16-bit integers."""
     data = struct.pack(f"<{count}h", *range(start, start + count)) if audio is None else audio
     return Part(
-        chunk=speech_pb2.AudioChunk(
-            audio=data, start_sample=start, sample_count=count, marks=marks
-        )
+        chunk=speech_pb2.AudioChunk(audio=data, start_sample=start, sample_count=count, marks=marks)
     )
 
 
@@ -119,9 +116,9 @@ class FakeServer(
     voices_pb2_grpc.VoiceServiceServicer,
     residency_pb2_grpc.ResidencyServiceServicer,
 ):
-    """All three services. ``script`` holds what the next calls do; once it is empty, all goes well.
+    """All three services. ``script`` holds what the next calls do; once it is empty, all is well.
 
-    ``requests`` are those that came. ``waiting`` is set while a stalled stream waits, ``ended`` when
+    ``requests`` are those that came. ``waiting`` is set once a stalled stream waits, ``ended`` once
     the client has ended it.
     """
 
@@ -174,12 +171,12 @@ class FakeServer(
 
         return behaviour
 
-    def Synthesize(self, request: Any, context: Any) -> Iterator[Part]:
+    def Synthesize(self, request: Any, context: Any) -> Iterator[Part]:  # noqa: N802
         self._note(request, context)
         behaviour = self.script.popleft() if self.script else play(*LINE)
         yield from behaviour(request, context)
 
-    def ListVoices(self, request: Any, context: Any) -> voices_pb2.ListVoicesResponse:
+    def ListVoices(self, request: Any, context: Any) -> voices_pb2.ListVoicesResponse:  # noqa: N802
         self._unary(request, context)
         begin = int(request.page_token or 0)
         end = begin + (request.page_size or 100)
@@ -188,21 +185,21 @@ class FakeServer(
             voices=found[begin:end], next_page_token=str(end) if end < len(found) else ""
         )
 
-    def GetVoice(self, request: Any, context: Any) -> voices_pb2.GetVoiceResponse:
+    def GetVoice(self, request: Any, context: Any) -> voices_pb2.GetVoiceResponse:  # noqa: N802
         self._unary(request, context)
         for voice in self.voices:
             if request.voice in (voice.id, f"{voice.id}@{voice.version}"):
                 return voices_pb2.GetVoiceResponse(voice=voice)
         raise self._not_found(request.voice, context)
 
-    def ListVersions(self, request: Any, context: Any) -> voices_pb2.ListVersionsResponse:
+    def ListVersions(self, request: Any, context: Any) -> voices_pb2.ListVersionsResponse:  # noqa: N802
         self._unary(request, context)
         found = [voice for voice in self.voices if voice.id == request.voice]
         if not found:
             raise self._not_found(request.voice, context)
         return voices_pb2.ListVersionsResponse(versions=found)
 
-    def ListResidents(self, request: Any, context: Any) -> residency_pb2.ListResidentsResponse:
+    def ListResidents(self, request: Any, context: Any) -> residency_pb2.ListResidentsResponse:  # noqa: N802
         self._unary(request, context)
         return residency_pb2.ListResidentsResponse(residents=self.residents, ledgers=self.ledgers)
 

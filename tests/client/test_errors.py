@@ -7,9 +7,8 @@ import sys
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
-
 import voxswap_client
+from google.rpc import error_details_pb2
 from voxswap_client import VoxswapClientError
 
 CODES = {
@@ -141,4 +140,4 @@ assert (found.reason, found.metadata) == ("R", {"a": "b"}), found
 @pytest.mark.parametrize("order", [(OURS, THEIRS), (THEIRS, OURS)], ids=["ours", "theirs"])
 def test_no_clash_with_googleapis_common_protos(order):
     program = "\n".join((*order, USE))
-    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)  # noqa: S603

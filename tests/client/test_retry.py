@@ -6,7 +6,7 @@ import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
+from voxswap.v1 import voices_pb2
 from voxswap_client import (
     CallCancelledError,
     InternalServerError,
@@ -14,11 +14,12 @@ from voxswap_client import (
     RetryPolicy,
     UnavailableError,
 )
+from voxswap_client.retry import DEFAULT_RETRIES
 
 DOWN = grpc.StatusCode.UNAVAILABLE
 
 
-def delay(policy=RetryPolicy(), *, error=None, attempts=1, remaining_s=None, random=1.0):
+def delay(policy=DEFAULT_RETRIES, *, error=None, attempts=1, remaining_s=None, random=1.0):
     return policy.delay_s(
         error or UnavailableError("down"),
         attempts=attempts,
@@ -84,7 +85,7 @@ def test_a_wait_is_never_negative_nor_beyond_cap_and_deadline(
 
 @pytest.mark.parametrize("method", ["say", "get_voice"])
 async def test_a_call_is_tried_again_with_growing_waits(server, connect, fake_time, method):
-    server.voices.append(_voice())
+    server.voices.append(voices_pb2.Voice(id="npc/smith", version=3))
     server.script.extend([server.fail(DOWN, "down")] * 3)
     client = connect(time=fake_time, random=lambda: 0.5)
     await (client.say("npc/smith", "Hi") if method == "say" else client.get_voice("npc/smith"))
@@ -140,19 +141,3 @@ async def test_cancel_while_waiting_for_the_next_try(server, connect, fake_time)
     with pytest.raises(CallCancelledError):
         await stream.collect()
     assert len(server.requests) == 1
-
-
-async def test_a_server_that_comes_up_late_is_found(make_server, connect, fake_time):
-    late = make_server()
-    # The socket is bound, and refuses nobody: the first try waits in it until the server starts.
-    late.script.append(late.fail(DOWN, "starting"))
-    fake_time.on_sleep = lambda: None
-    late.start()
-    assert (await connect(late.address, time=fake_time).say("npc/smith", "Hi")).marks
-    assert len(fake_time.sleeps) == 1
-
-
-def _voice():
-    from voxswap.v1 import voices_pb2
-
-    return voices_pb2.Voice(id="npc/smith", version=3)

@@ -7,7 +7,6 @@ import struct
 
 import grpc
 import pytest
-
 from voxswap.v1 import speech_pb2
 from voxswap_client import (
     AsyncClient,
@@ -141,10 +140,14 @@ async def test_leaving_the_block_early_stops_the_server(server, connect):
 
 async def test_an_error_in_the_block_stops_the_server(server, connect):
     server.script.append(server.stall(*server.line[:2]))
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail_in_the_block():
         async with connect().synthesize("npc/smith", "Hi") as stream:
             async for _ in stream:
                 raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_in_the_block()
     assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
-
 from voxswap.v1 import residency_pb2, voices_pb2
 from voxswap_client import (
     Component,
@@ -110,7 +109,7 @@ async def test_every_page_carries_the_filters(server, connect):
     assert [v.id async for v in connect().list_voices(**options)] == ["npc/0", "npc/1"]
     assert server.requests == [
         voices_pb2.ListVoicesRequest(**options),
-        voices_pb2.ListVoicesRequest(page_token="1", **options),
+        voices_pb2.ListVoicesRequest(**(options | {"page_token": "1"})),
     ]
 
 

@@ -30,6 +30,4 @@ def joe_onnx() -> Path:
 @pytest.fixture(scope="session")
 def joe_draft(joe_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> VoiceDraft:
     """The real voice, imported once. Read-only for every test."""
-    return import_voice(
-        joe_onnx, "joe", workdir=tmp_path_factory.mktemp("joe"), clock=lambda: NOON
-    )
+    return import_voice(joe_onnx, "joe", workdir=tmp_path_factory.mktemp("joe"), clock=lambda: NOON)

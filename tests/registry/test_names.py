@@ -48,8 +48,16 @@ def test_parse_raises_nothing_else(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "digest", ["", "sha256:", "sha256:" + "0" * 63, "sha256:" + "G" * 64, "md5:" + "0" * 32,
-               "sha256:" + "0" * 64 + "\n", "sha256:../../" + "0" * 58]  # fmt: skip
+    "digest",
+    [
+        "",
+        "sha256:",
+        "sha256:" + "0" * 63,
+        "sha256:" + "G" * 64,
+        "md5:" + "0" * 32,
+        "sha256:" + "0" * 64 + "\n",
+        "sha256:../../" + "0" * 58,
+    ],
 )
 def test_bad_digest_is_refused(digest: str) -> None:
     with pytest.raises(InvalidInputError):

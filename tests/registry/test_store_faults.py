@@ -58,6 +58,7 @@ def test_process_killed_at_each_step_leaves_the_old_state_or_the_new(tmp_path: P
      (errno.EIO, "disk reports a fault")],
 )  # fmt: skip
 def test_disk_fault_is_a_registry_error_and_leaves_the_old_state(
+    *,
     call: str,
     code: int,
     remedy: str,

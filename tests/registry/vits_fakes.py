@@ -12,8 +12,9 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
+from safetensors.torch import load_file
 from voxswap_registry.importers.vits_tensors import expected_shapes
-from voxswap_registry.vits import VitsArchitecture
+from voxswap_registry.vits import VitsArchitecture, stored_channels_last
 
 _KERNELS = {1: (3, 7, 11), 2: (3, 5, 7)}
 _DILATIONS = {1: ((1, 3, 5),) * 3, 2: ((1, 2), (2, 6), (3, 12))}
@@ -71,6 +72,14 @@ def canonical(architecture: VitsArchitecture, *, seed: int = 0) -> dict[str, tor
     return tensors
 
 
+def read_component(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of an imported model in their canonical shapes."""
+    return {
+        name: tensor.transpose(1, 2) if stored_channels_last(name, tensor.dim()) else tensor
+        for name, tensor in load_file(path).items()
+    }
+
+
 def _attributes(a: VitsArchitecture, layer: str, kernel: int) -> dict[str, Any]:
     """Strides and dilations as the papers give them; written apart from the importer's check."""
     numbers = [int(n) for n in re.findall(r"\.(\d+)", layer)]
@@ -100,7 +109,7 @@ def piper_model(
         layer = name.removesuffix(".weight")
         if name == "dp.flows.0.logs":
             nodes += _log_scale_nodes(log_scale, tensor.numpy(), constants)
-        elif name == "emb_g.weight" or name == "enc_p.emb.weight":
+        elif name in {"emb_g.weight", "enc_p.emb.weight"}:
             stored = "sid" if name == "enc_p.emb.weight" and not a.n_speakers else name
             constants[stored] = tensor.numpy()
             path = "/" + layer.replace(".", "/")

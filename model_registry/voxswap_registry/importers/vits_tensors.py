@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
-from voxswap_registry.vits import VitsArchitecture, stored_channels_last, infer_architecture
+from voxswap_registry.vits import VitsArchitecture, infer_architecture, stored_channels_last
 
 if TYPE_CHECKING:
     import torch

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from voxswap_registry.errors import FrontEndError
 
-from voxswap_server.text.symbols import Symbol, SymbolTable
+from voxswap_server.text.symbols import STRESS_MARKS, Symbol, SymbolTable
 from voxswap_server.text.types import NormalizedText, SymbolSequence, Word
 
 _MARKS: Final = frozenset(".,:;?!")
@@ -67,9 +68,18 @@ _BRITISH: Final = tuple(
     (re.compile(pattern), spelling)
     for pattern, spelling in (
         ("ᵊ", "ə"),
+        (r"(?<=[ʃb])l\b", "əl"),
+        ("a(?![ɪʊ])", "æ"),
         ("ɛː", "eə"),
-        ("([ˈˌ])i(?!ː)", r"\1iː"),
+        ("ɪə", "iə"),
+        (r"əɹi\b", "əɹɪ"),
+        ("([ˈˌ])i(?!ː|ə)", r"\1iː"),
+        (r"(?<!^)(?<!^.)i\b", "ɪ"),
+        (r"(?<!^)(?<!^.)ə\b", "ɐ"),
+        (r"^ə(?=[^ˈˌ])", "ɐ"),
         ("u(?!ː)", "uː"),
+        ("jʊ(?=[əmtw])", "juː"),
+        ("n(?=[ˈˌ]?[kɡ])", "ŋ"),
         (f"(ˈ{_NUCLEUS}{_CONSONANT}*)ˌ", r"\1"),
         (f"ˌ({_NUCLEUS}{_CONSONANT}*ˈ)", r"\1"),
     )
@@ -88,8 +98,48 @@ _SPELLED: Final = tuple(
         (".*[aei]ble$", "(?<=ɑːs)ə(?=bəl$)", "ᵻ"),
     )
 )
-# Words that espeak-ng says with another stress, or none, within a sentence.
-_IN_SENTENCE: Final[dict[str, str]] = {}
+# Small words as espeak-ng says them within a sentence: mostly with less stress.
+_SMALL_WORDS: Final = {
+    "ði": "ðɪ",
+    "ðən": "ðɐn",
+    "ðˌɪs": "ðɪs",
+    "ðiz": "ðiːz",
+    "ðˌiːz": "ðiːz",
+    "ðˌɛɹ": "ðɛɹ",
+    "ðˌæt": "ðæt",
+    "bi": "biː",
+    "hi": "hiː",
+    "hˌiː": "hiː",
+    "ʃi": "ʃiː",
+    "ʃˌiː": "ʃiː",
+    "wi": "wiː",
+    "wˌiː": "wiː",
+    "jˌuː": "juː",
+    "ˌaɪ": "aɪ",
+    "ˌɪt": "ɪt",
+    "ˌɪf": "ɪf",
+    "wˌɛn": "wɛn",
+    "bˌaɪ": "baɪ",
+    "fˌɔːɹ": "fɔːɹ",
+    "hæz": "hɐz",
+    "ˈɔːɹ": "ɔːɹ",
+    "ˈænd": "ænd",
+    "ˌɔːn": "ˌɔn",
+    "dˈʌz": "dʌz",
+    "ˈɛni": "ˌɛni",
+    "ˈʌndɚ": "ˌʌndɚ",
+    "ˈɪntuː": "ˌɪntʊ",
+    "wɪðˈaʊt": "wɪðˌaʊt",
+    "bᵻfˈɔːɹ": "bᵻfˌɔːɹ",
+    "ɐbˈaʊt": "ɐbˌaʊt",
+    "bˈiːɪŋ": "bˌiːɪŋ",
+}
+# How a word ends when a vowel follows it.
+_LINKED: Final = (
+    (re.compile("ɚ$"), "ɚɹ"),
+    (re.compile("^(ɪ|æ)t$"), r"\1ɾ"),
+    (re.compile("^tə$"), "tʊ"),
+)
 
 
 class _Piece(NamedTuple):
@@ -155,7 +205,7 @@ class EnglishFrontEnd:
         """
         spoken: list[Symbol] = []
         glued = True
-        for piece in self._pieces(text.text):
+        for piece, following in pairwise([*self._pieces(text.text), _Piece(".", 0, 0)]):
             if piece.text in _MARKS:
                 if spoken and spoken[-1].word is not None:
                     spoken.append(Symbol(piece.text, None))
@@ -165,8 +215,12 @@ class EnglishFrontEnd:
                 continue
             if not glued:
                 spoken.append(Symbol(" ", None))
+            said = piece.text
+            if not self._british and following.text.lstrip(STRESS_MARKS)[0] in _VOWELS:
+                for ending, linked in _LINKED:
+                    said = ending.sub(linked, said)
             word = _word_at(text.words, piece)
-            spoken += (Symbol(symbol, word) for symbol in piece.text)
+            spoken += (Symbol(symbol, word) for symbol in said)
             glued = False
         return self._table.sequence(spoken)
 
@@ -210,7 +264,7 @@ def to_espeak(phonemes: str, spelling: str = "", *, british: bool = False) -> st
     for spelled, weak, replacement in _SPELLED:
         if spelled.match(spelling):
             phonemes = weak.sub(replacement, phonemes)
-    return phonemes
+    return _SMALL_WORDS.get(phonemes, phonemes)
 
 
 def _word_at(words: Sequence[Word], piece: _Piece) -> int | None:

@@ -41,6 +41,7 @@ _TERMINATORS: Final = {
 }
 _LANGUAGE_SWITCH: Final = re.compile(r"\([^)]+\)")
 _PLAIN_WORD: Final = re.compile(r"\W*(?:[^\W\d_]+['’])*[^\W\d_]+\W*")
+_SILENT: Final = frozenset(_TERMINATORS) | frozenset("\"'`()[]{}“”„‟‘’‚‛«»‹›-‐‑‒―_~")
 _UNREADABLE: Final = frozenset(("Cc", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"))
 
 _RETRIEVAL: Final = 1
@@ -252,5 +253,5 @@ def _tokens(text: NormalizedText, start: int, end: int) -> list[tuple[str, int]]
     tokens: list[tuple[str, int]] = []
     for index, word in enumerate(text.words):
         spoken = text.text[max(word.start, start) : min(word.end, end)]
-        tokens += ((token, index) for token in spoken.split() if any(map(str.isalnum, token)))
+        tokens += ((token, index) for token in spoken.split() if not _SILENT.issuperset(token))
     return tokens

@@ -1,0 +1,56 @@
+"""The options that say which server a command asks, and the client made of them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from voxswap_client.channel import DEFAULT_ADDRESS
+
+if TYPE_CHECKING:
+    from voxswap_client.client import Client
+
+
+class _Options(Protocol):
+    def add_argument(self, *names: str, metavar: str, help: str) -> object: ...  # noqa: A002
+
+
+def add_address(
+    parser: _Options, text: str = f"the server (default: $VOXSWAP_ADDRESS or {DEFAULT_ADDRESS})"
+) -> None:
+    """Add ``--address``."""
+    parser.add_argument("--address", metavar="HOST:PORT", help=text)
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    """Add ``--timeout``."""
+    parser.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS", help="give up after this long"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+
+
+def address_of(args: argparse.Namespace) -> str | None:
+    """The address that was asked for, by option or environment; None if none was."""
+    return args.address or os.environ.get("VOXSWAP_ADDRESS") or None
+
+
+def connect(args: argparse.Namespace) -> Client:
+    """A client for the server that ``args`` name."""
+    from voxswap_client.client import Client
+
+    return Client(address_of(args) or DEFAULT_ADDRESS)
+
+
+def seconds(text: str) -> float:
+    """A number above 0; ``inf`` is one."""
+    value = float(text)
+    if math.isnan(value) or value <= 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value

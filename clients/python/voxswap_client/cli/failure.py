@@ -1,0 +1,62 @@
+"""How errors are told at the terminal: one line that says what happened, then what to do."""
+
+from __future__ import annotations
+
+import sys
+
+from voxswap_client import errors
+
+
+class CliError(Exception):
+    """A failure with its remedy. ``exit_code`` is 2 if the command line itself is at fault."""
+
+    def __init__(self, message: str, remedy: str = "", *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.exit_code = exit_code
+
+
+def usage_error(message: str, remedy: str = "") -> CliError:
+    """A command line that cannot be carried out."""
+    return CliError(message, remedy, exit_code=2)
+
+
+_REMEDIES: dict[type[errors.VoxswapClientError], str] = {
+    errors.UnavailableError: (
+        "start a server with `voxswap serve`, or say where one is with --address or VOXSWAP_ADDRESS"
+    ),
+    errors.DeadlineExceededError: "give it longer with --timeout SECONDS",
+    errors.DataLossError: "on the server's machine, run `voxswap voices verify`",
+}
+
+
+def report(error: CliError | errors.VoxswapClientError | OSError) -> int:
+    """Tell ``error`` on stderr and return the exit code."""
+    if isinstance(error, CliError):
+        _say(error.message, error.remedy)
+        return error.exit_code
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        _say(f"{error.strerror or error}{where}")
+        return 1
+    faults = error.violations
+    # The server's message usually repeats every fault; each has a line of its own here.
+    repeated = faults and all(fault.description in error.message for fault in faults)
+    _say("the request is not valid" if repeated else error.message, _REMEDIES.get(type(error), ""))
+    for fault in faults:
+        print(f"  {fault.field}: {fault.description}", file=sys.stderr)
+    if error.retry_after_s is not None:
+        print(f"  try again in {error.retry_after_s:g} s", file=sys.stderr)
+    return 1
+
+
+def warn(message: str) -> None:
+    """Tell something that is worth knowing and no failure."""
+    print(f"voxswap: warning: {message}", file=sys.stderr)
+
+
+def _say(message: str, remedy: str = "") -> None:
+    print(f"voxswap: error: {' '.join(message.split())}", file=sys.stderr)
+    if remedy:
+        print(f"  {remedy}", file=sys.stderr)

@@ -1,0 +1,161 @@
+"""Tidies text character by character: NFC, plain quotes and dashes, nothing unreadable."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+_ASCII = re.compile(r"[ -_a-~\s]*+")
+# One spelling for each kind of quote, dash and dots, of those that front-ends know.
+_TYPOGRAPHY: Mapping[str, str] = {
+    **dict.fromkeys("“”„‟«»″〝〞「」『』＂", '"'),
+    **dict.fromkeys("‘’‚‛‹›′´`＇ʼ", "'"),
+    **dict.fromkeys("‐‑‒–−﹣－", "-"),
+    **dict.fromkeys("―⸺⸻", "—"),
+    **dict(zip("…‥⋯‼⁇⁈⁉‽", "... .. ... !! ?? ?! !? ?!".split(), strict=True)),
+}
+_ENGLISH_TYPOGRAPHY: Mapping[str, str] = {
+    **dict.fromkeys("⁄∕", "/"),
+    **dict(zip("№。、｡､", ["No. ", ".", ",", ".", ","], strict=True)),
+    **dict(zip("⁰¹⁴⁵⁶⁷⁸⁹", "^0 ^1 ^4 ^5 ^6 ^7 ^8 ^9".split(), strict=True)),
+    **dict.fromkeys("²", "²"),  # Units have these: "m²". Unfolded they were bare digits.
+    **dict.fromkeys("³", "³"),
+}
+# Full width, mathematical, ligatures, Roman, circled, unit signs.
+_COMPATIBLE = re.compile(
+    "[\uff01-\uff5e\U0001d400-\U0001d7ff\ufb00-\ufb06\u2160-\u217f\u2460-\u24ff\u3380-\u33df℃℉]"
+)
+_SYMBOLS_KEPT = frozenset("°©®™℃℉№")
+# Formally marks and letters, but nothing that can be read.
+_INVISIBLE = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef\u034f\u115f\u1160\u3164\uffa0•‣⁃]")
+_JOINERS = "\u200c\u200d"
+_SPELT_WITH_JOINERS = re.compile("[\u0600-\u109f\u1780-\u18af]")
+_PICTOGRAPHS = frozenset({"So", "Sk"})
+_UNREADABLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Me"}) | _PICTOGRAPHS
+_JAMO = re.compile("[\u1161-\u11ff\ud7b0-\ud7ff]")
+# The limit of Unicode's stream-safe text; it also keeps the reordering of marks linear.
+_MOST_MARKS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class CleanText:
+    """Tidied text; character ``i`` of it was written as ``source[starts[i]:ends[i]]``.
+
+    ``starts`` and ``ends`` never decrease. ``dropped`` counts the characters left out.
+    """
+
+    text: str
+    starts: Sequence[int]
+    ends: Sequence[int]
+    dropped: Mapping[str, int]
+
+
+def clean(source: str, *, english: bool) -> CleanText:
+    """Tidies ``source``; in English also unfolds digits and letters in other guises. Never raises.
+
+    Whitespace stays as it is. Takes linear time.
+    """
+    if _ASCII.fullmatch(source):
+        return CleanText(source, range(len(source)), range(1, len(source) + 1), {})
+    chars: list[str] = []
+    origins: list[int] = []
+    dropped: Counter[str] = Counter()
+    parted = False  # A pictograph was left out here.
+    for i, char in enumerate(source):
+        plain = char.isascii() and char.isalnum()
+        spelling = char if plain else _spelling(source, i, english=english)
+        if spelling is None:
+            dropped[char] += 1
+            parted = parted or unicodedata.category(char) in _PICTOGRAPHS
+            continue
+        if chars and _would_fuse(chars[-1], char, spelling, parted=parted):
+            spelling = f" {spelling}"
+        chars += spelling
+        origins += [i] * len(spelling)
+        parted = False
+    return _composed("".join(chars), origins, dropped)
+
+
+def _would_fuse(before: str, char: str, spelling: str, *, parted: bool) -> bool:
+    """Whether two would run into one: "2½" is "2 1/2", and "hi🎉there" is two words."""
+    if parted:
+        return before.isalnum() and spelling[0].isalnum()
+    return char != spelling and before.isdigit() and spelling[0].isdigit() and len(spelling) > 1
+
+
+def _spelling(source: str, i: int, *, english: bool) -> str | None:
+    """How the character at ``i`` is written in tidy text; None if it cannot be read."""
+    char = source[i]
+    if char.isspace():
+        return char
+    if char in _JOINERS and not english:
+        around = source[i - 1 : i] + source[i + 1 : i + 2]
+        return char if len(_SPELT_WITH_JOINERS.findall(around)) == 2 else None
+    composed = unicodedata.normalize("NFC", char)
+    spellings = [_readable(part, english=english) for part in composed]
+    return None if None in spellings else "".join(filter(None, spellings))
+
+
+def _readable(char: str, *, english: bool) -> str | None:
+    if char in _TYPOGRAPHY:
+        return _TYPOGRAPHY[char]
+    if english and (unfolded := _unfolded(char)) is not None:
+        return unfolded
+    if char in _SYMBOLS_KEPT:
+        return char
+    unreadable = unicodedata.category(char) in _UNREADABLE or _INVISIBLE.match(char)
+    return None if unreadable and char != "^" else char
+
+
+def _unfolded(char: str) -> str | None:
+    """ASCII for what English writes in other characters; None for everything else."""
+    if char in _ENGLISH_TYPOGRAPHY:
+        return _ENGLISH_TYPOGRAPHY[char]
+    if _COMPATIBLE.match(char):
+        plain = unicodedata.normalize("NFKC", char)
+        return plain if plain != char else None
+    digit = unicodedata.digit(char, None)
+    if digit is not None:
+        return str(digit)
+    if unicodedata.category(char) == "No" and "\u2044" in (
+        plain := unicodedata.normalize("NFKC", char)
+    ):
+        return plain.replace("\u2044", "/")
+    return None
+
+
+def _composed(text: str, origins: Sequence[int], dropped: Counter[str]) -> CleanText:
+    """NFC of ``text``. Characters composed from several span all of them."""
+    ends = [origin + 1 for origin in origins]
+    if unicodedata.is_normalized("NFC", text):
+        return CleanText(text, origins, ends, dropped)
+    parts: list[str] = []
+    new_starts: list[int] = []
+    new_ends: list[int] = []
+    for first, last in _clusters(text):
+        kept = min(last, first + 1 + _MOST_MARKS)
+        dropped.update(text[kept:last])
+        part = unicodedata.normalize("NFC", text[first:kept])
+        parts.append(part)
+        if len(part) == last - first:
+            new_starts += origins[first:last]
+            new_ends += ends[first:last]
+        else:
+            new_starts += [origins[first]] * len(part)
+            new_ends += [ends[last - 1]] * len(part)
+    return CleanText("".join(parts), new_starts, new_ends, dropped)
+
+
+def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of characters that NFC may compose: a base and its marks; whitespace stands alone."""
+    first = 0
+    for i in range(1, len(text)):
+        joins = unicodedata.category(text[i])[0] == "M" or _JAMO.match(text[i])
+        if not joins or text[first].isspace():
+            yield first, i
+            first = i
+    if text:
+        yield first, len(text)

@@ -1,0 +1,1 @@
+"""How written English is read aloud: numbers, dates, money, units, abbreviations, addresses."""

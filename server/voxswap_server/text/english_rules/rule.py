@@ -1,0 +1,33 @@
+"""What a rule for reading written English is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """``read`` says what a match of ``pattern`` sounds like, or None if the rule does not apply.
+
+    A pattern takes time linear in what it matches, so that a rule may be tried at every character.
+    """
+
+    pattern: re.Pattern[str]
+    read: Callable[[re.Match[str]], str | None]
+
+
+INTEGER = r"(?:\d{1,3}(?:,\d{3})++(?!\d)|\d++)"
+NUMBER = rf"(?:{INTEGER}(?:\.\d++)?+|\.\d++)"
+# The full stop of an abbreviation, unless it ends the segment too: then it is left standing.
+STOP = r"(?:\.(?!\W*\Z))"
+
+
+def before(match: re.Match[str], count: int) -> str:
+    """Up to ``count`` characters in front of a match."""
+    return match.string[max(0, match.start() - count) : match.start()]
+
+
+def after(match: re.Match[str], count: int) -> str:
+    """Up to ``count`` characters behind a match."""
+    return match.string[match.end() : match.end() + count]
