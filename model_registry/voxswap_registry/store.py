@@ -171,7 +171,7 @@ class Registry:
             with as_registry_errors("write", path):
                 self._folder(key.rpartition("/")[0])
                 try:
-                    (os.replace(temporary, path), os.link(path, temporary))
+                    os.link(temporary, path)
                 except FileExistsError:
                     return False
                 _sync_folder(path.parent)

@@ -67,7 +67,7 @@ def _registry(root: Path) -> Iterator[Registry]:
     except VoxswapError as error:
         raise CliError(str(error)) from error
     except ImportError as error:
-        raise not_installed("a library that this import needs", error) from error
+        raise not_installed("the importer", error) from error
 
 
 class LocalCatalog:

@@ -24,4 +24,4 @@ def run(argv: Sequence[str]) -> int:
 
 def not_installed(what: str, error: ImportError) -> CliError:
     """The error for a part of voxswap that needs the ``server`` extra."""
-    return CliError(f"{what} is not installed ({error})", "pip install 'voxswap[server]'")
+    return CliError(f"{what} cannot be loaded: {error}", "pip install 'voxswap[server]'")

@@ -20,12 +20,14 @@ def render(
 ) -> str:
     """The table as lines. Columns named in ``right`` are aligned to the right.
 
-    If it is too wide, the widest column is cut, cell by cell, with an ellipsis.
+    If it is too wide, cells of the widest column are cut with an ellipsis. The first column names
+    the row, and is cut last.
     """
     cells = [[_printable(str(cell)) for cell in row] for row in (headings, *rows)]
     widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width and max(widths) > _MIN_COLUMN:
-        widths[widths.index(max(widths))] -= 1
+        first = 1 if max(widths[1:], default=0) > _MIN_COLUMN else 0
+        widths[widths.index(max(widths[first:]), first)] -= 1
     lines = []
     for row in cells:
         parts = []

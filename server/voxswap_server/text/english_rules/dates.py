@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from voxswap_server.text.english_rules.numerals import cardinal, decade, ordinal, whole, year
 from voxswap_server.text.english_rules.rule import STOP, Rule, after, before
@@ -11,7 +12,7 @@ MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-_BY_NAME = {month[:3]: month for month in MONTHS}
+_BY_PREFIX = {month[:3]: month for month in MONTHS}
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
     rf"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)(?![a-z]){STOP}?"
@@ -44,6 +45,8 @@ def _iso(match: re.Match[str]) -> str | None:
 
 
 def _numeric(match: re.Match[str], *, day_first: bool) -> str | None:
+    if len(match["year"]) == 2 and match["mark"] != "/":
+        return None
     first, second = int(match["first"]), int(match["second"])
     if first > 12 or match["mark"] == "." or (day_first and second <= 12):
         first, second = second, first
@@ -54,7 +57,7 @@ def _month_first(match: re.Match[str]) -> str | None:
     day = int(match["day"])
     if not 1 <= day <= 31:
         return None
-    words = f"{_BY_NAME[match['month'][:3]]} {ordinal(day)}"
+    words = f"{_BY_PREFIX[match['month'][:3]]} {ordinal(day)}"
     if match["last"]:
         words += f" to {ordinal(int(match['last']))}"
     return words + _comma_year(match)
@@ -68,7 +71,7 @@ def _day_month(match: re.Match[str]) -> str | None:
     words = ordinal(day)
     if match["last"]:
         words += f" to {ordinal(int(match['last']))}"
-    return f"{article}{words} of {_BY_NAME[match['month'][:3]]}{_comma_year(match)}"
+    return f"{article}{words} of {_BY_PREFIX[match['month'][:3]]}{_comma_year(match)}"
 
 
 def _comma_year(match: re.Match[str]) -> str:
@@ -85,33 +88,34 @@ def _clock(time: str, half: str) -> str:
     elif hour in {0, 24}:
         words = "midnight"
     else:
-        words = f"{cardinal(hour)} {'o' + chr(39) + 'clock' if hour <= 12 else 'hundred'}"
+        words = f"{cardinal(hour)} " + ("o'clock" if hour <= 12 else "hundred")
     if any(seconds):
         words += f" and {cardinal(seconds[0])} second{'' if seconds[0] == 1 else 's'}"
     return f"{words} {half.upper()}M" if half else words
 
 
-def _time(match: re.Match[str]) -> str | None:
+def _time(match: re.Match[str]) -> str:
     return _clock(match["time"], match["half"] or "")
 
 
-def _hour(match: re.Match[str]) -> str | None:
+def _hour(match: re.Match[str]) -> str:
     return f"{cardinal(int(match['time']))} {match['half'].upper()}M"
 
 
 def _time_range(match: re.Match[str]) -> str | None:
-    first, last = match["first"], match["last"]
-    if ":" not in first and ":" not in last and not match["half"]:
-        return None
-    half = match["half"] or ""
-    opening = match["opening"]
-    start = _clock(first, opening or "") if ":" in first else cardinal(int(first))
-    if opening and ":" not in first:
-        start += f" {opening.upper()}M"
-    end = _clock(last if ":" in last else f"{last}:00", half)
-    if half and not opening:
-        start = start.removesuffix(" o'clock")
-    return f"{start} to {end}"
+    first, last, half = match["first"], match["last"], match["half"] or ""
+    if not half and not (":" in first and ":" in last):
+        return None  # "3-5" is a range of numbers.
+    opening = match["opening"] or ""
+    start, end = _on_the_hour(first), _on_the_hour(last)
+    words = _clock(start, opening or half)
+    if not opening:  # "nine to five PM"
+        words = words.removesuffix(f" {half.upper()}M") if half else words
+    return f"{words} to {_clock(end, half)}"
+
+
+def _on_the_hour(time: str) -> str:
+    return time if ":" in time else f"{time}:00"
 
 
 def _decade(match: re.Match[str]) -> str | None:
@@ -123,8 +127,16 @@ def _decade(match: re.Match[str]) -> str | None:
 
 def _year_range(match: re.Match[str]) -> str | None:
     last = match["last"]
+    if len(last) == 2 and int(last) <= int(match["first"][2:]):
+        return None
     end = year(int(last)) if len(last) == 4 else whole(last)
     return f"{year(int(match['first']))} to {end}"
+
+
+def _short_year(match: re.Match[str]) -> str:
+    """ "'99", or "'05" as "oh five"."""
+    digits = match["year"]
+    return whole(digits) if digits[0] != "0" else f"oh {cardinal(int(digits[1]))}"
 
 
 def _year_alone(match: re.Match[str]) -> str | None:
@@ -133,18 +145,41 @@ def _year_alone(match: re.Match[str]) -> str | None:
     return year(int(match[0]))
 
 
-def _short_year(match: re.Match[str]) -> str | None:
-    return whole(match["year"])
-
-
 _NUMERIC = re.compile(
-    r"(?P<first>\d{1,2})(?:(?P<mark>[/.-])(?P<second>\d{1,2})(?P=mark)(?P<year>\d{4})"
-    r"|/(?P<second2>\d{1,2})/(?P<year2>\d\d))(?![\d/])"
+    r"(?P<first>\d{1,2})(?P<mark>[/.-])(?P<second>\d{1,2})(?P=mark)(?P<year>\d{4}|\d\d)"
+    r"(?![\d/]|[.-]\d)"
 )
-_ISO = Rule(
-    re.compile(
-        r"(?P<year>\d{4})(?P<mark>[/-])(?P<month>\d\d)(?P=mark)(?P<day>\d\d)(?![\d/-])"
-        rf"(?:T(?P<time>{_CLOCK})(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?(?!\w))?"
-    ),
-    _iso,
+_ISO = (
+    r"(?P<year>\d{4})(?P<mark>[/-])(?P<month>\d\d)(?P=mark)(?P<day>\d\d)(?![\d/]|-\d)"
+    rf"(?:T(?P<time>{_CLOCK})(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?(?!\w))?"
 )
+_DAY_MONTH = (
+    rf"(?P<day>\d{{1,2}}){_TH}?(?:-(?P<last>\d{{1,2}}){_TH}?)?(?: of)? (?P<month>{_MONTH})"
+    rf"(?:,? (?P<year>{_YEAR}){_NO_MORE})?"
+)
+_MONTH_DAY = (
+    rf"(?P<month>{_MONTH}) (?P<day>\d{{1,2}}){_TH}?{_NO_MORE}(?:-(?P<last>\d{{1,2}}){_TH}?)?"
+    rf"(?![\w%])(?:,? (?P<year>{_YEAR}){_NO_MORE})?"
+)
+_SPAN = r"(?P<first>{0})(?:\s?(?P<opening>[AaPp])\.?[Mm]\.?)?\s?-\s?(?P<last>{0})(?![\d:])".format(
+    rf"(?:{_CLOCK}|1[0-2]|0?[1-9])"
+)
+
+
+def date_rules(*, day_first: bool) -> tuple[Rule, ...]:
+    """Rules for dates, times and years in digits; ``day_first`` is how Britain reads 5/6/2024."""
+    return (
+        Rule(re.compile(_ISO), _iso),
+        Rule(_NUMERIC, partial(_numeric, day_first=day_first)),
+        Rule(re.compile(_DAY_MONTH), _day_month),
+        Rule(re.compile(rf"{_SPAN}(?:\s?{_HALF})?"), _time_range),
+        Rule(re.compile(rf"(?P<time>{_CLOCK})(?![\d:])(?:\s?{_HALF})?"), _time),
+        Rule(re.compile(rf"(?P<time>1[0-2]|0?[1-9])\s?{_HALF}"), _hour),
+        Rule(re.compile(r"'?(?P<century>1[1-9]|20)?(?P<tens>\d)0'?s(?!\w)"), _decade),
+        Rule(re.compile(r"'(?P<year>\d\d)(?![\w'])"), _short_year),
+        Rule(re.compile(rf"(?P<first>{_YEAR})-(?P<last>{_YEAR}|\d\d){_NO_MORE}(?![\w-])"), _year_range),
+        Rule(re.compile(rf"{_YEAR}{_NO_MORE}(?![\w%°²³])"), _year_alone),
+    )
+
+
+MONTH_RULE = Rule(re.compile(_MONTH_DAY), _month_first)

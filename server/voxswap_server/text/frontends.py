@@ -1,0 +1,62 @@
+"""Which front-end a voice gets, from the two fields that its manifest has for it."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from voxswap_registry.errors import FrontEndError
+
+from voxswap_server.text.characters import CharacterFrontEnd
+from voxswap_server.text.english import EnglishFrontEnd
+from voxswap_server.text.espeak import EspeakFrontEnd
+from voxswap_server.text.symbols import SymbolTable
+from voxswap_server.text.types import FrontEnd
+
+_LOG = logging.getLogger(__name__)
+
+Preference = Literal["auto", "espeak", "english"]
+
+
+def make_front_end(
+    kind: str,
+    options: Mapping[str, Any],
+    table: SymbolTable,
+    language: str,
+    *,
+    prefer: Preference = "auto",
+) -> FrontEnd:
+    """The front-end of a voice. Blocks for up to half a second while lexicons load.
+
+    ``kind`` "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
+    served by espeak-ng where that is installed, else, for English, by hibari-tts; ``prefer`` forces
+    one of the two. ``kind`` "characters" takes ``lowercase`` (false). Raises `FrontEndError` with
+    the remedy if the voice cannot be read here.
+    """
+    if kind == "characters":
+        return CharacterFrontEnd(table, lowercase=bool(options.get("lowercase", False)))
+    if kind != "espeak":
+        raise FrontEndError(
+            f"The voice asks for the front-end {kind!r}, which this server does not have; it has "
+            "'espeak' and 'characters'. Update the server, or import the voice again.",
+            metadata={"front_end": kind},
+        )
+    voice = str(options.get("voice") or language).lower()
+    if prefer == "espeak" or (prefer == "auto" and espeak_is_installed()):
+        return EspeakFrontEnd(table, voice)
+    if voice.replace("_", "-").split("-")[0] != "en":
+        remedy = (
+            "set the preferred front-end to 'auto' or 'espeak'"
+            if espeak_is_installed()
+            else "pip install 'voxswap[espeak]'"
+        )
+        raise FrontEndError(
+            f"The voice speaks {voice!r}, which only espeak-ng can read here; {remedy}.",
+            metadata={"espeak_voice": voice, "extra": "espeak"},
+        )
+    british = voice.startswith(_BRITISH)
+    if prefer == "auto":
+        _warn_once(voice)
+    return EnglishFrontEnd(table, british=british)

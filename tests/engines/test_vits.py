@@ -1,0 +1,234 @@
+"""The VITS engine against its references, and against itself cut into pieces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from tests.registry.vits_fakes import PRESETS, canonical, preset
+from voxswap_registry.errors import EngineError, ManifestError
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.store import Registry
+from voxswap_registry.vits import VitsArchitecture, infer_architecture
+from voxswap_server.engines.base import Delivery, Voice
+from voxswap_server.engines.vits.engine import VitsEngine, VitsVoice
+from voxswap_server.engines.vits.model import load_model, read_tensors
+
+SILENT_NOISE = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
+LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
+
+
+@pytest.fixture(scope="session")
+def joe_voice(joe: Manifest, joe_registry: Registry) -> Voice:
+    paths = {c.role: joe_registry.verify(c) for c in joe.components}
+    return VitsEngine().load(joe, paths)
+
+
+def line(length: int, seed: int, n_symbols: int = 130) -> list[int]:
+    """Ids in Piper's layout: begin, then symbols and blanks in turn, then end."""
+    symbols = np.random.default_rng(seed).integers(3, n_symbols, length)
+    return [1, 0, *(i for symbol in symbols for i in (int(symbol), 0)), 2]
+
+
+def whole(voice: Voice, ids: list[int], delivery: Delivery) -> npt.NDArray[np.float32]:
+    utterance = voice.prepare(ids, delivery)
+    return utterance.decode(0, utterance.frames)
+
+
+def pieces(
+    voice: Voice, ids: list[int], delivery: Delivery, sizes: list[int]
+) -> npt.NDArray[np.float32]:
+    utterance = voice.prepare(ids, delivery)
+    out, first = [], 0
+    while first < utterance.frames:
+        last = min(utterance.frames, first + sizes[min(len(out), len(sizes) - 1)])
+        out.append(utterance.decode(first, last))
+        first = last
+    return np.concatenate(out)
+
+
+def random_voice(name: str, n_speakers: int = 0, seed: int = 0) -> VitsVoice:
+    architecture = preset(name, n_speakers=n_speakers)
+    model = load_model(architecture, canonical(architecture, seed=seed))
+    return VitsVoice(model, architecture, "cpu")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parity_with_onnxruntime(joe_voice: Voice, joe_weights: Path, seed: int) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    session = ort.InferenceSession(str(joe_weights))
+    ids = line(30 + 40 * seed, seed)
+    reference = session.run(
+        None,
+        {
+            "input": np.array([ids]),
+            "input_lengths": np.array([len(ids)]),
+            "scales": np.array([0, 1, 0], np.float32),
+        },
+    )[0].ravel()
+    ours = whole(joe_voice, ids, SILENT_NOISE)
+    assert ours.shape == reference.shape
+    assert np.abs(ours - reference).max() < 1e-4
+
+
+@pytest.mark.parametrize("sizes", [[1, 2, 3, 50], [10, 20, 40, 80, 160], [33]])
+def test_pieces_are_the_whole(joe_voice: Voice, sizes: list[int]) -> None:
+    ids = line(40, 5)
+    assert (
+        np.abs(pieces(joe_voice, ids, LIVELY, sizes) - whole(joe_voice, ids, LIVELY)).max() < 1e-5
+    )
+
+
+@pytest.mark.parametrize("n_speakers", [0, 3])
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_loads_speaks_and_joins(name: str, n_speakers: int) -> None:
+    voice = random_voice(name, n_speakers)
+    ids = line(12, 1, 60)
+    audio = whole(voice, ids, LIVELY)
+    utterance = voice.prepare(ids, LIVELY)
+    assert len(utterance.durations_frames) == len(ids)
+    assert sum(utterance.durations_frames) == utterance.frames
+    assert len(audio) == utterance.frames * voice.architecture.hop_length_samples
+    assert audio.std() > 0
+    assert np.abs(pieces(voice, ids, LIVELY, [3, 7, 40]) - audio).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("n_speakers", [0, 904])
+def test_the_architecture_is_read_off_the_shapes(name: str, n_speakers: int) -> None:
+    architecture = preset(name, n_speakers=n_speakers)
+    shapes = {k: tuple(v.shape) for k, v in canonical(architecture).items()}
+    assert infer_architecture(shapes) == architecture
+
+
+def test_context_is_enough_and_not_much_more() -> None:
+    """The reach is what the model's own layers say: one frame less, and cuts would be heard."""
+    for name, least in (("medium", 11), ("high", 13)):
+        model = load_model(preset(name), canonical(preset(name)))
+        assert least <= model.dec.reach_frames <= least + 1
+        assert model.flow.reach_frames == 32
+
+
+def test_speakers_differ() -> None:
+    voice = random_voice("low", n_speakers=2)
+    ids = line(8, 2, 60)
+    first, second = (
+        whole(voice, ids, Delivery(1.0, 0.0, 0.0, 0, speaker=index)) for index in (0, 1)
+    )
+    assert len(first) != len(second) or np.abs(first - second).max() > 1e-3
+
+
+def test_a_seed_repeats_a_line_whatever_runs_between(joe_voice: Voice) -> None:
+    ids = line(20, 3)
+    first = joe_voice.prepare(ids, LIVELY)
+    a = first.decode(0, 10)
+    whole(joe_voice, line(5, 4), Delivery(1.0, 0.667, 0.8, 99))
+    b = first.decode(10, first.frames)
+    again = whole(joe_voice, ids, LIVELY)
+    assert np.abs(np.concatenate([a, b]) - again).max() < 1e-5
+    other = whole(joe_voice, ids, Delivery(1.0, 0.667, 0.8, 8))
+    assert len(other) != len(again) or np.abs(other - again).max() > 1e-3
+
+
+def test_rate_changes_the_length(joe_voice: Voice) -> None:
+    ids = line(40, 6)
+    frames = [
+        joe_voice.prepare(ids, Delivery(rate, 0.0, 0.0, 0)).frames for rate in (0.5, 1.0, 2.0)
+    ]
+    assert frames[0] > 1.6 * frames[1] > 1.6 * 1.3 * frames[2]
+
+
+def test_weights_are_taken_up_and_not_copied(joe: Manifest, joe_registry: Registry) -> None:
+    path = joe_registry.verify(joe.component("model"))
+    tensors = read_tensors(path, "cpu")
+    model = load_model(VitsArchitecture.from_config(joe.engine_config, where="joe"), tensors)
+    for name, parameter in model.named_parameters():
+        assert parameter.data_ptr() == tensors[name].data_ptr(), name
+    resident = VitsVoice(model, preset("medium"), "cpu").resident_bytes
+    assert resident <= VitsEngine().footprint_bytes(joe) <= 1.01 * resident
+
+
+def test_bfloat16_speaks_almost_the_same(joe_voice: Voice, joe_weights: Path) -> None:
+    assert isinstance(joe_voice, VitsVoice)
+    rounded = {
+        name: tensor.bfloat16() if name.startswith(("flow.", "dec.")) else tensor
+        for name, tensor in joe_voice.model.state_dict().items()
+    }
+    voice = VitsVoice(
+        load_model(joe_voice.architecture, rounded), joe_voice.architecture, "cpu"
+    )
+    ids = line(40, 9)
+    a, b = whole(joe_voice, ids, LIVELY), whole(voice, ids, LIVELY)
+    assert a.shape == b.shape, "durations must not depend on the generator's dtype"
+    noise = np.square(a - b).sum()
+    assert 10 * np.log10(np.square(a).sum() / noise) > 20
+    assert np.abs(pieces(voice, ids, LIVELY, [11, 22, 44]) - b).max() < 0.05
+
+
+@pytest.mark.parametrize("part", ["dp.proj.weight", "dec.conv_pre.weight"])
+def test_damaged_weights_never_become_audio(part: str) -> None:
+    architecture = preset("low")
+    tensors = canonical(architecture)
+    tensors[part][0] = float("nan")
+    voice = VitsVoice(load_model(architecture, tensors), architecture, "cpu")
+    with pytest.raises(EngineError, match="NaN or infinity"):
+        whole(voice, line(8, 2, 60), LIVELY)
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    architecture = preset("low")
+    tensors = canonical(architecture)
+    del tensors["dec.conv_pre.bias"]
+    with pytest.raises(EngineError, match=r"dec\.conv_pre\.bias"):
+        load_model(architecture, tensors)
+
+
+def test_symbols_of_another_voice_are_refused(joe_voice: Voice) -> None:
+    for ids in ([], [1, 256], [-1]):
+        with pytest.raises(EngineError, match="symbol"):
+            joe_voice.prepare(ids, LIVELY)
+
+
+def test_an_absurd_duration_is_bounded() -> None:
+    architecture = preset("low")
+    tensors = canonical(architecture)
+    tensors["dp.flows.0.m"][:] = -60.0
+    voice = VitsVoice(load_model(architecture, tensors), architecture, "cpu")
+    utterance = voice.prepare(line(4, 2, 60), SILENT_NOISE)
+    assert max(utterance.durations_frames) == 400
+
+
+def test_a_file_that_is_no_safetensors_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{broken")
+    with pytest.raises(EngineError, match="import the voice again"):
+        read_tensors(path, "cpu")
+
+
+@pytest.mark.parametrize(
+    "change", [{"hidden": None}, {"hidden": "192"}, {"upsample_rates": [8, 1.5]}]
+)
+def test_an_architecture_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
+    config = preset("low").to_config()
+    config.update(change)
+    with pytest.raises(ManifestError, match="engine_config"):
+        VitsArchitecture.from_config(config, where="x@1")
+
+
+def test_warm_up_runs() -> None:
+    VitsEngine().warm_up()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_says_the_same(joe: Manifest, joe_registry: Registry, joe_voice: Voice) -> None:
+    paths = {c.role: joe_registry.verify(c) for c in joe.components}
+    ids = line(40, 5)
+    ours = whole(VitsEngine("cuda").load(joe, paths), ids, LIVELY)
+    reference = whole(joe_voice, ids, LIVELY)
+    assert ours.shape == reference.shape
+    assert np.abs(ours - reference).max() < 2e-2

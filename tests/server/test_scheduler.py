@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from tests.server.fakes import settle
+from voxswap_server.speech.scheduler import ComputeThread
+
+
+@pytest.fixture
+def compute() -> object:
+    thread = ComputeThread()
+    yield thread
+    thread.close()
+
+
+class Gate:
+    """A step that says when it has begun and ends when it is let go."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.let_go = threading.Event()
+        self.runs = 0
+
+    def __call__(self) -> str:
+        self.runs += 1
+        self.begun.set()
+        assert self.let_go.wait(10)
+        return "done"
+
+
+async def test_steps_run_one_at_a_time_in_the_order_they_were_asked_for(
+    compute: ComputeThread,
+) -> None:
+    order: list[int] = []
+    names: set[str] = set()
+
+    def step(number: int) -> int:
+        order.append(number)
+        names.add(threading.current_thread().name)
+        return number
+
+    steps = await asyncio.gather(*(compute.run(lambda n=n: step(n)) for n in range(20)))
+    assert [s.result for s in steps] == order == list(range(20))
+    assert len(names) == 1
+    assert threading.current_thread().name not in names
+
+
+async def test_an_error_is_the_callers(compute: ComputeThread) -> None:
+    def fail() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        await compute.run(fail)
+    assert (await compute.run(lambda: 7)).result == 7
+
+
+async def test_cancelling_waits_for_the_step_that_has_begun(compute: ComputeThread) -> None:
+    gate = Gate()
+    task = asyncio.ensure_future(compute.run(gate))
+    await asyncio.to_thread(gate.begun.wait, 10)
+    task.cancel()
+    await settle()
+    task.cancel()  # impatient callers change nothing
+    await settle()
+    assert not task.done(), "the lease would be given back while the step still computes"
+    gate.let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_cancelling_drops_a_step_that_has_not_begun(compute: ComputeThread) -> None:
+    gate, never = Gate(), Gate()
+    running = asyncio.ensure_future(compute.run(gate))
+    await asyncio.to_thread(gate.begun.wait, 10)
+    waiting = asyncio.ensure_future(compute.run(never))
+    await settle()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    gate.let_go.set()
+    step = await running
+    assert step.result == "done"
+    assert step.compute_s > 0
+    assert never.runs == 0
+
+
+async def test_a_step_that_fails_after_its_cancellation_is_not_left_unheard(
+    compute: ComputeThread,
+) -> None:
+    gate = Gate()
+
+    def fail() -> None:
+        gate()
+        raise ValueError("too late for anybody")
+
+    task = asyncio.ensure_future(compute.run(fail))
+    await asyncio.to_thread(gate.begun.wait, 10)
+    task.cancel()
+    gate.let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
