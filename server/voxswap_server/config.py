@@ -17,8 +17,8 @@ from pydantic.fields import FieldInfo
 from voxswap_registry.errors import VoxswapError
 
 ENVIRONMENT_PREFIX = "VOXSWAP_"
-# Read by the client and by `voxswap voices`; not settings of the server.
-_OTHER_VARIABLES = {"VOXSWAP_ADDRESS", "VOXSWAP_CONFIG"}
+# Read by others or before the settings are; not settings themselves.
+_OTHER_VARIABLES = {"VOXSWAP_ADDRESS", "VOXSWAP_CI", "VOXSWAP_CONFIG"}
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
+import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -220,6 +223,15 @@ class FakeServer(
         )
         abort(context, grpc.StatusCode.NOT_FOUND, f"there is no voice {ref}", reason)
         return AssertionError("abort raises")
+
+
+PYTHONPATH = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+
+
+@pytest.fixture(autouse=True)
+def _absolute_pythonpath(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Subprocesses import what this process imports, from whichever folder they start in."""
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
 
 
 @pytest.fixture

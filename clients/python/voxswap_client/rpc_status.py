@@ -36,6 +36,13 @@ _SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "Duration": {"seconds": Field(1, "int64"), "nanos": Field(2, "int32")},
 }
 
+# What grpc itself ends calls with, often before a server was reached. Its messages are terse.
+_OWN_WORDS = {
+    "DEADLINE_EXCEEDED": "the deadline passed before the answer was complete",
+    "UNAVAILABLE": "the server cannot be reached, or broke the connection",
+    "CANCELLED": "the call was cancelled",
+}
+
 
 @dataclass(slots=True)
 class _Details:
@@ -60,6 +67,8 @@ def from_rpc_error(error: grpc.RpcError) -> VoxswapClientError:
     code = (status or grpc.StatusCode.UNKNOWN).name
     message = (error.details() if hasattr(error, "details") else str(error)) or ""
     details = _decode(_details_bytes(error))
+    if code in _OWN_WORDS and not details.reason:
+        message = f"{_OWN_WORDS[code]} ({message})"
     return CLASS_BY_CODE.get(code, VoxswapClientError)(
         message or f"the call ended with {code}",
         code=code,

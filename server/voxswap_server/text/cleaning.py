@@ -8,19 +8,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-_ASCII = re.compile(r"[ -_a-~\s]*+")
+_TIDY = re.compile(r"[!-_a-~]++(?: [!-_a-~]++)*+")
 # One spelling for each kind of quote, dash and dots, of those that front-ends know.
 _TYPOGRAPHY: Mapping[str, str] = {
     **dict.fromkeys("“”„‟«»″〝〞「」『』＂", '"'),
     **dict.fromkeys("‘’‚‛‹›′´`＇ʼ", "'"),
     **dict.fromkeys("‐‑‒–−﹣－", "-"),
     **dict.fromkeys("―⸺⸻", "—"),
-    **dict(zip("…‥⋯‼⁇⁈⁉‽", "... .. ... !! ?? ?! !? ?!".split(), strict=True)),
+    **dict(zip("…‥⋯‼⁇⁈⁉‽", ("...", "..", "...", "!!", "??", "?!", "!?", "?!"), strict=True)),
 }
 _ENGLISH_TYPOGRAPHY: Mapping[str, str] = {
     **dict.fromkeys("⁄∕", "/"),
     **dict(zip("№。、｡､", ["No. ", ".", ",", ".", ","], strict=True)),
-    **dict(zip("⁰¹⁴⁵⁶⁷⁸⁹", "^0 ^1 ^4 ^5 ^6 ^7 ^8 ^9".split(), strict=True)),
+    **{char: f"^{power}" for char, power in zip("⁰¹⁴⁵⁶⁷⁸⁹", "01456789", strict=True)},
     **dict.fromkeys("²", "²"),  # Units have these: "m²". Unfolded they were bare digits.
     **dict.fromkeys("³", "³"),
 }
@@ -56,15 +56,20 @@ class CleanText:
 def clean(source: str, *, english: bool) -> CleanText:
     """Tidies ``source``; in English also unfolds digits and letters in other guises. Never raises.
 
-    Whitespace stays as it is. Takes linear time.
+    Whitespace becomes single spaces, and none at the start. Takes linear time.
     """
-    if _ASCII.fullmatch(source):
+    if _TIDY.fullmatch(source):
         return CleanText(source, range(len(source)), range(1, len(source) + 1), {})
     chars: list[str] = []
     origins: list[int] = []
     dropped: Counter[str] = Counter()
     parted = False  # A pictograph was left out here.
     for i, char in enumerate(source):
+        if char.isspace():
+            if chars and chars[-1] != " ":
+                chars.append(" ")
+                origins.append(i)
+            continue
         plain = char.isascii() and char.isalnum()
         spelling = char if plain else _spelling(source, i, english=english)
         if spelling is None:
@@ -83,14 +88,13 @@ def _would_fuse(before: str, char: str, spelling: str, *, parted: bool) -> bool:
     """Whether two would run into one: "2½" is "2 1/2", and "hi🎉there" is two words."""
     if parted:
         return before.isalnum() and spelling[0].isalnum()
-    return char != spelling and before.isdigit() and spelling[0].isdigit() and len(spelling) > 1
+    number = unicodedata.category(char) == "No" and char != spelling
+    return number and before.isdigit() and spelling[0].isdigit()
 
 
 def _spelling(source: str, i: int, *, english: bool) -> str | None:
     """How the character at ``i`` is written in tidy text; None if it cannot be read."""
     char = source[i]
-    if char.isspace():
-        return char
     if char in _JOINERS and not english:
         around = source[i - 1 : i] + source[i + 1 : i + 2]
         return char if len(_SPELT_WITH_JOINERS.findall(around)) == 2 else None

@@ -1,9 +1,6 @@
-"""English phonemes without espeak-ng, for the same voices: hibari-tts's Apache-2.0 front-end.
+"""English without espeak-ng, for voices that were trained on it: hibari-tts's Apache-2.0 front-end.
 
-hibari reads English as misaki does. Its phonemes are rewritten here as espeak-ng spells them, which
-is what Piper's voices were trained on. The rules below were found by comparing the two on 4,659
-words of running text (lexicon words, weighted by frequency); ``bench/front_ends.py`` repeats the
-comparison.
+hibari reads English as misaki does; `english_phonemes` rewrites that as espeak-ng would.
 """
 
 from __future__ import annotations
@@ -16,130 +13,29 @@ from typing import Any, Final, NamedTuple
 
 from voxswap_registry.errors import FrontEndError
 
-from voxswap_server.text.symbols import STRESS_MARKS, Symbol, SymbolTable
+from voxswap_server.text.english_phonemes import linked, to_espeak
+from voxswap_server.text.symbols import Symbol, SymbolTable
 from voxswap_server.text.types import NormalizedText, SymbolSequence, Word
 
 _MARKS: Final = frozenset(".,:;?!")
-_MARK_OF: Final = {"…": ",", "—": ";", "–": ";", "。": ".", "、": ",", "，": ",", "？": "?", "！": "!"}
+_MARK_OF: Final = {
+    "…": ",",
+    "—": ";",
+    "–": ";",
+    "。": ".",
+    "、": ",",
+    "，": ",",
+    "？": "?",
+    "！": "!",
+}
 _PLAIN: Final = str.maketrans(
-    {character: " " for character in '"“”„‟«»‹›()[]{}<>*_`|~^\\\u00ad\u200b\u200d'}
+    dict.fromkeys('"“”„‟«»‹›()[]{}<>*_`|~^\\\xad\u200b\u200d', " ")
     | {"’": "'", "‘": "'", "‒": "-", "―": "—", "\u00a0": " "}
 )
 
-_VOWELS: Final = "aæɐɑɒɔəɚɛɜɪʊʌᵻiueo"
-_NUCLEUS: Final = f"(?:eɪ|aɪ|oʊ|əʊ|aʊ|ɔɪ|[{_VOWELS}]ː?)"
-_CONSONANT: Final = f"[^{_VOWELS}ˈˌ ]"
-_BEFORE_VOWEL: Final = f"(?=[ˈˌ]?[{_VOWELS}])"
-_LETTERS: Final = str.maketrans(
-    {"A": "eɪ", "I": "aɪ", "O": "oʊ", "Q": "əʊ", "W": "aʊ", "Y": "ɔɪ", "ʤ": "dʒ", "ʧ": "tʃ", "T": "ɾ"}
-)
 
-# In order: later rules see what earlier ones wrote.
-_AMERICAN: Final = tuple(
-    (re.compile(pattern), spelling)
-    for pattern, spelling in (
-        (f"ɜɹ{_BEFORE_VOWEL}", "ɜːɹ"),
-        ("ɜɹ", "ɜː"),
-        (r"(?<=ˈɛv)əɹ(?=i\b|əl\b|ᵊl\b)|(?<=ˈɪf|ˈɛf)əɹ(?=ən|ᵊn)|(?<=sˈɛp)əɹ(?=ət)", "ɹ"),
-        (f"əɹ(?!{_BEFORE_VOWEL[3:]}", "ɚ"),
-        (r"\bdəɹ(?=ˈ)", "dᵻɹ"),
-        ("əɹ", "ɚɹ"),
-        (r"kᵊli\b", "kli"),
-        ("ᵊl(?=[ɚɪ])", "l"),
-        (f"(?<=[{_VOWELS}])tᵊ?n(?![ˈˌ{_VOWELS}])", "ʔn̩"),
-        ("ᵊ", "ə"),
-        ("ɑ", "ɑː"),
-        (r"ɔ(?![ɪŋfsɡ]|θ\b|l[ts]\b)", "ɔː"),
-        ("u", "uː"),
-        ("([ˈˌ])i", r"\1iː"),
-        (r"\b([^ˈˌ ]?)i(?=[ˈˌ])", r"\1iː"),
-        ("i(?=ˌ)", "ɪ"),
-        ("j[əʊ]l", "jʊl"),
-        ("jə(?=[mtw])w?", "juː"),
-        ("(?<=[ʒʃ])əw", "uː"),
-        ("n(?=[ˈˌ]?[kɡ])", "ŋ"),
-        (r"əɾi\b", "ᵻɾi"),
-        (r"əɾɪv\b", "ətˌɪv"),
-        (f"(ˈ{_NUCLEUS}{_CONSONANT}*)ˌ", r"\1"),
-        (f"ˌ({_NUCLEUS}{_CONSONANT}*ˈ)", r"\1"),
-    )
-)
-_BRITISH: Final = tuple(
-    (re.compile(pattern), spelling)
-    for pattern, spelling in (
-        ("ᵊ", "ə"),
-        (r"(?<=[ʃb])l\b", "əl"),
-        ("a(?![ɪʊ])", "æ"),
-        ("ɛː", "eə"),
-        ("(?<!a)ɪə", "iə"),
-        (r"əɹi\b", "əɹɪ"),
-        ("([ˈˌ])i(?!ː|ə)", r"\1iː"),
-        (r"(?<!^)(?<!^.)i\b", "ɪ"),
-        (r"(?<!^)(?<!^.)(?<![eiɪʊ])ə\b", "ɐ"),
-        (r"^ə(?=[^ˈˌ])", "ɐ"),
-        ("u(?!ː)", "uː"),
-        ("jʊ(?=[əmtw])", "juː"),
-        ("n(?=[ˈˌ]?[kɡ])", "ŋ"),
-        (f"(ˈ{_NUCLEUS}{_CONSONANT}*)ˌ", r"\1"),
-        (f"ˌ({_NUCLEUS}{_CONSONANT}*ˈ)", r"\1"),
-    )
-)
-# Weak vowels that the spelling tells apart and misaki does not.
-_SPELLED: Final = tuple(
-    (re.compile(spelling), re.compile(pattern), replacement)
-    for spelling, pattern, replacement in (
-        ("a", "^ə(?![ˈˌ])", "ɐ"),
-        ("e", f"^[əɪ](?=[nŋmkɡs]{_CONSONANT})", "ɛ"),
-        ("e", "^ə", "ɪ"),
-        ("[^aeiou]e", f"^({_CONSONANT})ə(?={_CONSONANT}+ˈ)", r"\1ᵻ"),
-        (".*[ei]ts?$", "ə(?=ts?$)", "ɪ"),
-        (".*(?:ice|is)$", "ə(?=s$)", "ɪ"),
-        (".*ible$", "ə(?=bəl$)", "ᵻ"),
-        (".*[aei]ble$", "(?<=ɑːs)ə(?=bəl$)", "ᵻ"),
-    )
-)
-# Small words as espeak-ng says them within a sentence: mostly with less stress.
-_SMALL_WORDS: Final = {
-    "ði": "ðɪ",
-    "ðən": "ðɐn",
-    "ðˌɪs": "ðɪs",
-    "ðiz": "ðiːz",
-    "ðˌiːz": "ðiːz",
-    "ðˌɛɹ": "ðɛɹ",
-    "ðˌæt": "ðæt",
-    "bi": "biː",
-    "hi": "hiː",
-    "hˌiː": "hiː",
-    "ʃi": "ʃiː",
-    "ʃˌiː": "ʃiː",
-    "wi": "wiː",
-    "wˌiː": "wiː",
-    "jˌuː": "juː",
-    "ˌaɪ": "aɪ",
-    "ˌɪt": "ɪt",
-    "ˌɪf": "ɪf",
-    "wˌɛn": "wɛn",
-    "bˌaɪ": "baɪ",
-    "fˌɔːɹ": "fɔːɹ",
-    "hæz": "hɐz",
-    "ˈɔːɹ": "ɔːɹ",
-    "ˈænd": "ænd",
-    "ˌɔːn": "ˌɔn",
-    "dˈʌz": "dʌz",
-    "ˈɛni": "ˌɛni",
-    "ˈʌndɚ": "ˌʌndɚ",
-    "ˈɪntuː": "ˌɪntʊ",
-    "wɪðˈaʊt": "wɪðˌaʊt",
-    "bᵻfˈɔːɹ": "bᵻfˌɔːɹ",
-    "ɐbˈaʊt": "ɐbˌaʊt",
-    "bˈiːɪŋ": "bˌiːɪŋ",
-}
-# How a word ends when a vowel follows it.
-_LINKED: Final = (
-    (re.compile("ɚ$"), "ɚɹ"),
-    (re.compile("^(ɪ|æ)t$"), r"\1ɾ"),
-    (re.compile("^tə$"), "tʊ"),
-)
+_PUNCTUATION: Final = frozenset(';:,.!?—…"“”()')
+_ELLIPSIS: Final = re.compile(r"\.{2,}")
 
 
 class _Piece(NamedTuple):
@@ -172,7 +68,7 @@ class _Readers:
                 except ImportError as error:
                     raise FrontEndError(
                         f"English text needs the package hibari-tts ({error}); "
-                        "pip install 'voxswap[server]'.",
+                        "pip install 'voxswap[server]'",
                         metadata={"package": "hibari-tts"},
                     ) from error
                 self._readers[british] = reader
@@ -207,7 +103,7 @@ class EnglishFrontEnd:
         glued = True
         for piece, following in pairwise([*self._pieces(text.text), _Piece(".", 0, 0)]):
             if piece.text in _MARKS:
-                if spoken and spoken[-1].word is not None:
+                if not glued:
                     spoken.append(Symbol(piece.text, None))
                     if piece.text in ",:;":
                         spoken.append(Symbol(" ", None))
@@ -215,10 +111,7 @@ class EnglishFrontEnd:
                 continue
             if not glued:
                 spoken.append(Symbol(" ", None))
-            said = piece.text
-            if not self._british and following.text.lstrip(STRESS_MARKS)[0] in _VOWELS:
-                for ending, linked in _LINKED:
-                    said = ending.sub(linked, said)
+            said = piece.text if self._british else linked(piece.text, following.text)
             word = _word_at(text.words, piece)
             spoken += (Symbol(symbol, word) for symbol in said)
             glued = False
@@ -226,45 +119,21 @@ class EnglishFrontEnd:
 
     def _pieces(self, text: str) -> Iterator[_Piece]:
         plain = text.translate(_PLAIN)
+        plain = _ELLIPSIS.sub(lambda dots: "…".ljust(len(dots[0])), plain)
         position = 0
         for token in self._reader.phonemize_tokens(self._reader.tokenize(plain)):
             found = plain.find(token.text, position)
             start = position if found < 0 else found
             end = start + len(token.text)
-            position = end if found >= 0 else position
-            if any(map(str.isalnum, token.text)):
-                lower = token.text.lower()
-                for phonemes in (token.phonemes or "").split():
-                    said = self._spelled(phonemes, lower)
-                    if said:
-                        yield _Piece(said, start, end)
-            else:
-                mark = token.text[:1]
-                if token.text.startswith(("...", "..")):
-                    mark = "…"
-                mark = _MARK_OF.get(mark, mark)
+            position = start if found < 0 else end
+            groups = "".join(c for c in token.phonemes or "" if c not in _PUNCTUATION).split()
+            for phonemes in groups:
+                said = to_espeak(phonemes, token.text.lower(), british=self._british)
+                yield _Piece(said, start, end)
+            if not groups:
+                mark = _MARK_OF.get(token.text[:1], token.text[:1])
                 if mark in _MARKS:
                     yield _Piece(mark, start, end)
-
-    def _spelled(self, phonemes: str, spelling: str) -> str:
-        phonemes = "".join(symbol for symbol in phonemes if symbol not in _PUNCTUATION)
-        return to_espeak(phonemes, spelling, british=self._british)
-
-
-_PUNCTUATION: Final = frozenset(';:,.!?—…"“”()')
-
-
-def to_espeak(phonemes: str, spelling: str = "", *, british: bool = False) -> str:
-    """misaki's phonemes of one word as espeak-ng writes them; ``spelling`` in lower case helps."""
-    phonemes = phonemes.translate(_LETTERS)
-    for pattern, replacement in _BRITISH if british else _AMERICAN:
-        phonemes = pattern.sub(replacement, phonemes)
-    if british:
-        return phonemes
-    for spelled, weak, replacement in _SPELLED:
-        if spelled.match(spelling):
-            phonemes = weak.sub(replacement, phonemes)
-    return _SMALL_WORDS.get(phonemes, phonemes)
 
 
 def _word_at(words: Sequence[Word], piece: _Piece) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from voxswap_registry.errors import FrontEndError
@@ -17,7 +18,7 @@ from voxswap_server.text.types import FrontEnd
 
 _LOG = logging.getLogger(__name__)
 
-Preference = Literal["auto", "espeak", "english"]
+FrontEndChoice = Literal["auto", "espeak", "english"]
 
 
 def make_front_end(
@@ -26,7 +27,7 @@ def make_front_end(
     table: SymbolTable,
     language: str,
     *,
-    prefer: Preference = "auto",
+    prefer: FrontEndChoice = "auto",
 ) -> FrontEnd:
     """The front-end of a voice. Blocks for up to half a second while lexicons load.
 
@@ -40,23 +41,37 @@ def make_front_end(
     if kind != "espeak":
         raise FrontEndError(
             f"The voice asks for the front-end {kind!r}, which this server does not have; it has "
-            "'espeak' and 'characters'. Update the server, or import the voice again.",
+            "'espeak' and 'characters'. Update the server, or import the voice again",
             metadata={"front_end": kind},
         )
-    voice = str(options.get("voice") or language).lower()
+    voice = str(options.get("voice") or language).lower().replace("_", "-")
     if prefer == "espeak" or (prefer == "auto" and espeak_is_installed()):
         return EspeakFrontEnd(table, voice)
-    if voice.replace("_", "-").split("-")[0] != "en":
+    if voice.split("-")[0] != "en":
         remedy = (
             "set the preferred front-end to 'auto' or 'espeak'"
             if espeak_is_installed()
             else "pip install 'voxswap[espeak]'"
         )
         raise FrontEndError(
-            f"The voice speaks {voice!r}, which only espeak-ng can read here; {remedy}.",
+            f"The voice speaks {voice!r}, which only espeak-ng can read here; {remedy}",
             metadata={"espeak_voice": voice, "extra": "espeak"},
         )
-    british = voice.startswith(_BRITISH)
     if prefer == "auto":
         _warn_once(voice)
-    return EnglishFrontEnd(table, british=british)
+    # espeak-ng's plain "en" is British too.
+    return EnglishFrontEnd(table, british=voice == "en" or voice.startswith("en-gb"))
+
+
+def espeak_is_installed() -> bool:
+    """Whether the extra `espeak` is there; nothing of it is loaded to find out."""
+    return importlib.util.find_spec("espeakng_loader") is not None
+
+
+@lru_cache(maxsize=32)
+def _warn_once(voice: str) -> None:
+    _LOG.warning(
+        "Voices trained on espeak-ng's %s phonemes are read by hibari-tts, because espeak-ng is "
+        "not installed; some words will differ. For espeak-ng itself: pip install 'voxswap[espeak]'.",
+        voice,
+    )

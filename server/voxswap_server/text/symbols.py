@@ -29,7 +29,33 @@ _TIE_BARS: Final = "\u0361\u035c"
 
 # Sounds that listeners and mouths take as one. espeak-ng writes them as two letters.
 _PAIRS: Final = frozenset(
-    "aɪ aʊ eɪ oʊ ɔɪ əʊ ɪə eə ʊə ɛɪ ɔʏ ɔø œy ʌʊ ʌu ɛi ɑʊ tʃ dʒ tɕ dʑ tʂ dʐ ʈʂ ɖʐ".split()
+    [
+        "aɪ",
+        "aʊ",
+        "eɪ",
+        "oʊ",
+        "ɔɪ",
+        "əʊ",
+        "ɪə",
+        "eə",
+        "ʊə",
+        "ɛɪ",
+        "ɔʏ",
+        "ɔø",
+        "œy",
+        "ʌʊ",
+        "ʌu",
+        "ɛi",
+        "ɑʊ",
+        "tʃ",
+        "dʒ",
+        "tɕ",
+        "dʑ",
+        "tʂ",
+        "dʐ",
+        "ʈʂ",
+        "ɖʐ",
+    ]
 )
 
 
@@ -88,21 +114,19 @@ class SymbolTable:
         try:
             table = json.loads(data)
         except ValueError as error:
-            raise ManifestError(f"The symbol table is not JSON: {error}.") from error
+            raise ManifestError(f"The symbol table is not JSON: {error}") from error
         if not isinstance(table, dict):
-            raise ManifestError("The symbol table must be a JSON object with layout and symbols.")
+            raise ManifestError("The symbol table must be a JSON object with layout and symbols")
         layout = table.get("layout")
         if layout not in ("piper", "blanks"):
             raise ManifestError(
-                f"The symbol table's layout is {layout!r}; it must be 'piper' or 'blanks'."
+                f"The symbol table's layout is {layout!r}; it must be 'piper' or 'blanks'"
             )
         allowed = {"layout", "symbols"}
         if layout == "piper":
             allowed |= {"pad", "bos", "eos", "clusters"}
         if unknown := sorted(table.keys() - allowed):
-            raise ManifestError(
-                f"The symbol table of layout {layout!r} has unknown keys {unknown}."
-            )
+            raise ManifestError(f"The symbol table of layout {layout!r} has unknown keys {unknown}")
         symbols = _checked_symbols(table.get("symbols"))
         if layout == "blanks":
             return cls.blanks(symbols)
@@ -114,7 +138,7 @@ class SymbolTable:
             if mark is not None and (not isinstance(mark, str) or mark not in symbols):
                 raise ManifestError(
                     f"The symbol table has no ids for its {name} symbol {mark!r}; add them under "
-                    f"'symbols', or set {name!r} to null."
+                    f"'symbols', or set {name!r} to null"
                 )
         return cls.piper(symbols, **marks, clusters=_checked_clusters(table, symbols))
 
@@ -170,7 +194,7 @@ class SymbolTable:
 def _checked_symbols(symbols: Any) -> dict[str, tuple[int, ...]]:
     if not isinstance(symbols, dict) or not symbols:
         raise ManifestError(
-            "The symbol table's 'symbols' must be an object of symbols and their id lists."
+            "The symbol table's 'symbols' must be an object of symbols and their id lists"
         )
     checked = {}
     for symbol, ids in symbols.items():
@@ -181,7 +205,7 @@ def _checked_symbols(symbols: Any) -> dict[str, tuple[int, ...]]:
         ):
             raise ManifestError(
                 f"The symbol table's entry {symbol!r} is {ids!r}; it must be a list of at least "
-                "one id, each a whole number from 0 on."
+                "one id, each a whole number from 0 on"
             )
         checked[symbol] = tuple(ids)
     return checked
@@ -192,7 +216,7 @@ def _checked_clusters(
 ) -> frozenset[tuple[str, ...]]:
     clusters = table.get("clusters", [])
     if not isinstance(clusters, list):
-        raise ManifestError("The symbol table's 'clusters' must be a list of lists of symbols.")
+        raise ManifestError("The symbol table's 'clusters' must be a list of lists of symbols")
     for cluster in clusters:
         if (
             not isinstance(cluster, list)
@@ -202,7 +226,7 @@ def _checked_clusters(
         ):
             raise ManifestError(
                 f"The symbol table's cluster {cluster!r} must be a list of two or more symbols "
-                "whose joined text has ids of its own."
+                "whose joined text has ids of its own"
             )
     return frozenset(map(tuple, clusters))
 

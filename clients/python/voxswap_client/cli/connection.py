@@ -43,6 +43,8 @@ def address_of(args: argparse.Namespace) -> str | None:
 
 def connect(args: argparse.Namespace) -> Client:
     """A client for the server that ``args`` name."""
+    # grpc's core writes notes of its own to stderr, such as one when a server goes away.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from voxswap_client.client import Client
 
     return Client(address_of(args) or DEFAULT_ADDRESS)

@@ -32,9 +32,11 @@ class ProgressBar:
 
     def advance(self, n_bytes: int) -> None:
         """``n_bytes`` more are done."""
+        if not self._total_bytes:
+            return
         self._done_bytes += n_bytes
         whole = min(self._done_bytes, self._total_bytes)
-        percent = 100 * whole // self._total_bytes if self._total_bytes else 0
+        percent = 100 * whole // self._total_bytes
         step = 1 if self._live else _PLAIN_STEP_PERCENT
         if percent // step > self._shown_percent // step:
             self._shown_percent = percent

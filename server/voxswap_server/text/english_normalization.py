@@ -1,0 +1,102 @@
+"""Finds what written English abbreviates, and says how it is read aloud."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from voxswap_server.text.english_rules.dates import (
+    MONTH_PREFIXES,
+    MONTH_RULE,
+    YEAR_RULES,
+    date_rules,
+)
+from voxswap_server.text.english_rules.quantities import (
+    MIXED_RULE,
+    MONEY_RULES,
+    PHONE_RULES,
+    PLAIN_RULE,
+    QUANTITY_RULES,
+    RANGE_RULE,
+    read_version,
+)
+from voxswap_server.text.english_rules.rule import Rule, after, before
+from voxswap_server.text.english_rules.symbols import ADDRESS, SYMBOL, read_address, read_symbol
+from voxswap_server.text.english_rules.units import CURRENCIES
+from voxswap_server.text.english_rules.words import read_word
+
+
+class Rewrite(NamedTuple):
+    """``text[start:end]`` is read as ``spoken``; left out if that is empty."""
+
+    start: int
+    end: int
+    spoken: str
+
+
+# Each alternative takes a whole run or looks ahead by a bounded distance.
+_CURRENCY = "[" + "".join(CURRENCIES) + "]"
+_CANDIDATE = re.compile(
+    rf"(?P<address>{ADDRESS})"
+    rf"|(?P<number>(?<![\w-])(?:[+-]?{_CURRENCY}\s?|[+-])(?=\.?\d)|(?<!\w)'(?=\d\d)"
+    r"|(?<!\w)\((?=\d{3}\))|(?<![\w.])\.(?=\d)|\d)"
+    r"|(?P<version>(?<!\w)(?:v\.?|V(?=\d+\.\d))(?P<parts>\d+(?:\.\d+)*+))"
+    r"|(?P<word>(?<!\w)[A-Za-z]{1,2}(?:\.[A-Za-z]{1,2})++(?!\w|\.[A-Za-z])|[^\W\d_²³]+)"
+    r"|(?P<dot>(?<!\.)\.(?=[A-Za-z]))"
+    rf"|(?P<symbol>(?P<char>{SYMBOL})(?P=char)*+)"
+)
+_AFTER_DATES = (*PHONE_RULES, *MONEY_RULES, *QUANTITY_RULES, *YEAR_RULES, RANGE_RULE, PLAIN_RULE)
+_MONTH_FIRST = (*date_rules(day_first=False), *_AFTER_DATES)
+_DAY_FIRST = (*date_rules(day_first=True), *_AFTER_DATES)
+
+
+def english_rewrites(text: str, *, day_first: bool) -> Iterator[Rewrite]:
+    """What to read otherwise than it is written, in order and without overlap.
+
+    ``text`` is clean (`CleanText`). ``day_first`` says how dates such as 5/6/2024 are meant. Every
+    digit lies in one of the spans. Takes linear time.
+    """
+    rules = _DAY_FIRST if day_first else _MONTH_FIRST
+    position = 0
+    while match := _CANDIDATE.search(text, position):
+        found = _read(match, rules)
+        if found is None:
+            position = match.end() if match["word"] else match.start() + 1
+            continue
+        position, spoken = found
+        yield Rewrite(match.start(), position, spoken)
+
+
+def _read(match: re.Match[str], rules: Sequence[Rule]) -> tuple[int, str] | None:
+    """Where the reading of a candidate ends, and the reading; None to leave it as it is."""
+    if match["word"]:
+        return _word(match)
+    if match["number"]:
+        return _first(rules if not before(match, 1).isalpha() else (MIXED_RULE,), match)
+    if match["address"]:
+        return match.end(), read_address(match["address"])
+    if match["version"]:
+        return match.end(), read_version(match["parts"])
+    if match["dot"]:
+        # "Node.js" and ".NET", but "the end.Then".
+        sentence = before(match, 1).isalnum() and after(match, 1).isupper()
+        return match.end(), "." if sentence else "dot"
+    is_mark = unicodedata.category(match[0][0])[0] == "M"  # "x̄": part of its letter.
+    return None if is_mark else (match.end(), read_symbol(match))
+
+
+def _word(match: re.Match[str]) -> tuple[int, str] | None:
+    if match[0][:3] in MONTH_PREFIXES and (found := _first((MONTH_RULE,), match)):
+        return found
+    return read_word(match)
+
+
+def _first(rules: Sequence[Rule], match: re.Match[str]) -> tuple[int, str] | None:
+    """The reading of the first rule that applies where ``match`` starts."""
+    for rule in rules:
+        found = rule.pattern.match(match.string, match.start())
+        if found and (spoken := rule.read(found)) is not None:
+            return found.end(), spoken
+    return None

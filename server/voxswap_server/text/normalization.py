@@ -1,0 +1,169 @@
+"""Turns a segment's text into text to be read aloud, and keeps track of each word on the way."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from voxswap_server.text.cleaning import CleanText, clean
+from voxswap_server.text.english_normalization import Rewrite, english_rewrites
+from voxswap_server.text.types import NormalizedText, Word
+
+# English is read month first elsewhere, and where the tag names no region.
+_DAY_FIRST_REGIONS = frozenset({"gb", "uk", "au", "nz", "ie", "in", "za"})
+_IDEOGRAPHIC = "、。，！？；：「」『』（）《》"
+# Dashes and ideographic punctuation part words as whitespace does.
+_TOKEN = re.compile(
+    r"(?P<dash>—+|-{2,}|(?<!\S)-(?!\S))"
+    rf"|[{_IDEOGRAPHIC}]+"
+    rf"|(?:[^\s—{_IDEOGRAPHIC}-]|-(?!-))+"
+)
+_CLOSING = re.compile(r"[.,;:!?]+")
+# Front-ends read these aloud although they are neither letters nor digits.
+_READ_ALOUD = frozenset("%&@#§")
+
+
+class _Group(NamedTuple):
+    """One token of clean text, or several that one rewrite spans."""
+
+    start: int
+    end: int
+    is_dash: bool
+    rewrites: Sequence[Rewrite]
+
+
+class _Piece(NamedTuple):
+    """A rewrite, or what stands between two: ``text[start:end]`` and what is read for it."""
+
+    start: int
+    end: int
+    spoken: str
+    rewritten: bool
+
+
+class _Core(NamedTuple):
+    """The word within a group, without punctuation: its span in clean text and in the spoken."""
+
+    source_start: int
+    source_end: int
+    start: int
+    end: int
+
+
+def normalize(text: str, language: str) -> NormalizedText:
+    """``text`` as it is to be read in ``language``, a tag such as "en", "en-US", "en_GB" or "de".
+
+    In every language: NFC, straight quotes, dashes between words as commas, runs of whitespace as
+    one space, and what cannot be read left out. In English also numbers, dates, money, units,
+    abbreviations, symbols and addresses in words; no digit remains. Other languages leave those to
+    their front-end.
+
+    A word is a token between whitespace without the punctuation at its edges, or several tokens if
+    they are read as one ("May 17th, 2024"); dashes part words too. Text written without
+    spaces gives one word for each run between punctuation. Never raises; takes linear time.
+    """
+    primary, *subtags = language.replace("_", "-").lower().split("-")
+    english = primary == "en"
+    source = clean(text, english=english)
+    rewrites: tuple[Rewrite, ...] = ()
+    if english:
+        day_first = not _DAY_FIRST_REGIONS.isdisjoint(subtags)
+        rewrites = tuple(english_rewrites(source.text, day_first=day_first))
+    return _assembled(text, source, rewrites)
+
+
+def _assembled(text: str, source: CleanText, rewrites: Sequence[Rewrite]) -> NormalizedText:
+    spoken: list[str] = [""]
+    length, paused = 0, False
+    words: list[Word] = []
+    dropped = Counter(source.dropped)
+    for group in _groups(source.text, rewrites):
+        if group.is_dash:
+            if words and spoken[-1][-1] not in ".,;:!?(":
+                spoken.append(",")
+                length += 1
+            paused = True
+            continue
+        said, core = _said(source.text, group)
+        if not said:
+            continue
+        spaced = source.text[group.start - 1 : group.start].isspace() or (paused and core)
+        if length and spaced and not _CLOSING.fullmatch(said):
+            spoken.append(" ")
+            length += 1
+        if core:
+            source_start = source.starts[core.source_start]
+            source_end = source.ends[core.source_end - 1]
+            written = text[source_start:source_end]
+            start, end = length + core.start, length + core.end
+            words.append(Word(written, source_start, source_end, start, end))
+        spoken.append(said)
+        length += len(said)
+        paused = False
+    for rewrite in rewrites:
+        if not rewrite.spoken:
+            dropped.update(text[source.starts[rewrite.start] : source.ends[rewrite.end - 1]])
+    return NormalizedText("".join(spoken), tuple(words), dict(dropped))
+
+
+def _groups(text: str, rewrites: Sequence[Rewrite]) -> Iterator[_Group]:
+    tokens = _TOKEN.finditer(text)
+    following = 0
+    for token in tokens:
+        end, first = token.end(), following
+        while following < len(rewrites) and rewrites[following].start < end:
+            while end < rewrites[following].end:
+                end = next(tokens).end()
+            following += 1
+        inside = rewrites[first:following]
+        yield _Group(token.start(), end, bool(token["dash"]) and not inside, inside)
+
+
+def _said(text: str, group: _Group) -> tuple[str, _Core | None]:
+    """A group as it is read, and the word in it, if it has one."""
+    said, core = "", None
+    parted = False
+    for piece in _pieces(text, group):
+        spoken = piece.spoken
+        parted = parted or piece.rewritten
+        if not spoken:
+            continue
+        if parted and spoken[0].isalnum() and (said[-1:].isalnum() or said[-1:] == "."):
+            said += " "
+        parted = piece.rewritten
+        if edges := _edges(spoken):
+            first, last = edges
+            if piece.rewritten:
+                source_start, source_end = piece.start, piece.end
+            else:
+                source_start, source_end = piece.start + first, piece.start + last
+            start, end = len(said) + first, len(said) + last
+            if core:
+                source_start, start = core.source_start, core.start
+            core = _Core(source_start, source_end, start, end)
+        said += spoken
+    return said, core
+
+
+def _pieces(text: str, group: _Group) -> Iterator[_Piece]:
+    position = group.start
+    for start, end, spoken in group.rewrites:
+        yield _Piece(position, start, text[position:start], rewritten=False)
+        yield _Piece(start, end, spoken, rewritten=True)
+        position = end
+    yield _Piece(position, group.end, text[position : group.end], rewritten=False)
+
+
+def _edges(spoken: str) -> tuple[int, int] | None:
+    """The span of ``spoken`` from its first to its last character that is more than punctuation."""
+    first = next((i for i, char in enumerate(spoken) if _is_read(char)), None)
+    if first is None:
+        return None
+    return first, next(i for i in range(len(spoken), 0, -1) if _is_read(spoken[i - 1]))
+
+
+def _is_read(char: str) -> bool:
+    return char.isalnum() or char in _READ_ALOUD or unicodedata.category(char)[0] in "MS"

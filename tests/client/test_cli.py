@@ -1,0 +1,177 @@
+"""The command as users meet it: help, errors, exit codes, and what it does not import."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import grpc
+import pytest
+import voxswap_client
+from google.rpc import error_details_pb2
+from voxswap_client.cli import main
+from voxswap_client.cli.failure import report
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("VOXSWAP_ADDRESS", "VOXSWAP_REGISTRY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_help_imports_neither_grpc_nor_server_nor_torch():
+    program = (
+        "import sys; from voxswap_client.cli import main; code = main(['--help']); "
+        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr); "
+        "sys.exit(code)"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    imported = done.stderr
+    assert "'voxswap_client'" in imported
+    for heavy in ("grpc", "google", "torch", "numpy", "voxswap_server", "voxswap_registry"):
+        assert f"'{heavy}'" not in imported
+    assert done.stdout.startswith("usage: voxswap ")
+
+
+COMMANDS = [
+    [],
+    ["say"],
+    ["ps"],
+    ["voices"],
+    *(["voices", action] for action in ("list", "show", "add", "verify")),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_help_fits_100_columns(capsys, command):
+    assert main([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(" ".join(["usage: voxswap", *command]))
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"voxswap {voxswap_client.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["sing"],
+        ["say", "npc/smith"],
+        ["say", "npc/smith", "Hi", "--marks", "vowel"],
+        ["say", "npc/smith", "Hi", "--timeout", "0"],
+        ["say", "npc/smith", "Hi", "--timeout", "nan"],
+        ["say", "npc/smith", "Hi", "--encoding", "mp4"],
+        ["voices", "list", "--address", "a:1", "--registry", "b"],
+        ["ps", "--addr", "abbreviated:1"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_line_that_is_wrong(capsys, command):
+    assert main(command) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_there(capsys, server):
+    server.stop()
+    assert main(["ps", "--address", server.address]) == 1
+    out, err = capsys.readouterr()
+    first, remedy = err.splitlines()
+    assert out == ""
+    assert first.startswith("voxswap: error: the server cannot be reached, or broke the connection")
+    assert remedy == (
+        "  start a server with `voxswap serve`, or say where one is with --address or "
+        "VOXSWAP_ADDRESS"
+    )
+
+
+def test_the_address_comes_from_the_environment(capsys, monkeypatch, server):
+    monkeypatch.setenv("VOXSWAP_ADDRESS", server.address)
+    assert main(["ps"]) == 0
+    assert capsys.readouterr().out == "no voice is in memory\n"
+
+
+def test_every_violation_has_a_line(capsys, server):
+    faults = [("text", "is blank"), ("controls.rate", "is 9, above 4")]
+    request = error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
+            for field, description in faults
+        ]
+    )
+    message = "; ".join(f"{field}: {description}" for field, description in faults)
+    server.script.append(server.fail(grpc.StatusCode.INVALID_ARGUMENT, message, request))
+    assert main(["say", "npc/smith", " ", "--address", server.address]) == 1
+    assert capsys.readouterr().err == (
+        "voxswap: error: the request is not valid\n"
+        "  text: is blank\n"
+        "  controls.rate: is 9, above 4\n"
+    )
+
+
+def test_a_retry_hint_is_told(capsys, server):
+    hint = server.retry_info(1.5)
+    server.script.append(server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "60 streams speak", hint))
+    assert main(["say", "npc/smith", "Hi", "--address", server.address]) == 1
+    assert capsys.readouterr().err == "voxswap: error: 60 streams speak\n  try again in 1.5 s\n"
+
+
+def test_a_message_of_several_lines_is_told_in_one(capsys):
+    assert report(voxswap_client.InternalServerError("what\n  happened")) == 1
+    assert capsys.readouterr().err == "voxswap: error: what happened\n"
+
+
+def test_an_error_of_the_operating_system_is_told(capsys):
+    assert report(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/line.wav")) == 1
+    assert capsys.readouterr().err == "voxswap: error: No space left on device: /full/line.wav\n"
+
+
+def test_a_deadline_is_an_error_with_its_remedy(capsys, server):
+    server.script.append(server.stall(*server.line[:2]))
+    assert main(["say", "n", "Hi", "--timeout", "0.05", "--address", server.address]) == 1
+    assert capsys.readouterr().err.splitlines()[1] == "  give it longer with --timeout SECONDS"
+    assert server.ended.wait(server.patience_s)
+
+
+def test_serve_hands_every_flag_to_the_server(monkeypatch):
+    heard = []
+    module = type(sys)("voxswap_server.__main__")
+    module.main = lambda argv: heard.append(argv) or 7
+    monkeypatch.setitem(sys.modules, "voxswap_server.__main__", module)
+    assert main(["serve", "--help", "--budget", "1 GiB", "--address"]) == 7
+    assert heard == [["--help", "--budget", "1 GiB", "--address"]]
+
+
+def test_serve_without_the_server(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "voxswap_server.__main__", None)
+    assert main(["serve"]) == 1
+    first, remedy = capsys.readouterr().err.splitlines()
+    assert first.startswith("voxswap: error: the server cannot be loaded")
+    assert remedy == "  pip install 'voxswap[server]'"
+
+
+def test_a_reader_that_leaves_is_no_traceback(server):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "voxswap_client.cli", "ps", "--address", server.address]
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, stdout=writer, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_ps_as_json(capsys, server):
+    assert main(["ps", "--json", "--address", server.address]) == 0
+    assert json.loads(capsys.readouterr().out) == {"residents": [], "ledgers": []}

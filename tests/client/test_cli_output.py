@@ -1,0 +1,123 @@
+"""Tables, sizes and the progress bar."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from voxswap_client.cli.output import human_bytes, human_ms
+from voxswap_client.cli.progress import ProgressBar
+from voxswap_client.cli.table import columns, render
+
+
+def test_columns_are_aligned_by_what_a_terminal_shows():
+    rows = [["你好", 1], ["ˈmaɪ̯nd", 22], ["x", 333]]
+    assert render(["TEXT", "N"], rows, right=["N"]) == (
+        "TEXT      N\n你好      1\nˈmaɪ̯nd   22\nx       333"
+    )
+
+
+def test_a_table_without_rows_has_its_headings():
+    assert render(["A", "B"], []) == "A  B"
+
+
+def test_nothing_moves_the_cursor():
+    assert render(["A"], [["x\x1b[2J\ny"]]) == "A\nx�[2J�y"
+
+
+def test_the_first_column_is_cut_last():
+    assert render(["ID", "NOTE"], [["a" * 20, "b" * 60]], width=40).splitlines()[1] == (
+        "a" * 20 + "  " + "b" * 17 + "…"
+    )
+    assert render(["ID", "NOTE"], [["a" * 90, "b" * 60]], width=40).splitlines()[1] == (
+        "a" * 29 + "…  " + "b" * 7 + "…"
+    )
+
+
+@given(st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=5))
+def test_a_table_is_never_too_wide(rows):
+    table = render(["A", "B", "C"], rows, right=["B"], width=40)
+    assert all(columns(line) <= 40 for line in table.split("\n"))
+    assert len(table.split("\n")) == len(rows) + 1
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "expected"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        ((1 << 20) - 1, "1.0 MiB"),
+        (63 << 20, "63.0 MiB"),
+        (5 << 30, "5.0 GiB"),
+        (3 << 50, "3072.0 TiB"),
+    ],
+)
+def test_sizes(n_bytes, expected):
+    assert human_bytes(n_bytes) == expected
+
+
+@pytest.mark.parametrize(("ms", "expected"), [(0.4, "0 ms"), (999.4, "999 ms"), (999.6, "1.00 s")])
+def test_times(ms, expected):
+    assert human_ms(ms) == expected
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def work(bar, total_bytes=1000, step_bytes=10):
+    bar.start("verifying", total_bytes)
+    for _ in range(total_bytes // step_bytes):
+        bar.advance(step_bytes)
+    bar.finish()
+
+
+def test_a_bar_on_a_terminal():
+    stream = Terminal()
+    work(ProgressBar(stream))
+    shown = stream.getvalue().removesuffix("\n").split("\r")[1:]
+    assert len(shown) == 101
+    assert shown[50] == f"verifying [{'#' * 15}{'.' * 15}]  50% 500 B of 1000 B\x1b[K"
+    assert stream.getvalue().endswith("1000 B of 1000 B\x1b[K\n")
+
+
+def test_plain_lines_elsewhere():
+    stream = io.StringIO()
+    work(ProgressBar(stream))
+    assert stream.getvalue().splitlines() == [
+        "verifying: 0%, 0 B of 1000 B",
+        "verifying: 25%, 250 B of 1000 B",
+        "verifying: 50%, 500 B of 1000 B",
+        "verifying: 75%, 750 B of 1000 B",
+        "verifying: 100%, 1000 B of 1000 B",
+    ]
+
+
+def test_a_new_stretch_ends_the_one_before():
+    stream = Terminal()
+    bar = ProgressBar(stream)
+    bar.start("one", 10)
+    bar.start("two", 10)
+    bar.finish()
+    bar.finish()
+    assert stream.getvalue().count("\n") == 2
+
+
+def test_more_than_was_said_is_100_percent():
+    stream = io.StringIO()
+    bar = ProgressBar(stream)
+    bar.start("read", 10)
+    bar.advance(25)
+    assert stream.getvalue().splitlines()[-1] == "read: 100%, 10 B of 10 B"
+
+
+def test_a_stretch_of_nothing_shows_nothing():
+    stream = io.StringIO()
+    bar = ProgressBar(stream)
+    bar.start("read", 0)
+    bar.advance(1)
+    assert stream.getvalue() == ""

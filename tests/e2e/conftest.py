@@ -1,0 +1,99 @@
+"""A real server on a real socket, in a thread of this process, and the real client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voxswap_client import Client
+from voxswap_registry.store import Registry
+from voxswap_server.app import RunningServer, running
+from voxswap_server.config import Settings
+
+
+class ServerThread:
+    """Runs a server's event loop beside the test. `on_loop` looks at its insides."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._failure: BaseException | None = None
+        self.server: RunningServer
+        self.loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+
+    async def _run(self) -> None:
+        self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with running(self._settings) as self.server:
+                self._ready.set()
+                await self._stop.wait()
+        except BaseException as error:  # noqa: BLE001 - shown to the test
+            self._failure = error
+            self._ready.set()
+
+    def start(self) -> ServerThread:
+        self._thread.start()
+        assert self._ready.wait(60)
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self._stop.set)
+        self.join()
+
+    def begin_stop(self) -> None:
+        self.loop.call_soon_threadsafe(self._stop.set)
+
+    def join(self) -> None:
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        if self._failure is not None:
+            raise self._failure
+
+    def on_loop(self, look: Callable[[], Any]) -> Any:
+        async def call() -> Any:
+            return look()
+
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(60)
+
+    def wait_until(self, look: Callable[[], bool]) -> None:
+        """Turn the server's loop over until ``look()``; no clock is involved."""
+
+        async def turn() -> None:
+            async with asyncio.timeout(60):
+                while not look():
+                    await asyncio.sleep(0)
+
+        asyncio.run_coroutine_threadsafe(turn(), self.loop).result(61)
+
+
+@contextlib.contextmanager
+def serving(registry: Path, **settings: Any) -> Iterator[ServerThread]:
+    chosen = {"listen": "127.0.0.1:0", "metrics_listen": "127.0.0.1:0", "registry": registry}
+    thread = ServerThread(Settings.model_validate(chosen | settings)).start()
+    try:
+        yield thread
+        thread.on_loop(thread.server.manager.check_integrity)
+    finally:
+        thread.stop()
+
+
+@pytest.fixture(scope="session")
+def server(joe_registry: Registry) -> Iterator[ServerThread]:
+    with serving(joe_registry.root) as thread:
+        yield thread
+
+
+@pytest.fixture
+def client(server: ServerThread) -> Iterator[Client]:
+    with Client(server.server.address, timeout_s=60) as client:
+        yield client

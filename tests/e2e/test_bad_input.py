@@ -1,0 +1,277 @@
+"""Whatever a stranger sends: a clear error that names the field, and a server that goes on."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.e2e.conftest import ServerThread, serving
+from voxswap.v1 import (
+    residency_pb2,
+    residency_pb2_grpc,
+    speech_pb2,
+    speech_pb2_grpc,
+    voices_pb2,
+    voices_pb2_grpc,
+)
+from voxswap_client import (
+    Client,
+    DataLossError,
+    InvalidRequestError,
+    NotImplementedByServerError,
+    ResourceExhaustedError,
+    VoiceNotFoundError,
+    VoxswapClientError,
+)
+from voxswap_client.rpc_status import from_rpc_error
+from voxswap_registry.store import Registry
+
+Request = speech_pb2.SynthesizeRequest
+Controls = speech_pb2.Controls
+Format = speech_pb2.AudioFormat
+
+
+def fault(server: ServerThread, request: Request) -> VoxswapClientError:
+    with grpc.insecure_channel(server.server.address) as channel:
+        stub = speech_pb2_grpc.SpeechServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as raised:
+            list(stub.Synthesize(request, timeout=30))
+    return from_rpc_error(raised.value)
+
+
+INVALID = [
+    ("text", Request(voice="joe")),
+    ("text", Request(voice="joe", text="  \n\t ")),
+    ("text", Request(voice="joe", text="a" * 10_001)),
+    ("text", Request(voice="joe", text="Hello\x00world")),
+    ("text", Request(voice="joe", text="ring the bell \x07")),
+    ("text", Request(voice="joe", text="?!… — ;")),
+    ("text", Request(voice="joe", text="\N{GRINNING FACE}\N{PARTY POPPER}")),
+    ("text", Request(voice="joe", text="\N{ZERO WIDTH SPACE}\N{ZERO WIDTH JOINER}")),
+    ("text", Request(voice="joe", text="\ue000\ue001")),
+    ("voice", Request(text="Hi.")),
+    ("voice", Request(voice="Joe", text="Hi.")),
+    ("voice", Request(voice="../joe", text="Hi.")),
+    ("voice", Request(voice="npc/../../etc/passwd", text="Hi.")),
+    ("voice", Request(voice="/joe", text="Hi.")),
+    ("voice", Request(voice="joe//x", text="Hi.")),
+    ("voice", Request(voice="joe\n", text="Hi.")),
+    ("voice", Request(voice="j" * 129, text="Hi.")),
+    ("voice", Request(voice="joe@0", text="Hi.")),
+    ("voice", Request(voice="joe@newest", text="Hi.")),
+    ("voice", Request(voice="joe@-1", text="Hi.")),
+    ("speaker", Request(voice="joe", text="Hi.", speaker="anna")),
+    ("speaker", Request(voice="joe", text="Hi.", speaker="x" * 1000)),
+    ("controls.rate", Request(voice="joe", text="Hi.", controls=Controls(rate=0.2))),
+    ("controls.rate", Request(voice="joe", text="Hi.", controls=Controls(rate=4.1))),
+    ("controls.rate", Request(voice="joe", text="Hi.", controls=Controls(rate=math.nan))),
+    ("controls.rate", Request(voice="joe", text="Hi.", controls=Controls(rate=math.inf))),
+    ("controls.rate", Request(voice="joe", text="Hi.", controls=Controls(rate=0.0))),
+    ("controls.noise_scale", Request(voice="joe", text="Hi.", controls=Controls(noise_scale=-1))),
+    (
+        "controls.noise_scale",
+        Request(voice="joe", text="Hi.", controls=Controls(noise_scale=math.nan)),
+    ),
+    (
+        "controls.duration_noise_scale",
+        Request(voice="joe", text="Hi.", controls=Controls(duration_noise_scale=2.5)),
+    ),
+    (
+        "controls.pitch_semitones",
+        Request(voice="joe", text="Hi.", controls=Controls(pitch_semitones=math.nan)),
+    ),
+    (
+        "audio.sample_rate_hertz",
+        Request(voice="joe", text="Hi.", audio=Format(sample_rate_hertz=7999)),
+    ),
+    (
+        "audio.sample_rate_hertz",
+        Request(voice="joe", text="Hi.", audio=Format(sample_rate_hertz=48001)),
+    ),
+    (
+        "audio.sample_rate_hertz",
+        Request(voice="joe", text="Hi.", audio=Format(sample_rate_hertz=-1)),
+    ),
+    ("audio.encoding", Request(voice="joe", text="Hi.", audio=Format(encoding=99))),  # type: ignore[arg-type]
+    ("marks", Request(voice="joe", text="Hi.", marks=[0])),  # type: ignore[list-item]
+    ("marks", Request(voice="joe", text="Hi.", marks=[77])),  # type: ignore[list-item]
+]
+
+
+@pytest.mark.parametrize(("field", "request_"), INVALID)
+def test_invalid_fields_are_named_with_a_remedy(
+    server: ServerThread, client: Client, field: str, request_: Request
+) -> None:
+    error = fault(server, request_)
+    assert isinstance(error, InvalidRequestError)
+    assert error.reason == "INVALID_INPUT"
+    assert [v.field for v in error.violations] == [field]
+    assert len(error.violations[0].description) > 20
+    assert client.say("joe", "Still here.").trailer.total_samples
+
+
+def test_all_faults_are_told_at_once(server: ServerThread) -> None:
+    error = fault(server, Request(controls=Controls(rate=9), audio=Format(sample_rate_hertz=1)))
+    assert {v.field for v in error.violations} == {
+        "voice",
+        "text",
+        "controls.rate",
+        "audio.sample_rate_hertz",
+    }
+
+
+UNBUILT = [
+    ("audio.encoding", Request(audio=Format(encoding=speech_pb2.AUDIO_ENCODING_MP3))),
+    ("emotion", Request(emotion=speech_pb2.Emotion())),
+    ("style_prompt", Request(style_prompt="afraid")),
+    ("line_class", Request(line_class=speech_pb2.LINE_CLASS_BARK)),
+    ("start_by_ms", Request(start_by_ms=100)),
+    ("session_id", Request(session_id="s")),
+    ("cache_policy", Request(cache_policy=speech_pb2.CACHE_POLICY_USE)),
+    ("controls.pitch_semitones", Request(controls=Controls(pitch_semitones=2))),
+    ("controls.volume_db", Request(controls=Controls(volume_db=-3))),
+]
+
+
+@pytest.mark.parametrize(("field", "request_"), UNBUILT)
+def test_what_is_not_built_says_so_and_does_not_speak(
+    server: ServerThread, field: str, request_: Request
+) -> None:
+    request_.voice, request_.text = "joe", "Hi."
+    error = fault(server, request_)
+    assert isinstance(error, NotImplementedByServerError)
+    assert error.reason == "NOT_IMPLEMENTED"
+    assert [v.field for v in error.violations] == [field]
+
+
+UNBUILT_METHODS = [
+    (speech_pb2_grpc.SpeechServiceStub, "Prepare", speech_pb2.PrepareRequest()),
+    (speech_pb2_grpc.SpeechServiceStub, "Converse", iter([speech_pb2.ConverseRequest()])),
+    (voices_pb2_grpc.VoiceServiceStub, "RegisterVoice", iter([voices_pb2.RegisterVoiceRequest()])),
+    (voices_pb2_grpc.VoiceServiceStub, "UpdateVoice", voices_pb2.UpdateVoiceRequest()),
+    (voices_pb2_grpc.VoiceServiceStub, "DeleteVoice", voices_pb2.DeleteVoiceRequest()),
+    (residency_pb2_grpc.ResidencyServiceStub, "Load", residency_pb2.LoadRequest()),
+    (residency_pb2_grpc.ResidencyServiceStub, "Unload", residency_pb2.UnloadRequest()),
+    (residency_pb2_grpc.ResidencyServiceStub, "Pin", residency_pb2.PinRequest()),
+    (residency_pb2_grpc.ResidencyServiceStub, "Unpin", residency_pb2.UnpinRequest()),
+    (residency_pb2_grpc.ResidencyServiceStub, "Explain", residency_pb2.ExplainRequest()),
+    (residency_pb2_grpc.ResidencyServiceStub, "Watch", residency_pb2.WatchRequest()),
+]
+
+
+@pytest.mark.parametrize(("stub", "method", "request_"), UNBUILT_METHODS)
+def test_methods_that_are_not_built_say_so(
+    server: ServerThread, stub: type, method: str, request_: object
+) -> None:
+    with grpc.insecure_channel(server.server.address) as channel:
+        with pytest.raises(grpc.RpcError) as raised:
+            answer = getattr(stub(channel), method)(request_, timeout=30)
+            list(answer)
+    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
+    assert method in raised.value.details()  # type: ignore[attr-defined]
+
+
+def test_an_unknown_voice_is_not_found_and_never_another(client: Client) -> None:
+    with pytest.raises(VoiceNotFoundError, match="did you mean joe") as raised:
+        client.say("jo", "Hi.")
+    assert raised.value.reason == "VOICE_NOT_FOUND"
+    with pytest.raises(VoiceNotFoundError, match="no version 7"):
+        client.say("joe@7", "Hi.")
+    with pytest.raises(VoiceNotFoundError):
+        client.get_voice("nobody")
+    with pytest.raises(VoiceNotFoundError):
+        client.list_versions("nobody")
+
+
+def test_voice_service_checks_its_input(server: ServerThread, client: Client) -> None:
+    with pytest.raises(InvalidRequestError, match="page_size"):
+        list(client.list_voices(page_size=1001))
+    with grpc.insecure_channel(server.server.address) as channel:
+        stub = voices_pb2_grpc.VoiceServiceStub(channel)
+        for token in ("%%%", "Li4vLi4=", "/w=="):
+            with pytest.raises(grpc.RpcError, match="page_token"):
+                stub.ListVoices(voices_pb2.ListVoicesRequest(page_token=token), timeout=30)
+
+
+def test_a_message_over_the_limit_is_refused(client: Client) -> None:
+    with pytest.raises(ResourceExhaustedError):
+        client.say("joe", "a" * (3 << 20))
+    assert client.say("joe", "Still here.").trailer.total_samples
+
+
+@pytest.fixture
+def damaged(joe_registry: Registry, tmp_path: Path) -> Iterator[tuple[ServerThread, Path]]:
+    """A server over a copy of the registry, and the path of joe's largest component."""
+    root = tmp_path / "registry"
+    shutil.copytree(joe_registry.root, root)
+    largest = max((root / "blobs").rglob("*"), key=lambda p: p.stat().st_size * p.is_file())
+    largest.chmod(0o644)
+    with serving(root) as thread:
+        yield thread, largest
+
+
+def alter(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (alter, "DIGEST_MISMATCH"),
+        (lambda path: os.truncate(path, 1000), "DIGEST_MISMATCH"),
+        (Path.unlink, "COMPONENT_MISSING"),
+    ],
+    ids=["altered", "truncated", "missing"],
+)
+def test_a_damaged_component_is_data_loss_and_never_audio(
+    damaged: tuple[ServerThread, Path], spoil: object, reason: str
+) -> None:
+    thread, path = damaged
+    whole = path.read_bytes()
+    spoil(path)  # type: ignore[operator]
+    with Client(thread.server.address, timeout_s=30) as client:
+        for _ in range(2):
+            with pytest.raises(DataLossError) as raised:
+                client.say("joe", "Hi.")
+            assert raised.value.reason == reason
+            assert "import the voice again" in str(raised.value).lower()
+        books = thread.on_loop(thread.server.manager.statistics)
+        assert books.free_bytes == books.budget_bytes
+        # Mended: nothing of the failure lingers.
+        path.write_bytes(whole)
+        assert client.say("joe", "Hi.").header.cold
+
+
+def test_a_torn_manifest_is_data_loss_and_listed_with_its_problem(
+    damaged: tuple[ServerThread, Path],
+) -> None:
+    thread, _ = damaged
+    manifest = next((thread.server.registry.root / "voices").rglob("*.json"))
+    manifest.chmod(0o644)
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:100])
+    with Client(thread.server.address, timeout_s=30) as client:
+        with pytest.raises(DataLossError) as raised:
+            client.say("joe", "Hi.")
+        assert raised.value.reason == "MANIFEST_INVALID"
+        (listed,) = client.list_voices()
+        assert listed.id == "joe"
+        assert "not JSON" in listed.problem
+
+
+def test_a_voice_that_does_not_fit_is_refused_with_figures(joe_registry: Registry) -> None:
+    with serving(joe_registry.root, memory_budget="32MiB") as thread:
+        with Client(thread.server.address) as client:
+            with pytest.raises(ResourceExhaustedError, match="memory_budget") as raised:
+                client.say("joe", "Hi.")
+    assert raised.value.reason == "VOICE_TOO_LARGE"

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voxswap_server.config import Settings, SettingsError, load_settings
+
+
+def test_defaults_listen_on_loopback() -> None:
+    settings = load_settings([], {})
+    assert settings == Settings()
+    assert settings.listen.startswith("127.0.0.1:")
+    assert str(settings.metrics_listen).startswith("127.0.0.1:")
+
+
+def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "voxswap.toml"
+    file.write_text('memory_budget = "1GiB"\nlisten = "127.0.0.1:1"\nmax_streams = 5\n')
+    environment = {"VOXSWAP_LISTEN": "127.0.0.1:2", "VOXSWAP_MEMORY_BUDGET": "2G"}
+    settings = load_settings(
+        ["--config", str(file), "--memory-budget", "3GiB"], environment
+    )
+    assert settings.memory_budget == 3 << 30
+    assert settings.listen == "127.0.0.1:2"
+    assert settings.max_streams == 5
+    assert load_settings([], {"VOXSWAP_CONFIG": str(file)}).max_streams == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1048576", 1 << 20), ("512MiB", 512 << 20), ("1.5 GB", 3 << 29), ("2g", 2 << 30)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert load_settings(["--memory-budget", text], {}).memory_budget == size
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--listen", "localhost"], r"listen \(from the flags\): write host:port"),
+        (["--listen", "localhost:70000"], r"listen .*write host:port"),
+        (["--memory-budget", "lots"], r"memory_budget .*such as 512MiB or 2GiB; found 'lots'"),
+        (["--memory-budget", "1"], r"memory_budget .*greater than or equal to 1048576"),
+        (["--compute-threads", "-1"], r"compute_threads .*greater than or equal to 0"),
+        (["--device", "tpu"], r"device \(from the flags\)"),
+        (["--front-end", "magic"], r"front_end .*'auto', 'espeak' or 'english'"),
+        (["--max-text-characters", "0"], r"max_text_characters"),
+        (["--shutdown-grace-s", "nan"], r"shutdown_grace_s"),
+        (["--first-chunk-ms", "nan"], r"first_chunk_ms"),
+    ],
+)
+def test_a_wrong_flag_is_named(flags: list[str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(flags, {})
+
+
+def test_a_wrong_variable_and_an_unknown_one_are_named() -> None:
+    with pytest.raises(SettingsError, match=r"max_streams \(from the environment\)"):
+        load_settings([], {"VOXSWAP_MAX_STREAMS": "many"})
+    with pytest.raises(SettingsError, match=r"memory_budged \(from the environment\): there is no"):
+        load_settings([], {"VOXSWAP_MEMORY_BUDGED": "1G"})
+    load_settings([], {"VOXSWAP_ADDRESS": "somewhere:1", "VOXSWAP_CI": "1"})
+
+
+def test_every_fault_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(["--listen", "x", "--memory-budget", "y"], {})
+    assert len(raised.value.message.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("listen = [", "is not TOML"),
+        ("liste = 'x'", r"liste \(from .*voxswap\.toml\): there is no such setting"),
+        ("max_streams = 0", r"max_streams \(from .*voxswap\.toml\)"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "voxswap.toml"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=message):
+        load_settings(["--config", str(file)], {})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nothing\.toml cannot be read"):
+        load_settings(["--config", str(tmp_path / "nothing.toml")], {})
+
+
+def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load_settings(["--help"], {})
+    shown = capsys.readouterr().out
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in shown
