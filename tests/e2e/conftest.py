@@ -46,9 +46,9 @@ class ServerThread:
             raise self._failure
         return self
 
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
-        self.join()
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
 
     def begin_stop(self) -> None:
         self.loop.call_soon_threadsafe(self._stop.set)
@@ -82,9 +82,12 @@ def serving(registry: Path, **settings: Any) -> Iterator[ServerThread]:
     thread = ServerThread(Settings.model_validate(chosen | settings)).start()
     try:
         yield thread
-        thread.on_loop(thread.server.manager.check_integrity)
+        if thread.running:
+            thread.on_loop(thread.server.manager.check_integrity)
     finally:
-        thread.stop()
+        if thread.running:
+            thread.begin_stop()
+        thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -275,13 +275,14 @@ async def test_close_gives_up_loads_and_evicts() -> None:
     await settle()
     closing = asyncio.ensure_future(house.manager.close())
     await house.work()
-    await closing
     with pytest.raises(ClosedError):
         await loading
     with pytest.raises(ClosedError):
         await house.manager.acquire(make_manifest("a"))
     assert house.states() == {"b": State.RESIDENT}
+    assert not closing.done(), "what a stream still uses must not be taken from under it"
     speaking.release()
     await house.work()
+    await closing
     assert not house.manager.residents()
     assert house.manager.statistics().free_bytes == 30

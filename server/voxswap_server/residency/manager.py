@@ -189,7 +189,10 @@ class ModelManager:
             raise AssertionError("an entry in the queue has its memory already")
 
     async def close(self) -> None:
-        """Refuse what comes, give up every load, evict what is idle, wait until it is done."""
+        """Refuse what comes, give up every load, evict what is idle; return when all is gone.
+
+        Waits for leases that are still held: whoever holds them must have been told to end.
+        """
         self._closed = True
         for entry in list(self._entries.values()):
             if entry.state is State.LOADING:
@@ -197,6 +200,8 @@ class ModelManager:
                 self._abandon(entry)
             elif entry.state is State.RESIDENT and not entry.leases:
                 self._begin_eviction(entry, "shutdown")
+        while self._entries:
+            await next(iter(self._entries.values())).gone.wait()
         while self._tasks:
             await asyncio.gather(*self._tasks)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-_TIDY = re.compile(r"[!-_a-~]++(?: [!-_a-~]++)*+")
+_TIDY = re.compile(r"[!-Z\\^_a-z|~]++(?: [!-Z\\^_a-z|~]++)*+")
 # One spelling for each kind of quote, dash and dots, of those that front-ends know.
 _TYPOGRAPHY: Mapping[str, str] = {
     **dict.fromkeys("“”„‟«»″〝〞「」『』＂", '"'),
@@ -19,6 +19,8 @@ _TYPOGRAPHY: Mapping[str, str] = {
 }
 _ENGLISH_TYPOGRAPHY: Mapping[str, str] = {
     **dict.fromkeys("⁄∕", "/"),
+    **dict.fromkeys("[{", "("),
+    **dict.fromkeys("]}", ")"),
     **dict(zip("№。、｡､", ["No. ", ".", ",", ".", ","], strict=True)),
     **{char: f"^{power}" for char, power in zip("⁰¹⁴⁵⁶⁷⁸⁹", "01456789", strict=True)},
     **dict.fromkeys("²", "²"),  # Units have these: "m²". Unfolded they were bare digits.
@@ -51,6 +53,29 @@ class CleanText:
     starts: Sequence[int]
     ends: Sequence[int]
     dropped: Mapping[str, int]
+
+    def without(self, spans: Iterable[tuple[int, int]]) -> CleanText:
+        """The text less these spans of it, given in order. Words on either side stay apart."""
+        chars: list[str] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        dropped = Counter(self.dropped)
+        position = 0
+
+        def keep(char: str, i: int) -> None:
+            chars.append(char)
+            starts.append(self.starts[i])
+            ends.append(self.ends[i])
+
+        for first, last in [*spans, (len(self.text), len(self.text))]:
+            if chars and first > position and chars[-1].isalnum() and self.text[position].isalnum():
+                keep(" ", position - 1)
+            for i in range(position, first):
+                if self.text[i] != " " or (chars and chars[-1] != " "):
+                    keep(self.text[i], i)
+            dropped.update(self.text[first:last])
+            position = last
+        return CleanText("".join(chars), starts, ends, dropped)
 
 
 def clean(source: str, *, english: bool) -> CleanText:

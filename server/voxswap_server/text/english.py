@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 import threading
+import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from voxswap_registry.errors import FrontEndError
-
 from voxswap_server.text.english_phonemes import linked, to_espeak
 from voxswap_server.text.symbols import Symbol, SymbolTable
 from voxswap_server.text.types import NormalizedText, SymbolSequence, Word
@@ -36,6 +36,13 @@ _PLAIN: Final = str.maketrans(
 
 _PUNCTUATION: Final = frozenset(';:,.!?—…"“”()')
 _ELLIPSIS: Final = re.compile(r"\.{2,}")
+
+
+# hibari tries every way to join the parts of a run without spaces: cubic time.
+_LONGEST_RUN: Final = 48
+_LONG_RUN: Final = re.compile(rf"\S{{{_LONGEST_RUN + 1},}}")
+_RUN_PART: Final = re.compile(rf"\w{{1,{_LONGEST_RUN}}}|\W")
+_PARTS: Final = (re.compile(r"\S+"), re.compile(r"[^\W\d_]+|\d"))
 
 
 class _Piece(NamedTuple):
@@ -118,22 +125,58 @@ class EnglishFrontEnd:
         return self._table.sequence(spoken)
 
     def _pieces(self, text: str) -> Iterator[_Piece]:
-        plain = text.translate(_PLAIN)
+        plain = "".join(map(_plain_digit, text.translate(_PLAIN)))
         plain = _ELLIPSIS.sub(lambda dots: "…".ljust(len(dots[0])), plain)
-        position = 0
-        for token in self._reader.phonemize_tokens(self._reader.tokenize(plain)):
-            found = plain.find(token.text, position)
-            start = position if found < 0 else found
-            end = start + len(token.text)
-            position = start if found < 0 else end
+        start = 0
+        for run in _LONG_RUN.finditer(plain):
+            yield from self._read(plain, start, run.start())
+            for part in _RUN_PART.finditer(plain, *run.span()):
+                yield from self._read(plain, *part.span())
+            start = run.end()
+        yield from self._read(plain, start, len(plain))
+
+    def _read(self, text: str, start: int, end: int, finer: int = 0) -> list[_Piece]:
+        """Pieces of ``text[start:end]``; in ever smaller parts if hibari stumbles over the whole.
+
+        It does over odd numbers such as "3.5st". A word of letters alone, or one digit, never made
+        it stumble.
+        """
+        try:
+            tokens = self._reader.phonemize_tokens(self._reader.tokenize(text[start:end]))
+        except Exception as error:
+            if finer == len(_PARTS):
+                raise FrontEndError(
+                    f"hibari-tts cannot read {text[start:end]!r} ({error}); leave it out or spell "
+                    "it differently",
+                    metadata={"package": "hibari-tts"},
+                ) from error
+            return [
+                piece
+                for part in _PARTS[finer].finditer(text, start, end)
+                for piece in self._read(text, *part.span(), finer + 1)
+            ]
+        pieces: list[_Piece] = []
+        for token in tokens:
+            found = text.find(token.text, start, end)
+            here = start if found < 0 else found
+            start = here if found < 0 else here + len(token.text)
             groups = "".join(c for c in token.phonemes or "" if c not in _PUNCTUATION).split()
-            for phonemes in groups:
-                said = to_espeak(phonemes, token.text.lower(), british=self._british)
-                yield _Piece(said, start, end)
-            if not groups:
-                mark = _MARK_OF.get(token.text[:1], token.text[:1])
-                if mark in _MARKS:
-                    yield _Piece(mark, start, end)
+            spelling = token.text.lower()
+            pieces += (
+                _Piece(to_espeak(phonemes, spelling, british=self._british), here, start)
+                for phonemes in groups
+            )
+            mark = _MARK_OF.get(token.text[:1], token.text[:1])
+            if not groups and mark in _MARKS:
+                pieces.append(_Piece(mark, here, start))
+        return pieces
+
+
+def _plain_digit(character: str) -> str:
+    """Superscript, circled and other scripts' digits as 0 to 9; anything else as it is."""
+    if character.isascii() or not character.isdigit():
+        return character
+    return str(unicodedata.digit(character))
 
 
 def _word_at(words: Sequence[Word], piece: _Piece) -> int | None:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from voxswap_server.text.cleaning import CleanText
 from voxswap_server.text.english_rules.dates import (
     MONTH_PREFIXES,
     MONTH_RULE,
@@ -23,7 +24,7 @@ from voxswap_server.text.english_rules.quantities import (
     read_version,
 )
 from voxswap_server.text.english_rules.rule import Rule, after, before
-from voxswap_server.text.english_rules.symbols import ADDRESS, SYMBOL, read_address, read_symbol
+from voxswap_server.text.english_rules.symbols import ADDRESS, SYMBOL_RUN, read_address, read_symbol
 from voxswap_server.text.english_rules.units import CURRENCIES
 from voxswap_server.text.english_rules.words import read_word
 
@@ -45,11 +46,24 @@ _CANDIDATE = re.compile(
     r"|(?P<version>(?<!\w)(?:v\.?|V(?=\d+\.\d))(?P<parts>\d+(?:\.\d+)*+))"
     r"|(?P<word>(?<!\w)[A-Za-z]{1,2}(?:\.[A-Za-z]{1,2})++(?!\w|\.[A-Za-z])|[^\W\d_²³]+)"
     r"|(?P<dot>(?<!\.)\.(?=[A-Za-z]))"
-    rf"|(?P<symbol>(?P<char>{SYMBOL})(?P=char)*+)"
+    rf"|(?P<symbol>{SYMBOL_RUN})"
 )
+_SYMBOL = re.compile(rf"(?P<address>{ADDRESS})|(?P<symbol>{SYMBOL_RUN})")
 _AFTER_DATES = (*PHONE_RULES, *MONEY_RULES, *QUANTITY_RULES, *YEAR_RULES, RANGE_RULE, PLAIN_RULE)
 _MONTH_FIRST = (*date_rules(day_first=False), *_AFTER_DATES)
 _DAY_FIRST = (*date_rules(day_first=True), *_AFTER_DATES)
+
+
+def without_decorations(source: CleanText) -> CleanText:
+    """Leaves out symbols that are not read, such as the asterisks of "**Dr.** Smith".
+
+    They go first, so that no rule needs to look past them.
+    """
+    return source.without(
+        (match.start(), _past_marks(source.text, match.end()))
+        for match in _SYMBOL.finditer(source.text)
+        if match["symbol"] and read_symbol(match) == ""
+    )
 
 
 def english_rewrites(text: str, *, day_first: bool) -> Iterator[Rewrite]:
@@ -65,8 +79,15 @@ def english_rewrites(text: str, *, day_first: bool) -> Iterator[Rewrite]:
         if found is None:
             position = match.end() if match["word"] else match.start() + 1
             continue
-        position, spoken = found
+        position, spoken = _past_marks(text, found[0]), found[1]
         yield Rewrite(match.start(), position, spoken)
+
+
+def _past_marks(text: str, position: int) -> int:
+    """Behind the accents of what is not read as it is written."""
+    while unicodedata.category(text[position : position + 1] or " ")[0] == "M":
+        position += 1
+    return position
 
 
 def _read(match: re.Match[str], rules: Sequence[Rule]) -> tuple[int, str] | None:
@@ -83,8 +104,8 @@ def _read(match: re.Match[str], rules: Sequence[Rule]) -> tuple[int, str] | None
         # "Node.js" and ".NET", but "the end.Then".
         sentence = before(match, 1).isalnum() and after(match, 1).isupper()
         return match.end(), "." if sentence else "dot"
-    is_mark = unicodedata.category(match[0][0])[0] == "M"  # "x̄": part of its letter.
-    return None if is_mark else (match.end(), read_symbol(match))
+    spoken = read_symbol(match)
+    return None if spoken is None else (match.end(), spoken)
 
 
 def _word(match: re.Match[str]) -> tuple[int, str] | None:

@@ -1,9 +1,15 @@
 """Phonemes by espeak-ng, laid out exactly as Piper's voices were trained on them.
 
 espeak-ng is GPL-3.0 and therefore an extra of its own; nothing of it is loaded before the first
-`EspeakFrontEnd` is made. Symbol ids equal those of piper-tts on the same text (its sentences one
-after another), as far as the two espeak-ng builds agree about a word; ``tests/text/test_espeak.py``
-names the words where they do not.
+`EspeakFrontEnd` is made. Symbol ids equal those of piper-tts 1.8.0 on the same text (its sentences
+one after another), but for three things in which its espeak-ng (1.52.0.1) differs from the release
+(1.52.0) that espeakng-loader ships:
+
+- It writes the linking ʲ of "we all" (wiːʲ ˈɔːl), and German drˈaɪ for dɾˈaɪ: a fault of that build,
+  since mended upstream (espeak-ng a631c224). Voices never met it in training: the vectors of ʲ in
+  en_US-joe-medium are as long as those of symbols that no text can produce.
+- "has been" is hɐzbɪn there and hˈæzbiːn here: a later dictionary.
+- Newlines end a clause there; here they are blanks, since segmentation has parted paragraphs.
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ _WORDS_REMEMBERED: Final = 4096
 class EspeakFrontEnd:
     """English or any other language that espeak-ng reads, for voices trained on its phonemes.
 
-    Thread-safe. `symbols` blocks for about 0.2 ms a sentence, longer while other threads speak:
+    Thread-safe. `symbols` takes about 0.5 ms a sentence, longer while other threads speak:
     the library serves one at a time. Making the first one opens the library (about 20 ms).
     Raises `FrontEndError` if espeak-ng is not installed or does not know the voice.
     """

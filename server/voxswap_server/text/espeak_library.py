@@ -1,4 +1,4 @@
-"""libespeak-ng by ctypes: text to clauses of phonemes, each with the symbol that Piper ends it with.
+"""libespeak-ng by ctypes: text to clauses of phonemes, and the symbol that ends each for Piper.
 
 The build that espeakng-loader ships tells the phonemes of a clause but not how the clause ended, so
 that is read off the text: the library says how far it has read.
@@ -32,7 +32,6 @@ TERMINATORS: Final = {
     for character in characters
 }
 _UNREADABLE: Final = frozenset(("Cc", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"))
-
 
 _RETRIEVAL: Final = 1
 _DONT_EXIT: Final = 0x8000

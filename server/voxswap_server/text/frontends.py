@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from voxswap_registry.errors import FrontEndError
-
 from voxswap_server.text.characters import CharacterFrontEnd
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
@@ -72,6 +71,6 @@ def espeak_is_installed() -> bool:
 def _warn_once(voice: str) -> None:
     _LOG.warning(
         "Voices trained on espeak-ng's %s phonemes are read by hibari-tts, because espeak-ng is "
-        "not installed; some words will differ. For espeak-ng itself: pip install 'voxswap[espeak]'.",
+        "not installed; some words will differ. To have it: pip install 'voxswap[espeak]'",
         voice,
     )

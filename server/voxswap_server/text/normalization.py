@@ -9,7 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from voxswap_server.text.cleaning import CleanText, clean
-from voxswap_server.text.english_normalization import Rewrite, english_rewrites
+from voxswap_server.text.english_normalization import (
+    Rewrite,
+    english_rewrites,
+    without_decorations,
+)
 from voxswap_server.text.types import NormalizedText, Word
 
 # English is read month first elsewhere, and where the tag names no region.
@@ -21,7 +25,6 @@ _TOKEN = re.compile(
     rf"|[{_IDEOGRAPHIC}]+"
     rf"|(?:[^\s—{_IDEOGRAPHIC}-]|-(?!-))+"
 )
-_CLOSING = re.compile(r"[.,;:!?]+")
 # Front-ends read these aloud although they are neither letters nor digits.
 _READ_ALOUD = frozenset("%&@#§")
 
@@ -71,6 +74,7 @@ def normalize(text: str, language: str) -> NormalizedText:
     rewrites: tuple[Rewrite, ...] = ()
     if english:
         day_first = not _DAY_FIRST_REGIONS.isdisjoint(subtags)
+        source = without_decorations(source)
         rewrites = tuple(english_rewrites(source.text, day_first=day_first))
     return _assembled(text, source, rewrites)
 
@@ -91,7 +95,7 @@ def _assembled(text: str, source: CleanText, rewrites: Sequence[Rewrite]) -> Nor
         if not said:
             continue
         spaced = source.text[group.start - 1 : group.start].isspace() or (paused and core)
-        if length and spaced and not _CLOSING.fullmatch(said):
+        if length and spaced:
             spoken.append(" ")
             length += 1
         if core:
@@ -105,7 +109,7 @@ def _assembled(text: str, source: CleanText, rewrites: Sequence[Rewrite]) -> Nor
         paused = False
     for rewrite in rewrites:
         if not rewrite.spoken:
-            dropped.update(text[source.starts[rewrite.start] : source.ends[rewrite.end - 1]])
+            dropped.update(source.text[rewrite.start : rewrite.end])
     return NormalizedText("".join(spoken), tuple(words), dict(dropped))
 
 

@@ -17,7 +17,6 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from voxswap_registry.errors import ManifestError
-
 from voxswap_server.text.types import Phone, SymbolSequence
 
 Layout = Literal["piper", "blanks"]
@@ -29,33 +28,8 @@ _TIE_BARS: Final = "\u0361\u035c"
 
 # Sounds that listeners and mouths take as one. espeak-ng writes them as two letters.
 _PAIRS: Final = frozenset(
-    [
-        "aɪ",
-        "aʊ",
-        "eɪ",
-        "oʊ",
-        "ɔɪ",
-        "əʊ",
-        "ɪə",
-        "eə",
-        "ʊə",
-        "ɛɪ",
-        "ɔʏ",
-        "ɔø",
-        "œy",
-        "ʌʊ",
-        "ʌu",
-        "ɛi",
-        "ɑʊ",
-        "tʃ",
-        "dʒ",
-        "tɕ",
-        "dʑ",
-        "tʂ",
-        "dʐ",
-        "ʈʂ",
-        "ɖʐ",
-    ]
+    ("aɪ", "aʊ", "eɪ", "oʊ", "ɔɪ", "əʊ", "ɪə", "eə", "ʊə", "ɛɪ", "ɛi", "œy", "ʌʊ", "ʌu", "ɑʊ")
+    + ("ɔʏ", "ɔø", "tʃ", "dʒ", "tɕ", "dʑ", "tʂ", "dʐ", "ʈʂ", "ɖʐ")
 )
 
 

@@ -20,7 +20,7 @@ class Rule(NamedTuple):
 INTEGER = r"(?:\d{1,3}(?:,\d{3}){1,12}+(?!\d)|\d++)"
 NUMBER = rf"(?:{INTEGER}(?:\.\d++)?+|\.\d++)"
 # The full stop of an abbreviation, unless it ends the segment too: then it is left standing.
-STOP = r"(?:\.(?!\W*\Z))"
+STOP = r"""(?:\.(?![\s.,;:!?'"()—-]*\Z))"""
 
 
 def before(match: re.Match[str], count: int) -> str:

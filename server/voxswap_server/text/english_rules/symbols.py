@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from voxswap_server.text.english_rules.numerals import mixed
 from voxswap_server.text.english_rules.rule import after, before
 from voxswap_server.text.english_rules.units import CURRENCIES
 
-SYMBOL = r"[^\w\s.,;:!?'\"()—-]|[_²³]"
+SYMBOL_RUN = r"(?P<char>[^\w\s.,;:!?'\"()—-]|[_²³])(?P=char)*+"
+"""One symbol, or several of the same kind."""
 
 _NAMES: Mapping[str, str] = {
     "&": "and",
@@ -32,10 +34,6 @@ _NAMES: Mapping[str, str] = {
     "¢": "cents",
     "²": "squared",
     "³": "cubed",
-    "[": "(",
-    "]": ")",
-    "{": "(",
-    "}": ")",
     **{symbol: currency.many for symbol, currency in CURRENCIES.items()},
 }
 _BEFORE_NUMBER: Mapping[str, str] = {
@@ -68,7 +66,7 @@ _TOP_LEVEL = (
 ADDRESS = (
     r"(?:https?://|ftp://|www\.)[^\s<>\"]*[\w/]"
     r"|(?<![\w.+-])[\w+-][\w.+-]{0,63}+@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
-    rf"|(?<![\w.@-])(?:[a-z0-9][a-z0-9-]{{0,62}}\.){{1,8}}(?:{_TOP_LEVEL})(?![\w-]|\.\w)"
+    rf"|(?<![\w@-])(?:[a-z0-9][a-z0-9-]{{0,62}}\.){{1,8}}(?:{_TOP_LEVEL})(?![\w-]|\.\w)"
     r"(?:/[^\s<>\"]*[\w/])?"
 )
 _PART = re.compile(r"[^\W\d_]+|\d+|[\W_]")
@@ -88,12 +86,14 @@ def read_address(address: str) -> str:
     return " ".join(words)
 
 
-def read_symbol(match: re.Match[str]) -> str:
-    """How a symbol, or a run of the same one, is read: an empty string if it is left out."""
+def read_symbol(match: re.Match[str]) -> str | None:
+    """How a `SYMBOL_RUN` is read: empty if it is left out, None if it is part of a letter."""
     symbol, count = match[0][0], len(match[0])
+    if unicodedata.category(symbol)[0] == "M":
+        return None
     if symbol == "/":
         return "slash" if count == 1 and _between_words(match) else ""
-    if symbol in _BEFORE_NUMBER and re.match(r"\s?[-+]?[$£€]?\.?\d", after(match, 5)):
+    if symbol in _BEFORE_NUMBER and re.match(r" ?[-+]?[$£€]?\.?\d", after(match, 5)):
         if count == 1 and (symbol in "#~<>" or _follows_number(match)):
             return _BEFORE_NUMBER[symbol]
         return ""
@@ -109,4 +109,4 @@ def _between_words(match: re.Match[str]) -> bool:
 
 
 def _follows_number(match: re.Match[str]) -> bool:
-    return bool(re.search(r"[\w)]\s?\Z", before(match, 2)))
+    return bool(re.search(r"[^\W_] ?\Z|\) ?\Z", before(match, 2)))

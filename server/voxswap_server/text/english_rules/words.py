@@ -124,7 +124,8 @@ _CLOSES = re.compile(r"[,.;:!?)]|\s*\Z|\s(?:of|was|and|the|in|had)\b")
 _STREET_NAMED = re.compile(
     r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)[A-Z][\w']* \Z"
 )
-_LAST_WORD = re.compile(r"(?:\A|[^\w.])(\w+)(?:\. ?| )\Z")
+_LAST_WORD = re.compile(r"(?:\A|[^\w.])(\w+)[. —-]+\Z")
+_CAPITAL_NEXT = re.compile(r"[. ]\W*+[A-Z]")
 _STOP = re.compile(STOP)
 
 
@@ -136,7 +137,7 @@ def read_word(match: re.Match[str]) -> tuple[int, str] | None:
     if word in {"St", "Dr"}:
         return _saint_or_street(match)
     following = after(match, 4)
-    if word in _WEEKDAYS and re.match(r"\.,? ?[A-Z\d]", following):
+    if word in _WEEKDAYS and _STOP.match(match.string, match.end()):
         return match.end() + 1, _WEEKDAYS[word]
     if stopped and word.lower() in _BEFORE_NUMBER and re.match(r"\. ?#?\d", following):
         return match.end() + 1, _BEFORE_NUMBER[word.lower()]
@@ -151,7 +152,7 @@ def _past_stop(match: re.Match[str]) -> int:
 def _saint_or_street(match: re.Match[str]) -> tuple[int, str] | None:
     """ "St. John" but "Main St."; "Dr. Smith" but "Sunset Dr."."""
     prefix, suffix = ("Saint", "Street") if match[0] == "St" else ("Doctor", "Drive")
-    named = bool(re.match(r"(?:\. ?| )[A-Z]", after(match, 3)))
+    named = bool(_CAPITAL_NEXT.match(match.string, match.end()))
     street = bool(_STREET_NAMED.search(before(match, 24)))
     if not named and after(match, 1) != ".":
         return (match.end(), suffix) if street else None

