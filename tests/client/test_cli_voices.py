@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from voxswap.v1 import residency_pb2, voices_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.ps import page

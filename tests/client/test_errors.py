@@ -7,8 +7,9 @@ import sys
 
 import grpc
 import pytest
-import voxswap_client
 from google.rpc import error_details_pb2
+
+import voxswap_client
 from voxswap_client import VoxswapClientError
 
 CODES = {

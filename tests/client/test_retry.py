@@ -6,6 +6,7 @@ import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from voxswap.v1 import voices_pb2
 from voxswap_client import (
     CallCancelledError,

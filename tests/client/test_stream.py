@@ -7,6 +7,7 @@ import struct
 
 import grpc
 import pytest
+
 from voxswap.v1 import speech_pb2
 from voxswap_client import (
     AsyncClient,
@@ -218,8 +219,10 @@ async def test_closing_the_client_ends_its_calls_with_an_error(server, method):
 
 async def test_a_stream_past_its_deadline(server, connect):
     server.script.append(server.stall(*server.line[:2]))
+    client = connect()
+    await client.wait_ready()  # so that the deadline meets the stream, not the connecting
     with pytest.raises(DeadlineExceededError):
-        await connect().say("npc/smith", "Hi", timeout_s=0.05)
+        await client.say("npc/smith", "Hi", timeout_s=0.2)
     assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 

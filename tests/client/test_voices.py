@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
+
 from voxswap.v1 import residency_pb2, voices_pb2
 from voxswap_client import (
     Component,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 import grpc
 import grpc.aio
+
 from voxswap.v1 import (
     residency_pb2,
     residency_pb2_grpc,
@@ -19,7 +20,6 @@ from voxswap.v1 import (
     voices_pb2,
     voices_pb2_grpc,
 )
-
 from voxswap_client import convert, readiness
 from voxswap_client.assembly import SpeechAssembly
 from voxswap_client.channel import (

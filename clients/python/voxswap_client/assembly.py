@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from voxswap.v1 import speech_pb2
-
 from voxswap_client import convert
 from voxswap_client.errors import IncompleteStreamError
 from voxswap_client.types import Chunk, Header, Mark, SpeechResult, Trailer

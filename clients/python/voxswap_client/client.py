@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import grpc
+
 from voxswap.v1 import (
     residency_pb2,
     residency_pb2_grpc,
@@ -16,7 +17,6 @@ from voxswap.v1 import (
     voices_pb2,
     voices_pb2_grpc,
 )
-
 from voxswap_client import convert, readiness
 from voxswap_client.channel import (
     DEFAULT_ADDRESS,

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
 
+from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.types import (
     Chunk,

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any, TypedDict, TypeVar
 
 from voxswap.v1 import speech_pb2
-
 from voxswap_client.errors import InvalidRequestError, Violation
 from voxswap_client.types import Encoding, MarkKind
 

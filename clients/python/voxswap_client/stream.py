@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import grpc
-from voxswap.v1 import speech_pb2
 
+from voxswap.v1 import speech_pb2
 from voxswap_client.assembly import SpeechAssembly
 from voxswap_client.channel import Clock
 from voxswap_client.errors import CallCancelledError, VoxswapClientError

@@ -12,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 VISEMES: Final = (
     *("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR"),
@@ -41,6 +41,7 @@ _SHAPES: Final = MappingProxyType(
         for letter in letters
     }
 )
+_FORMS: Final[tuple[Literal["NFC", "NFD", "NFKD"], ...]] = ("NFC", "NFD", "NFKD")
 _AFFRICATES: Final = frozenset(("tʃ", "dʒ", "tɕ", "dʑ", "tʂ", "dʐ", "ʈʂ", "ɖʐ"))
 _ROMAN_PAIRS: Final = MappingProxyType({"sh": "CH", "ch": "CH", "zh": "CH", "th": "TH", "ph": "FF"})
 
@@ -53,19 +54,18 @@ def viseme(phone_text: str) -> str:
     of the sound that its Unicode name begins with, and one without such a name ``E``: an open mouth
     is less wrong than a shut one while there is sound.
     """
-    letters = _letters(unicodedata.normalize("NFD", phone_text))
-    if not letters:  # a modifier alone, such as the linking ʲ
-        letters = _letters(unicodedata.normalize("NFKD", phone_text))
-    if not letters:
-        return "sil"
-    if letters[:2] in _AFFRICATES:
-        return "CH"
-    return _SHAPES.get(letters[0]) or _foreign(letters[0])
+    # ç is a letter of its own; ä is an a; ʲ, a modifier alone, is a j.
+    for form in _FORMS:
+        letters = _letters(unicodedata.normalize(form, phone_text))
+        if letters[:2] in _AFFRICATES:
+            return "CH"
+        if letters[:1] in _SHAPES:
+            return _SHAPES[letters[0]]
+    return _foreign(letters[0]) if letters else "sil"
 
 
 def _letters(text: str) -> str:
-    letters = "".join(c for c in text if unicodedata.category(c) in ("Ll", "Lu", "Lt", "Lo"))
-    return letters if letters in _SHAPES else letters.lower()
+    return "".join(c for c in text.lower() if unicodedata.category(c) in ("Ll", "Lu", "Lt", "Lo"))
 
 
 def _foreign(letter: str) -> str:

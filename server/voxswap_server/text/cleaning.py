@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _TIDY = re.compile(r"[!-Z\\^_a-z|~]++(?: [!-Z\\^_a-z|~]++)*+")
@@ -54,8 +54,10 @@ class CleanText:
     ends: Sequence[int]
     dropped: Mapping[str, int]
 
-    def without(self, spans: Iterable[tuple[int, int]]) -> CleanText:
+    def without(self, spans: Sequence[tuple[int, int]]) -> CleanText:
         """The text less these spans of it, given in order. Words on either side stay apart."""
+        if not spans:
+            return self
         chars: list[str] = []
         starts: list[int] = []
         ends: list[int] = []

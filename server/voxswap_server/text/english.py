@@ -119,6 +119,8 @@ class EnglishFrontEnd:
             if not glued:
                 spoken.append(Symbol(" ", None))
             said = piece.text if self._british else linked(piece.text, following.text)
+            if following.text in _MARKS and "ˈ" not in said:
+                said = said.replace("ˌ", "ˈ", 1)  # the last word of a clause is stressed
             word = _word_at(text.words, piece)
             spoken += (Symbol(symbol, word) for symbol in said)
             glued = False
@@ -156,6 +158,7 @@ class EnglishFrontEnd:
                 for piece in self._read(text, *part.span(), finer + 1)
             ]
         pieces: list[_Piece] = []
+        groups: list[str] = []
         for token in tokens:
             found = text.find(token.text, start, end)
             here = start if found < 0 else found
@@ -169,6 +172,9 @@ class EnglishFrontEnd:
             mark = _MARK_OF.get(token.text[:1], token.text[:1])
             if not groups and mark in _MARKS:
                 pieces.append(_Piece(mark, here, start))
+        if tokens and groups and tokens[-1].text[-1] in _MARKS:
+            # An abbreviation, such as "etc.", whose dot ends the text as well.
+            pieces.append(_Piece(tokens[-1].text[-1], start, start))
         return pieces
 
 

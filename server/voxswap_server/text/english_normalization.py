@@ -59,11 +59,12 @@ def without_decorations(source: CleanText) -> CleanText:
 
     They go first, so that no rule needs to look past them.
     """
-    return source.without(
+    spans = [
         (match.start(), _past_marks(source.text, match.end()))
         for match in _SYMBOL.finditer(source.text)
         if match["symbol"] and read_symbol(match) == ""
-    )
+    ]
+    return source.without(spans)
 
 
 def english_rewrites(text: str, *, day_first: bool) -> Iterator[Rewrite]:
@@ -77,7 +78,8 @@ def english_rewrites(text: str, *, day_first: bool) -> Iterator[Rewrite]:
     while match := _CANDIDATE.search(text, position):
         found = _read(match, rules)
         if found is None:
-            position = match.end() if match["word"] else match.start() + 1
+            whole = match["word"] or match["symbol"]
+            position = match.end() if whole else match.start() + 1
             continue
         position, spoken = _past_marks(text, found[0]), found[1]
         yield Rewrite(match.start(), position, spoken)

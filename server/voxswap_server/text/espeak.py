@@ -5,9 +5,9 @@ espeak-ng is GPL-3.0 and therefore an extra of its own; nothing of it is loaded 
 one after another), but for three things in which its espeak-ng (1.52.0.1) differs from the release
 (1.52.0) that espeakng-loader ships:
 
-- It writes the linking ʲ of "we all" (wiːʲ ˈɔːl), and German drˈaɪ for dɾˈaɪ: a fault of that build,
-  since mended upstream (espeak-ng a631c224). Voices never met it in training: the vectors of ʲ in
-  en_US-joe-medium are as long as those of symbols that no text can produce.
+- It writes the linking ʲ of "we all" (wiːʲ ˈɔːl), and German drˈaɪ for dɾˈaɪ: a fault of that
+  build, since mended upstream (espeak-ng a631c224). Voices trained before it never met that ʲ: its
+  vector in en_US-joe-medium is as short as those of symbols that no text can produce.
 - "has been" is hɐzbɪn there and hˈæzbiːn here: a later dictionary.
 - Newlines end a clause there; here they are blanks, since segmentation has parted paragraphs.
 """

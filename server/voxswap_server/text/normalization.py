@@ -21,9 +21,9 @@ _DAY_FIRST_REGIONS = frozenset({"gb", "uk", "au", "nz", "ie", "in", "za"})
 _IDEOGRAPHIC = "、。，！？；：「」『』（）《》"
 # Dashes and ideographic punctuation part words as whitespace does.
 _TOKEN = re.compile(
-    r"(?P<dash>—+|-{2,}|(?<!\S)-(?!\S))"
+    r"(?P<dash>[—-]{2,}|—|(?<!\S)-(?!\S))"
     rf"|[{_IDEOGRAPHIC}]+"
-    rf"|(?:[^\s—{_IDEOGRAPHIC}-]|-(?!-))+"
+    rf"|(?:[^\s—{_IDEOGRAPHIC}-]|-(?![—-]))+"
 )
 # Front-ends read these aloud although they are neither letters nor digits.
 _READ_ALOUD = frozenset("%&@#§")

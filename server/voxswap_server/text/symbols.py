@@ -28,8 +28,10 @@ _TIE_BARS: Final = "\u0361\u035c"
 
 # Sounds that listeners and mouths take as one. espeak-ng writes them as two letters.
 _PAIRS: Final = frozenset(
-    ("aɪ", "aʊ", "eɪ", "oʊ", "ɔɪ", "əʊ", "ɪə", "eə", "ʊə", "ɛɪ", "ɛi", "œy", "ʌʊ", "ʌu", "ɑʊ")
-    + ("ɔʏ", "ɔø", "tʃ", "dʒ", "tɕ", "dʑ", "tʂ", "dʐ", "ʈʂ", "ɖʐ")
+    {
+        *("aɪ", "aʊ", "eɪ", "oʊ", "ɔɪ", "əʊ", "ɪə", "eə", "ʊə", "ɛɪ", "ɛi", "œy", "ʌʊ", "ʌu", "ɑʊ"),
+        *("ɔʏ", "ɔø", "tʃ", "dʒ", "tɕ", "dʑ", "tʂ", "dʐ", "ʈʂ", "ɖʐ"),
+    }
 )
 
 

@@ -38,7 +38,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed, the same audio")
     parser.add_argument("--sample-rate", type=int, metavar="HERTZ", help="resample to this rate")
     parser.add_argument(
-        "--encoding", choices=[str(e) for e in Encoding], metavar="NAME", help=", ".join(Encoding)
+        "--encoding",
+        type=str.lower,
+        choices=[str(e) for e in Encoding],
+        metavar="NAME",
+        help=", ".join(Encoding),
     )
     parser.add_argument("--noise-scale", type=float, metavar="SIGMA", help="noise of the voice")
     parser.add_argument(

@@ -122,7 +122,7 @@ _ROMAN = re.compile(r"(?=[CLXVI][CLXVI]|[IVX])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V
 _ROMAN_VALUES: Mapping[str, int] = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _CLOSES = re.compile(r"[,.;:!?)]|\s*\Z|\s(?:of|was|and|the|in|had)\b")
 _STREET_NAMED = re.compile(
-    r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)[A-Z][\w']* \Z"
+    r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)[A-Z]\w*[a-z]\.?[ —-]+\Z"
 )
 _LAST_WORD = re.compile(r"(?:\A|[^\w.])(\w+)[. —-]+\Z")
 _CAPITAL_NEXT = re.compile(r"[. ]\W*+[A-Z]")

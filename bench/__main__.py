@@ -1,0 +1,38 @@
+"""``scripts/bench NAME [--json FILE]``: run one benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from bench.report import Report
+
+BENCHMARKS = {
+    "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
+}
+
+
+def main() -> int:
+    """Run it; 0 if every bound is kept."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"  {name:14} {text}" for name, text in BENCHMARKS.items()),
+    )
+    parser.add_argument("name", choices=BENCHMARKS, metavar="NAME")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda:0 (default: cpu)")
+    arguments = parser.parse_args()
+    module = importlib.import_module(f"bench.{arguments.name.replace('-', '_')}")
+    report = Report(arguments.name)
+    module.run(report, device=arguments.device)
+    print(report.table())
+    if arguments.json:
+        arguments.json.write_text(report.json())
+    return 0 if report.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

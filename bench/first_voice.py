@@ -1,0 +1,189 @@
+"""The first voice: is it the same voice as Piper's, and how soon is it heard?"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.lines import LINE, TEN
+from bench.peers import ask_peer
+from bench.recognise import recognise, word_error_rate
+from bench.report import Report
+from voxswap_client import Client, SpeechResult
+from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
+from voxswap_registry.importers import import_voice
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
+from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.vits.engine import VitsEngine
+from voxswap_server.residency.loader import LoadedVoice, VoiceLoader
+from voxswap_server.speech.pipeline import Chunking
+from voxswap_server.text.normalization import normalize
+from voxswap_server.text.types import NormalizedText, Word
+
+_SENTENCES = Path(__file__).parents[1] / "tests/text/piper_ids.json"
+_WARM_RUNS = 40
+_COLD_RUNS = 15
+
+
+def run(report: Report, *, device: str) -> None:
+    """Measure everything; about a minute."""
+    with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder:
+        registry = Registry(Path(folder))
+        import_embedded(registry)
+        _add_other(registry)
+        voice = _load(registry, device)
+        _parity(report, voice)
+        _symbols(report, voice)
+        peer = ask_peer(
+            "piper", "piper_times.py", {"line": LINE, "runs": 20, "loads": 5, "speak": TEN}
+        )
+        _times(report, registry, device, peer)
+
+
+def _load(registry: Registry, device: str) -> LoadedVoice:
+    engine = VitsEngine(device)
+    loader = VoiceLoader(registry, {engine.name: engine}, front_end="auto")
+    return loader.load(registry.resolve(VoiceRef("joe")), lambda: False)
+
+
+def _add_other(registry: Registry) -> None:
+    """joe in bfloat16: other bytes, so that the two can take turns in one place."""
+    weights = installed_weights(EMBEDDED[0])
+    assert weights is not None
+    with registry.workdir() as workdir:
+        registry.publish(import_voice(weights, "other", dtype="bfloat16", workdir=workdir))
+
+
+def _parity(report: Report, loaded: LoadedVoice) -> None:
+    import onnxruntime
+
+    weights = installed_weights(EMBEDDED[0])
+    session = onnxruntime.InferenceSession(str(weights))
+    quiet = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
+    lively = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=1)
+    against_ort, against_whole = 0.0, 0.0
+    for text in TEN:
+        ids = loaded.front_end.symbols(normalize(text, "en-US")).ids
+        utterance = loaded.voice.prepare(ids, quiet)
+        feeds = {
+            "input": np.array([ids]),
+            "input_lengths": np.array([len(ids)]),
+            "scales": np.array([0, 1, 0], np.float32),
+        }
+        reference = session.run(None, feeds)[0].ravel()
+        ours = utterance.decode(0, utterance.frames)
+        against_ort = max(against_ort, float(np.abs(ours - reference).max()))
+
+        utterance = loaded.voice.prepare(ids, lively)
+        whole = utterance.decode(0, utterance.frames)
+        utterance = loaded.voice.prepare(ids, lively)
+        windows = Chunking().windows(utterance.frames, 256 / 22.05, 0)
+        joined = np.concatenate([utterance.decode(*window) for window in windows])
+        against_whole = max(against_whole, float(np.abs(joined - whole).max()))
+    report.add("against onnxruntime, no noise, ten sentences", against_ort, "max |diff|", 1e-4)
+    report.add("chunks against the whole, ten sentences", against_whole, "max |diff|", 1e-5)
+
+
+def _symbols(report: Report, loaded: LoadedVoice) -> None:
+    """The front-end and Piper, live and side by side, on the same text."""
+    golden = json.loads(_SENTENCES.read_text())["sentences"]
+    english = [entry for entry in golden if entry["voice"] == "en-us"][:100]
+    theirs = ask_peer("piper", "piper_ids.py", {"sentences": english})["sentences"]
+    equal = sum(
+        list(loaded.front_end.symbols(_verbatim(row["text"])).ids) == row["ids"] for row in theirs
+    )
+    report.add("symbol ids equal to Piper's, of 100 sentences", equal, "", 100, sense="at_least")
+
+
+def _verbatim(text: str) -> NormalizedText:
+    """Text as it is: Piper does not normalise, so neither may the comparison."""
+    words = [
+        Word(match.group(), *match.span(), *match.span()) for match in re.finditer(r"\S+", text)
+    ]
+    return NormalizedText(text, tuple(words))
+
+
+def _times(report: Report, registry: Registry, device: str, peer: dict[str, Any]) -> None:
+    report.add("length of the line", len(LINE), "characters")
+    with _server(registry, device, "2GiB") as address, Client(address, timeout_s=60) as client:
+        first = client.say("joe", LINE)
+        for _ in range(5):
+            client.say("joe", LINE)
+        warm = [client.say("joe", LINE) for _ in range(_WARM_RUNS)]
+        heard = [recognise(*_audio(client.say("joe", text, seed=1))) for text in TEN]
+    warm_ms = [result.ttfa_ms for result in warm]
+    piper_warm_ms = statistics.median(peer["warm_ms"])
+    report.add("warm TTFA, median", statistics.median(warm_ms), "ms", 40, peer=piper_warm_ms)
+    report.add("warm TTFA, p95", float(np.quantile(warm_ms, 0.95)), "ms")
+    whole_ms = statistics.median(result.trailer.compute_ms for result in warm)
+    report.add("compute for the whole line, median", whole_ms, "ms", peer=piper_warm_ms)
+    report.add("RTF, median", statistics.median(result.rtf for result in warm), "")
+
+    # One voice fits at a time: each request evicts the other voice and loads its own anew.
+    with _server(registry, device, "70MiB") as address, Client(address, timeout_s=60) as client:
+        client.say("joe", LINE)
+        cold = []
+        for _ in range(_COLD_RUNS):
+            client.say("other", LINE)
+            cold.append(client.say("joe", LINE))
+    assert all(result.header.cold for result in cold)
+    piper_cold_ms = statistics.median(peer["cold_ms"])
+    cold_ms = [result.ttfa_ms for result in cold]
+    report.add("cold TTFA, median", statistics.median(cold_ms), "ms", 150, peer=piper_cold_ms)
+    report.add("cold TTFA, worst", max(cold_ms), "ms")
+    report.add("  of it the swap, median", statistics.median(r.header.swap_ms for r in cold), "ms")
+    report.add("cold TTFA of a server's first request", first.ttfa_ms, "ms", peer=piper_cold_ms)
+
+    piper_audio = [np.frombuffer(base64.b64decode(audio), "<i2") / 32767 for audio in peer["audio"]]
+    piper_heard = [recognise(audio.astype(np.float32), 22050) for audio in piper_audio]
+    report.add(
+        "word error rate, ten lines",
+        word_error_rate(TEN, heard) * 100,
+        "%",
+        25,
+        peer=word_error_rate(TEN, piper_heard) * 100,
+    )
+
+
+def _audio(result: SpeechResult) -> tuple[npt.NDArray[np.float32], int]:
+    samples = np.frombuffer(result.audio, "<i2").astype(np.float32) / 32767
+    return samples, result.header.sample_rate_hertz
+
+
+@contextlib.contextmanager
+def _server(registry: Registry, device: str, memory_budget: str) -> Iterator[str]:
+    """A server in a process of its own, as in life; gives its address."""
+    flags = {
+        "--registry": str(registry.root),
+        "--listen": "127.0.0.1:0",
+        "--metrics-listen": "off",
+        "--memory-budget": memory_budget,
+        "--device": device,
+        "--log-level": "error",
+    }
+    command = [sys.executable, "-m", "voxswap_server", *(x for pair in flags.items() for x in pair)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        greeting = process.stdout.readline()
+        found = re.search(r"serving on (\S+)", greeting)
+        assert found, f"the server did not start: {greeting!r}"
+        try:
+            yield found.group(1)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)

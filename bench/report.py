@@ -1,0 +1,119 @@
+"""Figures with their bounds and peers: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value. ``bound`` is what it must be ``at_most`` or ``at_least``, if anything."""
+
+    figure: str
+    value: float
+    unit: str
+    bound: float | None
+    sense: Literal["at_most", "at_least"]
+    peer: float | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the bound is kept."""
+        if self.bound is None:
+            return True
+        return self.value <= self.bound if self.sense == "at_most" else self.value >= self.bound
+
+    @property
+    def ratio(self) -> float | None:
+        """This value as a share of the peer's."""
+        return self.value / self.peer if self.peer else None
+
+
+class Report:
+    """Collects the figures of one benchmark."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.figures: list[Figure] = []
+
+    def add(
+        self,
+        figure: str,
+        value: float,
+        unit: str,
+        bound: float | None = None,
+        *,
+        sense: Literal["at_most", "at_least"] = "at_most",
+        peer: float | None = None,
+    ) -> None:
+        """Add one figure and say so: benchmarks take minutes."""
+        self.figures.append(Figure(figure, value, unit, bound, sense, peer))
+        print(f"  {figure}: {_number(value)} {unit}", flush=True)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every bound is kept."""
+        return all(figure.ok for figure in self.figures)
+
+    def table(self) -> str:
+        """The figures in columns, after a line that describes the machine."""
+        rows = [("figure", "value", "unit", "bound", "peer", "ratio", "")]
+        for f in self.figures:
+            sign = "<=" if f.sense == "at_most" else ">="
+            rows.append(
+                (
+                    f.figure,
+                    _number(f.value),
+                    f.unit,
+                    "" if f.bound is None else f"{sign} {_number(f.bound)}",
+                    "" if f.peer is None else _number(f.peer),
+                    "" if f.ratio is None else f"{f.ratio:.2f}",
+                    "" if f.bound is None else ("ok" if f.ok else "MISSED"),
+                )
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join(["", f"{self.name} on {machine()}", "", *map(str.rstrip, lines)])
+
+    def json(self) -> str:
+        """A list of ``{"figure", "value", "unit", "bound", "ok", "peer"}``."""
+        rows = [
+            {
+                "figure": f.figure,
+                "value": f.value,
+                "unit": f.unit,
+                "bound": f.bound,
+                "ok": f.ok,
+                "peer": f.peer,
+            }
+            for f in self.figures
+        ]
+        return json.dumps(rows, indent=1) + "\n"
+
+
+def machine() -> str:
+    """Processor, cores, memory and the versions that matter."""
+    cpu = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            cpu = line.partition(":")[2].strip()
+            break
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = " ".join(f"{name} {version(name)}" for name in ("torch", "grpcio", "onnxruntime"))
+    return (
+        f"{cpu}, {os.cpu_count()} cores, {memory_gib:.0f} GiB, "
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+def _number(value: float) -> str:
+    if value and abs(value) < 0.001:
+        return f"{value:.1e}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"

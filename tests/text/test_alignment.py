@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxswap_server.text.alignment import align
+
+
+def test_joined_words_part_where_each_alone_would_end() -> None:
+    assert align("ʌvðə", [("ʌv", 0), ("ðə", 1)]) == [0, 0, 1, 1]
+
+
+def test_marks_go_with_their_letter_and_blanks_with_nobody() -> None:
+    owners = align("hˈiː ˈæsk", [("hiː", 0), ("æsk", 1)])
+    assert owners == [0, 0, 0, 0, None, 1, 1, 1, 1]
+
+
+def test_other_vowels_do_not_mislead() -> None:
+    assert align("fɚɹə dˈɑːɡ", [("fɔːɹ", 0), ("ˈeɪ", 1), ("dˈɔɡ", 2)])[:4] == [0, 0, 0, 1]
+
+
+def test_a_word_that_lost_every_letter_is_given_one() -> None:
+    assert set(align("aab", [("aa", 0), ("x", 1), ("b", 2)])) == {0, 1, 2}
+
+
+def test_nothing_said_alone_goes_to_the_first_word() -> None:
+    assert align("ab", [("", 4)]) == [4, 4]
+    assert align("ab", []) == [None, None]
+    assert align("", [("a", 0)]) == []
+
+
+LETTERS = st.text("abəɪˈː s", max_size=120)
+
+
+@given(LETTERS, st.lists(LETTERS, max_size=12))
+def test_every_letter_has_a_word_and_words_stay_in_order(heard: str, alone: list[str]) -> None:
+    owners = align(heard, [(reading, index) for index, reading in enumerate(alone)])
+    assert len(owners) == len(heard)
+    words = [owner for owner in owners if owner is not None]
+    assert words == sorted(words)
+    if alone:
+        letters = [o for o, symbol in zip(owners, heard, strict=True) if symbol not in " ˈː"]
+        assert None not in letters

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import logging
+import sys
+
+import pytest
+
+from tests.text.by_hand import PIPER
+from voxswap_registry.errors import FrontEndError
+from voxswap_server.text import frontends
+from voxswap_server.text.characters import CharacterFrontEnd
+from voxswap_server.text.english import EnglishFrontEnd
+from voxswap_server.text.espeak import EspeakFrontEnd
+from voxswap_server.text.espeak_library import EspeakLibrary
+from voxswap_server.text.frontends import make_front_end
+
+
+@pytest.fixture
+def without_espeak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frontends, "espeak_is_installed", lambda: False)
+    frontends._warn_once.cache_clear()
+
+
+@pytest.fixture
+def hibari() -> None:
+    pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
+
+
+@pytest.fixture
+def espeak() -> None:
+    if not frontends.espeak_is_installed():
+        pytest.skip("needs espeakng-loader (extra: espeak)")
+
+
+@pytest.mark.usefixtures("espeak")
+def test_espeak_serves_where_it_is_installed() -> None:
+    made = make_front_end("espeak", {"voice": "de"}, PIPER, "de-DE")
+    assert isinstance(made, EspeakFrontEnd)
+    assert repr(made) == "EspeakFrontEnd(voice='de')"
+
+
+@pytest.mark.usefixtures("espeak")
+def test_without_a_voice_the_language_names_it() -> None:
+    assert repr(make_front_end("espeak", {}, PIPER, "en_US")) == "EspeakFrontEnd(voice='en-us')"
+
+
+@pytest.mark.usefixtures("without_espeak", "hibari")
+@pytest.mark.parametrize(
+    ("voice", "british"), [("en-us", False), ("en-gb-x-rp", True), ("en", True), ("en-029", False)]
+)
+def test_english_falls_back_to_hibari(voice: str, british: bool) -> None:
+    made = make_front_end("espeak", {"voice": voice}, PIPER, "en")
+    assert isinstance(made, EnglishFrontEnd)
+    assert repr(made) == f"EnglishFrontEnd(british={british})"
+
+
+@pytest.mark.usefixtures("without_espeak", "hibari")
+def test_the_fallback_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            make_front_end("espeak", {"voice": "en-us"}, PIPER, "en")
+    (record,) = caplog.records
+    assert "hibari-tts" in record.message
+    assert "pip install 'voxswap[espeak]'" in record.message
+
+
+@pytest.mark.usefixtures("without_espeak")
+def test_other_languages_need_espeak() -> None:
+    with pytest.raises(FrontEndError, match=r"'de'.*pip install 'voxswap\[espeak\]'"):
+        make_front_end("espeak", {"voice": "de"}, PIPER, "de")
+
+
+@pytest.mark.usefixtures("hibari")
+def test_the_operator_may_force_hibari(caplog: pytest.LogCaptureFixture) -> None:
+    made = make_front_end("espeak", {"voice": "en-us"}, PIPER, "en", prefer="english")
+    assert isinstance(made, EnglishFrontEnd)
+    assert not caplog.records
+
+
+@pytest.mark.usefixtures("espeak")
+def test_forced_hibari_cannot_read_german() -> None:
+    with pytest.raises(FrontEndError, match="'auto' or 'espeak'"):
+        make_front_end("espeak", {"voice": "de"}, PIPER, "de", prefer="english")
+
+
+@pytest.mark.usefixtures("without_espeak")
+def test_forced_espeak_never_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    monkeypatch.setattr("voxswap_server.text.espeak.ESPEAK", EspeakLibrary())
+    with pytest.raises(FrontEndError, match=r"pip install 'voxswap\[espeak\]'"):
+        make_front_end("espeak", {"voice": "en-us"}, PIPER, "en", prefer="espeak")
+
+
+def test_characters() -> None:
+    for lowercase in (True, False):
+        made = make_front_end("characters", {"lowercase": lowercase}, PIPER, "fr")
+        assert isinstance(made, CharacterFrontEnd)
+        assert repr(made) == f"CharacterFrontEnd(lowercase={lowercase})"
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(FrontEndError, match="'pinyin'"):
+        make_front_end("pinyin", {}, PIPER, "zh")
