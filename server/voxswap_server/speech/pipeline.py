@@ -111,7 +111,7 @@ class Synthesis:
             raise InvalidInputError.one(
                 "text", "has nothing that this voice can speak; send words in the voice's language"
             )
-        yield self._header(prepared)
+        header: Header | None = self._header(prepared)
         first_chunk_s = 0.0
         window = 0
         while prepared is not None:
@@ -123,13 +123,21 @@ class Synthesis:
                 if last == utterance.frames:
                     samples = self._with_pause(samples, prepared.segment)
                 chunk = self._chunk(self._resampler.push(samples))
-                if chunk is not None:
-                    first_chunk_s = first_chunk_s or self._clock() - arrived
-                    yield chunk
+                if chunk is None:
+                    continue
+                if header is not None:
+                    # Not sooner: a message of its own would wake the client, and on a small
+                    # machine that takes time from the first chunk, which it is waiting for.
+                    yield header
+                    header = None
+                    first_chunk_s = self._clock() - arrived
+                yield chunk
             prepared = await self._run(self._prepare_next)
         chunk = self._chunk(self._resampler.finish(np.zeros(0, np.float32)))
+        if header is not None:
+            yield header
+            first_chunk_s = self._clock() - arrived
         if chunk is not None:
-            first_chunk_s = first_chunk_s or self._clock() - arrived
             yield chunk
         yield Trailer(
             total_samples=self._samples_out,

@@ -15,6 +15,7 @@ from voxswap_server.text.english_rules.dates import (
     date_rules,
 )
 from voxswap_server.text.english_rules.quantities import (
+    CURRENCY,
     MIXED_RULE,
     MONEY_RULES,
     PHONE_RULES,
@@ -25,7 +26,6 @@ from voxswap_server.text.english_rules.quantities import (
 )
 from voxswap_server.text.english_rules.rule import Rule, after, before
 from voxswap_server.text.english_rules.symbols import ADDRESS, SYMBOL_RUN, read_address, read_symbol
-from voxswap_server.text.english_rules.units import CURRENCIES
 from voxswap_server.text.english_rules.words import read_word
 
 
@@ -38,10 +38,9 @@ class Rewrite(NamedTuple):
 
 
 # Each alternative takes a whole run or looks ahead by a bounded distance.
-_CURRENCY = "[" + "".join(CURRENCIES) + "]"
 _CANDIDATE = re.compile(
     rf"(?P<address>{ADDRESS})"
-    rf"|(?P<number>(?<![\w-])(?:[+-]?{_CURRENCY}\s?|[+-])(?=\.?\d)|(?<!\w)'(?=\d\d)"
+    rf"|(?P<number>(?<![\w-])(?:[+-]?{CURRENCY}\s?|[+-])(?=\.?\d)|(?<!\w)'(?=\d\d)"
     r"|(?<!\w)\((?=\d{3}\))|(?<![\w.])\.(?=\d)|\d)"
     r"|(?P<version>(?<!\w)(?:v\.?|V(?=\d+\.\d))(?P<parts>\d+(?:\.\d+)*+))"
     r"|(?P<word>(?<!\w)[A-Za-z]{1,2}(?:\.[A-Za-z]{1,2})++(?!\w|\.[A-Za-z])|[^\W\d_²³]+)"

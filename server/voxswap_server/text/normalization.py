@@ -25,6 +25,7 @@ _TOKEN = re.compile(
     rf"|[{_IDEOGRAPHIC}]+"
     rf"|(?:[^\s—{_IDEOGRAPHIC}-]|-(?![—-]))+"
 )
+_PAUSES = frozenset(".,;:!?")
 # Front-ends read these aloud although they are neither letters nor digits.
 _READ_ALOUD = frozenset("%&@#§")
 
@@ -86,7 +87,7 @@ def _assembled(text: str, source: CleanText, rewrites: Sequence[Rewrite]) -> Nor
     dropped = Counter(source.dropped)
     for group in _groups(source.text, rewrites):
         if group.is_dash:
-            if words and spoken[-1][-1] not in ".,;:!?(":
+            if words and spoken[-1][-1] not in _PAUSES | {"("}:
                 spoken.append(",")
                 length += 1
             paused = True
@@ -135,7 +136,7 @@ def _said(text: str, group: _Group) -> tuple[str, _Core | None]:
         parted = parted or piece.rewritten
         if not spoken:
             continue
-        if parted and spoken[0].isalnum() and (said[-1:].isalnum() or said[-1:] == "."):
+        if parted and spoken[0].isalnum() and (said[-1:].isalnum() or said[-1:] in _PAUSES):
             said += " "
         parted = piece.rewritten
         if edges := _edges(spoken):

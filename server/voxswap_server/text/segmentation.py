@@ -1,7 +1,7 @@
 """Splits a request's text into sentences, each with its place in the text and the pause after it.
 
-Our own code: pysbd 0.3.4 takes quadratic time (0.2 s for 16,000 characters, 13 ms here for six
-times that) and leaves a sentence's length unbounded.
+Our own code: pysbd 0.3.4 takes quadratic time (0.2 s for 16,000 characters of prose, where this
+takes 0.04 s for 100,000) and leaves the length of a sentence unbounded.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ def _blocks(text: str) -> Iterator[_Span]:
             start = gap.end()
         if lines:
             line_start = gap.end()
-    if start < len(text):
-        yield _Span(start, len(text), 0)
+    end = len(text.rstrip())
+    if start < end:
+        yield _Span(start, end, 0)
 
 
 def _line_stands_alone(text: str, line_start: int, gap: re.Match[str]) -> bool:

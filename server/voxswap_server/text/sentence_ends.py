@@ -16,7 +16,7 @@ _PICTOGRAPHS = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe
 
 # Possessive throughout, so that a run of any length is read once.
 SENTENCE_END = re.compile(
-    rf"(?P<mark>(?:\.[ \u00a0]){{2,}}+\.|[{_WEAK_MARKS}{_STRONG_MARKS}]++)"
+    rf"(?P<mark>\.(?:[ \u00a0]\.){{2,}}+|[{_WEAK_MARKS}{_STRONG_MARKS}]++)"
     rf"(?P<closers>(?:[{_CLOSING}]|[{_EITHER}](?!\w)|[{_PICTOGRAPHS}])*+"
     r"(?:[ \u00a0\u202f][»›](?!\w))?+)"
     r"(?:\[\d{1,3}\])*+"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from voxswap_server.text.english_rules.numerals import (
     cardinal,
@@ -14,7 +14,15 @@ from voxswap_server.text.english_rules.numerals import (
     spell,
     whole,
 )
-from voxswap_server.text.english_rules.rule import INTEGER, NUMBER, STOP, Rule, after, before
+from voxswap_server.text.english_rules.rule import (
+    INTEGER,
+    NUMBER,
+    STOP,
+    Rule,
+    after,
+    any_of,
+    before,
+)
 from voxswap_server.text.english_rules.units import CURRENCIES, PER, SCALES, UNITS, Currency
 
 # A fraction of these is said as one; of others as two numbers: "24/7", "9/11".
@@ -22,17 +30,10 @@ _DENOMINATORS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 32, 64})
 _FRACTION = r"(?:(?:\d{1,9}[ -])?\d{1,3}/\d{1,3}(?![\d/]))"
 _AMOUNT = rf"(?:{_FRACTION}|{NUMBER})"
 _SIGNED = rf"[+-]?{_AMOUNT}"
-_SYMBOL = "[" + "".join(CURRENCIES) + "]"
-
-
-def _any_of(written: Iterable[str]) -> str:
-    """A pattern for any of these, the longest first."""
-    return f"(?:{'|'.join(sorted(map(re.escape, written), key=len, reverse=True))})"
-
-
-_SCALE = rf"(?:\s?(?P<scale>{_any_of(SCALES)})(?!\w))?"
-_UNIT = _any_of(UNITS)
-_PER = rf"(?:/(?P<per>{_any_of(PER)})(?!\w))?"
+CURRENCY = any_of(CURRENCIES)
+_SCALE = rf"(?:\s?(?P<scale>{any_of(SCALES)})(?!\w))?"
+_UNIT = any_of(UNITS)
+_PER = rf"(?:/(?P<per>{any_of(PER)})(?!\w))?"
 
 
 def _amount(text: str) -> str:
@@ -116,6 +117,8 @@ def _ordinal(match: re.Match[str]) -> str:
 def _range(match: re.Match[str]) -> str:
     first, last = match["first"], match["last"]
     minus = after(match, 2).lstrip()[:1] == "="
+    if first == last:
+        return f"{number(first)} {number(last)}"  # "50-50"
     if match["space"] and not minus:
         minus = _value(first) > _value(last)
     return f"{number(first)} {'minus' if minus else 'to'} {number(last)}"
@@ -187,13 +190,13 @@ PHONE_RULES = (
 )
 MONEY_RULES = (
     _rule(
-        rf"(?P<sign>[+-])?(?P<symbol>{_SYMBOL})\s?(?P<amount>{NUMBER})"
+        rf"(?P<sign>[+-])?(?P<symbol>{CURRENCY})\s?(?P<amount>{NUMBER})"
         rf"(?:\s?-\s?(?P=symbol)?(?P<last>{NUMBER}))?{_SCALE}{_PER}",
         _money,
     ),
     _rule(
         rf"(?P<sign>[+-])?(?P<amount>{NUMBER})(?:-(?P<last>{NUMBER}))?"
-        rf"{_SCALE}\s?(?P<symbol>{_SYMBOL})(?!\d){_PER}",
+        rf"{_SCALE}\s?(?P<symbol>{CURRENCY})(?!\d){_PER}",
         _money,
     ),
 )

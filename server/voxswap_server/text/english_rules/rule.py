@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 
@@ -21,6 +21,11 @@ INTEGER = r"(?:\d{1,3}(?:,\d{3}){1,12}+(?!\d)|\d++)"
 NUMBER = rf"(?:{INTEGER}(?:\.\d++)?+|\.\d++)"
 # The full stop of an abbreviation, unless it ends the segment too: then it is left standing.
 STOP = r"""(?:\.(?![\s.,;:!?'"()—-]*\Z))"""
+
+
+def any_of(written: Iterable[str]) -> str:
+    """A pattern for any of these, the longest first."""
+    return f"(?:{'|'.join(sorted(map(re.escape, written), key=len, reverse=True))})"
 
 
 def before(match: re.Match[str], count: int) -> str:

@@ -64,12 +64,12 @@ _TOP_LEVEL = (
     "be|ch|at|eu|se|no|dk|fi|pl|cz|ru|ua|jp|cn|kr|in|br|mx|za|ie|pt|gr|tr"
 )
 ADDRESS = (
-    r"(?:https?://|ftp://|www\.)[^\s<>\"]*[\w/]"
+    r"(?:https?://|ftp://|www\.)(?=[^\W_²³])[^\s<>\"]*[\w/]"
     r"|(?<![\w.+-])[\w+-][\w.+-]{0,63}+@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}"
     rf"|(?<![\w@-])(?:[a-z0-9][a-z0-9-]{{0,62}}\.){{1,8}}(?:{_TOP_LEVEL})(?![\w-]|\.\w)"
     r"(?:/[^\s<>\"]*[\w/])?"
 )
-_PART = re.compile(r"[^\W\d_]+|\d+|[\W_]")
+_PART = re.compile(r"\d+|[^\W\d_²³]+|[\W_]")
 
 
 def read_address(address: str) -> str:
@@ -79,11 +79,9 @@ def read_address(address: str) -> str:
     for part in _PART.findall(plain):
         if part.isdecimal():
             words.append(mixed(part))
-        elif part.isalpha():
-            words.append(part)
-        elif part in _IN_ADDRESSES:
-            words.append(_IN_ADDRESSES[part])
-    return " ".join(words)
+        else:
+            words.append(part if part[0].isalnum() else _IN_ADDRESSES.get(part, ""))
+    return " ".join(filter(None, words))
 
 
 def read_symbol(match: re.Match[str]) -> str | None:

@@ -30,6 +30,13 @@ class Currency(NamedTuple):
 
 CURRENCIES: Mapping[str, Currency] = {
     "$": Currency("dollar", "dollars", "cent", "cents"),
+    "US$": Currency("US dollar", "US dollars", "cent", "cents"),
+    "C$": Currency("Canadian dollar", "Canadian dollars", "cent", "cents"),
+    "CA$": Currency("Canadian dollar", "Canadian dollars", "cent", "cents"),
+    "A$": Currency("Australian dollar", "Australian dollars", "cent", "cents"),
+    "AU$": Currency("Australian dollar", "Australian dollars", "cent", "cents"),
+    "NZ$": Currency("New Zealand dollar", "New Zealand dollars", "cent", "cents"),
+    "HK$": Currency("Hong Kong dollar", "Hong Kong dollars", "cent", "cents"),
     "£": Currency("pound", "pounds", "penny", "pence"),
     "€": Currency("euro", "euros", "cent", "cents"),
     "¥": Currency("yen", "yen"),

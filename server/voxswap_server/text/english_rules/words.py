@@ -22,10 +22,6 @@ _STOP_OR_NOT: Mapping[str, str] = {
     "i.e": "that is",
     "I.e": "That is",
     "Ph.D": "PhD",
-    "a.m": "AM",
-    "p.m": "PM",
-    "A.M": "AM",
-    "P.M": "PM",
 }
 # Other words, or names, without their full stop.
 _STOPPED: Mapping[str, str] = {

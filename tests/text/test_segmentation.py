@@ -1,0 +1,291 @@
+"""Segmentation: where sentences end, what they span, how long they pause, and how fast it is."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxswap_server.text.segmentation import (
+    LONGEST_SEGMENT,
+    PARAGRAPH_PAUSE_MS,
+    SENTENCE_PAUSE_MS,
+    segment,
+)
+
+# Sentences are written with a stroke between them; joining them with a space gives the text.
+SPACED = """
+Hello there.|How are you?|Fine!
+Dr. Smith met Mr. Jones and Mrs. Brown.|They talked.
+Prof. Plum, Gen. Lee and Sgt. Pepper came.|Nobody else did.
+We like fruit, e.g. apples, i.e. Malus domestica.|We do.
+Bring cups, plates, etc. and a cake.|Come early.
+Bring cups, plates, etc.|Come early.
+The U.S. Government is large.|It is.
+She moved to the U.S.|The move was hard.
+Meet me at 5 p.m. tomorrow.|Don't be late.
+It starts at 5 p.m.|Doors open earlier.
+It starts at 9 a.m. Monday in New York.|Be there.
+J. R. R. Tolkien wrote it.|C. S. Lewis read it.
+Samuel L. Jackson spoke.|We listened.
+See No. 5 on the list.|It is short.
+See vol. 2, pp. 3-4 and fig. 7 there.|Then stop.
+No.|I won't go.
+He lives on Main St. near St. John.|She does too.
+He lives on Main St.|She lives elsewhere.
+Acme Inc. announced it.|Shares rose.
+He works for Acme Inc.|He likes it.
+Pi is 3.14 and e is 2.718.|Both are irrational.
+Use v1.2.3 of it.|Not v1.2.4.
+It costs $3.50 or £2.99.|That is cheap.
+It was 1999.|Then came 2000.
+Visit example.com or https://example.com/a?b=c.d today.|Thanks.
+Mail joe.bloggs@example.co.uk now.|He answers.
+Node.js and .NET are tools.|Use either.
+"Halt!" he said.|Nobody moved.
+"Why?" Mary asked.|"Because."
+"Why?" the old man asked.|No answer.
+"Stop!" I cried.|He did not.
+"It is late."|He yawned.
+He said "Stop."|She stopped.
+“Come in!”|“Thank you.”
+(He left early.)|She stayed.
+He left (really!) and she stayed.|Good.
+Wait... what?|Nothing.
+Wait… what?|Nothing.
+Well... I suppose so.|Fine.
+And then...|Nothing happened.
+Wait . . . what is that?|A cat.
+What?!|You did what?!
+What‽|Yes‽
+No!!!|Yes???
+Great!|👍 Let's go.
+Great!👍|Let's go.
+**Stop!**|Now.
+*sighs.*|Fine.
+Am 3. Oktober kam er.|Am 4. ging er.
+Das kostet z.B. fünf Euro.|Gut.
+« Non ! » dit-il.|« Oui ! »
+¿Qué?|¡Nada!|Bien.
+»Halt!« rief er.|»Nein!«
+यह घर है।|वह बाहर है।
+هل أنت بخير؟|نعم.
+これはペンです。|はい。
+See the note.[12]|It is short.
+i went home. then i slept.
+1. Go home.|2. Sleep.
+He weighs 80 kg.|She does not.
+Ph.D. students work.|Others rest.
+It is 6 ft. tall.|Wow.
+Smith et al. showed it.|We agree.
+Smith vs. Jones was heard.|It ended.
+Is that all?|yes.
+At 10 a.m. EST it opened.|We went.
+Yes, Sen. Smith.|No, Rep. Jones.
+"""
+CASES = [line.split("|") for line in SPACED.strip().split("\n")]
+CASES[CASES.index(["i went home. then i slept."])] = ["i went home.", "then i slept."]
+
+UNSPACED = [
+    ["你好。", "今天天气很好！", "走吧？"],
+    ["他走了……真的走了。", "是吗？！", "是。"],
+    ["“等等！”他说。", "她没有停。"],
+    ["「行こう。」", "「はい。」"],
+    ["「待て！」と彼は言った。", "誰も動かない。"],
+    ["円周率は３．１４です。", "はい。"],
+    ["OK!", "好的。"],
+]
+
+
+@pytest.mark.parametrize("sentences", CASES, ids=lambda s: s[0])
+def test_sentences_with_space_between(sentences: list[str]) -> None:
+    assert [s.text for s in segment(" ".join(sentences))] == sentences
+
+
+@pytest.mark.parametrize("sentences", UNSPACED, ids=lambda s: s[0])
+def test_sentences_without_space_between(sentences: list[str]) -> None:
+    assert [s.text for s in segment("".join(sentences))] == sentences
+
+
+LINES = [
+    ("One.\n\nTwo.", ["One.", "Two."]),
+    ("A title\n\nThe text.", ["A title", "The text."]),
+    ("A title\r\n\r\nThe text.", ["A title", "The text."]),
+    ("Roses are red\nViolets are blue", ["Roses are red", "Violets are blue"]),
+    ("the end of\nthe line", ["the end of\nthe line"]),
+    ("Dear John,\nI am well.", ["Dear John,\nI am well."]),
+    ("- milk\n- eggs", ["- milk", "- eggs"]),
+    ("1. milk\n2. eggs", ["1. milk", "2. eggs"]),
+    (
+        "This line of prose is wrapped where it reached the margin of\nParis and goes on.",
+        ["This line of prose is wrapped where it reached the margin of\nParis and goes on."],
+    ),
+    (
+        "The patient in the fourth room on the left was seen by Dr.\nSmith at noon. Good.",
+        [
+            "The patient in the fourth room on the left was seen by Dr.\nSmith at noon.",
+            "Good.",
+        ],
+    ),
+    ("—Hola.\n—Adiós.", ["—Hola.", "—Adiós."]),
+]
+
+
+@pytest.mark.parametrize(("text", "sentences"), LINES)
+def test_line_breaks(text: str, sentences: list[str]) -> None:
+    assert [s.text for s in segment(text)] == sentences
+
+
+PUNCTUATION = [
+    ("", []),
+    (" \n\t ", []),
+    (" Stop \n", ["Stop"]),
+    ("...", []),
+    ("?! -- *", []),
+    ("Stop. !!!", ["Stop. !!!"]),
+    ("*** Stop.", ["*** Stop."]),
+    ("!!! Stop. ?? Go.", ["!!! Stop. ??", "Go."]),
+    ("One.\n\n***\n\nTwo.", ["One.", "Two."]),
+]
+
+
+@pytest.mark.parametrize(("text", "sentences"), PUNCTUATION)
+def test_punctuation_is_no_sentence_of_its_own(text: str, sentences: list[str]) -> None:
+    assert [s.text for s in segment(text)] == sentences
+
+
+def test_pauses_follow_the_layout_and_none_the_last() -> None:
+    pauses = [s.pause_ms for s in segment("One. Two.\n\nThree.\nFour.\n\n")]
+    assert pauses == [SENTENCE_PAUSE_MS, PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS, 0]
+
+
+def test_pause_is_kept_when_a_paragraph_of_punctuation_is_left_out() -> None:
+    assert [s.pause_ms for s in segment("One.\n\n***\n\nTwo.")] == [PARAGRAPH_PAUSE_MS, 0]
+
+
+def test_long_sentence_is_parted_at_clauses() -> None:
+    text = "When the rain had stopped, we went outside; the street, however, was still wet."
+    assert [s.text for s in segment(text, longest=40)] == [
+        "When the rain had stopped,",
+        "we went outside; the street,",
+        "however, was still wet.",
+    ]
+
+
+def test_long_sentence_without_clauses_is_parted_at_spaces() -> None:
+    text = "one two three four five six seven"
+    pieces = [s.text for s in segment(text, longest=12)]
+    assert " ".join(pieces) == text
+
+
+def test_long_word_is_parted_anywhere_but_before_a_combining_mark() -> None:
+    text = "e\u0301" * 10
+    pieces = [s.text for s in segment(text, longest=5)]
+    assert "".join(pieces) == text
+    assert all(piece.startswith("e") for piece in pieces)
+
+
+def test_split_inside_a_sentence_does_not_pause() -> None:
+    pieces = segment("a " * 300 + "end. Next.", longest=100)
+    assert [s.pause_ms for s in pieces[:-2]] == [0] * (len(pieces) - 2)
+    assert [s.pause_ms for s in pieces[-2:]] == [SENTENCE_PAUSE_MS, 0]
+
+
+def test_default_bound_holds() -> None:
+    assert max(len(s.text) for s in segment("word " * 1000)) <= LONGEST_SEGMENT
+
+
+def test_longest_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="longest is 0"):
+        segment("Hello.", longest=0)
+
+
+FRAGMENTS = [
+    "Dr.",
+    "e.g.",
+    "U.S.",
+    "3.14",
+    "Hello",
+    "he said",
+    '"',
+    "”",
+    "!",
+    "?",
+    "...",
+    "…",
+    "。",
+]
+MORE_FRAGMENTS = [
+    "「",
+    "」",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "(",
+    ")",
+    "[1]",
+    "5",
+    "No.",
+    "é",
+    "🎉",
+    ",",
+    "*",
+]
+TEXTS = st.text() | st.lists(st.sampled_from(FRAGMENTS + MORE_FRAGMENTS), max_size=40).map("".join)
+
+
+@given(text=TEXTS, longest=st.integers(1, 60))
+def test_segments_are_slices_in_order_within_the_bound(text: str, longest: int) -> None:
+    end = 0
+    for part in segment(text, longest=longest):
+        assert part.start >= end
+        end = part.start + len(part.text)
+        assert text[part.start : end] == part.text
+        assert part.text == part.text.strip()
+        assert 0 < len(part.text) <= longest
+        assert any(char.isalnum() for char in part.text)
+
+
+@given(text=TEXTS, longest=st.integers(1, 60))
+def test_no_letter_or_digit_is_lost(text: str, longest: int) -> None:
+    spoken = "".join(part.text for part in segment(text, longest=longest))
+    assert [c for c in spoken if c.isalnum()] == [c for c in text if c.isalnum()]
+
+
+@given(text=TEXTS)
+def test_only_the_last_segment_is_sure_not_to_pause(text: str) -> None:
+    pauses = [part.pause_ms for part in segment(text)]
+    assert pauses[-1:] in ([], [0])
+    assert set(pauses) <= {0, SENTENCE_PAUSE_MS, PARAGRAPH_PAUSE_MS}
+
+
+ADVERSARIAL = {
+    "prose": 'Dr. No paid $3.50 at 3 p.m. and left. "Was it enough?" she asked. ',
+    "dots": "....…",
+    "initials": "a.b.c.d",
+    "spaced initials": "A. ",
+    "quotes": '"',
+    "stops and quotes": '." ',
+    "stops and brackets": ". (",
+    "brackets": "([{",
+    "spaces": " ",
+    "line breaks": "\n",
+    "blank lines": "a\n \n",
+    "letters": "x",
+    "marks": "\u0301",
+    "clauses": "a,",
+    "guillemets": "..\u00a0»",
+    "spaced dots": ". ",
+}
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_hundred_thousand_characters_take_well_under_a_second(name: str) -> None:
+    unit = ADVERSARIAL[name]
+    text = "a" + unit * (100_000 // len(unit))
+    started = time.process_time()
+    segment(text)
+    assert time.process_time() - started < 0.7  # About 0.08 s; quadratic code takes many seconds.
