@@ -83,9 +83,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             observer=metrics.observe_residency,
         )
         stack.push_async_callback(manager.close)
-        metrics.watch_ledger(
-            manager.statistics, lambda: sum(r.leases for r in manager.residents())
-        )
+        metrics.watch_ledger(manager.statistics, lambda: sum(r.leases for r in manager.residents()))
         for engine in engines.values():
             await compute.run(engine.warm_up)
         await compute.run(functools.partial(normalize, "It is 7 o'clock.", "en"))
@@ -113,8 +111,11 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         )
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         reflection.enable_server_reflection(
-            (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-             reflection.SERVICE_NAME),
+            (
+                *_SERVICES,
+                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+                reflection.SERVICE_NAME,
+            ),
             server,
         )
         address = _bind(server, settings.listen)

@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="voxswap serve",
         description="Serve the voices of a registry over gRPC.",
-        epilog="Every flag may also be set in the file of --config (listen = \"…\") or as an "
+        epilog='Every flag may also be set in the file of --config (listen = "…") or as an '
         "environment variable (VOXSWAP_LISTEN). Flags come first, then the environment.",
     )
     parser.add_argument("--config", metavar="FILE", help="a TOML file with settings")

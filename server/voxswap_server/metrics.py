@@ -72,7 +72,9 @@ class Metrics:
         self._characters = counter("characters", "Characters of finished streams.")
         self._unknown = counter("unknown_symbols", "Symbols left out of the speech.")
 
-    def watch_ledger(self, books: Callable[[], LedgerStatistics], leases: Callable[[], int]) -> None:
+    def watch_ledger(
+        self, books: Callable[[], LedgerStatistics], leases: Callable[[], int]
+    ) -> None:
         """Show the ledger, read at each scrape. The callables must be safe to call from threads."""
         accounts = ("budget", "free", "reserved", "resident", "evicting")
         gauge = Gauge(
@@ -115,7 +117,7 @@ class Metrics:
 
     def collectors(self) -> list[Collector]:
         """What is registered, for tests and documentation."""
-        return list(self.registry._collector_to_names)  # noqa: SLF001
+        return list(self.registry._collector_to_names)
 
 
 @dataclass(slots=True)
@@ -130,20 +132,20 @@ class StreamObservation:
     def leased(self, *, cold: bool) -> None:
         """Its voice is there."""
         self.cold = cold
-        self.metrics._requests.labels("miss" if cold else "hit").inc()  # noqa: SLF001
+        self.metrics._requests.labels("miss" if cold else "hit").inc()
 
     def sent_chunk(self, since_arrival_s: float) -> None:
         """Audio was handed to the transport."""
         if not self.spoke:
             self.spoke = True
-            self.metrics._ttfa.labels("cold" if self.cold else "warm").observe(since_arrival_s)  # noqa: SLF001
+            self.metrics._ttfa.labels("cold" if self.cold else "warm").observe(since_arrival_s)
 
     def finished(self, trailer: Trailer, *, characters: int) -> None:
         """The whole line was sent."""
         self.end = StreamEnd.FINISHED
         audio_s = trailer.total_samples / trailer.sample_rate_hertz
-        self.metrics._audio.inc(audio_s)  # noqa: SLF001
-        self.metrics._characters.inc(characters)  # noqa: SLF001
-        self.metrics._unknown.inc(sum(trailer.unknown_symbols.values()))  # noqa: SLF001
+        self.metrics._audio.inc(audio_s)
+        self.metrics._characters.inc(characters)
+        self.metrics._unknown.inc(sum(trailer.unknown_symbols.values()))
         if audio_s:
-            self.metrics._rtf.observe(trailer.compute_ms / 1e3 / audio_s)  # noqa: SLF001
+            self.metrics._rtf.observe(trailer.compute_ms / 1e3 / audio_s)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from voxswap_server.config import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]

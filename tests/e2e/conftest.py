@@ -70,7 +70,7 @@ class ServerThread:
 
         async def turn() -> None:
             async with asyncio.timeout(60):
-                while not look():
+                while not look():  # noqa: ASYNC110 - any change, from anywhere
                     await asyncio.sleep(0)
 
         asyncio.run_coroutine_threadsafe(turn(), self.loop).result(61)

@@ -170,9 +170,9 @@ def test_methods_that_are_not_built_say_so(
     server: ServerThread, stub: type, method: str, request_: object
 ) -> None:
     with grpc.insecure_channel(server.server.address) as channel:
+        call = getattr(stub(channel), method)
         with pytest.raises(grpc.RpcError) as raised:
-            answer = getattr(stub(channel), method)(request_, timeout=30)
-            list(answer)
+            list(call(request_, timeout=30))
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
     assert method in raised.value.details()  # type: ignore[attr-defined]
 

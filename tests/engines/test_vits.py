@@ -158,9 +158,7 @@ def test_bfloat16_speaks_almost_the_same(joe_voice: Voice, joe_weights: Path) ->
         name: tensor.bfloat16() if name.startswith(("flow.", "dec.")) else tensor
         for name, tensor in joe_voice.model.state_dict().items()
     }
-    voice = VitsVoice(
-        load_model(joe_voice.architecture, rounded), joe_voice.architecture, "cpu"
-    )
+    voice = VitsVoice(load_model(joe_voice.architecture, rounded), joe_voice.architecture, "cpu")
     ids = line(40, 9)
     a, b = whole(joe_voice, ids, LIVELY), whole(voice, ids, LIVELY)
     assert a.shape == b.shape, "durations must not depend on the generator's dtype"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.embedded import EMBEDDED, installed_weights
 from voxswap_registry.importers import import_voice

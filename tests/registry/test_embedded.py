@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import voxswap_registry.embedded as module
 from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
 from voxswap_registry.errors import ImportSourceError, VersionExistsError

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+
+from tests.registry.vits_fakes import make_hf_vits, read_component
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.importers import import_voice
 from voxswap_registry.importers.huggingface_vits import original_names
 from voxswap_registry.vits import VitsArchitecture
-
-from tests.registry.vits_fakes import make_hf_vits, read_component
 
 transformers = pytest.importorskip("transformers")
 

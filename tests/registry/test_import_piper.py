@@ -13,12 +13,6 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file
-from voxswap_registry.draft import VoiceDraft
-from voxswap_registry.errors import ImportSourceError, InvalidInputError
-from voxswap_registry.importers import import_voice
-from voxswap_registry.names import VoiceRef
-from voxswap_registry.store import Registry
-from voxswap_registry.vits import VitsArchitecture
 
 from tests.registry.conftest import NOON
 from tests.registry.vits_fakes import (
@@ -29,6 +23,12 @@ from tests.registry.vits_fakes import (
     read_component,
     write_piper,
 )
+from voxswap_registry.draft import VoiceDraft
+from voxswap_registry.errors import ImportSourceError, InvalidInputError
+from voxswap_registry.importers import import_voice
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
+from voxswap_registry.vits import VitsArchitecture
 
 
 def _take(source: Path, tmp_path: Path, **options: Any) -> VoiceDraft:

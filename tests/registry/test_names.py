@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.names import VoiceRef, check_digest, check_voice_id
 

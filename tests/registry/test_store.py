@@ -9,6 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
+
+from tests.registry.drafts import make_draft, publish_many
+from tests.registry.test_names import BAD_IDS
 from voxswap_registry.errors import (
     ComponentMissingError,
     DigestMismatchError,
@@ -21,9 +24,6 @@ from voxswap_registry.errors import (
 from voxswap_registry.manifest import Component
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-
-from tests.registry.drafts import make_draft, publish_many
-from tests.registry.test_names import BAD_IDS
 
 
 def _files(root: Path, pattern: str) -> list[Path]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.registry.drafts import CRASHED, make_draft, publish_and_die
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-
-from tests.registry.drafts import CRASHED, make_draft, publish_and_die
 
 
 @pytest.mark.slow

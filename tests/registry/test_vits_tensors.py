@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.nn.utils.parametrizations import weight_norm
+
+from tests.registry.vits_fakes import PRESETS, canonical, preset
 from voxswap_registry.errors import ImportSourceError, RegistryError
 from voxswap_registry.importers.vits_tensors import (
     canonical_tensors,
@@ -18,8 +20,6 @@ from voxswap_registry.importers.vits_tensors import (
     write_safetensors,
 )
 from voxswap_registry.progress import NullProgress
-
-from tests.registry.vits_fakes import PRESETS, canonical, preset
 
 
 @pytest.mark.parametrize("kind", [torch.nn.Conv1d, torch.nn.ConvTranspose1d])

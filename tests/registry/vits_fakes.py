@@ -13,6 +13,7 @@ import onnx
 import torch
 from onnx import helper, numpy_helper
 from safetensors.torch import load_file
+
 from voxswap_registry.importers.vits_tensors import expected_shapes
 from voxswap_registry.vits import VitsArchitecture, stored_channels_last
 

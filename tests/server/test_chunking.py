@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ def test_windows_cover_everything_once_and_are_bounded(
     windows = list(chunking.windows(frames, frame_ms, before))
     assert windows[0][0] == 0
     assert windows[-1][1] == frames
-    assert all(a[1] == b[0] for a, b in zip(windows, windows[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(windows))
     assert all(last - first <= 1.5 * max(1, round(1500 / frame_ms)) for first, last in windows)
 
 

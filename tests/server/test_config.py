@@ -18,9 +18,7 @@ def test_flags_go_before_the_environment_and_that_before_the_file(tmp_path: Path
     file = tmp_path / "voxswap.toml"
     file.write_text('memory_budget = "1GiB"\nlisten = "127.0.0.1:1"\nmax_streams = 5\n')
     environment = {"VOXSWAP_LISTEN": "127.0.0.1:2", "VOXSWAP_MEMORY_BUDGET": "2G"}
-    settings = load_settings(
-        ["--config", str(file), "--memory-budget", "3GiB"], environment
-    )
+    settings = load_settings(["--config", str(file), "--memory-budget", "3GiB"], environment)
     assert settings.memory_budget == 3 << 30
     assert settings.listen == "127.0.0.1:2"
     assert settings.max_streams == 5

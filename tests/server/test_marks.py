@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from voxswap_server.speech.marks import segment_marks
@@ -12,7 +14,7 @@ TEXT = NormalizedText(
     "Hi two, you",
     (Word("Hi", 0, 2, 0, 2), Word("2", 3, 4, 3, 6), Word("you", 6, 9, 8, 11)),
 )
-# ids: 0 begin, 1-2 "h", 3-4 "aɪ", 5-6 " ", 7-8 "t", 9-10 "uː", 11-12 ",", 13-14 "j", 15-16 "uː", 17 end
+# Ids in pairs, a symbol and its blank: begin at 0, then the phones below, end at 17.
 SYMBOLS = SymbolSequence(
     tuple(range(18)),
     (
@@ -55,7 +57,7 @@ def test_visemes_cover_the_segment_and_close_the_mouth() -> None:
     found = marks(MarkKind.VISEME)
     assert found[0].start_sample == 1000
     assert found[0].text == "sil"
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         assert before.start_sample + before.duration_samples == after.start_sample
         assert before.text != after.text
     assert found[-1].text == "sil"

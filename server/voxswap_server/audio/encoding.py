@@ -35,7 +35,8 @@ class Pcm16Encoder:
 
     def encode(self, samples: Samples) -> bytes:
         """Round to the nearest step of 1 / 32767."""
-        return np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
+        scaled: npt.NDArray[np.int16] = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
+        return scaled.tobytes()
 
 
 class Float32Encoder:
@@ -43,7 +44,8 @@ class Float32Encoder:
 
     def encode(self, samples: Samples) -> bytes:
         """Clip; resampling may overshoot full scale a little."""
-        return np.clip(samples, -1.0, 1.0).astype("<f4").tobytes()
+        clipped: Samples = np.clip(samples, -1.0, 1.0).astype("<f4")
+        return clipped.tobytes()
 
 
 class WavEncoder:

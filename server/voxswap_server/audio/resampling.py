@@ -14,8 +14,9 @@ MAX_SAMPLE_RATE_HERTZ = 48_000
 class Resampler:
     """Chunks in, chunks out; joined, they are the resampling of the whole.
 
-    The filter's delay is taken out: output sample k is the signal at k / ``rate_out`` seconds. While
-    the filter fills, `push` may return fewer samples than the ratio says; `finish` returns the rest.
+    The filter's delay is taken out: output sample k is the signal at k / ``rate_out`` seconds.
+    While the filter fills, `push` may return fewer samples than the ratio says; `finish` returns
+    the rest.
     Not thread-safe; one for each stream.
     """
 

@@ -1,9 +1,8 @@
 """Layers that engines share. Signals are ``(batch, channels, 1, time)``, stored channels last.
 
-Why that form: one-dimensional convolutions in torch reorder their weights at every call on a CPU.
-Two-dimensional ones on channels-last signals, with weights stored ``(out, kernel, in)``, do not, and
-take half to two thirds of the time at the shapes of a generator (``docs/performance.md``). Weights
-keep the shape ``(out, in, kernel)`` of the checkpoints; only their strides differ.
+Why that form: on a CPU, one-dimensional convolutions in torch reorder their weights at every call.
+Two-dimensional ones on channels-last signals, with weights stored ``(out, kernel, in)``, do not,
+and take half to nine tenths of the time (``docs/performance.md``). Weights keep the shape ``(out, in, kernel)`` of the checkpoints; only their strides differ.
 
 Nothing is initialised here: weights are assigned from checkpoints, and skeletons stand on the meta
 device until then.
@@ -44,9 +43,7 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with zeros beyond both ends."""
         weight = self.weight.unsqueeze(2)
-        return functional.conv2d(
-            x, weight, self.bias, 1, self.padding, self.dilation, self.groups
-        )
+        return functional.conv2d(x, weight, self.bias, 1, self.padding, self.dilation, self.groups)
 
 
 class Upsample(nn.Module):

@@ -14,7 +14,7 @@ class Lease:
     ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took.
     """
 
-    __slots__ = ("_on_release", "_loaded", "cold", "wait_s")
+    __slots__ = ("_loaded", "_on_release", "cold", "wait_s")
 
     def __init__(
         self, loaded: LoadedVoice, on_release: Callable[[], None], *, cold: bool, wait_s: float

@@ -31,8 +31,8 @@ class LedgerError(AssertionError):
 class Ledger:
     """Books for one device. Not thread-safe; never blocks.
 
-    A load moves bytes ``free -> reserved -> resident``; an eviction ``resident -> evicting -> free``.
-    Bytes that are being evicted stay charged until whoever frees them says that they are free.
+    A load moves bytes ``free -> reserved -> resident``, an eviction ``resident -> evicting ->
+    free``. Bytes that are being evicted stay charged until whoever frees them says that they are free.
     """
 
     def __init__(self, budget_bytes: int) -> None:

@@ -91,7 +91,7 @@ class ModelManager:
 
     Confined to one event loop: every method is called there, and no state changes between two
     awaits unseen, so there is no lock. What blocks (``loader.load``, dropping weights) runs on
-    ``executor``. Loads of different voices run side by side, and none holds up an acquire that hits.
+    ``executor``. Loads of different voices run side by side; none holds up an acquire that hits.
     """
 
     def __init__(

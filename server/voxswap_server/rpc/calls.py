@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import grpc
 
 from voxswap_registry.errors import NotBuiltError
-from voxswap_server.rpc.status import abort
+from voxswap_server.rpc.status import Context, abort
 
 _Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
 
@@ -19,7 +19,7 @@ def mapped(method: _Method) -> _Method:
     """Turn whatever ``method(self, request, context)`` raises into a status with details."""
 
     @functools.wraps(method)
-    async def call(self: object, request: object, context: grpc.aio.ServicerContext) -> Any:
+    async def call(self: object, request: object, context: Context) -> Any:
         try:
             return await method(self, request, context)
         except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.BaseError):

@@ -12,6 +12,7 @@ from grpc_health.v1.health import aio as health_aio
 from voxswap_registry.errors import VoiceNotFoundError, VoxswapError
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
+from voxswap_server.rpc.status import Context
 
 VOICE_PREFIX = "voices/"
 
@@ -40,7 +41,7 @@ class HealthServicer(health_aio.HealthServicer):  # type: ignore[misc]
         self._leaving = False
 
     async def Check(  # noqa: N802
-        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+        self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
         """One answer."""
         if not request.service.startswith(VOICE_PREFIX):
@@ -51,7 +52,7 @@ class HealthServicer(health_aio.HealthServicer):  # type: ignore[misc]
         return _Status(status=status)
 
     async def Watch(  # noqa: N802
-        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+        self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> None:
         """An answer now, and another one whenever it changes (seen within a second)."""
         if not request.service.startswith(VOICE_PREFIX):

@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from typing import NoReturn
 
-import grpc
-
 from voxswap.v1 import residency_pb2, residency_pb2_grpc
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.rpc import translate
 from voxswap_server.rpc.calls import mapped, not_built
-
-_Context = grpc.aio.ServicerContext
+from voxswap_server.rpc.status import Context
 
 
 class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
@@ -24,7 +21,7 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
 
     @mapped
     async def ListResidents(  # noqa: N802
-        self, request: residency_pb2.ListResidentsRequest, context: _Context
+        self, request: residency_pb2.ListResidentsRequest, context: Context
     ) -> residency_pb2.ListResidentsResponse:
         """Residents and ledger of one instant."""
         return translate.residents(
@@ -36,33 +33,33 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
         )
 
     @mapped
-    async def Load(self, request: residency_pb2.LoadRequest, context: _Context) -> NoReturn:  # noqa: N802
+    async def Load(self, request: residency_pb2.LoadRequest, context: Context) -> NoReturn:  # noqa: N802
         """Not built yet."""
         raise not_built("ResidencyService.Load")
 
     @mapped
-    async def Unload(self, request: residency_pb2.UnloadRequest, context: _Context) -> NoReturn:  # noqa: N802
+    async def Unload(self, request: residency_pb2.UnloadRequest, context: Context) -> NoReturn:  # noqa: N802
         """Not built yet."""
         raise not_built("ResidencyService.Unload")
 
     @mapped
-    async def Pin(self, request: residency_pb2.PinRequest, context: _Context) -> NoReturn:  # noqa: N802
+    async def Pin(self, request: residency_pb2.PinRequest, context: Context) -> NoReturn:  # noqa: N802
         """Not built yet."""
         raise not_built("ResidencyService.Pin")
 
     @mapped
-    async def Unpin(self, request: residency_pb2.UnpinRequest, context: _Context) -> NoReturn:  # noqa: N802
+    async def Unpin(self, request: residency_pb2.UnpinRequest, context: Context) -> NoReturn:  # noqa: N802
         """Not built yet."""
         raise not_built("ResidencyService.Unpin")
 
     @mapped
-    async def Explain(self, request: residency_pb2.ExplainRequest, context: _Context) -> NoReturn:  # noqa: N802
+    async def Explain(self, request: residency_pb2.ExplainRequest, context: Context) -> NoReturn:  # noqa: N802
         """Not built yet."""
         raise not_built("ResidencyService.Explain")
 
     @mapped
     async def Watch(  # type: ignore[override]  # noqa: N802
-        self, request: residency_pb2.WatchRequest, context: _Context
+        self, request: residency_pb2.WatchRequest, context: Context
     ) -> NoReturn:
         """Not built yet."""
         raise not_built("ResidencyService.Watch")

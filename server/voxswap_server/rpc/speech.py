@@ -8,14 +8,13 @@ import time
 from collections.abc import AsyncIterator
 from typing import NoReturn
 
-import grpc
-
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
 from voxswap_registry.store import Registry
 from voxswap_server.metrics import Metrics
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.rpc import translate
 from voxswap_server.rpc.calls import mapped, not_built
+from voxswap_server.rpc.status import Context
 from voxswap_server.speech.parts import Chunk, Trailer
 from voxswap_server.speech.pipeline import Chunking, Synthesis
 from voxswap_server.speech.scheduler import ComputeThread
@@ -45,9 +44,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
     async def Synthesize(  # type: ignore[override]  # noqa: N802
         self,
         request: speech_pb2.SynthesizeRequest,
-        context: grpc.aio.ServicerContext[
-            speech_pb2.SynthesizeRequest, speech_pb2.SynthesizeResponse
-        ],
+        context: Context,
     ) -> None:
         """Speak one text.
 
@@ -61,7 +58,9 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
             remaining_s = context.time_remaining()
             with await self._manager.acquire(manifest, timeout_s=remaining_s) as lease:
                 stream.leased(cold=lease.cold)
-                synthesis = Synthesis(spoken, manifest, lease, self._compute, chunking=self._chunking)
+                synthesis = Synthesis(
+                    spoken, manifest, lease, self._compute, chunking=self._chunking
+                )
                 async with contextlib.aclosing(synthesis.parts(arrived=arrived)) as parts:
                     async for part in parts:
                         await context.write(translate.speech_part(part))
@@ -73,7 +72,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
 
     @mapped
     async def Prepare(  # noqa: N802
-        self, request: speech_pb2.PrepareRequest, context: grpc.aio.ServicerContext
+        self, request: speech_pb2.PrepareRequest, context: Context
     ) -> NoReturn:
         """Not built yet."""
         raise not_built("SpeechService.Prepare")
@@ -82,7 +81,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
     async def Converse(  # type: ignore[override]  # noqa: N802
         self,
         request: AsyncIterator[speech_pb2.ConverseRequest],
-        context: grpc.aio.ServicerContext,
+        context: Context,
     ) -> NoReturn:
         """Not built yet."""
         raise not_built("SpeechService.Converse")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -16,6 +16,11 @@ from voxswap_registry import errors
 from voxswap_server.residency import errors as residency
 
 _LOGGER = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+else:  # grpc's class takes no parameters when it runs
+    Context = grpc.aio.ServicerContext
 
 ERROR_DOMAIN = "voxswap"
 
@@ -85,7 +90,7 @@ def to_status(error: BaseException) -> status_pb2.Status:
     return status_pb2.Status(code=row.code, message=error.message, details=details)
 
 
-async def abort(context: grpc.aio.ServicerContext, error: BaseException) -> NoReturn:
+async def abort(context: Context, error: BaseException) -> NoReturn:
     """End the call with the status of ``error``."""
     status = rpc_status.to_status(to_status(error))
     await context.abort(status.code, status.details, status.trailing_metadata)

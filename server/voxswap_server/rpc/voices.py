@@ -6,16 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import NoReturn
 
-import grpc
-
 from voxswap.v1 import voices_pb2, voices_pb2_grpc
 from voxswap_registry.errors import FieldViolation, NotBuiltError, RegistryError
 from voxswap_registry.names import VoiceRef, check_voice_id
 from voxswap_registry.store import Registry, VoiceListing
 from voxswap_server.rpc import translate
 from voxswap_server.rpc.calls import mapped, not_built
-
-_Context = grpc.aio.ServicerContext
+from voxswap_server.rpc.status import Context
 
 
 class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
@@ -26,7 +23,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
 
     @mapped
     async def ListVoices(  # noqa: N802
-        self, request: voices_pb2.ListVoicesRequest, context: _Context
+        self, request: voices_pb2.ListVoicesRequest, context: Context
     ) -> voices_pb2.ListVoicesResponse:
         """A page of voices, by id."""
         unbuilt = [name for name in ("tags", "gender") if getattr(request, name)]
@@ -51,7 +48,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
 
     @mapped
     async def GetVoice(  # noqa: N802
-        self, request: voices_pb2.GetVoiceRequest, context: _Context
+        self, request: voices_pb2.GetVoiceRequest, context: Context
     ) -> voices_pb2.GetVoiceResponse:
         """One voice at one version."""
         ref = VoiceRef.parse(request.voice)
@@ -60,7 +57,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
 
     @mapped
     async def ListVersions(  # noqa: N802
-        self, request: voices_pb2.ListVersionsRequest, context: _Context
+        self, request: voices_pb2.ListVersionsRequest, context: Context
     ) -> voices_pb2.ListVersionsResponse:
         """The versions of a voice, the newest first."""
         voice_id = check_voice_id(request.voice, field="voice")
@@ -82,22 +79,22 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         return found
 
     @mapped
-    async def RegisterVoice(  # type: ignore[override]  # noqa: N802
-        self, request: AsyncIterator[voices_pb2.RegisterVoiceRequest], context: _Context
+    async def RegisterVoice(  # noqa: N802
+        self, request: AsyncIterator[voices_pb2.RegisterVoiceRequest], context: Context
     ) -> NoReturn:
         """Not built yet."""
         raise not_built("VoiceService.RegisterVoice")
 
     @mapped
     async def UpdateVoice(  # noqa: N802
-        self, request: voices_pb2.UpdateVoiceRequest, context: _Context
+        self, request: voices_pb2.UpdateVoiceRequest, context: Context
     ) -> NoReturn:
         """Not built yet."""
         raise not_built("VoiceService.UpdateVoice")
 
     @mapped
     async def DeleteVoice(  # noqa: N802
-        self, request: voices_pb2.DeleteVoiceRequest, context: _Context
+        self, request: voices_pb2.DeleteVoiceRequest, context: Context
     ) -> NoReturn:
         """Not built yet."""
         raise not_built("VoiceService.DeleteVoice")

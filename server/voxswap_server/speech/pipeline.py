@@ -10,7 +10,7 @@ import math
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -100,7 +100,7 @@ class Synthesis:
         self._compute_s = 0.0
         self._queue_s = 0.0
 
-    async def parts(self, *, arrived: float) -> AsyncIterator[Part]:
+    async def parts(self, *, arrived: float) -> AsyncGenerator[Part, None]:
         """The stream, for a request that arrived at ``arrived`` on this object's clock.
 
         Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
@@ -252,8 +252,10 @@ def _speaker_index(request: SpeechRequest, manifest: Manifest) -> int:
     index = manifest.speakers.get(request.speaker)
     if index is None:
         names = sorted(manifest.speakers)
-        known = f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else (
-            "it has one speaker only; leave the field out"
+        known = (
+            f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+            if names
+            else ("it has one speaker only; leave the field out")
         )
         raise InvalidInputError.one(
             "speaker", f"{manifest.ref} has no speaker {request.speaker[:64]!r}; {known}"

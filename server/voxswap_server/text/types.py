@@ -76,7 +76,7 @@ class SymbolSequence:
 
 
 class FrontEnd(Protocol):
-    """Turns normalised text into symbols. Thread-safe; blocks for about a millisecond a sentence."""
+    """Turns normalised text into symbols. Thread-safe; blocks about a millisecond a sentence."""
 
     def symbols(self, text: NormalizedText) -> SymbolSequence:
         """Symbols of one segment. Raises `FrontEndError` if the language cannot be read."""

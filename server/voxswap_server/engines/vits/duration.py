@@ -1,7 +1,7 @@
 """The stochastic duration predictor, run backwards: noise to log durations.
 
-Kim et al. 2021, section 2.2.2; the splines are Durkan et al., "Neural Spline Flows" (2019), eq. 6-8.
-Only the reverse direction is here; training needs more.
+Kim et al. 2021, section 2.2.2; the splines are Durkan et al., "Neural Spline Flows" (2019), eq. 6
+to 8. Only the reverse direction is here; training needs more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DilatedSeparableConv(nn.Module):
         self.norms_2 = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """``(batch, channels, 1, time)`` to the same; ``condition`` of that shape is added first."""
+        """``(batch, channels, 1, time)`` to the same; ``condition`` like it is added first."""
         if condition is not None:
             x = x + condition
         for sep, point, norm_1, norm_2 in zip(
@@ -52,7 +52,7 @@ class ElementwiseAffine(nn.Module):
         self.m = nn.Parameter(torch.empty(channels, 1))
         self.logs = nn.Parameter(torch.empty(channels, 1))
 
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:  # noqa: ARG002 - one flow interface
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         """Inverse of the flow; the shape stays."""
         return (z - self.m.unsqueeze(2)) * torch.exp(-self.logs.unsqueeze(2))
 
@@ -60,7 +60,7 @@ class ElementwiseAffine(nn.Module):
 class Flip(nn.Module):
     """Swaps the channels' order, so that the next coupling changes the other half."""
 
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:  # noqa: ARG002 - one flow interface
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
         """The shape stays."""
         return z.flip(1)
 

@@ -16,8 +16,8 @@ from voxswap_registry.vits import VitsArchitecture
 from voxswap_server.engines.base import Delivery, Utterance, Voice
 from voxswap_server.engines.vits.model import VitsModel, load_model, read_tensors
 
-# A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound keeps
-# the memory of a segment proportional to its text.
+# A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound
+# keeps the memory of a segment proportional to its text.
 _MAX_SYMBOL_FRAMES = 400.0
 
 # Windows of the flow: 24, 24, 48, 96, 192, 192 … frames, whatever windows are decoded. The flow
@@ -68,7 +68,7 @@ class VitsEngine:
         return manifest.component("model").size_bytes
 
     def warm_up(self) -> None:
-        """Run a silent model of the most usual shape: torch compiles its kernels when first used."""
+        """Run a silent model of the most usual shape: torch makes kernels when first used."""
         with torch.device("meta"):
             skeleton = VitsModel(_USUAL).state_dict()
         zeros = {name: torch.zeros(t.shape, device=self._device) for name, t in skeleton.items()}
@@ -107,7 +107,7 @@ class VitsVoice:
     @torch.inference_mode()
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:
         """Encode the text and predict durations. Cost grows with the segment's length."""
-        if not 0 < len(ids) or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
+        if not len(ids) > 0 or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
             raise EngineError(
                 f"{len(ids)} symbols, of which some are outside this model's 0 to "
                 f"{self.architecture.n_symbols - 1}: the symbol table belongs to another voice"
@@ -122,7 +122,9 @@ class VitsVoice:
         log_durations = self.model.dp(hidden, noise, speaker)
         durations = torch.exp(log_durations.float()).flatten().cpu() / delivery.rate
         if not bool(torch.isfinite(log_durations).all()):
-            raise EngineError("the duration predictor gave NaN or infinity: the weights are damaged")
+            raise EngineError(
+                "the duration predictor gave NaN or infinity: the weights are damaged"
+            )
         frames = torch.ceil(durations).clamp(max=_MAX_SYMBOL_FRAMES).long()
         if not bool(frames.any()):
             frames[-1] = 1
@@ -197,7 +199,7 @@ class VitsUtterance:
     def _flow_window(self, until: int) -> None:
         reach = self._model.flow.reach_frames
         begin, end = max(0, self._ready - reach), min(self.frames, until + reach)
-        dtype = self._model.flow.flows[0].pre.weight.dtype
+        dtype = self._model.flow.dtype
         speaker = None if self._speaker is None else self._speaker.to(dtype)
         window = self._model.flow(self._latents[..., begin:end].to(dtype), speaker)
         self._decodable[..., self._ready : until] = window[..., self._ready - begin : until - begin]

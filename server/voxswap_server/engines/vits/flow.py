@@ -17,13 +17,10 @@ class WaveNet(nn.Module):
     def __init__(self, channels: int, kernel: int, layers: int, gin: int) -> None:
         super().__init__()
         self.channels = channels
-        self.in_layers = nn.ModuleList(
-            Conv(channels, 2 * channels, kernel) for _ in range(layers)
-        )
+        self.in_layers = nn.ModuleList(Conv(channels, 2 * channels, kernel) for _ in range(layers))
         # The last layer has no shortcut to feed, so it gives skips alone.
         self.res_skip_layers = nn.ModuleList(
-            Conv(channels, 2 * channels if i < layers - 1 else channels)
-            for i in range(layers)
+            Conv(channels, 2 * channels if i < layers - 1 else channels) for i in range(layers)
         )
         self.cond_layer = Conv(gin, 2 * channels * layers) if gin else None
 
@@ -87,6 +84,11 @@ class PriorFlow(nn.Module):
             stack += [Coupling(inter, hidden, kernel, wavenet_layers, gin), nn.Identity()]
         self.flows = nn.ModuleList(stack)
         self.reach_frames = couplings * wavenet_layers * (kernel - 1) // 2
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are, and the input must be."""
+        return next(self.parameters()).dtype
 
     def forward(self, z: Tensor, speaker: Tensor | None) -> Tensor:
         """``(batch, inter, 1, frames)`` to the same."""
