@@ -2,7 +2,8 @@
 
 Why that form: on a CPU, one-dimensional convolutions in torch reorder their weights at every call.
 Two-dimensional ones on channels-last signals, with weights stored ``(out, kernel, in)``, do not,
-and take half to nine tenths of the time (``docs/performance.md``). Weights keep the shape ``(out, in, kernel)`` of the checkpoints; only their strides differ.
+and take half to nine tenths of the time (``docs/performance.md``). Weights keep the shape
+``(out, in, kernel)`` of the checkpoints; only their strides differ.
 
 Nothing is initialised here: weights are assigned from checkpoints, and skeletons stand on the meta
 device until then.

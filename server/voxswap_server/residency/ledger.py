@@ -32,7 +32,8 @@ class Ledger:
     """Books for one device. Not thread-safe; never blocks.
 
     A load moves bytes ``free -> reserved -> resident``, an eviction ``resident -> evicting ->
-    free``. Bytes that are being evicted stay charged until whoever frees them says that they are free.
+    free``. Bytes that are being evicted stay charged until whoever frees them says that they are
+    free.
     """
 
     def __init__(self, budget_bytes: int) -> None:

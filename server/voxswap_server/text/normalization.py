@@ -66,8 +66,11 @@ def normalize(text: str, language: str) -> NormalizedText:
     their front-end.
 
     A word is a token between whitespace without the punctuation at its edges, or several tokens if
-    they are read as one ("May 17th, 2024"); dashes part words too. Text written without
-    spaces gives one word for each run between punctuation. Never raises; takes linear time.
+    they are read as one ("May 17th, 2024"); dashes part words too. Text written without spaces
+    gives one word for each run between punctuation.
+
+    Thread-safe. Never raises. Takes linear time, well under a millisecond for a sentence; the first
+    number takes about 20 ms more, since it loads num2words.
     """
     primary, *subtags = language.replace("_", "-").lower().split("-")
     english = primary == "en"
@@ -100,11 +103,10 @@ def _assembled(text: str, source: CleanText, rewrites: Sequence[Rewrite]) -> Nor
             spoken.append(" ")
             length += 1
         if core:
-            source_start = source.starts[core.source_start]
-            source_end = source.ends[core.source_end - 1]
-            written = text[source_start:source_end]
-            start, end = length + core.start, length + core.end
-            words.append(Word(written, source_start, source_end, start, end))
+            first, last = source.starts[core.source_start], source.ends[core.source_end - 1]
+            words.append(
+                Word(text[first:last], first, last, length + core.start, length + core.end)
+            )
         spoken.append(said)
         length += len(said)
         paused = False

@@ -126,7 +126,7 @@ def _pieces(text: str, sentence: _Span, longest: int) -> Iterator[_Span]:
     start, pieces = sentence.start, list[_Span]()
     while sentence.end - start > longest:
         cut = _cut(text, start, sentence.end, longest)
-        pieces.append(_Span(start, cut, 0))
+        pieces.append(_Span(start, start + len(text[start:cut].rstrip()), 0))
         gap = _WHITESPACE.match(text, cut, sentence.end)
         start = gap.end() if gap else cut
     pieces.append(_Span(start, sentence.end, 0))

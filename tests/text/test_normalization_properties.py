@@ -1,0 +1,129 @@
+"""Normalisation of any text at all: spans, tidiness, what is lost, and time."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxswap_server.text.normalization import normalize
+
+PIECES = (
+    *("1", "12", "1999", "2,000", "3.5", "0", "00", "$", "€", "%", "°", "C", "km", "m²", "-", "–"),
+    *("—", " ", "\n", ".", ",", "!", "'", '"', "“", "(", "[", "/", ":", "st", "th", "s", "p", "x"),
+    *("am", "p.m.", "Dr.", "St.", "No.", "May", "Sept.", "e.g.", "Henry", "VIII", "I", "Chapter"),
+    *("#", "@", "&", "+", "=", "~", "^", "*", "_", "½", "②", "e\u0301", "\u0301", "🎉", "\u200b"),
+    *("https://", "example.com", "a.b", "million", "٣", "中", "。", "ﬁ", "№", "…", "--", "K", "-5"),
+)
+ANY_TEXT = st.text() | st.lists(st.sampled_from(PIECES), max_size=15).map("".join)
+LANGUAGES = st.sampled_from(["en", "en-GB", "de", "zh"])
+
+
+@given(text=ANY_TEXT, language=LANGUAGES)
+def test_words_are_spans_in_order(text: str, language: str) -> None:
+    result = normalize(text, language)
+    source_end = end = 0
+    for word in result.words:
+        assert source_end <= word.source_start < word.source_end <= len(text)
+        assert end <= word.start < word.end <= len(result.text)
+        assert word.text == text[word.source_start : word.source_end]
+        assert result.text[word.start : word.end].strip()
+        source_end, end = word.source_end, word.end
+
+
+@given(text=ANY_TEXT, language=LANGUAGES)
+def test_every_letter_that_is_read_belongs_to_a_word(text: str, language: str) -> None:
+    result = normalize(text, language)
+    rest = list(result.text)
+    for word in result.words:
+        rest[word.start : word.end] = " " * (word.end - word.start)
+    assert not any(char.isalnum() for char in rest)
+
+
+@given(text=ANY_TEXT, language=LANGUAGES)
+def test_result_is_tidy(text: str, language: str) -> None:
+    result = normalize(text, language).text
+    assert unicodedata.is_normalized("NFC", result)
+    assert result == " ".join(result.split())
+
+
+@given(text=ANY_TEXT)
+def test_no_digit_remains_in_english(text: str) -> None:
+    assert not any(char.isdigit() for char in normalize(text, "en").text)
+
+
+@given(text=ANY_TEXT, language=LANGUAGES)
+def test_no_letter_or_digit_of_ascii_is_dropped(text: str, language: str) -> None:
+    dropped = normalize(text, language).dropped
+    assert not any(char.isascii() and char.isalnum() for char in dropped)
+
+
+TOKENS = (
+    *("42", "1999", "$3.50", "5km", "10-20", "3:45pm", "1st", "1/2", "50%", "MP3", "v1.2", "word"),
+    *("Dr.", "St.", "St", "No.", "e.g.", "Mon.", "Sept.", "May", "Gen.", "Main", "Smith", "U.S."),
+    *("Henry", "VIII", "Chapter", "IV", "I", "R&D", "C++", "&", "#1", "*", "—", "-", "–", "🎉"),
+    *("Node.js", "snake_case", "it’s", "A", "a", "etc", "&c", "§", "+", "=", "he/she", "_so_"),
+)
+ORDINARY = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "", "", "(", "“", "'", "-", "$"]),
+    st.sampled_from(TOKENS),
+    st.sampled_from(["", "", "", ",", "!", "?", ")", "”", "'s", "%", "km"]),
+)
+
+
+@given(text=st.lists(ORDINARY, max_size=10).map(" ".join))
+def test_english_once_normalised_stays_as_it_is(text: str) -> None:
+    once = normalize(text, "en").text
+    assert normalize(once, "en").text == once
+
+
+WORDS = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1).filter(
+    lambda word: word not in {"aka", "etc", "vs"}
+)
+
+
+@given(words=st.lists(WORDS, min_size=1))
+def test_plain_words_are_left_alone(words: list[str]) -> None:
+    text = " ".join(words)
+    assert normalize(text, "en").text == text
+
+
+ADVERSARIAL = {
+    "prose": "Dr. No paid $3.50 at 3 p.m. on Monday, and left 12 dogs in 1999. ",
+    "digits": "1",
+    "thousands": ",111",
+    "hyphens": "1-",
+    "hyphens and letters": "-1",
+    "by": "1x",
+    "points": "1.",
+    "strokes": "1/",
+    "times": "12:30-",
+    "labels": "a.",
+    "addresses": "a@",
+    "schemes": "http://",
+    "brackets after a scheme": ")",
+    "abbreviations": "Mr.,",
+    "saints": 'St. "',
+    "marks": "\u0301\u0327",
+    "bare marks": " \u0301",
+    "emoji": "a🎉",
+    "decoration": "*a",
+    "apostrophes": "'99",
+    "spaces": " ",
+    "dashes": "— ",
+    "ideographs": "中",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_time_is_linear(name: str, language: str) -> None:
+    unit = ADVERSARIAL[name]
+    text = "http://" * (unit == ")") + unit * (20_000 // len(unit)) + "a"
+    started = time.process_time()
+    normalize(text, language)
+    assert time.process_time() - started < 2  # At most 0.4 s; quadratic code takes many seconds.
