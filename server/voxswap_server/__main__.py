@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
+import sysconfig
 from collections.abc import Sequence
+from pathlib import Path
 
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.app import RunningServer, running
 from voxswap_server.config import Settings, load_settings
 
 _LOGGER = logging.getLogger("voxswap_server")
+
+_CLIENTS_DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,10 +63,22 @@ def _greeting(server: RunningServer, settings: Settings) -> str:
     ]
     lines += [f"  broken    {x.voice_id}: {x.error}" for x in listings if x.error is not None]
     if usable:
-        lines.append(f'try: voxswap say {usable[0]} "Halt! Who goes there?" -o out.wav')
+        command = [_command(), "say", usable[0], '"Halt! Who goes there?"', "-o", "out.wav"]
+        if server.address != _CLIENTS_DEFAULT_ADDRESS:
+            command += ["--address", server.address]
+        lines.append(f"try: {' '.join(command)}")
     else:
         lines.append("register a voice: voxswap voices add PATH --id ID")
     return "\n".join(lines)
+
+
+def _command() -> str:
+    """`voxswap` if a shell finds ours, otherwise its path, so that the line can be pasted."""
+    ours = Path(sysconfig.get_path("scripts")) / "voxswap"
+    found = shutil.which("voxswap")
+    if found is not None and Path(found) == ours:
+        return "voxswap"
+    return str(ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours)
 
 
 def _metrics_url(server: RunningServer) -> str:

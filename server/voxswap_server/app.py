@@ -93,6 +93,8 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             options=[
                 ("grpc.so_reuseport", 0),  # a second server on one port is a mistake
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
+                # A paced stream may be silent for minutes while its client's pings go on.
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
             ],
         )
         health = HealthServicer(registry)

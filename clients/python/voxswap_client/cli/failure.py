@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 
 from voxswap_client import errors
 
@@ -45,7 +46,7 @@ def report(error: CliError | errors.VoxswapClientError | OSError) -> int:
     repeated = faults and all(fault.description in error.message for fault in faults)
     _say("the request is not valid" if repeated else error.message, _REMEDIES.get(type(error), ""))
     for fault in faults:
-        print(f"  {fault.field}: {fault.description}", file=sys.stderr)
+        _wrapped(f"  {fault.field}: {fault.description}")
     if error.retry_after_s is not None:
         print(f"  try again in {error.retry_after_s:g} s", file=sys.stderr)
     return 1
@@ -57,6 +58,14 @@ def warn(message: str) -> None:
 
 
 def _say(message: str, remedy: str = "") -> None:
-    print(f"voxswap: error: {' '.join(message.split())}", file=sys.stderr)
+    _wrapped(f"voxswap: error: {' '.join(message.split())}")
     if remedy:
         print(f"  {remedy}", file=sys.stderr)
+
+
+def _wrapped(line: str) -> None:
+    """At most 100 columns; paths and digests stay whole, so that they can be copied."""
+    text = textwrap.fill(
+        line, 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    print(text, file=sys.stderr)

@@ -214,8 +214,7 @@ def run_add(args: argparse.Namespace) -> int:
         print_json({"registry": str(root), "added": added})
         return 0
     if not added:
-        print(f"nothing to add: {root} has the voices of all installed packages")
-        print("(pip install 'voxswap[voices]' brings some)")
+        print(f"nothing to add: {root} has every voice that installed packages bring")
     for voice in added:
         print(f"added {voice.ref} ({human_bytes(voice.size_bytes)}) to {root}")
     return 0
