@@ -13,8 +13,9 @@ import pytest
 from google.rpc import error_details_pb2
 
 import voxswap_client
+from tests.client.terminal import unwrapped
 from voxswap_client.cli import main
-from voxswap_client.cli.failure import report
+from voxswap_client.cli.failure import CliError, report
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,7 @@ def test_a_server_that_is_not_there(capsys, server):
     server.stop()
     assert main(["ps", "--address", server.address]) == 1
     out, err = capsys.readouterr()
-    first, remedy = err.splitlines()
+    first, remedy = unwrapped(err)
     assert out == ""
     assert first.startswith("voxswap: error: the server cannot be reached, or broke the connection")
     assert remedy == (
@@ -139,7 +140,7 @@ def test_an_error_of_the_operating_system_is_told(capsys):
 def test_a_deadline_is_an_error_with_its_remedy(capsys, server):
     server.script.append(server.stall(*server.line[:2]))
     assert main(["say", "n", "Hi", "--timeout", "0.5", "--address", server.address]) == 1
-    assert capsys.readouterr().err.splitlines()[1] == "  give it longer with --timeout SECONDS"
+    assert unwrapped(capsys.readouterr().err)[1] == "  give it longer with --timeout SECONDS"
     assert server.ended.wait(server.patience_s)
 
 
@@ -155,7 +156,7 @@ def test_serve_hands_every_flag_to_the_server(monkeypatch):
 def test_serve_without_the_server(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "voxswap_server.__main__", None)
     assert main(["serve"]) == 1
-    first, remedy = capsys.readouterr().err.splitlines()
+    first, remedy = unwrapped(capsys.readouterr().err)
     assert first.startswith("voxswap: error: the server cannot be loaded")
     assert remedy == "  pip install 'voxswap[server]'"
 
@@ -176,3 +177,11 @@ def test_a_reader_that_leaves_is_no_traceback(server):
 def test_ps_as_json(capsys, server):
     assert main(["ps", "--json", "--address", server.address]) == 0
     assert json.loads(capsys.readouterr().out) == {"residents": [], "ledgers": []}
+
+
+def test_long_errors_are_wrapped_and_paths_stay_whole(capsys):
+    path = "/very/long" * 12
+    assert report(CliError(f"cannot read {path}, " + "because of this and that " * 9)) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert any(path in line for line in lines)
+    assert all(len(line) <= 100 for line in lines if path not in line)

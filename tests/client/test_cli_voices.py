@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.client.terminal import unwrapped
 from voxswap.v1 import residency_pb2, voices_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.ps import page
@@ -322,13 +323,13 @@ def test_add_embedded(capsys, monkeypatch, tmp_path):
     assert main(["voices", "add", "--embedded"]) == 0
     assert capsys.readouterr().out == "added joe@1 (9 B) to var/registry\n"
     assert main(["voices", "add", "--embedded"]) == 0
-    assert capsys.readouterr().out.startswith("nothing to add: var/registry has the voices")
+    assert capsys.readouterr().out.startswith("nothing to add: var/registry has every voice")
 
 
 def test_a_registry_that_is_not_installed(capsys, monkeypatch, registry):
     monkeypatch.setitem(sys.modules, "voxswap_registry.store", None)
     assert main(["voices", "list"]) == 1
-    first, remedy = capsys.readouterr().err.splitlines()
+    first, remedy = unwrapped(capsys.readouterr().err)
     assert first.startswith("voxswap: error: the registry cannot be loaded")
     assert remedy == "  pip install 'voxswap[server]'"
 

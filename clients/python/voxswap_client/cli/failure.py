@@ -60,7 +60,7 @@ def warn(message: str) -> None:
 def _say(message: str, remedy: str = "") -> None:
     _wrapped(f"voxswap: error: {' '.join(message.split())}")
     if remedy:
-        print(f"  {remedy}", file=sys.stderr)
+        _wrapped(f"  {remedy}")
 
 
 def _wrapped(line: str) -> None:
