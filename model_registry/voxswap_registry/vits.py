@@ -104,10 +104,9 @@ def stored_channels_last(name: str, dimensions: int) -> bool:
     """Whether a component holds this tensor as ``(out, kernel, in)`` and not ``(out, in, kernel)``.
 
     Convolutions over time are stored so: mapped from the file and with their axes swapped back in
-    the view, they are what torch's channels-last kernels read without reordering a weight. The
-    transposed convolutions ``dec.ups.N`` stay as they are.
+    the view, they are what torch's channels-last kernels read without reordering a weight.
     """
-    return dimensions == 3 and name.endswith(".weight") and not name.startswith("dec.ups.")
+    return dimensions == 3 and name.endswith(".weight")
 
 
 def infer_architecture(shapes: Shapes) -> VitsArchitecture:

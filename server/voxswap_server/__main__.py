@@ -23,9 +23,7 @@ _CLIENTS_DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; 0 after a clean end, 2 for a wrong setting."""
-    # Before torch is imported. OpenMP's threads otherwise spin while they wait for each other, and
-    # where anything else wants a core, a line takes not half as long again but thirty times.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _tame_openmp()
     try:
         settings = load_settings(sys.argv[1:] if arguments is None else arguments)
         logging.basicConfig(
@@ -38,6 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"voxswap serve: error: {line}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
+
+
+def _tame_openmp() -> None:
+    """Let OpenMP's threads spin for microseconds, not milliseconds, while they wait for each other.
+
+    libgomp's default assumes that nothing else wants a core. Where something does, each of a
+    thousand barriers a line then costs a time slice, and a line takes thirty times as long
+    (``docs/performance.md``). Must come before torch is imported; the operator's choice stands.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "500")
 
 
 async def _serve(settings: Settings) -> None:

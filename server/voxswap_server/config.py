@@ -89,7 +89,7 @@ class Settings(BaseModel):
         2 << 20, ge=1 << 10, le=64 << 20, description="largest message that a client may send"
     )
     first_chunk_ms: float = Field(
-        120.0, ge=10, le=5_000, description="audio in a stream's first chunk, in milliseconds"
+        80.0, ge=10, le=5_000, description="audio in a stream's first chunk, in milliseconds"
     )
     largest_chunk_ms: float = Field(
         1_500.0, ge=10, le=10_000, description="audio in the largest chunk, in milliseconds"

@@ -42,7 +42,7 @@ _SEED_SPACE = 1 << 64
 class Chunking:
     """How much audio a decoding step makes: little at first, then twice as much each time."""
 
-    first_ms: float = 120.0
+    first_ms: float = 80.0
     largest_ms: float = 1_500.0
 
     def windows(self, frames: int, frame_ms: float, largest_yet: int) -> Iterator[tuple[int, int]]:

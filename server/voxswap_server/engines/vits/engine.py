@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,13 @@ from voxswap_server.engines.vits.model import VitsModel, load_model, read_tensor
 # keeps the memory of a segment proportional to its text.
 _MAX_SYMBOL_FRAMES = 400.0
 
-# Windows of the flow: 24, 24, 48, 96, 192, 192 … frames, whatever windows are decoded. The flow
-# magnifies the rounding that comes with another shape; on a grid of its own it gives the same bits
-# for every way of cutting a line. The first window is just enough for a first chunk of 120 ms.
-_FIRST_FLOW_FRAMES = 24
+# Windows of the flow: 18, 18, 36, 72, 144, 192, 192 … frames, whatever windows are decoded. The
+# flow magnifies the rounding that comes with another shape; on a grid of its own it gives the same
+# bits for every way of cutting a line. The first window is just enough for a chunk of 80 ms.
+_FIRST_FLOW_FRAMES = 18
 _LARGEST_FLOW_FRAMES = 192
+# Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
+_DRAWN_FRAMES = 64
 
 # The shape of Piper's "medium" voices.
 _USUAL = VitsArchitecture(
@@ -128,18 +131,37 @@ class VitsVoice:
         frames = torch.ceil(durations).clamp(max=_MAX_SYMBOL_FRAMES).long()
         if not bool(frames.any()):
             frames[-1] = 1
-        expand = torch.repeat_interleave(frames).to(self.device)
-        latents = mean[..., expand]
-        if delivery.noise_scale > 0:
-            prior = torch.randn(latents.shape, generator=generator).to(self.device)
-            deviation = torch.exp(log_deviation)[..., expand]
-            latents = latents + prior * deviation * delivery.noise_scale
-        return VitsUtterance(self.model, latents, speaker, tuple(frames.tolist()))
+        prior = _Prior(
+            mean,
+            torch.exp(log_deviation) * delivery.noise_scale,
+            torch.repeat_interleave(frames).to(self.device),
+            generator if delivery.noise_scale > 0 else None,
+        )
+        return VitsUtterance(self.model, prior, speaker, tuple(frames.tolist()))
 
     def _speaker(self, index: int) -> Tensor | None:
         if self.model.emb_g is None:
             return None
         return self.model.emb_g(torch.tensor([[index]], device=self.device))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prior:
+    """The acoustic prior of a segment, ``(1, inter, 1, symbols)``, and the symbol of each frame."""
+
+    mean: Tensor
+    deviation: Tensor
+    symbol_of_frame: Tensor
+    generator: torch.Generator | None
+
+    def sample(self, first_frame: int, last_frame: int) -> Tensor:
+        """Latents of these frames. Draws noise, so calls must come in order and in equal cuts."""
+        symbols = self.symbol_of_frame[first_frame:last_frame]
+        mean = self.mean[..., symbols]
+        if self.generator is None:
+            return mean
+        noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
+        return mean + noise * self.deviation[..., symbols]
 
 
 class VitsUtterance:
@@ -152,15 +174,18 @@ class VitsUtterance:
     def __init__(
         self,
         model: VitsModel,
-        latents: Tensor,
+        prior: _Prior,
         speaker: Tensor | None,
         durations: tuple[int, ...],
     ) -> None:
         self._model = model
-        self._latents = latents
+        self._prior = prior
         self._speaker = speaker
         self._durations = durations
-        self._decodable = torch.empty_like(latents, dtype=model.dec.conv_pre.weight.dtype)
+        self._frames = len(prior.symbol_of_frame)
+        self._latents = _frames_like(prior.mean, self._frames, model.flow.dtype)
+        self._decodable = _frames_like(prior.mean, self._frames, model.dec.conv_pre.weight.dtype)
+        self._drawn = 0
         self._ready = 0
 
     @property
@@ -171,7 +196,7 @@ class VitsUtterance:
     @property
     def frames(self) -> int:
         """Frames of the segment."""
-        return self._latents.shape[3]
+        return self._frames
 
     @torch.inference_mode()
     def decode(self, first_frame: int, last_frame: int) -> npt.NDArray[np.float32]:
@@ -199,11 +224,24 @@ class VitsUtterance:
     def _flow_window(self, until: int) -> None:
         reach = self._model.flow.reach_frames
         begin, end = max(0, self._ready - reach), min(self.frames, until + reach)
-        dtype = self._model.flow.dtype
-        speaker = None if self._speaker is None else self._speaker.to(dtype)
-        window = self._model.flow(self._latents[..., begin:end].to(dtype), speaker)
+        self._draw(end)
+        speaker = None if self._speaker is None else self._speaker.to(self._latents.dtype)
+        window = self._model.flow(self._latents[..., begin:end], speaker)
         self._decodable[..., self._ready : until] = window[..., self._ready - begin : until - begin]
         self._ready = until
 
+    def _draw(self, until: int) -> None:
+        while self._drawn < until:
+            last = min(self._drawn + _DRAWN_FRAMES, self._frames)
+            self._latents[..., self._drawn : last] = self._prior.sample(self._drawn, last)
+            self._drawn = last
+
     def _in_decoder(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(self._decodable.dtype)
+
+
+def _frames_like(prior: Tensor, frames: int, dtype: torch.dtype) -> Tensor:
+    """An unset signal of ``frames``, with the prior's channels, channels last."""
+    batch, channels, _, _ = prior.shape
+    shape = (batch, 1, frames, channels)
+    return torch.empty(shape, dtype=dtype, device=prior.device).permute(0, 3, 1, 2)
