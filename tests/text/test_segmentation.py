@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -283,9 +281,10 @@ ADVERSARIAL = {
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-def test_hundred_thousand_characters_take_well_under_a_second(name: str) -> None:
+def test_hundred_thousand_characters_of_anything_are_cut_into_bounded_segments(name: str) -> None:
+    """Quadratic code would take minutes here; how long it really takes is for `bench/` to say."""
     unit = ADVERSARIAL[name]
     text = "a" + unit * (100_000 // len(unit))
-    started = time.process_time()
-    segment(text)
-    assert time.process_time() - started < 0.7  # About 0.08 s; quadratic code takes many seconds.
+    for part in segment(text):
+        assert len(part.text) <= 400
+        assert text[part.start : part.start + len(part.text)] == part.text
