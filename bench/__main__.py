@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.report import Report
 
 BENCHMARKS = {
+    "front-ends": "espeak-ng and the Apache-licensed English front-end side by side",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }
 

