@@ -83,7 +83,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             observer=metrics.observe_residency,
         )
         stack.push_async_callback(manager.close)
-        metrics.watch_ledger(manager.statistics, lambda: sum(r.leases for r in manager.residents()))
+        metrics.watch_ledger(manager.statistics, manager.held_leases)
         for engine in engines.values():
             await compute.run(engine.warm_up)
         await compute.run(functools.partial(normalize, "It is 7 o'clock.", "en"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from voxswap_server.residency.events import EventKind, ResidencyEvent
@@ -75,17 +76,8 @@ class Metrics:
     def watch_ledger(
         self, books: Callable[[], LedgerStatistics], leases: Callable[[], int]
     ) -> None:
-        """Show the ledger, read at each scrape. The callables must be safe to call from threads."""
-        accounts = ("budget", "free", "reserved", "resident", "evicting")
-        gauge = Gauge(
-            "voxswap_memory_bytes", "The ledger.", ("device", "account"), registry=self.registry
-        )
-        for account in accounts:
-            gauge.labels(self._device, account).set_function(
-                lambda name=f"{account}_bytes": float(getattr(books(), name))  # type: ignore[misc]
-            )
-        held = Gauge("voxswap_leases", "Leases held.", registry=self.registry)
-        held.set_function(lambda: float(leases()))
+        """Show the ledger as it is at a scrape. The callables are called from other threads."""
+        self.registry.register(_LedgerCollector(self._device, books, leases))
 
     def observe_residency(self, event: ResidencyEvent) -> None:
         """Count an event of the `ModelManager`."""
@@ -103,21 +95,44 @@ class Metrics:
                 pass
 
     @contextlib.contextmanager
-    def stream(self) -> Iterator[StreamObservation]:
-        """Observe one stream; its end is told by what leaves the block."""
+    def stream(self, remaining_s: Callable[[], float | None]) -> Iterator[StreamObservation]:
+        """Observe one stream; its end is told by what leaves the block.
+
+        ``remaining_s`` says how long its client will still wait: a stream that is cancelled when
+        nothing is left of that has expired.
+        """
         observation = StreamObservation(self)
         with self._active.track_inprogress():
             try:
                 yield observation
-            except Exception:
-                observation.end = StreamEnd.FAILED
+            except BaseException as error:
+                left_s = remaining_s()
+                if left_s is not None and left_s <= 0:
+                    observation.end = StreamEnd.EXPIRED
+                elif isinstance(error, Exception):
+                    observation.end = StreamEnd.FAILED
                 raise
             finally:
                 self._streams.labels(observation.end.value).inc()
 
-    def collectors(self) -> list[Collector]:
-        """What is registered, for tests and documentation."""
-        return list(self.registry._collector_to_names)
+
+class _LedgerCollector(Collector):
+    """One look at the books for each scrape: its accounts make the budget, whatever moves."""
+
+    def __init__(
+        self, device: str, books: Callable[[], LedgerStatistics], leases: Callable[[], int]
+    ) -> None:
+        self._device, self._books, self._leases = device, books, leases
+
+    def collect(self) -> Iterator[Metric]:
+        books = self._books()
+        memory = GaugeMetricFamily(
+            "voxswap_memory_bytes", "The ledger.", labels=("device", "account")
+        )
+        for account in ("budget", "free", "reserved", "resident", "evicting"):
+            memory.add_metric((self._device, account), getattr(books, f"{account}_bytes"))
+        yield memory
+        yield GaugeMetricFamily("voxswap_leases", "Leases held.", value=self._leases())
 
 
 @dataclass(slots=True)

@@ -197,16 +197,19 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
                 client.say("nobody", "Hi.")
             with client.synthesize("joe", LONG) as stream:
                 next(iter(stream))
+            with pytest.raises(DeadlineExceededError):
+                client.say("joe", LONG, timeout_s=0.6)
         thread.wait_until(lambda: active_leases(thread) == 0)
         seen = scrape(thread)
+    assert seen['voxswap_streams_total{end="expired"}'] == 1
     assert seen["voxswap_loads_total"] == 1
     assert seen['voxswap_cache_requests_total{outcome="miss"}'] == 1
-    assert seen['voxswap_cache_requests_total{outcome="hit"}'] == 2
+    assert seen['voxswap_cache_requests_total{outcome="hit"}'] == 3
     assert seen['voxswap_streams_total{end="finished"}'] == 2
     assert seen['voxswap_streams_total{end="failed"}'] == 1
     assert seen['voxswap_streams_total{end="cancelled"}'] == 1
     assert seen['voxswap_ttfa_seconds_count{swap="cold"}'] == 1
-    assert seen['voxswap_ttfa_seconds_count{swap="warm"}'] == 2
+    assert seen['voxswap_ttfa_seconds_count{swap="warm"}'] == 3
     assert seen["voxswap_audio_seconds_total"] > 0.5
     assert seen["voxswap_active_streams"] == 0
     accounts = {

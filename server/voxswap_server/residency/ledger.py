@@ -29,7 +29,7 @@ class LedgerError(AssertionError):
 
 
 class Ledger:
-    """Books for one device. Not thread-safe; never blocks.
+    """Books for one device. Not thread-safe but for `statistics`; never blocks.
 
     A load moves bytes ``free -> reserved -> resident``, an eviction ``resident -> evicting ->
     free``. Bytes that are being evicted stay charged until whoever frees them says that they are
@@ -39,55 +39,62 @@ class Ledger:
     def __init__(self, budget_bytes: int) -> None:
         if budget_bytes <= 0:
             raise ValueError(f"a budget of {budget_bytes} bytes; it must be above 0")
-        self._budget = budget_bytes
-        self._reserved = self._resident = self._evicting = 0
+        self._books = LedgerStatistics(budget_bytes, 0, 0, 0)
 
     @property
     def budget_bytes(self) -> int:
         """The cap."""
-        return self._budget
+        return self._books.budget_bytes
 
     @property
     def free_bytes(self) -> int:
         """What may still be reserved."""
-        return self.statistics().free_bytes
+        return self._books.free_bytes
 
     @property
     def evicting_bytes(self) -> int:
         """What will be free soon."""
-        return self._evicting
+        return self._books.evicting_bytes
 
     def statistics(self) -> LedgerStatistics:
-        """A frozen copy of the books."""
-        return LedgerStatistics(self._budget, self._reserved, self._resident, self._evicting)
+        """The books, frozen. May be called from any thread: they are replaced, never changed."""
+        return self._books
 
     def reserve(self, size: int) -> None:
         """``free -> reserved``: before a load begins."""
         self._take("free", self.free_bytes, size)
-        self._reserved += size
+        self._move(reserved=size)
 
     def release(self, size: int) -> None:
         """``reserved -> free``: the load came to nothing."""
-        self._take("reserved", self._reserved, size)
-        self._reserved -= size
+        self._take("reserved", self._books.reserved_bytes, size)
+        self._move(reserved=-size)
 
     def commit(self, reserved: int, measured: int) -> None:
         """``reserved -> resident`` for the measured bytes; the rest of the reservation is freed."""
-        self._take("reserved", self._reserved, reserved)
+        self._take("reserved", self._books.reserved_bytes, reserved)
         self._take("reservation", reserved, measured)
-        self._reserved -= reserved
-        self._resident += measured
+        self._move(reserved=-reserved, resident=measured)
 
     def begin_eviction(self, size: int) -> None:
         """``resident -> evicting``: still charged, no longer usable."""
-        self._take("resident", self._resident, size)
-        self._resident -= size
-        self._evicting += size
+        self._take("resident", self._books.resident_bytes, size)
+        self._move(resident=-size, evicting=size)
 
     def end_eviction(self, size: int) -> None:
         """``evicting -> free``: the bytes have been given back."""
-        self._take("evicting", self._evicting, size)
-        self._evicting -= size
+        self._take("evicting", self._books.evicting_bytes, size)
+        self._move(evicting=-size)
+
+    def _move(self, *, reserved: int = 0, resident: int = 0, evicting: int = 0) -> None:
+        """All accounts of one movement change at once, also for readers on other threads."""
+        old = self._books
+        self._books = LedgerStatistics(
+            old.budget_bytes,
+            old.reserved_bytes + reserved,
+            old.resident_bytes + resident,
+            old.evicting_bytes + evicting,
+        )
 
     @staticmethod
     def _take(account: str, held: int, size: int) -> None:

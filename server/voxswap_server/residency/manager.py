@@ -89,9 +89,10 @@ class Resident:
 class ModelManager:
     """Hands out leases on voices; loads what is missing, evicts what is idle.
 
-    Confined to one event loop: every method is called there, and no state changes between two
-    awaits unseen, so there is no lock. What blocks (``loader.load``, dropping weights) runs on
-    ``executor``. Loads of different voices run side by side; none holds up an acquire that hits.
+    Confined to one event loop: methods that do not say otherwise are called there, and no state
+    changes between two awaits unseen, so there is no lock. What blocks (``loader.load``, dropping
+    weights) runs on ``executor``. Loads of different voices run side by side; none holds up an
+    acquire that hits.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class ModelManager:
         self._entries: dict[str, _Entry] = {}
         self._queue: deque[_Entry] = deque()  # waiting for memory, first come first served
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leases = 0  # of all entries; an int, so that other threads may read it
         self._closed = False
 
     async def acquire(self, manifest: Manifest, *, timeout_s: float | None = None) -> Lease:
@@ -158,8 +160,12 @@ class ModelManager:
         )
 
     def statistics(self) -> LedgerStatistics:
-        """The books."""
+        """The books. May be called from any thread."""
         return self._ledger.statistics()
+
+    def held_leases(self) -> int:
+        """Leases held now. May be called from any thread."""
+        return self._leases
 
     def now(self) -> float:
         """The clock that `residents` speaks of."""
@@ -185,6 +191,8 @@ class ModelManager:
         )
         if books != expected or books.free_bytes < 0:
             raise AssertionError(f"the ledger says {books}, the entries {expected}")
+        if self._leases != sum(entry.leases for entry in self._entries.values()):
+            raise AssertionError(f"{self._leases} leases are counted, the entries have others")
         if any(entry.turn is None or entry.charged for entry in self._queue):
             raise AssertionError("an entry in the queue has its memory already")
 
@@ -210,6 +218,7 @@ class ModelManager:
     def _grant(self, entry: _Entry, manifest: Manifest, *, cold: bool, wait_s: float) -> Lease:
         assert entry.loaded is not None  # noqa: S101 - RESIDENT
         entry.leases += 1
+        self._leases += 1
         entry.uses += 1
         entry.refs.add(manifest.ref)
         entry.last_use_s = self._clock()
@@ -217,6 +226,7 @@ class ModelManager:
 
     def _give_back(self, entry: _Entry) -> None:
         entry.leases -= 1
+        self._leases -= 1
         entry.last_use_s = self._clock()
         if self._closed and not entry.leases:
             self._begin_eviction(entry, "shutdown")

@@ -53,7 +53,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         """
         arrived = time.perf_counter()
         spoken = translate.speech_request(request, max_characters=self._max_text_characters)
-        with self._metrics.stream() as stream:
+        with self._metrics.stream(context.time_remaining) as stream:
             manifest = await asyncio.to_thread(self._registry.resolve, spoken.voice)
             remaining_s = context.time_remaining()
             with await self._manager.acquire(manifest, timeout_s=remaining_s) as lease:
