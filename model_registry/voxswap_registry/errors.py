@@ -6,8 +6,16 @@
     ├── InvalidInputError             INVALID_INPUT          carries field violations
     ├── VoiceNotFoundError            VOICE_NOT_FOUND
     ├── VersionExistsError            VERSION_EXISTS         two publishers took one number
+    ├── VersionInUseError             VERSION_IN_USE         a label or split names what would go
+    ├── RevisionConflictError         REVISION_CONFLICT      somebody else changed the voice first
+    ├── NothingToRollBackError        NOTHING_TO_ROLL_BACK   the label never moved
+    ├── RegistryBusyError             REGISTRY_BUSY          a publish or a collection is under way
+    ├── SignatureError                SIGNATURE_INVALID      not signed by a trusted key
+    ├── KeyFileError                  KEY_FILE               a key file that is not one
     ├── RegistryError                 REGISTRY_UNREADABLE    the store itself is at fault
+    │   ├── StorageFullError          STORAGE_FULL
     │   ├── ManifestError             MANIFEST_INVALID
+    │   ├── ObjectMissingError        OBJECT_MISSING
     │   ├── ComponentMissingError     COMPONENT_MISSING
     │   └── DigestMismatchError       DIGEST_MISMATCH        bytes differ from their name
     ├── ImportSourceError             IMPORT_REFUSED         a foreign file that is not taken
@@ -73,16 +81,64 @@ class VersionExistsError(VoxswapError):
     reason = "VERSION_EXISTS"
 
 
+class VersionInUseError(VoxswapError):
+    """A version cannot be deleted while a label or a traffic split names it."""
+
+    reason = "VERSION_IN_USE"
+
+
+class RevisionConflictError(VoxswapError):
+    """The voice is no longer at the revision that the change was made for."""
+
+    reason = "REVISION_CONFLICT"
+
+
+class NothingToRollBackError(VoxswapError):
+    """A label names the version that it always named, or nothing."""
+
+    reason = "NOTHING_TO_ROLL_BACK"
+
+
+class RegistryBusyError(VoxswapError):
+    """A collection waits for publishers, or a publisher for a collection, and gave up."""
+
+    reason = "REGISTRY_BUSY"
+
+
+class SignatureError(VoxswapError):
+    """A version that must be signed by a trusted key is not."""
+
+    reason = "SIGNATURE_INVALID"
+
+
+class KeyFileError(VoxswapError):
+    """A file that should hold an Ed25519 key cannot be read, is none, or is open to others."""
+
+    reason = "KEY_FILE"
+
+
 class RegistryError(VoxswapError):
     """The store cannot be read or written."""
 
     reason = "REGISTRY_UNREADABLE"
 
 
+class StorageFullError(RegistryError):
+    """The disk or the quota under the store or its cache is used up."""
+
+    reason = "STORAGE_FULL"
+
+
 class ManifestError(RegistryError):
     """A manifest is torn, of an unknown schema, or says something impossible."""
 
     reason = "MANIFEST_INVALID"
+
+
+class ObjectMissingError(RegistryError):
+    """The store has no object with this key."""
+
+    reason = "OBJECT_MISSING"
 
 
 class ComponentMissingError(RegistryError):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from voxswap_registry.errors import RegistryError
+from voxswap_registry.errors import RegistryError, StorageFullError
 
 _REMEDIES = {
     errno.ENOSPC: "free space there, or point the registry at a larger disk",
@@ -29,7 +29,8 @@ def as_registry_errors(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "check the folder and the disk under it")
-        raise RegistryError(
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise (StorageFullError if full else RegistryError)(
             f"cannot {action} {path}: {error.strerror or error}; {remedy}",
             metadata={"errno": errno.errorcode.get(error.errno or 0, "UNKNOWN")},
         ) from error

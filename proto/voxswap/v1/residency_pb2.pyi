@@ -68,6 +68,8 @@ class _ResidencyEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Re
     """A load failed."""
     RESIDENCY_EVENT_KIND_EVICTED: _ResidencyEventKind.ValueType  # 4
     """A voice was evicted."""
+    RESIDENCY_EVENT_KIND_QUARANTINED: _ResidencyEventKind.ValueType  # 5
+    """A component's bytes are not those of its digest; it is not loaded until they are replaced."""
 
 class ResidencyEventKind(_ResidencyEventKind, metaclass=_ResidencyEventKindEnumTypeWrapper):
     """What happened to a voice."""
@@ -82,6 +84,8 @@ RESIDENCY_EVENT_KIND_LOAD_FAILED: ResidencyEventKind.ValueType  # 3
 """A load failed."""
 RESIDENCY_EVENT_KIND_EVICTED: ResidencyEventKind.ValueType  # 4
 """A voice was evicted."""
+RESIDENCY_EVENT_KIND_QUARANTINED: ResidencyEventKind.ValueType  # 5
+"""A component's bytes are not those of its digest; it is not loaded until they are replaced."""
 Global___ResidencyEventKind: _TypeAlias = ResidencyEventKind  # noqa: Y015
 
 @_typing.final

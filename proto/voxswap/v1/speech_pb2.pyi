@@ -324,8 +324,10 @@ class SynthesizeRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     CACHE_POLICY_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
-    """The voice: "npc/village/blacksmith" for its newest version, "npc/village/blacksmith@3" for one
-    version. Required. INVALID_ARGUMENT if malformed, NOT_FOUND if there is none.
+    """The voice: "npc/village/blacksmith@3" for one version, "npc/village/blacksmith@stable" for the
+    one that a label names, "npc/village/blacksmith" for its traffic split; without a split, for
+    the version labelled "stable", or else the newest. Required. INVALID_ARGUMENT if malformed,
+    NOT_FOUND if there is none.
     """
     text: _builtins.str
     """The text, in the voice's language. Required. At most 10,000 characters unless the server is set
@@ -351,8 +353,8 @@ class SynthesizeRequest(_message.Message):
     if set.
     """
     session_id: _builtins.str
-    """A conversation, at most 128 characters: a bare voice keeps resolving to one version within it.
-    UNIMPLEMENTED in this version if set.
+    """A conversation, at most 128 characters: with a traffic split, a bare voice keeps resolving to
+    one version within it. Unset: each request is drawn anew. INVALID_ARGUMENT if longer.
     """
     cache_policy: Global___CachePolicy.ValueType
     """Use of the audio cache."""

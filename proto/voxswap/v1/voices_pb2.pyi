@@ -85,12 +85,15 @@ class Provenance(_message.Message):
     TOOL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    CODE_LICENCE_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The package, repository or file that was imported."""
     tool: _builtins.str
     """The tool that imported it, with its version."""
     note: _builtins.str
     """Anything else that whoever uses the voice must know."""
+    code_licence: _builtins.str
+    """Licence of the code that the model was made with, such as "MIT (Piper)"."""
     @_builtins.property
     def source_digests(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Digests of the original files, by name."""
@@ -107,10 +110,11 @@ class Provenance(_message.Message):
         tool: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         note: _builtins.str = ...,
+        code_licence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "note", b"note", "source", b"source", "source_digests", b"source_digests", "tool", b"tool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code_licence", b"code_licence", "create_time", b"create_time", "note", b"note", "source", b"source", "source_digests", b"source_digests", "tool", b"tool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -153,7 +157,7 @@ class TrafficShare(_message.Message):
     version: _builtins.int
     """The version."""
     weight: _builtins.int
-    """Its weight; shares are taken relative to their sum."""
+    """Its weight, from 1 to 1000000; shares are taken relative to their sum."""
     def __init__(
         self,
         *,
@@ -167,6 +171,84 @@ class TrafficShare(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrafficShare: _TypeAlias = TrafficShare  # noqa: Y015
+
+@_typing.final
+class Label(_message.Message):
+    """A movable name of a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as "stable": a letter, then a-z, 0-9, '_' and '-', 32 characters at most."""
+    version: _builtins.int
+    """The version that it names."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Label: _TypeAlias = Label  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """One entry in the history of a voice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    TRAFFIC_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Its number, from 1; the voice's revision after it."""
+    action: _builtins.str
+    """What was done, such as "promote stable 7" or "delete 3"."""
+    actor: _builtins.str
+    """Who did it, as they named themselves."""
+    note: _builtins.str
+    """Why, as they put it."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When, by the clock of whoever did it."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Label]:
+        """The labels after it."""
+
+    @_builtins.property
+    def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficShare]:
+        """The traffic split after it."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        action: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        note: _builtins.str = ...,
+        labels: _abc.Iterable[Global___Label] | None = ...,
+        traffic: _abc.Iterable[Global___TrafficShare] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "labels", b"labels", "note", b"note", "revision", b"revision", "time", b"time", "traffic", b"traffic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
 
 @_typing.final
 class Voice(_message.Message):
@@ -234,7 +316,9 @@ class Voice(_message.Message):
 
     @_builtins.property
     def traffic(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrafficShare]:
-        """Shares of a bare id's traffic over versions. Empty: the newest version has it all."""
+        """Shares of a bare id's traffic over versions. Empty: the version labelled "stable" has it all,
+        or the newest if none is.
+        """
 
     def __init__(
         self,
@@ -290,10 +374,10 @@ class ListVoicesRequest(_message.Message):
     engine: _builtins.str
     """Only this engine. Unset: all."""
     gender: _builtins.str
-    """Only this gender. UNIMPLEMENTED in this version if set."""
+    """Only this gender. Unset: all."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only voices with all of these tags. UNIMPLEMENTED in this version if set."""
+        """Only voices with all of these tags. Unset: all."""
 
     def __init__(
         self,
@@ -371,18 +455,34 @@ class GetVoiceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VOICE_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """How often labels, traffic or metadata were changed; see UpdateVoiceRequest.revision."""
     @_builtins.property
     def voice(self) -> Global___Voice:
         """The voice at the version that was asked for."""
+
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Its versions, the newest first."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Label]:
+        """Its labels, by name."""
 
     def __init__(
         self,
         *,
         voice: Global___Voice | None = ...,
+        versions: _abc.Iterable[_builtins.int] | None = ...,
+        labels: _abc.Iterable[Global___Label] | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "revision", b"revision", "versions", b"versions", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -435,6 +535,112 @@ class ListVersionsResponse(_message.Message):
 Global___ListVersionsResponse: _TypeAlias = ListVersionsResponse  # noqa: Y015
 
 @_typing.final
+class ListChangesRequest(_message.Message):
+    """Asks for the history of a voice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOICE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    voice: _builtins.str
+    """The voice's id, without a version. Required."""
+    page_size: _builtins.int
+    """How many at most, from 1 to 1000. 0 or unset: 100. INVALID_ARGUMENT otherwise."""
+    page_token: _builtins.str
+    """ListChangesResponse.next_page_token of the page before. Unset: the first page."""
+    def __init__(
+        self,
+        *,
+        voice: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesRequest: _TypeAlias = ListChangesRequest  # noqa: Y015
+
+@_typing.final
+class ListChangesResponse(_message.Message):
+    """The history of a voice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """The newest first."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesResponse: _TypeAlias = ListChangesResponse  # noqa: Y015
+
+@_typing.final
+class FindMissingComponentsRequest(_message.Message):
+    """Asks which components are lacking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPONENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
+        """Components of a voice to be; role and media type are not looked at. At most 1000."""
+
+    def __init__(
+        self,
+        *,
+        components: _abc.Iterable[Global___Component] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindMissingComponentsRequest: _TypeAlias = FindMissingComponentsRequest  # noqa: Y015
+
+@_typing.final
+class FindMissingComponentsResponse(_message.Message):
+    """The components that the registry lacks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their digests, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        digests: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindMissingComponentsResponse: _TypeAlias = FindMissingComponentsResponse  # noqa: Y015
+
+@_typing.final
 class RegisterVoiceRequest(_message.Message):
     """One message of an upload."""
 
@@ -442,8 +648,19 @@ class RegisterVoiceRequest(_message.Message):
 
     MANIFEST_JSON_FIELD_NUMBER: _builtins.int
     COMPONENT_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     manifest_json: _builtins.bytes
-    """The manifest as JSON, without a version."""
+    """The manifest as JSON, without a version: UTF-8, at most 1 MiB."""
+    label: _builtins.str
+    """In the first message: a label that the new version gets, such as "canary". Unset: none."""
+    version: _builtins.int
+    """In the first message: a number that the new version must get. ALREADY_EXISTS if it is taken.
+    Unset: the next.
+    """
+    actor: _builtins.str
+    """In the first message: who registers it, for the history, at most 128 characters."""
     @_builtins.property
     def component(self) -> Global___ComponentBytes:
         """Bytes of a component."""
@@ -453,10 +670,13 @@ class RegisterVoiceRequest(_message.Message):
         *,
         manifest_json: _builtins.bytes = ...,
         component: Global___ComponentBytes | None = ...,
+        label: _builtins.str = ...,
+        version: _builtins.int = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "manifest_json", b"manifest_json", "part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "manifest_json", b"manifest_json", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "component", b"component", "label", b"label", "manifest_json", b"manifest_json", "part", b"part", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["manifest_json", "component"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
@@ -476,7 +696,7 @@ class ComponentBytes(_message.Message):
     digest: _builtins.str
     """The component, as its manifest names it."""
     offset_bytes: _builtins.int
-    """Where this piece begins."""
+    """Where this piece begins: the end of the piece before, or 0."""
     data: _builtins.bytes
     """The piece, at most 1 MiB."""
     def __init__(
@@ -501,18 +721,22 @@ class RegisterVoiceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VOICE_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    created: _builtins.bool
+    """Whether a version was made."""
     @_builtins.property
     def voice(self) -> Global___Voice:
-        """The new version."""
+        """The new version, or the newest one if it is the same."""
 
     def __init__(
         self,
         *,
         voice: Global___Voice | None = ...,
+        created: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -526,25 +750,54 @@ class UpdateVoiceRequest(_message.Message):
 
     VOICE_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    WARM_UP_FIELD_NUMBER: _builtins.int
+    TEST_TEXT_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Change only if the voice's revision is this one; ABORTED otherwise. Unset: whatever it is."""
+    warm_up: _builtins.bool
+    """With labels: load the version and let it speak `test_text` first, and move the labels only if
+    that gives sound; FAILED_PRECONDITION (SELF_TEST_FAILED) otherwise. It stays resident for who
+    asks next.
+    """
+    test_text: _builtins.str
+    """What it speaks to prove itself, at most 500 characters. Unset: a sentence or sounds of its
+    language.
+    """
+    actor: _builtins.str
+    """Who changes it, for the history, at most 128 characters."""
+    note: _builtins.str
+    """Why, for the history, at most 500 characters."""
     @_builtins.property
     def voice(self) -> Global___Voice:
-        """The voice with its new values."""
+        """The voice with its new values: id always; version with labels, and then labels are those that
+        this version, and no other of the voice, shall have.
+        """
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: display_name, tags, gender, labels, traffic."""
+        """Which fields to change: display_name, tags, gender, labels, traffic. Required."""
 
     def __init__(
         self,
         *,
         voice: Global___Voice | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        revision: _builtins.int | None = ...,
+        warm_up: _builtins.bool = ...,
+        test_text: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "voice", b"voice"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "revision", b"revision", "update_mask", b"update_mask", "voice", b"voice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_revision", b"_revision", "actor", b"actor", "note", b"note", "revision", b"revision", "test_text", b"test_text", "update_mask", b"update_mask", "voice", b"voice", "warm_up", b"warm_up"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__revision: _TypeAlias = _typing.Literal["revision"]  # noqa: Y015
+    _WhichOneofArgType__revision: _TypeAlias = _typing.Literal["_revision", b"_revision"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revision) -> _WhichOneofReturnType__revision | None: ...
 
 Global___UpdateVoiceRequest: _TypeAlias = UpdateVoiceRequest  # noqa: Y015
 
@@ -555,22 +808,88 @@ class UpdateVoiceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VOICE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Its revision now."""
     @_builtins.property
     def voice(self) -> Global___Voice:
-        """The voice as it is now."""
+        """The voice as it is now, at the version that was named, or else its newest."""
 
     def __init__(
         self,
         *,
         voice: Global___Voice | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateVoiceResponse: _TypeAlias = UpdateVoiceResponse  # noqa: Y015
+
+@_typing.final
+class RollBackLabelRequest(_message.Message):
+    """Moves a label back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOICE_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    voice: _builtins.str
+    """The voice's id, without a version. Required."""
+    label: _builtins.str
+    """The label. Unset: "stable"."""
+    actor: _builtins.str
+    """Who does it, for the history, at most 128 characters."""
+    note: _builtins.str
+    """Why, for the history, at most 500 characters."""
+    def __init__(
+        self,
+        *,
+        voice: _builtins.str = ...,
+        label: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "label", b"label", "note", b"note", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackLabelRequest: _TypeAlias = RollBackLabelRequest  # noqa: Y015
+
+@_typing.final
+class RollBackLabelResponse(_message.Message):
+    """Where a label went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOICE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    previous_version: _builtins.int
+    """The version that it named before."""
+    @_builtins.property
+    def voice(self) -> Global___Voice:
+        """The voice at the version that the label names now."""
+
+    def __init__(
+        self,
+        *,
+        voice: Global___Voice | None = ...,
+        previous_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["previous_version", b"previous_version", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollBackLabelResponse: _TypeAlias = RollBackLabelResponse  # noqa: Y015
 
 @_typing.final
 class DeleteVoiceRequest(_message.Message):
@@ -579,18 +898,26 @@ class DeleteVoiceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VOICE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
-    """"voice@3" for one version, "voice" for all of them. FAILED_PRECONDITION while a label or a
-    traffic split names a version that would go.
+    """"voice@3" for one version, "voice" for all of them. FAILED_PRECONDITION (VERSION_IN_USE) while
+    a label or a traffic split names a version that would go.
     """
+    actor: _builtins.str
+    """Who deletes it, for the history, at most 128 characters."""
+    note: _builtins.str
+    """Why, for the history, at most 500 characters."""
     def __init__(
         self,
         *,
         voice: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "note", b"note", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -598,16 +925,23 @@ Global___DeleteVoiceRequest: _TypeAlias = DeleteVoiceRequest  # noqa: Y015
 
 @_typing.final
 class DeleteVoiceResponse(_message.Message):
-    """Nothing to say."""
+    """What was deleted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The versions that are gone, the newest first."""
+
     def __init__(
         self,
+        *,
+        versions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class VoiceServiceStub(object):
-    """The catalog of registered voices. Errors are as in SpeechService.
+    """The catalog of registered voices. Errors are as in SpeechService; beside them:
+    ABORTED (REVISION_CONFLICT) if somebody else changed the voice first, FAILED_PRECONDITION
+    (VERSION_IN_USE) for a version that a label or a traffic split names.
     """
 
     def __init__(self, channel):
@@ -50,6 +52,16 @@ class VoiceServiceStub(object):
                 request_serializer=voxswap_dot_v1_dot_voices__pb2.ListVersionsRequest.SerializeToString,
                 response_deserializer=voxswap_dot_v1_dot_voices__pb2.ListVersionsResponse.FromString,
                 _registered_method=True)
+        self.ListChanges = channel.unary_unary(
+                '/voxswap.v1.VoiceService/ListChanges',
+                request_serializer=voxswap_dot_v1_dot_voices__pb2.ListChangesRequest.SerializeToString,
+                response_deserializer=voxswap_dot_v1_dot_voices__pb2.ListChangesResponse.FromString,
+                _registered_method=True)
+        self.FindMissingComponents = channel.unary_unary(
+                '/voxswap.v1.VoiceService/FindMissingComponents',
+                request_serializer=voxswap_dot_v1_dot_voices__pb2.FindMissingComponentsRequest.SerializeToString,
+                response_deserializer=voxswap_dot_v1_dot_voices__pb2.FindMissingComponentsResponse.FromString,
+                _registered_method=True)
         self.RegisterVoice = channel.stream_unary(
                 '/voxswap.v1.VoiceService/RegisterVoice',
                 request_serializer=voxswap_dot_v1_dot_voices__pb2.RegisterVoiceRequest.SerializeToString,
@@ -60,6 +72,11 @@ class VoiceServiceStub(object):
                 request_serializer=voxswap_dot_v1_dot_voices__pb2.UpdateVoiceRequest.SerializeToString,
                 response_deserializer=voxswap_dot_v1_dot_voices__pb2.UpdateVoiceResponse.FromString,
                 _registered_method=True)
+        self.RollBackLabel = channel.unary_unary(
+                '/voxswap.v1.VoiceService/RollBackLabel',
+                request_serializer=voxswap_dot_v1_dot_voices__pb2.RollBackLabelRequest.SerializeToString,
+                response_deserializer=voxswap_dot_v1_dot_voices__pb2.RollBackLabelResponse.FromString,
+                _registered_method=True)
         self.DeleteVoice = channel.unary_unary(
                 '/voxswap.v1.VoiceService/DeleteVoice',
                 request_serializer=voxswap_dot_v1_dot_voices__pb2.DeleteVoiceRequest.SerializeToString,
@@ -68,7 +85,9 @@ class VoiceServiceStub(object):
 
 
 class VoiceServiceServicer(object):
-    """The catalog of registered voices. Errors are as in SpeechService.
+    """The catalog of registered voices. Errors are as in SpeechService; beside them:
+    ABORTED (REVISION_CONFLICT) if somebody else changed the voice first, FAILED_PRECONDITION
+    (VERSION_IN_USE) for a version that a label or a traffic split names.
     """
 
     def ListVoices(self, request, context):
@@ -80,7 +99,7 @@ class VoiceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetVoice(self, request, context):
-        """One voice at one version. NOT_FOUND if there is none.
+        """One voice at one version, with all its versions and labels. NOT_FOUND if there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,23 +112,50 @@ class VoiceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChanges(self, request, context):
+        """What was done to a voice, the newest first: promotions, roll-backs, deletions. NOT_FOUND if
+        there is no such voice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindMissingComponents(self, request, context):
+        """Which components the registry lacks, so that an upload need not send the others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RegisterVoice(self, request_iterator, context):
-        """Uploads a voice: first the manifest, then the bytes of the components that the server lacks.
-        UNIMPLEMENTED in this version: register with `voxswap voices add` on the server's machine.
+        """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
+        one component after the other, each from its first byte on. The voice appears whole or not at
+        all. A voice whose newest version is the same already gets no new version.
+        INVALID_ARGUMENT (INVALID_INPUT, MANIFEST_INVALID or DIGEST_MISMATCH) for what is not as it
+        should be, RESOURCE_EXHAUSTED for too many bytes or a full disk.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateVoice(self, request, context):
-        """Changes metadata, labels or the traffic split. UNIMPLEMENTED in this version.
+        """Changes metadata, the labels of a version, or the traffic split, all at once or nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackLabel(self, request, context):
+        """Moves a label back to the version that it named before. FAILED_PRECONDITION
+        (NOTHING_TO_ROLL_BACK) if it never moved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVoice(self, request, context):
-        """Deletes one version, or a voice with all its versions. UNIMPLEMENTED in this version.
+        """Deletes one version, or a voice with all its versions. Streams that speak with it go on to
+        their end. Its number is never used again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +179,16 @@ def add_VoiceServiceServicer_to_server(servicer, server):
                     request_deserializer=voxswap_dot_v1_dot_voices__pb2.ListVersionsRequest.FromString,
                     response_serializer=voxswap_dot_v1_dot_voices__pb2.ListVersionsResponse.SerializeToString,
             ),
+            'ListChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChanges,
+                    request_deserializer=voxswap_dot_v1_dot_voices__pb2.ListChangesRequest.FromString,
+                    response_serializer=voxswap_dot_v1_dot_voices__pb2.ListChangesResponse.SerializeToString,
+            ),
+            'FindMissingComponents': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindMissingComponents,
+                    request_deserializer=voxswap_dot_v1_dot_voices__pb2.FindMissingComponentsRequest.FromString,
+                    response_serializer=voxswap_dot_v1_dot_voices__pb2.FindMissingComponentsResponse.SerializeToString,
+            ),
             'RegisterVoice': grpc.stream_unary_rpc_method_handler(
                     servicer.RegisterVoice,
                     request_deserializer=voxswap_dot_v1_dot_voices__pb2.RegisterVoiceRequest.FromString,
@@ -142,6 +198,11 @@ def add_VoiceServiceServicer_to_server(servicer, server):
                     servicer.UpdateVoice,
                     request_deserializer=voxswap_dot_v1_dot_voices__pb2.UpdateVoiceRequest.FromString,
                     response_serializer=voxswap_dot_v1_dot_voices__pb2.UpdateVoiceResponse.SerializeToString,
+            ),
+            'RollBackLabel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackLabel,
+                    request_deserializer=voxswap_dot_v1_dot_voices__pb2.RollBackLabelRequest.FromString,
+                    response_serializer=voxswap_dot_v1_dot_voices__pb2.RollBackLabelResponse.SerializeToString,
             ),
             'DeleteVoice': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteVoice,
@@ -157,7 +218,9 @@ def add_VoiceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VoiceService(object):
-    """The catalog of registered voices. Errors are as in SpeechService.
+    """The catalog of registered voices. Errors are as in SpeechService; beside them:
+    ABORTED (REVISION_CONFLICT) if somebody else changed the voice first, FAILED_PRECONDITION
+    (VERSION_IN_USE) for a version that a label or a traffic split names.
     """
 
     @staticmethod
@@ -242,6 +305,60 @@ class VoiceService(object):
             _registered_method=True)
 
     @staticmethod
+    def ListChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxswap.v1.VoiceService/ListChanges',
+            voxswap_dot_v1_dot_voices__pb2.ListChangesRequest.SerializeToString,
+            voxswap_dot_v1_dot_voices__pb2.ListChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindMissingComponents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxswap.v1.VoiceService/FindMissingComponents',
+            voxswap_dot_v1_dot_voices__pb2.FindMissingComponentsRequest.SerializeToString,
+            voxswap_dot_v1_dot_voices__pb2.FindMissingComponentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RegisterVoice(request_iterator,
             target,
             options=(),
@@ -285,6 +402,33 @@ class VoiceService(object):
             '/voxswap.v1.VoiceService/UpdateVoice',
             voxswap_dot_v1_dot_voices__pb2.UpdateVoiceRequest.SerializeToString,
             voxswap_dot_v1_dot_voices__pb2.UpdateVoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackLabel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxswap.v1.VoiceService/RollBackLabel',
+            voxswap_dot_v1_dot_voices__pb2.RollBackLabelRequest.SerializeToString,
+            voxswap_dot_v1_dot_voices__pb2.RollBackLabelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VoiceServiceStub:
-    """The catalog of registered voices. Errors are as in SpeechService."""
+    """The catalog of registered voices. Errors are as in SpeechService; beside them:
+    ABORTED (REVISION_CONFLICT) if somebody else changed the voice first, FAILED_PRECONDITION
+    (VERSION_IN_USE) for a version that a label or a traffic split names.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,21 +41,39 @@ class VoiceServiceStub:
     cannot be read is listed with Voice.problem set: it never hides the others.
     """
     GetVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.GetVoiceRequest, _voices_pb2.GetVoiceResponse]
-    """One voice at one version. NOT_FOUND if there is none."""
+    """One voice at one version, with all its versions and labels. NOT_FOUND if there is none."""
     ListVersions: _grpc.UnaryUnaryMultiCallable[_voices_pb2.ListVersionsRequest, _voices_pb2.ListVersionsResponse]
     """The versions of a voice, the newest first. NOT_FOUND if there is no such voice."""
+    ListChanges: _grpc.UnaryUnaryMultiCallable[_voices_pb2.ListChangesRequest, _voices_pb2.ListChangesResponse]
+    """What was done to a voice, the newest first: promotions, roll-backs, deletions. NOT_FOUND if
+    there is no such voice.
+    """
+    FindMissingComponents: _grpc.UnaryUnaryMultiCallable[_voices_pb2.FindMissingComponentsRequest, _voices_pb2.FindMissingComponentsResponse]
+    """Which components the registry lacks, so that an upload need not send the others."""
     RegisterVoice: _grpc.StreamUnaryMultiCallable[_voices_pb2.RegisterVoiceRequest, _voices_pb2.RegisterVoiceResponse]
-    """Uploads a voice: first the manifest, then the bytes of the components that the server lacks.
-    UNIMPLEMENTED in this version: register with `voxswap voices add` on the server's machine.
+    """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
+    one component after the other, each from its first byte on. The voice appears whole or not at
+    all. A voice whose newest version is the same already gets no new version.
+    INVALID_ARGUMENT (INVALID_INPUT, MANIFEST_INVALID or DIGEST_MISMATCH) for what is not as it
+    should be, RESOURCE_EXHAUSTED for too many bytes or a full disk.
     """
     UpdateVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]
-    """Changes metadata, labels or the traffic split. UNIMPLEMENTED in this version."""
+    """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
+    RollBackLabel: _grpc.UnaryUnaryMultiCallable[_voices_pb2.RollBackLabelRequest, _voices_pb2.RollBackLabelResponse]
+    """Moves a label back to the version that it named before. FAILED_PRECONDITION
+    (NOTHING_TO_ROLL_BACK) if it never moved.
+    """
     DeleteVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.DeleteVoiceRequest, _voices_pb2.DeleteVoiceResponse]
-    """Deletes one version, or a voice with all its versions. UNIMPLEMENTED in this version."""
+    """Deletes one version, or a voice with all its versions. Streams that speak with it go on to
+    their end. Its number is never used again.
+    """
 
 @_typing.type_check_only
 class VoiceServiceAsyncStub(VoiceServiceStub):
-    """The catalog of registered voices. Errors are as in SpeechService."""
+    """The catalog of registered voices. Errors are as in SpeechService; beside them:
+    ABORTED (REVISION_CONFLICT) if somebody else changed the voice first, FAILED_PRECONDITION
+    (VERSION_IN_USE) for a version that a label or a traffic split names.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListVoices: _aio.UnaryUnaryMultiCallable[_voices_pb2.ListVoicesRequest, _voices_pb2.ListVoicesResponse]  # type: ignore[assignment]
@@ -60,20 +81,38 @@ class VoiceServiceAsyncStub(VoiceServiceStub):
     cannot be read is listed with Voice.problem set: it never hides the others.
     """
     GetVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.GetVoiceRequest, _voices_pb2.GetVoiceResponse]  # type: ignore[assignment]
-    """One voice at one version. NOT_FOUND if there is none."""
+    """One voice at one version, with all its versions and labels. NOT_FOUND if there is none."""
     ListVersions: _aio.UnaryUnaryMultiCallable[_voices_pb2.ListVersionsRequest, _voices_pb2.ListVersionsResponse]  # type: ignore[assignment]
     """The versions of a voice, the newest first. NOT_FOUND if there is no such voice."""
+    ListChanges: _aio.UnaryUnaryMultiCallable[_voices_pb2.ListChangesRequest, _voices_pb2.ListChangesResponse]  # type: ignore[assignment]
+    """What was done to a voice, the newest first: promotions, roll-backs, deletions. NOT_FOUND if
+    there is no such voice.
+    """
+    FindMissingComponents: _aio.UnaryUnaryMultiCallable[_voices_pb2.FindMissingComponentsRequest, _voices_pb2.FindMissingComponentsResponse]  # type: ignore[assignment]
+    """Which components the registry lacks, so that an upload need not send the others."""
     RegisterVoice: _aio.StreamUnaryMultiCallable[_voices_pb2.RegisterVoiceRequest, _voices_pb2.RegisterVoiceResponse]  # type: ignore[assignment]
-    """Uploads a voice: first the manifest, then the bytes of the components that the server lacks.
-    UNIMPLEMENTED in this version: register with `voxswap voices add` on the server's machine.
+    """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
+    one component after the other, each from its first byte on. The voice appears whole or not at
+    all. A voice whose newest version is the same already gets no new version.
+    INVALID_ARGUMENT (INVALID_INPUT, MANIFEST_INVALID or DIGEST_MISMATCH) for what is not as it
+    should be, RESOURCE_EXHAUSTED for too many bytes or a full disk.
     """
     UpdateVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]  # type: ignore[assignment]
-    """Changes metadata, labels or the traffic split. UNIMPLEMENTED in this version."""
+    """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
+    RollBackLabel: _aio.UnaryUnaryMultiCallable[_voices_pb2.RollBackLabelRequest, _voices_pb2.RollBackLabelResponse]  # type: ignore[assignment]
+    """Moves a label back to the version that it named before. FAILED_PRECONDITION
+    (NOTHING_TO_ROLL_BACK) if it never moved.
+    """
     DeleteVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.DeleteVoiceRequest, _voices_pb2.DeleteVoiceResponse]  # type: ignore[assignment]
-    """Deletes one version, or a voice with all its versions. UNIMPLEMENTED in this version."""
+    """Deletes one version, or a voice with all its versions. Streams that speak with it go on to
+    their end. Its number is never used again.
+    """
 
 class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The catalog of registered voices. Errors are as in SpeechService."""
+    """The catalog of registered voices. Errors are as in SpeechService; beside them:
+    ABORTED (REVISION_CONFLICT) if somebody else changed the voice first, FAILED_PRECONDITION
+    (VERSION_IN_USE) for a version that a label or a traffic split names.
+    """
 
     @_abc_1.abstractmethod
     def ListVoices(
@@ -91,7 +130,7 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _voices_pb2.GetVoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_voices_pb2.GetVoiceResponse, _abc.Awaitable[_voices_pb2.GetVoiceResponse]]:
-        """One voice at one version. NOT_FOUND if there is none."""
+        """One voice at one version, with all its versions and labels. NOT_FOUND if there is none."""
 
     @_abc_1.abstractmethod
     def ListVersions(
@@ -102,13 +141,34 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         """The versions of a voice, the newest first. NOT_FOUND if there is no such voice."""
 
     @_abc_1.abstractmethod
+    def ListChanges(
+        self,
+        request: _voices_pb2.ListChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voices_pb2.ListChangesResponse, _abc.Awaitable[_voices_pb2.ListChangesResponse]]:
+        """What was done to a voice, the newest first: promotions, roll-backs, deletions. NOT_FOUND if
+        there is no such voice.
+        """
+
+    @_abc_1.abstractmethod
+    def FindMissingComponents(
+        self,
+        request: _voices_pb2.FindMissingComponentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voices_pb2.FindMissingComponentsResponse, _abc.Awaitable[_voices_pb2.FindMissingComponentsResponse]]:
+        """Which components the registry lacks, so that an upload need not send the others."""
+
+    @_abc_1.abstractmethod
     def RegisterVoice(
         self,
         request_iterator: _MaybeAsyncIterator[_voices_pb2.RegisterVoiceRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_voices_pb2.RegisterVoiceResponse, _abc.Awaitable[_voices_pb2.RegisterVoiceResponse]]:
-        """Uploads a voice: first the manifest, then the bytes of the components that the server lacks.
-        UNIMPLEMENTED in this version: register with `voxswap voices add` on the server's machine.
+        """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
+        one component after the other, each from its first byte on. The voice appears whole or not at
+        all. A voice whose newest version is the same already gets no new version.
+        INVALID_ARGUMENT (INVALID_INPUT, MANIFEST_INVALID or DIGEST_MISMATCH) for what is not as it
+        should be, RESOURCE_EXHAUSTED for too many bytes or a full disk.
         """
 
     @_abc_1.abstractmethod
@@ -117,7 +177,17 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _voices_pb2.UpdateVoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_voices_pb2.UpdateVoiceResponse, _abc.Awaitable[_voices_pb2.UpdateVoiceResponse]]:
-        """Changes metadata, labels or the traffic split. UNIMPLEMENTED in this version."""
+        """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
+
+    @_abc_1.abstractmethod
+    def RollBackLabel(
+        self,
+        request: _voices_pb2.RollBackLabelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voices_pb2.RollBackLabelResponse, _abc.Awaitable[_voices_pb2.RollBackLabelResponse]]:
+        """Moves a label back to the version that it named before. FAILED_PRECONDITION
+        (NOTHING_TO_ROLL_BACK) if it never moved.
+        """
 
     @_abc_1.abstractmethod
     def DeleteVoice(
@@ -125,6 +195,8 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _voices_pb2.DeleteVoiceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_voices_pb2.DeleteVoiceResponse, _abc.Awaitable[_voices_pb2.DeleteVoiceResponse]]:
-        """Deletes one version, or a voice with all its versions. UNIMPLEMENTED in this version."""
+        """Deletes one version, or a voice with all its versions. Streams that speak with it go on to
+        their end. Its number is never used again.
+        """
 
 def add_VoiceServiceServicer_to_server(servicer: VoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

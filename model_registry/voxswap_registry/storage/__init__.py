@@ -1,0 +1,1 @@
+"""Where the registry's bytes lie: objects by key, in a folder or a bucket, and a cache on disk."""
