@@ -190,7 +190,7 @@ def _audio(result: SpeechResult) -> tuple[npt.NDArray[np.float32], int]:
 def _server(registry: Registry, device: str, memory_budget: str) -> Iterator[str]:
     """A server in a process of its own, as in life; gives its address."""
     flags = {
-        "--registry": str(registry.root),
+        "--registry": str(registry.objects.name),
         "--listen": "127.0.0.1:0",
         "--metrics-listen": "off",
         "--memory-budget": memory_budget,

@@ -12,11 +12,15 @@ from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, 
 
 @dataclass(frozen=True, slots=True)
 class DraftComponent:
-    """One local file that becomes a component. The file belongs to whoever made the draft."""
+    """One part to be: a local file, which belongs to whoever made the draft.
+
+    Without a file, ``digest`` names bytes that the registry has already.
+    """
 
     role: str
-    path: Path
+    path: Path | None
     media_type: str
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class VoiceDraft:
     licence: str
     provenance: Provenance
     display_name: str = ""
+    tags: tuple[str, ...] = ()
+    gender: str = ""
 
     def manifest(self, version: int, components: tuple[Component, ...]) -> Manifest:
         """The manifest of this draft as ``version``, whose bytes are ``components``."""
@@ -52,4 +58,6 @@ class VoiceDraft:
             licence=self.licence,
             provenance=self.provenance,
             display_name=self.display_name,
+            tags=self.tags,
+            gender=self.gender,
         )

@@ -72,8 +72,8 @@ def import_embedded(registry: Registry, progress: Progress | None = None) -> lis
     """
     imported = []
     for voice in EMBEDDED:
-        if registry.versions(voice.id):
-            continue
+        if registry.look(voice.id).highest_number:
+            continue  # It is there, or somebody deleted it.
         weights = installed_weights(voice)
         if weights is None:
             continue

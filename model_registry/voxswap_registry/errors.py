@@ -10,6 +10,7 @@
     ├── RevisionConflictError         REVISION_CONFLICT      somebody else changed the voice first
     ├── NothingToRollBackError        NOTHING_TO_ROLL_BACK   the label never moved
     ├── RegistryBusyError             REGISTRY_BUSY          a publish or a collection is under way
+    ├── UploadTooLargeError           UPLOAD_TOO_LARGE       more bytes than a server takes
     ├── SignatureError                SIGNATURE_INVALID      not signed by a trusted key
     ├── KeyFileError                  KEY_FILE               a key file that is not one
     ├── RegistryError                 REGISTRY_UNREADABLE    the store itself is at fault
@@ -103,6 +104,12 @@ class RegistryBusyError(VoxswapError):
     """A collection waits for publishers, or a publisher for a collection, and gave up."""
 
     reason = "REGISTRY_BUSY"
+
+
+class UploadTooLargeError(VoxswapError):
+    """A voice has more bytes than this server takes over the wire."""
+
+    reason = "UPLOAD_TOO_LARGE"
 
 
 class SignatureError(VoxswapError):

@@ -6,17 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from voxswap_registry.errors import InvalidInputError, ManifestError
+from voxswap_registry.json_reader import Reader, read_json
 from voxswap_registry.names import check_digest, check_voice_id
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 1 << 20
-_MAX_INTEGER = 1 << 53  # what every JSON reader holds exactly
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +48,17 @@ class FrontEndSpec:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a version came from. ``source_digests`` maps original file names to digests."""
+    """Where a version came from. ``source_digests`` maps original file names to digests.
+
+    ``code_licence`` is that of the code that made the model, not of its weights.
+    """
 
     source: str
     source_digests: Mapping[str, str]
     tool: str
     created: str
     note: str = ""
+    code_licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Manifest:
     licence: str
     provenance: Provenance
     display_name: str = ""
+    tags: tuple[str, ...] = ()
+    gender: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def component(self, role: str) -> Component:
@@ -105,17 +108,9 @@ class Manifest:
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Manifest:
         """Read and check a manifest; ``where`` names it in errors. Raises `ManifestError`."""
-        if len(data) > MAX_MANIFEST_BYTES:
-            raise ManifestError(
-                f"{where}: {len(data)} bytes; a manifest has {MAX_MANIFEST_BYTES} at most"
-            )
-        try:
-            raw = json.loads(data)
-            # What cannot be written again is not taken: infinities, half surrogate pairs.
-            json.dumps(raw, ensure_ascii=False, allow_nan=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise ManifestError(f"{where}: not JSON ({error}); publish the version anew") from error
-        return _Reader(where).manifest(raw)
+        return _ManifestReader(where).manifest(
+            read_json(data, where=where, limit_bytes=MAX_MANIFEST_BYTES)
+        )
 
 
 def _plain(value: object) -> object:
@@ -128,48 +123,11 @@ def _plain(value: object) -> object:
     return value
 
 
-class _Reader:
-    """Typed access to foreign JSON; every fault names the manifest and the key."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def fault(self, message: str) -> ManifestError:
-        return ManifestError(f"{self.where}: {message}")
-
-    def take(self, raw: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
-        value = raw.get(key)
-        # bool is an int to Python, not to a manifest.
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self.fault(f"{key!r} must be {kind.__name__}, found {type(value).__name__}")
-        return value
-
-    def positive(self, raw: Mapping[str, Any], key: str) -> int:
-        value = self.take(raw, key, int)
-        if value <= 0:
-            raise self.fault(f"{key!r} must be above 0, found {value}")
-        if value > _MAX_INTEGER:
-            raise self.fault(f"{key!r} must be {_MAX_INTEGER} at most, found more")
-        return value
-
-    def frozen(self, raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        return MappingProxyType(dict(self.take(raw, key, dict)))
-
-    def items(self, raw: Mapping[str, Any], key: str, kind: type[_T]) -> Mapping[str, _T]:
-        found = self.take(raw, key, dict)
-        return MappingProxyType({str(name): self.take(found, name, kind) for name in found})
-
-    def numbers(self, raw: Mapping[str, Any], key: str) -> Mapping[str, float]:
-        found = self.take(raw, key, dict)
-        for name, value in found.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise self.fault(f"{key}.{name} must be a number, found {value!r}")
-            # Compared, not converted: float() of a huge integer raises OverflowError.
-            if not -_MAX_INTEGER <= value <= _MAX_INTEGER:
-                raise self.fault(f"{key}.{name} must be within +-{_MAX_INTEGER}")
-        return MappingProxyType({str(name): float(value) for name, value in found.items()})
+class _ManifestReader(Reader):
+    """Reads a manifest."""
 
     def component(self, raw: object) -> Component:
+        """One component."""
         if not isinstance(raw, dict):
             raise self.fault("'components' must be a list of objects")
         try:
@@ -183,9 +141,15 @@ class _Reader:
             media_type=self.take(raw, "media_type", str),
         )
 
-    def manifest(self, raw: object) -> Manifest:
-        if not isinstance(raw, dict):
-            raise self.fault("a manifest is a JSON object")
+    def speakers(self, raw: Mapping[str, Any]) -> Mapping[str, int]:
+        """Rows of the speaker table by name."""
+        found = self.items(raw, "speakers", int)
+        if not all(0 <= index < 1 << 31 for index in found.values()):
+            raise self.fault("'speakers' must map names to rows from 0")
+        return found
+
+    def manifest(self, raw: Mapping[str, Any]) -> Manifest:
+        """The whole."""
         schema = self.take(raw, "schema_version", int)
         if schema != SCHEMA_VERSION:
             raise self.fault(
@@ -204,27 +168,30 @@ class _Reader:
         provenance = self.take(raw, "provenance", dict)
         return Manifest(
             voice_id=voice_id,
-            version=self.positive(raw, "version"),
+            version=self.positive(raw, "version", limit=999_999_999),
             engine=self.take(raw, "engine", str),
             engine_config=self.frozen(raw, "engine_config"),
             components=components,
             audio=Audio(
-                sample_rate_hertz=self.positive(audio, "sample_rate_hertz"),
-                hop_length_samples=self.positive(audio, "hop_length_samples"),
+                sample_rate_hertz=self.positive(audio, "sample_rate_hertz", limit=1_000_000),
+                hop_length_samples=self.positive(audio, "hop_length_samples", limit=1_000_000),
             ),
             language=self.take(raw, "language", str),
             front_end=FrontEndSpec(
                 kind=self.take(front_end, "kind", str), options=self.frozen(front_end, "options")
             ),
-            speakers=self.items(raw, "speakers", int),
+            speakers=self.speakers(raw),
             defaults=self.numbers(raw, "defaults"),
             licence=self.take(raw, "licence", str),
             provenance=Provenance(
                 source=self.take(provenance, "source", str),
                 source_digests=self.items(provenance, "source_digests", str),
                 tool=self.take(provenance, "tool", str),
-                created=self.take(provenance, "created", str),
+                created=self.instant(provenance, "created"),
                 note=self.take(provenance, "note", str),
+                code_licence=self.take({"code_licence": "", **provenance}, "code_licence", str),
             ),
             display_name=self.take(raw, "display_name", str),
+            tags=self.strings({"tags": [], **raw}, "tags"),
+            gender=self.take({"gender": "", **raw}, "gender", str),
         )

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from voxswap_registry.errors import InvalidInputError
 
 MAX_VOICE_ID_CHARACTERS = 128
+MAX_LABEL_CHARACTERS = 32
 
 # A segment begins with a letter, a digit or "_": so neither "." nor ".." nor "-flag" is one.
 _SEGMENT = r"[a-z0-9_][a-z0-9_.\-]*"
 _VOICE_ID = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_LABEL = re.compile(r"[a-z][a-z0-9_\-]{0,31}")
+_TAG = re.compile(r"[a-z0-9][a-z0-9_.\-]{0,31}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 _VOICE_ID_RULE = (
@@ -42,27 +45,53 @@ def check_digest(digest: str) -> str:
     return digest
 
 
+def check_label(label: str, *, field: str = "label") -> str:
+    """Return ``label`` if it is well formed; raise `InvalidInputError` naming ``field``."""
+    if not _LABEL.fullmatch(label):
+        raise InvalidInputError.one(
+            field,
+            f"{label[:64]!r} is not a label; use a letter, then a-z, 0-9, '_' and '-', "
+            f"{MAX_LABEL_CHARACTERS} characters at most, for example stable",
+        )
+    return label
+
+
+def check_tag(tag: str, *, field: str) -> str:
+    """Return ``tag`` if it is well formed; raise `InvalidInputError` naming ``field``."""
+    if not _TAG.fullmatch(tag):
+        raise InvalidInputError.one(
+            field,
+            f"{tag[:64]!r} is not one; use a-z, 0-9, '_', '.' and '-', beginning with a letter or "
+            "a digit, 32 characters at most, for example village",
+        )
+    return tag
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceRef:
-    """What a client names: ``voice`` (the newest version, for now) or ``voice@7``."""
+    """What a client names: ``voice``, ``voice@7`` or ``voice@stable``."""
 
     voice_id: str
     version: int | None = None
+    label: str | None = None
 
     @classmethod
     def parse(cls, text: str, *, field: str = "voice") -> VoiceRef:
-        """Read ``id`` or ``id@version``; raise `InvalidInputError` naming ``field``."""
-        voice_id, at, version = text.partition("@")
+        """Read ``id``, ``id@version`` or ``id@label``; raise `InvalidInputError` naming it."""
+        voice_id, at, name = text.partition("@")
         check_voice_id(voice_id, field=field)
         if not at:
             return cls(voice_id)
-        if not _VERSION.fullmatch(version):
-            raise InvalidInputError.one(
-                field,
-                f"'@{version[:32]}' is not a version; write {voice_id}@3 with a whole number from "
-                "1, or leave '@' and what follows out for the newest version",
-            )
-        return cls(voice_id, int(version))
+        if _VERSION.fullmatch(name):
+            return cls(voice_id, int(name))
+        if _LABEL.fullmatch(name):
+            return cls(voice_id, label=name)
+        raise InvalidInputError.one(
+            field,
+            f"'@{name[:32]}' is neither a version nor a label; write {voice_id}@3 with a whole "
+            f"number from 1, {voice_id}@stable with a label, or leave '@' and what follows out",
+        )
 
     def __str__(self) -> str:
-        return self.voice_id if self.version is None else f"{self.voice_id}@{self.version}"
+        name = self.label if self.version is None else self.version
+        return self.voice_id if name is None else f"{self.voice_id}@{name}"

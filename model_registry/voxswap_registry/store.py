@@ -1,426 +1,441 @@
-"""The registry over a local folder: content-addressed blobs beside small JSON manifests.
-
-Keys, relative to the root::
-
-    blobs/sha256/<first 2 digits>/<64 digits>       mode 0444, never changed
-    voices/<segments of the voice id>@<version>.json  created once, never changed
-    tmp/                                            files on their way; whatever a crash leaves
-                                                    here may be deleted while nobody publishes
-
-An id has no '@' in it, so ids may nest: ``npc`` and ``npc/smith`` are both voices.
-"""
+"""The registry: voices, their versions, and what may change of them, in a folder or a bucket."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import difflib
-import errno
-import hashlib
-import os
-import re
-import shutil
-import stat
+import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry import state as states
+from voxswap_registry.components import Components, MismatchListener
+from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import (
-    ComponentMissingError,
-    DigestMismatchError,
-    InvalidInputError,
     ManifestError,
-    RegistryError,
+    RevisionConflictError,
     VersionExistsError,
     VoiceNotFoundError,
 )
+from voxswap_registry.journal import Journal
+from voxswap_registry.layout import (
+    manifest_key,
+    signature_key,
+    state_key,
+    voice_folder,
+    voice_object,
+)
 from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest
-from voxswap_registry.names import VoiceRef, check_digest, check_voice_id
-from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.markers import publishing
+from voxswap_registry.names import VoiceRef, check_label, check_voice_id
+from voxswap_registry.publishing import placeholders, prepared, stored
+from voxswap_registry.resolution import chosen_version
+from voxswap_registry.signing import PrivateKey, sign
+from voxswap_registry.state import Edit, VoiceRecord, VoiceState
+from voxswap_registry.storage.cache import ComponentCache
+from voxswap_registry.storage.folder import FolderObjects
+from voxswap_registry.storage.location import open_objects
+from voxswap_registry.storage.objects import Objects
 
-_BLOCK_BYTES = 1 << 20
-_MANIFEST_FILE = re.compile(r"(?P<name>[^@/]+)@(?P<version>[1-9][0-9]{0,8})\.json")
-_LIST = "list what there is with: voxswap voices list"
+MAX_SIGNATURE_BYTES = 1 << 12
+_TRIES = 64
+
+Clock = Callable[[], datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceListing:
-    """One voice of the registry: its versions in order, and its newest manifest or its fault."""
-
-    voice_id: str
-    versions: tuple[int, ...]
-    newest: Manifest | None
-    error: RegistryError | None = None
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
 
 
 class Registry:
-    """Voices and their versions below one folder.
+    """Voices and their versions at one location.
 
-    Thread-safe and safe between processes: it keeps no state and holds no lock, every file appears
-    whole or not at all, and none changes afterwards. All methods block on the disk. Symbolic links
-    below the root are not followed; the root itself may be one.
+    Thread-safe and safe between processes and machines: it keeps no truth of its own and holds no
+    lock. Objects appear whole or not at all, and none but markers ever changes. All methods block
+    on the store, and read it at each call; whoever asks often asks a `Catalog`.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Name the folder; it need not be there before the first `publish`."""
-        self.root = Path(os.path.realpath(root))
+    def __init__(
+        self,
+        objects: Objects | Path,
+        *,
+        cache: ComponentCache | None = None,
+        listener: MismatchListener | None = None,
+        workdir: Path | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        """Name the store; a folder need not be there before the first `publish`."""
+        self.objects: Objects = FolderObjects(objects) if isinstance(objects, Path) else objects
+        self.components = Components(self.objects, cache, listener=listener)
+        self.journal = Journal(self.objects)
+        self._workdir = workdir
+        self._clock = clock
+
+    @classmethod
+    def open(
+        cls,
+        location: str | Path,
+        *,
+        cache_dir: Path | None = None,
+        cache_bytes: int = 20 << 30,
+    ) -> Registry:
+        """The registry at a folder or URL; a bucket gets a cache of components in ``cache_dir``.
+
+        Raises `InvalidInputError` for a location that is none.
+        """
+        objects = open_objects(location)
+        cache = None
+        if cache_dir is not None and not isinstance(objects, FolderObjects):
+            cache = ComponentCache(cache_dir / "components", cache_bytes)
+        return cls(objects, cache=cache, workdir=cache_dir)
 
     def __repr__(self) -> str:
-        return f"Registry({str(self.root)!r})"
+        return f"Registry({self.objects.name!r})"
 
     # Publishing
 
-    def publish(self, draft: VoiceDraft, *, version: int | None = None) -> Manifest:
+    def publish(
+        self,
+        draft: VoiceDraft,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        actor: str = "",
+        rewrite: bool = False,
+    ) -> Manifest:
         """Make ``draft`` the next version of its voice, and return its manifest.
 
-        Blocks while the components are copied, hashed and synced. Blobs go first and the manifest
-        last, so a reader never meets a version with parts missing, and a process that dies
-        anywhere leaves the old state or the new. A blob that is there but damaged is replaced:
-        publishing again repairs it. Two publishers get two numbers.
+        Blocks while the components are hashed, copied and synced. Two publishers get two numbers.
+        With ``version``, that number and no other is taken: `VersionExistsError` if it was ever
+        used. With ``label``, that label moves to it afterwards. A blob that is there but damaged is
+        replaced, see `publishing.stored`: publishing again repairs it.
 
-        With ``version``, that number and no other is taken: `VersionExistsError` if another was
-        first. Raises `InvalidInputError` for a bad id, `ManifestError` for a draft that could not
-        be read back, and `RegistryError` where the disk refuses.
+        Raises `InvalidInputError` for a bad id, `ManifestError` for a draft that could not be read
+        back, `RegistryBusyError` if garbage is collected for longer than a minute, and
+        `RegistryError` where the store refuses.
         """
+        return self._publish(draft, version, label, actor, rewrite=rewrite, again=True)[0]
+
+    def publish_if_new(
+        self,
+        draft: VoiceDraft,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        actor: str = "",
+    ) -> tuple[Manifest, bool]:
+        """`publish`, unless the newest version is the same; its manifest, and whether it is new.
+
+        What differs only in where and when it was imported is the same.
+        """
+        return self._publish(draft, version, label, actor, rewrite=False, again=False)
+
+    def _publish(
+        self,
+        draft: VoiceDraft,
+        version: int | None,
+        label: str | None,
+        actor: str,
+        *,
+        rewrite: bool,
+        again: bool,
+    ) -> tuple[Manifest, bool]:
         check_voice_id(draft.voice_id)
         if version is not None:
-            _manifest_key(draft.voice_id, version)  # Checked before anything is written.
-        self._prepared(draft, 1, tuple(_placeholder(c) for c in draft.components))
-        components = tuple(self._store(component) for component in draft.components)
+            manifest_key(draft.voice_id, version)  # Checked before anything is written.
+        if label is not None:
+            check_label(label)
+        prepared(draft, 1, placeholders(draft))
+        with publishing(self.objects) as marker:
+            components = tuple(
+                stored(self.objects, component, rewrite=rewrite, tick=marker.refresh)
+                for component in draft.components
+            )
+            marker.store_time()  # Raises if it was taken for dead: then blobs may be gone.
+            manifest = None if again else self._same(draft, components)
+            is_new = manifest is None
+            if manifest is None:
+                manifest = self._numbered(draft, version, components)
+        if label is not None:
+            self.edit(manifest.voice_id, Edit(moves={label: manifest.version}), actor=actor)
+        return manifest, is_new
+
+    def _same(self, draft: VoiceDraft, components: tuple[Component, ...]) -> Manifest | None:
+        """The newest version, if ``draft`` is nothing else."""
+        versions = self.versions(draft.voice_id)
+        if not versions:
+            return None
+        newest = self.read(draft.voice_id, versions[-1])
+        ours = draft.manifest(newest.version, components)
+        ours = dataclasses.replace(ours, provenance=newest.provenance)
+        return newest if ours.to_json() == newest.to_json() else None
+
+    def _numbered(
+        self, draft: VoiceDraft, version: int | None, components: tuple[Component, ...]
+    ) -> Manifest:
         while True:
-            number = version
-            if number is None:
-                number = max(self.versions(draft.voice_id), default=0) + 1
-            data = self._prepared(draft, number, components)
-            if self._create(_manifest_key(draft.voice_id, number), data):
-                return self._read(draft.voice_id, number)
+            record = self.look(draft.voice_id)
+            number = version or record.highest_number + 1
+            data = prepared(draft, number, components)
+            if number not in record.state.deleted and self.objects.create(
+                manifest_key(draft.voice_id, number), data
+            ):
+                self.journal.append(draft.voice_id)
+                return self.read(draft.voice_id, number)
             if version is not None:
                 raise VersionExistsError(
-                    f"{draft.voice_id}@{version} is there already, and versions never change; "
-                    "publish without a number to get the next one",
+                    f"{draft.voice_id}@{version} is there already or was deleted, and versions "
+                    "never change; publish without a number to get the next one",
                     metadata={"voice": draft.voice_id, "version": str(version)},
                 )
 
     @contextlib.contextmanager
     def workdir(self) -> Iterator[Path]:
-        """A private folder on the registry's disk for an import; gone afterwards. Blocks."""
-        with as_registry_errors("write into", self.root):
-            path = Path(tempfile.mkdtemp(prefix="import-", dir=self._folder("tmp")))
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
+        """A private folder, on the store's own disk or beside the cache; gone afterwards."""
+        if isinstance(self.objects, FolderObjects):
+            with self.objects.workdir() as path:
+                yield path
+        else:
+            if self._workdir is not None:
+                self._workdir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="import-", dir=self._workdir) as name:
+                yield Path(name)
 
-    def _prepared(
-        self, draft: VoiceDraft, version: int, components: tuple[Component, ...]
-    ) -> bytes:
-        """The bytes of the manifest, proven to read back."""
-        try:
-            data = draft.manifest(version, components).to_json()
-        except ValueError as error:
-            raise ManifestError(
-                f"{draft.voice_id}: the draft holds text that is no Unicode ({error}); import the "
-                "voice again"
-            ) from error
-        Manifest.from_json(data, where=f"{draft.voice_id}@{version}")
-        return data
+    # Changing
 
-    def _store(self, draft: DraftComponent) -> Component:
-        """Copy a file into the blobs, unless its bytes are there and sound."""
-        temporary, digest, size_bytes = self._copy(draft.path)
-        try:
-            component = Component(draft.role, digest, size_bytes, draft.media_type)
-            with contextlib.suppress(ComponentMissingError, DigestMismatchError):
-                self.verify(component)
-                return component
-            blob = self._path(_blob_key(digest))
-            with as_registry_errors("write", blob):
-                self._folder(_blob_key(digest).rpartition("/")[0])
-                os.replace(temporary, blob)  # noqa: PTH105 - tests break it here
-                _sync_folder(blob.parent)
-            return component
-        finally:
-            temporary.unlink(missing_ok=True)
+    def edit(
+        self,
+        voice_id: str,
+        edit: Edit,
+        *,
+        actor: str = "",
+        note: str = "",
+        expected_revision: int | None = None,
+    ) -> VoiceRecord:
+        """Carry out ``edit``, all of it or nothing; the voice as it is then.
 
-    def _copy(self, source: Path) -> tuple[Path, str, int]:
-        """``source`` as a synced, read-only temporary file, with its digest and size."""
-        digest, size_bytes = hashlib.sha256(), 0
-        block = memoryview(bytearray(_BLOCK_BYTES))
-        with self._temporary() as (descriptor, temporary):
-            with as_registry_errors("read", source):
-                file = source.open("rb", buffering=0)
-            with file:
-                while True:
-                    with as_registry_errors("read", source):
-                        n = file.readinto(block)
-                    if not n:
-                        break
-                    digest.update(block[:n])
-                    size_bytes += n
-                    _write(descriptor, block[:n], temporary)
-        return temporary, f"sha256:{digest.hexdigest()}", size_bytes
+        Raises `VoiceNotFoundError`, `InvalidInputError`, and `RevisionConflictError` if the voice
+        is not at ``expected_revision``.
+        """
+        return self.change(
+            voice_id, edit.applied, actor=actor, note=note, expected_revision=expected_revision
+        )
 
-    def _create(self, key: str, data: bytes) -> bool:
-        """Create the file ``key`` with ``data``, whole or not at all; False if it is there."""
-        path = self._path(key)
-        with self._temporary() as (descriptor, temporary):
-            _write(descriptor, memoryview(data), temporary)
-        try:
-            with as_registry_errors("write", path):
-                self._folder(key.rpartition("/")[0])
-                try:
-                    os.link(temporary, path)
-                except FileExistsError:
-                    return False
-                _sync_folder(path.parent)
-                return True
-        finally:
-            temporary.unlink(missing_ok=True)
+    def roll_back(
+        self, voice_id: str, label: str = states.STABLE, *, actor: str = "", note: str = ""
+    ) -> tuple[int, int]:
+        """Move ``label`` back to where it was; the version that it left and the one it names now.
 
-    @contextlib.contextmanager
-    def _temporary(self) -> Iterator[tuple[int, Path]]:
-        """A file with an unpredictable name, synced and read-only when the block is left well."""
-        with as_registry_errors("write into", self.root):
-            descriptor, name = tempfile.mkstemp(dir=self._folder("tmp"))
-        path = Path(name)
-        try:
-            yield descriptor, path
-            with as_registry_errors("write", path):
-                os.fchmod(descriptor, 0o444)
-                os.fsync(descriptor)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(descriptor)
+        A label that named nothing left version 0. Raises `NothingToRollBackError`.
+        """
+        left = 0
 
-    def _folder(self, key: str) -> Path:
-        """The folder ``key``, made if need be, with each new name synced into its parent."""
-        missing = []
-        folder = self._path(key)
-        while not folder.is_dir():
-            missing.append(folder)
-            folder = folder.parent
-        for folder in reversed(missing):
-            folder.mkdir(exist_ok=True)
-            _sync_folder(folder.parent)
-        return self._path(key)
+        def back(record: VoiceRecord) -> VoiceState:
+            nonlocal left
+            left = record.state.labels.get(label, 0)
+            return states.rolled_back(record, label)
+
+        record = self.change(voice_id, back, actor=actor, note=note)
+        return left, record.state.labels[label]
+
+    def delete(self, ref: VoiceRef, *, actor: str = "", note: str = "") -> tuple[int, ...]:
+        """Delete a version, or all of a voice; the versions that went, in rising order.
+
+        Their numbers are never used again. Blobs stay until they are collected. Raises
+        `VersionInUseError` and `VoiceNotFoundError`.
+        """
+        gone: list[int] = []
+
+        def without(record: VoiceRecord) -> VoiceState:
+            if ref.label is not None:
+                gone[:] = [chosen_version(record, ref)]
+            else:
+                gone[:] = record.versions if ref.version is None else [ref.version]
+            return states.deleted(record, gone)
+
+        self.change(ref.voice_id, without, actor=actor, note=note)
+        # From here on nobody sees them; a process that dies leaves the rest to the collector.
+        self.remove_objects_of(ref.voice_id, frozenset(gone))
+        return tuple(gone)
+
+    def change(
+        self,
+        voice_id: str,
+        transition: Callable[[VoiceRecord], VoiceState],
+        *,
+        actor: str = "",
+        note: str = "",
+        expected_revision: int | None = None,
+    ) -> VoiceRecord:
+        """Apply a pure ``transition`` to the newest state; again if somebody else was faster."""
+        states.check_text("actor", actor, states.MAX_ACTOR_CHARACTERS)
+        states.check_text("note", note, states.MAX_NOTE_CHARACTERS)
+        for _ in range(_TRIES):
+            record = self.record(voice_id)
+            revision = record.state.revision
+            if expected_revision is not None and revision != expected_revision:
+                raise RevisionConflictError(
+                    f"{voice_id} is at revision {revision}, and the change was made for "
+                    f"{expected_revision}; look at it again, and change what is still to change",
+                    metadata={"voice": voice_id, "revision": str(revision)},
+                )
+            after = transition(record)
+            if not after.change.action:
+                return record  # Everything is as wished already.
+            change = dataclasses.replace(
+                after.change,
+                actor=actor,
+                note=note,
+                time=self._clock().isoformat(timespec="seconds"),
+            )
+            after = dataclasses.replace(after, revision=revision + 1, change=change)
+            if self.objects.create(state_key(voice_id, revision + 1), after.to_json()):
+                self.journal.append(voice_id)
+                versions = tuple(v for v in record.versions if v not in after.deleted)
+                return VoiceRecord(voice_id, versions, after)
+        raise RevisionConflictError(
+            f"{voice_id} was changed by others {_TRIES} times in a row; try again",
+            metadata={"voice": voice_id},
+        )
+
+    def sign(self, voice_id: str, version: int, key: PrivateKey) -> str:
+        """Sign a version, and return the id of the key. Signing again with one key changes nothing.
+
+        Blocks; the bytes of its components are not looked at. Raises `VoiceNotFoundError`.
+        """
+        data = self._manifest_bytes(voice_id, version)
+        Manifest.from_json(data, where=f"{voice_id}@{version}")
+        self.objects.replace(signature_key(voice_id, version, key.key_id), sign(data, key))
+        self.journal.append(voice_id)
+        return key.key_id
+
+    def remove_objects_of(self, voice_id: str, versions: frozenset[int]) -> int:
+        """Remove manifests and signatures of versions that are deleted; how many objects."""
+        n = 0
+        for info in list(self.objects.list(voice_folder(voice_id))):
+            found = voice_object(info.key)
+            if found and found.kind != "state" and found.number in versions:
+                self.objects.delete(info.key)
+                n += 1
+        if n:
+            self.journal.append(voice_id)
+        return n
 
     # Reading
 
-    def resolve(self, ref: VoiceRef) -> Manifest:
-        """The manifest that ``ref`` names; the newest version if it names none. Blocks.
+    def resolve(self, ref: VoiceRef, *, session_id: str = "") -> Manifest:
+        """The manifest that ``ref`` names, see `resolution.chosen_version`.
 
-        Raises `VoiceNotFoundError`, and `ManifestError` for one that cannot be read: an older
+        Raises `VoiceNotFoundError`, and `ManifestError` for one that cannot be read: another
         version never takes its place.
         """
-        check_voice_id(ref.voice_id)
-        versions = self.versions(ref.voice_id)
-        if not versions:
+        record = self.record(ref.voice_id)
+        return self.read(ref.voice_id, chosen_version(record, ref, session_id=session_id))
+
+    def record(self, voice_id: str) -> VoiceRecord:
+        """Versions and state of a voice. Raises `VoiceNotFoundError` if it has no version."""
+        record = self.look(voice_id)
+        if not record.versions:
             raise VoiceNotFoundError(
-                f"no voice {ref.voice_id!r} is registered{self._suggestion(ref.voice_id)}; {_LIST}",
-                metadata={"voice": ref.voice_id},
+                f"no voice {voice_id!r} is registered; list what there is with: voxswap voices "
+                "list",
+                metadata={"voice": voice_id},
             )
-        if ref.version is not None and ref.version not in versions:
-            newest = ", ".join(str(version) for version in versions[-8:])
-            raise VoiceNotFoundError(
-                f"the voice {ref.voice_id!r} has no version {ref.version}; it has "
-                f"{'... ' if len(versions) > 8 else ''}{newest}",
-                metadata={"voice": ref.voice_id, "version": str(ref.version)},
-            )
-        return self._read(ref.voice_id, ref.version or versions[-1])
+        return record
 
     def versions(self, voice_id: str) -> tuple[int, ...]:
-        """The versions of a voice in rising order; none if there is no such voice. Blocks."""
-        check_voice_id(voice_id)
-        folder_key, _, name = f"voices/{voice_id}".rpartition("/")
-        found = (_MANIFEST_FILE.fullmatch(entry) for entry in self._list(folder_key))
-        return tuple(sorted(int(m["version"]) for m in found if m and m["name"] == name))
+        """The versions of a voice in rising order; none if there is no such voice."""
+        return self.look(voice_id).versions
 
-    def voices(self) -> list[VoiceListing]:
-        """All voices by id. Blocks: reads the newest manifest of each.
+    def history(self, voice_id: str, *, below: int | None = None) -> Iterator[VoiceState]:
+        """The states of a voice, the newest first, as far back as they are kept.
 
-        A manifest that cannot be read makes the ``error`` of its own listing, and hides no other.
+        With ``below``, only revisions below it.
         """
-        listings = []
-        for voice_id, versions in sorted(self._ids().items()):
-            try:
-                newest = self._read(voice_id, versions[-1])
-            except RegistryError as error:
-                listings.append(VoiceListing(voice_id, versions, None, error))
-            else:
-                listings.append(VoiceListing(voice_id, versions, newest))
-        return listings
+        revisions = [
+            found.number
+            for info in self.objects.list(voice_folder(voice_id))
+            if (found := voice_object(info.key))
+            and found.kind == "state"
+            and (below is None or found.number < below)
+        ]
+        for revision in sorted(revisions, reverse=True):
+            state = self._state(voice_id, revision)
+            if state is not None:
+                yield state
 
-    def component_path(self, component: Component) -> Path:
-        """Where the bytes of ``component`` lie. Blocks for a few file look-ups; reads no bytes.
-
-        Raises `ComponentMissingError` if they are not there, and `RegistryError` if something else
-        stands in their place, such as a symbolic link.
-        """
-        path = self._path(_blob_key(component.digest))
-        try:
-            with as_registry_errors("find", path):
-                mode = path.lstat().st_mode
-        except RegistryError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                raise ComponentMissingError(
-                    f"the {component.role} component {component.digest} is not in {self.root}; "
-                    "import the voice again, or copy the blob from another registry",
-                    metadata={"digest": component.digest},
-                ) from error
-            raise
-        if not stat.S_ISREG(mode):
-            raise RegistryError(f"{path} is no regular file; remove it and import the voice again")
-        return path
-
-    def verify(self, component: Component, *, cancelled: Callable[[], bool] | None = None) -> Path:
-        """Hash the bytes of ``component`` and return their path if they are the right ones.
-
-        Blocks: it reads the whole file, without the interpreter's lock; about 0.6 s for 1 GB that
-        is in the page cache.
-        ``cancelled`` is asked before each block of 1 MiB; once it says True,
-        `concurrent.futures.CancelledError` is raised. Raises `DigestMismatchError` if size or
-        digest differ, and what `component_path` raises.
-        """
-        path = self.component_path(component)
-        digest = hashlib.sha256()
-        block = memoryview(bytearray(_BLOCK_BYTES))
-        with as_registry_errors("read", path), _open_no_follow(path) as descriptor:
-            size_bytes = os.fstat(descriptor).st_size
-            if size_bytes != component.size_bytes:
-                raise _mismatch(component, f"has {size_bytes} bytes, not {component.size_bytes}")
-            while True:
-                if cancelled is not None and cancelled():
-                    raise concurrent.futures.CancelledError(f"verifying {component.digest}")
-                n = os.readv(descriptor, [block])
-                if not n:
-                    break
-                digest.update(block[:n])
-        found = f"sha256:{digest.hexdigest()}"
-        if found != component.digest:
-            raise _mismatch(component, f"reads as {found}")
-        return path
-
-    def _read(self, voice_id: str, version: int) -> Manifest:
-        path = self._path(_manifest_key(voice_id, version))
-        where = f"{voice_id}@{version} ({path})"
-        with as_registry_errors("read", path), _open_no_follow(path) as descriptor:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ManifestError(f"{where}: is no regular file; remove it and publish again")
-            with open(descriptor, "rb", closefd=False) as file:
-                data = file.read(MAX_MANIFEST_BYTES + 1)
-        manifest = Manifest.from_json(data, where=where)
-        if (manifest.voice_id, manifest.version) != (voice_id, version):
-            raise ManifestError(
-                f"{where}: says that it is {manifest.ref}; the file was moved. Put it back, or "
-                "publish the voice under its new name"
-            )
-        return manifest
-
-    def _ids(self) -> dict[str, tuple[int, ...]]:
-        """Every voice id with its versions in rising order, by file names alone."""
-        found: dict[str, list[int]] = {}
-        folders = [""]
-        while folders:
-            prefix = folders.pop()
-            for entry in self._list(f"voices/{prefix}".rstrip("/")):
-                match = _MANIFEST_FILE.fullmatch(entry)
-                voice_id = f"{prefix}{match['name'] if match else entry}"
-                if not _is_voice_id(voice_id):
-                    continue
-                if match:
-                    found.setdefault(voice_id, []).append(int(match["version"]))
-                elif self._is_folder(f"voices/{voice_id}"):
-                    folders.append(f"{voice_id}/")
-        return {voice_id: tuple(sorted(versions)) for voice_id, versions in found.items()}
-
-    def _is_folder(self, key: str) -> bool:
-        path = self.root / key
-        return path.is_dir() and not path.is_symlink()
-
-    def _list(self, key: str) -> list[str]:
-        """The names in the folder ``key``; none if it is not there."""
-        path = self._path(key)
-        with as_registry_errors("list", path):
-            try:
-                return os.listdir(path)  # noqa: PTH208 - names are wanted, not paths
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-
-    def _suggestion(self, voice_id: str) -> str:
-        close = difflib.get_close_matches(voice_id, self._ids(), n=3)
-        return f" (did you mean {' or '.join(close)}?)" if close else ""
-
-    def _path(self, key: str) -> Path:
-        """The path of a key made of checked names; refused if a link leads elsewhere."""
-        path = self.root / key
-        if os.path.realpath(path) != str(path):
-            raise RegistryError(
-                f"{path} is or lies behind a symbolic link, and the registry follows none below "
-                f"its root; move the files there in its place, or link {self.root} as a whole"
-            )
-        return path
-
-
-def _blob_key(digest: str) -> str:
-    hexadecimal = check_digest(digest).removeprefix("sha256:")
-    return f"blobs/sha256/{hexadecimal[:2]}/{hexadecimal}"
-
-
-def _manifest_key(voice_id: str, version: int) -> str:
-    key = f"voices/{check_voice_id(voice_id)}@{version:d}.json"
-    if not _MANIFEST_FILE.fullmatch(key.rpartition("/")[2]):
-        raise InvalidInputError.one(
-            "version", f"{version} is not a version; use a whole number from 1 to 999999999"
+    def signatures(self, voice_id: str, version: int) -> list[bytes]:
+        """The signature documents of a version, unchecked."""
+        keys = sorted(
+            info.key
+            for info in self.objects.list(voice_folder(voice_id))
+            if (found := voice_object(info.key))
+            and (found.kind, found.number) == ("signature", version)
         )
-    return key
+        found_documents = (self.objects.read(k, limit_bytes=MAX_SIGNATURE_BYTES) for k in keys)
+        return [document for document in found_documents if document is not None]
+
+    def read(self, voice_id: str, version: int) -> Manifest:
+        """The manifest of a version. Raises `VoiceNotFoundError` and `ManifestError`."""
+        data = self._manifest_bytes(voice_id, version)
+        return checked_manifest(data, voice_id, version, self.objects.name)
+
+    def verify(self, component: Component, *, cancelled: Callable[[], bool] | None = None) -> None:
+        """Hash the bytes of ``component``; see `Components.hold`."""
+        with self.components.hold(component, cancelled=cancelled):
+            return
+
+    def look(self, voice_id: str) -> VoiceRecord:
+        """Versions and state of a voice; without versions if it has none or never was."""
+        versions, revision = set(), 0
+        for info in self.objects.list(voice_folder(voice_id)):
+            found = voice_object(info.key)
+            if found is None:
+                continue
+            if found.kind == "manifest":
+                versions.add(found.number)
+            elif found.kind == "state":
+                revision = max(revision, found.number)
+        state = (self._state(voice_id, revision) if revision else None) or VoiceState()
+        return VoiceRecord(voice_id, tuple(sorted(versions - state.deleted)), state)
+
+    def _state(self, voice_id: str, revision: int) -> VoiceState | None:
+        key = state_key(voice_id, revision)
+        data = self.objects.read(key, limit_bytes=states.MAX_STATE_BYTES)
+        return None if data is None else checked_state(data, key, revision, self.objects.name)
+
+    def _manifest_bytes(self, voice_id: str, version: int) -> bytes:
+        key = manifest_key(voice_id, version)
+        data = self.objects.read(key, limit_bytes=MAX_MANIFEST_BYTES)
+        if data is None:
+            raise VoiceNotFoundError(
+                f"{voice_id}@{version} is not in {self.objects.name}; list what there is with: "
+                f"voxswap voices versions {voice_id}",
+                metadata={"voice": voice_id, "version": str(version)},
+            )
+        return data
 
 
-def _is_voice_id(text: str) -> bool:
-    try:
-        check_voice_id(text)
-    except InvalidInputError:
-        return False  # A stray file in the folder: no voice of ours.
-    return True
+def checked_manifest(data: bytes, voice_id: str, version: int, store: str) -> Manifest:
+    """A manifest that was read from where ``voice_id@version`` lies. Raises `ManifestError`."""
+    where = f"{voice_id}@{version} ({store}/{manifest_key(voice_id, version)})"
+    manifest = Manifest.from_json(data, where=where)
+    if (manifest.voice_id, manifest.version) != (voice_id, version):
+        raise ManifestError(
+            f"{where}: says that it is {manifest.ref}; the file was moved. Put it back, or "
+            "publish the voice under its new name"
+        )
+    return manifest
 
 
-def _placeholder(draft: DraftComponent) -> Component:
-    return Component(draft.role, f"sha256:{'0' * 64}", 1, draft.media_type)
-
-
-def _mismatch(component: Component, finding: str) -> DigestMismatchError:
-    return DigestMismatchError(
-        f"the {component.role} component {component.digest} {finding}; it was damaged after it "
-        "was written. Import the voice again to repair it; `voxswap voices verify` checks all",
-        metadata={"digest": component.digest},
-    )
-
-
-def _write(descriptor: int, data: memoryview, path: Path) -> None:
-    with as_registry_errors("write", path):
-        while data:
-            data = data[os.write(descriptor, data) :]
-
-
-@contextlib.contextmanager
-def _open_no_follow(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` survive a loss of power, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # Some network file systems sync no folders.
-            raise
-    finally:
-        os.close(descriptor)
+def checked_state(data: bytes, key: str, revision: int, store: str) -> VoiceState:
+    """A state that was read from ``key``. Raises `ManifestError`."""
+    state = VoiceState.from_json(data, where=f"{store}/{key}")
+    if state.revision != revision:
+        raise ManifestError(
+            f"{store}/{key}: says that it is revision {state.revision}; the file was moved. Remove "
+            "it: the state before it then counts"
+        )
+    return state

@@ -12,12 +12,14 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.app import RunningServer, running
 from voxswap_server.config import Settings, load_settings
 
 _LOGGER = logging.getLogger("voxswap_server")
 
+_SHOWN = 6
 _CLIENTS_DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 
@@ -61,16 +63,17 @@ async def _serve(settings: Settings) -> None:
 
 
 def _greeting(server: RunningServer, settings: Settings) -> str:
-    listings = server.registry.voices()
-    usable = [listing.voice_id for listing in listings if listing.error is None]
+    newest = server.catalog.page(VoiceFilter(), limit=_SHOWN + 1)
+    usable = [listing.voice_id for listing in newest if listing.error is None][:_SHOWN]
+    n = server.catalog.count()
     lines = [
         f"voxswap is serving on {server.address}",
         f"  metrics   {_metrics_url(server)}",
         f"  registry  {settings.registry}",
         f"  memory    {settings.memory_budget >> 20} MiB on {settings.device}",
-        f"  voices    {len(usable)}: {', '.join(usable[:6])}{' …' if len(usable) > 6 else ''}",
+        f"  voices    {n}: {', '.join(usable)}{' …' if n > len(usable) else ''}",
     ]
-    lines += [f"  broken    {x.voice_id}: {x.error}" for x in listings if x.error is not None]
+    lines += [f"  broken    {x.voice_id}: {x.error}" for x in newest if x.error is not None]
     if usable:
         command = [_command(), "say", usable[0], '"Halt! Who goes there?"', "-o", "out.wav"]
         if server.address != _CLIENTS_DEFAULT_ADDRESS:

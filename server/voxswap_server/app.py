@@ -25,21 +25,31 @@ from voxswap.v1 import (
     voices_pb2,
     voices_pb2_grpc,
 )
+from voxswap_registry.catalog.catalog import Catalog
+from voxswap_registry.catalog.watcher import CatalogWatcher
+from voxswap_registry.errors import DigestMismatchError
+from voxswap_registry.manifest import Component
+from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
 from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
 from voxswap_server.metrics import Metrics
+from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.rpc.health import HealthServicer
 from voxswap_server.rpc.residency import ResidencyServicer
 from voxswap_server.rpc.speech import SpeechServicer
+from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
 from voxswap_server.speech.pipeline import Chunking
 from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.speech.self_test import SelfTest
 from voxswap_server.text.normalization import normalize
 
 _LOGGER = logging.getLogger(__name__)
+
+_FIRST_LOOK_S = 1.0
 
 _SERVICES = (
     speech_pb2.DESCRIPTOR.services_by_name["SpeechService"].full_name,
@@ -54,7 +64,7 @@ class RunningServer:
 
     address: str
     metrics_address: str | None
-    registry: Registry
+    catalog: Catalog
     manager: ModelManager
     metrics: Metrics
 
@@ -68,14 +78,15 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
     Raises `SettingsError` if an address cannot be had or a device is not there.
     """
     engines = await asyncio.to_thread(_engines, settings)
-    registry = Registry(settings.registry)
     metrics = Metrics(settings.device)
     async with contextlib.AsyncExitStack() as stack:
+        catalog = await _catalog(settings, metrics, stack)
+        registry = catalog.registry
         loading = ThreadPoolExecutor(settings.load_threads, thread_name_prefix="voxswap-load")
         stack.callback(loading.shutdown)
         compute = ComputeThread()
         stack.callback(compute.close)
-        loader = VoiceLoader(registry, engines, front_end=settings.front_end)
+        loader = VoiceLoader(registry.components, engines, front_end=settings.front_end)
         manager = ModelManager(
             loader,
             loading,
@@ -97,17 +108,25 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
             ],
         )
-        health = HealthServicer(registry)
+        health = HealthServicer(catalog)
+        chunking = Chunking(settings.first_chunk_ms, settings.largest_chunk_ms)
         speech = SpeechServicer(
-            registry,
+            catalog,
             manager,
             compute,
             metrics,
-            chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
+            chunking=chunking,
             max_text_characters=settings.max_text_characters,
         )
+        uploads = Uploads(
+            registry,
+            check=loader.footprint_bytes,
+            max_bytes=settings.max_upload_bytes,
+            max_uploads=settings.max_uploads,
+        )
+        voices = VoiceServicer(catalog, uploads, SelfTest(manager, compute, chunking=chunking))
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
-        voices_pb2_grpc.add_VoiceServiceServicer_to_server(VoiceServicer(registry), server)
+        voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
         residency_pb2_grpc.add_ResidencyServiceServicer_to_server(
             ResidencyServicer(manager, settings.device), server
         )
@@ -134,7 +153,57 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         for service in ("", *_SERVICES):
             await health.set(service, health_pb2.HealthCheckResponse.SERVING)
         stack.push_async_callback(health.enter_graceful_shutdown)
-        yield RunningServer(address, metrics_address, registry, manager, metrics)
+        yield RunningServer(address, metrics_address, catalog, manager, metrics)
+
+
+async def _catalog(
+    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack
+) -> Catalog:
+    """The catalog of the registry, read once and watched from then on."""
+    trusted = None
+    if settings.require_signature:
+        if not settings.trusted_keys:
+            raise SettingsError(
+                "trusted_keys: is empty, and require_signature is set; name the .pub files of "
+                "those whose voices may speak"
+            )
+        trusted = TrustedKeys.load(settings.trusted_keys)
+    registry = Registry.open(
+        settings.registry, cache_dir=settings.cache_dir, cache_bytes=settings.cache_bytes
+    )
+    registry.components.listener = functools.partial(_tell_of_quarantine, metrics)
+    catalog = await asyncio.to_thread(Catalog, registry, folder=settings.cache_dir, trusted=trusted)
+    stack.callback(catalog.close)
+    watcher = CatalogWatcher(
+        catalog, poll_s=settings.registry_poll_s, observer=metrics.observe_look
+    )
+    metrics.watch_catalog(catalog.count, registry.components.cached_bytes)
+    # A store that hangs must not keep a server from speaking with the voices that it knows.
+    first = asyncio.create_task(watcher.look(), name="first look at the registry")
+    patience_s = _FIRST_LOOK_S if catalog.is_complete else None
+    await asyncio.wait([first], timeout=patience_s)
+
+    async def watch() -> None:
+        await first
+        await watcher.run()
+
+    watching = asyncio.create_task(watch(), name="watch the registry")
+    stack.push_async_callback(_stop, watching)
+    return catalog
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _tell_of_quarantine(metrics: Metrics, component: Component, error: DigestMismatchError) -> None:
+    """On whichever thread found it."""
+    _LOGGER.error("quarantine: %s", error)
+    metrics.observe_residency(
+        ResidencyEvent(EventKind.QUARANTINED, component.digest, component.size_bytes)
+    )
 
 
 def _engines(settings: Settings) -> dict[str, Engine]:

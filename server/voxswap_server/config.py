@@ -20,6 +20,7 @@ ENVIRONMENT_PREFIX = "VOXSWAP_"
 # Read by others or before the settings are; not settings themselves.
 _OTHER_VARIABLES = {"VOXSWAP_ADDRESS", "VOXSWAP_CI", "VOXSWAP_CONFIG"}
 
+_SIZES = {"memory_budget", "max_message_bytes", "cache_bytes", "max_upload_bytes"}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -47,6 +48,11 @@ def _address(value: object) -> object:
     return value
 
 
+def _paths(value: object) -> object:
+    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_paths)]
 Size = Annotated[int, BeforeValidator(_size)]
 Address = Annotated[str, BeforeValidator(_address)]
 
@@ -56,7 +62,31 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    registry: Path = Field(Path("var/registry"), description="folder of registered voices")
+    registry: str = Field(
+        "var/registry",
+        min_length=1,
+        description="where voices are registered: a folder, or s3://…, gs://…, az://… (credentials "
+        "come from the environment)",
+    )
+    cache_dir: Path = Field(
+        Path("var/cache"), description="folder for the catalog and for components from a bucket"
+    )
+    cache_bytes: Size = Field(
+        20 << 30, ge=1 << 20, description="cap for components in cache_dir, such as 20GiB"
+    )
+    registry_poll_s: float = Field(
+        1.0, ge=0.05, le=3_600, description="seconds between looks for new voices and moved labels"
+    )
+    require_signature: bool = Field(
+        default=False, description="speak only with versions that a trusted key has signed"
+    )
+    trusted_keys: Paths = Field(
+        (), description="public keys that are trusted: .pub files or folders of them, by commas"
+    )
+    max_upload_bytes: Size = Field(
+        2 << 30, ge=0, description="largest voice that is registered over gRPC; 0 for none"
+    )
+    max_uploads: int = Field(2, ge=1, le=100, description="voices registered at a time over gRPC")
     listen: Address = Field(
         "127.0.0.1:50051",
         description="where gRPC listens; 0.0.0.0:50051 for every interface (no encryption and no "
@@ -151,8 +181,10 @@ def _metavar(field: FieldInfo) -> str:
 
 
 def _shown(name: str, default: object) -> str:
-    if isinstance(default, int) and name in ("memory_budget", "max_message_bytes"):
+    if isinstance(default, int) and name in _SIZES:
         return f"{default >> 20}MiB"
+    if default == ():
+        return "none"
     return str(default)
 
 

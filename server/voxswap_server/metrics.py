@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from voxswap_registry.catalog.watcher import Look
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.speech.parts import Trailer
@@ -71,7 +72,25 @@ class Metrics:
         )
         self._audio = counter("audio_seconds", "Seconds of audio of finished streams.")
         self._characters = counter("characters", "Characters of finished streams.")
+        self._quarantined = counter(
+            "quarantined_components", "Components whose bytes were not those of their digest."
+        )
+        self._look_failures = counter("registry_look_failures", "Looks at the store that failed.")
+        self._changes = counter("registry_changes", "Voices found new, changed or gone.")
+        self._looked = Gauge(
+            "voxswap_registry_look_time_seconds",
+            "When the store was last read, in seconds since the epoch.",
+            registry=self.registry,
+        )
         self._unknown = counter("unknown_symbols", "Symbols left out of the speech.")
+
+    def watch_catalog(self, voices: Callable[[], int], cache_bytes: Callable[[], int]) -> None:
+        """Show how many voices there are, and bytes of the cache, as they are at a scrape."""
+        for name, text, figure in (
+            ("registry_voices", "Voices that exist.", voices),
+            ("disk_cache_bytes", "Bytes of components in the cache on disk.", cache_bytes),
+        ):
+            Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
 
     def watch_ledger(
         self, books: Callable[[], LedgerStatistics], leases: Callable[[], int]
@@ -91,8 +110,18 @@ class Metrics:
                 self._evictions.labels(event.reason).inc()
                 self._unload_seconds.observe(event.duration_s)
                 self._eviction_age.observe(event.age_s)
+            case EventKind.QUARANTINED:
+                self._quarantined.inc()
             case EventKind.LOAD_STARTED:
                 pass
+
+    def observe_look(self, look: Look) -> None:
+        """Count a look at the registry."""
+        if look.error is not None:
+            self._look_failures.inc()
+            return
+        self._looked.set_to_current_time()
+        self._changes.inc(len(look.refreshed.changed) + len(look.refreshed.gone))
 
     @contextlib.contextmanager
     def stream(self, remaining_s: Callable[[], float | None]) -> Iterator[StreamObservation]:

@@ -15,17 +15,15 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import any_pb2, duration_pb2
-from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_status import rpc_status
 
+from tests.client.fake_voices import FakeVoices
+from tests.client.statuses import abort, fail, reason, retry_info
 from voxswap.v1 import (
     residency_pb2,
     residency_pb2_grpc,
     speech_pb2,
     speech_pb2_grpc,
-    voices_pb2,
     voices_pb2_grpc,
 )
 from voxswap_client import AsyncClient, Client
@@ -84,40 +82,9 @@ def play(*parts: Part) -> Behaviour:
     return lambda _request, _context: iter(parts)
 
 
-def details(*messages: Any) -> list[any_pb2.Any]:
-    """Messages as a google.rpc.Status packs them."""
-    packed = []
-    for message in messages:
-        packed.append(any_pb2.Any())
-        packed[-1].Pack(message)
-    return packed
-
-
-def retry_info(delay_s: float) -> error_details_pb2.RetryInfo:
-    """RetryInfo with this delay."""
-    delay = duration_pb2.Duration(seconds=int(delay_s), nanos=round(delay_s % 1 * 1e9))
-    return error_details_pb2.RetryInfo(retry_delay=delay)
-
-
-def abort(context: Any, code: grpc.StatusCode, message: str, *extra: Any) -> None:
-    """End the call with this status and these details."""
-    status = status_pb2.Status(code=code.value[0], message=message, details=details(*extra))
-    context.abort_with_status(rpc_status.to_status(status))
-
-
-def fail(code: grpc.StatusCode, message: str, *extra: Any, after: tuple[Part, ...] = ()) -> Any:
-    """Sends ``after``, then ends with this status: for a stream or for a unary call."""
-
-    def behaviour(_request: Any, context: Any) -> Iterator[Part]:
-        yield from after
-        abort(context, code, message, *extra)
-
-    return behaviour
-
-
 class FakeServer(
     speech_pb2_grpc.SpeechServiceServicer,
-    voices_pb2_grpc.VoiceServiceServicer,
+    FakeVoices,
     residency_pb2_grpc.ResidencyServiceServicer,
 ):
     """All three services. ``script`` holds what the next calls do; once it is empty, all is well.
@@ -129,16 +96,17 @@ class FakeServer(
     # The parts, for tests: this module cannot be imported by them.
     header, chunk, trailer = staticmethod(header), staticmethod(chunk), staticmethod(trailer)
     play, fail, retry_info = staticmethod(play), staticmethod(fail), staticmethod(retry_info)
+    abort, reason = staticmethod(abort), staticmethod(reason)
     line = LINE
     patience_s = PATIENCE_S
 
     def __init__(self, *, with_health: bool = True) -> None:
+        FakeVoices.__init__(self)
         self.requests: list[Any] = []
         self.user_agents: list[str] = []
         self.script: deque[Behaviour] = deque()
         self.waiting = threading.Event()
         self.ended = threading.Event()
-        self.voices: list[voices_pb2.Voice] = []
         self.residents: list[residency_pb2.Resident] = []
         self.ledgers: list[residency_pb2.Ledger] = []
         self.health = health.HealthServicer()
@@ -180,29 +148,6 @@ class FakeServer(
         behaviour = self.script.popleft() if self.script else play(*LINE)
         yield from behaviour(request, context)
 
-    def ListVoices(self, request: Any, context: Any) -> voices_pb2.ListVoicesResponse:  # noqa: N802
-        self._unary(request, context)
-        begin = int(request.page_token or 0)
-        end = begin + (request.page_size or 100)
-        found = [voice for voice in self.voices if voice.id.startswith(request.prefix)]
-        return voices_pb2.ListVoicesResponse(
-            voices=found[begin:end], next_page_token=str(end) if end < len(found) else ""
-        )
-
-    def GetVoice(self, request: Any, context: Any) -> voices_pb2.GetVoiceResponse:  # noqa: N802
-        self._unary(request, context)
-        for voice in self.voices:
-            if request.voice in (voice.id, f"{voice.id}@{voice.version}"):
-                return voices_pb2.GetVoiceResponse(voice=voice)
-        raise self._not_found(request.voice, context)
-
-    def ListVersions(self, request: Any, context: Any) -> voices_pb2.ListVersionsResponse:  # noqa: N802
-        self._unary(request, context)
-        found = [voice for voice in self.voices if voice.id == request.voice]
-        if not found:
-            raise self._not_found(request.voice, context)
-        return voices_pb2.ListVersionsResponse(versions=found)
-
     def ListResidents(self, request: Any, context: Any) -> residency_pb2.ListResidentsResponse:  # noqa: N802
         self._unary(request, context)
         return residency_pb2.ListResidentsResponse(residents=self.residents, ledgers=self.ledgers)
@@ -218,12 +163,17 @@ class FakeServer(
             for _ in self.script.popleft()(request, context):
                 pass
 
-    def _not_found(self, ref: str, context: Any) -> Exception:
-        reason = error_details_pb2.ErrorInfo(
-            reason="VOICE_NOT_FOUND", domain="voxswap", metadata={"voice": ref}
-        )
-        abort(context, grpc.StatusCode.NOT_FOUND, f"there is no voice {ref}", reason)
-        return AssertionError("abort raises")
+    def _streamed(self, requests: Any, context: Any) -> Iterator[Any]:
+        def noted() -> Iterator[Any]:
+            for request in requests:
+                self._note(request, context)
+                yield request
+
+        stream = noted()
+        if self.script:
+            for _ in self.script.popleft()(stream, context):
+                pass
+        return stream
 
 
 PYTHONPATH = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
@@ -327,6 +277,10 @@ class _SyncClient:
     async def list_voices(self, **options: Any) -> AsyncIterator[Any]:
         for voice in self._client.list_voices(**options):
             yield voice
+
+    async def list_changes(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        for change in self._client.list_changes(*args, **options):
+            yield change
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)

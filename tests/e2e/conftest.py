@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.registry.drafts import root_of
 from voxswap_client import Client
 from voxswap_registry.store import Registry
 from voxswap_server.app import RunningServer, running
@@ -77,22 +79,28 @@ class ServerThread:
 
 
 @contextlib.contextmanager
-def serving(registry: Path, **settings: Any) -> Iterator[ServerThread]:
-    chosen = {"listen": "127.0.0.1:0", "metrics_listen": "127.0.0.1:0", "registry": registry}
-    thread = ServerThread(Settings.model_validate(chosen | settings)).start()
-    try:
-        yield thread
-        if thread.running:
-            thread.on_loop(thread.server.manager.check_integrity)
-    finally:
-        if thread.running:
-            thread.begin_stop()
-        thread.join()
+def serving(registry: Path | str, **settings: Any) -> Iterator[ServerThread]:
+    with tempfile.TemporaryDirectory() as cache_dir:
+        chosen = {
+            "listen": "127.0.0.1:0",
+            "metrics_listen": "127.0.0.1:0",
+            "registry": str(registry),
+            "cache_dir": cache_dir,
+        }
+        thread = ServerThread(Settings.model_validate(chosen | settings)).start()
+        try:
+            yield thread
+            if thread.running:
+                thread.on_loop(thread.server.manager.check_integrity)
+        finally:
+            if thread.running:
+                thread.begin_stop()
+            thread.join()
 
 
 @pytest.fixture(scope="session")
 def server(joe_registry: Registry) -> Iterator[ServerThread]:
-    with serving(joe_registry.root) as thread:
+    with serving(root_of(joe_registry)) as thread:
         yield thread
 
 

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from tests.e2e.conftest import ServerThread, serving
+from tests.registry.drafts import root_of
 from voxswap.v1 import (
     residency_pb2,
     residency_pb2_grpc,
@@ -64,7 +65,7 @@ INVALID = [
     ("voice", Request(voice="joe\n", text="Hi.")),
     ("voice", Request(voice="j" * 129, text="Hi.")),
     ("voice", Request(voice="joe@0", text="Hi.")),
-    ("voice", Request(voice="joe@newest", text="Hi.")),
+    ("voice", Request(voice="joe@Newest", text="Hi.")),
     ("voice", Request(voice="joe@-1", text="Hi.")),
     ("speaker", Request(voice="joe", text="Hi.", speaker="anna")),
     ("speaker", Request(voice="joe", text="Hi.", speaker="x" * 1000)),
@@ -132,7 +133,6 @@ UNBUILT = [
     ("style_prompt", Request(style_prompt="afraid")),
     ("line_class", Request(line_class=speech_pb2.LINE_CLASS_BARK)),
     ("start_by_ms", Request(start_by_ms=100)),
-    ("session_id", Request(session_id="s")),
     ("cache_policy", Request(cache_policy=speech_pb2.CACHE_POLICY_USE)),
     ("controls.pitch_semitones", Request(controls=Controls(pitch_semitones=2))),
     ("controls.volume_db", Request(controls=Controls(volume_db=-3))),
@@ -153,9 +153,6 @@ def test_what_is_not_built_says_so_and_does_not_speak(
 UNBUILT_METHODS = [
     (speech_pb2_grpc.SpeechServiceStub, "Prepare", speech_pb2.PrepareRequest()),
     (speech_pb2_grpc.SpeechServiceStub, "Converse", iter([speech_pb2.ConverseRequest()])),
-    (voices_pb2_grpc.VoiceServiceStub, "RegisterVoice", iter([voices_pb2.RegisterVoiceRequest()])),
-    (voices_pb2_grpc.VoiceServiceStub, "UpdateVoice", voices_pb2.UpdateVoiceRequest()),
-    (voices_pb2_grpc.VoiceServiceStub, "DeleteVoice", voices_pb2.DeleteVoiceRequest()),
     (residency_pb2_grpc.ResidencyServiceStub, "Load", residency_pb2.LoadRequest()),
     (residency_pb2_grpc.ResidencyServiceStub, "Unload", residency_pb2.UnloadRequest()),
     (residency_pb2_grpc.ResidencyServiceStub, "Pin", residency_pb2.PinRequest()),
@@ -209,7 +206,7 @@ def test_a_message_over_the_limit_is_refused(client: Client) -> None:
 def damaged(joe_registry: Registry, tmp_path: Path) -> Iterator[tuple[ServerThread, Path]]:
     """A server over a copy of the registry, and the path of joe's largest component."""
     root = tmp_path / "registry"
-    shutil.copytree(joe_registry.root, root)
+    shutil.copytree(root_of(joe_registry), root)
     largest = max((root / "blobs").rglob("*"), key=lambda p: p.stat().st_size * p.is_file())
     largest.chmod(0o644)
     with serving(root) as thread:
@@ -253,14 +250,14 @@ def test_a_damaged_component_is_data_loss_and_never_audio(
 
 
 def test_a_torn_manifest_is_data_loss_and_listed_with_its_problem(
-    damaged: tuple[ServerThread, Path],
+    joe_registry: Registry, tmp_path: Path
 ) -> None:
-    thread, _ = damaged
-    manifest = next((thread.server.registry.root / "voices").rglob("*.json"))
+    root = tmp_path / "registry"
+    shutil.copytree(root_of(joe_registry), root)
+    manifest = next((root / "voices").rglob("*.json"))
     manifest.chmod(0o644)
-    whole = manifest.read_bytes()
-    manifest.write_bytes(whole[:100])
-    with Client(thread.server.address, timeout_s=30) as client:
+    manifest.write_bytes(manifest.read_bytes()[:100])
+    with serving(root) as thread, Client(thread.server.address, timeout_s=30) as client:
         with pytest.raises(DataLossError) as raised:
             client.say("joe", "Hi.")
         assert raised.value.reason == "MANIFEST_INVALID"
@@ -270,7 +267,7 @@ def test_a_torn_manifest_is_data_loss_and_listed_with_its_problem(
 
 
 def test_a_voice_that_does_not_fit_is_refused_with_figures(joe_registry: Registry) -> None:
-    with serving(joe_registry.root, memory_budget="32MiB") as thread:
+    with serving(root_of(joe_registry), memory_budget="32MiB") as thread:
         with Client(thread.server.address) as client:
             with pytest.raises(ResourceExhaustedError, match="memory_budget") as raised:
                 client.say("joe", "Hi.")

@@ -8,6 +8,7 @@ import pytest
 from bench.lines import TAKES, TEN
 from bench.recognise import recognise, word_error_rate
 from tests.e2e.conftest import serving
+from tests.registry.drafts import root_of
 from voxswap_client import Client
 from voxswap_registry.store import Registry
 
@@ -18,7 +19,7 @@ def test_a_recogniser_reads_ten_lines_back(joe_registry: Registry, front_end: st
     if front_end == "espeak":
         pytest.importorskip("espeakng_loader", reason="needs the extra espeak")
     heard = []
-    with serving(joe_registry.root, front_end=front_end) as thread:
+    with serving(root_of(joe_registry), front_end=front_end) as thread:
         with Client(thread.server.address, timeout_s=60) as client:
             for seed in range(TAKES):
                 for line in TEN:

@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from tests.e2e.conftest import ServerThread, serving
+from tests.registry.drafts import root_of
 from voxswap_client import (
     AsyncClient,
     CallCancelledError,
@@ -107,7 +108,7 @@ def test_a_client_that_stops_reading_stops_its_own_compute_and_no_others(
 
 
 def test_shutdown_lets_streams_end_and_takes_no_new_ones(joe_registry: Registry) -> None:
-    with serving(joe_registry.root, shutdown_grace_s=60) as thread:
+    with serving(root_of(joe_registry), shutdown_grace_s=60) as thread:
         with Client(thread.server.address, timeout_s=60) as client:
             with client.synthesize("joe", "A first sentence. " * 12) as stream:
                 chunks = iter(stream)
@@ -123,7 +124,7 @@ def test_shutdown_lets_streams_end_and_takes_no_new_ones(joe_registry: Registry)
 
 
 def test_shutdown_cancels_what_does_not_end_in_time(joe_registry: Registry) -> None:
-    with serving(joe_registry.root, shutdown_grace_s=0) as thread:
+    with serving(root_of(joe_registry), shutdown_grace_s=0) as thread:
         with Client(thread.server.address, timeout_s=60) as client:
             with client.synthesize("joe", LONG) as stream:
                 chunks = iter(stream)
@@ -189,7 +190,7 @@ def scrape(thread: ServerThread) -> dict[str, float]:
 
 
 def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None:
-    with serving(joe_registry.root) as thread:
+    with serving(root_of(joe_registry)) as thread:
         with Client(thread.server.address, timeout_s=60) as client:
             client.say("joe", "Hi.")
             client.say("joe", "Hi.")
@@ -239,6 +240,7 @@ def test_catalog_and_residents_are_shown(client: Client) -> None:
 
 def start(root: Path, *flags: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "voxswap_server", "--registry", str(root), *flags]
+    command += ["--cache-dir", str(root.parent / "cache")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
     return subprocess.Popen(  # noqa: S603
         command,
@@ -251,7 +253,7 @@ def start(root: Path, *flags: str) -> subprocess.Popen[str]:
 
 def test_the_command_serves_greets_and_stops_on_sigterm(joe_registry: Registry) -> None:
     flags = ("--listen", "127.0.0.1:0", "--metrics-listen", "off")
-    with start(joe_registry.root, *flags) as process:
+    with start(root_of(joe_registry), *flags) as process:
         assert process.stdout is not None
         greeting = [process.stdout.readline() for _ in range(6)]
         address = re.search(r"serving on (\S+)", greeting[0])
@@ -268,7 +270,7 @@ def test_the_command_serves_greets_and_stops_on_sigterm(joe_registry: Registry) 
 
 def test_two_servers_do_not_share_a_port(server: ServerThread, joe_registry: Registry) -> None:
     flags = ("--listen", server.server.address, "--metrics-listen", "off")
-    with start(joe_registry.root, *flags) as process:
+    with start(root_of(joe_registry), *flags) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert f"error: listen: {server.server.address} cannot be had" in errors

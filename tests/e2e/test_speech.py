@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.e2e.conftest import ServerThread
+from tests.registry.drafts import root_of
 from voxswap_client import AsyncClient, Client, Encoding, Mark, MarkKind, SpeechResult
 
 VISEMES = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou")
@@ -180,7 +181,10 @@ def test_what_cannot_be_said_is_counted_and_not_fatal(client: Client) -> None:
 def test_cold_once_and_warm_afterwards(server: ServerThread) -> None:
     from tests.e2e.conftest import serving
 
-    with serving(server.server.registry.root) as fresh, Client(fresh.server.address) as client:
+    with (
+        serving(root_of(server.server.catalog.registry)) as fresh,
+        Client(fresh.server.address) as client,
+    ):
         first, second = client.say("joe", "Who is there?"), client.say("joe", "Who is there?")
     assert first.header.cold
     assert first.header.swap_ms > 0

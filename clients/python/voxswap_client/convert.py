@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -11,19 +12,24 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.types import (
+    Change,
     Chunk,
     Component,
     Encoding,
     Header,
+    LabelMove,
     Ledger,
     Mark,
     MarkKind,
     Provenance,
+    Registration,
     Resident,
     ResidentState,
+    TrafficShare,
     Trailer,
     UnknownSymbol,
     Voice,
+    VoiceDetails,
 )
 
 _E = TypeVar("_E", bound=StrEnum)
@@ -105,13 +111,56 @@ def voice(wire: voices_pb2.Voice) -> Voice:
             tool=wire.provenance.tool,
             created=_time(wire.provenance, "create_time"),
             note=wire.provenance.note,
+            code_licence=wire.provenance.code_licence,
         ),
         emotions=tuple(wire.emotions),
         tags=tuple(wire.tags),
         gender=wire.gender,
         labels=tuple(wire.labels),
+        traffic=_traffic(wire.traffic),
         problem=wire.problem,
     )
+
+
+def voice_details(wire: voices_pb2.GetVoiceResponse) -> VoiceDetails:
+    """A voice with its versions and labels."""
+    return VoiceDetails(
+        voice=voice(wire.voice),
+        versions=tuple(wire.versions),
+        labels=_labels(wire.labels),
+        revision=wire.revision,
+    )
+
+
+def change(wire: voices_pb2.Change) -> Change:
+    """One entry of a history."""
+    return Change(
+        revision=wire.revision,
+        action=wire.action,
+        actor=wire.actor,
+        time=_time(wire, "time"),
+        note=wire.note,
+        labels=_labels(wire.labels),
+        traffic=_traffic(wire.traffic),
+    )
+
+
+def registration(wire: voices_pb2.RegisterVoiceResponse) -> Registration:
+    """What came of an upload."""
+    return Registration(voice(wire.voice), wire.created)
+
+
+def roll_back(wire: voices_pb2.RollBackLabelResponse) -> LabelMove:
+    """Where a label went back to."""
+    return LabelMove(voice(wire.voice), wire.previous_version)
+
+
+def _labels(wire: Iterable[voices_pb2.Label]) -> dict[str, int]:
+    return {label.name: label.version for label in wire}
+
+
+def _traffic(wire: Iterable[voices_pb2.TrafficShare]) -> tuple[TrafficShare, ...]:
+    return tuple(TrafficShare(share.version, share.weight) for share in wire)
 
 
 def residency(

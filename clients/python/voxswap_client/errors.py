@@ -5,9 +5,14 @@
     VoxswapClientError                code                 what it says
     ├── InvalidRequestError           INVALID_ARGUMENT     ``violations`` names each field at fault
     ├── VoiceNotFoundError            NOT_FOUND            no such voice, or no such version of it
+    ├── VersionExistsError            ALREADY_EXISTS       the number of a new version is taken
+    ├── RevisionConflictError         (REVISION_CONFLICT)  somebody else changed the voice first
     ├── NotImplementedByServerError   UNIMPLEMENTED        this server does not carry that out yet
     ├── ResourceExhaustedError        RESOURCE_EXHAUSTED   no memory for the voice, or server full
-    ├── FailedPreconditionError       FAILED_PRECONDITION  the server lacks a part the voice needs
+    ├── FailedPreconditionError       FAILED_PRECONDITION  something must be there or done first
+    │   ├── VersionInUseError         (VERSION_IN_USE)     a label or split names what would go
+    │   ├── NothingToRollBackError    (NOTHING_TO_ROLL_BACK)  the label never moved
+    │   └── SelfTestFailedError       (SELF_TEST_FAILED)   the version gave no sound; no label moved
     ├── DataLossError                 DATA_LOSS            a voice's component is missing or damaged
     ├── DeadlineExceededError         DEADLINE_EXCEEDED    the deadline passed first
     ├── UnavailableError              UNAVAILABLE          no server, or the connection broke
@@ -15,8 +20,9 @@
     ├── InternalServerError           INTERNAL, UNKNOWN    the server failed; its log knows more
     └── IncompleteStreamError         (none)               audio is missing from the stream
 
-A status code without a class of its own is a plain `VoxswapClientError`. These classes know nothing
-of grpc: `voxswap_client.rpc_status` makes them from what grpc raises.
+The server's reason, in brackets, goes before the code. A status without a class of its own is a
+plain `VoxswapClientError`. These classes know nothing of grpc: `voxswap_client.rpc_status` makes
+them from what grpc raises.
 """
 
 from __future__ import annotations
@@ -67,6 +73,14 @@ class VoiceNotFoundError(VoxswapClientError):
     """No such voice or version. Another one is never taken in its place."""
 
 
+class VersionExistsError(VoxswapClientError):
+    """A version with the number that was asked for is there; versions never change."""
+
+
+class RevisionConflictError(VoxswapClientError):
+    """The voice is no longer at the revision that the change was made for; nothing was changed."""
+
+
 class NotImplementedByServerError(VoxswapClientError):
     """A method or field that this server does not carry out yet."""
 
@@ -76,7 +90,19 @@ class ResourceExhaustedError(VoxswapClientError):
 
 
 class FailedPreconditionError(VoxswapClientError):
-    """The voice needs a part that is not installed on the server."""
+    """Something must be installed or done first; the message says what."""
+
+
+class VersionInUseError(FailedPreconditionError):
+    """A label or a traffic split names a version that would be deleted; nothing was."""
+
+
+class NothingToRollBackError(FailedPreconditionError):
+    """The label never named another version that is still there."""
+
+
+class SelfTestFailedError(FailedPreconditionError):
+    """The version was loaded and did not speak as it should; its labels are where they were."""
 
 
 class DataLossError(VoxswapClientError):
@@ -109,6 +135,7 @@ class IncompleteStreamError(VoxswapClientError):
 CLASS_BY_CODE: Mapping[str, type[VoxswapClientError]] = {
     "INVALID_ARGUMENT": InvalidRequestError,
     "NOT_FOUND": VoiceNotFoundError,
+    "ALREADY_EXISTS": VersionExistsError,
     "UNIMPLEMENTED": NotImplementedByServerError,
     "RESOURCE_EXHAUSTED": ResourceExhaustedError,
     "FAILED_PRECONDITION": FailedPreconditionError,
@@ -118,4 +145,12 @@ CLASS_BY_CODE: Mapping[str, type[VoxswapClientError]] = {
     "CANCELLED": CallCancelledError,
     "INTERNAL": InternalServerError,
     "UNKNOWN": InternalServerError,
+}
+
+# These go before the code.
+CLASS_BY_REASON: Mapping[str, type[VoxswapClientError]] = {
+    "REVISION_CONFLICT": RevisionConflictError,
+    "VERSION_IN_USE": VersionInUseError,
+    "NOTHING_TO_ROLL_BACK": NothingToRollBackError,
+    "SELF_TEST_FAILED": SelfTestFailedError,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,6 +51,14 @@ class RetryPolicy:
 DEFAULT_RETRIES = RetryPolicy()
 
 
+class Repeat(enum.Enum):
+    """Whether a call may be made a second time, when nobody knows what became of the first."""
+
+    ALWAYS = enum.auto()  # it reads
+    IF_ASKED = enum.auto()  # a second time changes nothing, and the server sent RetryInfo
+    NEVER = enum.auto()
+
+
 @dataclass(slots=True)
 class Attempts:
     """The tries of one call: how many there were, and what its deadline leaves. Not thread-safe."""
@@ -57,6 +67,7 @@ class Attempts:
     clock: Callable[[], float]
     random: Callable[[], float]
     deadline_s: float | None
+    repeat: Repeat = Repeat.ALWAYS
     count: int = 0
 
     @classmethod
@@ -67,9 +78,11 @@ class Attempts:
         clock: Callable[[], float],
         random: Callable[[], float],
         timeout_s: float | None,
+        repeat: Repeat = Repeat.ALWAYS,
     ) -> Attempts:
         """Start the clock. Without ``timeout_s`` there is no deadline."""
-        return cls(policy, clock, random, None if timeout_s is None else clock() + timeout_s)
+        deadline_s = None if timeout_s is None else clock() + timeout_s
+        return cls(policy, clock, random, deadline_s, repeat)
 
     def next_timeout_s(self) -> float | None:
         """Count one more try; return the time it has, 0 at the least."""
@@ -80,8 +93,17 @@ class Attempts:
         """Time until the deadline, 0 at the least; None if there is no deadline."""
         return None if self.deadline_s is None else max(0.0, self.deadline_s - self.clock())
 
+    def call_timeout_s(self) -> float:
+        """Time until the deadline as a timeout for a further call; ``math.inf`` without one."""
+        left_s = self.remaining_s()
+        return math.inf if left_s is None else left_s
+
     def delay_s(self, error: VoxswapClientError) -> float | None:
-        """See `RetryPolicy.delay_s`."""
+        """See `RetryPolicy.delay_s`; None as well for a call that must not be made again."""
+        if self.repeat is Repeat.NEVER:
+            return None
+        if self.repeat is Repeat.IF_ASKED and error.retry_after_s is None:
+            return None
         return self.policy.delay_s(
             error, attempts=self.count, remaining_s=self.remaining_s(), random=self.random
         )

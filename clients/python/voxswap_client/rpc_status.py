@@ -10,7 +10,12 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from voxswap_client.errors import CLASS_BY_CODE, Violation, VoxswapClientError
+from voxswap_client.errors import (
+    CLASS_BY_CODE,
+    CLASS_BY_REASON,
+    Violation,
+    VoxswapClientError,
+)
 from voxswap_client.wire import Field, message_classes
 
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -69,7 +74,8 @@ def from_rpc_error(error: grpc.RpcError) -> VoxswapClientError:
     details = _decode(_details_bytes(error))
     if code in _OWN_WORDS and not details.reason:
         message = f"{_OWN_WORDS[code]} ({message})"
-    return CLASS_BY_CODE.get(code, VoxswapClientError)(
+    kind = CLASS_BY_REASON.get(details.reason) or CLASS_BY_CODE.get(code, VoxswapClientError)
+    return kind(
         message or f"the call ended with {code}",
         code=code,
         reason=details.reason,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -158,17 +159,33 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a version of a voice came from."""
+    """Where a version of a voice came from.
+
+    ``code_licence`` is that of the code which the model was made with, not of its weights.
+    """
 
     source: str
     tool: str
     created: datetime | None
     note: str = ""
+    code_licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficShare:
+    """A version's share of the traffic of a bare id, relative to the sum of all weights."""
+
+    version: int
+    weight: int
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One version of a voice. ``problem`` says why it cannot be used, and is empty if it can."""
+    """One version of a voice. ``problem`` says why it cannot be used, and is empty if it can.
+
+    ``labels`` are those that name this version. ``traffic`` is the split that decides what a bare
+    id means; without one the version labelled "stable" has it all, or the newest if none is.
+    """
 
     id: str
     version: int
@@ -184,6 +201,7 @@ class Voice:
     tags: tuple[str, ...] = ()
     gender: str = ""
     labels: tuple[str, ...] = ()
+    traffic: tuple[TrafficShare, ...] = ()
     problem: str = ""
 
     @property
@@ -195,6 +213,56 @@ class Voice:
     def size_bytes(self) -> int:
         """Bytes of all components together."""
         return sum(component.size_bytes for component in self.components)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceDetails:
+    """A voice at one version, and what there is of it besides.
+
+    ``versions`` are the newest first; ``labels`` map names to versions. ``revision`` counts the
+    changes of labels, traffic and metadata.
+    """
+
+    voice: Voice
+    versions: tuple[int, ...]
+    labels: Mapping[str, int]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry in the history of a voice: ``labels`` and ``traffic`` are those after it.
+
+    ``revision`` is the voice's revision after it. ``actor``, ``time`` and ``note`` are as whoever
+    did it said.
+    """
+
+    revision: int
+    action: str
+    actor: str
+    time: datetime | None
+    note: str = ""
+    labels: Mapping[str, int] = field(default_factory=dict)
+    traffic: tuple[TrafficShare, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What came of an upload. ``created`` is False if the newest version was the same already."""
+
+    voice: Voice
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMove:
+    """Where a label went: ``voice`` is the version that it names now.
+
+    ``previous_version`` is the one that it named before, 0 if it named none.
+    """
+
+    voice: Voice
+    previous_version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Objects(Protocol):
         """What there is of an object; None if it is not there."""
         ...
 
-    def read(self, key: str, *, limit_bytes: int) -> tuple[ObjectInfo, bytes] | None:
+    def read(self, key: str, *, limit_bytes: int) -> bytes | None:
         """A small object whole; None if it is not there.
 
         Of one that is larger than ``limit_bytes``, that many bytes and one more: no more is held.

@@ -131,8 +131,9 @@ class VoiceServiceServicer(object):
         """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
         one component after the other, each from its first byte on. The voice appears whole or not at
         all. A voice whose newest version is the same already gets no new version.
-        INVALID_ARGUMENT (INVALID_INPUT, MANIFEST_INVALID or DIGEST_MISMATCH) for what is not as it
-        should be, RESOURCE_EXHAUSTED for too many bytes or a full disk.
+        INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
+        too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
+        came for a minute.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -54,8 +54,9 @@ class VoiceServiceStub:
     """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
     one component after the other, each from its first byte on. The voice appears whole or not at
     all. A voice whose newest version is the same already gets no new version.
-    INVALID_ARGUMENT (INVALID_INPUT, MANIFEST_INVALID or DIGEST_MISMATCH) for what is not as it
-    should be, RESOURCE_EXHAUSTED for too many bytes or a full disk.
+    INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
+    too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
+    came for a minute.
     """
     UpdateVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]
     """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
@@ -94,8 +95,9 @@ class VoiceServiceAsyncStub(VoiceServiceStub):
     """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
     one component after the other, each from its first byte on. The voice appears whole or not at
     all. A voice whose newest version is the same already gets no new version.
-    INVALID_ARGUMENT (INVALID_INPUT, MANIFEST_INVALID or DIGEST_MISMATCH) for what is not as it
-    should be, RESOURCE_EXHAUSTED for too many bytes or a full disk.
+    INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
+    too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
+    came for a minute.
     """
     UpdateVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]  # type: ignore[assignment]
     """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
@@ -167,8 +169,9 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
         one component after the other, each from its first byte on. The voice appears whole or not at
         all. A voice whose newest version is the same already gets no new version.
-        INVALID_ARGUMENT (INVALID_INPUT, MANIFEST_INVALID or DIGEST_MISMATCH) for what is not as it
-        should be, RESOURCE_EXHAUSTED for too many bytes or a full disk.
+        INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
+        too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
+        came for a minute.
         """
 
     @_abc_1.abstractmethod

@@ -14,11 +14,15 @@ class EventKind(enum.Enum):
     LOADED = "loaded"
     LOAD_FAILED = "load_failed"
     EVICTED = "evicted"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True)
 class ResidencyEvent:
-    """One event. ``duration_s`` is the load's or the eviction's; ``age_s`` an evicted voice's."""
+    """One event. ``duration_s`` is the load's or the eviction's; ``age_s`` an evicted voice's.
+
+    A component in quarantine belongs to many voices: then ``voice`` is its digest.
+    """
 
     kind: EventKind
     voice: str

@@ -5,15 +5,16 @@ This is the slow half of a swap; the `ModelManager` runs it on its loading threa
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from voxswap_registry.components import Components
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.store import Registry
 from voxswap_server.engines.base import Engine, Voice
 from voxswap_server.text.frontends import FrontEndChoice, make_front_end
 from voxswap_server.text.symbols import SymbolTable
@@ -57,9 +58,9 @@ class VoiceLoader:
     """Loads from a registry with the engines at hand. Thread-safe."""
 
     def __init__(
-        self, registry: Registry, engines: Mapping[str, Engine], *, front_end: FrontEndChoice
+        self, components: Components, engines: Mapping[str, Engine], *, front_end: FrontEndChoice
     ) -> None:
-        self._registry = registry
+        self._components = components
         self._engines = engines
         self._front_end = front_end
 
@@ -82,19 +83,23 @@ class VoiceLoader:
     def load(self, manifest: Manifest, cancelled: Callable[[], bool]) -> LoadedVoice:
         """Check every digest, build the front-end, take the weights up. Blocks on disk."""
         engine = self._engine(manifest)
-        paths = {
-            component.role: self._registry.verify(component, cancelled=cancelled)
-            for component in manifest.components
-        }
-        table = SymbolTable.from_json(paths["symbols"].read_bytes())
-        front_end = make_front_end(
-            manifest.front_end.kind,
-            manifest.front_end.options,
-            table,
-            manifest.language,
-            prefer=self._front_end,
-        )
-        return LoadedVoice(manifest.ref, engine.load(manifest, paths), front_end)
+        with contextlib.ExitStack() as held:
+            paths = {
+                component.role: held.enter_context(
+                    self._components.hold(component, cancelled=cancelled)
+                )
+                for component in manifest.components
+            }
+            table = SymbolTable.from_json(paths["symbols"].read_bytes())
+            front_end = make_front_end(
+                manifest.front_end.kind,
+                manifest.front_end.options,
+                table,
+                manifest.language,
+                prefer=self._front_end,
+            )
+            # What it maps stays mapped, even if the cache drops the file later.
+            return LoadedVoice(manifest.ref, engine.load(manifest, paths), front_end)
 
     def _engine(self, manifest: Manifest) -> Engine:
         engine = self._engines.get(manifest.engine)

@@ -9,9 +9,9 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health_aio
 
+from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import VoiceNotFoundError, VoxswapError
 from voxswap_registry.names import VoiceRef
-from voxswap_registry.store import Registry
 from voxswap_server.rpc.status import Context
 
 VOICE_PREFIX = "voices/"
@@ -29,13 +29,13 @@ class HealthServicer(health_aio.HealthServicer):  # type: ignore[misc]
 
     def __init__(
         self,
-        registry: Registry,
+        catalog: Catalog,
         *,
         poll_s: float = 1.0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__()
-        self._registry = registry
+        self._catalog = catalog
         self._poll_s = poll_s
         self._sleep = sleep
         self._leaving = False
@@ -78,9 +78,9 @@ class HealthServicer(health_aio.HealthServicer):  # type: ignore[misc]
 
     def _look(self, voice: str) -> int:
         try:
-            manifest = self._registry.resolve(VoiceRef.parse(voice))
+            manifest = self._catalog.resolve(VoiceRef.parse(voice))
             for component in manifest.components:
-                self._registry.component_path(component)
+                self._catalog.registry.components.check_present(component)
         except VoiceNotFoundError:
             return int(_Status.SERVICE_UNKNOWN)
         except VoxswapError as error:

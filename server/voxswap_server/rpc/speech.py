@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import NoReturn
 
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
-from voxswap_registry.store import Registry
+from voxswap_registry.catalog.catalog import Catalog
 from voxswap_server.metrics import Metrics
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.rpc import translate
@@ -25,7 +24,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
 
     def __init__(
         self,
-        registry: Registry,
+        catalog: Catalog,
         manager: ModelManager,
         compute: ComputeThread,
         metrics: Metrics,
@@ -33,7 +32,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         chunking: Chunking,
         max_text_characters: int,
     ) -> None:
-        self._registry = registry
+        self._catalog = catalog
         self._manager = manager
         self._compute = compute
         self._metrics = metrics
@@ -54,7 +53,8 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         arrived = time.perf_counter()
         spoken = translate.speech_request(request, max_characters=self._max_text_characters)
         with self._metrics.stream(context.time_remaining) as stream:
-            manifest = await asyncio.to_thread(self._registry.resolve, spoken.voice)
+            # No thread: the catalog answers from this machine's page cache.
+            manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
             remaining_s = context.time_remaining()
             with await self._manager.acquire(manifest, timeout_s=remaining_s) as lease:
                 stream.leased(cold=lease.cold)

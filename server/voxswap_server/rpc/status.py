@@ -14,6 +14,8 @@ from grpc_status import rpc_status
 
 from voxswap_registry import errors
 from voxswap_server.residency import errors as residency
+from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
+from voxswap_server.speech.self_test import SelfTestError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -36,12 +38,22 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.InvalidInputError: _Row(code_pb2.INVALID_ARGUMENT),
     errors.VoiceNotFoundError: _Row(code_pb2.NOT_FOUND),
     errors.VersionExistsError: _Row(code_pb2.ALREADY_EXISTS),
+    errors.VersionInUseError: _Row(code_pb2.FAILED_PRECONDITION),
+    errors.RevisionConflictError: _Row(code_pb2.ABORTED),
+    errors.NothingToRollBackError: _Row(code_pb2.FAILED_PRECONDITION),
+    errors.RegistryBusyError: _Row(code_pb2.UNAVAILABLE, retry_s=5.0),
+    errors.UploadTooLargeError: _Row(code_pb2.RESOURCE_EXHAUSTED),
+    errors.SignatureError: _Row(code_pb2.FAILED_PRECONDITION),
     errors.RegistryError: _Row(code_pb2.UNAVAILABLE, retry_s=1.0),
+    errors.StorageFullError: _Row(code_pb2.RESOURCE_EXHAUSTED),
     errors.ManifestError: _Row(code_pb2.DATA_LOSS),
     errors.ComponentMissingError: _Row(code_pb2.DATA_LOSS),
     errors.DigestMismatchError: _Row(code_pb2.DATA_LOSS),
     errors.ImportSourceError: _Row(code_pb2.INVALID_ARGUMENT),
     errors.FrontEndError: _Row(code_pb2.FAILED_PRECONDITION),
+    SelfTestError: _Row(code_pb2.FAILED_PRECONDITION),
+    TooManyUploadsError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=5.0),
+    UploadStalledError: _Row(code_pb2.DEADLINE_EXCEEDED),
     errors.NotBuiltError: _Row(code_pb2.UNIMPLEMENTED),
     errors.EngineError: _Row(code_pb2.INTERNAL),
     residency.ResidencyError: _Row(code_pb2.INTERNAL),

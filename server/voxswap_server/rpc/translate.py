@@ -1,20 +1,19 @@
-"""The only place where protobuf becomes domain and domain becomes protobuf."""
+"""Speech and residency: where protobuf becomes domain and domain becomes protobuf.
+
+The same for voices is `voxswap_server.rpc.voice_messages`; there is no third place.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import unicodedata
 from collections.abc import Iterable
 
 from google.protobuf import timestamp_pb2
 
-from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
+from voxswap.v1 import residency_pb2, speech_pb2
 from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
-from voxswap_registry.manifest import Manifest
-from voxswap_registry.names import VoiceRef, check_voice_id
-from voxswap_registry.store import VoiceListing
+from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
 from voxswap_server.residency.ledger import LedgerStatistics
@@ -24,7 +23,7 @@ from voxswap_server.speech.request import MarkKind, SpeechRequest
 
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_NOISE_SCALE = 2.0
-MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 1000, 100
+MAX_SESSION_CHARACTERS = 128
 
 _ENCODINGS = {
     speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
@@ -108,6 +107,11 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
     for kind in message.marks:
         if kind not in _MARKS:
             faults.add("marks", f"has the unknown kind {kind}; use WORD, PHONEME or VISEME")
+    if len(message.session_id) > MAX_SESSION_CHARACTERS:
+        faults.add(
+            "session_id",
+            f"is longer than {MAX_SESSION_CHARACTERS} characters; send a shorter one, or its hash",
+        )
     if len(message.speaker) > 128:
         faults.add("speaker", "is longer than 128 characters; GetVoice lists a voice's speakers")
     _check_ranges_of_unbuilt(faults, message)
@@ -116,6 +120,7 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
     return SpeechRequest(
         voice=voice,
         text=message.text,
+        session_id=message.session_id,
         speaker=message.speaker or None,
         encoding=encoding,
         sample_rate_hertz=sample_rate or None,
@@ -171,7 +176,6 @@ def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest) -> None:
         "style_prompt": bool(message.style_prompt),
         "line_class": bool(message.line_class),
         "start_by_ms": message.HasField("start_by_ms"),
-        "session_id": bool(message.session_id),
         "cache_policy": message.cache_policy not in cacheless,
         "controls.pitch_semitones": bool(controls.pitch_semitones),
         "controls.volume_db": bool(controls.volume_db),
@@ -233,78 +237,6 @@ def _mark(mark: Mark) -> speech_pb2.Mark:
         text_start=mark.text_start,
         text_end=mark.text_end,
     )
-
-
-def voice(manifest: Manifest) -> voices_pb2.Voice:
-    """One version of a voice."""
-    created = timestamp_pb2.Timestamp()
-    created.FromJsonString(manifest.provenance.created)
-    return voices_pb2.Voice(
-        id=manifest.voice_id,
-        version=manifest.version,
-        display_name=manifest.display_name,
-        language=manifest.language,
-        engine=manifest.engine,
-        sample_rate_hertz=manifest.audio.sample_rate_hertz,
-        speakers=[
-            voices_pb2.Speaker(name=name, index=index)
-            for name, index in sorted(manifest.speakers.items(), key=lambda item: item[1])
-        ],
-        components=[
-            voices_pb2.Component(
-                role=component.role,
-                digest=component.digest,
-                size_bytes=component.size_bytes,
-                media_type=component.media_type,
-            )
-            for component in manifest.components
-        ],
-        licence=manifest.licence,
-        provenance=voices_pb2.Provenance(
-            source=manifest.provenance.source,
-            source_digests=dict(manifest.provenance.source_digests),
-            tool=manifest.provenance.tool,
-            create_time=created,
-            note=manifest.provenance.note,
-        ),
-    )
-
-
-def listing(found: VoiceListing) -> voices_pb2.Voice:
-    """A voice at its newest version, or what is wrong with it."""
-    if found.newest is not None:
-        return voice(found.newest)
-    return voices_pb2.Voice(
-        id=found.voice_id,
-        version=found.versions[-1],
-        problem=found.error.message if found.error else "",
-    )
-
-
-def page_size(asked: int) -> int:
-    """The page size that is meant. Raises `InvalidInputError`."""
-    if not 0 <= asked <= MAX_PAGE_SIZE:
-        raise InvalidInputError.one(
-            "page_size", f"is {asked}; use 1 to {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}"
-        )
-    return asked or DEFAULT_PAGE_SIZE
-
-
-def page_token(last_id: str) -> str:
-    """A token that says: go on after this id."""
-    return base64.urlsafe_b64encode(last_id.encode()).decode()
-
-
-def page_start(token: str) -> str:
-    """The id after which a page begins; empty for the first. Raises `InvalidInputError`."""
-    if not token:
-        return ""
-    try:
-        return check_voice_id(base64.b64decode(token, altchars=b"-_", validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError, InvalidInputError) as error:
-        raise InvalidInputError.one(
-            "page_token", "is not a token of this server; leave it unset to begin again"
-        ) from error
 
 
 def residents(

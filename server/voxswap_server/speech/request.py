@@ -19,10 +19,14 @@ class MarkKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """One text to speak. None means the voice's own default."""
+    """One text to speak. None means the voice's own default.
+
+    Requests of one ``session_id`` go to one version of a voice whose traffic is split.
+    """
 
     voice: VoiceRef
     text: str
+    session_id: str = ""
     speaker: str | None = None
     encoding: AudioEncoding = AudioEncoding.PCM_S16LE
     sample_rate_hertz: int | None = None

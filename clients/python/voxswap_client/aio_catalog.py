@@ -1,0 +1,271 @@
+"""The asyncio client's methods about registered voices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import grpc
+
+from voxswap.v1 import voices_pb2
+from voxswap_client import convert, upload, voice_request
+from voxswap_client.aio_connection import AsyncConnection, grpc_errors
+from voxswap_client.errors import RevisionConflictError
+from voxswap_client.retry import Repeat
+from voxswap_client.types import Change, LabelMove, Registration, Voice, VoiceDetails
+
+
+class AsyncCatalog(AsyncConnection):
+    """The methods of `voxswap_client.catalog.Catalog` as coroutines and asynchronous iterators."""
+
+    async def list_voices(
+        self,
+        *,
+        prefix: str = "",
+        language: str = "",
+        engine: str = "",
+        tags: Sequence[str] = (),
+        gender: str = "",
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Voice]:
+        """Voices by id, each at its newest version. Asks for a page at a time, as they are read.
+
+        A voice must have all of ``tags``; ``language`` "en" takes "en-US" too. ``timeout_s`` is for
+        each page.
+        """
+        request = voice_request.list_voices(
+            prefix=prefix,
+            language=language,
+            engine=engine,
+            tags=tags,
+            gender=gender,
+            page_size=page_size,
+        )
+        while True:
+            page = await self._unary(self._voices.ListVoices, request, timeout_s)
+            for item in page.voices:
+                yield convert.voice(item)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def get_voice(self, ref: str, *, timeout_s: float | None = None) -> Voice:
+        """One voice: ``id``, ``id@version`` or ``id@label``. Raises `VoiceNotFoundError`."""
+        return (await self.get_voice_details(ref, timeout_s=timeout_s)).voice
+
+    async def get_voice_details(self, ref: str, *, timeout_s: float | None = None) -> VoiceDetails:
+        """One voice with its versions, labels and revision. Raises `VoiceNotFoundError`."""
+        request = voices_pb2.GetVoiceRequest(voice=ref)
+        return convert.voice_details(await self._unary(self._voices.GetVoice, request, timeout_s))
+
+    async def list_versions(self, voice_id: str, *, timeout_s: float | None = None) -> list[Voice]:
+        """All versions of a voice, the newest first. Raises `VoiceNotFoundError`."""
+        request = voices_pb2.ListVersionsRequest(voice=voice_id)
+        answer = await self._unary(self._voices.ListVersions, request, timeout_s)
+        return [convert.voice(item) for item in answer.versions]
+
+    async def list_changes(
+        self, voice_id: str, *, page_size: int = 0, timeout_s: float | None = None
+    ) -> AsyncIterator[Change]:
+        """The history of a voice, the newest first. Asks for a page at a time, as they are read."""
+        request = voices_pb2.ListChangesRequest(voice=voice_id, page_size=page_size)
+        while True:
+            page = await self._unary(self._voices.ListChanges, request, timeout_s)
+            for item in page.changes:
+                yield convert.change(item)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def register_voice(
+        self,
+        manifest_json: bytes,
+        components: Mapping[str, Path],
+        *,
+        label: str = "",
+        version: int = 0,
+        actor: str = "",
+        on_progress: Callable[[int, int], object] | None = None,
+        timeout_s: float | None = None,
+    ) -> Registration:
+        """Upload a voice. It appears whole or not at all, and nothing is tried a second time.
+
+        ``manifest_json`` is the manifest without a version; ``components`` maps digests
+        ("sha256:…") to local files. Only what the server lacks is read and sent; if it lacks
+        something that has no file here, `InvalidRequestError` says so before anything is sent. A
+        voice whose newest version is the same already gets no new one.
+
+        ``label`` is given to the new version; ``version`` is the number that it must get (0: the
+        next), `VersionExistsError` if that is taken. ``on_progress`` hears of bytes sent and bytes
+        to send, in this loop; what it raises ends the upload. Without ``timeout_s`` there is
+        no deadline, whatever the client's is.
+        """
+        attempts = self._attempts(math.inf if timeout_s is None else timeout_s, Repeat.NEVER)
+        named = upload.components_of(manifest_json)
+        missing: set[str] = set()
+        for question in upload.questions(named):
+            answer = await self._unary(self._voices.FindMissingComponents, question, timeout_s)
+            missing.update(answer.digests)
+        parts = await asyncio.to_thread(upload.parts, named, missing, components)
+        first = voice_request.register_voice(
+            manifest_json, label=label, version=version, actor=actor
+        )
+        meter = upload.Meter(parts, on_progress)
+        messages = upload.messages(first, parts)
+        return convert.registration(await self._upload(messages, meter, attempts.next_timeout_s()))
+
+    async def update_voice(
+        self,
+        voice_id: str,
+        *,
+        display_name: str | None = None,
+        tags: Sequence[str] | None = None,
+        gender: str | None = None,
+        traffic: Mapping[int, int] | None = None,
+        revision: int | None = None,
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> Voice:
+        """Change what is not None, all at once or nothing. Returns the voice as it is now.
+
+        ``traffic`` maps versions to weights from 1 to 1000000; an empty one ends the split. With
+        ``revision``, `RevisionConflictError` if the voice is not at it. ``actor`` and ``note`` are
+        for the history.
+        """
+        request = voice_request.update_voice(
+            voice_id,
+            display_name=display_name,
+            tags=tags,
+            gender=gender,
+            traffic=traffic,
+            revision=revision,
+            actor=actor,
+            note=note,
+        )
+        return await self._update(request, timeout_s)
+
+    async def set_labels(
+        self,
+        ref: str,
+        labels: Iterable[str],
+        *,
+        warm_up: bool = False,
+        test_text: str = "",
+        revision: int | None = None,
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> Voice:
+        """Give ``id@version`` these labels and no others; other versions lose them.
+
+        With ``warm_up`` the server first loads the version and lets it speak ``test_text``, or
+        something of its own: `SelfTestFailedError` if that gives no sound. ``revision`` as in
+        `update_voice`.
+        """
+        request = voice_request.set_labels(
+            ref,
+            labels,
+            warm_up=warm_up,
+            test_text=test_text,
+            revision=revision,
+            actor=actor,
+            note=note,
+        )
+        return await self._update(request, timeout_s)
+
+    async def promote(
+        self,
+        ref: str,
+        label: str = "stable",
+        *,
+        warm_up: bool = False,
+        test_text: str = "",
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> LabelMove:
+        """Move one label to ``id@version`` or ``id@label``, which keeps those that it has.
+
+        Reads the voice and changes it at that revision, and begins anew if somebody else was
+        faster: after some tries `RevisionConflictError`. ``warm_up`` and ``test_text`` as in
+        `set_labels`.
+        """
+        voice_request.check_promotable(ref)
+        attempts = self._attempts(timeout_s)
+        for final in voice_request.PROMOTION_TRIES:
+            details = await self.get_voice_details(ref, timeout_s=attempts.call_timeout_s())
+            request = voice_request.promotion(
+                details, label, warm_up=warm_up, test_text=test_text, actor=actor, note=note
+            )
+            before = details.labels.get(label, 0)
+            if request is None:
+                break
+            try:
+                return LabelMove(await self._update(request, attempts.call_timeout_s()), before)
+            except RevisionConflictError:
+                if final:
+                    raise
+        return LabelMove(details.voice, before)
+
+    async def roll_back(
+        self,
+        voice_id: str,
+        label: str = "stable",
+        *,
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> LabelMove:
+        """Move a label back to the version that it named before.
+
+        Raises `NothingToRollBackError` if it never named another. Never tried a second time.
+        """
+        request = voices_pb2.RollBackLabelRequest(
+            voice=voice_id, label=label, actor=actor, note=note
+        )
+        answer = await self._unary(self._voices.RollBackLabel, request, timeout_s, Repeat.NEVER)
+        return convert.roll_back(answer)
+
+    async def delete_voice(
+        self, ref: str, *, actor: str = "", note: str = "", timeout_s: float | None = None
+    ) -> tuple[int, ...]:
+        """Delete ``id@version``, or all versions of ``id``. Returns those that are gone.
+
+        Raises `VersionInUseError` if a label or a traffic split names one. Streams that speak go on
+        to their end. Never tried a second time.
+        """
+        request = voices_pb2.DeleteVoiceRequest(voice=ref, actor=actor, note=note)
+        answer = await self._unary(self._voices.DeleteVoice, request, timeout_s, Repeat.NEVER)
+        return tuple(answer.versions)
+
+    async def _update(
+        self, request: voices_pb2.UpdateVoiceRequest, timeout_s: float | None
+    ) -> Voice:
+        repeat = voice_request.repeat(request)
+        answer = await self._unary(self._voices.UpdateVoice, request, timeout_s, repeat)
+        return convert.voice(answer.voice)
+
+    async def _upload(
+        self,
+        messages: Iterator[voices_pb2.RegisterVoiceRequest],
+        meter: upload.Meter,
+        timeout_s: float | None,
+    ) -> voices_pb2.RegisterVoiceResponse:
+        call = self._voices.RegisterVoice(timeout=timeout_s)
+        try:
+            with grpc_errors():
+                # Reading blocks on the disk. The server may end the call before all is sent: then
+                # writing fails one way or the other, and only the call itself knows the status.
+                with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
+                    while (message := await asyncio.to_thread(next, messages, None)) is not None:
+                        await call.write(message)
+                        meter.sent(message)
+                    await call.done_writing()
+                return await call
+        finally:
+            call.cancel()

@@ -1,0 +1,278 @@
+"""The blocking client's methods about registered voices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import grpc
+
+from voxswap.v1 import voices_pb2
+from voxswap_client import convert, upload, voice_request
+from voxswap_client.connection import Connection
+from voxswap_client.errors import RevisionConflictError
+from voxswap_client.retry import Repeat
+from voxswap_client.rpc_status import from_rpc_error
+from voxswap_client.types import Change, LabelMove, Registration, Voice, VoiceDetails
+
+
+class Catalog(Connection):
+    """Lists, registers, changes and deletes voices. Thread-safe."""
+
+    def list_voices(
+        self,
+        *,
+        prefix: str = "",
+        language: str = "",
+        engine: str = "",
+        tags: Sequence[str] = (),
+        gender: str = "",
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> Iterator[Voice]:
+        """Voices by id, each at its newest version. Asks for a page at a time, as they are read.
+
+        A voice must have all of ``tags``; ``language`` "en" takes "en-US" too. ``timeout_s`` is for
+        each page.
+        """
+        request = voice_request.list_voices(
+            prefix=prefix,
+            language=language,
+            engine=engine,
+            tags=tags,
+            gender=gender,
+            page_size=page_size,
+        )
+        while True:
+            page = self._unary(self._voices.ListVoices, request, timeout_s)
+            yield from map(convert.voice, page.voices)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def get_voice(self, ref: str, *, timeout_s: float | None = None) -> Voice:
+        """One voice: ``id``, ``id@version`` or ``id@label``. Raises `VoiceNotFoundError`."""
+        return self.get_voice_details(ref, timeout_s=timeout_s).voice
+
+    def get_voice_details(self, ref: str, *, timeout_s: float | None = None) -> VoiceDetails:
+        """One voice with its versions, labels and revision. Raises `VoiceNotFoundError`."""
+        request = voices_pb2.GetVoiceRequest(voice=ref)
+        return convert.voice_details(self._unary(self._voices.GetVoice, request, timeout_s))
+
+    def list_versions(self, voice_id: str, *, timeout_s: float | None = None) -> list[Voice]:
+        """All versions of a voice, the newest first. Raises `VoiceNotFoundError`."""
+        request = voices_pb2.ListVersionsRequest(voice=voice_id)
+        answer = self._unary(self._voices.ListVersions, request, timeout_s)
+        return [convert.voice(item) for item in answer.versions]
+
+    def list_changes(
+        self, voice_id: str, *, page_size: int = 0, timeout_s: float | None = None
+    ) -> Iterator[Change]:
+        """The history of a voice, the newest first. Asks for a page at a time, as they are read."""
+        request = voices_pb2.ListChangesRequest(voice=voice_id, page_size=page_size)
+        while True:
+            page = self._unary(self._voices.ListChanges, request, timeout_s)
+            yield from map(convert.change, page.changes)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def register_voice(
+        self,
+        manifest_json: bytes,
+        components: Mapping[str, Path],
+        *,
+        label: str = "",
+        version: int = 0,
+        actor: str = "",
+        on_progress: Callable[[int, int], object] | None = None,
+        timeout_s: float | None = None,
+    ) -> Registration:
+        """Upload a voice. It appears whole or not at all, and nothing is tried a second time.
+
+        ``manifest_json`` is the manifest without a version; ``components`` maps digests
+        ("sha256:…") to local files. Only what the server lacks is read and sent; if it lacks
+        something that has no file here, `InvalidRequestError` says so before anything is sent. A
+        voice whose newest version is the same already gets no new one.
+
+        ``label`` is given to the new version; ``version`` is the number that it must get (0: the
+        next), `VersionExistsError` if that is taken. ``on_progress`` hears of bytes sent and bytes
+        to send, from another thread; what it raises ends the upload. Without ``timeout_s`` there is
+        no deadline, whatever the client's is.
+        """
+        attempts = self._attempts(math.inf if timeout_s is None else timeout_s, Repeat.NEVER)
+        named = upload.components_of(manifest_json)
+        missing: set[str] = set()
+        for question in upload.questions(named):
+            answer = self._unary(self._voices.FindMissingComponents, question, timeout_s)
+            missing.update(answer.digests)
+        parts = upload.parts(named, missing, components)
+        first = voice_request.register_voice(
+            manifest_json, label=label, version=version, actor=actor
+        )
+        meter = upload.Meter(parts, on_progress)
+        messages = upload.messages(first, parts)
+        return convert.registration(self._upload(messages, meter, attempts.next_timeout_s()))
+
+    def update_voice(
+        self,
+        voice_id: str,
+        *,
+        display_name: str | None = None,
+        tags: Sequence[str] | None = None,
+        gender: str | None = None,
+        traffic: Mapping[int, int] | None = None,
+        revision: int | None = None,
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> Voice:
+        """Change what is not None, all at once or nothing. Returns the voice as it is now.
+
+        ``traffic`` maps versions to weights from 1 to 1000000; an empty one ends the split. With
+        ``revision``, `RevisionConflictError` if the voice is not at it. ``actor`` and ``note`` are
+        for the history.
+        """
+        request = voice_request.update_voice(
+            voice_id,
+            display_name=display_name,
+            tags=tags,
+            gender=gender,
+            traffic=traffic,
+            revision=revision,
+            actor=actor,
+            note=note,
+        )
+        return self._update(request, timeout_s)
+
+    def set_labels(
+        self,
+        ref: str,
+        labels: Iterable[str],
+        *,
+        warm_up: bool = False,
+        test_text: str = "",
+        revision: int | None = None,
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> Voice:
+        """Give ``id@version`` these labels and no others; other versions lose them.
+
+        With ``warm_up`` the server first loads the version and lets it speak ``test_text``, or
+        something of its own: `SelfTestFailedError` if that gives no sound. ``revision`` as in
+        `update_voice`.
+        """
+        request = voice_request.set_labels(
+            ref,
+            labels,
+            warm_up=warm_up,
+            test_text=test_text,
+            revision=revision,
+            actor=actor,
+            note=note,
+        )
+        return self._update(request, timeout_s)
+
+    def promote(
+        self,
+        ref: str,
+        label: str = "stable",
+        *,
+        warm_up: bool = False,
+        test_text: str = "",
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> LabelMove:
+        """Move one label to ``id@version`` or ``id@label``, which keeps those that it has.
+
+        Reads the voice and changes it at that revision, and begins anew if somebody else was
+        faster: after some tries `RevisionConflictError`. ``warm_up`` and ``test_text`` as in
+        `set_labels`.
+        """
+        voice_request.check_promotable(ref)
+        attempts = self._attempts(timeout_s)
+        for final in voice_request.PROMOTION_TRIES:
+            details = self.get_voice_details(ref, timeout_s=attempts.call_timeout_s())
+            request = voice_request.promotion(
+                details, label, warm_up=warm_up, test_text=test_text, actor=actor, note=note
+            )
+            before = details.labels.get(label, 0)
+            if request is None:
+                break
+            try:
+                return LabelMove(self._update(request, attempts.call_timeout_s()), before)
+            except RevisionConflictError:
+                if final:
+                    raise
+        return LabelMove(details.voice, before)
+
+    def roll_back(
+        self,
+        voice_id: str,
+        label: str = "stable",
+        *,
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> LabelMove:
+        """Move a label back to the version that it named before.
+
+        Raises `NothingToRollBackError` if it never named another. Never tried a second time.
+        """
+        request = voices_pb2.RollBackLabelRequest(
+            voice=voice_id, label=label, actor=actor, note=note
+        )
+        answer = self._unary(self._voices.RollBackLabel, request, timeout_s, Repeat.NEVER)
+        return convert.roll_back(answer)
+
+    def delete_voice(
+        self, ref: str, *, actor: str = "", note: str = "", timeout_s: float | None = None
+    ) -> tuple[int, ...]:
+        """Delete ``id@version``, or all versions of ``id``. Returns those that are gone.
+
+        Raises `VersionInUseError` if a label or a traffic split names one. Streams that speak go on
+        to their end. Never tried a second time.
+        """
+        request = voices_pb2.DeleteVoiceRequest(voice=ref, actor=actor, note=note)
+        answer = self._unary(self._voices.DeleteVoice, request, timeout_s, Repeat.NEVER)
+        return tuple(answer.versions)
+
+    def _update(self, request: voices_pb2.UpdateVoiceRequest, timeout_s: float | None) -> Voice:
+        repeat = voice_request.repeat(request)
+        answer = self._unary(self._voices.UpdateVoice, request, timeout_s, repeat)
+        return convert.voice(answer.voice)
+
+    def _upload(
+        self,
+        messages: Iterator[voices_pb2.RegisterVoiceRequest],
+        meter: upload.Meter,
+        timeout_s: float | None,
+    ) -> voices_pb2.RegisterVoiceResponse:
+        failures: list[Exception] = []
+        begun: Future[grpc.Future[voices_pb2.RegisterVoiceResponse]] = Future()
+
+        def feed() -> Iterator[voices_pb2.RegisterVoiceRequest]:
+            # grpc runs this in a thread of its own, where it would log an exception and end the
+            # call with UNKNOWN. Nor may the stream just end: it would look complete to the server.
+            try:
+                for message in messages:
+                    yield message
+                    meter.sent(message)
+            except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
+                failures.append(error)
+                begun.result().cancel()
+
+        call = self._voices.RegisterVoice.future(feed(), timeout=timeout_s)
+        begun.set_result(call)
+        try:
+            return call.result()
+        except grpc.FutureCancelledError:
+            raise failures[0] from None  # nobody else can have cancelled it
+        except grpc.RpcError as raised:
+            raise from_rpc_error(raised) from raised
+        finally:
+            call.cancel()

@@ -1,0 +1,124 @@
+"""Keeps a catalog fresh while a server runs: within a second or two of whatever changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import watchfiles
+
+from voxswap_registry.catalog.catalog import Catalog, Refreshed
+from voxswap_registry.errors import VoxswapError
+from voxswap_registry.layout import JOURNAL
+from voxswap_registry.storage.folder import FolderObjects
+
+_LOGGER = logging.getLogger(__name__)
+_MAX_DELAY_S = 30.0
+_FILE_STEP_MS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the store: what it found, or why it came to nothing."""
+
+    refreshed: Refreshed = field(default_factory=Refreshed)
+    error: VoxswapError | None = None
+
+
+class CatalogWatcher:
+    """Polls the journal, and looks at everything now and then, for writers that died.
+
+    Confined to one event loop; the store is read on a worker thread. In a folder, file-system
+    events wake it at once. While the store fails, the catalog stays as it was, and the next look
+    waits longer each time. ``observer`` hears of each look.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        poll_s: float = 1.0,
+        full_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        observer: Callable[[Look], None] = lambda _: None,
+    ) -> None:
+        self._catalog = catalog
+        self._poll_s = poll_s
+        self._full_s = full_s
+        self._clock = clock
+        self._observer = observer
+        self._number = 0  # of the journal's last entry that was dealt with
+        self._next_full_s = clock()
+        self._again: frozenset[str] = frozenset()
+        self._failures = 0
+        self._woken = asyncio.Event()
+
+    @property
+    def delay_s(self) -> float:
+        """How long to wait for the next look, unless something wakes it."""
+        return float(min(self._poll_s * 2**self._failures, max(_MAX_DELAY_S, self._poll_s)))
+
+    async def look(self) -> Look:
+        """Look once. Never raises a `VoxswapError`: the catalog then stays as it was."""
+        try:
+            refreshed = await asyncio.to_thread(self._refresh)
+        except VoxswapError as error:
+            if not self._failures:
+                _LOGGER.warning("the registry cannot be read, voices stay as known: %s", error)
+            self._failures = min(self._failures + 1, 16)
+            look = Look(error=error)
+        else:
+            if self._failures:
+                _LOGGER.info("the registry can be read again")
+            self._failures = 0
+            look = Look(refreshed)
+        self._observer(look)
+        return look
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            if isinstance(self._catalog.registry.objects, FolderObjects):
+                group.create_task(self._wake_on_files(self._catalog.registry.objects))
+            while True:
+                self._woken.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.delay_s):
+                        await self._woken.wait()
+                await self.look()
+
+    async def _wake_on_files(self, objects: FolderObjects) -> None:
+        """Set `_woken` whenever the journal grows. It is not needed: it only saves a second."""
+        journal = objects.root / JOURNAL
+        while True:
+            if journal.is_dir():
+                with contextlib.suppress(FileNotFoundError):
+                    try:
+                        async for _ in watchfiles.awatch(
+                            journal, recursive=False, step=_FILE_STEP_MS, debounce=_FILE_STEP_MS
+                        ):
+                            self._woken.set()
+                    except OSError as error:
+                        _LOGGER.info("no file events (%s); the journal is polled instead", error)
+                        return
+            await asyncio.sleep(self._full_s)
+
+    def _refresh(self) -> Refreshed:
+        """On a worker thread; one at a time, for `look` waits for it."""
+        journal, now = self._catalog.registry.journal, self._clock()
+        if now >= self._next_full_s:
+            # First the number, then the look: what changes in between is looked at twice.
+            number = journal.head()
+            refreshed = self._catalog.refresh()
+            self._next_full_s = now + self._full_s
+        else:
+            number, voices = journal.since(self._number)
+            refreshed = Refreshed()
+            if voices := voices | self._again:
+                refreshed = self._catalog.refresh(voices)
+        self._number, self._again = number, refreshed.failed
+        return refreshed

@@ -1,0 +1,121 @@
+"""Collecting garbage: what no version names any more and nobody is about to name.
+
+Order matters: living publishers are looked for before anything is listed, and everything that is
+removed is older than a grace period by the store's own clock. A collector that dies anywhere has
+removed only what it was right to remove.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from voxswap_registry.errors import RegistryError, VoiceNotFoundError
+from voxswap_registry.layout import BLOBS, VOICES, blob_digest, voice_object
+from voxswap_registry.markers import collecting, remove_dead
+from voxswap_registry.progress import NullProgress, Progress
+from voxswap_registry.storage.folder import FolderObjects
+from voxswap_registry.store import Registry
+
+DEFAULT_GRACE = timedelta(hours=24)
+KEPT_STATES = 1000  # of each voice
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was removed, or would be; ``young`` blobs are unreferenced and within the grace."""
+
+    blobs: int = 0
+    bytes: int = 0
+    young: int = 0
+    leftovers: int = 0
+    kept: int = 0
+
+
+def collect(
+    registry: Registry,
+    *,
+    grace: timedelta = DEFAULT_GRACE,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Collected:
+    """Remove unreferenced blobs and what dead processes left behind.
+
+    Blocks on the store. Nothing that was written within ``grace`` goes, and nothing at all while
+    somebody publishes: `RegistryBusyError` then. `RegistryError` if a manifest cannot be read, for
+    then it is not known what it names.
+    """
+    if grace < timedelta(0):
+        raise ValueError("grace must not be negative")
+    progress = progress or NullProgress()
+    objects = registry.objects
+    with collecting(objects) as marker:
+        oldest = marker.store_time() - grace
+        leftovers = 0 if dry_run else remove_dead(objects, marker) + registry.journal.trim()
+        referenced, obsolete = _references(registry)
+        removed = removed_bytes = young = kept = 0
+        blobs = [info for info in objects.list(BLOBS) if blob_digest(info.key) is not None]
+        progress.start("collecting", sum(info.size_bytes for info in blobs))
+        for info in blobs:
+            marker.refresh()
+            if blob_digest(info.key) in referenced:
+                kept += 1
+            elif info.modified > oldest:
+                young += 1
+            else:
+                removed += 1
+                removed_bytes += info.size_bytes
+                if not dry_run:
+                    objects.delete(info.key)
+            progress.advance(info.size_bytes)
+        progress.finish()
+        leftovers += _remove_obsolete(registry, obsolete, oldest, dry_run=dry_run)
+    return Collected(removed, removed_bytes, young, leftovers, kept)
+
+
+def _references(registry: Registry) -> tuple[set[str], list[str]]:
+    """Digests that some version names; keys that are of no more use."""
+    manifests: dict[str, set[int]] = defaultdict(set)
+    keys: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
+    for info in registry.objects.list(VOICES):
+        found = voice_object(info.key)
+        if found is None:
+            continue
+        keys[found.voice_id].append((info.key, found.kind, found.number))
+        if found.kind == "manifest":
+            manifests[found.voice_id].add(found.number)
+    referenced: set[str] = set()
+    obsolete: list[str] = []
+    for voice_id, objects in keys.items():
+        try:
+            versions = set(registry.versions(voice_id))
+            for version in versions:
+                with contextlib.suppress(VoiceNotFoundError):  # Deleted in this moment.
+                    manifest = registry.read(voice_id, version)
+                    referenced |= {component.digest for component in manifest.components}
+        except RegistryError as error:
+            raise RegistryError(
+                f"nothing was collected: {error.message}. What it names is not known; repair or "
+                "delete that version first"
+            ) from error
+        newest = max((n for _, kind, n in objects if kind == "state"), default=0)
+        for key, kind, number in objects:
+            spent = number <= newest - KEPT_STATES if kind == "state" else number not in versions
+            if spent:
+                obsolete.append(key)
+    return referenced, obsolete
+
+
+def _remove_obsolete(
+    registry: Registry, obsolete: list[str], oldest: datetime, *, dry_run: bool
+) -> int:
+    """Remove what deleted versions left, spent states, and dead files on their way."""
+    n = len(obsolete)
+    if not dry_run:
+        for key in obsolete:
+            registry.objects.delete(key)
+    if isinstance(registry.objects, FolderObjects):
+        n += registry.objects.sweep(before_s=oldest.timestamp(), dry_run=dry_run)
+    return n

@@ -1,0 +1,234 @@
+"""Components: from a digest to verified bytes on this disk, wherever they lie."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxswap_registry.errors import (
+    ComponentMissingError,
+    DigestMismatchError,
+    ObjectMissingError,
+)
+from voxswap_registry.layout import blob_key
+from voxswap_registry.manifest import Component
+from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.progress import Progress
+from voxswap_registry.storage.cache import ComponentCache
+from voxswap_registry.storage.folder import open_no_follow
+from voxswap_registry.storage.objects import Objects
+
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A component whose bytes in the store were not its own; ``etag`` is of those bytes."""
+
+    component: Component
+    etag: str
+    error: DigestMismatchError
+
+
+MismatchListener = Callable[[Component, DigestMismatchError], None]
+
+
+class Components:
+    """The components of a store. Thread-safe; all methods block on disk or network.
+
+    Bytes that are not those of their digest are never handed out. If they lie in the store, the
+    component is in quarantine: it fails at once, without being read again, until the object
+    changes. If they lie in the cache, the copy is thrown away and fetched anew. ``listener`` hears
+    of both, on the thread that found it.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        cache: ComponentCache | None = None,
+        *,
+        listener: MismatchListener | None = None,
+    ) -> None:
+        self._objects = objects
+        self._cache = cache
+        self.listener = listener
+        self._lock = threading.Lock()
+        self._quarantine: dict[str, Quarantined] = {}
+
+    def quarantined(self) -> tuple[Quarantined, ...]:
+        """What is in quarantine."""
+        with self._lock:
+            return tuple(self._quarantine.values())
+
+    def cached_bytes(self) -> int:
+        """Bytes that the cache takes on this disk; 0 if there is none."""
+        return self._cache.statistics().used_bytes if self._cache else 0
+
+    def check_present(self, component: Component) -> None:
+        """Look whether ``component`` is there and not in quarantine. Reads no bytes of it.
+
+        Raises `ComponentMissingError` or `DigestMismatchError`.
+        """
+        key = blob_key(component.digest)
+        with self._missing(component):
+            self._objects.path(key)
+            info = self._objects.head(key)
+        if info is None:
+            raise self._absent(component)
+        if info.size_bytes != component.size_bytes:
+            raise mismatch(component, f"has {info.size_bytes} bytes, not {component.size_bytes}")
+        self._refuse_quarantined(component, info.etag)
+
+    @contextlib.contextmanager
+    def hold(
+        self,
+        component: Component,
+        *,
+        cancelled: Callable[[], bool] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Path]:
+        """The path of the bytes of ``component``, hashed just now, good inside the block.
+
+        ``cancelled`` is asked before each block of bytes; once it says True,
+        `concurrent.futures.CancelledError` is raised. Raises `ComponentMissingError`,
+        `DigestMismatchError`, and `RegistryError` where disk or network fail.
+        """
+        key = blob_key(component.digest)
+        with self._missing(component):
+            path = self._objects.path(key)
+        if path is not None:
+            info = self._objects.head(key)
+            etag = info.etag if info else ""
+            self._refuse_quarantined(component, etag)
+            try:
+                check_file(path, component, cancelled=cancelled)
+            except DigestMismatchError as error:
+                self._put_in_quarantine(component, etag, error)
+                raise
+            except FileNotFoundError:
+                raise self._absent(component) from None
+            yield path
+            return
+        with self._from_afar(component, key, cancelled, progress) as path:
+            yield path
+
+    @contextlib.contextmanager
+    def _from_afar(
+        self,
+        component: Component,
+        key: str,
+        cancelled: Callable[[], bool] | None,
+        progress: Progress | None,
+    ) -> Iterator[Path]:
+        if self._cache is None:
+            raise ComponentMissingError(
+                f"{self._objects.name} is not on this machine, and there is no cache to fetch the "
+                "component into; give one with cache_dir",
+                metadata={"digest": component.digest},
+            )
+        etags: list[str] = []
+
+        def fetch(start: int) -> Iterator[bytes]:
+            with self._missing(component):
+                info = self._objects.head(key)
+                if info is None:
+                    raise self._absent(component)
+                etags.append(info.etag)
+                self._refuse_quarantined(component, info.etag)
+                yield from self._objects.stream(key, start=start)
+
+        with contextlib.ExitStack() as stack:
+            try:
+                path = stack.enter_context(
+                    self._cache.hold(
+                        component,
+                        fetch,
+                        cancelled=cancelled,
+                        progress=progress,
+                        on_mismatch=lambda error: self._tell(component, error),
+                    )
+                )
+            except DigestMismatchError as error:
+                self._put_in_quarantine(component, etags[-1] if etags else "", error)
+                raise
+            yield path
+
+    @contextlib.contextmanager
+    def _missing(self, component: Component) -> Iterator[None]:
+        try:
+            yield
+        except ObjectMissingError as error:
+            raise self._absent(component) from error
+
+    def _absent(self, component: Component) -> ComponentMissingError:
+        return ComponentMissingError(
+            f"the {component.role} component {component.digest} is not in {self._objects.name}; "
+            "import the voice again, or copy the blob from another registry",
+            metadata={"digest": component.digest},
+        )
+
+    def _refuse_quarantined(self, component: Component, etag: str) -> None:
+        with self._lock:
+            found = self._quarantine.get(component.digest)
+            if found is not None and found.etag != etag:
+                del self._quarantine[component.digest]  # Replaced since; it gets its chance.
+                found = None
+        if found is not None:
+            raise DigestMismatchError(
+                f"{found.error.message}. It is in quarantine until its bytes in the store change",
+                metadata=found.error.metadata,
+            )
+
+    def _put_in_quarantine(
+        self, component: Component, etag: str, error: DigestMismatchError
+    ) -> None:
+        with self._lock:
+            known = self._quarantine.get(component.digest)
+            self._quarantine[component.digest] = Quarantined(component, etag, error)
+        if known is None or known.etag != etag:
+            self._tell(component, error)
+
+    def _tell(self, component: Component, error: DigestMismatchError) -> None:
+        if self.listener is not None:
+            self.listener(component, error)
+
+
+def check_file(
+    path: Path, component: Component, *, cancelled: Callable[[], bool] | None = None
+) -> None:
+    """Hash the file at ``path``; `DigestMismatchError` if it is not what ``component`` says.
+
+    Blocks: it reads the whole file, without the interpreter's lock; about 0.6 s for 1 GB that is in
+    the page cache. ``cancelled`` is as in `Components.hold`.
+    """
+    digest = hashlib.sha256()
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    with as_registry_errors("read", path), os.fdopen(open_no_follow(path), "rb", 0) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes != component.size_bytes:
+            raise mismatch(component, f"has {size_bytes} bytes, not {component.size_bytes}")
+        while True:
+            if cancelled is not None and cancelled():
+                raise concurrent.futures.CancelledError(f"verifying {component.digest}")
+            n = file.readinto(block)
+            if not n:
+                break
+            digest.update(block[:n])
+    found = f"sha256:{digest.hexdigest()}"
+    if found != component.digest:
+        raise mismatch(component, f"reads as {found}")
+
+
+def mismatch(component: Component, finding: str) -> DigestMismatchError:
+    """The error for bytes that are not those of their digest."""
+    return DigestMismatchError(
+        f"the {component.role} component {component.digest} {finding}; it was damaged after it "
+        "was written. Import the voice again to repair it; `voxswap voices verify` checks all",
+        metadata={"digest": component.digest},
+    )

@@ -1,0 +1,75 @@
+"""The journal: which voice changed, one create-only object after the other.
+
+Whoever changes a voice writes the next entry afterwards. A reader that knows the last number asks
+for the next one alone, which costs one small read a second on any store, and then looks at the
+voices that were named. An entry that was never written because its writer died is made up for by
+the next full look at the store.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+
+from voxswap_registry.errors import InvalidInputError, RegistryBusyError
+from voxswap_registry.layout import JOURNAL, journal_key, journal_number
+from voxswap_registry.names import check_voice_id
+from voxswap_registry.storage.objects import Objects
+
+_MAX_ENTRY_BYTES = 4096
+_TRIES = 1000
+KEPT_ENTRIES = 1000
+
+
+class Journal:
+    """The journal of a store. Thread-safe; all methods block.
+
+    It remembers the last number that it has seen: where to go on, never what is true.
+    """
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._seen = 0
+
+    def head(self) -> int:
+        """The number of the newest entry; 0 if there is none."""
+        after = journal_key(self._seen) if self._seen else ""
+        for info in self._objects.list(JOURNAL, after=after):
+            self._seen = max(self._seen, journal_number(info.key) or 0)
+        return self._seen
+
+    def append(self, voice_id: str) -> int:
+        """Write that ``voice_id`` has changed; returns the entry's number."""
+        # The nonce tells entries of one voice apart where a lost answer makes a writer ask again.
+        data = json.dumps({"voice": voice_id, "nonce": secrets.token_hex(8)}).encode()
+        number = self.head()
+        for _ in range(_TRIES):
+            number += 1
+            if self._objects.create(journal_key(number), data):
+                self._seen = max(self._seen, number)
+                return number
+        raise RegistryBusyError(
+            f"{self._objects.name}: {_TRIES} others wrote into the journal first; try again"
+        )
+
+    def since(self, number: int) -> tuple[int, set[str]]:
+        """The voices that changed after entry ``number``, and the number of the newest entry."""
+        voices: set[str] = set()
+        while True:
+            data = self._objects.read(journal_key(number + 1), limit_bytes=_MAX_ENTRY_BYTES)
+            if data is None:
+                self._seen = max(self._seen, number)
+                return number, voices
+            number += 1
+            try:
+                voices.add(check_voice_id(str(json.loads(data)["voice"])))
+            except (ValueError, RecursionError, TypeError, KeyError, InvalidInputError):
+                continue  # Torn or foreign: the next full look finds what it meant.
+
+    def trim(self) -> int:
+        """Delete all but the newest entries; returns how many. For whoever collects garbage."""
+        numbers = sorted(journal_number(info.key) or 0 for info in self._objects.list(JOURNAL))
+        old = [number for number in numbers[:-KEPT_ENTRIES] if number]
+        for number in old:
+            self._objects.delete(journal_key(number))
+        return len(old)

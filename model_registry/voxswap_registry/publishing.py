@@ -1,0 +1,123 @@
+"""Publishing: blobs first, the manifest last, so that no reader meets a version with parts missing.
+
+A publisher that dies anywhere leaves the old state or the new; what else it leaves is unreferenced,
+in nobody's way, and collected one day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from voxswap_registry.components import check_file
+from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry.errors import (
+    ComponentMissingError,
+    DigestMismatchError,
+    ManifestError,
+    RegistryError,
+)
+from voxswap_registry.layout import blob_key
+from voxswap_registry.manifest import Component, Manifest
+from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.storage.objects import Objects
+
+_BLOCK_BYTES = 1 << 20
+
+
+def prepared(draft: VoiceDraft, version: int, components: tuple[Component, ...]) -> bytes:
+    """The bytes of the manifest, proven to read back. Raises `ManifestError`."""
+    try:
+        data = draft.manifest(version, components).to_json()
+    except ValueError as error:
+        raise ManifestError(
+            f"{draft.voice_id}: the draft holds text that is no Unicode ({error}); import the "
+            "voice again"
+        ) from error
+    Manifest.from_json(data, where=f"{draft.voice_id}@{version}")
+    return data
+
+
+def placeholders(draft: VoiceDraft) -> tuple[Component, ...]:
+    """Components for trying out a manifest before any byte of them is read."""
+    return tuple(
+        Component(c.role, c.digest or f"sha256:{'0' * 64}", 1, c.media_type)
+        for c in draft.components
+    )
+
+
+def stored(
+    objects: Objects, draft: DraftComponent, *, rewrite: bool, tick: Callable[[], None]
+) -> Component:
+    """The component of ``draft``, whose bytes are in the store when this returns.
+
+    Bytes that are there already are not sent again. On a disk of ours they are hashed first, and
+    replaced if they are damaged; in a bucket their size must do, unless ``rewrite`` is true.
+    ``tick`` is called at every block. Raises `ComponentMissingError` for a draft without a file
+    whose bytes are not there, and `RegistryError`.
+    """
+    if draft.path is None:
+        return _already_stored(objects, draft)
+    with as_registry_errors("read", draft.path), draft.path.open("rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        digest = _hash(file.readinto, tick)
+        component = Component(draft.role, digest, before.st_size, draft.media_type)
+        key = blob_key(digest)
+        if not rewrite and _is_sound(objects, key, component):
+            return component
+        file.seek(0)
+        objects.upload(key, _blocks(file.readinto, draft.path, tick))
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise RegistryError(f"{draft.path} changed while it was published; publish it again")
+    return component
+
+
+def _already_stored(objects: Objects, draft: DraftComponent) -> Component:
+    key = blob_key(draft.digest)
+    info = objects.head(key)
+    if info is None:
+        raise ComponentMissingError(
+            f"the {draft.role} component {draft.digest} is not in {objects.name}, and no file of "
+            "it was given; send its bytes too",
+            metadata={"digest": draft.digest},
+        )
+    return Component(draft.role, draft.digest, info.size_bytes, draft.media_type)
+
+
+def _is_sound(objects: Objects, key: str, component: Component) -> bool:
+    info = objects.head(key)
+    if info is None or info.size_bytes != component.size_bytes:
+        return False
+    path = objects.path(key)
+    if path is None:
+        return True
+    try:
+        check_file(path, component)
+    except DigestMismatchError:
+        return False
+    return True
+
+
+def _hash(readinto: Callable[[memoryview], int | None], tick: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    while n := readinto(block):
+        digest.update(block[:n])
+        tick()
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _blocks(
+    readinto: Callable[[memoryview], int | None], path: Path, tick: Callable[[], None]
+) -> Iterator[memoryview]:
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    while True:
+        with as_registry_errors("read", path):
+            n = readinto(block)
+        if not n:
+            return
+        yield block[:n]
+        tick()

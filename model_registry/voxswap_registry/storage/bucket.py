@@ -1,0 +1,136 @@
+"""Objects in a bucket, through obstore: S3, Google Cloud Storage, Azure, or memory for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import obstore
+from obstore import exceptions
+from obstore.store import ObjectStore
+
+from voxswap_registry.errors import ObjectMissingError, RegistryError
+from voxswap_registry.storage.objects import ObjectInfo
+
+# One request each, so that no download is longer than a request's time limit.
+_BLOCK_BYTES = 8 << 20
+
+_REMEDIES: dict[type[Exception], str] = {
+    exceptions.PermissionDeniedError: "these credentials may not do that; give them the right",
+    exceptions.UnauthenticatedError: "check the credentials in the environment",
+    exceptions.NotSupportedError: "this kind of store cannot do what the registry needs",
+    exceptions.BaseError: "check that the store is there and can be reached; then try again",
+}
+
+
+class BucketObjects:
+    """`Objects` in a bucket. Thread-safe; every method waits for the network.
+
+    The store must have conditional creation (If-None-Match), as all the large ones do.
+    """
+
+    readers = 16
+
+    def __init__(self, store: ObjectStore, name: str) -> None:
+        self._store = store
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"BucketObjects({self.name!r})"
+
+    def list(self, folder: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """See `Objects.list`."""
+        with foreign_errors("list", self.name, folder):
+            for batch in obstore.list(self._store, folder, offset=after or None):
+                for found in batch:
+                    yield ObjectInfo(
+                        found["path"], found["size"], found["e_tag"] or "", found["last_modified"]
+                    )
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """See `Objects.head`."""
+        with foreign_errors("read", self.name, key):
+            try:
+                found = obstore.head(self._store, key)
+            except FileNotFoundError:
+                return None
+        return ObjectInfo(key, found["size"], found["e_tag"] or "", found["last_modified"])
+
+    def read(self, key: str, *, limit_bytes: int) -> bytes | None:
+        """See `Objects.read`."""
+        with foreign_errors("read", self.name, key):
+            try:
+                found = obstore.get(self._store, key)
+                if found.meta["size"] > limit_bytes:
+                    data = obstore.get_range(self._store, key, start=0, length=limit_bytes + 1)
+                else:
+                    data = found.bytes()
+            except FileNotFoundError:
+                return None
+        return bytes(data)
+
+    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        """See `Objects.stream`."""
+        info = self.head(key)
+        if info is None:
+            raise ObjectMissingError(f"{key} is not in {self.name}")
+        while start < info.size_bytes:
+            length = min(_BLOCK_BYTES, info.size_bytes - start)
+            with foreign_errors("read", self.name, key):
+                try:
+                    block = bytes(obstore.get_range(self._store, key, start=start, length=length))
+                except FileNotFoundError:
+                    raise ObjectMissingError(f"{key} is not in {self.name}") from None
+            start += len(block)
+            yield block
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See `Objects.create`."""
+        with foreign_errors("write", self.name, key):
+            try:
+                obstore.put(self._store, key, data, mode="create", use_multipart=False)
+            except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
+                # A request that was sent again because its answer was lost finds its own object.
+                return self.read(key, limit_bytes=len(data)) == data
+        return True
+
+    def replace(self, key: str, data: bytes) -> None:
+        """See `Objects.replace`."""
+        with foreign_errors("write", self.name, key):
+            obstore.put(self._store, key, data, use_multipart=False)
+
+    def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
+        """See `Objects.upload`."""
+        with foreign_errors("write", self.name, key):
+            obstore.put(
+                self._store, key, map(bytes, blocks), use_multipart=True, chunk_size=_BLOCK_BYTES
+            )
+
+    def delete(self, key: str) -> None:
+        """See `Objects.delete`."""
+        with foreign_errors("remove", self.name, key):
+            try:
+                obstore.delete(self._store, key)
+            except FileNotFoundError:
+                return
+
+    def path(self, key: str) -> Path | None:
+        """See `Objects.path`: nothing of a bucket is on this disk."""
+        return None
+
+
+@contextmanager
+def foreign_errors(action: str, name: str, key: str) -> Iterator[None]:
+    """Turn what obstore raises into a `RegistryError`: what, where, and the remedy."""
+    try:
+        yield
+    except exceptions.BaseError as error:
+        remedy = next(_REMEDIES[kind] for kind in type(error).__mro__ if kind in _REMEDIES)
+        # obstore appends a dump of its own structures to its first lines.
+        cause = str(error).partition("\n\nDebug source")[0].replace("\n", " ")[:500]
+        raise RegistryError(f"cannot {action} {key} in {name}: {cause}; {remedy}") from error
+    except OSError as error:
+        raise RegistryError(
+            f"cannot {action} {key} in {name}: {error}; check that the store can be reached"
+        ) from error

@@ -1,0 +1,495 @@
+"""A bounded cache of components on this disk, between a remote store and loading.
+
+Below the folder::
+
+    sha256/<first 2 digits>/<64 digits>   finished files, mode 0444
+    partial/<64 digits>                   downloads under way, and what broken ones left behind
+    locks/<64 digits>                     who downloads it holds it; says how many bytes to expect
+    locks/cache                           held for a moment by who books bytes or changes names
+
+A finished file is in use while somebody holds a shared lock on the file itself; evicting one takes
+an exclusive lock, which waits for nobody. All locks are flock's: they die with their process.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from voxswap_registry.errors import DigestMismatchError, RegistryError, StorageFullError
+from voxswap_registry.manifest import Component
+from voxswap_registry.names import check_digest
+from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.progress import NullProgress, Progress
+
+_BLOCK_BYTES = 1 << 20
+_POLL_SECONDS = 0.02
+_HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
+_BOOKS = "cache"
+
+Fetch = Callable[[int], Iterator[bytes]]
+_Check = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """What lies in a cache: ``used_bytes`` of finished ``components`` and of partial files."""
+
+    capacity_bytes: int
+    used_bytes: int
+    components: int
+
+
+class ComponentCache:
+    """Components on this disk, ``capacity_bytes`` at most, finished and partial files together.
+
+    Thread-safe, and safe between the processes of one user on one machine: its files are all its
+    state. All methods block. A bound lower than last time takes effect with the next download.
+    Bytes that somebody keeps mapped or open after `hold` are not counted once they are evicted.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        capacity_bytes: int,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+        pause: Callable[[], None] = lambda: time.sleep(_POLL_SECONDS),
+    ) -> None:
+        """Name the folder; it need not be there before the first `hold`.
+
+        ``pause`` is called between two looks at a lock that somebody else has.
+        """
+        self.folder = Path(os.path.realpath(folder))
+        self.capacity_bytes = capacity_bytes
+        self._clock_ns = clock_ns
+        self._pause = pause
+
+    def __repr__(self) -> str:
+        return f"ComponentCache({str(self.folder)!r}, {self.capacity_bytes})"
+
+    @contextlib.contextmanager
+    def hold(
+        self,
+        component: Component,
+        fetch: Fetch,
+        *,
+        on_mismatch: Callable[[DigestMismatchError], None],
+        cancelled: Callable[[], bool] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Path]:
+        """The path of the bytes of ``component``: hashed by this call, not evicted in the block.
+
+        If they are not here, ``fetch(start)`` gives them from offset ``start`` on. One caller of
+        all threads and processes downloads, the others wait for it. What a broken download left is
+        continued. A cached file with wrong bytes is told to ``on_mismatch``, removed, though others
+        may hold it, and fetched again. ``cancelled`` is asked before each block and while waiting;
+        once it says True, `concurrent.futures.CancelledError` is raised.
+
+        Raises `DigestMismatchError` if ``fetch`` gives wrong bytes, `StorageFullError` if there is
+        no room, `RegistryError` where the disk fails, and what ``fetch`` raises.
+        """
+        hexadecimal = check_digest(component.digest).removeprefix("sha256:")
+        path = self._path(f"sha256/{hexadecimal[:2]}/{hexadecimal}")
+        if component.size_bytes > self.capacity_bytes:
+            raise StorageFullError(
+                f"the {component.role} component {component.digest} has {component.size_bytes} "
+                f"bytes and the cache {self.folder} only {self.capacity_bytes}; raise cache_bytes",
+                metadata={"digest": component.digest},
+            )
+
+        def check() -> None:
+            if cancelled is not None and cancelled():
+                raise concurrent.futures.CancelledError(f"holding {component.digest}")
+
+        file = self._cached(component, path, check, on_mismatch)
+        while file is None:
+            with self._locked(hexadecimal, check) as lock:
+                if not os.path.lexists(path):
+                    download = _Download(component, fetch, check, progress or NullProgress())
+                    file = self._download(download, path, lock)
+            if file is None:  # Somebody else was faster.
+                file = self._cached(component, path, check, on_mismatch)
+        with file:
+            # What eviction goes by. Not the time of access: most disks are mounted without it, and
+            # a backup changes it. A disk that takes no times only makes the order worse.
+            now_ns = self._clock_ns()
+            with contextlib.suppress(OSError):
+                os.utime(file.fileno(), ns=(now_ns, now_ns))
+            yield path
+
+    def statistics(self) -> CacheStatistics:
+        """What there is. Takes no lock, so what comes or goes meanwhile may count or not."""
+        # By name: a download that ends meanwhile is met twice, as partial and as finished.
+        files = {path.name: (path, status.st_size) for path, status in self._files()}
+        return CacheStatistics(
+            capacity_bytes=self.capacity_bytes,
+            used_bytes=sum(size_bytes for _, size_bytes in files.values()),
+            components=sum(not _is_partial(path) for path, _ in files.values()),
+        )
+
+    # One component
+
+    def _cached(
+        self,
+        component: Component,
+        path: Path,
+        check: _Check,
+        on_mismatch: Callable[[DigestMismatchError], None],
+    ) -> FileIO | None:
+        """The finished file, sound and with a shared lock; None if there is none."""
+        with contextlib.ExitStack() as stack:
+            with as_registry_errors("open", path):
+                try:
+                    file = stack.enter_context(_open(path, os.O_RDONLY))
+                except FileNotFoundError:
+                    return None
+            self._share(file, path, check)
+            if not os.fstat(file.fileno()).st_nlink:  # Evicted before the lock was had.
+                return None
+            finding = _inspect(file, component, check)
+            if finding is None:
+                stack.pop_all()
+                return file
+            remedy = "it is fetched again. Check the disk if this happens often"
+            on_mismatch(_mismatch(component, f"{finding} in the cache {self.folder}; {remedy}"))
+            with (
+                self._locked(_BOOKS, check),
+                as_registry_errors("remove", path),
+                contextlib.suppress(FileNotFoundError),
+            ):
+                # Only if no sound one has taken its place. While this one is open, no other file
+                # can have its number.
+                if os.path.samestat(path.lstat(), os.fstat(file.fileno())):
+                    path.unlink()
+        return None
+
+    def _download(self, download: _Download, path: Path, lock: FileIO) -> FileIO:
+        """Fetch and publish: the finished file, with a shared lock.
+
+        REQUIRES: the lock of the digest.
+        """
+        partial = self._path(f"partial/{path.name}")
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(self._reserve(download, partial, lock))
+            try:
+                download.run(file, partial)
+                with _writing(partial):
+                    os.fsync(file.fileno())
+                # Held before it has its name: there is no moment in which it could be evicted.
+                self._share(file, partial, download.check)
+                with self._locked(_BOOKS, download.check), _writing(partial):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(partial, path)  # noqa: PTH105 - tests break it here
+                    os.fchmod(file.fileno(), 0o444)
+            except BaseException:
+                # Its bytes stay for the next to continue, if there are any.
+                with contextlib.suppress(OSError):
+                    if not os.fstat(file.fileno()).st_size:
+                        partial.unlink()
+                raise
+            stack.pop_all()
+        return file
+
+    def _reserve(self, download: _Download, partial: Path, lock: FileIO) -> FileIO:
+        """Book the whole of a component, evicting what must go, and open its partial file."""
+        size_bytes = download.component.size_bytes
+        with self._locked(_BOOKS, download.check), as_registry_errors("write", partial):
+            self._make_room(download.component, partial)
+            lock.truncate(0)
+            lock.write(str(size_bytes).encode())
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.ExitStack() as stack:
+                file = stack.enter_context(_open(partial, os.O_RDWR | os.O_CREAT))
+                if os.fstat(file.fileno()).st_size > size_bytes:
+                    file.truncate(0)
+                stack.pop_all()
+            return file
+
+    # Room
+
+    def _make_room(self, component: Component, partial: Path) -> None:
+        """Remove what was not used for longest until ``component`` fits; nothing if it cannot.
+
+        REQUIRES: the lock of the books, so that nobody else books bytes meanwhile.
+        """
+        removed_all = False
+        while not removed_all:
+            missing_bytes = component.size_bytes - self.capacity_bytes
+            files = []
+            for path, status in self._files():
+                if path != partial:
+                    missing_bytes += max(status.st_size, self._expected_bytes(path))
+                    files.append((status.st_mtime_ns, path, status.st_size))
+            victims = []
+            for _, path, size_bytes in sorted(files):
+                if missing_bytes <= 0:
+                    break
+                if self._remove(path, dry=True):
+                    victims.append(path)
+                    missing_bytes -= size_bytes
+            if missing_bytes > 0:
+                raise StorageFullError(
+                    f"no room for the {component.role} component {component.digest} in the cache "
+                    f"{self.folder}: {missing_bytes} of its {self.capacity_bytes} bytes too many "
+                    "are in use or on their way; raise cache_bytes, or try again later",
+                    metadata={"digest": component.digest},
+                )
+            # One may have come into use since it was looked at: then all is planned again.
+            removed_all = all(self._remove(path, dry=False) for path in victims)
+
+    def _expected_bytes(self, path: Path) -> int:
+        """The full size of a file that is being downloaded; 0 for any other."""
+        if not _is_partial(path):
+            return 0
+        lock = self._lock_of(path)
+        with as_registry_errors("read", lock):
+            try:
+                file = _open(lock, os.O_RDONLY)
+            except FileNotFoundError:
+                return 0
+            with file:
+                booked = b"" if _try_flock(file, fcntl.LOCK_SH) else file.read(32)
+        return int(booked) if booked and booked.isdigit() else 0
+
+    def _remove(self, path: Path, *, dry: bool) -> bool:
+        """Remove a file and say so, unless somebody uses it; ``dry`` only looks whether it could.
+
+        REQUIRES: the lock of the books.
+        """
+        lock = self._lock_of(path)
+        with as_registry_errors("remove", path):
+            file = _try_lock(lock)
+            if file is None:
+                return False
+            with file:
+                if not dry:
+                    path.unlink(missing_ok=True)
+                if lock != path:
+                    lock.unlink(missing_ok=True)
+        return True
+
+    # Files and locks
+
+    @contextlib.contextmanager
+    def _locked(self, name: str, check: _Check) -> Iterator[FileIO]:
+        """Hold a lock file, once it is free. That of a digest goes away afterwards."""
+        path = self._path(f"locks/{name}")
+        with as_registry_errors("lock", path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            with as_registry_errors("lock", path):
+                file = _try_lock(path)
+            if file is not None:
+                break
+            check()
+            self._pause()
+        with file:
+            try:
+                yield file
+            finally:
+                if name != _BOOKS:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+
+    def _share(self, file: FileIO, path: Path, check: _Check) -> None:
+        """Lock a file against eviction, which has its own lock on it for a moment only."""
+        while True:
+            with as_registry_errors("lock", path):
+                if _try_flock(file, fcntl.LOCK_SH):
+                    return
+            check()
+            self._pause()
+
+    def _lock_of(self, path: Path) -> Path:
+        return self.folder / "locks" / path.name if _is_partial(path) else path
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """Partial files first, for what moves meanwhile to be met once or twice, but not never."""
+        yield from self._files_in("partial")
+        for folder in self._names("sha256"):
+            yield from self._files_in(f"sha256/{folder}")
+
+    def _files_in(self, key: str) -> Iterator[tuple[Path, os.stat_result]]:
+        for name in filter(_HEXADECIMAL.fullmatch, self._names(key)):
+            path = self.folder / key / name
+            with as_registry_errors("find", path):
+                try:
+                    status = path.lstat()
+                except FileNotFoundError:
+                    continue
+            yield path, status
+
+    def _names(self, key: str) -> list[str]:
+        path = self._path(key)
+        with as_registry_errors("list", path):
+            try:
+                return os.listdir(path)  # noqa: PTH208 - names are wanted, not paths
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def _path(self, key: str) -> Path:
+        path = self.folder / key
+        if os.path.realpath(path) != str(path):
+            raise RegistryError(
+                f"{path} is or lies behind a symbolic link, and the cache follows none below its "
+                f"folder; remove it, or link {self.folder} as a whole"
+            )
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """How the bytes of a component come into a partial file."""
+
+    component: Component
+    fetch: Fetch
+    check: _Check
+    progress: Progress
+
+    def run(self, file: FileIO, partial: Path) -> None:
+        """Complete ``file``; leave it empty and raise if the remote's bytes are wrong."""
+        digest = hashlib.sha256()
+        with _writing(partial):
+            start = _hash(file, digest, self.check)
+        while finding := self._complete(file, partial, start, digest):
+            with _writing(partial):
+                file.seek(0)
+                file.truncate()
+            if not start:
+                raise _mismatch(
+                    self.component,
+                    f"{finding} as the registry gave it; it was damaged or replaced there. Import "
+                    "the voice again to repair it; `voxswap voices verify` checks all",
+                )
+            # What was left here may be at fault, so the remote is asked for all before it is.
+            start, digest = 0, hashlib.sha256()
+
+    def _complete(self, file: FileIO, partial: Path, start: int, digest: Any) -> str | None:
+        """Fetch from ``start`` on; what is wrong with the whole, or None."""
+        n, size_bytes = start, self.component.size_bytes
+        blocks: Iterator[bytes] = iter(())
+        self.progress.start(f"fetch {self.component.role}", size_bytes)
+        try:
+            self.progress.advance(n)
+            self.check()
+            if n < size_bytes:
+                blocks = self.fetch(n)
+            for block in blocks:
+                self.check()
+                if n + len(block) > size_bytes:
+                    return f"has more than {size_bytes} bytes"
+                with _writing(partial):
+                    _write(file, block)
+                digest.update(block)
+                n += len(block)
+                self.progress.advance(len(block))
+        finally:
+            self.progress.finish()
+            if isinstance(blocks, Generator):
+                blocks.close()
+        if n < size_bytes:
+            return f"has {n} bytes, not {size_bytes}"
+        return _difference(self.component, digest)
+
+
+def _inspect(file: FileIO, component: Component, check: _Check) -> str | None:
+    """What is wrong with the bytes of a finished file, or None."""
+    digest = hashlib.sha256()
+    try:
+        n = _hash(file, digest, check)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    finding = _difference(component, digest)
+    if finding is None and n != component.size_bytes:
+        # The file is what its name says. It stays, for those whose manifests say the truth.
+        size = f"has {n} bytes, not {component.size_bytes}"
+        raise _mismatch(component, f"{size} as the manifest says; import the voice again")
+    return finding
+
+
+def _hash(file: FileIO, digest: Any, check: _Check) -> int:
+    """Feed the rest of ``file`` to ``digest``; how many bytes that was."""
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    n = 0
+    while True:
+        check()
+        n_read = os.readv(file.fileno(), [block])
+        if not n_read:
+            return n
+        digest.update(block[:n_read])
+        n += n_read
+
+
+def _difference(component: Component, digest: Any) -> str | None:
+    found = f"sha256:{digest.hexdigest()}"
+    return None if found == component.digest else f"reads as {found}"
+
+
+def _mismatch(component: Component, finding: str) -> DigestMismatchError:
+    return DigestMismatchError(
+        f"the {component.role} component {component.digest} {finding}",
+        metadata={"digest": component.digest},
+    )
+
+
+def _write(file: FileIO, block: bytes) -> None:
+    data = memoryview(block)
+    while data:
+        data = data[os.write(file.fileno(), data) :]
+
+
+@contextlib.contextmanager
+def _writing(partial: Path) -> Iterator[None]:
+    """Where the disk fails, the partial file goes: its bytes are in doubt, its room is wanted."""
+    with as_registry_errors("write", partial):
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+
+
+def _is_partial(path: Path) -> bool:
+    return path.parent.name == "partial"
+
+
+def _open(path: Path, flags: int) -> FileIO:
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RegistryError(f"{path} is no regular file; remove it")
+    return FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
+
+
+def _try_lock(path: Path) -> FileIO | None:
+    """Open with an exclusive lock; None if somebody else has one, or has removed the file.
+
+    A lock file is created; a finished file is not, and need not be writable.
+    """
+    is_lock_file = path.parent.name == "locks"
+    file = _open(path, os.O_RDWR | os.O_CREAT if is_lock_file else os.O_RDONLY)
+    if _try_flock(file, fcntl.LOCK_EX) and os.fstat(file.fileno()).st_nlink:
+        return file
+    file.close()
+    return None
+
+
+def _try_flock(file: FileIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,230 @@
+"""Objects as the files of a local folder: written whole and synced, read without following links.
+
+Listing and deleting are obstore's. Writing is not: obstore's local store syncs nothing to the disk,
+so a loss of power could leave a version number taken by a torn file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore
+from obstore.store import LocalStore
+
+from voxswap_registry.errors import ObjectMissingError, RegistryError
+from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.storage.bucket import foreign_errors
+from voxswap_registry.storage.objects import ObjectInfo
+
+_BLOCK_BYTES = 1 << 20
+TEMPORARY = "tmp"
+
+
+class FolderObjects:
+    """`Objects` below one folder, which need not be there before the first write.
+
+    Thread-safe and safe between processes: it keeps no state and holds no lock; files appear whole
+    or not at all. Files on their way lie in ``tmp/``. Symbolic links below the root are not
+    followed; the root itself may be one.
+    """
+
+    readers = 1
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.realpath(root))
+
+    def __repr__(self) -> str:
+        return f"FolderObjects({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    # Reading
+
+    def list(self, folder: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """See `Objects.list`."""
+        if not self._file(folder).is_dir():
+            return
+        with foreign_errors("list", self.name, folder):
+            for batch in obstore.list(LocalStore(self.root), folder, offset=after or None):
+                for found in batch:
+                    yield ObjectInfo(
+                        found["path"], found["size"], found["e_tag"] or "", found["last_modified"]
+                    )
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """See `Objects.head`."""
+        self._file(key)
+        with foreign_errors("read", self.name, key):
+            try:
+                found = obstore.head(LocalStore(self.root), key) if self.root.is_dir() else None
+            except FileNotFoundError:
+                return None
+        if found is None:
+            return None
+        return ObjectInfo(key, found["size"], found["e_tag"] or "", found["last_modified"])
+
+    def read(self, key: str, *, limit_bytes: int) -> bytes | None:
+        """See `Objects.read`."""
+        path = self._file(key)
+        with as_registry_errors("read", path):
+            try:
+                descriptor = open_no_follow(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise RegistryError(f"{path} is no regular file; remove it")
+                return file.read(limit_bytes + 1)
+
+    def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
+        """See `Objects.stream`."""
+        path = self.path(key)
+        with as_registry_errors("read", path), os.fdopen(open_no_follow(path), "rb") as file:
+            file.seek(start)
+            while block := file.read(_BLOCK_BYTES):
+                yield block
+
+    def path(self, key: str) -> Path:
+        """See `Objects.path`."""
+        path = self._file(key)
+        with as_registry_errors("find", path):
+            try:
+                mode = path.lstat().st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                raise ObjectMissingError(f"{path} is not there") from None
+        if not stat.S_ISREG(mode):
+            raise RegistryError(f"{path} is no regular file; remove it and import the voice again")
+        return path
+
+    # Writing
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See `Objects.create`."""
+        with self._written(iter([memoryview(data)])) as temporary, self._place(key) as path:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            _sync_folder(path.parent)
+            return True
+
+    def replace(self, key: str, data: bytes) -> None:
+        """See `Objects.replace`."""
+        self.upload(key, iter([memoryview(data)]))
+
+    def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
+        """See `Objects.upload`."""
+        with self._written(blocks) as temporary, self._place(key) as path:
+            os.replace(temporary, path)  # noqa: PTH105 - tests break it here
+            _sync_folder(path.parent)
+
+    def delete(self, key: str) -> None:
+        """See `Objects.delete`."""
+        path = self._file(key)
+        with as_registry_errors("remove", path):
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def workdir(self) -> Iterator[Path]:
+        """A private folder on this disk; gone afterwards. Blocks."""
+        with as_registry_errors("write into", self.root):
+            path = Path(tempfile.mkdtemp(prefix="import-", dir=self._folder(TEMPORARY)))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def sweep(self, *, before_s: float, dry_run: bool) -> int:
+        """Remove what is in ``tmp/`` since before ``before_s``, seconds of the epoch; how many."""
+        folder, n = self._file(TEMPORARY), 0
+        if not folder.is_dir():
+            return 0
+        for entry in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if entry.lstat().st_mtime < before_s:
+                    n += 1
+                    if not dry_run:
+                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        return n
+
+    @contextlib.contextmanager
+    def _written(self, blocks: Iterator[memoryview]) -> Iterator[Path]:
+        """A synced, read-only file with an unpredictable name; gone afterwards if still there."""
+        with as_registry_errors("write into", self.root):
+            descriptor, name = tempfile.mkstemp(dir=self._folder(TEMPORARY))
+        path = Path(name)
+        try:
+            try:
+                for block in blocks:
+                    write_all(descriptor, block, path)
+                with as_registry_errors("write", path):
+                    os.fchmod(descriptor, 0o444)
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _place(self, key: str) -> Iterator[Path]:
+        path = self._file(key)
+        with as_registry_errors("write", path):
+            self._folder(key.rpartition("/")[0])
+            yield path
+
+    def _folder(self, key: str) -> Path:
+        """The folder ``key``, made if need be, with each new name synced into its parent."""
+        missing = []
+        folder = self._file(key)
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            _sync_folder(folder.parent)
+        return self._file(key)
+
+    def _file(self, key: str) -> Path:
+        """The path of a key; refused if a link leads elsewhere."""
+        path = self.root / key
+        if os.path.realpath(path) != str(path):
+            raise RegistryError(
+                f"{path} is or lies behind a symbolic link, and the registry follows none below "
+                f"its root; move the files there in its place, or link {self.root} as a whole"
+            )
+        return path
+
+
+def open_no_follow(path: Path) -> int:
+    """A descriptor for reading that is neither behind a link nor waits for a pipe's writer."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def write_all(descriptor: int, data: memoryview, path: Path) -> None:
+    """Write all of ``data``; ``path`` names the file in errors. Blocks."""
+    with as_registry_errors("write", path):
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` survive a loss of power, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # Some network file systems sync no folders.
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,204 @@
+"""A voice that arrives from afar, piece by piece, checked as it comes, published whole or never."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry.errors import (
+    ComponentMissingError,
+    DigestMismatchError,
+    InvalidInputError,
+    ManifestError,
+    UploadTooLargeError,
+)
+from voxswap_registry.json_reader import read_json
+from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest
+from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.store import Registry
+
+MAX_PIECE_BYTES = 1 << 20
+
+
+class Upload:
+    """One upload into ``workdir``, which is the caller's to make and to remove.
+
+    Not thread-safe. Methods block on the disk. All raise `InvalidInputError` naming the field for
+    what does not fit, and `RegistryError` where disk or store fail; either is the upload's end.
+    """
+
+    def __init__(
+        self, registry: Registry, manifest_json: bytes, workdir: Path, *, max_bytes: int
+    ) -> None:
+        """Begin with the manifest. Raises `UploadTooLargeError` if its parts are too large."""
+        self._registry = registry
+        self._workdir = workdir
+        self.manifest = _manifest(manifest_json)
+        self._wanted = {component.digest: component for component in self.manifest.components}
+        self._files: dict[str, Path] = {}
+        self._current: _Incoming | None = None
+        self.missing = frozenset(missing(registry, self._wanted))
+        total = sum(self._wanted[digest].size_bytes for digest in self.missing)
+        if total > max_bytes:
+            raise UploadTooLargeError(
+                f"the components to be sent have {total} bytes, and this server takes "
+                f"{max_bytes}; raise its max_upload_bytes, or import the voice on its machine"
+            )
+        self._left = max_bytes
+
+    def write(self, digest: str, offset_bytes: int, data: bytes) -> None:
+        """Take the next piece. A component that is complete is checked at once."""
+        component = self._wanted.get(digest)
+        if component is None:
+            raise InvalidInputError.one(
+                "component.digest", f"{digest[:80]!r} is not in the manifest; send its parts alone"
+            )
+        if digest in self._files:
+            raise InvalidInputError.one("component.digest", f"{digest} was sent already")
+        if len(data) > MAX_PIECE_BYTES:
+            raise InvalidInputError.one(
+                "component.data", f"has {len(data)} bytes; send {MAX_PIECE_BYTES} at a time at most"
+            )
+        current = self._current
+        if current is None or current.component.digest != digest:
+            if current is not None:
+                raise InvalidInputError.one(
+                    "component.digest",
+                    f"changes to {digest} with {current.component.digest} incomplete at "
+                    f"{current.size_bytes} of {current.component.size_bytes} bytes; send one after "
+                    "the other",
+                )
+            path = self._workdir / digest.rpartition(":")[2]
+            self._current = current = _Incoming(component, path)
+        if offset_bytes != current.size_bytes:
+            raise InvalidInputError.one(
+                "component.offset_bytes",
+                f"is {offset_bytes}, and {current.size_bytes} bytes of {digest} are here; send "
+                "pieces in order, without gaps",
+            )
+        self._left -= len(data)
+        if self._left < 0:
+            raise UploadTooLargeError("more bytes were sent than this server's max_upload_bytes")
+        current.write(data)
+        if current.is_complete:
+            self._files[digest] = current.finished()
+            self._current = None
+
+    def publish(
+        self, *, version: int | None = None, label: str | None = None, actor: str = ""
+    ) -> tuple[Manifest, bool]:
+        """Publish what came, see `Registry.publish_if_new`."""
+        if self._current is not None:
+            raise InvalidInputError.one(
+                "component.data",
+                f"of {self._current.component.digest} ends after {self._current.size_bytes} of "
+                f"{self._current.component.size_bytes} bytes; send it again, whole",
+            )
+        lacking = sorted(self.missing - self._files.keys())
+        if lacking:
+            raise InvalidInputError.one(
+                "component",
+                f"bytes of {', '.join(lacking[:3])} were not sent, and this registry does not have "
+                "them; send every component that FindMissingComponents names",
+            )
+        return self._registry.publish_if_new(
+            self._draft(), version=version, label=label, actor=actor
+        )
+
+    def close(self) -> None:
+        """Close the file under way, if there is one. Idempotent."""
+        if self._current is not None:
+            self._current.close()
+            self._current = None
+
+    def _draft(self) -> VoiceDraft:
+        manifest = self.manifest
+        return VoiceDraft(
+            voice_id=manifest.voice_id,
+            engine=manifest.engine,
+            engine_config=manifest.engine_config,
+            components=tuple(
+                DraftComponent(c.role, self._files.get(c.digest), c.media_type, c.digest)
+                for c in manifest.components
+            ),
+            audio=manifest.audio,
+            language=manifest.language,
+            front_end=manifest.front_end,
+            speakers=manifest.speakers,
+            defaults=manifest.defaults,
+            licence=manifest.licence,
+            provenance=manifest.provenance,
+            display_name=manifest.display_name,
+            tags=manifest.tags,
+            gender=manifest.gender,
+        )
+
+
+class _Incoming:
+    """A component under way: its file, how far it is, and the digest so far."""
+
+    def __init__(self, component: Component, path: Path) -> None:
+        self.component = component
+        self.size_bytes = 0
+        self._path = path
+        self._digest = hashlib.sha256()
+        with as_registry_errors("write", path):
+            self._file: BinaryIO = path.open("xb", buffering=0)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.size_bytes == self.component.size_bytes
+
+    def write(self, data: bytes) -> None:
+        if self.size_bytes + len(data) > self.component.size_bytes:
+            raise InvalidInputError.one(
+                "component.data",
+                f"makes {self.component.digest} longer than the {self.component.size_bytes} bytes "
+                "that the manifest says",
+            )
+        left = memoryview(data)
+        with as_registry_errors("write", self._path):
+            while left:
+                left = left[self._file.write(left) :]
+        self._digest.update(data)
+        self.size_bytes += len(data)
+
+    def finished(self) -> Path:
+        self.close()
+        found = f"sha256:{self._digest.hexdigest()}"
+        if found != self.component.digest:
+            raise InvalidInputError.one(
+                "component.data",
+                f"of {self.component.digest} has the digest {found}; the file changed or was "
+                "damaged on its way: send it again",
+            )
+        return self._path
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def missing(registry: Registry, components: Mapping[str, Component]) -> list[str]:
+    """The digests of ``components`` that ``registry`` does not have, in their order. Blocks."""
+    found = []
+    for digest, component in components.items():
+        try:
+            registry.components.check_present(component)
+        except (ComponentMissingError, DigestMismatchError):
+            found.append(digest)
+    return found
+
+
+def _manifest(data: bytes) -> Manifest:
+    """The manifest of an upload, as version 1. Raises `InvalidInputError`."""
+    try:
+        raw = read_json(data, where="manifest_json", limit_bytes=MAX_MANIFEST_BYTES)
+        filled = json.dumps({**raw, "version": 1}).encode()
+        return Manifest.from_json(filled, where="manifest_json")
+    except ManifestError as error:
+        message = error.message.removeprefix("manifest_json: ")
+        raise InvalidInputError.one("manifest_json", message) from error

@@ -1,0 +1,17 @@
+"""Errors that only a caller over the wire can meet."""
+
+from __future__ import annotations
+
+from voxswap_registry.errors import VoxswapError
+
+
+class TooManyUploadsError(VoxswapError):
+    """As many voices are being uploaded as this server takes at a time."""
+
+    reason = "TOO_MANY_UPLOADS"
+
+
+class UploadStalledError(VoxswapError):
+    """An upload sent nothing for so long that it was given up."""
+
+    reason = "UPLOAD_STALLED"
