@@ -77,10 +77,13 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
     ``shutdown_grace_s`` to end and are cancelled after it, then everything is evicted and closed.
     Raises `SettingsError` if an address cannot be had or a device is not there.
     """
-    engines = await asyncio.to_thread(_engines, settings)
     metrics = Metrics(settings.device)
     async with contextlib.AsyncExitStack() as stack:
+        # Side by side: one waits for torch, the other for disk or network.
+        importing = asyncio.create_task(asyncio.to_thread(_engines, settings))
+        stack.push_async_callback(asyncio.wait, [importing])
         catalog = await _catalog(settings, metrics, stack)
+        engines = await importing
         registry = catalog.registry
         loading = ThreadPoolExecutor(settings.load_threads, thread_name_prefix="voxswap-load")
         stack.callback(loading.shutdown)

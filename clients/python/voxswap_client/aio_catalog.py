@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import grpc
-
 from voxswap.v1 import voices_pb2
 from voxswap_client import convert, upload, voice_request
 from voxswap_client.aio_connection import AsyncConnection, grpc_errors
-from voxswap_client.errors import RevisionConflictError
+from voxswap_client.errors import CallCancelledError, RevisionConflictError
 from voxswap_client.retry import Repeat
 from voxswap_client.types import Change, LabelMove, Registration, Voice, VoiceDetails
 
@@ -256,16 +253,26 @@ class AsyncCatalog(AsyncConnection):
         meter: upload.Meter,
         timeout_s: float | None,
     ) -> voices_pb2.RegisterVoiceResponse:
-        call = self._voices.RegisterVoice(timeout=timeout_s)
+        failures: list[Exception] = []
+
+        async def feed() -> AsyncIterator[voices_pb2.RegisterVoiceRequest]:
+            # grpc runs this in a task of its own, and cancels the call if it raises. (To write from
+            # here would hang, if the call were cancelled before it had begun.)
+            try:
+                while (message := await asyncio.to_thread(next, messages, None)) is not None:
+                    yield message
+                    meter.sent(message)
+            except Exception as error:
+                failures.append(error)
+                raise
+
+        call = self._voices.RegisterVoice(feed(), timeout=timeout_s)
         try:
             with grpc_errors():
-                # Reading blocks on the disk. The server may end the call before all is sent: then
-                # writing fails one way or the other, and only the call itself knows the status.
-                with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError):
-                    while (message := await asyncio.to_thread(next, messages, None)) is not None:
-                        await call.write(message)
-                        meter.sent(message)
-                    await call.done_writing()
                 return await call
+        except CallCancelledError:
+            if failures:
+                raise failures[0] from None
+            raise
         finally:
             call.cancel()
