@@ -47,6 +47,8 @@ class Journal:
             number += 1
             if self._objects.create(journal_key(number), data):
                 self._seen = max(self._seen, number)
+                if number % (KEPT_ENTRIES // 2) == 0:
+                    self.trim()
                 return number
         raise RegistryBusyError(
             f"{self._objects.name}: {_TRIES} others wrote into the journal first; try again"
@@ -67,7 +69,7 @@ class Journal:
                 continue  # Torn or foreign: the next full look finds what it meant.
 
     def trim(self) -> int:
-        """Delete all but the newest entries; returns how many. For whoever collects garbage."""
+        """Delete all but the newest entries; returns how many."""
         numbers = sorted(journal_number(info.key) or 0 for info in self._objects.list(JOURNAL))
         old = [number for number in numbers[:-KEPT_ENTRIES] if number]
         for number in old:

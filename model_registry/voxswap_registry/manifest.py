@@ -10,7 +10,7 @@ from typing import Any
 
 from voxswap_registry.errors import InvalidInputError, ManifestError
 from voxswap_registry.json_reader import Reader, read_json
-from voxswap_registry.names import check_digest, check_voice_id
+from voxswap_registry.names import check_digest, check_tag, check_voice_id
 
 SCHEMA_VERSION = 1
 MAX_MANIFEST_BYTES = 1 << 20
@@ -141,6 +141,23 @@ class _ManifestReader(Reader):
             media_type=self.take(raw, "media_type", str),
         )
 
+    def tags(self, raw: Mapping[str, Any]) -> tuple[str, ...]:
+        """Tags; none if the manifest is older than they are."""
+        found = self.strings({"tags": [], **raw}, "tags")
+        return tuple(self.checked(tag, "tags") for tag in found)
+
+    def gender(self, raw: Mapping[str, Any]) -> str:
+        """Gender; empty if it is not stated, or the manifest is older."""
+        found = self.take({"gender": "", **raw}, "gender", str)
+        return self.checked(found, "gender") if found else ""
+
+    def checked(self, tag: str, key: str) -> str:
+        """A tag that is well formed."""
+        try:
+            return check_tag(tag, field=key)
+        except InvalidInputError as error:
+            raise self.fault(str(error)) from error
+
     def speakers(self, raw: Mapping[str, Any]) -> Mapping[str, int]:
         """Rows of the speaker table by name."""
         found = self.items(raw, "speakers", int)
@@ -192,6 +209,6 @@ class _ManifestReader(Reader):
                 code_licence=self.take({"code_licence": "", **provenance}, "code_licence", str),
             ),
             display_name=self.take(raw, "display_name", str),
-            tags=self.strings({"tags": [], **raw}, "tags"),
-            gender=self.take({"gender": "", **raw}, "gender", str),
+            tags=self.tags(raw),
+            gender=self.gender(raw),
         )

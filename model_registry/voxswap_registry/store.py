@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 from voxswap_registry import state as states
+from voxswap_registry.clock import Clock, utc_now
 from voxswap_registry.components import Components, MismatchListener
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import (
@@ -40,13 +40,6 @@ from voxswap_registry.storage.objects import Objects
 
 MAX_SIGNATURE_BYTES = 1 << 12
 _TRIES = 64
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 class Registry:
@@ -155,6 +148,8 @@ class Registry:
             )
             marker.store_time()  # Raises if it was taken for dead: then blobs may be gone.
             manifest = None if again else self._same(draft, components)
+            if manifest is not None and version not in (None, manifest.version):
+                manifest = None
             is_new = manifest is None
             if manifest is None:
                 manifest = self._numbered(draft, version, components)

@@ -176,7 +176,7 @@ async def _catalog(
     )
     registry.components.listener = functools.partial(_tell_of_quarantine, metrics)
     catalog = await asyncio.to_thread(Catalog, registry, folder=settings.cache_dir, trusted=trusted)
-    stack.callback(catalog.close)
+    stack.push_async_callback(asyncio.to_thread, catalog.close)  # waits for a look under way
     watcher = CatalogWatcher(
         catalog, poll_s=settings.registry_poll_s, observer=metrics.observe_look
     )

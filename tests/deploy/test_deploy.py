@@ -92,7 +92,7 @@ class TestDockerfile:
         assert settings.listen.startswith("0.0.0.0:")
         assert settings.metrics_listen.startswith("0.0.0.0:")
         assert settings.device.partition(":")[0] == target
-        assert settings.registry == Path("/var/lib/voxswap/registry")
+        assert settings.registry == "/var/lib/voxswap/registry"
 
     def test_the_health_check_asks_the_port_that_is_served(self) -> None:
         address = pairs("ENV", stages=("runtime",))["VOXSWAP_ADDRESS"]
@@ -174,7 +174,8 @@ class TestCompose:
         registry = str(image_settings("runtime", "cpu").registry)
         assert services["import"]["command"][-2:] == ["--registry", registry]
         assert services["import"]["volumes"] == [f"registry:{registry}"]
-        assert services["voxswap"]["volumes"] == [f"registry:{registry}:ro"]
+        cache = image_settings("runtime", "cpu").cache_dir
+        assert services["voxswap"]["volumes"] == [f"registry:{registry}", f"cache:{cache}"]
         condition = services["voxswap"]["depends_on"]["import"]["condition"]
         assert condition == "service_completed_successfully"
 
@@ -224,7 +225,8 @@ class TestSystemd:
         self, service: configparser.SectionProxy, settings: Settings
     ) -> None:
         state = f"/var/lib/{service['StateDirectory']}"
-        assert settings.registry.is_relative_to(state)
+        assert Path(settings.registry).is_relative_to(state)
+        assert settings.cache_dir == Path("/var/cache", service["CacheDirectory"])
         assert shlex.split(service["ExecStartPre"])[-2:] == ["--registry", str(settings.registry)]
         assert float(service["TimeoutStopSec"]) > settings.shutdown_grace_s
         assert size_bytes(service["MemoryMax"]) >= settings.memory_budget + (1 << 30)

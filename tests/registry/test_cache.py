@@ -590,6 +590,29 @@ def test_lock_file_that_went_away_is_not_a_lock(
     assert paused == [True]
 
 
+def test_download_that_breaks_off_while_room_is_made_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, box = Gate(), Box(tmp_path, 60)
+    theirs, ours = b"t" * 60, b"o" * 30
+    remote = Remote(theirs, {4: gate, 40: raiser(OSError("reset by peer"))})
+    real = box.cache._files
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(box.get, theirs, remote)
+        assert gate.reached.wait(WAIT_S)
+
+        def files() -> Any:
+            found = list(real())
+            if not first.done():
+                gate.open.set()
+                assert isinstance(first.exception(WAIT_S), OSError)
+            return found
+
+        monkeypatch.setattr(box.cache, "_files", files)
+        assert box.get(ours) == [0]
+    assert box.cache.statistics().used_bytes <= 60
+
+
 # Other processes
 
 

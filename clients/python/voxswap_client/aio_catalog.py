@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from voxswap.v1 import voices_pb2
-from voxswap_client import convert, upload, voice_request
-from voxswap_client.aio_connection import AsyncConnection, grpc_errors
-from voxswap_client.errors import CallCancelledError, RevisionConflictError
+from voxswap_client import convert, upload, upload_call, voice_request
+from voxswap_client.aio_connection import AsyncConnection
+from voxswap_client.errors import RevisionConflictError
 from voxswap_client.retry import Repeat
 from voxswap_client.types import Change, LabelMove, Registration, Voice, VoiceDetails
 
@@ -113,7 +113,9 @@ class AsyncCatalog(AsyncConnection):
         )
         meter = upload.Meter(parts, on_progress)
         messages = upload.messages(first, parts)
-        return convert.registration(await self._upload(messages, meter, attempts.next_timeout_s()))
+        method, left_s = self._voices.RegisterVoice, attempts.next_timeout_s()
+        answer = await upload_call.send_async(method, messages, meter, left_s)
+        return convert.registration(answer)
 
     async def update_voice(
         self,
@@ -246,33 +248,3 @@ class AsyncCatalog(AsyncConnection):
         repeat = voice_request.repeat(request)
         answer = await self._unary(self._voices.UpdateVoice, request, timeout_s, repeat)
         return convert.voice(answer.voice)
-
-    async def _upload(
-        self,
-        messages: Iterator[voices_pb2.RegisterVoiceRequest],
-        meter: upload.Meter,
-        timeout_s: float | None,
-    ) -> voices_pb2.RegisterVoiceResponse:
-        failures: list[Exception] = []
-
-        async def feed() -> AsyncIterator[voices_pb2.RegisterVoiceRequest]:
-            # grpc runs this in a task of its own, and cancels the call if it raises. (To write from
-            # here would hang, if the call were cancelled before it had begun.)
-            try:
-                while (message := await asyncio.to_thread(next, messages, None)) is not None:
-                    yield message
-                    meter.sent(message)
-            except Exception as error:
-                failures.append(error)
-                raise
-
-        call = self._voices.RegisterVoice(feed(), timeout=timeout_s)
-        try:
-            with grpc_errors():
-                return await call
-        except CallCancelledError:
-            if failures:
-                raise failures[0] from None
-            raise
-        finally:
-            call.cancel()

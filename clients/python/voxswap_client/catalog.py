@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
-import grpc
-
 from voxswap.v1 import voices_pb2
-from voxswap_client import convert, upload, voice_request
+from voxswap_client import convert, upload, upload_call, voice_request
 from voxswap_client.connection import Connection
 from voxswap_client.errors import RevisionConflictError
 from voxswap_client.retry import Repeat
-from voxswap_client.rpc_status import from_rpc_error
 from voxswap_client.types import Change, LabelMove, Registration, Voice, VoiceDetails
 
 
@@ -114,7 +110,8 @@ class Catalog(Connection):
         )
         meter = upload.Meter(parts, on_progress)
         messages = upload.messages(first, parts)
-        return convert.registration(self._upload(messages, meter, attempts.next_timeout_s()))
+        method, left_s = self._voices.RegisterVoice, attempts.next_timeout_s()
+        return convert.registration(upload_call.send(method, messages, meter, left_s))
 
     def update_voice(
         self,
@@ -245,34 +242,3 @@ class Catalog(Connection):
         repeat = voice_request.repeat(request)
         answer = self._unary(self._voices.UpdateVoice, request, timeout_s, repeat)
         return convert.voice(answer.voice)
-
-    def _upload(
-        self,
-        messages: Iterator[voices_pb2.RegisterVoiceRequest],
-        meter: upload.Meter,
-        timeout_s: float | None,
-    ) -> voices_pb2.RegisterVoiceResponse:
-        failures: list[Exception] = []
-        begun: Future[grpc.Future[voices_pb2.RegisterVoiceResponse]] = Future()
-
-        def feed() -> Iterator[voices_pb2.RegisterVoiceRequest]:
-            # grpc runs this in a thread of its own, where it would log an exception and end the
-            # call with UNKNOWN. Nor may the stream just end: it would look complete to the server.
-            try:
-                for message in messages:
-                    yield message
-                    meter.sent(message)
-            except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
-                failures.append(error)
-                begun.result().cancel()
-
-        call = self._voices.RegisterVoice.future(feed(), timeout=timeout_s)
-        begun.set_result(call)
-        try:
-            return call.result()
-        except grpc.FutureCancelledError:
-            raise failures[0] from None  # nobody else can have cancelled it
-        except grpc.RpcError as raised:
-            raise from_rpc_error(raised) from raised
-        finally:
-            call.cancel()

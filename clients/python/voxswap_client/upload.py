@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from voxswap.v1 import voices_pb2
 from voxswap_client.errors import InvalidRequestError, Violation, VoxswapClientError
@@ -111,27 +110,22 @@ def messages(
     yield first
     for part in wanted:
         offset, size_bytes = 0, part.component.size_bytes
-        with _open(part.path) as file:
-            while offset < size_bytes:
-                data = _read(file, min(PIECE_BYTES, size_bytes - offset), part.path)
-                yield voices_pb2.RegisterVoiceRequest(
-                    component=voices_pb2.ComponentBytes(
-                        digest=part.component.digest, offset_bytes=offset, data=data
-                    )
+        while offset < size_bytes:
+            data = _read(part.path, offset, min(PIECE_BYTES, size_bytes - offset))
+            yield voices_pb2.RegisterVoiceRequest(
+                component=voices_pb2.ComponentBytes(
+                    digest=part.component.digest, offset_bytes=offset, data=data
                 )
-                offset += len(data)
+            )
+            offset += len(data)
 
 
-def _open(path: Path) -> BinaryIO:
+def _read(path: Path, offset: int, n_bytes: int) -> bytes:
+    # Opened for each piece: an upload may be dropped at any of them, and in any thread.
     try:
-        return path.open("rb")
-    except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from error
-
-
-def _read(file: BinaryIO, n_bytes: int, path: Path) -> bytes:
-    try:
-        data = file.read(n_bytes)
+        with path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            data = file.read(n_bytes)
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
     if not data:

@@ -50,6 +50,8 @@ _LIMITS = {
     "signature": MAX_SIGNATURE_BYTES,
 }
 _BATCH = 250
+_MANY = 100  # voices whose folders are listed one by one rather than the whole store
+_NEAR = 64
 _KEPT_RECORDS, _KEPT_MANIFESTS = 4096, 512
 _MANIFEST_NAME = re.compile(r"v([0-9]+)\.json")
 
@@ -100,6 +102,7 @@ class Catalog:
         self._trusted = trusted
         self._index = Index(folder, registry.objects.name)
         self._refreshing = threading.Lock()
+        self._count = self._index.count()
         self._records: _Kept[VoiceRecord] = _Kept(_KEPT_RECORDS)
         self._manifests: _Kept[Manifest] = _Kept(_KEPT_MANIFESTS)
 
@@ -122,8 +125,8 @@ class Catalog:
         return bool(self._index.meta("complete"))
 
     def count(self) -> int:
-        """How many voices there are."""
-        return self._index.count()
+        """How many voices there were at the last refresh that changed something."""
+        return self._count
 
     def resolve(self, ref: VoiceRef, *, session_id: str = "") -> Manifest:
         """The manifest that ``ref`` means, see `resolution.chosen_version`.
@@ -214,7 +217,7 @@ class Catalog:
                 f"{self.registry.objects.name} could not be read yet, so it is not known whether "
                 f"there is a voice {voice_id!r}; the server's log says why; try again"
             )
-        close = difflib.get_close_matches(voice_id, self._index.near(voice_id, limit=200), n=3)
+        close = difflib.get_close_matches(voice_id, self._index.near(voice_id, limit=_NEAR), n=3)
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
         return VoiceNotFoundError(
             f"no voice {voice_id!r} is registered{hint}; {_LIST}", metadata={"voice": voice_id}
@@ -229,13 +232,16 @@ class Catalog:
         among those that failed, and is looked at again next time. Raises `RegistryError` if the
         store cannot be listed; what was known then stays.
         """
+        wanted = None if voice_ids is None else sorted(set(voice_ids))
+        if wanted is not None and len(wanted) > _MANY:
+            wanted = None
         with self._refreshing:
-            if voice_ids is None:
+            if wanted is None:
                 found = self._everything()
                 known = self._index.fingerprints()
             else:
                 found = {}
-                for voice_id in sorted(set(voice_ids)):
+                for voice_id in wanted:
                     found[voice_id] = _Folder()
                     for info in self.registry.objects.list(voice_folder(voice_id)):
                         found[voice_id].add(voice_object(info.key), info.etag)
@@ -250,9 +256,11 @@ class Catalog:
                 voice_id for voice_id in known if not (voice_id in found and found[voice_id].etags)
             )
             failed = self._read_all(stale)
-            if gone or (voice_ids is None and not self.is_complete):
-                meta = {"complete": 1} if voice_ids is None else None
+            if gone or (wanted is None and not self.is_complete):
+                meta = {"complete": 1} if wanted is None else None
                 self._index.write([], gone=gone, meta=meta)
+            if stale or gone:
+                self._count = self._index.count()
         return Refreshed(frozenset(voice_id for voice_id, _ in stale), gone, failed)
 
     def _everything(self) -> dict[str, _Folder]:

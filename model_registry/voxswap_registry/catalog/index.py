@@ -81,7 +81,7 @@ class VoiceFilter:
 
 
 class Index:
-    """The file. Thread-safe: each thread reads through a connection of its own; one writes.
+    """The file. Thread-safe: whoever reads takes a connection of its own; one writes at a time.
 
     All methods block on this machine's disk, for well under a millisecond if it is in the page
     cache; a reader never waits for a writer. They raise `RegistryError` where the disk fails.
@@ -94,19 +94,17 @@ class Index:
         name = hashlib.sha256(store.encode()).hexdigest()[:16]
         self.path = base / f"catalog-{_LAYOUT}-{name}.sqlite3"
         self._lock = threading.Lock()
-        self._connections: list[sqlite3.Connection] = []
-        self._local = threading.local()
+        self._writing = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []  # as many as ever read at once
         with self._errors():
+            base.mkdir(parents=True, exist_ok=True)
             try:
-                base.mkdir(parents=True, exist_ok=True)
-                self._writer = self._connected()
-                self._writer.executescript(_SCHEMA)
+                self._writer = self._made()
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
-                self._remove()
-                self._writer = self._connected()
-                self._writer.executescript(_SCHEMA)
+                self._remove()  # It is no database, or a damaged one.
+                self._writer = self._made()
 
     # Reading
 
@@ -178,7 +176,7 @@ class Index:
         meta: dict[str, int] | None = None,
     ) -> None:
         """One refresh: voices with their new objects and the names of those that went."""
-        with self._lock, self._errors(), self._writer as db:
+        with self._writing, self._errors(), self._writer as db:
             for voice, objects, lost in voices:
                 db.execute(
                     "INSERT OR REPLACE INTO voice VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -207,34 +205,49 @@ class Index:
 
     def close(self) -> None:
         """Close the file. No method may be called afterwards or meanwhile."""
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
+        with self._writing:
+            self._close_all()
         if self._private is not None:
             self._private.cleanup()
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[Any]:
         with self._errors():
-            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = self._local.connection = self._connected()
-            return connection.execute(sql, values).fetchall()
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            connection = connection or self._connected()
+            try:
+                return connection.execute(sql, values).fetchall()
+            finally:
+                with self._lock:
+                    self._idle.append(connection)
+
+    def _made(self) -> sqlite3.Connection:
+        connection = self._connected()
+        try:
+            connection.executescript(_SCHEMA)
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _connected(self) -> sqlite3.Connection:
-        # Closed by whichever thread closes the index.
+        # Used by one thread at a time, but not always by the same one.
         connection = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
-        with self._lock:
-            self._connections.append(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         # A loss of power may cost the latest refresh, which the next one repeats.
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
 
-    def _remove(self) -> None:
+    def _close_all(self) -> None:
+        self._writer.close()
         with self._lock:
-            while self._connections:
-                self._connections.pop().close()
+            while self._idle:
+                self._idle.pop().close()
+
+    def _remove(self) -> None:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ class Look:
     """One look at the store: what it found, or why it came to nothing."""
 
     refreshed: Refreshed = field(default_factory=Refreshed)
-    error: VoxswapError | None = None
+    error: Exception | None = None
 
 
 class CatalogWatcher:
@@ -63,12 +63,14 @@ class CatalogWatcher:
         return float(min(self._poll_s * 2**self._failures, max(_MAX_DELAY_S, self._poll_s)))
 
     async def look(self) -> Look:
-        """Look once. Never raises a `VoxswapError`: the catalog then stays as it was."""
+        """Look once. Raises nothing: where it fails, the catalog stays as it was."""
         try:
             refreshed = await asyncio.to_thread(self._refresh)
-        except VoxswapError as error:
+        except Exception as error:  # noqa: BLE001 - a watch that ended would not be noticed
             if not self._failures:
-                _LOGGER.warning("the registry cannot be read, voices stay as known: %s", error)
+                unforeseen = None if isinstance(error, VoxswapError) else error
+                text = "the registry cannot be read, voices stay as known: %s"
+                _LOGGER.warning(text, error, exc_info=unforeseen)
             self._failures = min(self._failures + 1, 16)
             look = Look(error=error)
         else:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from voxswap_registry.clock import Clock, utc_now
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError, InvalidInputError
 from voxswap_registry.importers.huggingface_vits import import_huggingface_vits
 from voxswap_registry.importers.piper import find_piper, import_piper
-from voxswap_registry.importers.vits_draft import Clock, ImportRequest, utc_now
+from voxswap_registry.importers.vits_draft import ImportRequest
 from voxswap_registry.importers.vits_tensors import Dtype
 from voxswap_registry.names import check_voice_id
 from voxswap_registry.progress import NullProgress, Progress
@@ -25,6 +26,7 @@ def import_voice(
     *,
     dtype: Dtype = "float32",
     licence: str | None = None,
+    code_licence: str | None = None,
     language: str | None = None,
     workdir: Path,
     progress: Progress | None = None,
@@ -34,8 +36,9 @@ def import_voice(
 
     ``dtype`` is what the flow and the generator are stored as. The text encoder, the duration
     predictor and the speaker table always stay float32: a duration that rounding moved by one
-    frame would move every sample after it. ``licence`` and ``language`` go before what the files
-    say. The same source gives the same component bytes.
+    frame would move every sample after it. ``licence`` (of the weights), ``code_licence`` (of the
+    code that made them) and ``language`` go before what the files say. The same source gives the
+    same component bytes.
 
     Blocks, for seconds. Nothing in the source is ever run. ``workdir`` is the caller's, to remove
     after publishing. Raises `InvalidInputError` for a bad ``voice_id``, `ImportSourceError` for a
@@ -45,7 +48,14 @@ def import_voice(
     if dtype not in {"float32", "bfloat16"}:
         raise InvalidInputError.one("dtype", f"is {dtype!r}; choose 'float32' or 'bfloat16'")
     request = ImportRequest(
-        voice_id, dtype, licence, language, workdir, progress or NullProgress(), clock
+        voice_id,
+        dtype,
+        licence,
+        code_licence,
+        language,
+        workdir,
+        progress or NullProgress(),
+        clock,
     )
     try:
         is_folder, is_there = source.is_dir(), source.exists()

@@ -116,6 +116,7 @@ def import_huggingface_vits(folder: Path, request: ImportRequest) -> VoiceDraft:
             "length_scale": 1 / config.number("speaking_rate", default=1.0, above=0),
             "noise_w": config.number("noise_scale_duration", default=0.8, above=-1e-9),
         },
+        code_licence="MIT (VITS), Apache-2.0 (transformers)",
         licence=request.licence or find_licence(folder, ["README.md"], _LICENCE_LINE),
         display_name=folder.resolve().name,
     )

@@ -73,6 +73,7 @@ def import_piper(onnx_path: Path, request: ImportRequest) -> VoiceDraft:
             "length_scale": inference.number("length_scale", default=1.0, above=0),
             "noise_w": inference.number("noise_w", default=0.8, above=-1e-9),
         },
+        code_licence="MIT (VITS, Piper)",
         licence=request.licence
         or find_licence(onnx_path.parent, ["MODEL_CARD", f"{name}.MODEL_CARD"], _LICENCE_LINE),
         display_name=" ".join(

@@ -6,12 +6,13 @@ import importlib.metadata
 import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from voxswap_registry.clock import Clock
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.importers.source import Fields, SourceFile
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     import torch
 
 Layout = Literal["piper", "blanks"]
-Clock = Callable[[], datetime]
 
 UNKNOWN_LICENCE = "unknown"
 MAX_SYMBOLS = 20_000
@@ -55,6 +55,7 @@ class ImportRequest:
     voice_id: str
     dtype: Dtype
     licence: str | None
+    code_licence: str | None
     language: str | None
     workdir: Path
     progress: Progress
@@ -136,11 +137,6 @@ def find_licence(folder: Path, files: Sequence[str], pattern: str) -> str:
     return UNKNOWN_LICENCE
 
 
-def utc_now() -> datetime:
-    """The clock of real imports."""
-    return datetime.now(UTC)
-
-
 def tool_name() -> str:
     """``voxswap`` and its version, for the provenance."""
     try:
@@ -163,6 +159,7 @@ def make_draft(
     speakers: Mapping[str, int],
     defaults: Mapping[str, float],
     licence: str,
+    code_licence: str,
     display_name: str,
     note: str = "",
 ) -> VoiceDraft:
@@ -201,6 +198,7 @@ def make_draft(
             tool=tool_name(),
             created=f"{created.isoformat()}Z",
             note=note,
+            code_licence=request.code_licence or code_licence,
         ),
         display_name=display_name,
     )

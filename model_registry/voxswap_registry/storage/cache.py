@@ -230,8 +230,9 @@ class ComponentCache:
             files = []
             for path, status in self._files():
                 if path != partial:
-                    missing_bytes += max(status.st_size, self._expected_bytes(path))
-                    files.append((status.st_mtime_ns, path, status.st_size))
+                    booked_bytes = self._booked_bytes(path, status)
+                    missing_bytes += booked_bytes
+                    files.append((status.st_mtime_ns, path, booked_bytes))
             victims = []
             for _, path, size_bytes in sorted(files):
                 if missing_bytes <= 0:
@@ -249,19 +250,24 @@ class ComponentCache:
             # One may have come into use since it was looked at: then all is planned again.
             removed_all = all(self._remove(path, dry=False) for path in victims)
 
-    def _expected_bytes(self, path: Path) -> int:
-        """The full size of a file that is being downloaded; 0 for any other."""
+    def _booked_bytes(self, path: Path, status: os.stat_result) -> int:
+        """The size of a file, or the one that it will have if it is being downloaded."""
         if not _is_partial(path):
-            return 0
+            return status.st_size
         lock = self._lock_of(path)
-        with as_registry_errors("read", lock):
-            try:
-                file = _open(lock, os.O_RDONLY)
-            except FileNotFoundError:
-                return 0
-            with file:
-                booked = b"" if _try_flock(file, fcntl.LOCK_SH) else file.read(32)
-        return int(booked) if booked and booked.isdigit() else 0
+        with (
+            as_registry_errors("read", lock),
+            contextlib.suppress(FileNotFoundError),
+            _open(lock, os.O_RDONLY) as file,
+        ):
+            if not _try_flock(file, fcntl.LOCK_SH):
+                booked = file.read(32) or b""
+                return max(int(booked) if booked.isdigit() else 0, status.st_size)
+        # Looked at again: the download may have broken off since, at a size unknown so far. Nobody
+        # begins another without the books.
+        with as_registry_errors("find", path), contextlib.suppress(FileNotFoundError):
+            return path.lstat().st_size
+        return 0
 
     def _remove(self, path: Path, *, dry: bool) -> bool:
         """Remove a file and say so, unless somebody uses it; ``dry`` only looks whether it could.
