@@ -21,6 +21,7 @@ from voxswap_registry.manifest import Component
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
 from voxswap_registry.storage.cache import ComponentCache
+from voxswap_registry.storage.download import mismatch
 from voxswap_registry.storage.folder import open_no_follow
 from voxswap_registry.storage.objects import Objects
 
@@ -59,7 +60,8 @@ class Components:
         self._cache = cache
         self.listener = listener
         self._lock = threading.Lock()
-        self._quarantine: dict[str, Quarantined] = {}
+        # By digest and size: a manifest that is wrong about a size must not bar the others.
+        self._quarantine: dict[tuple[str, int], Quarantined] = {}
 
     def quarantined(self) -> tuple[Quarantined, ...]:
         """What is in quarantine."""
@@ -82,7 +84,7 @@ class Components:
         if info is None:
             raise self._absent(component)
         if info.size_bytes != component.size_bytes:
-            raise mismatch(component, f"has {info.size_bytes} bytes, not {component.size_bytes}")
+            raise damaged(component, f"has {info.size_bytes} bytes, not {component.size_bytes}")
         self._refuse_quarantined(component, info.etag)
 
     @contextlib.contextmanager
@@ -175,9 +177,9 @@ class Components:
 
     def _refuse_quarantined(self, component: Component, etag: str) -> None:
         with self._lock:
-            found = self._quarantine.get(component.digest)
+            found = self._quarantine.get(_key(component))
             if found is not None and found.etag != etag:
-                del self._quarantine[component.digest]  # Replaced since; it gets its chance.
+                del self._quarantine[_key(component)]  # Replaced since; it gets its chance.
                 found = None
         if found is not None:
             raise DigestMismatchError(
@@ -189,14 +191,18 @@ class Components:
         self, component: Component, etag: str, error: DigestMismatchError
     ) -> None:
         with self._lock:
-            known = self._quarantine.get(component.digest)
-            self._quarantine[component.digest] = Quarantined(component, etag, error)
+            known = self._quarantine.get(_key(component))
+            self._quarantine[_key(component)] = Quarantined(component, etag, error)
         if known is None or known.etag != etag:
             self._tell(component, error)
 
     def _tell(self, component: Component, error: DigestMismatchError) -> None:
         if self.listener is not None:
             self.listener(component, error)
+
+
+def _key(component: Component) -> tuple[str, int]:
+    return component.digest, component.size_bytes
 
 
 def check_file(
@@ -212,7 +218,7 @@ def check_file(
     with as_registry_errors("read", path), os.fdopen(open_no_follow(path), "rb", 0) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes != component.size_bytes:
-            raise mismatch(component, f"has {size_bytes} bytes, not {component.size_bytes}")
+            raise damaged(component, f"has {size_bytes} bytes, not {component.size_bytes}")
         while True:
             if cancelled is not None and cancelled():
                 raise concurrent.futures.CancelledError(f"verifying {component.digest}")
@@ -222,13 +228,10 @@ def check_file(
             digest.update(block[:n])
     found = f"sha256:{digest.hexdigest()}"
     if found != component.digest:
-        raise mismatch(component, f"reads as {found}")
+        raise damaged(component, f"reads as {found}")
 
 
-def mismatch(component: Component, finding: str) -> DigestMismatchError:
-    """The error for bytes that are not those of their digest."""
-    return DigestMismatchError(
-        f"the {component.role} component {component.digest} {finding}; it was damaged after it "
-        "was written. Import the voice again to repair it; `voxswap voices verify` checks all",
-        metadata={"digest": component.digest},
-    )
+def damaged(component: Component, finding: str) -> DigestMismatchError:
+    """The error for bytes in a store that are not those of their digest."""
+    remedy = "Import the voice again to repair it; `voxswap voices verify` checks all"
+    return mismatch(component, f"{finding}; it was damaged after it was written. {remedy}")

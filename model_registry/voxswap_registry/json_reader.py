@@ -110,6 +110,6 @@ class Reader:
     def traffic(self, raw: Mapping[str, Any]) -> Mapping[int, int]:
         """Weights by version."""
         found = self.items(raw, "traffic", int)
-        if not all(_NUMBER.fullmatch(version) and n > 0 for version, n in found.items()):
-            raise self.fault("'traffic' must map versions to weights above 0")
+        if not all(_NUMBER.fullmatch(v) and 0 < n <= _MAX_INTEGER for v, n in found.items()):
+            raise self.fault("'traffic' must map versions to weights above 0, not too large")
         return MappingProxyType({int(version): weight for version, weight in found.items()})

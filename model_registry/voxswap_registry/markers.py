@@ -43,9 +43,18 @@ class Marker:
         self._written_s = self._clock()
 
     def refresh(self) -> None:
-        """Write it again if it is no longer young. Call it now and then during long work."""
+        """Write it again if it is no longer young. Call it now and then during long work.
+
+        Raises `RegistryError` if it was so old that others may have taken its owner for dead.
+        """
         if self._clock() - self._written_s > _REFRESH_S:
+            before = self.store_time()
             self._write()
+            if self.store_time() - before > LIFETIME:
+                raise RegistryError(
+                    f"{self.key} in {self._objects.name} was not renewed for more than an hour, "
+                    "because this process stood still; start again"
+                )
 
     def store_time(self) -> datetime:
         """When it was last written, by the store's clock."""

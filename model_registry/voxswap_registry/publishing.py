@@ -7,6 +7,7 @@ in nobody's way, and collected one day.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,27 @@ def placeholders(draft: VoiceDraft) -> tuple[Component, ...]:
         Component(c.role, c.digest or f"sha256:{'0' * 64}", 1, c.media_type)
         for c in draft.components
     )
+
+
+def as_upload(draft: VoiceDraft) -> tuple[bytes, dict[str, Path]]:
+    """A draft as `RegisterVoice` takes it: its manifest without a version, its files by digest.
+
+    Blocks: it hashes them.
+    """
+    components, files = [], {}
+    for part in draft.components:
+        if part.path is None:
+            raise ComponentMissingError(
+                f"the {part.role} component {part.digest} of {draft.voice_id} has no file here"
+            )
+        with as_registry_errors("read", part.path), part.path.open("rb", buffering=0) as file:
+            digest = _hash(file.readinto, lambda: None)
+            size_bytes = os.fstat(file.fileno()).st_size
+        components.append(Component(part.role, digest, size_bytes, part.media_type))
+        files[digest] = part.path
+    raw = json.loads(prepared(draft, 1, tuple(components)))
+    del raw["version"]
+    return json.dumps(raw, ensure_ascii=False).encode(), files
 
 
 def stored(

@@ -66,7 +66,7 @@ def share_of(traffic: Mapping[int, int], key: str, draw: Callable[[], float]) ->
 
     def score(version: int) -> float:
         digest = hashlib.sha256(f"{key}\0{version}".encode()).digest()
-        uniform = (int.from_bytes(digest[:7]) + 0.5) / (1 << 56)
+        uniform = (int.from_bytes(digest[:6]) + 0.5) / (1 << 48)  # Exact, so never 0 or 1.
         return -traffic[version] / math.log(uniform)
 
     return max(traffic, key=score)

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from voxswap_registry.errors import (
     FieldViolation,
     InvalidInputError,
-    ManifestError,
     NothingToRollBackError,
     VersionInUseError,
     VoiceNotFoundError,
@@ -28,8 +27,10 @@ SCHEMA_VERSION = 1
 MAX_STATE_BYTES = 1 << 18
 MAX_WEIGHT = 1_000_000
 MAX_TAGS, MAX_LABELS, MAX_SHARES = 32, 32, 32
+MAX_DELETED = 100_000
 MAX_NAME_CHARACTERS, MAX_ACTOR_CHARACTERS, MAX_NOTE_CHARACTERS = 128, 128, 500
 _TRAIL = 16  # roll-backs in a row
+_TRAILS = 256  # labels; above, those that name nothing now are forgotten
 STABLE = "stable"
 
 
@@ -266,6 +267,8 @@ def _moved(record: VoiceRecord, state: VoiceState, label: str, target: int | Non
         labels[label] = target
     if before is not None:
         trail[label] = (*trail.get(label, ()), before)[-_TRAIL:]
+        if len(trail) > _TRAILS:
+            trail = {name: past for name, past in trail.items() if name in (*labels, label)}
     return dataclasses.replace(state, labels=labels, trail=trail)
 
 
@@ -312,10 +315,12 @@ def _ranges(numbers: frozenset[int]) -> list[list[int]]:
 
 def _members(reader: Reader, raw: Mapping[str, object]) -> frozenset[int]:
     found: set[int] = set()
+    before = 0
     for run in reader.take(raw, "deleted", list):
         first, last = (*reader.integers(run, "deleted"), 0, 0)[:2]
-        # The sum is bounded: a short text must not become a long set.
-        if not 1 <= first <= last or len(found) + last - first > 100_000:
-            raise ManifestError(f"{reader.where}: 'deleted' must be runs of version numbers")
+        # Rising, and their sum is bounded: a short text must not become long work or a long set.
+        if not before < first <= last or len(found) + last - first >= MAX_DELETED:
+            raise reader.fault("'deleted' must be rising runs of version numbers, not too many")
         found.update(range(first, last + 1))
+        before = last
     return frozenset(found)

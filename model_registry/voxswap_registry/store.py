@@ -31,7 +31,7 @@ from voxswap_registry.markers import publishing
 from voxswap_registry.names import VoiceRef, check_label, check_voice_id
 from voxswap_registry.publishing import placeholders, prepared, stored
 from voxswap_registry.resolution import chosen_version
-from voxswap_registry.signing import PrivateKey, sign
+from voxswap_registry.signing import PrivateKey, TrustedKeys, check, sign
 from voxswap_registry.state import Edit, VoiceRecord, VoiceState
 from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.folder import FolderObjects
@@ -146,7 +146,9 @@ class Registry:
                 stored(self.objects, component, rewrite=rewrite, tick=marker.refresh)
                 for component in draft.components
             )
-            marker.store_time()  # Raises if it was taken for dead: then blobs may be gone.
+            # Both raise if it may have been taken for dead: then blobs may be gone.
+            marker.refresh()
+            marker.store_time()
             manifest = None if again else self._same(draft, components)
             if manifest is not None and version not in (None, manifest.version):
                 manifest = None
@@ -174,11 +176,13 @@ class Registry:
             record = self.look(draft.voice_id)
             number = version or record.highest_number + 1
             data = prepared(draft, number, components)
-            if number not in record.state.deleted and self.objects.create(
-                manifest_key(draft.voice_id, number), data
-            ):
-                self.journal.append(draft.voice_id)
-                return self.read(draft.voice_id, number)
+            key = manifest_key(draft.voice_id, number)
+            if number not in record.state.deleted and self.objects.create(key, data):
+                if number not in self.look(draft.voice_id).state.deleted:
+                    self.journal.append(draft.voice_id)
+                    return self.read(draft.voice_id, number)
+                # Others took and deleted it between our look and our write: it is spent.
+                self.objects.delete(key)
             if version is not None:
                 raise VersionExistsError(
                     f"{draft.voice_id}@{version} is there already or was deleted, and versions "
@@ -286,7 +290,9 @@ class Registry:
                 time=self._clock().isoformat(timespec="seconds"),
             )
             after = dataclasses.replace(after, revision=revision + 1, change=change)
-            if self.objects.create(state_key(voice_id, revision + 1), after.to_json()):
+            data = after.to_json()
+            VoiceState.from_json(data, where=f"{voice_id} after this change")  # Or never again.
+            if self.objects.create(state_key(voice_id, revision + 1), data):
                 self.journal.append(voice_id)
                 versions = tuple(v for v in record.versions if v not in after.deleted)
                 return VoiceRecord(voice_id, versions, after)
@@ -371,6 +377,12 @@ class Registry:
         )
         found_documents = (self.objects.read(k, limit_bytes=MAX_SIGNATURE_BYTES) for k in keys)
         return [document for document in found_documents if document is not None]
+
+    def check_signature(self, voice_id: str, version: int, trusted: TrustedKeys) -> str:
+        """The id of a trusted key that has signed a version. Raises `SignatureError`."""
+        data = self._manifest_bytes(voice_id, version)
+        signatures = self.signatures(voice_id, version)
+        return check(data, signatures, trusted, ref=f"{voice_id}@{version}")
 
     def read(self, voice_id: str, version: int) -> Manifest:
         """The manifest of a version. Raises `VoiceNotFoundError` and `ManifestError`."""

@@ -15,6 +15,7 @@ from voxswap_client import VoxswapClientError
 CODES = {
     "INVALID_ARGUMENT": voxswap_client.InvalidRequestError,
     "NOT_FOUND": voxswap_client.VoiceNotFoundError,
+    "ALREADY_EXISTS": voxswap_client.VersionExistsError,
     "UNIMPLEMENTED": voxswap_client.NotImplementedByServerError,
     "RESOURCE_EXHAUSTED": voxswap_client.ResourceExhaustedError,
     "FAILED_PRECONDITION": voxswap_client.FailedPreconditionError,
@@ -48,6 +49,26 @@ async def test_each_code_has_its_class_and_keeps_its_details(
     assert error.metadata == {"voice": "npc/smith@3", "ö": "ü"}
     assert (error.violations, error.retry_after_s) == ([], None)
     assert isinstance(error.__cause__, grpc.RpcError)
+
+
+REASONS = {
+    ("ABORTED", "REVISION_CONFLICT"): voxswap_client.RevisionConflictError,
+    ("FAILED_PRECONDITION", "VERSION_IN_USE"): voxswap_client.VersionInUseError,
+    ("FAILED_PRECONDITION", "NOTHING_TO_ROLL_BACK"): voxswap_client.NothingToRollBackError,
+    ("FAILED_PRECONDITION", "SELF_TEST_FAILED"): voxswap_client.SelfTestFailedError,
+    ("FAILED_PRECONDITION", "FRONT_END_UNAVAILABLE"): voxswap_client.FailedPreconditionError,
+    ("ABORTED", "SOMETHING_ELSE"): VoxswapClientError,
+}
+
+
+@pytest.mark.parametrize(("status", "expected"), REASONS.items(), ids=str)
+async def test_a_reason_goes_before_the_code(server, connect, status, expected):
+    code, reason = status
+    server.script.append(server.fail(grpc.StatusCode[code], "what happened", server.reason(reason)))
+    with pytest.raises(VoxswapClientError) as caught:
+        await connect().get_voice("npc/smith")
+    assert type(caught.value) is expected
+    assert (caught.value.code, caught.value.reason) == (code, reason)
 
 
 async def test_every_violation_is_decoded(server, connect):

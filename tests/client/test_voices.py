@@ -16,6 +16,7 @@ from voxswap_client import (
     Provenance,
     Resident,
     ResidentState,
+    TrafficShare,
     Voice,
     VoiceNotFoundError,
 )
@@ -43,11 +44,17 @@ async def test_a_voice_is_typed(server, connect):
             voices_pb2.Component(role="symbols", digest="sha256:1", size_bytes=2, media_type="j/s"),
         ],
         licence="CC0-1.0",
-        provenance=voices_pb2.Provenance(source="a package", tool="voxswap 0.1", note="with care"),
+        provenance=voices_pb2.Provenance(
+            source="a package", tool="voxswap 0.1", note="with care", code_licence="MIT"
+        ),
         emotions=["angry"],
         tags=["old"],
         gender="male",
         labels=["stable"],
+        traffic=[
+            voices_pb2.TrafficShare(version=3, weight=90),
+            voices_pb2.TrafficShare(version=2, weight=10),
+        ],
         problem="none yet",
     )
     wire.provenance.create_time.FromDatetime(WHEN)
@@ -66,11 +73,12 @@ async def test_a_voice_is_typed(server, connect):
             Component("symbols", "sha256:1", 2, "j/s"),
         ),
         licence="CC0-1.0",
-        provenance=Provenance("a package", "voxswap 0.1", WHEN, "with care"),
+        provenance=Provenance("a package", "voxswap 0.1", WHEN, "with care", "MIT"),
         emotions=("angry",),
         tags=("old",),
         gender="male",
         labels=("stable",),
+        traffic=(TrafficShare(3, 90), TrafficShare(2, 10)),
         problem="none yet",
     )
     assert (found.ref, found.size_bytes) == ("npc/smith@3", 42)
@@ -105,8 +113,17 @@ async def test_listing_asks_for_page_after_page(server, connect, count, pages):
 
 
 async def test_every_page_carries_the_filters(server, connect):
-    server.voices += [voice(f"npc/{n}") for n in range(2)] + [voice("zoo/1")]
-    options = {"prefix": "npc/", "language": "en", "engine": "vits", "page_size": 1}
+    fields = {"tags": ["old", "kind", "wise"], "gender": "female"}
+    server.voices += [voice(f"npc/{n}", **fields) for n in range(2)]
+    server.voices += [voice("zoo/1", **fields), voice("npc/3", tags=["old"], gender="female")]
+    options = {
+        "prefix": "npc/",
+        "language": "en",
+        "engine": "vits",
+        "tags": ["old", "wise"],
+        "gender": "female",
+        "page_size": 1,
+    }
     assert [v.id async for v in connect().list_voices(**options)] == ["npc/0", "npc/1"]
     assert server.requests == [
         voices_pb2.ListVoicesRequest(**options),

@@ -927,8 +927,9 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(i=_INDEX, n=st.integers(1, 6))
     def damage_partial(self, i: int, n: int) -> None:
-        if self.box.partial(_PARTS[i]).exists():
-            self.box.partial(_PARTS[i]).write_bytes(b"?" * min(n, len(_PARTS[i])))
+        partial = self.box.partial(_PARTS[i])
+        if partial.exists():
+            partial.write_bytes(b"?" * min(n, partial.stat().st_size))
 
     @invariant()
     def is_in_its_bound(self) -> None:

@@ -114,8 +114,8 @@ class AsyncCatalog(AsyncConnection):
         meter = upload.Meter(parts, on_progress)
         messages = upload.messages(first, parts)
         method, left_s = self._voices.RegisterVoice, attempts.next_timeout_s()
-        answer = await upload_call.send_async(method, messages, meter, left_s)
-        return convert.registration(answer)
+        done = await upload_call.send_async(method, messages, meter, left_s)
+        return convert.registration(done)
 
     async def update_voice(
         self,
@@ -191,8 +191,8 @@ class AsyncCatalog(AsyncConnection):
         """Move one label to ``id@version`` or ``id@label``, which keeps those that it has.
 
         Reads the voice and changes it at that revision, and begins anew if somebody else was
-        faster: after some tries `RevisionConflictError`. ``warm_up`` and ``test_text`` as in
-        `set_labels`.
+        faster: `RevisionConflictError` after some tries, or at the deadline. ``warm_up`` and
+        ``test_text`` as in `set_labels`.
         """
         voice_request.check_promotable(ref)
         attempts = self._attempts(timeout_s)
@@ -207,7 +207,7 @@ class AsyncCatalog(AsyncConnection):
             try:
                 return LabelMove(await self._update(request, attempts.call_timeout_s()), before)
             except RevisionConflictError:
-                if final:
+                if final or attempts.remaining_s() == 0:
                     raise
         return LabelMove(details.voice, before)
 

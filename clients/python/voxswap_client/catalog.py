@@ -187,8 +187,8 @@ class Catalog(Connection):
         """Move one label to ``id@version`` or ``id@label``, which keeps those that it has.
 
         Reads the voice and changes it at that revision, and begins anew if somebody else was
-        faster: after some tries `RevisionConflictError`. ``warm_up`` and ``test_text`` as in
-        `set_labels`.
+        faster: `RevisionConflictError` after some tries, or at the deadline. ``warm_up`` and
+        ``test_text`` as in `set_labels`.
         """
         voice_request.check_promotable(ref)
         attempts = self._attempts(timeout_s)
@@ -203,7 +203,7 @@ class Catalog(Connection):
             try:
                 return LabelMove(self._update(request, attempts.call_timeout_s()), before)
             except RevisionConflictError:
-                if final:
+                if final or attempts.remaining_s() == 0:
                     raise
         return LabelMove(details.voice, before)
 

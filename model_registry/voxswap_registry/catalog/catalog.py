@@ -134,29 +134,35 @@ class Catalog:
         Raises `VoiceNotFoundError`; `ManifestError` or `SignatureError` for one that cannot be
         used: another version never takes its place; `RegistryError` if the store was never read.
         """
-        record = self.record(ref.voice_id)
-        return self.manifest(record, chosen_version(record, ref, session_id=session_id))
+        with self._index.moment():
+            record = self.record(ref.voice_id)
+            return self.manifest(record, chosen_version(record, ref, session_id=session_id))
 
     def record(self, voice_id: str) -> VoiceRecord:
         """Versions and state of a voice. Raises `VoiceNotFoundError` and `ManifestError`."""
         check_voice_id(voice_id)
-        record = self._records.get(voice_id, self._index.generation(), self._read_record)
-        if not record.versions:
-            raise self._not_found(voice_id)
+        with self._index.moment():
+            record = self._records.get(voice_id, self._index.generation(), self._read_record)
+            if not record.versions:
+                raise self._not_found(voice_id)
         return record
 
     def manifest(self, record: VoiceRecord, version: int) -> Manifest:
         """The manifest of a version of ``record``. Raises as `resolve` does."""
         ref = f"{record.voice_id}@{version}"
-        return self._manifests.get(
-            ref, self._index.generation(), lambda _: self._read_manifest(record.voice_id, version)
-        )
+        with self._index.moment():
+            return self._manifests.get(
+                ref,
+                self._index.generation(),
+                lambda _: self._read_manifest(record.voice_id, version),
+            )
 
     def page(self, wanted: VoiceFilter, *, after: str = "", limit: int) -> list[VoiceListing]:
         """The first ``limit`` voices with ids above ``after`` that are wanted, by id."""
-        return [
-            self._listing(found) for found in self._index.page(wanted, after=after, limit=limit)
-        ]
+        with self._index.moment():
+            return [
+                self._listing(found) for found in self._index.page(wanted, after=after, limit=limit)
+            ]
 
     def listings(self, wanted: VoiceFilter | None = None) -> Iterator[VoiceListing]:
         """All voices that are wanted, by id, read a page at a time."""
@@ -188,17 +194,20 @@ class Catalog:
         key = state_key(voice_id, revision)
         stored = self._index.stored(voice_id, key.rpartition("/")[2])
         if stored is None:
-            raise ManifestError(f"{key} was removed in this moment; ask again")
+            raise RegistryError(f"{key} could not be read yet; try again")
         if stored.problem:
-            raise ManifestError(stored.problem)
+            raise RegistryError(stored.problem)
         return checked_state(stored.data, key, revision, self.registry.objects.name)
 
     def _read_manifest(self, voice_id: str, version: int) -> Manifest:
         stored = self._index.stored(voice_id, manifest_name(version))
         if stored is None:
-            raise self._not_found(voice_id)
+            raise VoiceNotFoundError(
+                f"{voice_id}@{version} is there no more; {_LIST}",
+                metadata={"voice": voice_id, "version": str(version)},
+            )
         if stored.problem:
-            raise ManifestError(stored.problem)
+            raise RegistryError(stored.problem)
         manifest = checked_manifest(stored.data, voice_id, version, self.registry.objects.name)
         if self._trusted is not None:
             check(stored.data, self._signatures(voice_id, version), self._trusted, ref=manifest.ref)
@@ -255,13 +264,22 @@ class Catalog:
             gone = frozenset(
                 voice_id for voice_id in known if not (voice_id in found and found[voice_id].etags)
             )
+            if gone:
+                self._refuse_emptiness()
             failed = self._read_all(stale)
             if gone or (wanted is None and not self.is_complete):
                 meta = {"complete": 1} if wanted is None else None
                 self._index.write([], gone=gone, meta=meta)
-            if stale or gone:
-                self._count = self._index.count()
+            self._count = self._index.count()
         return Refreshed(frozenset(voice_id for voice_id, _ in stale), gone, failed)
+
+    def _refuse_emptiness(self) -> None:
+        """No voice goes without a trace: a store that is empty all at once is not there."""
+        if next(self.registry.objects.list(VOICES), None) is None:
+            raise RegistryError(
+                f"{self.registry.objects.name} is empty, and it had {self._index.count()} voices: "
+                "it was moved, emptied or not mounted; bring it back, or publish a voice there"
+            )
 
     def _everything(self) -> dict[str, _Folder]:
         found: dict[str, _Folder] = {}
@@ -336,7 +354,8 @@ class Catalog:
                 state = checked_state(
                     bytes_of(f"s{revision}.json"), state_key(voice_id, revision), revision, store
                 )
-        versions = folder.versions() - state.deleted
+        there = {*self._index.names(voice_id), *fresh}
+        versions = {v for v in folder.versions() - state.deleted if manifest_name(v) in there}
         if versions:
             newest = max(versions)
             with contextlib.suppress(ManifestError):

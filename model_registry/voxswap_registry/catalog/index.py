@@ -96,6 +96,7 @@ class Index:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._idle: list[sqlite3.Connection] = []  # as many as ever read at once
+        self._local = threading.local()  # the reader of a `moment`
         with self._errors():
             base.mkdir(parents=True, exist_ok=True)
             try:
@@ -107,6 +108,23 @@ class Index:
                 self._writer = self._made()
 
     # Reading
+
+    @contextlib.contextmanager
+    def moment(self) -> Iterator[None]:
+        """Whatever this thread reads inside the block is of one moment. May be nested."""
+        if getattr(self._local, "reader", None) is not None:
+            yield
+            return
+        with self._reader() as connection:
+            with self._errors():
+                connection.execute("BEGIN")
+            self._local.reader = connection
+            try:
+                yield
+            finally:
+                self._local.reader = None
+                with self._errors():
+                    connection.rollback()
 
     def generation(self) -> int:
         """Rises whenever anything in the index changes."""
@@ -211,15 +229,25 @@ class Index:
             self._private.cleanup()
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[Any]:
-        with self._errors():
+        with self._reader() as connection, self._errors():
+            return connection.execute(sql, values).fetchall()
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        reader: sqlite3.Connection | None = getattr(self._local, "reader", None)
+        if reader is not None:
+            yield reader
+            return
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            with self._errors():
+                connection = self._connected()
+        try:
+            yield connection
+        finally:
             with self._lock:
-                connection = self._idle.pop() if self._idle else None
-            connection = connection or self._connected()
-            try:
-                return connection.execute(sql, values).fetchall()
-            finally:
-                with self._lock:
-                    self._idle.append(connection)
+                self._idle.append(connection)
 
     def _made(self) -> sqlite3.Connection:
         connection = self._connected()

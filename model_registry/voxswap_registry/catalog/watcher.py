@@ -66,7 +66,7 @@ class CatalogWatcher:
         """Look once. Raises nothing: where it fails, the catalog stays as it was."""
         try:
             refreshed = await asyncio.to_thread(self._refresh)
-        except Exception as error:  # noqa: BLE001 - a watch that ended would not be noticed
+        except Exception as error:  # A watch that ended would not be noticed.
             if not self._failures:
                 unforeseen = None if isinstance(error, VoxswapError) else error
                 text = "the registry cannot be read, voices stay as known: %s"

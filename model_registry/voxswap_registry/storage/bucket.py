@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,16 @@ from voxswap_registry.storage.objects import ObjectInfo
 _BLOCK_BYTES = 8 << 20
 
 _REMEDIES: dict[type[Exception], str] = {
-    exceptions.PermissionDeniedError: "these credentials may not do that; give them the right",
+    exceptions.PermissionDeniedError: (
+        "check the credentials in the environment, and give them the right to do that"
+    ),
     exceptions.UnauthenticatedError: "check the credentials in the environment",
     exceptions.NotSupportedError: "this kind of store cannot do what the registry needs",
-    exceptions.BaseError: "check that the store is there and can be reached; then try again",
 }
+_REMEDY = (
+    "check that the store is there and can be reached, and the credentials in the environment; "
+    "then try again"
+)
 
 
 class BucketObjects:
@@ -87,12 +93,19 @@ class BucketObjects:
 
     def create(self, key: str, data: bytes) -> bool:
         """See `Objects.create`."""
+        writer = {"writer": secrets.token_hex(16)}
         with foreign_errors("write", self.name, key):
             try:
-                obstore.put(self._store, key, data, mode="create", use_multipart=False)
+                obstore.put(
+                    self._store, key, data, mode="create", use_multipart=False, attributes=writer
+                )
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
                 # A request that was sent again because its answer was lost finds its own object.
-                return self.read(key, limit_bytes=len(data)) == data
+                try:
+                    found = obstore.get(self._store, key).attributes
+                except FileNotFoundError:
+                    return False
+                return found.get("writer") == writer["writer"]
         return True
 
     def replace(self, key: str, data: bytes) -> None:
@@ -125,12 +138,8 @@ def foreign_errors(action: str, name: str, key: str) -> Iterator[None]:
     """Turn what obstore raises into a `RegistryError`: what, where, and the remedy."""
     try:
         yield
-    except exceptions.BaseError as error:
-        remedy = next(_REMEDIES[kind] for kind in type(error).__mro__ if kind in _REMEDIES)
+    except (exceptions.BaseError, OSError) as error:
+        remedy = _REMEDIES.get(type(error), _REMEDY)
         # obstore appends a dump of its own structures to its first lines.
         cause = str(error).partition("\n\nDebug source")[0].replace("\n", " ")[:500]
         raise RegistryError(f"cannot {action} {key} in {name}: {cause}; {remedy}") from error
-    except OSError as error:
-        raise RegistryError(
-            f"cannot {action} {key} in {name}: {error}; check that the store can be reached"
-        ) from error

@@ -16,30 +16,25 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
-import stat
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 from voxswap_registry.errors import DigestMismatchError, RegistryError, StorageFullError
 from voxswap_registry.manifest import Component
 from voxswap_registry.names import check_digest
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import NullProgress, Progress
+from voxswap_registry.storage.download import Check, Download, Fetch, inspect, mismatch, writing
+from voxswap_registry.storage.locks import open_file, try_flock, try_lock
 
-_BLOCK_BYTES = 1 << 20
 _POLL_SECONDS = 0.02
 _HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
 _BOOKS = "cache"
-
-Fetch = Callable[[int], Iterator[bytes]]
-_Check = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +112,7 @@ class ComponentCache:
         while file is None:
             with self._locked(hexadecimal, check) as lock:
                 if not os.path.lexists(path):
-                    download = _Download(component, fetch, check, progress or NullProgress())
+                    download = Download(component, fetch, check, progress or NullProgress())
                     file = self._download(download, path, lock)
             if file is None:  # Somebody else was faster.
                 file = self._cached(component, path, check, on_mismatch)
@@ -145,25 +140,25 @@ class ComponentCache:
         self,
         component: Component,
         path: Path,
-        check: _Check,
+        check: Check,
         on_mismatch: Callable[[DigestMismatchError], None],
     ) -> FileIO | None:
         """The finished file, sound and with a shared lock; None if there is none."""
         with contextlib.ExitStack() as stack:
             with as_registry_errors("open", path):
                 try:
-                    file = stack.enter_context(_open(path, os.O_RDONLY))
+                    file = stack.enter_context(open_file(path, os.O_RDONLY))
                 except FileNotFoundError:
                     return None
             self._share(file, path, check)
             if not os.fstat(file.fileno()).st_nlink:  # Evicted before the lock was had.
                 return None
-            finding = _inspect(file, component, check)
+            finding = inspect(file, component, check)
             if finding is None:
                 stack.pop_all()
                 return file
             remedy = "it is fetched again. Check the disk if this happens often"
-            on_mismatch(_mismatch(component, f"{finding} in the cache {self.folder}; {remedy}"))
+            on_mismatch(mismatch(component, f"{finding} in the cache {self.folder}; {remedy}"))
             with (
                 self._locked(_BOOKS, check),
                 as_registry_errors("remove", path),
@@ -175,7 +170,7 @@ class ComponentCache:
                     path.unlink()
         return None
 
-    def _download(self, download: _Download, path: Path, lock: FileIO) -> FileIO:
+    def _download(self, download: Download, path: Path, lock: FileIO) -> FileIO:
         """Fetch and publish: the finished file, with a shared lock.
 
         REQUIRES: the lock of the digest.
@@ -185,11 +180,11 @@ class ComponentCache:
             file = stack.enter_context(self._reserve(download, partial, lock))
             try:
                 download.run(file, partial)
-                with _writing(partial):
+                with writing(partial):
                     os.fsync(file.fileno())
                 # Held before it has its name: there is no moment in which it could be evicted.
                 self._share(file, partial, download.check)
-                with self._locked(_BOOKS, download.check), _writing(partial):
+                with self._locked(_BOOKS, download.check), writing(partial):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(partial, path)  # noqa: PTH105 - tests break it here
                     os.fchmod(file.fileno(), 0o444)
@@ -202,7 +197,7 @@ class ComponentCache:
             stack.pop_all()
         return file
 
-    def _reserve(self, download: _Download, partial: Path, lock: FileIO) -> FileIO:
+    def _reserve(self, download: Download, partial: Path, lock: FileIO) -> FileIO:
         """Book the whole of a component, evicting what must go, and open its partial file."""
         size_bytes = download.component.size_bytes
         with self._locked(_BOOKS, download.check), as_registry_errors("write", partial):
@@ -211,7 +206,7 @@ class ComponentCache:
             lock.write(str(size_bytes).encode())
             partial.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.ExitStack() as stack:
-                file = stack.enter_context(_open(partial, os.O_RDWR | os.O_CREAT))
+                file = stack.enter_context(open_file(partial, os.O_RDWR | os.O_CREAT))
                 if os.fstat(file.fileno()).st_size > size_bytes:
                     file.truncate(0)
                 stack.pop_all()
@@ -258,9 +253,9 @@ class ComponentCache:
         with (
             as_registry_errors("read", lock),
             contextlib.suppress(FileNotFoundError),
-            _open(lock, os.O_RDONLY) as file,
+            open_file(lock, os.O_RDONLY) as file,
         ):
-            if not _try_flock(file, fcntl.LOCK_SH):
+            if not try_flock(file, fcntl.LOCK_SH):
                 booked = file.read(32) or b""
                 return max(int(booked) if booked.isdigit() else 0, status.st_size)
         # Looked at again: the download may have broken off since, at a size unknown so far. Nobody
@@ -276,7 +271,7 @@ class ComponentCache:
         """
         lock = self._lock_of(path)
         with as_registry_errors("remove", path):
-            file = _try_lock(lock)
+            file = try_lock(lock)
             if file is None:
                 return False
             with file:
@@ -289,14 +284,14 @@ class ComponentCache:
     # Files and locks
 
     @contextlib.contextmanager
-    def _locked(self, name: str, check: _Check) -> Iterator[FileIO]:
+    def _locked(self, name: str, check: Check) -> Iterator[FileIO]:
         """Hold a lock file, once it is free. That of a digest goes away afterwards."""
         path = self._path(f"locks/{name}")
         with as_registry_errors("lock", path):
             path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             with as_registry_errors("lock", path):
-                file = _try_lock(path)
+                file = try_lock(path)
             if file is not None:
                 break
             check()
@@ -309,11 +304,11 @@ class ComponentCache:
                     with contextlib.suppress(OSError):
                         path.unlink()
 
-    def _share(self, file: FileIO, path: Path, check: _Check) -> None:
+    def _share(self, file: FileIO, path: Path, check: Check) -> None:
         """Lock a file against eviction, which has its own lock on it for a moment only."""
         while True:
             with as_registry_errors("lock", path):
-                if _try_flock(file, fcntl.LOCK_SH):
+                if try_flock(file, fcntl.LOCK_SH):
                     return
             check()
             self._pause()
@@ -355,147 +350,5 @@ class ComponentCache:
         return path
 
 
-@dataclass(frozen=True, slots=True)
-class _Download:
-    """How the bytes of a component come into a partial file."""
-
-    component: Component
-    fetch: Fetch
-    check: _Check
-    progress: Progress
-
-    def run(self, file: FileIO, partial: Path) -> None:
-        """Complete ``file``; leave it empty and raise if the remote's bytes are wrong."""
-        digest = hashlib.sha256()
-        with _writing(partial):
-            start = _hash(file, digest, self.check)
-        while finding := self._complete(file, partial, start, digest):
-            with _writing(partial):
-                file.seek(0)
-                file.truncate()
-            if not start:
-                raise _mismatch(
-                    self.component,
-                    f"{finding} as the registry gave it; it was damaged or replaced there. Import "
-                    "the voice again to repair it; `voxswap voices verify` checks all",
-                )
-            # What was left here may be at fault, so the remote is asked for all before it is.
-            start, digest = 0, hashlib.sha256()
-
-    def _complete(self, file: FileIO, partial: Path, start: int, digest: Any) -> str | None:
-        """Fetch from ``start`` on; what is wrong with the whole, or None."""
-        n, size_bytes = start, self.component.size_bytes
-        blocks: Iterator[bytes] = iter(())
-        self.progress.start(f"fetch {self.component.role}", size_bytes)
-        try:
-            self.progress.advance(n)
-            self.check()
-            if n < size_bytes:
-                blocks = self.fetch(n)
-            for block in blocks:
-                self.check()
-                if n + len(block) > size_bytes:
-                    return f"has more than {size_bytes} bytes"
-                with _writing(partial):
-                    _write(file, block)
-                digest.update(block)
-                n += len(block)
-                self.progress.advance(len(block))
-        finally:
-            self.progress.finish()
-            if isinstance(blocks, Generator):
-                blocks.close()
-        if n < size_bytes:
-            return f"has {n} bytes, not {size_bytes}"
-        return _difference(self.component, digest)
-
-
-def _inspect(file: FileIO, component: Component, check: _Check) -> str | None:
-    """What is wrong with the bytes of a finished file, or None."""
-    digest = hashlib.sha256()
-    try:
-        n = _hash(file, digest, check)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    finding = _difference(component, digest)
-    if finding is None and n != component.size_bytes:
-        # The file is what its name says. It stays, for those whose manifests say the truth.
-        size = f"has {n} bytes, not {component.size_bytes}"
-        raise _mismatch(component, f"{size} as the manifest says; import the voice again")
-    return finding
-
-
-def _hash(file: FileIO, digest: Any, check: _Check) -> int:
-    """Feed the rest of ``file`` to ``digest``; how many bytes that was."""
-    block = memoryview(bytearray(_BLOCK_BYTES))
-    n = 0
-    while True:
-        check()
-        n_read = os.readv(file.fileno(), [block])
-        if not n_read:
-            return n
-        digest.update(block[:n_read])
-        n += n_read
-
-
-def _difference(component: Component, digest: Any) -> str | None:
-    found = f"sha256:{digest.hexdigest()}"
-    return None if found == component.digest else f"reads as {found}"
-
-
-def _mismatch(component: Component, finding: str) -> DigestMismatchError:
-    return DigestMismatchError(
-        f"the {component.role} component {component.digest} {finding}",
-        metadata={"digest": component.digest},
-    )
-
-
-def _write(file: FileIO, block: bytes) -> None:
-    data = memoryview(block)
-    while data:
-        data = data[os.write(file.fileno(), data) :]
-
-
-@contextlib.contextmanager
-def _writing(partial: Path) -> Iterator[None]:
-    """Where the disk fails, the partial file goes: its bytes are in doubt, its room is wanted."""
-    with as_registry_errors("write", partial):
-        try:
-            yield
-        except OSError:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
-
-
 def _is_partial(path: Path) -> bool:
     return path.parent.name == "partial"
-
-
-def _open(path: Path, flags: int) -> FileIO:
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise RegistryError(f"{path} is no regular file; remove it")
-    return FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
-
-
-def _try_lock(path: Path) -> FileIO | None:
-    """Open with an exclusive lock; None if somebody else has one, or has removed the file.
-
-    A lock file is created; a finished file is not, and need not be writable.
-    """
-    is_lock_file = path.parent.name == "locks"
-    file = _open(path, os.O_RDWR | os.O_CREAT if is_lock_file else os.O_RDONLY)
-    if _try_flock(file, fcntl.LOCK_EX) and os.fstat(file.fileno()).st_nlink:
-        return file
-    file.close()
-    return None
-
-
-def _try_flock(file: FileIO, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -150,11 +150,16 @@ class FolderObjects:
         if not folder.is_dir():
             return 0
         for entry in folder.iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if entry.lstat().st_mtime < before_s:
+            with (
+                as_registry_errors("remove", entry),
+                contextlib.suppress(FileNotFoundError),
+            ):
+                found = entry.lstat()
+                if found.st_mtime < before_s:
                     n += 1
                     if not dry_run:
-                        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                        # A link is removed, whatever it leads to.
+                        shutil.rmtree(entry) if stat.S_ISDIR(found.st_mode) else entry.unlink()
         return n
 
     @contextlib.contextmanager

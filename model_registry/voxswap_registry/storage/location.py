@@ -38,9 +38,17 @@ def open_objects(location: str | Path) -> FolderObjects | BucketObjects:
     """
     text = str(location)
     if not is_bucket(text):
-        return FolderObjects(Path(text.removeprefix("file://")))
-    parts = urlsplit(text)
-    if parts.username or parts.password or parts.query or parts.fragment:
+        folder = text.removeprefix("file://")
+        if not folder:
+            raise InvalidInputError.one("registry", f"is empty; {_RULE}")
+        return FolderObjects(Path(folder))
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise InvalidInputError.one("registry", f"cannot be opened: {error}; {_RULE}") from error
+    # Of abfs://container@account.dfs.core.windows.net/path, what stands before '@' is no user.
+    user = "" if parts.scheme in {"abfs", "abfss"} else parts.username
+    if user or parts.password or parts.query or parts.fragment:
         raise InvalidInputError.one(
             "registry",
             "carries a user, a password or options; credentials come from the environment",
@@ -55,7 +63,12 @@ def open_objects(location: str | Path) -> FolderObjects | BucketObjects:
     try:
         store = from_url(
             text,
-            client_options={"timeout": timedelta(seconds=20), "connect_timeout": "5 seconds"},
+            client_options={
+                "timeout": timedelta(seconds=20),
+                "connect_timeout": "5 seconds",
+                # For an endpoint that the operator wrote so; the clouds' own are never plain HTTP.
+                "allow_http": True,
+            },
             retry_config={
                 "max_retries": 3,
                 "retry_timeout": timedelta(seconds=30),

@@ -7,7 +7,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from voxswap_client.channel import DEFAULT_ADDRESS
+from voxswap_client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
     from voxswap_client.client import Client
@@ -41,13 +41,13 @@ def address_of(args: argparse.Namespace) -> str | None:
     return args.address or os.environ.get("VOXSWAP_ADDRESS") or None
 
 
-def connect(args: argparse.Namespace) -> Client:
-    """A client for the server that ``args`` name."""
+def connect(args: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Client:
+    """A client for the server that ``args`` name, with a deadline for calls without their own."""
     # grpc's core writes notes of its own to stderr, such as one when a server goes away.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from voxswap_client.client import Client
 
-    return Client(address_of(args) or DEFAULT_ADDRESS)
+    return Client(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
 
 
 def seconds(text: str) -> float:

@@ -1,67 +1,71 @@
-"""A registry folder on this machine. The only module here that knows voxswap_registry."""
+"""A registry, in a folder or a bucket, worked on without a server."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from voxswap_client.cli.failure import CliError
-from voxswap_client.cli.progress import ProgressBar
+from voxswap_client.cli.failure import CliError, usage_error
 from voxswap_client.cli.serve import not_installed
-from voxswap_client.types import Component, Provenance, Voice
+from voxswap_client.types import (
+    Change,
+    Component,
+    LabelMove,
+    Provenance,
+    TrafficShare,
+    Voice,
+    VoiceDetails,
+)
 
 if TYPE_CHECKING:
-    from voxswap_registry import manifest as _manifest
+    from voxswap_registry.errors import VoxswapError
     from voxswap_registry.manifest import Manifest
-    from voxswap_registry.store import Registry, VoiceListing
+    from voxswap_registry.state import Edit, VoiceRecord, VoiceState
+    from voxswap_registry.store import Registry
 
-DEFAULT_REGISTRY = Path("var/registry")
-
-SOUND, DAMAGED, MISSING, UNREADABLE = "ok", "DAMAGED", "MISSING", "UNREADABLE"
+DEFAULT_REGISTRY = "var/registry"
+DEFAULT_CACHE = Path("var/cache")
 
 
 class _Options(Protocol):
-    def add_argument(self, *names: str, type: type, metavar: str, help: str) -> object: ...  # noqa: A002
+    def add_argument(self, *names: str, metavar: str, help: str) -> object: ...  # noqa: A002
 
 
 def add_registry(parser: _Options) -> None:
     """Add ``--registry``."""
     parser.add_argument(
         "--registry",
-        type=Path,
-        metavar="FOLDER",
-        help=f"the registry folder (default: $VOXSWAP_REGISTRY or {DEFAULT_REGISTRY})",
+        metavar="FOLDER|URL",
+        help="a registry's folder, or s3://, gs://, az://… "
+        f"(default: $VOXSWAP_REGISTRY or {DEFAULT_REGISTRY})",
     )
 
 
-def registry_path(args: argparse.Namespace, *, must_exist: bool = True) -> Path:
-    """The folder that was asked for, by option or environment, or the usual one."""
-    named = os.environ.get("VOXSWAP_REGISTRY")
-    path: Path = args.registry or (Path(named) if named else DEFAULT_REGISTRY)
-    if must_exist and not path.is_dir():
+def registry_location(args: argparse.Namespace, *, must_exist: bool = True) -> str:
+    """The folder or URL that was asked for, by option or environment, or the usual folder."""
+    location: str = args.registry or os.environ.get("VOXSWAP_REGISTRY") or DEFAULT_REGISTRY
+    if must_exist and "://" not in location and not Path(location).is_dir():
         raise CliError(
-            f"there is no registry folder at {path}",
+            f"there is no registry folder at {location}",
             "name one with --registry or VOXSWAP_REGISTRY, or make it with `voxswap voices add`",
         )
-    return path
+    return location
 
 
 @contextlib.contextmanager
-def _registry(root: Path) -> Iterator[Registry]:
-    """The registry; its errors leave the block as `CliError`."""
+def errors_told() -> Iterator[None]:
+    """What the registry and its importers raise leaves the block as `CliError`."""
     try:
         from voxswap_registry.errors import InvalidInputError, VoxswapError
-        from voxswap_registry.store import Registry
     except ImportError as error:
         raise not_installed("the registry", error) from error
     try:
-        yield Registry(root)
+        yield
     except InvalidInputError as error:
         raise CliError(str(error), exit_code=2) from error
     except VoxswapError as error:
@@ -70,162 +74,165 @@ def _registry(root: Path) -> Iterator[Registry]:
         raise not_installed("the importer", error) from error
 
 
+@contextlib.contextmanager
+def opened(location: str) -> Iterator[Registry]:
+    """The registry at ``location``; its errors leave the block as `CliError`."""
+    with errors_told():
+        try:
+            from voxswap_registry.store import Registry
+        except ImportError as error:
+            raise not_installed("the registry", error) from error
+        cache_dir = Path(os.environ.get("VOXSWAP_CACHE_DIR") or DEFAULT_CACHE)
+        yield Registry.open(location, cache_dir=cache_dir)
+
+
 class LocalCatalog:
-    """What `voices list` and `voices show` ask of a registry folder."""
+    """What the commands ask of a registry: the methods of `voxswap_client.Client`, without one."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, location: str) -> None:
+        self._location = location
 
-    def list_voices(self, *, prefix: str, language: str, engine: str) -> Iterator[Voice]:
-        """Voices at their newest version, filtered as the server filters them."""
-        with _registry(self._root) as registry:
-            found = [_from_listing(listing) for listing in registry.voices()]
-        for voice in found:
-            speaks = voice.language.casefold()
-            wanted = language.casefold()
-            if (
-                voice.id.startswith(prefix)
-                and (not wanted or speaks == wanted or speaks.startswith(f"{wanted}-"))
-                and engine in ("", voice.engine)
-            ):
-                yield voice
+    def list_voices(
+        self,
+        *,
+        prefix: str = "",
+        language: str = "",
+        engine: str = "",
+        tags: Sequence[str] = (),
+        gender: str = "",
+    ) -> Iterator[Voice]:
+        """Voices at their newest version, filtered as a server filters them."""
+        with opened(self._location) as registry:
+            from voxswap_registry.catalog.catalog import Catalog
+            from voxswap_registry.catalog.index import VoiceFilter
 
-    def get_voice(self, ref: str) -> Voice:
-        """One voice."""
-        with _registry(self._root) as registry:
+            wanted = VoiceFilter(prefix, language, engine, gender, tuple(tags))
+            with Catalog(registry) as catalog:
+                catalog.refresh()
+                for listing in catalog.listings(wanted):
+                    if listing.newest is not None:
+                        yield as_voice(listing.newest, listing.record)
+                    else:
+                        yield _broken(listing.record, listing.versions[-1], listing.error)
+
+    def get_voice_details(self, ref: str) -> VoiceDetails:
+        """One voice with its versions, labels and revision."""
+        with opened(self._location) as registry:
+            from voxswap_registry.names import VoiceRef
+            from voxswap_registry.resolution import chosen_version
+
+            parsed = VoiceRef.parse(ref)
+            record = registry.record(parsed.voice_id)
+            version = chosen_version(record, parsed)
+            return VoiceDetails(
+                voice=as_voice(registry.read(record.voice_id, version), record),
+                versions=tuple(reversed(record.versions)),
+                labels=dict(sorted(record.state.labels.items())),
+                revision=record.state.revision,
+            )
+
+    def list_versions(self, voice_id: str) -> list[Voice]:
+        """All versions of a voice, the newest first."""
+        with opened(self._location) as registry:
+            record = registry.record(voice_id)
+            return [_version(registry, record, version) for version in reversed(record.versions)]
+
+    def list_changes(self, voice_id: str) -> Iterator[Change]:
+        """The history of a voice, the newest first."""
+        with opened(self._location) as registry:
+            registry.record(voice_id)
+            for state in registry.history(voice_id):
+                yield Change(
+                    revision=state.revision,
+                    action=state.change.action,
+                    actor=state.change.actor,
+                    time=_time(state.change.time),
+                    note=state.change.note,
+                    labels=dict(sorted(state.labels.items())),
+                    traffic=_traffic(state),
+                )
+
+    def update_voice(
+        self,
+        voice_id: str,
+        *,
+        display_name: str | None = None,
+        tags: Sequence[str] | None = None,
+        gender: str | None = None,
+        traffic: Mapping[int, int] | None = None,
+        actor: str = "",
+        note: str = "",
+    ) -> Voice:
+        """Change what is not None, all at once or nothing."""
+        with opened(self._location) as registry:
+            from voxswap_registry.state import Edit
+
+            edit = Edit(
+                traffic=traffic,
+                display_name=display_name,
+                tags=None if tags is None else tuple(tags),
+                gender=gender,
+            )
+            record = registry.edit(voice_id, edit, actor=actor, note=note)
+            return _version(registry, record, record.versions[-1])
+
+    def promote(
+        self,
+        ref: str,
+        label: str = "stable",
+        *,
+        warm_up: bool = False,
+        test_text: str = "",
+        actor: str = "",
+        note: str = "",
+    ) -> LabelMove:
+        """Move a label to a version."""
+        if warm_up or test_text:
+            raise usage_error(
+                "a registry cannot let a version speak",
+                "name a server that can, with --address HOST:PORT",
+            )
+        with opened(self._location) as registry:
+            from voxswap_registry.names import VoiceRef
+            from voxswap_registry.resolution import chosen_version
+            from voxswap_registry.state import Edit
+
+            parsed = VoiceRef.parse(ref)
+            before = registry.record(parsed.voice_id)
+            version = chosen_version(before, parsed)
+            registry.read(parsed.voice_id, version)  # Nobody is led to what cannot be read.
+            edit: Edit = Edit(moves={label: version})
+            record = registry.edit(parsed.voice_id, edit, actor=actor, note=note)
+            previous = before.state.labels.get(label, 0)
+            return LabelMove(_version(registry, record, version), previous)
+
+    def roll_back(
+        self, voice_id: str, label: str = "stable", *, actor: str = "", note: str = ""
+    ) -> LabelMove:
+        """Move a label back to the version that it named before."""
+        with opened(self._location) as registry:
+            left, version = registry.roll_back(voice_id, label, actor=actor, note=note)
+            return LabelMove(_version(registry, registry.record(voice_id), version), left)
+
+    def delete_voice(self, ref: str, *, actor: str = "", note: str = "") -> tuple[int, ...]:
+        """Delete a version, or a voice with all its versions; the newest first."""
+        with opened(self._location) as registry:
             from voxswap_registry.names import VoiceRef
 
-            return _from_manifest(registry.resolve(VoiceRef.parse(ref)))
+            gone = registry.delete(VoiceRef.parse(ref), actor=actor, note=note)
+            return tuple(sorted(gone, reverse=True))
 
-    def versions(self, voice_id: str) -> list[int]:
-        """Its versions, the newest first."""
-        with _registry(self._root) as registry:
-            return sorted(registry.versions(voice_id), reverse=True)
-
-
-def add_voice(root: Path, args: argparse.Namespace) -> Voice:
-    """Import one voice and publish it."""
-    progress = ProgressBar()
-    with _registry(root) as registry, registry.workdir() as workdir:
-        from voxswap_registry.importers.detect import import_voice
-
-        try:
-            draft = import_voice(
-                args.path,
-                args.id,
-                dtype=args.dtype or "float32",
-                licence=args.licence,
-                language=args.language,
-                workdir=workdir,
-                progress=progress,
-            )
-        finally:
-            progress.finish()
-        return _from_manifest(registry.publish(draft))
+    def close(self) -> None:
+        """Nothing is open between two calls."""
 
 
-def add_embedded(root: Path) -> list[Voice]:
-    """Import the voices of installed packages that the registry lacks."""
-    progress = ProgressBar()
-    with _registry(root) as registry:
-        from voxswap_registry.embedded import import_embedded
-
-        try:
-            return [_from_manifest(m) for m in import_embedded(registry, progress)]
-        finally:
-            progress.finish()
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What `verify` found of one component; without a role, of a manifest that cannot be read."""
-
-    voice: str
-    role: str
-    digest: str
-    size_bytes: int
-    result: str
-    message: str = ""
-
-
-def verify(root: Path, refs: Sequence[str]) -> list[Finding]:
-    """Hash the components of these voices, or of all versions of all; each digest once."""
-    with _registry(root) as registry:
-        manifests, findings = _manifests(registry, refs or _all_refs(registry))
-        components = {c.digest: c for manifest in manifests for c in manifest.components}
-        checked: dict[str, tuple[str, str]] = {}
-        progress = ProgressBar()
-        progress.start("verifying", sum(c.size_bytes for c in components.values()))
-        try:
-            for component in components.values():
-                checked[component.digest] = _check(registry, component)
-                progress.advance(component.size_bytes)
-        finally:
-            progress.finish()
-    findings += [
-        Finding(manifest.ref, c.role, c.digest, c.size_bytes, *checked[c.digest])
-        for manifest in manifests
-        for c in manifest.components
-    ]
-    return sorted(findings, key=lambda finding: finding.voice)
-
-
-def _all_refs(registry: Registry) -> list[str]:
-    return [f"{v.voice_id}@{version}" for v in registry.voices() for version in v.versions]
-
-
-def _manifests(registry: Registry, refs: Sequence[str]) -> tuple[list[Manifest], list[Finding]]:
-    from voxswap_registry.errors import RegistryError
-    from voxswap_registry.names import VoiceRef
-
-    manifests, findings = [], []
-    for ref in refs:
-        try:
-            manifests.append(registry.resolve(VoiceRef.parse(ref)))
-        except RegistryError as error:
-            findings.append(Finding(ref, "", "", 0, UNREADABLE, str(error)))
-    return manifests, findings
-
-
-def _check(registry: Registry, component: _manifest.Component) -> tuple[str, str]:
-    from voxswap_registry.errors import ComponentMissingError, DigestMismatchError, RegistryError
-
-    try:
-        registry.verify(component)
-    except ComponentMissingError as error:
-        return MISSING, str(error)
-    except DigestMismatchError as error:
-        return DAMAGED, str(error)
-    except RegistryError as error:
-        return UNREADABLE, str(error)
-    return SOUND, ""
-
-
-def _from_listing(listing: VoiceListing) -> Voice:
-    if listing.newest is not None:
-        return _from_manifest(listing.newest)
-    return Voice(
-        id=listing.voice_id,
-        version=listing.versions[-1],
-        display_name="",
-        language="",
-        engine="",
-        sample_rate_hertz=0,
-        speakers=(),
-        components=(),
-        licence="",
-        provenance=Provenance("", "", None),
-        problem=str(listing.error),
-    )
-
-
-def _from_manifest(manifest: Manifest) -> Voice:
-    """A manifest as the server's own answer would show it."""
-    origin = manifest.provenance
+def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
+    """A version as a server's own answer would show it."""
+    origin, state = manifest.provenance, record.state
     return Voice(
         id=manifest.voice_id,
         version=manifest.version,
-        display_name=manifest.display_name,
+        display_name=manifest.display_name if state.display_name is None else state.display_name,
         language=manifest.language,
         engine=manifest.engine,
         sample_rate_hertz=manifest.audio.sample_rate_hertz,
@@ -234,8 +241,45 @@ def _from_manifest(manifest: Manifest) -> Voice:
             Component(c.role, c.digest, c.size_bytes, c.media_type) for c in manifest.components
         ),
         licence=manifest.licence,
-        provenance=Provenance(origin.source, origin.tool, _time(origin.created), origin.note),
+        provenance=Provenance(
+            origin.source, origin.tool, _time(origin.created), origin.note, origin.code_licence
+        ),
+        tags=manifest.tags if state.tags is None else state.tags,
+        gender=manifest.gender if state.gender is None else state.gender,
+        labels=record.labels_of(manifest.version),
+        traffic=_traffic(state),
     )
+
+
+def _version(registry: Registry, record: VoiceRecord, version: int) -> Voice:
+    from voxswap_registry.errors import VoxswapError
+
+    try:
+        return as_voice(registry.read(record.voice_id, version), record)
+    except VoxswapError as error:
+        return _broken(record, version, error)
+
+
+def _broken(record: VoiceRecord, version: int, error: VoxswapError | None) -> Voice:
+    return Voice(
+        id=record.voice_id,
+        version=version,
+        display_name="",
+        language="",
+        engine="",
+        sample_rate_hertz=0,
+        speakers=(),
+        components=(),
+        licence="",
+        provenance=Provenance("", "", None),
+        labels=record.labels_of(version),
+        traffic=_traffic(record.state),
+        problem=str(error),
+    )
+
+
+def _traffic(state: VoiceState) -> tuple[TrafficShare, ...]:
+    return tuple(TrafficShare(version, weight) for version, weight in sorted(state.traffic.items()))
 
 
 def _time(text: str) -> datetime | None:

@@ -1,120 +1,74 @@
-"""``voxswap voices``: what is registered, at a server or in a registry folder here."""
+"""``voxswap voices``: what is registered, at a server or in a registry."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import itertools
 import textwrap
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Sequence
 
-from voxswap_client.cli import local
-from voxswap_client.cli.connection import add_address, add_json, add_timeout, address_of, connect
-from voxswap_client.cli.failure import usage_error, warn
-from voxswap_client.cli.output import human_bytes, print_json
+from voxswap_client.cli import local, voices_add, voices_change
+from voxswap_client.cli.catalog import Actions, add_action, add_source, catalog
+from voxswap_client.cli.failure import warn
+from voxswap_client.cli.output import human_bytes, human_time, print_json
 from voxswap_client.cli.table import WIDTH, render
-from voxswap_client.types import Voice
+from voxswap_client.cli.traffic import percentages, split
+from voxswap_client.types import Change, Voice, VoiceDetails
 
 _LABEL_COLUMNS = 12
+_FILTERS = ("prefix", "language", "engine", "tags", "gender")
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_to(commands: Actions) -> None:
     """Add the commands."""
-    text = "list, show, add and verify voices"
-    group = commands.add_parser("voices", help=text, description=text.capitalize() + ".")
+    group = commands.add_parser(
+        "voices",
+        help="list, add, promote, roll back and delete voices",
+        description="Voices, their versions and labels: at a server, or in a registry folder.",
+    )
     actions = group.add_subparsers(required=True, metavar="ACTION", dest="action")
 
-    listing = _action(actions, "list", "list voices, each at its newest version")
-    _add_source(listing)
+    listing = add_action(actions, "list", "list voices, each at its newest version")
+    add_source(listing)
     listing.add_argument("--prefix", default="", help="only ids that begin with this")
     listing.add_argument("--language", default="", metavar="TAG", help="'en' takes 'en-US' too")
     listing.add_argument("--engine", default="", metavar="NAME", help="such as vits")
+    listing.add_argument(
+        "--tag", dest="tags", action="append", default=[], help="repeat it to ask for several"
+    )
+    listing.add_argument("--gender", default="", help="as the publisher states it")
     listing.set_defaults(run=run_list)
 
-    show = _action(actions, "show", "show all that is known of one voice")
-    show.add_argument("voice", metavar="VOICE", help="npc/smith, or npc/smith@3 for one version")
-    _add_source(show)
+    show = add_action(actions, "show", "show all that is known of one voice")
+    show.add_argument("voice", metavar="VOICE", help="npc/smith, npc/smith@3 or npc/smith@stable")
+    add_source(show)
     show.set_defaults(run=run_show)
 
-    add = _action(actions, "add", "import a voice into a registry folder")
-    add.add_argument("path", metavar="PATH", nargs="?", type=Path, help="a Piper .onnx or a folder")
-    add.add_argument("--embedded", action="store_true", help="voices of installed packages")
-    add.add_argument("--id", metavar="ID", help="what the voice shall be called, such as npc/smith")
-    add.add_argument("--dtype", choices=("float32", "bfloat16"), help="of the weights")
-    add.add_argument("--licence", "--license", metavar="TEXT", help="of the weights")
-    add.add_argument("--language", metavar="TAG", help="such as en-US; usually the files say it")
-    local.add_registry(add)
-    add.set_defaults(run=run_add)
+    versions = add_action(actions, "versions", "list the versions of a voice, the newest first")
+    versions.add_argument("voice", metavar="ID", help="such as npc/smith")
+    add_source(versions)
+    versions.set_defaults(run=run_versions)
 
-    verify = _action(actions, "verify", "hash every component again; exit code 1 if any is bad")
+    history = add_action(actions, "history", "list what was done to a voice, the newest first")
+    history.add_argument("voice", metavar="ID", help="such as npc/smith")
+    history.add_argument("--limit", type=int, default=100, metavar="N", help="default: 100")
+    add_source(history)
+    history.set_defaults(run=run_history)
+
+    voices_change.add_to(actions)
+    voices_add.add_to(actions)
+
+    verify = add_action(actions, "verify", "hash every component again; exit code 1 if any is bad")
     verify.add_argument("voices", metavar="VOICE", nargs="*", help="all voices if none is named")
     local.add_registry(verify)
     verify.set_defaults(run=run_verify)
 
 
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(
-        name, help=text, description=text.capitalize() + ".", allow_abbrev=False
-    )
-    add_json(parser)
-    return parser
-
-
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_mutually_exclusive_group()
-    add_address(group, "ask this server (default: $VOXSWAP_ADDRESS, else read the folder)")
-    local.add_registry(group)
-    add_timeout(parser)
-
-
-class _Catalog(Protocol):
-    def list_voices(self, *, prefix: str, language: str, engine: str) -> Iterator[Voice]: ...
-
-    def get_voice(self, ref: str) -> Voice: ...
-
-    def versions(self, voice_id: str) -> list[int]: ...
-
-
-class _Remote:
-    """The catalog of a server."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self._client = connect(args)
-        self._timeout_s: float | None = args.timeout
-        self.close = self._client.close
-
-    def list_voices(self, *, prefix: str, language: str, engine: str) -> Iterator[Voice]:
-        return self._client.list_voices(
-            prefix=prefix, language=language, engine=engine, timeout_s=self._timeout_s
-        )
-
-    def get_voice(self, ref: str) -> Voice:
-        return self._client.get_voice(ref, timeout_s=self._timeout_s)
-
-    def versions(self, voice_id: str) -> list[int]:
-        found = self._client.list_versions(voice_id, timeout_s=self._timeout_s)
-        return [voice.version for voice in found]
-
-
-@contextlib.contextmanager
-def _catalog(args: argparse.Namespace) -> Iterator[_Catalog]:
-    """A server if one was named, and no folder was; otherwise the folder."""
-    if args.registry is None and address_of(args):
-        with contextlib.closing(_Remote(args)) as remote:
-            yield remote
-    else:
-        yield local.LocalCatalog(local.registry_path(args))
-
-
 def run_list(args: argparse.Namespace) -> int:
     """Print a table of voices."""
-    with _catalog(args) as catalog:
-        found = list(
-            catalog.list_voices(prefix=args.prefix, language=args.language, engine=args.engine)
-        )
+    filters = {name: getattr(args, name) for name in _FILTERS}
+    with catalog(args) as voices:
+        found = list(voices.list_voices(**filters))
     if args.json:
         print_json({"voices": found})
         return 0
@@ -122,8 +76,10 @@ def run_list(args: argparse.Namespace) -> int:
     headings = ["VOICE", "VERSION", "LANGUAGE", "ENGINE", "HERTZ", "SPEAKERS", "SIZE", "LICENCE"]
     if found:
         print(render(headings, [_row(voice) for voice in found], right=numbers))
+    elif any(filters.values()):
+        warn("no voice matches")
     else:
-        warn("no voice matches" if args.prefix or args.language or args.engine else "no voices yet")
+        warn("no voices yet; add one with: voxswap voices add SOURCE --id ID")
     for voice in found:
         if voice.problem:
             warn(f"{voice.ref} cannot be used: {voice.problem}")
@@ -147,25 +103,25 @@ def _row(voice: Voice) -> list[object]:
 
 def run_show(args: argparse.Namespace) -> int:
     """Print one voice."""
-    with _catalog(args) as catalog:
-        voice = catalog.get_voice(args.voice)
-        versions = catalog.versions(voice.id)
+    with catalog(args) as voices:
+        details = voices.get_voice_details(args.voice)
     if args.json:
-        print_json({"voice": voice, "versions": versions})
+        print_json(details)
     else:
-        print(card(voice, versions))
+        print(card(details))
     return 0
 
 
-def card(voice: Voice, versions: Sequence[int]) -> str:
+def card(details: VoiceDetails) -> str:
     """Everything about a voice that people want to know, with its components below."""
+    voice = details.voice
     origin = voice.provenance
     facts = [
         ("voice", voice.ref),
         ("problem", voice.problem),
         ("name", voice.display_name),
-        ("versions", ", ".join(map(str, versions))),
-        ("labels", ", ".join(voice.labels)),
+        ("versions", ", ".join(_named(version, details) for version in details.versions)),
+        ("traffic", split(voice.traffic)),
         ("language", voice.language),
         ("engine", voice.engine),
         ("rate", f"{voice.sample_rate_hertz} Hz" if voice.sample_rate_hertz else ""),
@@ -174,9 +130,10 @@ def card(voice: Voice, versions: Sequence[int]) -> str:
         ("gender", voice.gender),
         ("tags", ", ".join(voice.tags)),
         ("licence", voice.licence),
+        ("of code", origin.code_licence),
         ("size", human_bytes(voice.size_bytes)),
         ("source", origin.source),
-        ("imported", f"{origin.created:%Y-%m-%d %H:%M:%S} UTC" if origin.created else ""),
+        ("imported", f"{human_time(origin.created)} UTC" if origin.created else ""),
         ("with", origin.tool),
         ("note", origin.note),
     ]
@@ -197,27 +154,65 @@ def card(voice: Voice, versions: Sequence[int]) -> str:
     return "\n".join(lines)
 
 
-def run_add(args: argparse.Namespace) -> int:
-    """Import one voice, or those that ship in packages."""
-    if args.embedded is (args.path is not None):
-        raise usage_error("voices add takes either a PATH or --embedded")
-    root = local.registry_path(args, must_exist=False)
-    if args.embedded:
-        if args.id or args.dtype or args.licence or args.language:
-            raise usage_error("--embedded voices bring their own id, licence and language")
-        added = local.add_embedded(root)
-    else:
-        if not args.id:
-            raise usage_error("a voice needs a name", "give it one: --id npc/smith")
-        added = [local.add_voice(root, args)]
+def _named(version: int, details: VoiceDetails) -> str:
+    labels = sorted(name for name, named in details.labels.items() if named == version)
+    return f"{version} ({', '.join(labels)})" if labels else str(version)
+
+
+def run_versions(args: argparse.Namespace) -> int:
+    """Print a table of versions."""
+    with catalog(args) as voices:
+        found = voices.list_versions(args.voice)
     if args.json:
-        print_json({"registry": str(root), "added": added})
-        return 0
-    if not added:
-        print(f"nothing to add: {root} has every voice that installed packages bring")
-    for voice in added:
-        print(f"added {voice.ref} ({human_bytes(voice.size_bytes)}) to {root}")
+        print_json({"versions": found})
+    else:
+        print(versions_table(found))
     return 0
+
+
+def versions_table(versions: Sequence[Voice]) -> str:
+    """The versions of one voice, with the traffic that a bare id brings each of them."""
+    shares = percentages(versions)
+    problems = ["PROBLEM"] if any(voice.problem for voice in versions) else []
+    headings = ["VERSION", "LABELS", "TRAFFIC %", "LANGUAGE", "SIZE", "IMPORTED", *problems]
+    rows = [
+        [
+            voice.version,
+            ", ".join(voice.labels) or "-",
+            shares.get(voice.version, "-"),
+            voice.language or "-",
+            human_bytes(voice.size_bytes) if voice.components else "-",
+            human_time(voice.provenance.created),
+            *([voice.problem or "-"] if problems else []),
+        ]
+        for voice in versions
+    ]
+    return render(headings, rows, right=["VERSION", "TRAFFIC %", "SIZE"])
+
+
+def run_history(args: argparse.Namespace) -> int:
+    """Print a table of changes."""
+    with catalog(args) as voices:
+        found = list(itertools.islice(voices.list_changes(args.voice), args.limit + 1))
+    shown = found[: args.limit]
+    if args.json:
+        print_json({"changes": shown})
+    elif shown:
+        print(history_table(shown))
+    else:
+        print(f"nothing was changed of {args.voice} since it was added")
+    if len(found) > args.limit:
+        warn(f"there are older changes; see them with --limit {args.limit * 10}")
+    return 0
+
+
+def history_table(changes: Sequence[Change]) -> str:
+    """What was done to a voice, by whom, and why."""
+    rows = [
+        [c.revision, human_time(c.time), c.actor or "-", c.action or "-", c.note or "-"]
+        for c in changes
+    ]
+    return render(["REVISION", "WHEN (UTC)", "WHO", "WHAT", "WHY"], rows, right=["REVISION"])
 
 
 def run_verify(args: argparse.Namespace) -> int:

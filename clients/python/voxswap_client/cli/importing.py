@@ -1,0 +1,112 @@
+"""Imports voices, and publishes them in a registry or uploads them to a server."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxswap_client.cli.local import as_voice, errors_told, opened
+from voxswap_client.cli.progress import ProgressBar
+from voxswap_client.types import Registration, Voice
+
+if TYPE_CHECKING:
+    from voxswap_client.client import Client
+    from voxswap_registry.draft import VoiceDraft
+
+
+def add_to_registry(location: str, args: argparse.Namespace, actor: str) -> Registration:
+    """Import one voice and publish it, unless its newest version is the same."""
+    with opened(location) as registry, registry.workdir() as workdir:
+        draft = _imported(args, workdir)
+        manifest, created = registry.publish_if_new(draft, label=args.label, actor=actor)
+        return Registration(as_voice(manifest, registry.record(draft.voice_id)), created)
+
+
+def add_to_server(client: Client, args: argparse.Namespace, actor: str) -> Registration:
+    """Import one voice here and upload what the server lacks of it."""
+    with errors_told(), tempfile.TemporaryDirectory(prefix="voxswap-") as folder:
+        from voxswap_registry.publishing import as_upload
+
+        draft = _imported(args, Path(folder))
+        manifest_json, files = as_upload(draft)
+        with _uploading(args.id) as progress:
+            return client.register_voice(
+                manifest_json,
+                files,
+                label=args.label or "",
+                actor=actor,
+                on_progress=progress,
+                timeout_s=args.timeout,
+            )
+
+
+def add_embedded(location: str) -> list[Voice]:
+    """Import the voices of installed packages that the registry lacks."""
+    progress = ProgressBar()
+    with opened(location) as registry:
+        from voxswap_registry.embedded import import_embedded
+
+        try:
+            found = import_embedded(registry, progress)
+        finally:
+            progress.finish()
+        return [as_voice(manifest, registry.record(manifest.voice_id)) for manifest in found]
+
+
+def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
+    from voxswap_registry.importers.detect import import_voice
+
+    progress = ProgressBar()
+    try:
+        draft = import_voice(
+            args.path,
+            args.id,
+            dtype=args.dtype or "float32",
+            licence=args.licence,
+            code_licence=args.code_licence,
+            language=args.language,
+            workdir=workdir,
+            progress=progress,
+        )
+    finally:
+        progress.finish()
+    return dataclasses.replace(
+        draft,
+        display_name=draft.display_name if args.name is None else args.name,
+        tags=tuple(args.tag or ()),
+        gender=args.gender or "",
+    )
+
+
+class _Meter:
+    """Shows bytes sent of bytes to send; called from one thread."""
+
+    def __init__(self, label: str) -> None:
+        self._bar = ProgressBar()
+        self._label = label
+        self._shown_bytes = 0
+        self._started = False
+
+    def __call__(self, sent_bytes: int, total_bytes: int) -> None:
+        if not self._started:
+            self._started = True
+            self._bar.start(f"uploading {self._label}", total_bytes)
+        self._bar.advance(sent_bytes - self._shown_bytes)
+        self._shown_bytes = sent_bytes
+
+    def finish(self) -> None:
+        self._bar.finish()
+
+
+@contextlib.contextmanager
+def _uploading(voice_id: str) -> Iterator[_Meter]:
+    meter = _Meter(voice_id)
+    try:
+        yield meter
+    finally:
+        meter.finish()

@@ -1,0 +1,114 @@
+"""``voxswap registry``: care of a registry as a whole."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from datetime import timedelta
+
+from voxswap_client.cli import local
+from voxswap_client.cli.connection import add_json
+from voxswap_client.cli.output import human_bytes, print_json
+from voxswap_client.cli.progress import ProgressBar
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    text = "collect garbage in a registry, and fetch voices ahead of need"
+    group = commands.add_parser("registry", help=text, description=text.capitalize() + ".")
+    actions = group.add_subparsers(required=True, metavar="ACTION", dest="action")
+
+    collect = actions.add_parser(
+        "gc",
+        help="remove blobs that no version names, and what dead processes left",
+        description="Remove blobs that no version names, and what dead processes left. Nothing "
+        "younger than the grace period goes, and nothing at all while somebody publishes.",
+        allow_abbrev=False,
+    )
+    collect.add_argument(
+        "--grace",
+        type=duration,
+        default=timedelta(hours=24),
+        metavar="TIME",
+        help="keep what is younger, such as 90m, 24h or 7d (default: 24h)",
+    )
+    collect.add_argument("--dry-run", action="store_true", help="only say what would go")
+    local.add_registry(collect)
+    add_json(collect)
+    collect.set_defaults(run=run_collect)
+
+    pull = actions.add_parser(
+        "pull",
+        help="fetch voices of a bucket into this machine's cache",
+        description="Fetch the components of voices into this machine's cache, so that a server's "
+        "first use of them need not wait for the network. A download that broke off goes on where "
+        "it ended.",
+        allow_abbrev=False,
+    )
+    pull.add_argument("voices", metavar="VOICE", nargs="*", help="all voices if none is named")
+    local.add_registry(pull)
+    add_json(pull)
+    pull.set_defaults(run=run_pull)
+
+
+def duration(text: str) -> timedelta:
+    """A number with a unit, such as ``24h``."""
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError("write a whole number with s, m, h or d, such as 24h")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def run_collect(args: argparse.Namespace) -> int:
+    """Collect garbage, and say what went."""
+    location = local.registry_location(args)
+    progress = ProgressBar()
+    with local.opened(location) as registry:
+        from voxswap_registry.collecting import collect
+
+        try:
+            found = collect(registry, grace=args.grace, dry_run=args.dry_run, progress=progress)
+        finally:
+            progress.finish()
+    if args.json:
+        print_json({"registry": location, "dry_run": args.dry_run, "collected": found})
+        return 0
+    did = "would remove" if args.dry_run else "removed"
+    print(f"{did} {found.blobs} blobs ({human_bytes(found.bytes)}) from {location}")
+    print(f"kept {found.kept} blobs that versions name, {found.young} that are too young to go")
+    if found.leftovers:
+        print(f"{did} {found.leftovers} other leftovers")
+    return 0
+
+
+def run_pull(args: argparse.Namespace) -> int:
+    """Fetch voices into the cache."""
+    location = local.registry_location(args)
+    progress = ProgressBar()
+    with local.opened(location) as registry:
+        from voxswap_registry.catalog.catalog import Catalog
+        from voxswap_registry.names import VoiceRef
+
+        if args.voices:
+            manifests = [registry.resolve(VoiceRef.parse(ref)) for ref in args.voices]
+        else:
+            with Catalog(registry) as catalog:
+                catalog.refresh()
+                manifests = [found.newest for found in catalog.listings() if found.newest]
+        components = {c.digest: c for manifest in manifests for c in manifest.components}
+        try:
+            for component in components.values():
+                with registry.components.hold(component, progress=progress):
+                    pass
+        finally:
+            progress.finish()
+    n_bytes = sum(component.size_bytes for component in components.values())
+    if args.json:
+        print_json({"voices": len(manifests), "components": len(components), "bytes": n_bytes})
+        return 0
+    print(
+        f"{len(components)} components of {len(manifests)} voices are here ({human_bytes(n_bytes)})"
+    )
+    return 0

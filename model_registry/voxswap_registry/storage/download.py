@@ -1,0 +1,139 @@
+"""Brings the bytes of a component into a file of the cache, continuing what broke off."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from voxswap_registry.errors import DigestMismatchError
+from voxswap_registry.manifest import Component
+from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.progress import Progress
+
+_BLOCK_BYTES = 1 << 20
+
+Fetch = Callable[[int], Iterator[bytes]]
+Check = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """How the bytes of a component come into a partial file.
+
+    ``check`` is called before each block, and raises if the download is to end.
+    """
+
+    component: Component
+    fetch: Fetch
+    check: Check
+    progress: Progress
+
+    def run(self, file: FileIO, partial: Path) -> None:
+        """Complete ``file``; leave it empty and raise if the remote's bytes are wrong."""
+        digest = hashlib.sha256()
+        with writing(partial):
+            start = _hash(file, digest, self.check)
+        while finding := self._complete(file, partial, start, digest):
+            with writing(partial):
+                file.seek(0)
+                file.truncate()
+            if not start:
+                raise mismatch(
+                    self.component,
+                    f"{finding} as the registry gave it; it was damaged or replaced there. Import "
+                    "the voice again to repair it; `voxswap voices verify` checks all",
+                )
+            # What was left here may be at fault, so the remote is asked for all before it is.
+            start, digest = 0, hashlib.sha256()
+
+    def _complete(self, file: FileIO, partial: Path, start: int, digest: Any) -> str | None:
+        """Fetch from ``start`` on; what is wrong with the whole, or None."""
+        n, size_bytes = start, self.component.size_bytes
+        blocks: Iterator[bytes] = iter(())
+        self.progress.start(f"fetch {self.component.role}", size_bytes)
+        try:
+            self.progress.advance(n)
+            self.check()
+            if n < size_bytes:
+                blocks = self.fetch(n)
+            for block in blocks:
+                self.check()
+                if n + len(block) > size_bytes:
+                    return f"has more than {size_bytes} bytes"
+                with writing(partial):
+                    _write(file, block)
+                digest.update(block)
+                n += len(block)
+                self.progress.advance(len(block))
+        finally:
+            self.progress.finish()
+            if isinstance(blocks, Generator):
+                blocks.close()
+        if n < size_bytes:
+            return f"has {n} bytes, not {size_bytes}"
+        return _difference(self.component, digest)
+
+
+def inspect(file: FileIO, component: Component, check: Check) -> str | None:
+    """What is wrong with the bytes of a finished file, or None."""
+    digest = hashlib.sha256()
+    try:
+        n = _hash(file, digest, check)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    finding = _difference(component, digest)
+    if finding is None and n != component.size_bytes:
+        # The file is what its name says. It stays, for those whose manifests say the truth.
+        size = f"has {n} bytes, not {component.size_bytes}"
+        raise mismatch(component, f"{size} as the manifest says; import the voice again")
+    return finding
+
+
+def _hash(file: FileIO, digest: Any, check: Check) -> int:
+    """Feed the rest of ``file`` to ``digest``; how many bytes that was."""
+    block = memoryview(bytearray(_BLOCK_BYTES))
+    n = 0
+    while True:
+        check()
+        n_read = os.readv(file.fileno(), [block])
+        if not n_read:
+            return n
+        digest.update(block[:n_read])
+        n += n_read
+
+
+def _difference(component: Component, digest: Any) -> str | None:
+    found = f"sha256:{digest.hexdigest()}"
+    return None if found == component.digest else f"reads as {found}"
+
+
+def mismatch(component: Component, finding: str) -> DigestMismatchError:
+    """The error for bytes that are not those of ``component``."""
+    return DigestMismatchError(
+        f"the {component.role} component {component.digest} {finding}",
+        metadata={"digest": component.digest},
+    )
+
+
+def _write(file: FileIO, block: bytes) -> None:
+    data = memoryview(block)
+    while data:
+        data = data[os.write(file.fileno(), data) :]
+
+
+@contextlib.contextmanager
+def writing(partial: Path) -> Iterator[None]:
+    """Where the disk fails, the partial file goes: its bytes are in doubt, its room is wanted."""
+    with as_registry_errors("write", partial):
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise

@@ -1,0 +1,42 @@
+"""Files of the cache and locks on them. All are flock's: they die with their process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from io import FileIO
+from pathlib import Path
+
+from voxswap_registry.errors import RegistryError
+
+
+def open_file(path: Path, flags: int) -> FileIO:
+    """Open a regular file, and nothing else. Raises `OSError`, and `RegistryError` for others."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise RegistryError(f"{path} is no regular file; remove it")
+    return FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
+
+
+def try_lock(path: Path) -> FileIO | None:
+    """Open with an exclusive lock; None if somebody else has one, or has removed the file.
+
+    A lock file is created; a finished file is not, and need not be writable.
+    """
+    is_lock_file = path.parent.name == "locks"
+    file = open_file(path, os.O_RDWR | os.O_CREAT if is_lock_file else os.O_RDONLY)
+    if try_flock(file, fcntl.LOCK_EX) and os.fstat(file.fileno()).st_nlink:
+        return file
+    file.close()
+    return None
+
+
+def try_flock(file: FileIO, kind: int) -> bool:
+    """Lock ``file`` if nobody stands in the way; whether that was so."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
