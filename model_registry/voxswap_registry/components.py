@@ -15,6 +15,7 @@ from voxswap_registry.errors import (
     ComponentMissingError,
     DigestMismatchError,
     ObjectMissingError,
+    RegistryError,
 )
 from voxswap_registry.layout import blob_key
 from voxswap_registry.manifest import Component
@@ -113,8 +114,10 @@ class Components:
             except DigestMismatchError as error:
                 self._put_in_quarantine(component, etag, error)
                 raise
-            except FileNotFoundError:
-                raise self._absent(component) from None
+            except RegistryError as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    raise self._absent(component) from error
+                raise
             yield path
             return
         with self._from_afar(component, key, cancelled, progress) as path:
@@ -192,9 +195,10 @@ class Components:
     ) -> None:
         with self._lock:
             known = self._quarantine.get(_key(component))
+            if known is not None and known.etag == etag:
+                return  # Somebody else was faster, or it was refused for that very reason.
             self._quarantine[_key(component)] = Quarantined(component, etag, error)
-        if known is None or known.etag != etag:
-            self._tell(component, error)
+        self._tell(component, error)
 
     def _tell(self, component: Component, error: DigestMismatchError) -> None:
         if self.listener is not None:

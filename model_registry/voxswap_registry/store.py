@@ -118,12 +118,13 @@ class Registry:
         version: int | None = None,
         label: str | None = None,
         actor: str = "",
+        rewrite: bool = False,
     ) -> tuple[Manifest, bool]:
         """`publish`, unless the newest version is the same; its manifest, and whether it is new.
 
         What differs only in where and when it was imported is the same.
         """
-        return self._publish(draft, version, label, actor, rewrite=False, again=False)
+        return self._publish(draft, version, label, actor, rewrite=rewrite, again=False)
 
     def _publish(
         self,

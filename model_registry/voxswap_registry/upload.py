@@ -105,8 +105,9 @@ class Upload:
                 f"bytes of {', '.join(lacking[:3])} were not sent, and this registry does not have "
                 "them; send every component that FindMissingComponents names",
             )
+        # What was sent was lacking or damaged, and in a bucket nobody looks which of the two.
         return self._registry.publish_if_new(
-            self._draft(), version=version, label=label, actor=actor
+            self._draft(), version=version, label=label, actor=actor, rewrite=True
         )
 
     def close(self) -> None:
@@ -197,8 +198,10 @@ def _manifest(data: bytes) -> Manifest:
     """The manifest of an upload, as version 1. Raises `InvalidInputError`."""
     try:
         raw = read_json(data, where="manifest_json", limit_bytes=MAX_MANIFEST_BYTES)
-        filled = json.dumps({**raw, "version": 1}).encode()
-        return Manifest.from_json(filled, where="manifest_json")
+        filled = json.dumps({**raw, "version": 1}, ensure_ascii=False).encode()
+        manifest = Manifest.from_json(filled, where="manifest_json")
+        # As the registry will write it, with a line for each entry, it may be larger.
+        return Manifest.from_json(manifest.to_json(), where="manifest_json")
     except ManifestError as error:
         message = error.message.removeprefix("manifest_json: ")
         raise InvalidInputError.one("manifest_json", message) from error

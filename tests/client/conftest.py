@@ -186,6 +186,28 @@ def _absolute_pythonpath(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of one's own, and an environment that names no server and no registry."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("VOXSWAP_ADDRESS", "VOXSWAP_REGISTRY", "VOXSWAP_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Any:
+    """The registry that commands find by default: npc/baker@1, npc/smith@1 and the same as @2."""
+    from tests.client.local_voices import draft
+    from voxswap_registry.store import Registry
+
+    found = Registry(tmp_path / "var" / "registry")
+    baker = draft(tmp_path, "npc/baker", weights=b"other", language="de", tags=("old", "kind"))
+    found.publish(baker)
+    found.publish(draft(tmp_path))
+    found.publish(draft(tmp_path))
+    return found
+
+
+@pytest.fixture
 def server() -> Iterator[FakeServer]:
     fake = FakeServer()
     fake.start()

@@ -46,7 +46,15 @@ COMMANDS = [
     ["say"],
     ["ps"],
     ["voices"],
-    *(["voices", action] for action in ("list", "show", "add", "verify")),
+    *(
+        ["voices", action]
+        for action in (
+            *("list", "show", "versions", "history", "promote", "rollback", "traffic", "update"),
+            *("delete", "add", "verify", "sign"),
+        )
+    ),
+    *(["registry", action] for action in ("gc", "pull")),
+    *(["keys", action] for action in ("new", "show")),
 ]
 
 

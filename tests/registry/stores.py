@@ -15,15 +15,18 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from obstore.store import MemoryStore, S3Store
 
 from tests.registry.drafts import listings
+from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.layout import BLOBS, VOICES, blob_digest, blob_key, voice_object
 from voxswap_registry.state import VoiceRecord
 from voxswap_registry.storage.bucket import BucketObjects
+from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.storage.objects import Objects
 from voxswap_registry.store import Registry
 
@@ -184,8 +187,11 @@ def referenced_blobs(registry: Registry) -> set[str]:
     }
 
 
-def check_sound(registry: Registry) -> None:
-    """What is true whatever happened: all that can be seen is whole, and everything names it."""
+def check_sound(registry: Registry, catalog: Catalog | None = None) -> None:
+    """What is true whatever happened: all that can be seen is whole, and listed as it is.
+
+    By ``catalog`` after it has looked again; without one, by a fresh one.
+    """
     objects, found = registry.objects, records(registry)
     for voice_id, record in found.items():
         assert not record.state.deleted & set(record.versions)
@@ -196,7 +202,11 @@ def check_sound(registry: Registry) -> None:
                 data = b"".join(objects.stream(blob_key(component.digest)))
                 assert f"sha256:{hashlib.sha256(data).hexdigest()}" == component.digest
                 assert len(data) == component.size_bytes
-    listed = listings(registry)
+    if catalog is None:
+        listed = listings(registry)
+    else:
+        catalog.refresh()
+        listed = list(catalog.listings())
     assert [listing.error for listing in listed] == [None] * len(listed)
     assert {listing.voice_id: listing.record for listing in listed} == {
         voice_id: record for voice_id, record in found.items() if record.versions
@@ -214,3 +224,12 @@ def check_collected(registry: Registry) -> None:
     assert not [
         info.key for folder in ("publishing", "collecting") for info in objects.list(folder)
     ]
+
+
+Place = tuple[str, ...]  # ("folder", path) or ("s3", endpoint, bucket): what another process gets
+
+
+def objects_at(place: Place) -> Objects:
+    """The objects at a place, in whichever process."""
+    kind, *where = place
+    return FolderObjects(Path(where[0])) if kind == "folder" else s3_objects(*where)

@@ -98,15 +98,20 @@ class CatalogWatcher:
         journal = objects.root / JOURNAL
         while True:
             if journal.is_dir():
-                with contextlib.suppress(FileNotFoundError):
-                    try:
-                        async for _ in watchfiles.awatch(
-                            journal, recursive=False, step=_FILE_STEP_MS, debounce=_FILE_STEP_MS
-                        ):
-                            self._woken.set()
-                    except OSError as error:
-                        _LOGGER.info("no file events (%s); the journal is polled instead", error)
-                        return
+                try:
+                    async for _ in watchfiles.awatch(
+                        journal,
+                        watch_filter=None,
+                        recursive=False,
+                        step=_FILE_STEP_MS,
+                        debounce=_FILE_STEP_MS,
+                    ):
+                        self._woken.set()
+                except FileNotFoundError:
+                    pass  # It went away in this moment.
+                except Exception as error:  # noqa: BLE001 - of several kinds, even groups
+                    _LOGGER.info("no file events (%s); the journal is polled instead", error)
+                    return
             await asyncio.sleep(self._full_s)
 
     def _refresh(self) -> Refreshed:

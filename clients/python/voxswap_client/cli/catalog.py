@@ -7,7 +7,7 @@ import contextlib
 import getpass
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from voxswap_client.channel import DEFAULT_TIMEOUT_S
 from voxswap_client.cli import local
@@ -16,7 +16,8 @@ from voxswap_client.types import Change, LabelMove, Voice, VoiceDetails
 
 _MAX_ACTOR_CHARACTERS = 128
 
-Actions = argparse._SubParsersAction[argparse.ArgumentParser]
+Parser = argparse.ArgumentParser
+Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class Catalog(Protocol):
@@ -28,19 +29,31 @@ class Catalog(Protocol):
 
     def list_voices(
         self, *, prefix: str, language: str, engine: str, tags: Sequence[str], gender: str
-    ) -> Iterator[Voice]: ...
+    ) -> Iterator[Voice]:
+        """Voices by id, each at its newest version."""
+        ...
 
-    def get_voice_details(self, ref: str) -> VoiceDetails: ...
+    def get_voice_details(self, ref: str) -> VoiceDetails:
+        """One voice with its versions, labels and revision."""
+        ...
 
-    def list_versions(self, voice_id: str) -> list[Voice]: ...
+    def list_versions(self, voice_id: str) -> list[Voice]:
+        """All versions of a voice, the newest first."""
+        ...
 
-    def list_changes(self, voice_id: str) -> Iterator[Change]: ...
+    def list_changes(self, voice_id: str) -> Iterator[Change]:
+        """The history of a voice, the newest first."""
+        ...
 
     def promote(
         self, ref: str, label: str, *, warm_up: bool, test_text: str, actor: str, note: str
-    ) -> LabelMove: ...
+    ) -> LabelMove:
+        """Move a label to a version."""
+        ...
 
-    def roll_back(self, voice_id: str, label: str, *, actor: str, note: str) -> LabelMove: ...
+    def roll_back(self, voice_id: str, label: str, *, actor: str, note: str) -> LabelMove:
+        """Move a label back."""
+        ...
 
     def update_voice(
         self,
@@ -52,9 +65,13 @@ class Catalog(Protocol):
         traffic: Mapping[int, int] | None = None,
         actor: str,
         note: str,
-    ) -> Voice: ...
+    ) -> Voice:
+        """Change what is not None."""
+        ...
 
-    def delete_voice(self, ref: str, *, actor: str, note: str) -> tuple[int, ...]: ...
+    def delete_voice(self, ref: str, *, actor: str, note: str) -> tuple[int, ...]:
+        """Delete a version or a voice."""
+        ...
 
 
 @contextlib.contextmanager
@@ -64,7 +81,7 @@ def catalog(args: argparse.Namespace) -> Iterator[Catalog]:
         with connect(args, timeout_s=args.timeout or DEFAULT_TIMEOUT_S) as client:
             yield client
     else:
-        yield local.LocalCatalog(local.registry_path(args))
+        yield local.LocalCatalog(local.registry_location(args))
 
 
 def asks_server(args: argparse.Namespace) -> bool:
@@ -72,7 +89,7 @@ def asks_server(args: argparse.Namespace) -> bool:
     return args.registry is None and address_of(args) is not None
 
 
-def add_action(actions: Actions, name: str, text: str, *, epilog: str = "") -> _Parser:
+def add_action(actions: Actions, name: str, text: str, *, epilog: str = "") -> Parser:
     """Add one command of `voices`, with what all of them take."""
     parser = actions.add_parser(
         name,
@@ -85,7 +102,7 @@ def add_action(actions: Actions, name: str, text: str, *, epilog: str = "") -> _
     return parser
 
 
-def add_source(parser: _Parser) -> None:
+def add_source(parser: Parser) -> None:
     """Add ``--address``, ``--registry`` and ``--timeout``."""
     group = parser.add_mutually_exclusive_group()
     add_address(group, "ask this server (default: $VOXSWAP_ADDRESS, else the registry)")
@@ -93,7 +110,7 @@ def add_source(parser: _Parser) -> None:
     add_timeout(parser)
 
 
-def add_change(parser: _Parser, *, note: bool = True) -> None:
+def add_change(parser: Parser, *, note: bool = True) -> None:
     """Add what every command that changes something takes: the source, ``--actor``, ``--note``."""
     add_source(parser)
     parser.add_argument("--actor", metavar="NAME", help="who you are, for the history")
@@ -110,6 +127,3 @@ def actor(args: argparse.Namespace) -> str:
     except (OSError, KeyError):  # a container's user need not have a name
         user = "unknown"
     return f"{user}@{socket.gethostname()}"[:_MAX_ACTOR_CHARACTERS]
-
-
-_Parser = argparse.ArgumentParser

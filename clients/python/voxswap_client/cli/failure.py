@@ -28,6 +28,7 @@ _REMEDIES: dict[type[errors.VoxswapClientError], str] = {
         "start a server with `voxswap serve`, or say where one is with --address or VOXSWAP_ADDRESS"
     ),
     errors.DeadlineExceededError: "give it longer with --timeout SECONDS",
+    errors.RevisionConflictError: "look at the voice with `voxswap voices history`, then try again",
     errors.DataLossError: "on the server's machine, run `voxswap voices verify`",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -32,6 +32,11 @@ def human_bytes(n_bytes: int) -> str:
         if size < 1023.95 or unit == "TiB":
             break
     return f"{size:.1f} {unit}"
+
+
+def human_time(when: datetime | None) -> str:
+    """Such as ``2031-05-06 07:08:09``, in UTC; a dash if it is not known."""
+    return "-" if when is None else f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def human_ago(when: datetime | None, now: datetime) -> str:

@@ -7,7 +7,7 @@ import itertools
 import textwrap
 from collections.abc import Sequence
 
-from voxswap_client.cli import local, voices_add, voices_change
+from voxswap_client.cli import voices_add, voices_change, voices_check
 from voxswap_client.cli.catalog import Actions, add_action, add_source, catalog
 from voxswap_client.cli.failure import warn
 from voxswap_client.cli.output import human_bytes, human_time, print_json
@@ -15,7 +15,7 @@ from voxswap_client.cli.table import WIDTH, render
 from voxswap_client.cli.traffic import percentages, split
 from voxswap_client.types import Change, Voice, VoiceDetails
 
-_LABEL_COLUMNS = 12
+_LABEL_COLUMNS = 14
 _FILTERS = ("prefix", "language", "engine", "tags", "gender")
 
 
@@ -58,10 +58,7 @@ def add_to(commands: Actions) -> None:
     voices_change.add_to(actions)
     voices_add.add_to(actions)
 
-    verify = add_action(actions, "verify", "hash every component again; exit code 1 if any is bad")
-    verify.add_argument("voices", metavar="VOICE", nargs="*", help="all voices if none is named")
-    local.add_registry(verify)
-    verify.set_defaults(run=run_verify)
+    voices_check.add_to(actions)
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -80,10 +77,14 @@ def run_list(args: argparse.Namespace) -> int:
         warn("no voice matches")
     else:
         warn("no voices yet; add one with: voxswap voices add SOURCE --id ID")
-    for voice in found:
+    _warn_of_problems(found)
+    return 0
+
+
+def _warn_of_problems(voices: Sequence[Voice]) -> None:
+    for voice in voices:
         if voice.problem:
             warn(f"{voice.ref} cannot be used: {voice.problem}")
-    return 0
 
 
 def _row(voice: Voice) -> list[object]:
@@ -130,7 +131,7 @@ def card(details: VoiceDetails) -> str:
         ("gender", voice.gender),
         ("tags", ", ".join(voice.tags)),
         ("licence", voice.licence),
-        ("of code", origin.code_licence),
+        ("code licence", origin.code_licence),
         ("size", human_bytes(voice.size_bytes)),
         ("source", origin.source),
         ("imported", f"{human_time(origin.created)} UTC" if origin.created else ""),
@@ -167,6 +168,7 @@ def run_versions(args: argparse.Namespace) -> int:
         print_json({"versions": found})
     else:
         print(versions_table(found))
+        _warn_of_problems(found)
     return 0
 
 
@@ -213,22 +215,3 @@ def history_table(changes: Sequence[Change]) -> str:
         for c in changes
     ]
     return render(["REVISION", "WHEN (UTC)", "WHO", "WHAT", "WHY"], rows, right=["REVISION"])
-
-
-def run_verify(args: argparse.Namespace) -> int:
-    """Hash components, each once, and print what was found."""
-    findings = local.verify(local.registry_path(args), args.voices)
-    bad = [finding for finding in findings if finding.result != local.SOUND]
-    if args.json:
-        print_json({"ok": not bad, "components": findings})
-        return 1 if bad else 0
-    if findings:
-        rows = [
-            [f.voice, f.role or "-", human_bytes(f.size_bytes) if f.role else "-", f.result]
-            for f in findings
-        ]
-        print(render(["VOICE", "COMPONENT", "SIZE", "RESULT"], rows, right=["SIZE"]))
-    print(f"{len(findings) - len(bad)} of {len(findings)} components are sound")
-    for finding in bad:
-        warn(f"{finding.voice}: {finding.message}")
-    return 1 if bad else 0

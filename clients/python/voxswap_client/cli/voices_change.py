@@ -76,7 +76,7 @@ def run_promote(args: argparse.Namespace) -> int:
     if "@" not in args.voice:
         raise usage_error(
             f"{args.voice} does not say which version",
-            f"name it: {args.voice}@3, by number or label",
+            f"write {args.voice}@3, or a label's name in place of the number",
         )
     if args.test_text and not args.warm_up:
         raise usage_error("--test-text goes with --warm-up")

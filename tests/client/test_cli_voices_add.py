@@ -1,0 +1,189 @@
+"""`voxswap voices add`: into a real registry folder, and to a real server."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+
+import grpc
+import pytest
+
+from tests.client.local_voices import SYMBOLS, WEIGHTS, draft
+from tests.client.terminal import unwrapped
+from voxswap.v1 import voices_pb2
+from voxswap_client.cli import main
+from voxswap_registry import embedded
+from voxswap_registry.importers import detect
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
+from voxswap_registry.upload import Upload
+
+pytestmark = pytest.mark.usefixtures("at_home")
+
+
+@pytest.fixture
+def imports(monkeypatch):
+    """Stands in for the importer; what it is called with must fit the real one's signature."""
+    calls = []
+    signature = inspect.signature(detect.import_voice)
+
+    def import_voice(*args, **options):
+        call = signature.bind(*args, **options).arguments
+        call["progress"].start("read line.onnx", 4)
+        call["progress"].advance(4)
+        call["progress"].finish()
+        calls.append(call)
+        return draft(call["workdir"], call["voice_id"])
+
+    monkeypatch.setattr(detect, "import_voice", import_voice)
+    return calls
+
+
+def add(*flags):
+    return main(["voices", "add", "line.onnx", "--id", "npc/new", *flags])
+
+
+@pytest.fixture(params=["folder", "server"])
+def target(request, server):
+    """The flags that name either, and what it is called."""
+    if request.param == "folder":
+        return [], "var/registry"
+    return ["--address", server.address], server.address
+
+
+def test_add_imports_and_publishes(capsys, imports, target):
+    flags, where = target
+    assert add("--label", "canary", *flags) == 0
+    out, err = capsys.readouterr()
+    assert out == f"added npc/new@1 (9 B, labelled canary) to {where}\n"
+    assert err.startswith("read line.onnx: 0%, 0 B of 4 B\nread line.onnx: 100%, 4 B of 4 B\n")
+    assert not imports[0]["workdir"].exists()
+
+
+def test_an_upload_shows_how_far_it_is(capsys, imports, server):
+    assert add("--address", server.address) == 0
+    assert capsys.readouterr().err.splitlines()[2:] == [
+        "uploading npc/new: 0%, 0 B of 9 B",
+        "uploading npc/new: 77%, 7 B of 9 B",
+        "uploading npc/new: 100%, 9 B of 9 B",
+    ]
+
+
+@pytest.mark.usefixtures("imports")
+def test_add_of_the_same_voice(capsys, target):
+    flags, where = target
+    assert add(*flags) == 0
+    capsys.readouterr()
+    assert add(*flags) == 0
+    out, err = capsys.readouterr()
+    assert out == f"nothing to add: npc/new@1 at {where} is the same voice\n"
+    assert "uploading" not in err
+    assert add("--json", *flags) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["added"], document["unchanged"][0]["version"]) == ([], 1)
+
+
+def test_what_is_said_goes_before_what_the_files_say(imports, tmp_path):
+    said = ["--dtype", "bfloat16", "--license", "MIT", "--code-license", "GPL", "--language", "de"]
+    names = ["--name", "New", "--tag", "old", "--tag", "wise", "--gender", "female"]
+    assert add(*said, *names) == 0
+    (call,) = imports
+    assert str(call["source"]) == "line.onnx"
+    options = ("dtype", "licence", "code_licence", "language")
+    assert [call[name] for name in options] == ["bfloat16", "MIT", "GPL", "de"]
+    manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
+    assert (manifest.display_name, manifest.gender) == ("New", "female")
+    assert manifest.tags == ("old", "wise")
+
+
+def test_add_leaves_unsaid_what_the_files_say(imports, tmp_path):
+    assert add() == 0
+    options = ("dtype", "licence", "code_licence", "language")
+    assert [imports[0][name] for name in options] == ["float32", None, None, None]
+    manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
+    assert (manifest.display_name, manifest.tags, manifest.gender) == ("Smith", (), "")
+
+
+@pytest.mark.usefixtures("imports")
+def test_a_server_gets_a_manifest_that_a_registry_could_read(server, tmp_path):
+    flags = ["--tag", "old", "--label", "canary", "--actor", "me@here"]
+    assert add(*flags, "--address", server.address) == 0
+    first = next(r for r in server.requests if isinstance(r, voices_pb2.RegisterVoiceRequest))
+    assert (first.label, first.actor) == ("canary", "me@here")
+    upload = Upload(Registry(tmp_path / "r"), first.manifest_json, tmp_path, max_bytes=100)
+    assert (upload.manifest.voice_id, upload.manifest.tags) == ("npc/new", ("old",))
+    assert "version" not in json.loads(first.manifest_json)
+    assert list(server.stored) == [WEIGHTS, SYMBOLS]
+
+
+@pytest.mark.usefixtures("imports")
+def test_add_as_json(capsys, target):
+    flags, where = target
+    assert add("--json", *flags) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [voice["id"] for voice in document["added"]] == ["npc/new"]
+    assert document["unchanged"] == []
+    assert where in (document.get("registry"), document.get("address"))
+
+
+@pytest.mark.usefixtures("imports")
+def test_an_upload_that_is_refused(capsys, server):
+    full = server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk is full")
+    server.script.extend([server.play(), full])
+    assert add("--address", server.address) == 1
+    assert capsys.readouterr().err.endswith("voxswap: error: the disk is full\n")
+
+
+def test_add_of_what_is_no_voice(capsys):
+    assert main(["voices", "add", "nothing.txt", "--id", "npc/new"]) == 1
+    assert capsys.readouterr().err.startswith("voxswap: error: nothing.txt does not exist; ")
+
+
+def test_an_interrupted_import_leaves_nothing(capsys, monkeypatch, tmp_path):
+    def interrupt(*_args, workdir, **_options):
+        (workdir / "half").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detect, "import_voice", interrupt)
+    assert main(["voices", "add", "line.onnx", "--id", "npc/new"]) == 130
+    assert [path for path in (tmp_path / "var").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["line.onnx"],
+        ["line.onnx", "--embedded"],
+        ["--embedded", "--id", "npc/new"],
+        ["--embedded", "--tag", "old"],
+        ["--embedded", "--address", "127.0.0.1:1"],
+    ],
+    ids=" ".join,
+)
+def test_an_add_that_is_unclear(capsys, flags):
+    assert main(["voices", "add", *flags]) == 2
+    assert capsys.readouterr().err.startswith("voxswap: error: ")
+
+
+def test_add_embedded(capsys, monkeypatch, tmp_path):
+    def import_embedded(registry, progress):
+        progress.start("joe", 0)
+        if registry.versions("joe"):
+            return []
+        return [registry.publish(draft(tmp_path, "joe"))]
+
+    monkeypatch.setattr(embedded, "import_embedded", import_embedded)
+    assert main(["voices", "add", "--embedded"]) == 0
+    assert capsys.readouterr().out == "added joe@1 (9 B) to var/registry\n"
+    assert main(["voices", "add", "--embedded"]) == 0
+    assert capsys.readouterr().out.startswith("nothing to add: var/registry has every voice")
+
+
+def test_a_registry_that_is_not_installed(capsys, monkeypatch, registry):
+    monkeypatch.setitem(sys.modules, "voxswap_registry.store", None)
+    assert main(["voices", "list"]) == 1
+    first, remedy = unwrapped(capsys.readouterr().err)
+    assert first.startswith("voxswap: error: the registry cannot be loaded")
+    assert remedy == "  pip install 'voxswap[server]'"
