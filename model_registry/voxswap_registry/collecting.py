@@ -58,19 +58,21 @@ def collect(
         removed = removed_bytes = young = kept = 0
         blobs = [info for info in objects.list(BLOBS) if blob_digest(info.key) is not None]
         progress.start("collecting", sum(info.size_bytes for info in blobs))
-        for info in blobs:
-            marker.refresh()
-            if blob_digest(info.key) in referenced:
-                kept += 1
-            elif info.modified > oldest:
-                young += 1
-            else:
-                removed += 1
-                removed_bytes += info.size_bytes
-                if not dry_run:
-                    objects.delete(info.key)
-            progress.advance(info.size_bytes)
-        progress.finish()
+        try:
+            for info in blobs:
+                marker.refresh()
+                if blob_digest(info.key) in referenced:
+                    kept += 1
+                elif info.modified > oldest:
+                    young += 1
+                else:
+                    removed += 1
+                    removed_bytes += info.size_bytes
+                    if not dry_run:
+                        objects.delete(info.key)
+                progress.advance(info.size_bytes)
+        finally:
+            progress.finish()
         leftovers += _remove_obsolete(registry, obsolete, oldest, dry_run=dry_run)
     return Collected(removed, removed_bytes, young, leftovers, kept)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import signal
 import threading
 
 import grpc
@@ -279,6 +280,23 @@ async def test_cancelling_the_task_ends_the_upload(server, tmp_path):
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await asyncio.to_thread(server.ended.wait, server.patience_s)
+
+
+def test_an_interrupt_ends_the_upload(server, tmp_path):
+    big = Source(tmp_path, model=bytes(20 << 20))
+    server.script.extend([server.play(), after(1, server.stall())])
+
+    def interrupt():
+        server.waiting.wait(server.patience_s)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with Client(server.address) as client:
+        with pytest.raises(KeyboardInterrupt):
+            client.register_voice(big.manifest, big.files)
+        assert server.ended.wait(server.patience_s)
+    interrupter.join()
 
 
 def test_closing_the_client_ends_the_upload(server, tmp_path):

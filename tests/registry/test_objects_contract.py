@@ -226,6 +226,20 @@ def test_upload_of_many_blocks(objects: Objects) -> None:
     assert b"".join(objects.stream("blobs/b")) == b"small"
 
 
+def test_blocks_may_use_the_objects_themselves(objects: Objects) -> None:
+    """As a publisher does, who renews its marker between two blocks."""
+
+    def renewing() -> Iterator[memoryview]:
+        for i in range(10):
+            objects.replace("publishing/x.json", b"%d" % i)
+            yield memoryview(b"block")
+            assert objects.head("publishing/x.json")
+
+    objects.upload("blobs/b", renewing())
+    assert b"".join(objects.stream("blobs/b")) == b"block" * 10
+    assert objects.read("publishing/x.json", limit_bytes=1) == b"9"
+
+
 @pytest.mark.parametrize("n_blocks", [0, 1, 5])
 @pytest.mark.parametrize("error", [RegistryError("torn"), Crash()], ids=repr)
 @pytest.mark.parametrize("old", [None, b"old"])

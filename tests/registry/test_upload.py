@@ -142,7 +142,7 @@ def test_a_whole_upload_is_a_version(registry: Registry, sender: Sender) -> None
     check_sound(registry)
 
 
-@pytest.mark.parametrize("size", [1000, 1 << 17, MAX_PIECE_BYTES])
+@pytest.mark.parametrize("size", [10_000, 1 << 17, MAX_PIECE_BYTES])
 def test_pieces_may_have_any_size_up_to_the_largest(
     registry: Registry, sender: Sender, size: int
 ) -> None:

@@ -32,24 +32,26 @@ def send(
     begun: Future[grpc.Future[RegisterVoiceResponse]] = Future()
 
     def feed() -> Iterator[RegisterVoiceRequest]:
+        call = begun.result()  # nothing goes out that nobody could stop
         try:
             for message in messages:
                 yield message
                 meter.sent(message)
         except Exception as error:  # noqa: BLE001 - grpc would log it, and say UNKNOWN
             failures.append(error)
-            begun.result().cancel()
+            call.cancel()
 
-    call = method.future(feed(), timeout=timeout_s)
-    begun.set_result(call)
     try:
+        call = method.future(feed(), timeout=timeout_s)
+        begun.set_result(call)
         return call.result()
     except grpc.FutureCancelledError:
         raise failures[0] from None  # nobody else can have cancelled it
     except grpc.RpcError as raised:
         raise from_rpc_error(raised) from raised
     finally:
-        call.cancel()
+        if not begun.cancel():
+            begun.result().cancel()
 
 
 async def send_async(

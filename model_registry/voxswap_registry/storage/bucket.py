@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -115,10 +116,14 @@ class BucketObjects:
 
     def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
         """See `Objects.upload`."""
-        with foreign_errors("write", self.name, key):
-            obstore.put(
-                self._store, key, map(bytes, blocks), use_multipart=True, chunk_size=_BLOCK_BYTES
-            )
+        # obstore asks for each block within its own event loop, where none of its other functions
+        # can be called. Another thread makes the block, which may renew a marker meanwhile.
+        with ThreadPoolExecutor(1, "voxswap-upload") as pool:
+            made = iter(lambda: pool.submit(next, blocks, None).result(), None)
+            with foreign_errors("write", self.name, key):
+                obstore.put(
+                    self._store, key, map(bytes, made), use_multipart=True, chunk_size=_BLOCK_BYTES
+                )
 
     def delete(self, key: str) -> None:
         """See `Objects.delete`."""

@@ -68,7 +68,10 @@ class Objects(Protocol):
         ...
 
     def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
-        """Write a large object, whatever is there. An exception of ``blocks`` leaves the old."""
+        """Write a large object, whatever is there. An exception of ``blocks`` leaves the old.
+
+        ``blocks`` may be asked on another thread, and may use these objects itself.
+        """
         ...
 
     def delete(self, key: str) -> None:

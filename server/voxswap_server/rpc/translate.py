@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from google.protobuf import timestamp_pb2
 
@@ -83,7 +83,8 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
     faults = _Faults()
     controls = message.controls
     voice = faults.voice(message.voice)
-    _check_text(faults, message.text, max_characters)
+    for description in text_faults(message.text, max_characters):
+        faults.add("text", description)
     rate = 1.0
     if controls.HasField("rate"):
         rate = faults.number("controls.rate", controls.rate, MIN_RATE, MAX_RATE)
@@ -132,25 +133,22 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
     )
 
 
-def _check_text(faults: _Faults, text: str, max_characters: int) -> None:
+def text_faults(text: str, max_characters: int) -> Iterator[str]:
+    """What is wrong with a text that is to be spoken."""
     if len(text) > max_characters:
-        faults.add(
-            "text",
-            f"has {len(text)} characters; {max_characters} at most: split it into several requests",
-        )
+        yield f"has {len(text)} characters; {max_characters} at most: split it up"
     elif not text.strip():
-        faults.add("text", "is empty or blank; send the words to speak")
+        yield "is empty or blank; send the words to speak"
     else:
         for position, character in enumerate(text):
             if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
-                faults.add(
-                    "text",
+                yield (
                     f"has the control character U+{ord(character):04X} at position {position}; "
-                    "remove it",
+                    "remove it"
                 )
                 break
         if not any(unicodedata.category(character)[0] in "LN" for character in text):
-            faults.add("text", "has no letter and no digit, so nothing to speak; send words")
+            yield "has no letter and no digit, so nothing to speak; send words"
 
 
 def _encoding(faults: _Faults, number: int) -> AudioEncoding:

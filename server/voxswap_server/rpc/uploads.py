@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from voxswap.v1 import voices_pb2
-from voxswap_registry.errors import EngineError, InvalidInputError
+from voxswap_registry.errors import EngineError, InvalidInputError, ManifestError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
@@ -55,7 +55,9 @@ class Uploads:
         self._running += 1
         try:
             async with contextlib.AsyncExitStack() as stack:
-                workdir = stack.enter_context(self._registry.workdir())
+                folder = contextlib.ExitStack()
+                stack.push_async_callback(_to_the_end, folder.close)
+                workdir = await _to_the_end(lambda: folder.enter_context(self._registry.workdir()))
                 return await self._receive(incoming, workdir, stack)
         finally:
             self._running -= 1
@@ -73,7 +75,7 @@ class Uploads:
         stack.callback(upload.close)
         try:
             self._check(upload.manifest)
-        except EngineError as error:
+        except (EngineError, ManifestError) as error:
             raise InvalidInputError.one("manifest_json", error.message) from error
         while (message := await self._next(incoming)) is not None:
             if message.WhichOneof("part") != "component":
@@ -102,5 +104,9 @@ async def _to_the_end(work: Callable[[], _T]) -> _T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):  # However often.
+                await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
         raise

@@ -16,6 +16,7 @@ from voxswap_registry.errors import FieldViolation, InvalidInputError, VoxswapEr
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef, check_digest, check_label, check_tag, check_voice_id
 from voxswap_registry.state import STABLE, Edit, VoiceRecord, VoiceState, check_text
+from voxswap_server.rpc.translate import text_faults
 
 MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 1000, 100
 MAX_TEST_CHARACTERS = 500
@@ -137,10 +138,9 @@ def edit(request: voices_pb2.UpdateVoiceRequest) -> tuple[str, Edit]:
         faults.append(
             FieldViolation("warm_up", "goes with labels to set; leave it unset otherwise")
         )
-    if len(request.test_text) > MAX_TEST_CHARACTERS:
-        faults.append(
-            FieldViolation("test_text", f"is longer than {MAX_TEST_CHARACTERS} characters")
-        )
+    if request.test_text:
+        descriptions = text_faults(request.test_text, MAX_TEST_CHARACTERS)
+        faults += [FieldViolation("test_text", description) for description in descriptions]
     if faults:
         raise InvalidInputError(faults)
     sent = request.voice

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
-from voxswap_registry.errors import VoxswapError
+from voxswap_registry.errors import InvalidInputError, VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.speech.parts import Chunk
+from voxswap_server.speech.parts import Chunk, Part
 from voxswap_server.speech.pipeline import Chunking, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.scheduler import ComputeThread
@@ -77,14 +78,22 @@ class SelfTest:
         Raises `SelfTestError` if what comes is silent, clipped, too short or endless; and whatever
         loading and speaking raise.
         """
+        asked = text
         text = text or _SENTENCES.get(manifest.language.lower().partition("-")[0], _FALLBACK)
         ref = VoiceRef(manifest.voice_id, manifest.version)
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0)
         with await self._manager.acquire(manifest, timeout_s=timeout_s) as lease:
             synthesis = Synthesis(request, manifest, lease, self._compute, chunking=self._chunking)
             async with contextlib.aclosing(synthesis.parts(arrived=time.perf_counter())) as parts:
-                heard = [part.audio async for part in parts if isinstance(part, Chunk)]
-            samples = np.frombuffer(b"".join(heard), np.float32)
+                try:
+                    samples = await _heard(parts, longest_s=_longest_s(text), manifest=manifest)
+                except InvalidInputError as error:
+                    if asked:
+                        raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
+                    raise SelfTestError(
+                        f"{_unspeakable(manifest)}, and no label was moved: {text!r} was tried",
+                        metadata={"voice": manifest.ref},
+                    ) from error
             report = SelfTestReport(
                 text=text,
                 duration_s=len(samples) / manifest.audio.sample_rate_hertz,
@@ -102,14 +111,36 @@ class SelfTest:
         return report
 
 
-def _fault(samples: np.ndarray, report: SelfTestReport) -> str:
-    longest_s = 1.0 + _MAX_S_PER_CHARACTER * len(report.text)
+async def _heard(
+    parts: AsyncIterator[Part], *, longest_s: float, manifest: Manifest
+) -> npt.NDArray[np.float32]:
+    """The audio of ``parts``; of one that is too long, a chunk more than is allowed."""
+    heard, n = [], 0
+    async for part in parts:
+        if isinstance(part, Chunk):
+            heard.append(np.frombuffer(part.audio, np.float32))
+            n += part.sample_count
+            if n > longest_s * manifest.audio.sample_rate_hertz:
+                break
+    return np.concatenate(heard) if heard else np.zeros(0, np.float32)
+
+
+def _longest_s(text: str) -> float:
+    return 1.0 + _MAX_S_PER_CHARACTER * len(text)
+
+
+def _unspeakable(manifest: Manifest) -> str:
+    return f"{manifest.ref} can speak nothing of it; set test_text to words in its language"
+
+
+def _fault(samples: npt.NDArray[np.float32], report: SelfTestReport) -> str:
+    longest_s = _longest_s(report.text)
     if not np.isfinite(samples).all():
         return "its audio has values that are no numbers"
     if report.duration_s < _MIN_S:
         return f"it spoke for {report.duration_s:.2f} s, under {_MIN_S:g} s"
     if report.duration_s > longest_s:
-        return f"it spoke for {report.duration_s:.1f} s, over {longest_s:.0f} s"
+        return f"it spoke for over {longest_s:.0f} s"
     if report.rms < _MIN_RMS:
         return f"it was silent (RMS {report.rms:.5f}, under {_MIN_RMS:g})"
     clipped = float(np.mean(np.abs(samples) >= 0.999))

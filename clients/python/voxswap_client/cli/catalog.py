@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import getpass
+import shlex
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
@@ -108,6 +109,14 @@ def add_source(parser: Parser) -> None:
     add_address(group, "ask this server (default: $VOXSWAP_ADDRESS, else the registry)")
     local.add_registry(group)
     add_timeout(parser)
+
+
+def same_source(args: argparse.Namespace) -> str:
+    """The option that names the same source once more, for a command to copy."""
+    for name in ("address", "registry"):
+        if value := getattr(args, name):
+            return f" --{name} {shlex.quote(str(value))}"
+    return ""
 
 
 def add_change(parser: Parser, *, note: bool = True) -> None:

@@ -53,9 +53,11 @@ def report(error: CliError | errors.VoxswapClientError | OSError) -> int:
     return 1
 
 
-def warn(message: str) -> None:
+def warn(message: str, remedy: str = "") -> None:
     """Tell something that is worth knowing and no failure."""
     print(f"voxswap: warning: {message}", file=sys.stderr)
+    if remedy:
+        print(f"  {remedy}", file=sys.stderr)
 
 
 def _say(message: str, remedy: str = "") -> None:

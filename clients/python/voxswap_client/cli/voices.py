@@ -31,12 +31,17 @@ def add_to(commands: Actions) -> None:
     listing = add_action(actions, "list", "list voices, each at its newest version")
     add_source(listing)
     listing.add_argument("--prefix", default="", help="only ids that begin with this")
-    listing.add_argument("--language", default="", metavar="TAG", help="'en' takes 'en-US' too")
+    listing.add_argument("--language", default="", metavar="LANG", help="'en' takes 'en-US' too")
     listing.add_argument("--engine", default="", metavar="NAME", help="such as vits")
     listing.add_argument(
-        "--tag", dest="tags", action="append", default=[], help="repeat it to ask for several"
+        "--tag",
+        dest="tags",
+        action="append",
+        default=[],
+        metavar="TAG",
+        help="repeat it for more",
     )
-    listing.add_argument("--gender", default="", help="as the publisher states it")
+    listing.add_argument("--gender", default="", metavar="NAME", help="as the publisher states it")
     listing.set_defaults(run=run_list)
 
     show = add_action(actions, "show", "show all that is known of one voice")
@@ -51,7 +56,9 @@ def add_to(commands: Actions) -> None:
 
     history = add_action(actions, "history", "list what was done to a voice, the newest first")
     history.add_argument("voice", metavar="ID", help="such as npc/smith")
-    history.add_argument("--limit", type=int, default=100, metavar="N", help="default: 100")
+    history.add_argument(
+        "--limit", type=_positive, default=100, metavar="N", help="how many at most (default: 100)"
+    )
     add_source(history)
     history.set_defaults(run=run_history)
 
@@ -59,6 +66,13 @@ def add_to(commands: Actions) -> None:
     voices_add.add_to(actions)
 
     voices_check.add_to(actions)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
 
 
 def run_list(args: argparse.Namespace) -> int:

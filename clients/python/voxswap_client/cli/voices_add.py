@@ -30,11 +30,11 @@ def add_to(actions: Actions) -> None:
     add.add_argument(
         "--code-licence", "--code-license", metavar="TEXT", help="of the code that made them"
     )
-    add.add_argument("--language", metavar="TAG", help="such as en-US; usually the files say it")
+    add.add_argument("--language", metavar="LANG", help="such as en-US; usually the files say it")
     add.add_argument("--label", metavar="NAME", help="a label for the new version, such as canary")
     add.add_argument("--name", metavar="TEXT", help="a name for people")
     add.add_argument("--tag", action="append", help="repeat it for several")
-    add.add_argument("--gender", help="as the publisher states it")
+    add.add_argument("--gender", metavar="NAME", help="as the publisher states it")
     add_change(add, note=False)
     add.set_defaults(run=run_add)
 

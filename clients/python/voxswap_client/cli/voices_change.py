@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from voxswap_client.cli.catalog import Actions, Catalog, actor, add_action, add_change, catalog
+from voxswap_client.cli.catalog import (
+    Actions,
+    Catalog,
+    actor,
+    add_action,
+    add_change,
+    catalog,
+    same_source,
+)
 from voxswap_client.cli.failure import usage_error, warn
 from voxswap_client.cli.output import print_json
 from voxswap_client.cli.traffic import share, split
@@ -55,10 +63,10 @@ def add_to(actions: Actions) -> None:
     update.add_argument("--name", metavar="TEXT", help="a name for people")
     tags = update.add_mutually_exclusive_group()
     tags.add_argument(
-        "--tag", dest="tags", action="append", help="all tags that it shall have: repeat it"
+        "--tag", dest="tags", action="append", metavar="TAG", help="repeat it for all it shall have"
     )
     tags.add_argument("--no-tags", dest="tags", action="store_const", const=[], help="take all off")
-    update.add_argument("--gender", help="as the publisher states it")
+    update.add_argument("--gender", metavar="NAME", help="as the publisher states it")
     add_change(update)
     update.set_defaults(run=run_update)
 
@@ -114,8 +122,8 @@ def _moved(args: argparse.Namespace, move: LabelMove, told: str) -> int:
     voice = move.voice
     if args.label == STABLE and voice.traffic:
         warn(
-            f"bare {voice.id} still goes by its traffic split {split(voice.traffic)}; clear it "
-            f"with: voxswap voices traffic {voice.id} --clear"
+            f"bare {voice.id} still goes by its traffic split {split(voice.traffic)}",
+            f"clear it with: voxswap voices traffic {voice.id} --clear{same_source(args)}",
         )
     return 0
 

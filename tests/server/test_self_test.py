@@ -1,0 +1,238 @@
+"""The self-test: what passes for a voice, what does not, and what it costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.server.fakes import make_manifest
+from voxswap_registry.errors import EngineError, InvalidInputError
+from voxswap_registry.manifest import Manifest
+from voxswap_server.engines.base import Delivery
+from voxswap_server.residency.errors import VoiceTooLargeError
+from voxswap_server.residency.loader import LoadedVoice
+from voxswap_server.residency.manager import ModelManager
+from voxswap_server.speech.pipeline import Chunking
+from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.speech.self_test import SelfTest, SelfTestError
+from voxswap_server.text.types import NormalizedText, Phone, SymbolSequence
+
+RATE, HOP = 22050, 256
+Samples = npt.NDArray[np.float32]
+
+
+def tone(seconds: float, level: float = 0.1) -> Samples:
+    """A sine whose RMS is ``level``."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    return (level * np.sqrt(2) * np.sin(2 * np.pi * 220 * time)).astype(np.float32)
+
+
+class FakeUtterance:
+    def __init__(self, voice: FakeVoice) -> None:
+        self._voice = voice
+        self.frames = max(1, len(voice.audio) // HOP)
+        self.durations_frames = [self.frames]
+
+    def decode(self, first_frame: int, last_frame: int) -> Samples:
+        self._voice.steps += 1
+        if self._voice.fault is not None:
+            raise self._voice.fault
+        return self._voice.audio[first_frame * HOP : last_frame * HOP]
+
+
+class FakeVoice:
+    """Says the same whatever it is given."""
+
+    resident_bytes = 10
+
+    def __init__(self, audio: Samples) -> None:
+        self.audio = audio
+        self.fault: Exception | None = None
+        self.steps = 0
+        self.deliveries: list[Delivery] = []
+
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> FakeUtterance:
+        self.deliveries.append(delivery)
+        return FakeUtterance(self)
+
+
+class FakeFrontEnd:
+    """Reads the letters that it knows."""
+
+    def __init__(self, letters: str) -> None:
+        self.letters = letters
+        self.texts: list[str] = []
+
+    def symbols(self, text: NormalizedText) -> SymbolSequence:
+        self.texts.append(text.text)
+        known = [letter for letter in text.text.lower() if letter in self.letters]
+        phones = tuple(Phone(letter, n, n + 1, 0) for n, letter in enumerate(known))
+        return SymbolSequence(tuple(range(len(known))), phones)
+
+
+class House:
+    """A manager whose every voice is one fake, and a self-test with it."""
+
+    def __init__(self, audio: Samples | None = None, letters: str = "abcdefghijklmnopqrstuvwxyzü"):
+        self.voice = FakeVoice(tone(1.0) if audio is None else audio)
+        self.front_end = FakeFrontEnd(letters)
+        self.executor = ThreadPoolExecutor(1)
+        self.manager = ModelManager(self, self.executor, budget_bytes=100)
+        self.compute = ComputeThread()
+        self.self_test = SelfTest(self.manager, self.compute, chunking=Chunking())
+
+    def key(self, manifest: Manifest) -> str:
+        return manifest.voice_id
+
+    def footprint_bytes(self, manifest: Manifest) -> int:
+        return manifest.size_bytes
+
+    def load(self, manifest: Manifest, cancelled: object) -> LoadedVoice:
+        return LoadedVoice(manifest.ref, self.voice, self.front_end)
+
+    async def fault(self, *args: Any, **options: Any) -> str:
+        with pytest.raises(SelfTestError) as raised:
+            await self.self_test.run(manifest(), *args, **options)
+        assert raised.value.reason == "SELF_TEST_FAILED"
+        assert raised.value.metadata == {"voice": "npc/smith@3"}
+        assert "no label was moved" in raised.value.message
+        return raised.value.message
+
+
+def manifest(**changes: Any) -> Manifest:
+    return dataclasses.replace(make_manifest("npc/smith", version=3), **changes)
+
+
+@pytest.fixture
+async def houses() -> AsyncIterator[Any]:
+    """Makes houses; proves their books and pulls them down."""
+    made: list[House] = []
+
+    def make(*args: Any, **options: Any) -> House:
+        made.append(House(*args, **options))
+        return made[-1]
+
+    yield make
+    for house in made:
+        house.manager.check_integrity()
+        assert house.manager.held_leases() == 0
+        await house.manager.close()
+        house.compute.close()
+        house.executor.shutdown()
+
+
+async def test_a_voice_that_speaks_passes_and_stays_resident(houses: Any) -> None:
+    house = houses(tone(1.5, 0.1))
+    report = await house.self_test.run(manifest(), "Hello there.")
+    assert report.text == "Hello there."
+    assert report.duration_s == pytest.approx(1.5, abs=HOP / RATE)
+    assert report.rms == pytest.approx(0.1, rel=0.01)
+    assert report.cold
+    assert report.swap_ms > 0
+    (resident,) = house.manager.residents()
+    assert (resident.refs, resident.leases) == (("npc/smith@3",), 0)
+    again = await house.self_test.run(manifest(), "Hello there.")
+    assert not again.cold
+    # The same noise each time: whether it passes is no matter of luck.
+    assert {delivery.seed for delivery in house.voice.deliveries} == {0}
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "quick brown fox"),
+        ("en-GB", "quick brown fox"),
+        ("EN", "quick brown fox"),
+        ("de-CH", "boxkämpfer"),
+        ("eng", "la la la"),
+        ("", "la la la"),
+        ("tlh", "la la la"),
+    ],
+)
+async def test_it_says_a_sentence_of_the_voices_language(
+    houses: Any, language: str, said: str
+) -> None:
+    house = houses()
+    report = await house.self_test.run(manifest(language=language))
+    assert said in report.text.lower()
+    assert any(said in text.lower() for text in house.front_end.texts)
+
+
+def with_bad_values(value: float, share: float) -> Samples:
+    audio = tone(1.0)
+    audio[: max(1, round(share * len(audio)))] = value
+    return audio
+
+
+@pytest.mark.parametrize(
+    ("audio", "told"),
+    [
+        (np.zeros(RATE, np.float32), "it was silent"),
+        (tone(1.0, 0.0009), "it was silent"),
+        (np.full(RATE, np.nan, np.float32), "no numbers"),
+        (with_bad_values(np.nan, 0.0), "no numbers"),
+        (tone(0.19), "under 0.2 s"),
+        (np.ones(RATE, np.float32), "clipped"),
+        (with_bad_values(np.inf, 0.02), "clipped"),
+        (with_bad_values(-1.0, 0.02), "clipped"),
+        (tone(1.0, 2.0), "clipped"),
+    ],
+    ids=[
+        "zeros", "faint", "nan", "one nan", "short", "ones", "infinite", "at the rail", "too loud",
+    ],
+)  # fmt: skip
+async def test_what_is_no_voice_does_not_pass(houses: Any, audio: Samples, told: str) -> None:
+    assert told in await houses(audio).fault("Hello there.")
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [tone(1.0, 0.0011), tone(0.25), with_bad_values(1.0, 0.009), tone(1.0, 0.7)],
+    ids=["soft", "brief", "a few peaks", "loud"],
+)
+async def test_what_is_barely_a_voice_passes(houses: Any, audio: Samples) -> None:
+    await houses(audio).self_test.run(manifest(), "Hello there.")
+
+
+async def test_a_voice_that_does_not_end_is_cut_off(houses: Any) -> None:
+    """One second a character and one more is all that it gets, not the hour that it would take."""
+    house = houses(np.tile(tone(1.0), 3600))
+    assert "over 4 s" in await house.fault("abc")
+    assert house.voice.steps < 20
+    assert "over 14 s" in await house.fault("Hello, there!")
+    house = houses(tone(3.9))
+    assert (await house.self_test.run(manifest(), "abc")).duration_s < 4
+
+
+async def test_an_engine_that_fails_is_told_as_it_is(houses: Any) -> None:
+    house = houses()
+    house.voice.fault = EngineError("the generator gave NaN")
+    with pytest.raises(EngineError, match="gave NaN"):
+        await house.self_test.run(manifest(), "Hello there.")
+    assert house.manager.held_leases() == 0
+
+
+async def test_a_voice_that_does_not_fit_is_told_as_it_is(houses: Any) -> None:
+    house = houses()
+    (model,) = make_manifest(size=101).components
+    with pytest.raises(VoiceTooLargeError):
+        await house.self_test.run(manifest(components=(model,)))
+
+
+async def test_a_text_that_it_cannot_read_is_a_fault_of_that_field(houses: Any) -> None:
+    house = houses(letters="xyz")
+    with pytest.raises(InvalidInputError) as raised:
+        await house.self_test.run(manifest(), "Hello there.")
+    assert [violation.field for violation in raised.value.violations] == ["test_text"]
+
+
+async def test_a_voice_that_cannot_read_our_own_text_asks_for_another(houses: Any) -> None:
+    house = houses(letters="铁匠")
+    assert "test_text" in await house.fault()
+    assert (await house.self_test.run(manifest(), "铁匠")).duration_s > 0.2

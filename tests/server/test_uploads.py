@@ -1,0 +1,371 @@
+"""Uploads at the server: how many, how patient, on which thread, and what cancelled ones leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.registry.drafts import root_of
+from tests.registry.faults import Gate
+from tests.registry.stores import stored_blobs
+from tests.registry.test_upload import MAX_BYTES, MODEL, SYMBOLS, Sender, digest_of
+from tests.server.fakes import settle
+from voxswap.v1 import voices_pb2
+from voxswap_registry.errors import (
+    EngineError,
+    InvalidInputError,
+    ManifestError,
+    RegistryError,
+    UploadTooLargeError,
+    VersionExistsError,
+    VoxswapError,
+)
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.store import Registry
+from voxswap_registry.upload import Upload
+from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
+from voxswap_server.rpc.uploads import Uploads
+
+Request = voices_pb2.RegisterVoiceRequest
+Piece = voices_pb2.ComponentBytes
+WAIT_S = 30
+
+
+def whole(sender: Sender, **options: Any) -> list[Request]:
+    """All messages of a whole upload."""
+    return [
+        Request(manifest_json=sender.manifest, **options),
+        *(
+            Request(component=Piece(digest=digest_of(data), offset_bytes=start, data=part))
+            for data in (MODEL, SYMBOLS)
+            for start in range(0, len(data), 1 << 20)
+            for part in [data[start : start + (1 << 20)]]
+        ),
+    ]
+
+
+async def stream(*messages: Request, then: asyncio.Event | None = None) -> AsyncIterator[Request]:
+    """The messages, each at once; then silence until ``then``."""
+    for message in messages:
+        yield message
+    if then is not None:
+        await then.wait()
+
+
+class House:
+    """A registry, uploads into it, and a look at what lies about."""
+
+    def __init__(self, folder: Path) -> None:
+        self.registry = Registry(folder / "registry")
+        self.checked: list[Manifest] = []
+        self.fault: VoxswapError | None = None
+
+    def uploads(self, **options: Any) -> Uploads:
+        chosen = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check} | options
+        return Uploads(self.registry, **chosen)
+
+    def _check(self, manifest: Manifest) -> None:
+        self.checked.append(manifest)
+        if self.fault is not None:
+            raise self.fault
+
+    def workdirs(self) -> list[Path]:
+        folder = root_of(self.registry) / "tmp"
+        return list(folder.iterdir()) if folder.is_dir() else []
+
+    def assert_untouched(self) -> None:
+        objects = self.registry.objects
+        assert self.workdirs() == []
+        assert [info.key for info in objects.list("voices")] == []
+        assert stored_blobs(objects) == set()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.fixture
+def sender(tmp_path: Path) -> Sender:
+    return Sender(tmp_path)
+
+
+async def test_a_whole_upload_is_a_version(house: House, sender: Sender) -> None:
+    uploads = house.uploads()
+    manifest, created = await uploads.receive(stream(*whole(sender, label="canary", actor="me")))
+    assert (manifest.ref, created) == ("npc/new@1", True)
+    record = house.registry.record("npc/new")
+    assert (record.state.labels, record.state.change.actor) == ({"canary": 1}, "me")
+    assert house.workdirs() == []
+    assert await uploads.receive(stream(whole(sender)[0])) == (manifest, False)
+    sender.raw["licence"] = "MIT"
+    with pytest.raises(VersionExistsError):
+        await uploads.receive(stream(*whole(sender, version=1)))
+    assert [m.ref for m in house.checked] == ["npc/new@1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("field", "messages"),
+    [
+        ("manifest_json", lambda _: []),
+        ("manifest_json", lambda _: [Request()]),
+        ("manifest_json", lambda sender: whole(sender)[1:]),
+        ("manifest_json", lambda _: [Request(manifest_json=b"{")]),
+        ("component", lambda sender: [*whole(sender)[:1], Request()]),
+        ("component", lambda sender: whole(sender)[:1] * 2),
+        ("component", lambda sender: whole(sender)[:1]),
+        ("component.data", lambda sender: whole(sender)[:2]),
+        ("component.offset_bytes", lambda sender: [whole(sender)[0], whole(sender)[2]]),
+        ("version", lambda sender: whole(sender, version=-1)),
+        ("version", lambda sender: whole(sender, version=10**9)),
+        ("label", lambda sender: whole(sender, label="Stable")),
+        ("actor", lambda sender: whole(sender, actor="a" * 129)),
+        ("actor", lambda sender: whole(sender, actor="a\nb")),
+    ],
+)
+async def test_what_does_not_fit_is_refused_by_its_field(
+    house: House, sender: Sender, field: str, messages: Callable[[Sender], list[Request]]
+) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        await house.uploads().receive(stream(*messages(sender)))
+    assert [violation.field for violation in raised.value.violations] == [field]
+    house.assert_untouched()
+
+
+async def test_more_than_the_server_takes_is_refused_at_the_manifest(
+    house: House, sender: Sender
+) -> None:
+    asked = stream(whole(sender)[0], then=asyncio.Event())
+    with pytest.raises(UploadTooLargeError):
+        await house.uploads(max_bytes=1000).receive(asked)
+    house.assert_untouched()
+
+
+@pytest.mark.parametrize("kind", [EngineError, ManifestError])
+async def test_a_voice_that_no_engine_speaks_is_refused_at_the_manifest(
+    house: House, sender: Sender, kind: type[VoxswapError]
+) -> None:
+    house.fault = kind("needs the engine 'kazoo'")
+    with pytest.raises(InvalidInputError, match="kazoo") as raised:
+        await house.uploads().receive(stream(whole(sender)[0], then=asyncio.Event()))
+    assert [violation.field for violation in raised.value.violations] == ["manifest_json"]
+    house.assert_untouched()
+
+
+async def test_a_client_that_breaks_off_leaves_nothing(house: House, sender: Sender) -> None:
+    async def breaking() -> AsyncIterator[Request]:
+        for message in whole(sender)[:2]:
+            yield message
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await house.uploads().receive(breaking())
+    house.assert_untouched()
+
+
+# Silence
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 4])
+async def test_an_upload_that_goes_silent_is_given_up(house: House, sender: Sender, n: int) -> None:
+    """Before the first message, within a component, and after the last without an end."""
+    uploads = house.uploads(silence_s=0.0, max_uploads=1)
+    for _ in range(2):  # And its place is free again.
+        async with asyncio.timeout(WAIT_S):
+            with pytest.raises(UploadStalledError, match="nothing came for 0 s"):
+                await uploads.receive(stream(*whole(sender)[:n], then=asyncio.Event()))
+        house.assert_untouched()
+    assert (await uploads.receive(stream(*whole(sender))))[1]
+
+
+# Places
+
+
+async def begun(uploads: Uploads, first: Request) -> tuple[asyncio.Task[Any], asyncio.Event]:
+    """An upload that has sent its manifest and waits; the event lets it end."""
+    waits, end = asyncio.Event(), asyncio.Event()
+
+    async def messages() -> AsyncIterator[Request]:
+        yield first
+        waits.set()
+        await end.wait()
+
+    task = asyncio.create_task(uploads.receive(messages()))
+    async with asyncio.timeout(WAIT_S):
+        await waits.wait()
+    return task, end
+
+
+async def test_no_more_uploads_at_a_time_than_there_are_places(
+    house: House, sender: Sender
+) -> None:
+    uploads = house.uploads(max_uploads=2)
+    first, end_first = await begun(uploads, whole(sender)[0])
+    second, _ = await begun(uploads, whole(sender)[0])
+    for _ in range(2):
+        with pytest.raises(TooManyUploadsError, match="2 voices are being uploaded"):
+            await uploads.receive(stream(*whole(sender)))
+    assert len(house.workdirs()) == 2
+    # One that ends makes room, though it came to nothing.
+    end_first.set()
+    with pytest.raises(InvalidInputError):
+        await first
+    assert (await uploads.receive(stream(*whole(sender))))[1]
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert house.workdirs() == []
+    tasks = [await begun(uploads, whole(sender)[0]) for _ in range(2)]
+    for task, end in tasks:
+        end.set()
+        assert (await task)[1] is False
+
+
+# Cancellation
+
+
+async def cancelled_at(
+    uploads: Uploads, messages: AsyncIterator[Request], gate: Gate, meanwhile: Callable[[], object]
+) -> None:
+    """Cancel an upload while a thread stands at ``gate``: it ends once the thread is through."""
+    task = asyncio.create_task(uploads.receive(messages))
+    await asyncio.to_thread(gate.wait_reached)
+    for _ in range(3):  # By its client, and by a server that stops.
+        task.cancel()
+        await settle()
+    assert not task.done()
+    meanwhile()
+    gate.open()
+    async with asyncio.timeout(WAIT_S):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> Gate:
+    gate, original = Gate(), getattr(owner, name)
+
+    def stopped(*args: Any, **kwargs: Any) -> Any:
+        gate()
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, stopped)
+    return gate
+
+
+@pytest.mark.parametrize("method", ["__init__", "write"])
+async def test_a_cancelled_upload_ends_with_its_thread_and_leaves_nothing(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    gate = stop_at(monkeypatch, Upload, method)
+    # Its folder stays as long as the thread may write there.
+    await cancelled_at(
+        house.uploads(),
+        stream(*whole(sender), then=asyncio.Event()),
+        gate,
+        lambda: house.workdirs() or pytest.fail("the folder is gone"),
+    )
+    house.assert_untouched()
+
+
+async def test_one_cancelled_while_it_is_published_is_published_whole(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = stop_at(monkeypatch, Upload, "publish")
+    uploads = house.uploads(max_uploads=1)
+    await cancelled_at(uploads, stream(*whole(sender)), gate, lambda: None)
+    (manifest,) = [house.registry.read("npc/new", v) for v in house.registry.versions("npc/new")]
+    for component in manifest.components:
+        house.registry.verify(component)
+    assert house.workdirs() == []
+    assert (await uploads.receive(stream(whole(sender)[0])))[1] is False
+
+
+@pytest.mark.parametrize("entering", [True, False], ids=["entering", "leaving"])
+async def test_one_cancelled_while_its_folder_is_made_or_removed_leaves_none(
+    house: House, sender: Sender, entering: bool
+) -> None:
+    gate, real = Gate(), house.registry.workdir
+
+    @contextlib.contextmanager
+    def workdir() -> Iterator[Path]:
+        if entering:
+            gate()
+        with real() as path:
+            try:
+                yield path
+            finally:
+                if not entering:
+                    gate()
+
+    house.registry.workdir = workdir  # type: ignore[method-assign]
+    asked = stream(*whole(sender)[: 1 if entering else 0])
+    uploads = house.uploads(max_uploads=1)
+    task = asyncio.create_task(uploads.receive(asked))
+    await asyncio.to_thread(gate.wait_reached)
+    for _ in range(3):
+        task.cancel()
+        await settle()
+    assert not task.done()
+    gate.open()
+    async with asyncio.timeout(WAIT_S):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    house.assert_untouched()
+    house.registry.workdir = real  # type: ignore[method-assign]
+    assert (await uploads.receive(stream(*whole(sender))))[1]
+
+
+async def test_the_event_loop_never_waits_for_the_disk(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making and above all removing a folder of gigabytes takes long."""
+    threads: list[int] = []
+
+    def noting(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            threads.append(threading.get_ident())
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    for name in ("__init__", "write", "publish"):
+        noting(Upload, name)
+    real = house.registry.workdir
+
+    @contextlib.contextmanager
+    def workdir() -> Iterator[Path]:
+        threads.append(threading.get_ident())
+        with real() as path:
+            yield path
+        threads.append(threading.get_ident())
+
+    house.registry.workdir = workdir  # type: ignore[method-assign]
+    assert (await house.uploads().receive(stream(*whole(sender))))[1]
+    assert len(threads) == 7
+    assert threading.get_ident() not in threads
+
+
+async def test_a_store_that_fails_is_told_and_leaves_no_place_taken(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = house.uploads(max_uploads=1)
+
+    @contextlib.contextmanager
+    def broken() -> Iterator[Path]:
+        raise RegistryError("cannot write there")
+        yield Path()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.registry, "workdir", broken)
+        for _ in range(2):
+            with pytest.raises(RegistryError, match="cannot write there"):
+                await uploads.receive(stream(*whole(sender)))
+    assert (await uploads.receive(stream(*whole(sender))))[1]
