@@ -240,8 +240,8 @@ def deleted(record: VoiceRecord, versions: Iterable[int]) -> VoiceState:
         users += ["the traffic split"] if version in state.traffic else []
         if users:
             raise VersionInUseError(
-                f"{record.voice_id}@{version} is named by {' and '.join(users)}; move "
-                f"{'that' if len(users) == 1 else 'those'} to another version first",
+                f"{record.voice_id}@{version} is named by {' and '.join(users)}; first move "
+                f"{'that' if len(users) == 1 else 'those'} to another version, or take it away",
                 metadata={"voice": record.voice_id, "version": str(version)},
             )
     action = f"delete {' '.join(map(str, gone))}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.local_voices import SYMBOLS, WEIGHTS, draft, torn
+from tests.client.terminal import unwrapped
 from voxswap.v1 import voices_pb2
 from voxswap_client.cli import main
 from voxswap_registry.names import VoiceRef
@@ -281,7 +282,8 @@ def test_a_version_that_is_torn_has_its_problem_beside_it(capsys, changed):
     heading, first, *others = out.splitlines()
     assert heading.endswith("IMPORTED             PROBLEM")
     assert first.split()[:7] == ["3", "-", "-", "-", "-", "-", "npc/smith@3"]
-    assert err.startswith("voxswap: warning: npc/smith@3 cannot be used: npc/smith@3 (")
+    (told,) = unwrapped(err)
+    assert told.startswith("voxswap: warning: npc/smith@3 cannot be used: npc/smith@3 (")
     assert "not JSON" in err
     assert [line.split()[0] for line in others] == ["2", "1"]
     assert all(line.endswith("07:08:09  -") for line in others)

@@ -63,6 +63,22 @@ def run(*words):
     return main(["voices", *words])
 
 
+# unlabel
+
+
+def test_unlabel(capsys, source, voices):
+    assert run("unlabel", "npc/smith", "stable", *WHO, *source) == 0
+    assert capsys.readouterr().out == "npc/smith@2 is no longer stable\n"
+    assert voices.get_voice_details("npc/smith").labels == {}
+    assert last_change(voices).actor == "me@here"
+
+
+def test_unlabel_of_a_label_that_is_not_set_is_an_error(capsys, source, voices):
+    assert run("unlabel", "npc/smith", "canary", *source) == 1
+    assert "canary" in capsys.readouterr().err
+    assert voices.get_voice_details("npc/smith").labels == {"stable": 2}
+
+
 # promote and rollback
 
 

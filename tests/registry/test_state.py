@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,6 @@ from voxswap_registry.errors import (
     NothingToRollBackError,
     VersionInUseError,
     VoiceNotFoundError,
-    VoxswapError,
 )
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.resolution import chosen_version
@@ -92,13 +93,11 @@ def test_json_is_canonical(state: VoiceState) -> None:
         state.to_json()
         == json.dumps(raw, ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n"
     )
-    turned = VoiceState(
-        **{
-            name: dict(reversed(value.items())) if isinstance(value, dict) else value
-            for name, value in ((f, getattr(state, f)) for f in state.__slots__)
-        }
-    )
-    assert turned.to_json() == state.to_json()
+    turned = {
+        name: dict(reversed(getattr(state, name).items()))
+        for name in ("labels", "trail", "traffic")
+    }
+    assert dataclasses.replace(state, **turned).to_json() == state.to_json()
 
 
 def test_deletions_take_little_room() -> None:
@@ -206,7 +205,7 @@ def test_the_good_state_is_good() -> None:
     ("field", "value"), BAD_FIELDS, ids=lambda value: json.dumps(value)[:30].replace("\\", "")
 )
 def test_bad_field_is_told(field: str, value: Any) -> None:
-    with pytest.raises(ManifestError, match=f"^here: .*{field}") as caught:
+    with pytest.raises(ManifestError, match=r"^here: .* (must|is not)") as caught:
         VoiceState.from_json(json.dumps(GOOD | {field: value}).encode(), where="here")
     assert len(caught.value.message) < 300
 
@@ -281,10 +280,8 @@ def test_what_can_be_read_can_be_used(data: st.DataObject) -> None:
     known = VoiceRecord(VOICE, (1, 2), state)
     for ref in (VoiceRef(VOICE), VoiceRef(VOICE, 2), VoiceRef(VOICE, label="stable")):
         for session_id in ("", "session"):
-            try:
+            with contextlib.suppress(VoiceNotFoundError):
                 assert chosen_version(known, ref, session_id=session_id) in {1, 2}
-            except VoxswapError as error:
-                assert isinstance(error, VoiceNotFoundError)  # noqa: PT017
     assert VoiceState.from_json(
         Edit(moves={"canary": 1}).applied(known).to_json(), where="here"
     ).labels == {**state.labels, "canary": 1}
@@ -352,9 +349,7 @@ def test_label_moves_and_leaves_a_trail() -> None:
 
 def test_trail_is_bounded() -> None:
     known = promoted(*[1, 2] * 20, of=record(1, 2))
-    assert known.state.trail["stable"] == (1, 2) * 7 + (1, 2)[:1] or True
-    assert len(known.state.trail["stable"]) == 16
-    assert known.state.trail["stable"][-1] == 1
+    assert known.state.trail["stable"] == (2, 1) * 8
 
 
 def test_labels_that_were_withdrawn_do_not_pile_up() -> None:
@@ -451,9 +446,7 @@ def test_limits_are_what_can_be_reached() -> None:
 
 @pytest.mark.parametrize("text", ["x" * 11, "two\nlines", "\x00", "\u2028", "\ud800", "a\tb"])
 def test_bad_text(text: str) -> None:
-    with pytest.raises(
-        InvalidInputError, match="note: is longer than 10 characters or has control"
-    ):
+    with pytest.raises(InvalidInputError, match=r"note: is longer than 10 char.* or has control"):
         check_text("note", text, 10)
     assert check_text("note", "häns 東京", 10) == "häns 東京"
 
@@ -583,13 +576,8 @@ def test_states_stay_sound(steps: list[Any]) -> None:
         assert state.deleted >= before.state.deleted
         assert all(len(past) <= 16 for past in state.trail.values())
         if state.change.action:
-            written = VoiceState.from_json(
-                VoiceState(
-                    **{f: getattr(state, f) for f in state.__slots__} | {"revision": 1}
-                ).to_json(),
-                where="here",
-            )
-            assert written.labels == state.labels
+            written = dataclasses.replace(state, revision=1)
+            assert VoiceState.from_json(written.to_json(), where="here") == written
 
 
 def test_state_that_could_not_be_read_back_is_not_written(tmp_path: Path) -> None:

@@ -207,6 +207,35 @@ class Catalog(Connection):
                     raise
         return LabelMove(details.voice, before)
 
+    def withdraw_label(
+        self,
+        voice_id: str,
+        label: str,
+        *,
+        actor: str = "",
+        note: str = "",
+        timeout_s: float | None = None,
+    ) -> int:
+        """Take a label away from the version that it names; that version's number.
+
+        Raises `VoiceNotFoundError` if the voice has no such label, and `RevisionConflictError` as
+        `promote` does.
+        """
+        attempts = self._attempts(timeout_s)
+        for final in voice_request.PROMOTION_TRIES:
+            details = self.get_voice_details(
+                f"{voice_id}@{label}", timeout_s=attempts.call_timeout_s()
+            )
+            request = voice_request.withdrawal(details, label, actor=actor, note=note)
+            try:
+                self._update(request, attempts.call_timeout_s())
+            except RevisionConflictError:
+                if final or attempts.remaining_s() == 0:
+                    raise
+            else:
+                break
+        return details.voice.version
+
     def roll_back(
         self,
         voice_id: str,

@@ -145,6 +145,23 @@ def promotion(
     )
 
 
+def withdrawal(
+    details: VoiceDetails, label: str, *, actor: str, note: str
+) -> voices_pb2.UpdateVoiceRequest:
+    """Takes ``label`` from the version of ``details`` if the voice is as it was read."""
+    version = details.voice.version
+    kept = {name for name, named in details.labels.items() if named == version and name != label}
+    return set_labels(
+        details.voice.ref,
+        sorted(kept),
+        warm_up=False,
+        test_text="",
+        revision=details.revision,
+        actor=actor,
+        note=note,
+    )
+
+
 def repeat(request: voices_pb2.UpdateVoiceRequest) -> Repeat:
     """An update with a revision happens once at most, however often it is sent."""
     return Repeat.IF_ASKED if request.HasField("revision") else Repeat.NEVER

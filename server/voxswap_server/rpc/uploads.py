@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +19,8 @@ from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
 _SILENCE_S = 60.0
 
 _T = TypeVar("_T")
-_Messages = AsyncIterator[voices_pb2.RegisterVoiceRequest]
+_Messages = AsyncIterable[voices_pb2.RegisterVoiceRequest]
+_Stream = AsyncIterator[voices_pb2.RegisterVoiceRequest]
 
 
 class Uploads:
@@ -58,12 +59,12 @@ class Uploads:
                 folder = contextlib.ExitStack()
                 stack.push_async_callback(_to_the_end, folder.close)
                 workdir = await _to_the_end(lambda: folder.enter_context(self._registry.workdir()))
-                return await self._receive(incoming, workdir, stack)
+                return await self._receive(aiter(incoming), workdir, stack)
         finally:
             self._running -= 1
 
     async def _receive(
-        self, incoming: _Messages, workdir: Path, stack: contextlib.AsyncExitStack
+        self, incoming: _Stream, workdir: Path, stack: contextlib.AsyncExitStack
     ) -> tuple[Manifest, bool]:
         first = await self._next(incoming)
         if first is None or first.WhichOneof("part") != "manifest_json":
@@ -88,7 +89,7 @@ class Uploads:
             )
         return await _to_the_end(lambda: upload.publish(version=version, label=label, actor=actor))
 
-    async def _next(self, incoming: _Messages) -> voices_pb2.RegisterVoiceRequest | None:
+    async def _next(self, incoming: _Stream) -> voices_pb2.RegisterVoiceRequest | None:
         try:
             async with asyncio.timeout(self._silence_s):
                 return await anext(incoming, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 
 from voxswap.v1 import voices_pb2, voices_pb2_grpc
 from voxswap_registry.catalog.catalog import Catalog
@@ -110,10 +110,10 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
 
     @mapped
     async def RegisterVoice(  # noqa: N802
-        self, request: AsyncIterator[voices_pb2.RegisterVoiceRequest], context: Context
+        self, request: AsyncIterable[voices_pb2.RegisterVoiceRequest], context: Context
     ) -> voices_pb2.RegisterVoiceResponse:
         """Take an upload in, and publish it."""
-        manifest, created = await self._uploads.receive(aiter(request))
+        manifest, created = await self._uploads.receive(request)
         record = await self._refreshed(manifest.voice_id)
         return voices_pb2.RegisterVoiceResponse(
             voice=messages.voice(manifest, record), created=created

@@ -52,6 +52,10 @@ class Catalog(Protocol):
         """Move a label to a version."""
         ...
 
+    def withdraw_label(self, voice_id: str, label: str, *, actor: str, note: str) -> int:
+        """Take a label away; the version that it named."""
+        ...
+
     def roll_back(self, voice_id: str, label: str, *, actor: str, note: str) -> LabelMove:
         """Move a label back."""
         ...

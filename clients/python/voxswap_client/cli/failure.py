@@ -55,9 +55,9 @@ def report(error: CliError | errors.VoxswapClientError | OSError) -> int:
 
 def warn(message: str, remedy: str = "") -> None:
     """Tell something that is worth knowing and no failure."""
-    print(f"voxswap: warning: {message}", file=sys.stderr)
+    _wrapped(f"voxswap: warning: {message}")
     if remedy:
-        print(f"  {remedy}", file=sys.stderr)
+        _wrapped(f"  {remedy}")
 
 
 def _say(message: str, remedy: str = "") -> None:

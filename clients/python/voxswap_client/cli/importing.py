@@ -23,7 +23,9 @@ def add_to_registry(location: str, args: argparse.Namespace, actor: str) -> Regi
     """Import one voice and publish it, unless its newest version is the same."""
     with opened(location) as registry, registry.workdir() as workdir:
         draft = _imported(args, workdir)
-        manifest, created = registry.publish_if_new(draft, label=args.label, actor=actor)
+        manifest, created = registry.publish_if_new(
+            draft, label=args.label, actor=actor, rewrite=args.rewrite
+        )
         return Registration(as_voice(manifest, registry.record(draft.voice_id)), created)
 
 

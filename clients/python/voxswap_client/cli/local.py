@@ -25,7 +25,7 @@ from voxswap_client.types import (
 if TYPE_CHECKING:
     from voxswap_registry.errors import VoxswapError
     from voxswap_registry.manifest import Manifest
-    from voxswap_registry.state import Edit, VoiceRecord, VoiceState
+    from voxswap_registry.state import VoiceRecord, VoiceState
     from voxswap_registry.store import Registry
 
 DEFAULT_REGISTRY = "var/registry"
@@ -198,13 +198,35 @@ class LocalCatalog:
             from voxswap_registry.state import Edit
 
             parsed = VoiceRef.parse(ref)
-            before = registry.record(parsed.voice_id)
-            version = chosen_version(before, parsed)
-            registry.read(parsed.voice_id, version)  # Nobody is led to what cannot be read.
-            edit: Edit = Edit(moves={label: version})
-            record = registry.edit(parsed.voice_id, edit, actor=actor, note=note)
-            previous = before.state.labels.get(label, 0)
+            version = previous = 0
+
+            def moved(record: VoiceRecord) -> VoiceState:
+                nonlocal version, previous
+                version = chosen_version(record, parsed)
+                previous = record.state.labels.get(label, 0)
+                registry.read(record.voice_id, version)  # Nobody is led to what cannot be read.
+                return Edit(moves={label: version}).applied(record)
+
+            record = registry.change(parsed.voice_id, moved, actor=actor, note=note)
             return LabelMove(_version(registry, record, version), previous)
+
+    def withdraw_label(self, voice_id: str, label: str, *, actor: str = "", note: str = "") -> int:
+        """Take a label away; the version that it named."""
+        with opened(self._location) as registry:
+            from voxswap_registry.names import VoiceRef
+            from voxswap_registry.resolution import chosen_version
+            from voxswap_registry.state import Edit
+
+            ref = VoiceRef.parse(f"{voice_id}@{label}", field="label")
+            version = 0
+
+            def without(record: VoiceRecord) -> VoiceState:
+                nonlocal version
+                version = chosen_version(record, ref)
+                return Edit(moves={label: None}).applied(record)
+
+            registry.change(ref.voice_id, without, actor=actor, note=note)
+            return version
 
     def roll_back(
         self, voice_id: str, label: str = "stable", *, actor: str = "", note: str = ""

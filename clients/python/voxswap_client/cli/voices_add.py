@@ -35,6 +35,11 @@ def add_to(actions: Actions) -> None:
     add.add_argument("--name", metavar="TEXT", help="a name for people")
     add.add_argument("--tag", action="append", help="repeat it for several")
     add.add_argument("--gender", metavar="NAME", help="as the publisher states it")
+    add.add_argument(
+        "--rewrite",
+        action="store_true",
+        help="write all bytes again, to repair what is damaged in a bucket",
+    )
     add_change(add, note=False)
     add.set_defaults(run=run_add)
 
@@ -48,6 +53,8 @@ def run_add(args: argparse.Namespace) -> int:
     if not args.id:
         raise usage_error("a voice needs a name", "give it one: --id npc/smith")
     if asks_server(args):
+        if args.rewrite:
+            raise usage_error("--rewrite works on a registry", "name it with --registry")
         with connect(args) as client:
             done = importing.add_to_server(client, args, actor(args))
         return _tell(args, {"address": address_of(args)}, [done])

@@ -1,4 +1,4 @@
-"""``voxswap voices promote``, ``rollback``, ``traffic``, ``update`` and ``delete``."""
+"""``voxswap voices promote``, ``rollback``, ``unlabel``, ``traffic``, ``update`` and ``delete``."""
 
 from __future__ import annotations
 
@@ -43,6 +43,12 @@ def add_to(actions: Actions) -> None:
     rollback.add_argument("--label", default=STABLE, metavar="NAME", help="default: stable")
     add_change(rollback)
     rollback.set_defaults(run=run_rollback)
+
+    unlabel = add_action(actions, "unlabel", "take a label away")
+    unlabel.add_argument("voice", metavar="ID", help="such as npc/smith")
+    unlabel.add_argument("label", metavar="LABEL", help="such as canary")
+    add_change(unlabel)
+    unlabel.set_defaults(run=run_unlabel)
 
     traffic = add_action(
         actions,
@@ -112,6 +118,17 @@ def run_rollback(args: argparse.Namespace) -> int:
     return _moved(
         args, move, f"{move.voice.ref} is {args.label} again; before it was {move.previous_version}"
     )
+
+
+def run_unlabel(args: argparse.Namespace) -> int:
+    """Take a label away."""
+    with catalog(args) as voices:
+        version = voices.withdraw_label(args.voice, args.label, actor=actor(args), note=args.note)
+    if args.json:
+        print_json({"label": args.label, "voice": args.voice, "previous_version": version})
+    else:
+        print(f"{args.voice}@{version} is no longer {args.label}")
+    return 0
 
 
 def _moved(args: argparse.Namespace, move: LabelMove, told: str) -> int:

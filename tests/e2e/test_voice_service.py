@@ -1,0 +1,793 @@
+"""VoiceService over real gRPC: uploads, labels, deletions and signatures, while voices speak."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import queue
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from safetensors.numpy import load_file, save_file
+
+from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.test_bad_input import alter
+from tests.e2e.test_lifecycle import scrape
+from tests.registry.drafts import root_of
+from tests.registry.stores import KEY_ID, REGION, SECRET, S3Server, stored_blobs
+from voxswap.v1 import speech_pb2, speech_pb2_grpc, voices_pb2, voices_pb2_grpc
+from voxswap_client import Client, DataLossError, SpeechResult, VoxswapClientError
+from voxswap_client.rpc_status import from_rpc_error
+from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry.layout import BLOBS, VOICES, blob_key, manifest_key, state_key
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.signing import PrivateKey, new_key_pair
+from voxswap_registry.state import Edit
+from voxswap_registry.storage.location import open_objects
+from voxswap_registry.store import Registry
+
+LINE = "Halt! Who goes there?"
+LONG = "The road goes ever on and on, down from the door where it began. " * 12
+WAIT_S = 30
+NOTICED_S = 2.0 * 5  # What a machine under load may take on top.
+
+Voice = voices_pb2.Voice
+Share = voices_pb2.TrafficShare
+Update = voices_pb2.UpdateVoiceRequest
+Register = voices_pb2.RegisterVoiceRequest
+Piece = voices_pb2.ComponentBytes
+
+
+class House:
+    """A server, its client and stubs, and the registry beneath it, which others may edit too."""
+
+    def __init__(self, thread: ServerThread, registry: Registry, channel: grpc.Channel) -> None:
+        self.thread = thread
+        self.registry = registry
+        self.client = Client(thread.server.address, timeout_s=60)
+        self.voices = voices_pb2_grpc.VoiceServiceStub(channel)
+        self.speech = speech_pb2_grpc.SpeechServiceStub(channel)
+
+    def publish(self, voice_id: str, model: str = "joe", **changes: Any) -> Manifest:
+        """A version made of bytes that are there, which the server knows of at once."""
+        manifest = self.registry.resolve(VoiceRef.parse(f"models/{model}"))
+        parts = tuple(
+            DraftComponent(c.role, None, c.media_type, c.digest) for c in manifest.components
+        )
+        draft = dataclasses.replace(as_draft(manifest, parts), voice_id=voice_id, **changes)
+        published = self.registry.publish(draft)
+        self.thread.server.catalog.refresh([voice_id])
+        return published
+
+    def update(self, voice_id: str, *paths: str, **fields: Any) -> voices_pb2.UpdateVoiceResponse:
+        names = Voice.DESCRIPTOR.fields_by_name
+        voice = Voice(id=voice_id, **{k: v for k, v in fields.items() if k in names})
+        rest = {k: v for k, v in fields.items() if k not in names}
+        mask = FieldMask(paths=paths)
+        return self.voices.UpdateVoice(Update(voice=voice, update_mask=mask, **rest), timeout=60)
+
+    def label(self, ref: str, *labels: str, **options: Any) -> voices_pb2.UpdateVoiceResponse:
+        voice_id, _, version = ref.partition("@")
+        return self.update(voice_id, "labels", version=int(version), labels=labels, **options)
+
+    def say(self, voice: str, text: str = LINE) -> SpeechResult:
+        return self.client.say(voice, text, seed=7)
+
+    def get(self, voice: str) -> voices_pb2.GetVoiceResponse:
+        return self.voices.GetVoice(voices_pb2.GetVoiceRequest(voice=voice), timeout=30)
+
+    def listed(self, **request: Any) -> list[Voice]:
+        answer = self.voices.ListVoices(voices_pb2.ListVoicesRequest(**request), timeout=30)
+        return list(answer.voices)
+
+    def workdirs(self) -> list[Path]:
+        folder = root_of(self.registry) / "tmp"
+        return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def as_draft(manifest: Manifest, components: tuple[DraftComponent, ...]) -> VoiceDraft:
+    fields = {f.name: getattr(manifest, f.name) for f in dataclasses.fields(VoiceDraft)}
+    return VoiceDraft(**fields | {"components": components})
+
+
+def fault(call: Callable[[], object]) -> VoxswapClientError:
+    """The error of a raw call, as a client's."""
+    with pytest.raises(grpc.RpcError) as raised:
+        call()
+    return from_rpc_error(raised.value)
+
+
+def retuned(source: Path, target: Path, gain: float) -> Path:
+    """A model whose last convolution is ``gain`` times as strong: 0 says nothing at all."""
+    tensors = load_file(source)
+    tensors["dec.conv_post.weight"] = tensors["dec.conv_post.weight"] * np.float32(gain)
+    save_file(tensors, target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def stocked(joe_registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with joe, and with his model as it is, softer, silent, and to be damaged."""
+    folder = tmp_path_factory.mktemp("stocked")
+    shutil.copytree(root_of(joe_registry), folder / "registry")
+    registry = Registry(folder / "registry")
+    joe = registry.resolve(VoiceRef("joe"))
+    paths = {c.role: registry.objects.path(blob_key(c.digest)) for c in joe.components}
+    assert paths["model"] is not None
+    models = {"joe": paths["model"]}
+    for name, gain in (("soft", 0.5), ("silent", 0.0), ("damaged", 0.7)):
+        models[name] = retuned(paths["model"], folder / name, gain)
+    for name, model in models.items():
+        parts = tuple(
+            DraftComponent(c.role, model if c.role == "model" else paths[c.role], c.media_type)
+            for c in joe.components
+        )
+        registry.publish(dataclasses.replace(as_draft(joe, parts), voice_id=f"models/{name}"))
+    damaged = registry.resolve(VoiceRef("models/damaged")).component("model")
+    path = registry.objects.path(blob_key(damaged.digest))
+    assert path is not None
+    path.chmod(0o644)
+    alter(path)
+    return folder / "registry"
+
+
+@contextlib.contextmanager
+def housed(location: Path | str, **settings: Any) -> Iterator[House]:
+    settings = {"registry_poll_s": 0.2} | settings
+    with serving(location, **settings) as thread:
+        with grpc.insecure_channel(thread.server.address) as channel:
+            house = House(thread, Registry.open(location), channel)
+            with house.client:
+                yield house
+
+
+@pytest.fixture(scope="module")
+def house(stocked: Path) -> Iterator[House]:
+    with housed(stocked) as house:
+        yield house
+
+
+# Uploads
+
+
+def upload_of(house: House, voice_id: str, model: bytes, **first: Any) -> list[Register]:
+    """All messages of an upload of joe under another id and with another model."""
+    import hashlib
+
+    joe = house.registry.resolve(VoiceRef("joe"))
+    raw = json.loads(joe.to_json())
+    del raw["version"]
+    raw["voice_id"] = voice_id
+    digest = f"sha256:{hashlib.sha256(model).hexdigest()}"
+    for component in raw["components"]:
+        if component["role"] == "model":
+            component |= {"digest": digest, "size_bytes": len(model)}
+    return [
+        Register(manifest_json=json.dumps(raw).encode(), **first),
+        *(
+            Register(component=Piece(digest=digest, offset_bytes=n, data=model[n : n + (1 << 20)]))
+            for n in range(0, len(model), 1 << 20)
+        ),
+    ]
+
+
+@pytest.fixture(scope="module")
+def new_model(house: House, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A model that the registry does not have; joe, not quite as loud."""
+    source = house.registry.resolve(VoiceRef("joe")).component("model")
+    path = house.registry.objects.path(blob_key(source.digest))
+    assert path is not None
+    return retuned(path, tmp_path_factory.mktemp("new") / "model", 0.9).read_bytes()
+
+
+def test_a_voice_that_is_registered_speaks_at_once(house: House, new_model: bytes) -> None:
+    messages = upload_of(house, "new/joe", new_model, label="canary", actor="a@studio")
+    wanted = json.loads(messages[0].manifest_json)["components"]
+    lacking = house.voices.FindMissingComponents(
+        voices_pb2.FindMissingComponentsRequest(
+            components=[voices_pb2.Component(**component) for component in wanted]
+        )
+    ).digests
+    assert list(lacking) == [messages[1].component.digest]
+    answer = house.voices.RegisterVoice(iter(messages), timeout=60)
+    assert (answer.created, answer.voice.id, answer.voice.version) == (True, "new/joe", 1)
+    assert list(answer.voice.labels) == ["canary"]
+    result = house.say("new/joe@canary")
+    assert result.header.voice == "new/joe@1"
+    assert result.header.cold
+    assert messages[1].component.digest in result.header.component_digests
+    assert loudness(result) == pytest.approx(loudness(house.say("joe")), rel=0.3)
+    # The same again is no new version, and nothing need be sent.
+    again = house.voices.RegisterVoice(iter(messages[:1]), timeout=60)
+    assert (again.created, again.voice.version) == (False, 1)
+    assert list(house.get("new/joe").versions) == [1]
+    assert house.workdirs() == []
+
+
+def loudness(result: SpeechResult) -> float:
+    return float(np.sqrt(np.square(samples(result)).mean()))
+
+
+def samples(result: SpeechResult) -> np.ndarray:
+    return np.frombuffer(result.audio, "<i2").astype(np.float32) / 32767
+
+
+class Feed:
+    """The messages of an upload that goes on when the test says so. An iterator for grpc."""
+
+    def __init__(self, *messages: Register) -> None:
+        self._messages: queue.SimpleQueue[Register | None] = queue.SimpleQueue()
+        for message in messages:
+            self._messages.put(message)
+
+    def send(self, *messages: Register | None) -> None:
+        """More messages; None is the end."""
+        for message in messages:
+            self._messages.put(message)
+
+    def __iter__(self) -> Iterator[Register]:
+        while (message := self._messages.get(timeout=WAIT_S)) is not None:
+            yield message
+
+
+def partial_size(house: House) -> int:
+    """Bytes of uploads that have arrived so far."""
+    return sum(f.stat().st_size for folder in house.workdirs() for f in folder.iterdir())
+
+
+def test_an_upload_that_is_cancelled_midway_leaves_nothing(house: House, new_model: bytes) -> None:
+    model = new_model[:-1] + b"X"
+    messages = upload_of(house, "new/never", model)
+    before = stored_blobs(house.registry.objects)
+    feed = Feed(*messages[:4])
+    call = house.voices.RegisterVoice.future(iter(feed), timeout=60)
+    house.thread.wait_until(lambda: partial_size(house) == 3 << 20)
+    call.cancel()
+    house.thread.wait_until(lambda: not house.workdirs())
+    feed.send(None)
+    assert call.cancelled()
+    assert stored_blobs(house.registry.objects) == before
+    assert house.registry.look("new/never").versions == ()
+    error = fault(lambda: house.get("new/never"))
+    assert error.reason == "VOICE_NOT_FOUND"
+    assert [info.key for info in house.registry.objects.list("publishing")] == []
+
+
+def test_bytes_that_are_not_what_they_should_be_are_told_by_field(
+    house: House, new_model: bytes
+) -> None:
+    model = new_model[: 3 << 20]
+    messages = upload_of(house, "new/never", model)
+    altered = Register(component=Piece(digest=messages[3].component.digest,
+                                       offset_bytes=2 << 20, data=bytes(1 << 20)))  # fmt: skip
+    for sent, field in (
+        ([*messages[:3], altered], "component.data"),
+        ([messages[0], messages[2]], "component.offset_bytes"),
+        (messages[:1], "component"),
+        (messages[1:], "manifest_json"),
+        ([Register(manifest_json=b"{}")], "manifest_json"),
+        ([Register(manifest_json=messages[0].manifest_json, version=-1)], "version"),
+    ):
+        error = fault(lambda sent=sent: house.voices.RegisterVoice(iter(sent), timeout=60))  # type: ignore[misc]
+        assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+        assert [violation.field for violation in error.violations] == [field]
+    assert house.registry.look("new/never").versions == ()
+    assert house.workdirs() == []
+
+
+def test_no_more_uploads_at_a_time_than_the_server_takes(house: House, new_model: bytes) -> None:
+    messages = upload_of(house, "new/never", new_model[:-2])
+    feeds = [Feed(messages[0]) for _ in range(2)]
+    calls = [house.voices.RegisterVoice.future(iter(feed), timeout=60) for feed in feeds]
+    house.thread.wait_until(lambda: len(house.workdirs()) == 2)
+    error = fault(lambda: house.voices.RegisterVoice(iter(messages[:1]), timeout=60))
+    assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY_UPLOADS")
+    assert error.retry_after_s
+    for feed, call in zip(feeds, calls, strict=True):
+        feed.send(None)
+        assert call.exception(WAIT_S).code() is grpc.StatusCode.INVALID_ARGUMENT
+    error = fault(lambda: house.voices.RegisterVoice(iter(messages[:1]), timeout=60))
+    assert error.reason == "INVALID_INPUT"  # There is room again.
+
+
+# Changes
+
+
+def test_every_field_that_may_change_changes(house: House) -> None:
+    for _ in range(2):
+        house.publish("edit/fields", tags=("old",), gender="male", display_name="Old")
+    changes = {
+        "display_name": "Schmied 铁匠",
+        "tags": ["new", "village", "new"],
+        "gender": "female",
+        "labels": ["stable", "canary"],
+        "traffic": [Share(version=1, weight=1), Share(version=2, weight=3)],
+    }
+    for revision, (field, value) in enumerate(changes.items(), 1):
+        answer = house.update(
+            "edit/fields", field, version=2, actor="me", note=f"why {field}", **{field: value}
+        )
+        assert answer.revision == revision
+    voice = house.get("edit/fields@2").voice
+    assert (voice.display_name, voice.gender) == ("Schmied 铁匠", "female")
+    assert (list(voice.tags), list(voice.labels)) == (["new", "village"], ["canary", "stable"])
+    assert {share.version: share.weight for share in voice.traffic} == {1: 1, 2: 3}
+    assert [v.id for v in house.listed(tags=["village"], gender="female")] == ["edit/fields"]
+    # What is not in the mask stays, whatever is sent for it.
+    house.update("edit/fields", "gender", gender="", display_name="Not this", tags=["nor-this"])
+    voice = house.get("edit/fields@2").voice
+    assert (voice.display_name, voice.gender, list(voice.tags)) == (
+        "Schmied 铁匠", "", ["new", "village"]
+    )  # fmt: skip
+    # All at once, or nothing; and nothing is no revision.
+    answer = house.update("edit/fields", "labels", "traffic", "tags", version=1, labels=["stable"])
+    assert answer.revision == 7
+    assert house.update("edit/fields", "tags").revision == 7
+    found = house.get("edit/fields")
+    assert {label.name: label.version for label in found.labels} == {"canary": 2, "stable": 1}
+    assert (list(found.voice.traffic), list(found.voice.tags)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "paths", "named"),
+    [
+        ({}, [], "update_mask"),
+        ({}, ["licence"], "update_mask"),
+        ({}, ["id"], "update_mask"),
+        ({}, ["labels.name"], "update_mask"),
+        ({}, ["*"], "update_mask"),
+        ({"labels": ["a"]}, ["labels"], "voice.version"),
+        ({"version": -1, "labels": ["a"]}, ["labels"], "voice.version"),
+        ({"version": 1, "labels": ["Stable"]}, ["labels"], "labels"),
+        ({"version": 1, "labels": ["7"]}, ["labels"], "labels"),
+        ({"tags": ["Village"]}, ["tags"], "tags"),
+        ({"tags": [f"t{n}" for n in range(33)]}, ["tags"], "tags"),
+        ({"gender": "a b"}, ["gender"], "gender"),
+        ({"display_name": "a\nb"}, ["display_name"], "display_name"),
+        ({"display_name": "a" * 129}, ["display_name"], "display_name"),
+        ({"traffic": [Share(version=1, weight=0)]}, ["traffic"], "traffic"),
+        ({"traffic": [Share(version=1, weight=10**7)]}, ["traffic"], "traffic"),
+        ({"traffic": [Share(version=1, weight=1)] * 2}, ["traffic"], "voice.traffic"),
+        ({"warm_up": True}, ["tags"], "warm_up"),
+        ({"warm_up": True, "version": 1}, ["labels"], "warm_up"),
+        ({"actor": "a" * 129}, ["tags"], "actor"),
+        ({"note": "a" * 501}, ["tags"], "note"),
+        ({"version": 1, "labels": ["a"], "test_text": "a" * 501}, ["labels"], "test_text"),
+        ({"version": 1, "labels": ["a"], "test_text": "a\0b"}, ["labels"], "test_text"),
+        ({"version": 1, "labels": ["a"], "warm_up": True, "test_text": "\ue000a"}, ["labels"], ""),
+    ],
+)  # fmt: skip
+def test_an_update_that_does_not_fit_is_refused_by_its_field(
+    house: House, fields: dict[str, Any], paths: Sequence[str], named: str
+) -> None:
+    if not named:
+        pytest.skip("a letter is enough to speak")
+    if not house.registry.look("edit/faults").versions:
+        house.publish("edit/faults")
+    error = fault(lambda: house.update("edit/faults", *paths, **fields))
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert [violation.field for violation in error.violations] == [named]
+    assert house.get("edit/faults").revision == 0
+
+
+def test_versions_and_voices_that_are_not_there_are_not_found(house: House) -> None:
+    house.publish("edit/alone")
+    for call in (
+        lambda: house.label("edit/alone@2", "stable"),
+        lambda: house.label("edit/nobody@1", "stable"),
+        lambda: house.update("edit/alone", "traffic", traffic=[Share(version=2, weight=1)]),
+        lambda: house.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="edit/alone@2")),
+        lambda: house.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="edit/nobody")),
+        lambda: house.voices.RollBackLabel(voices_pb2.RollBackLabelRequest(voice="edit/nobody")),
+        lambda: house.voices.ListChanges(voices_pb2.ListChangesRequest(voice="edit/nobody")),
+    ):
+        error = fault(call)
+        assert (error.code, error.reason) == ("NOT_FOUND", "VOICE_NOT_FOUND")
+    assert house.get("edit/alone").revision == 0
+
+
+def test_a_change_that_was_made_for_another_revision_is_aborted(house: House) -> None:
+    house.publish("edit/rivals")
+    house.update("edit/rivals", "tags", tags=["one"], revision=0)
+    error = fault(lambda: house.update("edit/rivals", "tags", tags=["two"], revision=0))
+    assert (error.code, error.reason) == ("ABORTED", "REVISION_CONFLICT")
+    assert "revision 1" in str(error)
+    assert list(house.get("edit/rivals").voice.tags) == ["one"]
+    assert house.update("edit/rivals", "tags", tags=["two"], revision=1).revision == 2
+
+
+def residents(house: House) -> set[str]:
+    return {
+        ref
+        for resident in house.thread.on_loop(house.thread.server.manager.residents)
+        for ref in resident.refs
+    }
+
+
+def test_a_version_that_warms_up_is_resident_when_its_label_moves(house: House) -> None:
+    house.publish("warm/good")
+    house.publish("warm/good", "soft")
+    assert "warm/good@2" not in residents(house)
+    answer = house.label("warm/good@2", "stable", warm_up=True)
+    assert list(answer.voice.labels) == ["stable"]
+    assert "warm/good@2" in residents(house)
+    result = house.say("warm/good")
+    assert (result.header.voice, result.header.cold) == ("warm/good@2", False)
+    assert house.label("warm/good@1", "stable", warm_up=True, test_text="Move!").revision == 2
+
+
+def test_a_version_that_is_silent_gets_no_label(house: House) -> None:
+    house.publish("warm/silent")
+    house.label("warm/silent@1", "stable")
+    house.publish("warm/silent", "silent")
+    error = fault(lambda: house.label("warm/silent@2", "stable", "canary", warm_up=True))
+    assert (error.code, error.reason) == ("FAILED_PRECONDITION", "SELF_TEST_FAILED")
+    assert "silent" in str(error)
+    found = house.get("warm/silent")
+    assert [(label.name, label.version) for label in found.labels] == [("stable", 1)]
+    assert found.revision == 1
+    assert house.say("warm/silent").header.voice == "warm/silent@1"
+    # Whoever insists may have it.
+    house.label("warm/silent@2", "canary")
+    assert loudness(house.say("warm/silent@canary")) == 0
+
+
+def test_a_damaged_version_gets_no_label_and_disturbs_no_stream(house: House) -> None:
+    house.publish("warm/damaged")
+    house.label("warm/damaged@1", "stable")
+    alone = house.say("warm/damaged", LONG)
+    house.publish("warm/damaged", "damaged")
+    before = scrape(house.thread)
+    with house.client.synthesize("warm/damaged", LONG, seed=7) as stream:
+        chunks = iter(stream)
+        heard = [next(chunks).audio]
+        for _ in range(3):
+            error = fault(lambda: house.label("warm/damaged@2", "stable", warm_up=True))
+            assert (error.code, error.reason) == ("DATA_LOSS", "DIGEST_MISMATCH")
+        heard += [chunk.audio for chunk in chunks]
+    assert stream.header.voice == "warm/damaged@1"
+    assert b"".join(heard) == alone.audio
+    assert [(label.name, label.version) for label in house.get("warm/damaged").labels] == [
+        ("stable", 1)
+    ]
+    with pytest.raises(DataLossError, match="quarantine"):
+        house.say("warm/damaged@2")
+    after = scrape(house.thread)
+    assert after["voxswap_quarantined_components_total"] == 1
+    assert before["voxswap_quarantined_components_total"] == 0
+
+
+def test_nobody_is_led_to_a_version_that_cannot_be_read(house: House) -> None:
+    house.publish("edit/torn")
+    house.label("edit/torn@1", "stable")
+    house.registry.objects.replace(manifest_key("edit/torn", 2), b'{"torn')
+    for call in (
+        lambda: house.label("edit/torn@2", "stable"),
+        lambda: house.update(
+            "edit/torn",
+            "traffic",
+            traffic=[Share(version=1, weight=1), Share(version=2, weight=1)],
+        ),
+    ):
+        error = fault(call)
+        assert (error.code, error.reason) == ("DATA_LOSS", "MANIFEST_INVALID")
+    assert house.get("edit/torn@1").revision == 1
+    versions = house.voices.ListVersions(voices_pb2.ListVersionsRequest(voice="edit/torn")).versions
+    assert [(v.version, bool(v.problem)) for v in versions] == [(2, True), (1, False)]
+
+
+def test_a_label_is_rolled_back_to_where_it_was(house: House) -> None:
+    for _ in range(2):
+        house.publish("edit/back")
+    roll_back = house.voices.RollBackLabel
+    request = voices_pb2.RollBackLabelRequest(voice="edit/back", actor="me", note="it lisps")
+    error = fault(lambda: roll_back(request))
+    assert (error.code, error.reason) == ("FAILED_PRECONDITION", "NOTHING_TO_ROLL_BACK")
+    house.label("edit/back@1", "stable")
+    house.label("edit/back@2", "stable")
+    answer = roll_back(request)
+    assert (answer.voice.version, answer.previous_version) == (1, 2)
+    assert list(answer.voice.labels) == ["stable"]
+    assert house.say("edit/back").header.voice == "edit/back@1"
+    assert fault(lambda: roll_back(request)).reason == "NOTHING_TO_ROLL_BACK"
+    request.label = "canary"
+    assert fault(lambda: roll_back(request)).reason == "NOTHING_TO_ROLL_BACK"
+
+
+def test_a_version_in_use_is_not_deleted(house: House) -> None:
+    for _ in range(3):
+        house.publish("edit/gone")
+    house.label("edit/gone@1", "stable")
+    house.update("edit/gone", "traffic", traffic=[Share(version=2, weight=1)])
+
+    def delete(ref: str) -> list[int]:
+        request = voices_pb2.DeleteVoiceRequest(voice=ref, actor="me")
+        return list(house.voices.DeleteVoice(request, timeout=30).versions)
+
+    for ref in ("edit/gone@1", "edit/gone@2", "edit/gone@stable", "edit/gone"):
+        error = fault(lambda ref=ref: delete(ref))  # type: ignore[misc]
+        assert (error.code, error.reason) == ("FAILED_PRECONDITION", "VERSION_IN_USE")
+    assert delete("edit/gone@3") == [3]
+    assert list(house.get("edit/gone").versions) == [2, 1]
+    house.update("edit/gone", "traffic", "labels", version=1)
+    assert delete("edit/gone") == [2, 1]
+    for call in (lambda: house.get("edit/gone"), lambda: delete("edit/gone")):
+        assert fault(call).reason == "VOICE_NOT_FOUND"
+    assert house.publish("edit/gone").version == 4  # No number comes twice.
+
+
+def test_the_history_of_a_voice_is_told_by_pages(house: House) -> None:
+    house.publish("edit/history")
+    for n in range(5):
+        house.update("edit/history", "tags", tags=[f"t{n}"], actor=f"a{n}", note=f"n{n}")
+    house.label("edit/history@1", "stable")
+    request = voices_pb2.ListChangesRequest(voice="edit/history", page_size=4)
+    first = house.voices.ListChanges(request)
+    assert [change.revision for change in first.changes] == [6, 5, 4, 3]
+    assert first.changes[0].action == "promote stable 1"
+    assert [(label.name, label.version) for label in first.changes[0].labels] == [("stable", 1)]
+    assert (first.changes[1].actor, first.changes[1].note) == ("a4", "n4")
+    assert abs(first.changes[0].time.ToSeconds() - time.time()) < 600
+    house.update("edit/history", "tags", tags=["later"])  # Moves no page.
+    request.page_token = first.next_page_token
+    second = house.voices.ListChanges(request)
+    assert [change.revision for change in second.changes] == [2, 1]
+    assert second.next_page_token == ""
+    for token in ("%", "LTE=", "Li4="):
+        request.page_token = token
+        assert [v.field for v in fault(lambda: house.voices.ListChanges(request)).violations] == [
+            "page_token"
+        ]
+
+
+def test_voices_are_listed_by_filters_and_pages(house: House) -> None:
+    for n in range(7):
+        house.publish(
+            f"list/{n}",
+            language=("en-US", "en", "eng", "de")[n % 4],
+            tags=("even",) if n % 2 == 0 else ("odd", "village"),
+            gender=("female", "male")[n % 2],
+        )
+
+    def ids(**wanted: Any) -> list[str]:
+        return [voice.id for voice in house.listed(prefix="list/", **wanted)]
+
+    assert ids() == [f"list/{n}" for n in range(7)]
+    assert ids(language="en") == ["list/0", "list/1", "list/4", "list/5"]
+    assert ids(language="EN-us") == ["list/0", "list/4"]
+    assert ids(tags=["odd", "village"]) == ["list/1", "list/3", "list/5"]
+    assert ids(tags=["odd", "even"]) == []
+    assert ids(gender="male", language="en") == ["list/1", "list/5"]
+    assert ids(engine="vits", gender="female", tags=["even"]) == [
+        "list/0", "list/2", "list/4", "list/6"
+    ]  # fmt: skip
+    assert ids(engine="kazoo") == []
+    assert [v.field for v in fault(lambda: ids(tags=["No!"])).violations] == ["tags"]
+    request = voices_pb2.ListVoicesRequest(prefix="list/", page_size=3)
+    pages = []
+    while True:
+        answer = house.voices.ListVoices(request)
+        pages.append([voice.id for voice in answer.voices])
+        if not answer.next_page_token:
+            break
+        request.page_token = answer.next_page_token
+    assert pages == [["list/0", "list/1", "list/2"], ["list/3", "list/4", "list/5"], ["list/6"]]
+    answer = house.voices.ListVoices(voices_pb2.ListVoicesRequest(prefix="list/", page_size=7))
+    assert answer.next_page_token == ""
+
+
+# While voices speak
+
+
+def test_a_stream_goes_on_with_its_version_whatever_becomes_of_it(house: House) -> None:
+    house.publish("swap/live")
+    house.label("swap/live@1", "stable")
+    alone = house.say("swap/live@1", LONG)
+    house.publish("swap/live", "soft")
+    with house.client.synthesize("swap/live", LONG, seed=7) as stream:
+        chunks = iter(stream)
+        heard = [next(chunks).audio]
+        house.label("swap/live@2", "stable", warm_up=True)
+        gone = house.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="swap/live@1"))
+        assert list(gone.versions) == [1]
+        meanwhile = house.say("swap/live")
+        heard += [chunk.audio for chunk in chunks]
+    assert stream.header.voice == "swap/live@1"
+    assert b"".join(heard) == alone.audio
+    assert meanwhile.header.voice == "swap/live@2"
+    assert loudness(meanwhile) < 0.75 * loudness(alone)
+    with pytest.raises(VoxswapClientError, match="was deleted"):
+        house.say("swap/live@1")
+
+
+def test_a_session_keeps_to_one_side_of_a_split(house: House) -> None:
+    for _ in range(2):
+        house.publish("swap/split")
+    shares = [Share(version=1, weight=50), Share(version=2, weight=50)]
+    house.update("swap/split", "traffic", traffic=shares)
+
+    def version(session_id: str) -> str:
+        request = speech_pb2.SynthesizeRequest(
+            voice="swap/split", text="Aye.", session_id=session_id
+        )
+        call = house.speech.Synthesize(request, timeout=30)
+        header = next(iter(call)).header
+        call.cancel()
+        return header.voice
+
+    sessions = [f"player-{n}" for n in range(12)]
+    chosen = {session: version(session) for session in sessions}
+    assert set(chosen.values()) == {"swap/split@1", "swap/split@2"}
+    for _ in range(2):
+        assert {session: version(session) for session in sessions} == chosen
+    # Where the split ends, the label counts again; and a number means itself.
+    house.update("swap/split", "traffic", "labels", version=1, labels=["stable"])
+    assert {version(session) for session in sessions[:4]} == {"swap/split@1"}
+
+
+# What others do
+
+
+def test_the_server_notices_what_others_publish_and_promote(house: House, stocked: Path) -> None:
+    other = Registry(stocked)
+    manifest = other.resolve(VoiceRef("models/joe"))
+    parts = tuple(DraftComponent(c.role, None, c.media_type, c.digest) for c in manifest.components)
+    draft = dataclasses.replace(as_draft(manifest, parts), voice_id="others/voice")
+
+    def version(ref: str) -> int:
+        with contextlib.suppress(Exception):
+            return house.thread.server.catalog.resolve(VoiceRef.parse(ref)).version
+        return 0
+
+    def seconds_until(ref: str, number: int) -> float:
+        began = time.monotonic()
+        house.thread.wait_until(lambda: version(ref) == number)
+        return time.monotonic() - began
+
+    other.publish(draft)
+    assert seconds_until("others/voice", 1) < NOTICED_S
+    other.publish(draft)
+    assert seconds_until("others/voice", 2) < NOTICED_S
+    other.edit("others/voice", Edit(moves={"stable": 1}))
+    assert seconds_until("others/voice", 1) < NOTICED_S
+    assert house.say("others/voice").header.voice == "others/voice@1"
+    other.edit("others/voice", Edit(moves={"stable": 2}))
+    assert seconds_until("others/voice@stable", 2) < NOTICED_S
+    other.delete(VoiceRef("others/voice", 1))
+    house.thread.wait_until(lambda: version("others/voice@1") == 0)
+    seen = scrape(house.thread)
+    assert seen["voxswap_registry_changes_total"] >= 5
+    assert seen["voxswap_registry_look_failures_total"] == 0
+    assert abs(seen["voxswap_registry_look_time_seconds"] - time.time()) < 60
+    assert seen["voxswap_registry_voices"] == len(house.listed(page_size=1000))
+    assert seen["voxswap_disk_cache_bytes"] == 0
+
+
+def test_a_registry_that_is_gone_silences_no_resident_voice(house: House, stocked: Path) -> None:
+    before = house.say("joe")
+    catalog = house.thread.server.catalog
+    known = catalog.count()
+    elsewhere = stocked.with_name("elsewhere")
+    stocked.rename(elsewhere)
+    try:
+        for _ in range(2):
+            assert house.say("joe").audio == before.audio
+            # A full look, as there is one each minute.
+            with pytest.raises(Exception, match="is empty"):
+                catalog.refresh()
+        assert catalog.count() == known == len(house.listed(page_size=1000))
+        error = fault(lambda: house.update("joe", "tags", tags=["x"]))
+        assert error.code == "UNAVAILABLE"
+        assert house.say("joe").audio == before.audio
+    finally:
+        shutil.rmtree(stocked, ignore_errors=True)
+        elsewhere.rename(stocked)
+    assert house.update("joe", "tags", tags=["back"]).revision == 1
+
+
+# Signatures
+
+
+def test_where_signatures_are_required_only_the_signed_speak(stocked: Path, tmp_path: Path) -> None:
+    keys = new_key_pair(tmp_path / "studio")
+    key = PrivateKey.load(keys.private_path)
+    with housed(stocked, require_signature=True, trusted_keys=(keys.public_path,)) as house:
+        house.publish("signed/voice")
+        for call in (
+            lambda: house.say("signed/voice"),
+            lambda: house.client.get_voice("signed/voice"),
+        ):
+            with pytest.raises(VoxswapClientError, match="no signature at all") as raised:
+                call()
+            assert (raised.value.code, raised.value.reason) == (
+                "FAILED_PRECONDITION", "SIGNATURE_INVALID"
+            )  # fmt: skip
+        (listed,) = house.listed(prefix="signed/")
+        assert (listed.id, listed.version) == ("signed/voice", 1)
+        assert "no signature at all" in listed.problem
+        error = fault(lambda: house.label("signed/voice@1", "stable"))
+        assert error.reason == "SIGNATURE_INVALID"
+
+        Registry(stocked).sign("signed/voice", 1, key)
+        house.thread.wait_until(lambda: not house.listed(prefix="signed/")[0].problem)
+        assert house.say("signed/voice").header.voice == "signed/voice@1"
+        house.label("signed/voice@1", "stable")
+        # What comes next is unsigned, and takes nothing away from what is signed.
+        house.publish("signed/voice", "soft")
+        assert house.say("signed/voice").header.voice == "signed/voice@1"
+        with pytest.raises(VoxswapClientError, match="signed/voice@2"):
+            house.say("signed/voice@2")
+
+
+# A bucket
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    with S3Server() as server:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": server.endpoint,
+            "AWS_REGION": REGION,
+            "AWS_ALLOW_HTTP": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.lower(), raising=False)
+        yield server
+
+
+def test_a_bucket_is_spoken_from_through_the_cache_and_without_the_bucket(
+    s3: S3Server, joe_registry: Registry, tmp_path: Path
+) -> None:
+    bucket = s3.new_bucket()
+    location = f"s3://{bucket}/voices"
+    source, target = joe_registry.objects, open_objects(location)
+    for folder in (BLOBS, VOICES):
+        for info in source.list(folder):
+            target.upload(info.key, map(memoryview, source.stream(info.key)))
+    size_bytes = joe_registry.resolve(VoiceRef("joe")).size_bytes
+    with housed(location, cache_dir=tmp_path / "cache") as house:
+        assert scrape(house.thread)["voxswap_disk_cache_bytes"] == 0
+        first = house.say("joe")
+        assert first.header.cold
+        assert scrape(house.thread)["voxswap_disk_cache_bytes"] == size_bytes
+        # Changes over the wire and by others reach a bucket too.
+        house.update("joe", "tags", tags=["far"])
+        house.registry.edit("joe", Edit(moves={"stable": 1}))
+        house.thread.wait_until(lambda: len(house.get("joe").labels) == 1)
+        assert house.registry.objects.read(state_key("joe", 2), limit_bytes=1 << 18)
+    s3.__exit__()
+    began = time.monotonic()
+    with housed(location, cache_dir=tmp_path / "cache") as house:
+        assert time.monotonic() - began < WAIT_S
+        again = house.say("joe@stable")
+        assert again.header.cold
+        assert again.audio == first.audio
+        assert [list(voice.tags) for voice in house.listed()] == [["far"]]
+        error = fault(lambda: house.update("joe", "tags", tags=["near"]))
+        assert (error.code, error.reason) == ("UNAVAILABLE", "REGISTRY_UNREADABLE")
+        house.thread.wait_until(
+            lambda: scrape_of_loop(house)["voxswap_registry_look_failures_total"] >= 1
+        )
+
+
+def scrape_of_loop(house: House) -> Counter[str]:
+    """The metrics, read where no scrape may block."""
+    found: Counter[str] = Counter()
+    for metric in house.thread.server.metrics.registry.collect():
+        for sample in metric.samples:
+            found[sample.name] += sample.value  # type: ignore[assignment]
+    return found
