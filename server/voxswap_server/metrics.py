@@ -121,7 +121,9 @@ class Metrics:
             self._look_failures.inc()
             return
         self._looked.set_to_current_time()
-        self._changes.inc(len(look.refreshed.changed) + len(look.refreshed.gone))
+        found = look.refreshed
+        # Those that failed are looked at again each time, and count once they can be read.
+        self._changes.inc(len(found.changed - found.failed) + len(found.gone))
 
     @contextlib.contextmanager
     def stream(self, remaining_s: Callable[[], float | None]) -> Iterator[StreamObservation]:

@@ -27,6 +27,7 @@ from tests.registry.stores import KEY_ID, REGION, SECRET, S3Server, stored_blobs
 from voxswap.v1 import speech_pb2, speech_pb2_grpc, voices_pb2, voices_pb2_grpc
 from voxswap_client import Client, DataLossError, SpeechResult, VoxswapClientError
 from voxswap_client.rpc_status import from_rpc_error
+from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.layout import BLOBS, VOICES, blob_key, manifest_key, state_key
 from voxswap_registry.manifest import Manifest
@@ -37,7 +38,7 @@ from voxswap_registry.storage.location import open_objects
 from voxswap_registry.store import Registry
 
 LINE = "Halt! Who goes there?"
-LONG = "The road goes ever on and on, down from the door where it began. " * 12
+LONG = "The road goes ever on and on, down from the door where it began. " * 5
 WAIT_S = 30
 NOTICED_S = 2.0 * 5  # What a machine under load may take on top.
 
@@ -219,7 +220,18 @@ def loudness(result: SpeechResult) -> float:
 
 
 def samples(result: SpeechResult) -> np.ndarray:
-    return np.frombuffer(result.audio, "<i2").astype(np.float32) / 32767
+    return as_samples(result.audio)
+
+
+def as_samples(audio: bytes) -> np.ndarray:
+    return np.frombuffer(audio, "<i2").astype(np.float32) / 32767
+
+
+def assert_same_line(heard: list[bytes], alone: SpeechResult) -> None:
+    """The same voice said the same line with the same seed, whatever else went on."""
+    audio, expected = as_samples(b"".join(heard)), samples(alone)
+    assert len(audio) == len(expected)
+    assert np.abs(audio - expected).max() < 1e-3
 
 
 class Feed:
@@ -364,14 +376,11 @@ def test_every_field_that_may_change_changes(house: House) -> None:
         ({"note": "a" * 501}, ["tags"], "note"),
         ({"version": 1, "labels": ["a"], "test_text": "a" * 501}, ["labels"], "test_text"),
         ({"version": 1, "labels": ["a"], "test_text": "a\0b"}, ["labels"], "test_text"),
-        ({"version": 1, "labels": ["a"], "warm_up": True, "test_text": "\ue000a"}, ["labels"], ""),
     ],
 )  # fmt: skip
 def test_an_update_that_does_not_fit_is_refused_by_its_field(
     house: House, fields: dict[str, Any], paths: Sequence[str], named: str
 ) -> None:
-    if not named:
-        pytest.skip("a letter is enough to speak")
     if not house.registry.look("edit/faults").versions:
         house.publish("edit/faults")
     error = fault(lambda: house.update("edit/faults", *paths, **fields))
@@ -456,7 +465,7 @@ def test_a_damaged_version_gets_no_label_and_disturbs_no_stream(house: House) ->
             assert (error.code, error.reason) == ("DATA_LOSS", "DIGEST_MISMATCH")
         heard += [chunk.audio for chunk in chunks]
     assert stream.header.voice == "warm/damaged@1"
-    assert b"".join(heard) == alone.audio
+    assert_same_line(heard, alone)
     assert [(label.name, label.version) for label in house.get("warm/damaged").labels] == [
         ("stable", 1)
     ]
@@ -603,8 +612,9 @@ def test_a_stream_goes_on_with_its_version_whatever_becomes_of_it(house: House) 
         meanwhile = house.say("swap/live")
         heard += [chunk.audio for chunk in chunks]
     assert stream.header.voice == "swap/live@1"
-    assert b"".join(heard) == alone.audio
+    assert_same_line(heard, alone)
     assert meanwhile.header.voice == "swap/live@2"
+    assert len(alone.audio) != len(meanwhile.audio)
     assert loudness(meanwhile) < 0.75 * loudness(alone)
     with pytest.raises(VoxswapClientError, match="was deleted"):
         house.say("swap/live@1")
@@ -673,6 +683,28 @@ def test_the_server_notices_what_others_publish_and_promote(house: House, stocke
     assert seen["voxswap_disk_cache_bytes"] == 0
 
 
+def test_a_voice_that_cannot_be_read_is_no_change_at_each_look(house: House) -> None:
+    house.publish("others/linked")
+    path = root_of(house.registry) / manifest_key("others/linked", 2)
+    path.symlink_to(path.with_name("v1.json"))
+    before = scrape_of_loop(house)["voxswap_registry_changes_total"]
+    house.registry.journal.append("others/linked")
+    looks: set[float] = set()
+    last_look = house.thread.server.metrics._looked._value
+
+    def looked() -> bool:
+        looks.add(last_look.get())
+        return len(looks) > 3
+
+    house.thread.wait_until(looked)
+    assert scrape_of_loop(house)["voxswap_registry_changes_total"] == before
+    with pytest.raises(VoxswapClientError, match="symbolic link") as raised:
+        house.say("others/linked")
+    assert raised.value.code == "UNAVAILABLE"
+    assert house.say("others/linked@1").header.voice == "others/linked@1"
+    path.unlink()
+
+
 def test_a_registry_that_is_gone_silences_no_resident_voice(house: House, stocked: Path) -> None:
     before = house.say("joe")
     catalog = house.thread.server.catalog
@@ -719,7 +751,11 @@ def test_where_signatures_are_required_only_the_signed_speak(stocked: Path, tmp_
         assert error.reason == "SIGNATURE_INVALID"
 
         Registry(stocked).sign("signed/voice", 1, key)
-        house.thread.wait_until(lambda: not house.listed(prefix="signed/")[0].problem)
+        catalog = house.thread.server.catalog
+        house.thread.wait_until(
+            lambda: not next(catalog.listings(VoiceFilter(prefix="signed/"))).error
+        )
+        assert not house.listed(prefix="signed/")[0].problem
         assert house.say("signed/voice").header.voice == "signed/voice@1"
         house.label("signed/voice@1", "stable")
         # What comes next is unsigned, and takes nothing away from what is signed.
@@ -767,7 +803,9 @@ def test_a_bucket_is_spoken_from_through_the_cache_and_without_the_bucket(
         # Changes over the wire and by others reach a bucket too.
         house.update("joe", "tags", tags=["far"])
         house.registry.edit("joe", Edit(moves={"stable": 1}))
-        house.thread.wait_until(lambda: len(house.get("joe").labels) == 1)
+        catalog = house.thread.server.catalog
+        house.thread.wait_until(lambda: catalog.record("joe").state.revision == 2)
+        assert [label.name for label in house.get("joe").labels] == ["stable"]
         assert house.registry.objects.read(state_key("joe", 2), limit_bytes=1 << 18)
     s3.__exit__()
     began = time.monotonic()

@@ -263,6 +263,23 @@ def test_an_object_that_cannot_be_read_now_leaves_the_old_state_in_force(
     assert house.reads_of(catalog.refresh) == []
 
 
+def test_labels_of_a_new_voice_that_cannot_be_read_now_are_not_guessed_at(
+    house: House, catalog: Catalog
+) -> None:
+    for voice_id in ("a", "b"):
+        house.publish(voice_id)
+        house.publish(voice_id)
+    house.registry.edit("a", Edit(moves={"stable": 1}))
+    house.hooked.fail("read", state_key("a", 1), OUTAGE)
+    catalog.refresh()
+    with pytest.raises(RegistryError, match="the network is down"):
+        version(catalog, "a")
+    assert version(catalog, "b") == 2
+    house.hooked.heal()
+    catalog.refresh()
+    assert version(catalog, "a") == 1
+
+
 def test_a_manifest_that_cannot_be_read_now_hides_no_other_version(
     house: House, catalog: Catalog
 ) -> None:

@@ -153,6 +153,12 @@ def edit(request: voices_pb2.UpdateVoiceRequest) -> tuple[str, Edit]:
     )
 
 
+def led_to(edit: Edit) -> list[int]:
+    """The versions that an edit leads somebody to."""
+    version, labels = edit.exact_labels or (0, ())
+    return sorted({*([version] if labels else ()), *(edit.traffic or ())})
+
+
 def label_or_stable(text: str) -> str:
     """The label that is meant. Raises `InvalidInputError`."""
     return check_label(text) if text else STABLE

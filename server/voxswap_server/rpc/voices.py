@@ -126,11 +126,11 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         """Change labels, traffic and metadata."""
         voice_id, edit = messages.edit(request)
         record = await self._refreshed(voice_id)
-        if edit.exact_labels is not None and edit.exact_labels[1]:
+        for version in messages.led_to(edit):
             # Nobody is led to a version that this server could not speak with.
-            version = chosen_version(record, VoiceRef(voice_id, edit.exact_labels[0]))
+            chosen_version(record, VoiceRef(voice_id, version))
             manifest = self._catalog.manifest(record, version)
-            if request.warm_up:
+            if request.warm_up and version == request.voice.version:
                 await self._self_test.run(
                     manifest, request.test_text, timeout_s=context.time_remaining()
                 )
