@@ -33,6 +33,8 @@ class Journal:
 
     def head(self) -> int:
         """The number of the newest entry; 0 if there is none."""
+        if self._seen and self._objects.head(journal_key(self._seen)) is None:
+            self._seen = 0  # The registry was made anew: its numbers begin again.
         after = journal_key(self._seen) if self._seen else ""
         for info in self._objects.list(JOURNAL, after=after):
             self._seen = max(self._seen, journal_number(info.key) or 0)

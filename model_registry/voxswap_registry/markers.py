@@ -35,7 +35,11 @@ class Marker:
         self._clock = clock
         self.key = f"{folder}/{secrets.token_hex(16)}.json"
         self._written_s = 0.0
-        self._write()
+        try:
+            self._write()
+        except BaseException:
+            self.remove()  # The write may have taken effect all the same.
+            raise
 
     def _write(self) -> None:
         who = {"host": socket.gethostname(), "pid": os.getpid()}

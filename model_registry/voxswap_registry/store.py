@@ -224,18 +224,28 @@ class Registry:
         )
 
     def roll_back(
-        self, voice_id: str, label: str = states.STABLE, *, actor: str = "", note: str = ""
+        self,
+        voice_id: str,
+        label: str = states.STABLE,
+        *,
+        actor: str = "",
+        note: str = "",
+        check: Callable[[int], object] | None = None,
     ) -> tuple[int, int]:
         """Move ``label`` back to where it was; the version that it left and the one it names now.
 
-        A label that named nothing left version 0. Raises `NothingToRollBackError`.
+        A label that named nothing left version 0. ``check`` raises if it must not go to a version;
+        one that cannot be read is never gone back to. Raises `NothingToRollBackError`.
         """
         left = 0
+        usable = check or (lambda version: self.read(voice_id, version))
 
         def back(record: VoiceRecord) -> VoiceState:
             nonlocal left
             left = record.state.labels.get(label, 0)
-            return states.rolled_back(record, label)
+            after = states.rolled_back(record, label)
+            usable(after.labels[label])
+            return after
 
         record = self.change(voice_id, back, actor=actor, note=note)
         return left, record.state.labels[label]

@@ -123,7 +123,8 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         )
         uploads = Uploads(
             registry,
-            check=loader.footprint_bytes,
+            check=loader.check,
+            must_be_signed=settings.require_signature,
             max_bytes=settings.max_upload_bytes,
             max_uploads=settings.max_uploads,
         )

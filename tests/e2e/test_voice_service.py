@@ -763,6 +763,13 @@ def test_where_signatures_are_required_only_the_signed_speak(stocked: Path, tmp_
         assert house.say("signed/voice").header.voice == "signed/voice@1"
         with pytest.raises(VoxswapClientError, match="signed/voice@2"):
             house.say("signed/voice@2")
+        # Nor does rolling back lead to it, though somebody at the store once did.
+        elsewhere = Registry(stocked)
+        for version in (2, 1):
+            elsewhere.edit("signed/voice", Edit(moves={"stable": version}))
+        request = voices_pb2.RollBackLabelRequest(voice="signed/voice")
+        assert fault(lambda: house.voices.RollBackLabel(request)).reason == "SIGNATURE_INVALID"
+        assert elsewhere.record("signed/voice").state.labels == {"stable": 1}
 
 
 # A bucket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.registry.drafts import blob_path, blob_paths
 from tests.registry.vits_fakes import PRESETS, canonical, preset
 from voxswap_registry.errors import EngineError, ManifestError
-from voxswap_registry.manifest import Manifest
+from voxswap_registry.manifest import Audio, Manifest
 from voxswap_registry.store import Registry
 from voxswap_registry.vits import VitsArchitecture, infer_architecture
 from voxswap_server.engines.base import Delivery, Voice
@@ -24,7 +26,7 @@ LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
 
 @pytest.fixture(scope="session")
 def joe_voice(joe: Manifest, joe_registry: Registry) -> Voice:
-    paths = {c.role: joe_registry.verify(c) for c in joe.components}
+    paths = blob_paths(joe_registry, joe)
     return VitsEngine().load(joe, paths)
 
 
@@ -143,7 +145,7 @@ def test_rate_changes_the_length(joe_voice: Voice) -> None:
 
 
 def test_weights_are_taken_up_and_not_copied(joe: Manifest, joe_registry: Registry) -> None:
-    path = joe_registry.verify(joe.component("model"))
+    path = blob_path(joe_registry, joe.component("model"))
     tensors = read_tensors(path, "cpu")
     model = load_model(VitsArchitecture.from_config(joe.engine_config, where="joe"), tensors)
     for name, parameter in model.named_parameters():
@@ -217,6 +219,18 @@ def test_an_architecture_that_makes_no_sense_is_refused(change: dict[str, object
         VitsArchitecture.from_config(config, where="x@1")
 
 
+def test_a_manifest_is_checked_without_its_weights(joe: Manifest) -> None:
+    engine = VitsEngine()
+    engine.check(joe)
+    for change, error in (
+        ({"engine_config": {**joe.engine_config, "hidden": "192"}}, ManifestError),
+        ({"audio": Audio(22050, 300)}, EngineError),
+        ({"components": ()}, ManifestError),
+    ):
+        with pytest.raises(error):
+            engine.check(dataclasses.replace(joe, **change))
+
+
 def test_warm_up_runs() -> None:
     VitsEngine().warm_up()
 
@@ -224,7 +238,7 @@ def test_warm_up_runs() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_says_the_same(joe: Manifest, joe_registry: Registry, joe_voice: Voice) -> None:
-    paths = {c.role: joe_registry.verify(c) for c in joe.components}
+    paths = blob_paths(joe_registry, joe)
     ids = line(40, 5)
     ours = whole(VitsEngine("cuda").load(joe, paths), ids, LIVELY)
     reference = whole(joe_voice, ids, LIVELY)

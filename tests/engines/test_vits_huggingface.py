@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.registry.drafts import blob_paths
 from tests.registry.vits_fakes import make_hf_vits
 from voxswap_registry.importers import import_voice
 from voxswap_registry.store import Registry
@@ -27,9 +28,7 @@ def test_parity_with_transformers(tmp_path: Path, n_speakers: int, weights: str)
     with registry.workdir() as workdir:
         draft = import_voice(source, "x", workdir=workdir, licence="test", language="en")
         manifest = registry.publish(draft)
-    voice = VitsEngine().load(
-        manifest, {part.role: registry.verify(part) for part in manifest.components}
-    )
+    voice = VitsEngine().load(manifest, blob_paths(registry, manifest))
 
     model = transformers.VitsModel.from_pretrained(reference).eval()
     model.noise_scale = model.noise_scale_duration = 0.0

@@ -9,7 +9,7 @@ from typing import Any
 from voxswap_registry.catalog.catalog import Catalog, VoiceListing
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.layout import blob_key
-from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Provenance
+from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, Provenance
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.store import Registry
 
@@ -60,6 +60,13 @@ def blob_path(registry: Registry, component: Component) -> Path:
     path = registry.objects.path(blob_key(component.digest))
     assert path is not None
     return path
+
+
+def blob_paths(registry: Registry, manifest: Manifest) -> dict[str, Path]:
+    """Where the bytes of a version's components lie, by role; hashed just now."""
+    for component in manifest.components:
+        registry.verify(component)
+    return {c.role: blob_path(registry, c) for c in manifest.components}
 
 
 def publish_many(root: str, folder: str, n: int, barrier: Any) -> None:

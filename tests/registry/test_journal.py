@@ -253,3 +253,14 @@ def test_what_changes_nothing_is_not_written(tmp_path: Path) -> None:
     registry.publish_if_new(draft, label="stable")
     assert Journal(objects).head() == number
     assert registry.look(VOICE).state.revision == 1
+
+
+def test_a_registry_that_was_made_anew_is_counted_anew(objects: Objects) -> None:
+    journal = Journal(objects)
+    for _ in range(3):
+        journal.append("a")
+    for number in numbers(objects):
+        objects.delete(journal_key(number))
+    assert journal.append("b") == 1
+    assert Journal(objects).since(0) == (1, {"b"})
+    assert journal.head() == 1

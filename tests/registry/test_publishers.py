@@ -63,15 +63,18 @@ def in_processes(worker: Callable[..., None], place: Place, folder: Path) -> lis
     barrier, pipes, processes = context.Barrier(PROCESSES), [], []
     for i in range(PROCESSES):
         ours, theirs = context.Pipe()
-        pipes.append(ours)
         arguments = (place, str(folder / f"{i}"), i, barrier, theirs)
         processes.append(context.Process(target=worker, args=arguments))
-    for process in processes:
-        process.start()
-    sent = [pipe.recv() if pipe.poll(60) else "nothing was sent" for pipe in pipes]
+        processes[-1].start()
+        theirs.close()  # So that ours ends with the process.
+        pipes.append(ours)
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
+    sent = []
+    for pipe in pipes:
+        sent.append(pipe.recv())
+        pipe.close()
     return sent
 
 
@@ -230,11 +233,13 @@ def test_what_is_published_while_garbage_is_collected_is_whole(
     published = threading.Semaphore(0)
 
     def publish(i: int) -> None:
-        for _ in range(12):
-            version = registry.publish(drafts[i]).version
-            if version % 3:
-                registry.delete(VoiceRef(VOICE, version))
-        published.release()
+        try:
+            for _ in range(12):
+                version = registry.publish(drafts[i]).version
+                if version % 3:
+                    registry.delete(VoiceRef(VOICE, version))
+        finally:
+            published.release()
 
     def work(i: int) -> None:
         if i < len(drafts):

@@ -110,6 +110,18 @@ async def test_a_whole_upload_is_a_version(house: House, sender: Sender) -> None
     assert [m.ref for m in house.checked] == ["npc/new@1"] * 3
 
 
+async def test_where_versions_must_be_signed_an_upload_gets_no_label(
+    house: House, sender: Sender
+) -> None:
+    uploads = house.uploads(must_be_signed=True)
+    with pytest.raises(InvalidInputError, match="sign the version") as raised:
+        await uploads.receive(stream(*whole(sender, label="stable")))
+    assert [v.field for v in raised.value.violations] == ["label"]
+    house.assert_untouched()
+    _, created = await uploads.receive(stream(*whole(sender)))
+    assert created
+
+
 @pytest.mark.parametrize(
     ("field", "messages"),
     [

@@ -78,6 +78,13 @@ class Engine(Protocol):
 
     name: str
 
+    def check(self, manifest: Manifest) -> None:
+        """Raise `EngineError` or `ManifestError` for a manifest that `load` would refuse.
+
+        From the manifest alone; never blocks. Weights may still turn out not to fit it.
+        """
+        ...
+
     def footprint_bytes(self, manifest: Manifest) -> int:
         """An upper bound of `Voice.resident_bytes`, from the manifest alone; never blocks.
 

@@ -80,6 +80,14 @@ class VoiceLoader:
         """The engine's upper bound."""
         return self._engine(manifest).footprint_bytes(manifest)
 
+    def check(self, manifest: Manifest) -> None:
+        """Raise `EngineError` or `ManifestError` if ``manifest`` could never be loaded here.
+
+        Reads no component and never blocks.
+        """
+        manifest.component("symbols")
+        self._engine(manifest).check(manifest)
+
     def load(self, manifest: Manifest, cancelled: Callable[[], bool]) -> LoadedVoice:
         """Check every digest, build the front-end, take the weights up. Blocks on disk."""
         engine = self._engine(manifest)

@@ -37,12 +37,14 @@ class Uploads:
         check: Callable[[Manifest], object],
         max_bytes: int,
         max_uploads: int,
+        must_be_signed: bool = False,
         silence_s: float = _SILENCE_S,
     ) -> None:
         self._registry = registry
         self._check = check
         self._max_bytes = max_bytes
         self._max_uploads = max_uploads
+        self._must_be_signed = must_be_signed
         self._silence_s = silence_s
         self._running = 0
 
@@ -70,6 +72,12 @@ class Uploads:
         if first is None or first.WhichOneof("part") != "manifest_json":
             raise InvalidInputError.one("manifest_json", "is missing; send it in the first message")
         version, label, actor = messages.upload_options(first)
+        if label is not None and self._must_be_signed:
+            raise InvalidInputError.one(
+                "label",
+                "cannot be given yet, for this server speaks with signed versions alone; register "
+                "without it, sign the version, then promote it",
+            )
         upload = await _to_the_end(
             lambda: Upload(self._registry, first.manifest_json, workdir, max_bytes=self._max_bytes)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from collections.abc import AsyncIterable
 
@@ -155,8 +156,14 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         """Move a label back."""
         voice_id = messages.voice_only(request.voice)
         label = messages.label_or_stable(request.label)
+        record = await self._refreshed(voice_id)
         before, after = await asyncio.to_thread(
-            self._registry.roll_back, voice_id, label, actor=request.actor, note=request.note
+            self._registry.roll_back,
+            voice_id,
+            label,
+            actor=request.actor,
+            note=request.note,
+            check=functools.partial(self._catalog.manifest, record),
         )
         record = await self._refreshed(voice_id)
         return voices_pb2.RollBackLabelResponse(

@@ -70,6 +70,11 @@ class VitsEngine:
         """The stored size: tensors are taken up as they are, header and padding included."""
         return manifest.component("model").size_bytes
 
+    def check(self, manifest: Manifest) -> None:
+        """Read the architecture, and compare it with what the manifest says elsewhere."""
+        manifest.component("model")
+        _architecture(manifest)
+
     def warm_up(self) -> None:
         """Run a silent model of the most usual shape: torch makes kernels when first used."""
         with torch.device("meta"):
@@ -85,14 +90,19 @@ class VitsEngine:
 
     def load(self, manifest: Manifest, components: Mapping[str, Path]) -> Voice:
         """Map the weights and hang them into a skeleton. Blocks on disk."""
-        architecture = VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)
-        if architecture.hop_length_samples != manifest.audio.hop_length_samples:
-            raise EngineError(
-                f"{manifest.ref}: the generator makes {architecture.hop_length_samples} samples a "
-                f"frame, its manifest says {manifest.audio.hop_length_samples}; import it again"
-            )
+        architecture = _architecture(manifest)
         model = load_model(architecture, read_tensors(components["model"], self._device))
         return VitsVoice(model, architecture, self._device)
+
+
+def _architecture(manifest: Manifest) -> VitsArchitecture:
+    architecture = VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)
+    if architecture.hop_length_samples != manifest.audio.hop_length_samples:
+        raise EngineError(
+            f"{manifest.ref}: the generator makes {architecture.hop_length_samples} samples a "
+            f"frame, its manifest says {manifest.audio.hop_length_samples}; import it again"
+        )
+    return architecture
 
 
 class VitsVoice:
