@@ -105,19 +105,8 @@ def _draft(registry: Registry, manifest: Manifest) -> VoiceDraft:
     for component in manifest.components:
         path = registry.objects.path(blob_key(component.digest))
         components.append(DraftComponent(component.role, path, component.media_type))
-    return VoiceDraft(
-        voice_id="npc/bench",
-        engine=manifest.engine,
-        engine_config=manifest.engine_config,
-        components=tuple(components),
-        audio=manifest.audio,
-        language=manifest.language,
-        front_end=manifest.front_end,
-        speakers=manifest.speakers,
-        defaults=manifest.defaults,
-        licence=manifest.licence,
-        provenance=manifest.provenance,
-    )
+    draft = VoiceDraft.of(manifest, tuple(components))
+    return dataclasses.replace(draft, voice_id="npc/bench")
 
 
 def _copy_and_hash(draft: VoiceDraft, folder: Path, *, sync: bool) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from voxswap_registry.errors import RegistryError, VoiceNotFoundError
 from voxswap_registry.layout import BLOBS, VOICES, blob_digest, voice_object
-from voxswap_registry.markers import collecting, remove_dead
+from voxswap_registry.markers import LIFETIME, collecting, remove_dead
 from voxswap_registry.progress import NullProgress, Progress
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.store import Registry
@@ -43,9 +43,9 @@ def collect(
 ) -> Collected:
     """Remove unreferenced blobs and what dead processes left behind.
 
-    Blocks on the store. Nothing that was written within ``grace`` goes, and nothing at all while
-    somebody publishes: `RegistryBusyError` then. `RegistryError` if a manifest cannot be read, for
-    then it is not known what it names.
+    Blocks on the store. Nothing that was written within ``grace`` goes, no file on its way that is
+    younger than an hour, and nothing at all while somebody publishes: `RegistryBusyError` then.
+    `RegistryError` if a manifest cannot be read, for then it is not known what it names.
     """
     if grace < timedelta(0):
         raise ValueError("grace must not be negative")
@@ -73,21 +73,20 @@ def collect(
                 progress.advance(info.size_bytes)
         finally:
             progress.finish()
-        leftovers += _remove_obsolete(registry, obsolete, oldest, dry_run=dry_run)
+        # Whoever edits, imports or uploads has no marker, and may have files on their way.
+        on_their_way = marker.store_time() - max(grace, LIFETIME)
+        leftovers += _remove_obsolete(registry, obsolete, on_their_way, dry_run=dry_run)
     return Collected(removed, removed_bytes, young, leftovers, kept)
 
 
 def _references(registry: Registry) -> tuple[set[str], list[str]]:
     """Digests that some version names; keys that are of no more use."""
-    manifests: dict[str, set[int]] = defaultdict(set)
     keys: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for info in registry.objects.list(VOICES):
         found = voice_object(info.key)
         if found is None:
             continue
         keys[found.voice_id].append((info.key, found.kind, found.number))
-        if found.kind == "manifest":
-            manifests[found.voice_id].add(found.number)
     referenced: set[str] = set()
     obsolete: list[str] = []
     for voice_id, objects in keys.items():
@@ -111,13 +110,13 @@ def _references(registry: Registry) -> tuple[set[str], list[str]]:
 
 
 def _remove_obsolete(
-    registry: Registry, obsolete: list[str], oldest: datetime, *, dry_run: bool
+    registry: Registry, obsolete: list[str], on_their_way: datetime, *, dry_run: bool
 ) -> int:
-    """Remove what deleted versions left, spent states, and dead files on their way."""
+    """Remove what deleted versions left, spent states, and files ``on_their_way`` since then."""
     n = len(obsolete)
     if not dry_run:
         for key in obsolete:
             registry.objects.delete(key)
     if isinstance(registry.objects, FolderObjects):
-        n += registry.objects.sweep(before_s=oldest.timestamp(), dry_run=dry_run)
+        n += registry.objects.sweep(before_s=on_their_way.timestamp(), dry_run=dry_run)
     return n

@@ -42,6 +42,26 @@ class VoiceDraft:
     tags: tuple[str, ...] = ()
     gender: str = ""
 
+    @classmethod
+    def of(cls, manifest: Manifest, components: tuple[DraftComponent, ...]) -> VoiceDraft:
+        """A draft that says what ``manifest`` says, of these components."""
+        return cls(
+            voice_id=manifest.voice_id,
+            engine=manifest.engine,
+            engine_config=manifest.engine_config,
+            components=components,
+            audio=manifest.audio,
+            language=manifest.language,
+            front_end=manifest.front_end,
+            speakers=manifest.speakers,
+            defaults=manifest.defaults,
+            licence=manifest.licence,
+            provenance=manifest.provenance,
+            display_name=manifest.display_name,
+            tags=manifest.tags,
+            gender=manifest.gender,
+        )
+
     def manifest(self, version: int, components: tuple[Component, ...]) -> Manifest:
         """The manifest of this draft as ``version``, whose bytes are ``components``."""
         return Manifest(

@@ -6,6 +6,7 @@ in nobody's way, and collected one day.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -19,13 +20,105 @@ from voxswap_registry.errors import (
     DigestMismatchError,
     ManifestError,
     RegistryError,
+    VersionExistsError,
 )
-from voxswap_registry.layout import blob_key
+from voxswap_registry.journal import Journal
+from voxswap_registry.layout import blob_key, manifest_key
 from voxswap_registry.manifest import Component, Manifest
+from voxswap_registry.markers import publishing
+from voxswap_registry.names import check_label, check_voice_id
 from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.state import VoiceRecord
 from voxswap_registry.storage.objects import Objects
 
 _BLOCK_BYTES = 1 << 20
+
+
+class Publisher:
+    """Publishes into a store. Thread-safe; blocks on the store and the draft's files.
+
+    ``look`` and ``read`` are the registry's own: the record of a voice, and a manifest.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        journal: Journal,
+        *,
+        look: Callable[[str], VoiceRecord],
+        read: Callable[[str, int], Manifest],
+    ) -> None:
+        self._objects = objects
+        self._journal = journal
+        self._look = look
+        self._read = read
+
+    def publish(
+        self,
+        draft: VoiceDraft,
+        version: int | None,
+        label: str | None,
+        *,
+        rewrite: bool,
+        again: bool,
+    ) -> tuple[Manifest, bool]:
+        """Publish ``draft``; its manifest, and whether that is new. See `Registry.publish`.
+
+        ``label`` is only checked here. Without ``again``, the newest version will do if it is the
+        same.
+        """
+        check_voice_id(draft.voice_id)
+        if version is not None:
+            manifest_key(draft.voice_id, version)  # Checked before anything is written.
+        if label is not None:
+            check_label(label)
+        prepared(draft, 1, placeholders(draft))
+        with publishing(self._objects) as marker:
+            components = tuple(
+                stored(self._objects, component, rewrite=rewrite, tick=marker.refresh)
+                for component in draft.components
+            )
+            # Both raise if it may have been taken for dead: then blobs may be gone.
+            marker.refresh()
+            marker.store_time()
+            manifest = None if again else self._same(draft, components)
+            if manifest is not None and version not in (None, manifest.version):
+                manifest = None
+            is_new = manifest is None
+            if manifest is None:
+                manifest = self._numbered(draft, version, components)
+        return manifest, is_new
+
+    def _same(self, draft: VoiceDraft, components: tuple[Component, ...]) -> Manifest | None:
+        """The newest version, if ``draft`` is nothing else."""
+        versions = self._look(draft.voice_id).versions
+        if not versions:
+            return None
+        newest = self._read(draft.voice_id, versions[-1])
+        ours = draft.manifest(newest.version, components)
+        ours = dataclasses.replace(ours, provenance=newest.provenance)
+        return newest if ours.to_json() == newest.to_json() else None
+
+    def _numbered(
+        self, draft: VoiceDraft, version: int | None, components: tuple[Component, ...]
+    ) -> Manifest:
+        while True:
+            record = self._look(draft.voice_id)
+            number = version or record.highest_number + 1
+            data = prepared(draft, number, components)
+            key = manifest_key(draft.voice_id, number)
+            if number not in record.state.deleted and self._objects.create(key, data):
+                if number not in self._look(draft.voice_id).state.deleted:
+                    self._journal.append(draft.voice_id)
+                    return self._read(draft.voice_id, number)
+                # Others took and deleted it between our look and our write: it is spent.
+                self._objects.delete(key)
+            if version is not None:
+                raise VersionExistsError(
+                    f"{draft.voice_id}@{version} is there already or was deleted, and versions "
+                    "never change; publish without a number to get the next one",
+                    metadata={"voice": draft.voice_id, "version": str(version)},
+                )
 
 
 def prepared(draft: VoiceDraft, version: int, components: tuple[Component, ...]) -> bytes:

@@ -15,7 +15,6 @@ from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import (
     ManifestError,
     RevisionConflictError,
-    VersionExistsError,
     VoiceNotFoundError,
 )
 from voxswap_registry.journal import Journal
@@ -27,9 +26,8 @@ from voxswap_registry.layout import (
     voice_object,
 )
 from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest
-from voxswap_registry.markers import publishing
-from voxswap_registry.names import VoiceRef, check_label, check_voice_id
-from voxswap_registry.publishing import placeholders, prepared, stored
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.publishing import Publisher
 from voxswap_registry.resolution import chosen_version
 from voxswap_registry.signing import PrivateKey, TrustedKeys, check, sign
 from voxswap_registry.state import Edit, VoiceRecord, VoiceState
@@ -63,6 +61,7 @@ class Registry:
         self.objects: Objects = FolderObjects(objects) if isinstance(objects, Path) else objects
         self.components = Components(self.objects, cache, listener=listener)
         self.journal = Journal(self.objects)
+        self._publisher = Publisher(self.objects, self.journal, look=self.look, read=self.read)
         self._workdir = workdir
         self._clock = clock
 
@@ -109,7 +108,9 @@ class Registry:
         back, `RegistryBusyError` if garbage is collected for longer than a minute, and
         `RegistryError` where the store refuses.
         """
-        return self._publish(draft, version, label, actor, rewrite=rewrite, again=True)[0]
+        published = self._publisher.publish(draft, version, label, rewrite=rewrite, again=True)
+        self._label(published[0], label, actor)
+        return published[0]
 
     def publish_if_new(
         self,
@@ -124,72 +125,15 @@ class Registry:
 
         What differs only in where and when it was imported is the same.
         """
-        return self._publish(draft, version, label, actor, rewrite=rewrite, again=False)
-
-    def _publish(
-        self,
-        draft: VoiceDraft,
-        version: int | None,
-        label: str | None,
-        actor: str,
-        *,
-        rewrite: bool,
-        again: bool,
-    ) -> tuple[Manifest, bool]:
-        check_voice_id(draft.voice_id)
-        if version is not None:
-            manifest_key(draft.voice_id, version)  # Checked before anything is written.
-        if label is not None:
-            check_label(label)
-        prepared(draft, 1, placeholders(draft))
-        with publishing(self.objects) as marker:
-            components = tuple(
-                stored(self.objects, component, rewrite=rewrite, tick=marker.refresh)
-                for component in draft.components
-            )
-            # Both raise if it may have been taken for dead: then blobs may be gone.
-            marker.refresh()
-            marker.store_time()
-            manifest = None if again else self._same(draft, components)
-            if manifest is not None and version not in (None, manifest.version):
-                manifest = None
-            is_new = manifest is None
-            if manifest is None:
-                manifest = self._numbered(draft, version, components)
-        if label is not None:
-            self.edit(manifest.voice_id, Edit(moves={label: manifest.version}), actor=actor)
+        manifest, is_new = self._publisher.publish(
+            draft, version, label, rewrite=rewrite, again=False
+        )
+        self._label(manifest, label, actor)
         return manifest, is_new
 
-    def _same(self, draft: VoiceDraft, components: tuple[Component, ...]) -> Manifest | None:
-        """The newest version, if ``draft`` is nothing else."""
-        versions = self.versions(draft.voice_id)
-        if not versions:
-            return None
-        newest = self.read(draft.voice_id, versions[-1])
-        ours = draft.manifest(newest.version, components)
-        ours = dataclasses.replace(ours, provenance=newest.provenance)
-        return newest if ours.to_json() == newest.to_json() else None
-
-    def _numbered(
-        self, draft: VoiceDraft, version: int | None, components: tuple[Component, ...]
-    ) -> Manifest:
-        while True:
-            record = self.look(draft.voice_id)
-            number = version or record.highest_number + 1
-            data = prepared(draft, number, components)
-            key = manifest_key(draft.voice_id, number)
-            if number not in record.state.deleted and self.objects.create(key, data):
-                if number not in self.look(draft.voice_id).state.deleted:
-                    self.journal.append(draft.voice_id)
-                    return self.read(draft.voice_id, number)
-                # Others took and deleted it between our look and our write: it is spent.
-                self.objects.delete(key)
-            if version is not None:
-                raise VersionExistsError(
-                    f"{draft.voice_id}@{version} is there already or was deleted, and versions "
-                    "never change; publish without a number to get the next one",
-                    metadata={"voice": draft.voice_id, "version": str(version)},
-                )
+    def _label(self, manifest: Manifest, label: str | None, actor: str) -> None:
+        if label is not None:
+            self.edit(manifest.voice_id, Edit(moves={label: manifest.version}), actor=actor)
 
     @contextlib.contextmanager
     def workdir(self) -> Iterator[Path]:

@@ -117,26 +117,11 @@ class Upload:
             self._current = None
 
     def _draft(self) -> VoiceDraft:
-        manifest = self.manifest
-        return VoiceDraft(
-            voice_id=manifest.voice_id,
-            engine=manifest.engine,
-            engine_config=manifest.engine_config,
-            components=tuple(
-                DraftComponent(c.role, self._files.get(c.digest), c.media_type, c.digest)
-                for c in manifest.components
-            ),
-            audio=manifest.audio,
-            language=manifest.language,
-            front_end=manifest.front_end,
-            speakers=manifest.speakers,
-            defaults=manifest.defaults,
-            licence=manifest.licence,
-            provenance=manifest.provenance,
-            display_name=manifest.display_name,
-            tags=manifest.tags,
-            gender=manifest.gender,
+        parts = (
+            DraftComponent(c.role, self._files.get(c.digest), c.media_type, c.digest)
+            for c in self.manifest.components
         )
+        return VoiceDraft.of(self.manifest, tuple(parts))
 
 
 class _Incoming:

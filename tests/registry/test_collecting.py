@@ -24,7 +24,8 @@ from tests.registry.stores import (
     stored_blobs,
 )
 from voxswap_registry import collecting as collecting_module
-from voxswap_registry import journal, store
+from voxswap_registry import journal
+from voxswap_registry import publishing as publishing_module
 from voxswap_registry.collecting import Collected, collect
 from voxswap_registry.errors import RegistryBusyError, RegistryError
 from voxswap_registry.layout import (
@@ -219,16 +220,25 @@ def test_files_on_their_way_go_when_they_are_old(tmp_path: Path) -> None:
     (temporary / "import-dead/model").write_bytes(b"x")
     (temporary / "file-dead").write_bytes(b"x")
     (temporary / "link-dead").symlink_to(outside)
-    hour_ago = time.time() - 3600
+    age_s = time.time() - 5400
     for entry in temporary.iterdir():
-        os.utime(entry, (hour_ago, hour_ago), follow_symlinks=False)
+        os.utime(entry, (age_s, age_s), follow_symlinks=False)
     (temporary / "file-living").write_bytes(b"x")
     assert collect(registry, grace=timedelta(hours=2)).leftovers == 0
-    assert collect(registry, grace=timedelta(minutes=30), dry_run=True).leftovers == 3
+    assert collect(registry, grace=NONE, dry_run=True).leftovers == 3
     assert len(list(temporary.iterdir())) == 4
-    assert collect(registry, grace=timedelta(minutes=30)).leftovers == 3
+    assert collect(registry, grace=NONE).leftovers == 3
     assert [entry.name for entry in temporary.iterdir()] == ["file-living"]
     assert (outside / "precious").exists()
+
+
+def test_whoever_has_no_marker_keeps_its_files_on_their_way(tmp_path: Path) -> None:
+    """An import or an upload, for a long time; a change of a label, for a moment."""
+    registry = Registry(FolderObjects(tmp_path / "objects"))
+    with registry.workdir() as workdir:
+        (workdir / "model").write_bytes(b"x")
+        collect(registry, grace=NONE)
+        assert (workdir / "model").exists()
 
 
 def test_temporary_folder_that_cannot_be_emptied_is_told(
@@ -461,7 +471,9 @@ def test_collector_gives_up_at_each_moment_of_a_publication(tmp_path: Path) -> N
 def hasty_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeTime], None]:
     """Makes `Registry.publish` take its time from a fake."""
     return lambda fake: monkeypatch.setattr(
-        store, "publishing", functools.partial(publishing, clock=fake.clock, sleep=fake.sleep)
+        publishing_module,
+        "publishing",
+        functools.partial(publishing, clock=fake.clock, sleep=fake.sleep),
     )
 
 
@@ -509,7 +521,7 @@ def test_publisher_waits_at_each_moment_of_a_collection(
     def wait(_: float) -> None:
         raise Waits
 
-    monkeypatch.setattr(store, "publishing", functools.partial(publishing, sleep=wait))
+    monkeypatch.setattr(publishing_module, "publishing", functools.partial(publishing, sleep=wait))
     objects = HookedObjects(memory_objects())
     registry, rival = Registry(objects.inner), Registry(objects)
     waited = []

@@ -516,9 +516,9 @@ def test_many_deletions_are_told_in_short() -> None:
 @pytest.mark.parametrize(
     ("fields", "users"),
     [
-        ({"labels": {"stable": 2}}, "the label 'stable'; move that"),
-        ({"labels": {"b": 2, "a": 2}}, "the label 'a' and the label 'b'; move those"),
-        ({"traffic": {2: 1}}, "the traffic split; move that"),
+        ({"labels": {"stable": 2}}, "the label 'stable'; first move that"),
+        ({"labels": {"b": 2, "a": 2}}, "the label 'a' and the label 'b'; first move those"),
+        ({"traffic": {2: 1}}, "the traffic split; first move that"),
         ({"labels": {"a": 2}, "traffic": {1: 1, 2: 1}}, "the label 'a' and the traffic split"),
     ],
 )

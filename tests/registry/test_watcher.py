@@ -17,7 +17,8 @@ from tests.registry.drafts import make_draft
 from tests.registry.faults import Gate
 from tests.registry.stores import memory_objects
 from tests.registry.test_catalog import OUTAGE, House, ids, version
-from voxswap_registry.catalog.catalog import Catalog, Refreshed
+from voxswap_registry.catalog.catalog import Catalog
+from voxswap_registry.catalog.refresh import Refreshed
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
 from voxswap_registry.errors import RegistryError, VoiceNotFoundError
 from voxswap_registry.layout import JOURNAL, journal_key, manifest_key, state_key

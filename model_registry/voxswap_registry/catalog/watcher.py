@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import watchfiles
 
-from voxswap_registry.catalog.catalog import Catalog, Refreshed
+from voxswap_registry.catalog.catalog import Catalog
+from voxswap_registry.catalog.refresh import Refreshed
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.layout import JOURNAL
 from voxswap_registry.storage.folder import FolderObjects
