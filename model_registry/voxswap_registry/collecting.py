@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from voxswap_registry.errors import RegistryError, VoiceNotFoundError
 from voxswap_registry.layout import BLOBS, VOICES, blob_digest, voice_object
-from voxswap_registry.markers import LIFETIME, collecting, remove_dead
+from voxswap_registry.markers import LIFETIME, Marker, collecting, remove_dead
 from voxswap_registry.progress import NullProgress, Progress
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.store import Registry
@@ -54,7 +55,7 @@ def collect(
     with collecting(objects) as marker:
         oldest = marker.store_time() - grace
         leftovers = 0 if dry_run else remove_dead(objects, marker) + registry.journal.trim()
-        referenced, obsolete = _references(registry)
+        referenced, obsolete = _references(registry, marker)
         removed = removed_bytes = young = kept = 0
         blobs = [info for info in objects.list(BLOBS) if blob_digest(info.key) is not None]
         progress.start("collecting", sum(info.size_bytes for info in blobs))
@@ -79,7 +80,7 @@ def collect(
     return Collected(removed, removed_bytes, young, leftovers, kept)
 
 
-def _references(registry: Registry) -> tuple[set[str], list[str]]:
+def _references(registry: Registry, marker: Marker) -> tuple[set[str], list[str]]:
     """Digests that some version names; keys that are of no more use."""
     keys: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for info in registry.objects.list(VOICES):
@@ -89,24 +90,35 @@ def _references(registry: Registry) -> tuple[set[str], list[str]]:
         keys[found.voice_id].append((info.key, found.kind, found.number))
     referenced: set[str] = set()
     obsolete: list[str] = []
-    for voice_id, objects in keys.items():
-        try:
-            versions = set(registry.versions(voice_id))
-            for version in versions:
-                with contextlib.suppress(VoiceNotFoundError):  # Deleted in this moment.
-                    manifest = registry.read(voice_id, version)
-                    referenced |= {component.digest for component in manifest.components}
-        except RegistryError as error:
-            raise RegistryError(
-                f"nothing was collected: {error.message}. What it names is not known; repair or "
-                "delete that version first"
-            ) from error
-        newest = max((n for _, kind, n in objects if kind == "state"), default=0)
-        for key, kind, number in objects:
-            spent = number <= newest - KEPT_STATES if kind == "state" else number not in versions
-            if spent:
-                obsolete.append(key)
+    with ThreadPoolExecutor(registry.objects.readers, "voxswap-collect") as pool:
+        named = pool.map(lambda voice_id: _named(registry, voice_id), keys)
+        for objects, (versions, digests) in zip(keys.values(), named, strict=True):
+            marker.refresh()
+            referenced |= digests
+            newest = max((n for _, kind, n in objects if kind == "state"), default=0)
+            for key, kind, number in objects:
+                last_spent = newest - KEPT_STATES
+                spent = number <= last_spent if kind == "state" else number not in versions
+                if spent:
+                    obsolete.append(key)
     return referenced, obsolete
+
+
+def _named(registry: Registry, voice_id: str) -> tuple[set[int], set[str]]:
+    """The versions of a voice, and the digests that they name."""
+    digests: set[str] = set()
+    try:
+        versions = set(registry.versions(voice_id))
+        for version in versions:
+            with contextlib.suppress(VoiceNotFoundError):  # Deleted in this moment.
+                manifest = registry.read(voice_id, version)
+                digests |= {component.digest for component in manifest.components}
+    except RegistryError as error:
+        raise RegistryError(
+            f"nothing was collected: {error.message}. What it names is not known; repair or "
+            "delete that version first"
+        ) from error
+    return versions, digests
 
 
 def _remove_obsolete(

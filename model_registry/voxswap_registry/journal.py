@@ -9,15 +9,18 @@ the next full look at the store.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 
-from voxswap_registry.errors import InvalidInputError, RegistryBusyError
+from voxswap_registry.errors import InvalidInputError, RegistryBusyError, RegistryError
 from voxswap_registry.layout import JOURNAL, journal_key, journal_number
 from voxswap_registry.names import check_voice_id
 from voxswap_registry.storage.objects import Objects
 
+_LOGGER = logging.getLogger(__name__)
 _MAX_ENTRY_BYTES = 4096
 _TRIES = 1000
+_READ_AT_ONCE = 200
 KEPT_ENTRIES = 1000
 
 
@@ -56,10 +59,24 @@ class Journal:
             f"{self._objects.name}: {_TRIES} others wrote into the journal first; try again"
         )
 
+    def note(self, voice_id: str) -> None:
+        """`append`, after a change that counts whether or not this succeeds.
+
+        Without the entry, servers notice the change at their next full look.
+        """
+        try:
+            self.append(voice_id)
+        except (RegistryError, RegistryBusyError) as error:
+            _LOGGER.warning("%s has changed, and the journal does not say so: %s", voice_id, error)
+
     def since(self, number: int) -> tuple[int, set[str]]:
-        """The voices that changed after entry ``number``, and the number of the newest entry."""
+        """The voices that changed after entry ``number``, and the number of the last one read.
+
+        A few hundred entries at a time: whoever writes faster than this reads must not hold it up.
+        """
         voices: set[str] = set()
-        while True:
+        last = number + _READ_AT_ONCE
+        while number < last:
             data = self._objects.read(journal_key(number + 1), limit_bytes=_MAX_ENTRY_BYTES)
             if data is None:
                 self._seen = max(self._seen, number)
@@ -69,6 +86,7 @@ class Journal:
                 voices.add(check_voice_id(str(json.loads(data)["voice"])))
             except (ValueError, RecursionError, TypeError, KeyError, InvalidInputError):
                 continue  # Torn or foreign: the next full look finds what it meant.
+        return number, voices
 
     def trim(self) -> int:
         """Delete all but the newest entries; returns how many."""

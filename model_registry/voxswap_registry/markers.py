@@ -27,6 +27,11 @@ _WAIT_S = 60.0
 _POLL_S = 0.25
 
 
+def uptime_s() -> float:
+    """Seconds that also pass while the machine sleeps, where the system counts those."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Marker:
     """A marker of ours. Not thread-safe."""
 
@@ -80,7 +85,7 @@ class Marker:
 def publishing(
     objects: Objects,
     *,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = uptime_s,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Marker]:
     """Nothing is collected inside the block. Raises `RegistryBusyError` after a minute's wait."""
@@ -101,9 +106,7 @@ def publishing(
 
 
 @contextlib.contextmanager
-def collecting(
-    objects: Objects, *, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Marker]:
+def collecting(objects: Objects, *, clock: Callable[[], float] = uptime_s) -> Iterator[Marker]:
     """Nobody publishes inside the block. Raises `RegistryBusyError` if somebody does already."""
     marker = Marker(objects, COLLECTING, clock)
     try:

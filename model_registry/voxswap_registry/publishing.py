@@ -94,7 +94,10 @@ class Publisher:
         versions = self._look(draft.voice_id).versions
         if not versions:
             return None
-        newest = self._read(draft.voice_id, versions[-1])
+        try:
+            newest = self._read(draft.voice_id, versions[-1])
+        except ManifestError:
+            return None  # The next version takes the place of one that cannot be read.
         ours = draft.manifest(newest.version, components)
         ours = dataclasses.replace(ours, provenance=newest.provenance)
         return newest if ours.to_json() == newest.to_json() else None
@@ -109,7 +112,7 @@ class Publisher:
             key = manifest_key(draft.voice_id, number)
             if number not in record.state.deleted and self._objects.create(key, data):
                 if number not in self._look(draft.voice_id).state.deleted:
-                    self._journal.append(draft.voice_id)
+                    self._journal.note(draft.voice_id)
                     return self._read(draft.voice_id, number)
                 # Others took and deleted it between our look and our write: it is spent.
                 self._objects.delete(key)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from voxswap_registry.components import Components, MismatchListener
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import (
     ManifestError,
+    RegistryError,
     RevisionConflictError,
     VoiceNotFoundError,
 )
@@ -30,7 +34,7 @@ from voxswap_registry.names import VoiceRef
 from voxswap_registry.publishing import Publisher
 from voxswap_registry.resolution import chosen_version
 from voxswap_registry.signing import PrivateKey, TrustedKeys, check, sign
-from voxswap_registry.state import Edit, VoiceRecord, VoiceState
+from voxswap_registry.state import Change, Edit, VoiceRecord, VoiceState
 from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.storage.location import open_objects
@@ -38,6 +42,8 @@ from voxswap_registry.storage.objects import Objects
 
 MAX_SIGNATURE_BYTES = 1 << 12
 _TRIES = 64
+_ABANDONED_S = 86_400
+_LOGGER = logging.getLogger(__name__)
 
 
 class Registry:
@@ -132,8 +138,16 @@ class Registry:
         return manifest, is_new
 
     def _label(self, manifest: Manifest, label: str | None, actor: str) -> None:
-        if label is not None:
+        if label is None:
+            return
+        try:
             self.edit(manifest.voice_id, Edit(moves={label: manifest.version}), actor=actor)
+        except RegistryError as error:
+            raise RegistryError(
+                f"{manifest.ref} is published, and the label {label!r} was not moved to it: "
+                f"{error.message}; move it with: voxswap voices promote {manifest.ref} --label "
+                f"{label}"
+            ) from error
 
     @contextlib.contextmanager
     def workdir(self) -> Iterator[Path]:
@@ -144,6 +158,7 @@ class Registry:
         else:
             if self._workdir is not None:
                 self._workdir.mkdir(parents=True, exist_ok=True)
+                _sweep(self._workdir)
             with tempfile.TemporaryDirectory(prefix="import-", dir=self._workdir) as name:
                 yield Path(name)
 
@@ -210,8 +225,11 @@ class Registry:
             return states.deleted(record, gone)
 
         self.change(ref.voice_id, without, actor=actor, note=note)
-        # From here on nobody sees them; a process that dies leaves the rest to the collector.
-        self.remove_objects_of(ref.voice_id, frozenset(gone))
+        # From here on nobody sees them. What is not removed now, the collector removes.
+        try:
+            self.remove_objects_of(ref.voice_id, frozenset(gone))
+        except RegistryError as error:
+            _LOGGER.warning("%s is deleted, and leaves objects behind: %s", ref, error)
         return tuple(gone)
 
     def change(
@@ -248,7 +266,7 @@ class Registry:
             data = after.to_json()
             VoiceState.from_json(data, where=f"{voice_id} after this change")  # Or never again.
             if self.objects.create(state_key(voice_id, revision + 1), data):
-                self.journal.append(voice_id)
+                self.journal.note(voice_id)
                 versions = tuple(v for v in record.versions if v not in after.deleted)
                 return VoiceRecord(voice_id, versions, after)
         raise RevisionConflictError(
@@ -264,7 +282,7 @@ class Registry:
         data = self._manifest_bytes(voice_id, version)
         Manifest.from_json(data, where=f"{voice_id}@{version}")
         self.objects.replace(signature_key(voice_id, version, key.key_id), sign(data, key))
-        self.journal.append(voice_id)
+        self.journal.note(voice_id)
         return key.key_id
 
     def remove_objects_of(self, voice_id: str, versions: frozenset[int]) -> int:
@@ -276,7 +294,7 @@ class Registry:
                 self.objects.delete(info.key)
                 n += 1
         if n:
-            self.journal.append(voice_id)
+            self.journal.note(voice_id)
         return n
 
     # Reading
@@ -318,7 +336,10 @@ class Registry:
             and (below is None or found.number < below)
         ]
         for revision in sorted(revisions, reverse=True):
-            state = self._state(voice_id, revision)
+            try:
+                state = self._state(voice_id, revision)
+            except ManifestError:
+                state = VoiceState(revision, change=Change("(cannot be read)"))
             if state is not None:
                 yield state
 
@@ -378,6 +399,14 @@ class Registry:
                 metadata={"voice": voice_id, "version": str(version)},
             )
         return data
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the import folders that dead processes left here, more than a day ago."""
+    for entry in folder.glob("import-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - entry.lstat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(entry)
 
 
 def checked_manifest(data: bytes, voice_id: str, version: int, store: str) -> Manifest:

@@ -49,7 +49,7 @@ from voxswap_server.text.normalization import normalize
 
 _LOGGER = logging.getLogger(__name__)
 
-_FIRST_LOOK_S = 1.0
+_FIRST_LOOK_S, _FIRST_LOOK_EVER_S = 1.0, 15.0
 
 _SERVICES = (
     speech_pb2.DESCRIPTOR.services_by_name["SpeechService"].full_name,
@@ -111,7 +111,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
             ],
         )
-        health = HealthServicer(catalog)
+        health = HealthServicer(catalog, executor=_threads(stack, 2, "health"))
         chunking = Chunking(settings.first_chunk_ms, settings.largest_chunk_ms)
         speech = SpeechServicer(
             catalog,
@@ -179,12 +179,15 @@ async def _catalog(
     catalog = await asyncio.to_thread(Catalog, registry, folder=settings.cache_dir, trusted=trusted)
     stack.push_async_callback(asyncio.to_thread, catalog.close)  # waits for a look under way
     watcher = CatalogWatcher(
-        catalog, poll_s=settings.registry_poll_s, observer=metrics.observe_look
+        catalog,
+        poll_s=settings.registry_poll_s,
+        observer=metrics.observe_look,
+        executor=_threads(stack, 1, "watch"),
     )
     metrics.watch_catalog(catalog.count, registry.components.cached_bytes)
     # A store that hangs must not keep a server from speaking with the voices that it knows.
     first = asyncio.create_task(watcher.look(), name="first look at the registry")
-    patience_s = _FIRST_LOOK_S if catalog.is_complete else None
+    patience_s = _FIRST_LOOK_S if catalog.is_complete else _FIRST_LOOK_EVER_S
     await asyncio.wait([first], timeout=patience_s)
 
     async def watch() -> None:
@@ -194,6 +197,13 @@ async def _catalog(
     watching = asyncio.create_task(watch(), name="watch the registry")
     stack.push_async_callback(_stop, watching)
     return catalog
+
+
+def _threads(stack: contextlib.AsyncExitStack, n: int, name: str) -> ThreadPoolExecutor:
+    """Threads for work that waits for the store; nobody waits for them in the end."""
+    executor = ThreadPoolExecutor(n, thread_name_prefix=f"voxswap-{name}")
+    stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+    return executor
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +37,8 @@ from voxswap_registry.store import (
 _LIST = "list what there is with: voxswap voices list"
 _BATCH = 250
 _NEAR = 64
+_PATIENCE_S = 10.0
+_LOGGER = logging.getLogger(__name__)
 _KEPT_RECORDS, _KEPT_MANIFESTS = 4096, 512
 
 _T = TypeVar("_T")
@@ -81,9 +85,24 @@ class Catalog:
         self._manifests: _Kept[Manifest] = _Kept(_KEPT_MANIFESTS)
 
     def close(self) -> None:
-        """Close the index. Nothing may be called afterwards."""
-        with self._refreshing:
+        """Close the index, giving up a refresh under way. Nothing may be called afterwards.
+
+        Blocks until the store has answered what was asked of it, ten seconds at most.
+        """
+        self._refresher.stop()
+        if not self._refreshing.acquire(timeout=_PATIENCE_S):
+            _LOGGER.warning("%s does not answer; its catalog is left open", self.registry)
+            return
+        with self._locked():
             self._index.close()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The lock of refreshes, which is held already, let go of at the end."""
+        try:
+            yield
+        finally:
+            self._refreshing.release()
 
     def __enter__(self) -> Catalog:
         return self
@@ -213,7 +232,12 @@ class Catalog:
         among those that failed, and is looked at again next time. Raises `RegistryError` if the
         store cannot be listed; what was known then stays.
         """
-        with self._refreshing:
+        if not self._refreshing.acquire(timeout=_PATIENCE_S):
+            raise RegistryError(
+                f"{self.registry.objects.name} is being read by others, and that takes long; try "
+                "again"
+            )
+        with self._locked():
             refreshed = self._refresher.refresh(voice_ids)
             self._count = self._index.count()
         return refreshed

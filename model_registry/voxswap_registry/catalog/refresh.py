@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ _LIMITS = {
     "signature": MAX_SIGNATURE_BYTES,
 }
 _BATCH = 250
+_HOPELESS = 16  # reads that fail in a row
 _MANY = 100  # voices whose folders are listed one by one rather than the whole store
 MANIFEST_NAME = re.compile(r"v([0-9]+)\.json")
 
@@ -53,9 +55,16 @@ class Refresher:
     def __init__(self, registry: Registry, index: Index) -> None:
         self._registry = registry
         self._index = index
+        self._stopped = threading.Event()
+        self._failing = 0  # reads in a row
+
+    def stop(self) -> None:
+        """Give a refresh up at its next read. May be called from any thread."""
+        self._stopped.set()
 
     def refresh(self, voice_ids: Iterable[str] | None) -> Refreshed:
         """See `Catalog.refresh`."""
+        self._failing = 0
         wanted = None if voice_ids is None else sorted(set(voice_ids))
         if wanted is not None and len(wanted) > _MANY:
             wanted = None
@@ -132,13 +141,20 @@ class Refresher:
 
     def _fetch(self, voice_id: str, name: str, etag: str) -> StoredObject | None:
         """An object of a voice; None if it went away since it was listed."""
+        if self._stopped.is_set():
+            raise RegistryError("the catalog is being closed; ask another server")
         key = f"{voice_folder(voice_id)}/{name}"
         named = voice_object(key)
         limit = _LIMITS[named.kind] if named else 0
         try:
             data = self._registry.objects.read(key, limit_bytes=limit)
         except RegistryError as error:
+            self._failing += 1
+            if self._failing >= _HOPELESS and self._registry.objects.readers > 1:
+                # It is the network, not the objects: ten thousand more would take hours to fail.
+                raise
             return StoredObject(name, "", b"", error.message)
+        self._failing = 0
         return None if data is None else StoredObject(name, etag, data)
 
     def _indexed(

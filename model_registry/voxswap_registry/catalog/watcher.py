@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import watchfiles
@@ -35,7 +36,7 @@ class CatalogWatcher:
 
     Confined to one event loop; the store is read on a worker thread. In a folder, file-system
     events wake it at once. While the store fails, the catalog stays as it was, and the next look
-    waits longer each time. ``observer`` hears of each look.
+    waits longer each time. ``observer`` hears of each look; ``executor`` is where they are made.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class CatalogWatcher:
         full_s: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
         observer: Callable[[Look], None] = lambda _: None,
+        executor: Executor | None = None,
     ) -> None:
         self._catalog = catalog
         self._poll_s = poll_s
         self._full_s = full_s
         self._clock = clock
         self._observer = observer
+        self._executor = executor
         self._number = 0  # of the journal's last entry that was dealt with
         self._next_full_s = clock()
         self._again: frozenset[str] = frozenset()
@@ -66,7 +69,8 @@ class CatalogWatcher:
     async def look(self) -> Look:
         """Look once. Raises nothing: where it fails, the catalog stays as it was."""
         try:
-            refreshed = await asyncio.to_thread(self._refresh)
+            loop = asyncio.get_running_loop()
+            refreshed = await loop.run_in_executor(self._executor, self._refresh)
         except Exception as error:  # A watch that ended would not be noticed.
             if not self._failures:
                 unforeseen = None if isinstance(error, VoxswapError) else error
@@ -84,22 +88,27 @@ class CatalogWatcher:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            if isinstance(self._catalog.registry.objects, FolderObjects):
-                group.create_task(self._wake_on_files(self._catalog.registry.objects))
+        waker = None
+        if isinstance(self._catalog.registry.objects, FolderObjects):
+            waker = asyncio.create_task(self._wake_on_files(self._catalog.registry.objects))
+        try:
             while True:
                 self._woken.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self.delay_s):
                         await self._woken.wait()
                 await self.look()
+        finally:
+            if waker is not None:
+                waker.cancel()
+                await asyncio.gather(waker, return_exceptions=True)
 
     async def _wake_on_files(self, objects: FolderObjects) -> None:
         """Set `_woken` whenever the journal grows. It is not needed: it only saves a second."""
         journal = objects.root / JOURNAL
         while True:
-            if journal.is_dir():
-                try:
+            try:
+                if journal.is_dir():
                     async for _ in watchfiles.awatch(
                         journal,
                         watch_filter=None,
@@ -108,11 +117,11 @@ class CatalogWatcher:
                         debounce=_FILE_STEP_MS,
                     ):
                         self._woken.set()
-                except FileNotFoundError:
-                    pass  # It went away in this moment.
-                except Exception as error:  # noqa: BLE001 - of several kinds, even groups
-                    _LOGGER.info("no file events (%s); the journal is polled instead", error)
-                    return
+            except FileNotFoundError:
+                pass  # It went away in this moment.
+            except Exception as error:  # noqa: BLE001 - of several kinds, even groups
+                _LOGGER.info("no file events (%s); the journal is polled instead", error)
+                return
             await asyncio.sleep(self._full_s)
 
     def _refresh(self) -> Refreshed:

@@ -71,7 +71,7 @@ def open_objects(location: str | Path) -> FolderObjects | BucketObjects:
             },
             retry_config={
                 "max_retries": 3,
-                "retry_timeout": timedelta(seconds=30),
+                "retry_timeout": timedelta(seconds=15),
                 "backoff": {"max_backoff": timedelta(seconds=2)},
             },
         )
