@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from voxswap_registry.errors import ManifestError
 
+MAX_VERSION = 999_999_999
+
 _MAX_INTEGER = 1 << 53  # what every JSON reader holds exactly
+_MAX_LEVELS = 32  # far below where Python's own recursion ends
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 _T = TypeVar("_T")
@@ -27,9 +30,29 @@ def read_json(data: bytes, *, where: str, limit_bytes: int) -> dict[str, Any]:
         json.dumps(raw, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where}: not JSON ({error}); publish the version anew") from error
+    if _is_deeper(raw, _MAX_LEVELS):
+        raise ManifestError(
+            f"{where}: nested deeper than {_MAX_LEVELS} levels, the most that are read; publish a "
+            "flatter version"
+        )
     if not isinstance(raw, dict):
         raise ManifestError(f"{where}: not a JSON object; publish the version anew")
     return raw
+
+
+def _is_deeper(raw: object, limit: int) -> bool:
+    """Whether objects and lists are nested deeper than ``limit``; found without recursion."""
+    level = [raw]
+    for _ in range(limit + 1):
+        level = [outer for outer in level if isinstance(outer, dict | list)]
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return True
 
 
 class Reader:
@@ -64,11 +87,16 @@ class Reader:
         return value
 
     def instant(self, raw: Mapping[str, Any], key: str) -> str:
-        """A time in ISO 8601, with its offset from UTC."""
+        """A time in ISO 8601, with its offset from UTC, that exists in UTC too; as it is written.
+
+        The first and the last hours of the calendar with an offset may lie outside it in UTC.
+        """
         value = self.take(raw, key, str)
         try:
-            has_offset = datetime.fromisoformat(value).tzinfo is not None
-        except ValueError:
+            read = datetime.fromisoformat(value)
+            read.astimezone(UTC)
+            has_offset = read.tzinfo is not None
+        except (ValueError, OverflowError):
             has_offset = False
         if not has_offset:
             raise self.fault(f"{key!r} must be a time such as 2026-01-02T12:00:00Z")
@@ -107,9 +135,14 @@ class Reader:
             raise self.fault(f"{key!r} must hold str")
         return tuple(found)
 
-    def traffic(self, raw: Mapping[str, Any]) -> Mapping[int, int]:
+    def check_versions(self, numbers: Iterable[int], key: str) -> None:
+        """Raise if one of ``numbers`` cannot be a version's."""
+        if not all(0 < number <= MAX_VERSION for number in numbers):
+            raise self.fault(f"{key!r} must name versions from 1 to {MAX_VERSION}")
+
+    def traffic(self, raw: Mapping[str, Any], *, max_weight: int) -> Mapping[int, int]:
         """Weights by version."""
         found = self.items(raw, "traffic", int)
-        if not all(_NUMBER.fullmatch(v) and 0 < n <= _MAX_INTEGER for v, n in found.items()):
-            raise self.fault("'traffic' must map versions to weights above 0, not too large")
+        if not all(_NUMBER.fullmatch(v) and 0 < n <= max_weight for v, n in found.items()):
+            raise self.fault(f"'traffic' must map versions to weights from 1 to {max_weight}")
         return MappingProxyType({int(version): weight for version, weight in found.items()})

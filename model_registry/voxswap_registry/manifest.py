@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voxswap_registry.errors import InvalidInputError, ManifestError
-from voxswap_registry.json_reader import Reader, read_json
+from voxswap_registry.json_reader import MAX_VERSION, Reader, read_json
 from voxswap_registry.names import check_digest, check_tag, check_voice_id
 
 SCHEMA_VERSION = 1
@@ -185,7 +185,7 @@ class _ManifestReader(Reader):
         provenance = self.take(raw, "provenance", dict)
         return Manifest(
             voice_id=voice_id,
-            version=self.positive(raw, "version", limit=999_999_999),
+            version=self.positive(raw, "version", limit=MAX_VERSION),
             engine=self.take(raw, "engine", str),
             engine_config=self.frozen(raw, "engine_config"),
             components=components,

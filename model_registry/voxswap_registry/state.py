@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from voxswap_registry.errors import (
     VersionInUseError,
     VoiceNotFoundError,
 )
-from voxswap_registry.json_reader import Reader, read_json
+from voxswap_registry.json_reader import MAX_VERSION, Reader, read_json
 from voxswap_registry.names import check_label, check_tag
 
 SCHEMA_VERSION = 1
@@ -89,14 +90,18 @@ class VoiceState:
                 "read it with the voxswap that wrote it"
             )
         change = reader.take(raw, "change", dict)
+        labels = reader.items(raw, "labels", int)
+        reader.check_versions(labels.values(), "labels")
+        trail = {
+            label: tuple(reader.integers(versions, "trail"))
+            for label, versions in reader.items(raw, "trail", list).items()
+        }
+        reader.check_versions(itertools.chain.from_iterable(trail.values()), "trail")
         return cls(
-            revision=reader.positive(raw, "revision"),
-            labels=reader.items(raw, "labels", int),
-            trail={
-                label: tuple(reader.integers(versions, "trail"))
-                for label, versions in reader.items(raw, "trail", list).items()
-            },
-            traffic=reader.traffic(raw),
+            revision=reader.positive(raw, "revision", limit=MAX_VERSION),
+            labels=labels,
+            trail=trail,
+            traffic=reader.traffic(raw, max_weight=MAX_WEIGHT),
             deleted=_members(reader, raw),
             display_name=reader.optional(raw, "display_name"),
             gender=reader.optional(raw, "gender"),
@@ -319,7 +324,8 @@ def _members(reader: Reader, raw: Mapping[str, object]) -> frozenset[int]:
     for run in reader.take(raw, "deleted", list):
         first, last = (*reader.integers(run, "deleted"), 0, 0)[:2]
         # Rising, and their sum is bounded: a short text must not become long work or a long set.
-        if not before < first <= last or len(found) + last - first >= MAX_DELETED:
+        rising = before < first <= last <= MAX_VERSION
+        if not rising or len(found) + last - first >= MAX_DELETED:
             raise reader.fault("'deleted' must be rising runs of version numbers, not too many")
         found.update(range(first, last + 1))
         before = last

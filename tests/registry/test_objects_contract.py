@@ -367,6 +367,7 @@ def refusal(objects: Objects, call: str) -> str:
     message = caught.value.message
     assert objects.name in message
     assert "\n" not in message
+    assert "Debug source" not in message
     assert len(message) < 800
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     return message

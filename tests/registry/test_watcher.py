@@ -502,3 +502,32 @@ async def test_a_change_and_its_discovery_are_never_further_apart_than_a_look(
         watch.clock.now_s += FULL_S * full
         await watch.look()
         assert catalog.record("a") == house.registry.record("a"), (n, full)
+
+
+async def test_a_journal_that_cannot_be_looked_for_ends_no_watch(
+    folder_registry: Registry, local: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network file system: ESTALE, EIO, EACCES."""
+    real = Path.is_dir
+
+    def is_dir(path: Path) -> bool:
+        if path.name == JOURNAL:
+            raise OSError(116, "Stale file handle")
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    looks: list[Look] = []
+    looked = asyncio.Event()
+
+    def note(look: Look) -> None:
+        looks.append(look)
+        looked.set()
+
+    watcher = CatalogWatcher(local, poll_s=0.01, observer=note)
+    task = asyncio.create_task(watcher.run())
+    async with asyncio.timeout(WAIT_S):
+        while len(looks) < 3:
+            looked.clear()
+            await looked.wait()
+    assert not task.done()
+    await ended(task)

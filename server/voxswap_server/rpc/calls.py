@@ -1,18 +1,73 @@
-"""What every servicer does around its work: errors become statuses, work leaves the event loop."""
+"""What servicers do around their work: errors become statuses, store calls leave the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 import grpc
 
-from voxswap_registry.errors import NotBuiltError
+from voxswap_registry.errors import NotBuiltError, RegistryBusyError
 from voxswap_server.rpc.status import Context, abort
 
 _Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class StoreCalls:
+    """Calls that block on the store, on threads of their own: one that hangs delays no other work.
+
+    Thread-safe; `run` and `finish` are for an event loop. A call counts until its thread is done
+    with it, even if nobody waits for it any more.
+    """
+
+    def __init__(self, *, threads: int = 8, most: int = 64) -> None:
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="voxswap-store")
+        self._places = threading.BoundedSemaphore(most)
+        self._most = most
+
+    async def run(self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """What ``func`` returns, or raises. Raises `RegistryBusyError` if too many calls wait.
+
+        If cancelled before its turn, ``func`` is never called; after that it goes on to its end.
+        """
+        if not self._places.acquire(blocking=False):
+            raise RegistryBusyError(
+                f"{self._most} calls wait for the registry's store, the most that this server "
+                "lets wait; try again later, and see its log if the store hangs"
+            )
+        return await self._run(functools.partial(func, *args, **kwargs), self._places.release)
+
+    async def finish(self, func: Callable[[], _T]) -> _T:
+        """As `run`, but never refused: for what tidies up after calls that were let in."""
+        return await self._run(func, lambda: None)
+
+    async def _run(self, func: Callable[[], _T], ended: Callable[[], object]) -> _T:
+        wanted = True
+
+        def work() -> _T:
+            try:
+                if not wanted:
+                    raise asyncio.CancelledError
+                return func()
+            finally:
+                ended()
+
+        future = asyncio.wrap_future(self._executor.submit(work))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            wanted = False
+            raise
+
+    def close(self) -> None:
+        """Take no more calls, and drop those that wait. Does not wait for threads that hang."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 def mapped(method: _Method) -> _Method:

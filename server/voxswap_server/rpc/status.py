@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,6 +27,13 @@ else:  # grpc's class takes no parameters when it runs
     Context = grpc.aio.ServicerContext
 
 ERROR_DOMAIN = "voxswap"
+
+# gRPC drops trailers of more than 8 KiB now and then, and of more than 16 KiB always; with them go
+# code and message. There the status is Base64, and its message once more, percent-encoded.
+_MAX_STATUS_BYTES, _MAX_MESSAGE_BYTES = 4096, 768
+_MAX_VIOLATIONS, _MAX_ENTRIES = 16, 8
+_MAX_DESCRIPTION_BYTES, _MAX_NAME_BYTES = 512, 128
+_ENVELOPE_BYTES = 64  # of the Any around a BadRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,8 @@ def to_status(error: BaseException) -> status_pb2.Status:
     """The `google.rpc.Status` of an error, with ErrorInfo and whatever else helps.
 
     An error that nobody foresaw is logged with a reference, and the client gets the reference only:
-    foreign messages may hold paths or text.
+    foreign messages may hold paths or text. Whatever is long is clipped: a status is small enough
+    to arrive.
     """
     row = next((_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE), None)
     if row is None or not isinstance(error, errors.VoxswapError):
@@ -86,20 +96,49 @@ def to_status(error: BaseException) -> status_pb2.Status:
     if row.code in (code_pb2.INTERNAL, code_pb2.DATA_LOSS):
         _LOGGER.error("%s", error, exc_info=error if row.code == code_pb2.INTERNAL else None)
     info = error_details_pb2.ErrorInfo(
-        reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata
+        reason=error.reason,
+        domain=ERROR_DOMAIN,
+        metadata={
+            _clipped(key, _MAX_NAME_BYTES): _clipped(value, _MAX_NAME_BYTES)
+            for key, value in itertools.islice(error.metadata.items(), _MAX_ENTRIES)
+        },
     )
     details = [_packed(info)]
-    if isinstance(error, errors.InvalidInputError | errors.NotBuiltError) and error.violations:
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
-            for v in error.violations
-        ]
-        details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
     if row.retry_s is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(int(row.retry_s * 1e3))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    return status_pb2.Status(code=row.code, message=error.message, details=details)
+    status = status_pb2.Status(
+        code=row.code, message=_clipped(error.message, _MAX_MESSAGE_BYTES), details=details
+    )
+    if isinstance(error, errors.InvalidInputError | errors.NotBuiltError) and error.violations:
+        left = _MAX_STATUS_BYTES - status.ByteSize()
+        status.details.append(_packed(_bad_request(error.violations, left)))
+    return status
+
+
+def _bad_request(
+    violations: Sequence[errors.FieldViolation], limit_bytes: int
+) -> error_details_pb2.BadRequest:
+    """As many of ``violations`` as fit, the first one always."""
+    request = error_details_pb2.BadRequest()
+    for violation in violations[:_MAX_VIOLATIONS]:
+        request.field_violations.add(
+            field=_clipped(violation.field, _MAX_NAME_BYTES),
+            description=_clipped(violation.description, _MAX_DESCRIPTION_BYTES),
+        )
+        if request.ByteSize() > limit_bytes - _ENVELOPE_BYTES and len(request.field_violations) > 1:
+            del request.field_violations[-1]
+            break
+    return request
+
+
+def _clipped(text: str, limit_bytes: int) -> str:
+    """``text``, or as much of its beginning as fits; what is no UTF-8 is replaced."""
+    data = text.encode(errors="replace")
+    if len(data) <= limit_bytes:
+        return data.decode()
+    return data[: limit_bytes - 3].decode(errors="ignore") + "…"
 
 
 async def abort(context: Context, error: BaseException) -> NoReturn:

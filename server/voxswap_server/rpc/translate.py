@@ -24,6 +24,7 @@ from voxswap_server.speech.request import MarkKind, SpeechRequest
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_NOISE_SCALE = 2.0
 MAX_SESSION_CHARACTERS = 128
+MAX_MARKS = 32
 
 _ENCODINGS = {
     speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
@@ -105,7 +106,9 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
             f"is {sample_rate}; use {MIN_SAMPLE_RATE_HERTZ} to {MAX_SAMPLE_RATE_HERTZ}, or leave "
             "it unset for the voice's own rate",
         )
-    for kind in message.marks:
+    if len(message.marks) > MAX_MARKS:
+        faults.add("marks", f"are {len(message.marks)}; name each kind once, {MAX_MARKS} at most")
+    for kind in message.marks[:MAX_MARKS]:
         if kind not in _MARKS:
             faults.add("marks", f"has the unknown kind {kind}; use WORD, PHONEME or VISEME")
     if len(message.session_id) > MAX_SESSION_CHARACTERS:

@@ -3,29 +3,61 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from google.protobuf import timestamp_pb2
 
 from voxswap.v1 import voices_pb2
 from voxswap_registry.catalog.catalog import VoiceListing
 from voxswap_registry.catalog.index import VoiceFilter
-from voxswap_registry.errors import FieldViolation, InvalidInputError, VoxswapError
+from voxswap_registry.errors import (
+    FieldViolation,
+    InvalidInputError,
+    ManifestError,
+    VoxswapError,
+)
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef, check_digest, check_label, check_tag, check_voice_id
-from voxswap_registry.state import STABLE, Edit, VoiceRecord, VoiceState, check_text
+from voxswap_registry.state import (
+    MAX_LABELS,
+    MAX_SHARES,
+    MAX_TAGS,
+    STABLE,
+    Edit,
+    VoiceRecord,
+    VoiceState,
+    check_text,
+)
 from voxswap_server.rpc.translate import text_faults
 
 MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 1000, 100
 MAX_TEST_CHARACTERS = 500
 MAX_COMPONENTS = 1000
+MAX_VERSIONS = 1000
+MAX_ANSWER_BYTES = 4 << 20
+_MAX_PATHS = 32
+_MAX_PROBLEM_CHARACTERS = 1000
 _UPDATABLE = ("display_name", "tags", "gender", "labels", "traffic")
+
+_M = TypeVar("_M", voices_pb2.Voice, voices_pb2.Change)
 
 
 def voice(manifest: Manifest, record: VoiceRecord) -> voices_pb2.Voice:
-    """One version of a voice, as its state shows it."""
+    """One version of a voice, as its state shows it.
+
+    Raises `ManifestError` for one that says what no message can hold.
+    """
+    try:
+        return _voice(manifest, record)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ManifestError(
+            f"{manifest.ref}: cannot be told in a message ({error}); publish the version anew"
+        ) from error
+
+
+def _voice(manifest: Manifest, record: VoiceRecord) -> voices_pb2.Voice:
     state = record.state
     return voices_pb2.Voice(
         id=manifest.voice_id,
@@ -70,16 +102,31 @@ def broken(record: VoiceRecord, version: int, error: VoxswapError) -> voices_pb2
         version=version,
         labels=record.labels_of(version),
         traffic=_traffic(record.state),
-        problem=error.message,
+        problem=error.message[:_MAX_PROBLEM_CHARACTERS],
     )
 
 
 def listing(found: VoiceListing) -> voices_pb2.Voice:
     """A voice at its newest version, or what is wrong with it."""
-    if found.newest is not None:
-        return voice(found.newest, found.record)
     error = found.error or VoxswapError("its newest version cannot be read")
+    if found.newest is not None:
+        try:
+            return voice(found.newest, found.record)
+        except ManifestError as fault:
+            error = fault
     return broken(found.record, found.versions[-1], error)
+
+
+def page_of(items: Iterable[_M], size: int) -> tuple[list[_M], bool]:
+    """The first of ``items``, as many as one answer holds but at least one; whether more follow."""
+    found: list[_M] = []
+    size_bytes = 0
+    for item in items:
+        size_bytes += item.ByteSize()
+        if found and (len(found) == size or size_bytes > MAX_ANSWER_BYTES):
+            return found, True
+        found.append(item)
+    return found, False
 
 
 def labels(record: VoiceRecord) -> list[voices_pb2.Label]:
@@ -116,6 +163,7 @@ def voice_filter(request: voices_pb2.ListVoicesRequest) -> VoiceFilter:
 def edit(request: voices_pb2.UpdateVoiceRequest) -> tuple[str, Edit]:
     """A voice id and what to change of it. Raises `InvalidInputError` naming every bad field."""
     voice_id = check_voice_id(request.voice.id, field="voice.id")
+    _check_counts(request)
     paths = set(request.update_mask.paths)
     faults = []
     if not paths:
@@ -151,6 +199,23 @@ def edit(request: voices_pb2.UpdateVoiceRequest) -> tuple[str, Edit]:
         tags=tuple(dict.fromkeys(sent.tags)) if "tags" in paths else None,
         gender=sent.gender if "gender" in paths else None,
     )
+
+
+def _check_counts(request: voices_pb2.UpdateVoiceRequest) -> None:
+    """Before anything is looked at one by one: a small message may hold very many."""
+    paths, sent = request.update_mask.paths, request.voice
+    faults = [
+        FieldViolation(field, f"are {count}; send {most} at most")
+        for field, count, most in (
+            ("update_mask", len(paths), _MAX_PATHS),
+            ("labels", len(sent.labels), MAX_LABELS),
+            ("tags", len(sent.tags), MAX_TAGS),
+            ("traffic", len(sent.traffic), MAX_SHARES),
+        )
+        if count > most and (field == "update_mask" or field in paths[:_MAX_PATHS])
+    ]
+    if faults:
+        raise InvalidInputError(faults)
 
 
 def led_to(edit: Edit) -> list[int]:
@@ -227,7 +292,7 @@ def revision_start(token: str) -> int | None:
 def _opened(token: str) -> str:
     try:
         return base64.b64decode(token[:512], altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise _no_token() from error
 
 
@@ -252,6 +317,6 @@ def _stamp(text: str) -> timestamp_pb2.Timestamp | None:
     stamp = timestamp_pb2.Timestamp()
     try:
         stamp.FromDatetime(datetime.fromisoformat(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return stamp
