@@ -42,7 +42,7 @@ def read_json(data: bytes, *, where: str, limit_bytes: int) -> dict[str, Any]:
 
 def _is_deeper(raw: object, limit: int) -> bool:
     """Whether objects and lists are nested deeper than ``limit``; found without recursion."""
-    level = [raw]
+    level: list[Any] = [raw]
     for _ in range(limit + 1):
         level = [outer for outer in level if isinstance(outer, dict | list)]
         if not level:

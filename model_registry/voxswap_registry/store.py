@@ -143,10 +143,11 @@ class Registry:
         try:
             self.edit(manifest.voice_id, Edit(moves={label: manifest.version}), actor=actor)
         except RegistryError as error:
-            raise RegistryError(
+            raise type(error)(
                 f"{manifest.ref} is published, and the label {label!r} was not moved to it: "
                 f"{error.message}; move it with: voxswap voices promote {manifest.ref} --label "
-                f"{label}"
+                f"{label}",
+                metadata=error.metadata,
             ) from error
 
     @contextlib.contextmanager

@@ -27,6 +27,47 @@ _RESBLOCK_2_DILATIONS = ((1, 2), (2, 6), (3, 12))
 # A name is a stranger's claim: a layer with the index 10**9 must not make anyone count to it.
 _MAX_LAYERS = 256
 
+# What is believed of a stranger's configuration, from and to: many times what any published voice
+# has, and no more than a few ten thousand tensors in all. Of a field of lists, each number in it.
+_SIZE, _KERNEL, _COUNT = (1, 8192), (1, 1024), (1, 64)
+_BOUNDS = {
+    "n_symbols": (1, 20_000),
+    "hidden": _SIZE,
+    "inter": _SIZE,
+    "filter_hidden": _SIZE,
+    "n_layers": (1, _MAX_LAYERS),
+    "n_heads": (1, 1024),
+    "kernel_size": _KERNEL,
+    "attention_window": (0, 1024),
+    "flow_layers": _COUNT,
+    "flow_wavenet_layers": _COUNT,
+    "flow_kernel_size": _KERNEL,
+    "dp_hidden": _SIZE,
+    "dp_kernel_size": _KERNEL,
+    "dp_flows": _COUNT,
+    "dp_dds_layers": (1, 16),
+    "dp_bins": (1, 256),
+    "resblock": (1, 2),
+    "resblock_kernels": _KERNEL,
+    "resblock_dilations": _KERNEL,
+    "upsample_rates": _KERNEL,
+    "upsample_kernels": _KERNEL,
+    "upsample_initial": _SIZE,
+    "n_speakers": (0, 100_000),
+    "gin": (0, 8192),
+}
+# How deep the lists of whole numbers are nested; every other field is one number.
+_DEPTHS = {
+    "resblock_kernels": 1,
+    "resblock_dilations": 2,
+    "upsample_rates": 1,
+    "upsample_kernels": 1,
+}
+_MAX_ENTRIES = 16
+_MAX_HOP_SAMPLES = 1 << 14
+# The duration predictor dilates by ever higher powers of its kernel size; 27 in published voices.
+_MAX_DP_REACH = 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class VitsArchitecture:
@@ -68,36 +109,76 @@ class VitsArchitecture:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, where: str) -> VitsArchitecture:
-        """Read ``engine_config``; raises `ManifestError` for a missing, extra or wrong entry."""
-        fields = {f.name: _DEPTHS.get(f.name, 0) for f in dataclasses.fields(cls)}
-        if missing := sorted(fields.keys() - config.keys()):
+        """Read ``engine_config``; raises `ManifestError` for a missing, extra or wrong entry.
+
+        Whatever stands there, that takes little time and memory, and so does the skeleton after it.
+        """
+        if missing := sorted(_BOUNDS.keys() - config.keys()):
             raise ManifestError(f"{where}: engine_config lacks {', '.join(missing)}")
-        if unknown := sorted(config.keys() - fields.keys()):
+        if unknown := sorted(config.keys() - _BOUNDS.keys()):
             raise ManifestError(f"{where}: engine_config has unknown {', '.join(unknown)[:200]}")
         try:
-            return cls(**{name: _whole(config[name], depth) for name, depth in fields.items()})
+            return _checked(config)
         except ValueError as error:
             raise ManifestError(f"{where}: engine_config is no VITS: {error}") from error
 
 
-# How deep the lists of whole numbers are nested; every other field is one number.
-_DEPTHS = {
-    "resblock_kernels": 1,
-    "resblock_dilations": 2,
-    "upsample_rates": 1,
-    "upsample_kernels": 1,
-}
+def _checked(config: Mapping[str, Any]) -> VitsArchitecture:
+    """The architecture, if each field is within its bounds and all fit together; `ValueError`."""
+    a = VitsArchitecture(
+        **{name: _whole(name, config[name], _DEPTHS.get(name, 0)) for name in _BOUNDS}
+    )
+    for fits, rule in (
+        (a.hidden % a.n_heads == 0, "n_heads must divide hidden"),
+        (a.inter % 2 == 0, "inter must be even"),
+        ((a.n_speakers > 0) == (a.gin > 0), "n_speakers and gin must both be 0, or neither"),
+        (
+            len(a.upsample_rates) == len(a.upsample_kernels),
+            "upsample_rates and upsample_kernels must be equally long",
+        ),
+        (
+            len(a.resblock_kernels) == len(a.resblock_dilations),
+            "resblock_kernels and resblock_dilations must be equally long",
+        ),
+        (
+            a.upsample_initial >> len(a.upsample_rates) > 0,
+            "upsample_initial must be halved once for each of upsample_rates and leave something",
+        ),
+        (
+            a.hop_length_samples <= _MAX_HOP_SAMPLES,
+            f"the product of upsample_rates must be {_MAX_HOP_SAMPLES} at most",
+        ),
+        (
+            a.dp_kernel_size**a.dp_dds_layers <= _MAX_DP_REACH,
+            f"dp_kernel_size to the power dp_dds_layers must be {_MAX_DP_REACH} at most",
+        ),
+    ):
+        if not fits:
+            raise ValueError(rule)
+    return a
 
 
-def _whole(value: Any, depth: int) -> Any:
+def _whole(name: str, value: Any, depth: int) -> Any:
     """``value`` with its lists as tuples, if it is whole numbers nested ``depth`` deep."""
     if depth:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"a {type(value).__name__} where a list belongs")
-        return tuple(_whole(inner, depth - 1) for inner in value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 24:
-        raise ValueError(f"a {type(value).__name__} where a whole number below 2**24 belongs")
+            raise ValueError(f"{name} has {_shown(value)} where a list belongs")
+        if not 1 <= len(value) <= _MAX_ENTRIES:
+            raise ValueError(f"{name} has a list of {len(value)}; 1 to {_MAX_ENTRIES} are taken")
+        return tuple(_whole(name, inner, depth - 1) for inner in value)
+    least, most = _BOUNDS[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(
+            f"{name} has {_shown(value)} where a whole number from {least} to {most} belongs"
+        )
     return value
+
+
+def _shown(value: Any) -> str:
+    """A stranger's value, short enough for a message."""
+    if isinstance(value, int) and value.bit_length() > 64:  # Printing it may take long, or fail.
+        return f"a number of {value.bit_length()} bits"
+    return f"a {type(value).__name__}" if isinstance(value, list | dict) else f"{value!r:.40}"
 
 
 def stored_channels_last(name: str, dimensions: int) -> bool:
@@ -112,7 +193,8 @@ def stored_channels_last(name: str, dimensions: int) -> bool:
 def infer_architecture(shapes: Shapes) -> VitsArchitecture:
     """Read the architecture off the shapes of a canonical checkpoint.
 
-    Raises `ValueError` that names the first tensor which is missing or cannot be right.
+    Raises `ValueError` that names the first tensor which is missing or cannot be right, or what no
+    server would load.
     """
     n_symbols, hidden = _shape(shapes, "enc_p.emb.weight", 2)
     relative = _shape(shapes, "enc_p.encoder.attn_layers.0.emb_rel_k", 3)
@@ -147,7 +229,7 @@ def infer_architecture(shapes: Shapes) -> VitsArchitecture:
     speakers, gin = (0, 0)
     if "emb_g.weight" in shapes:
         speakers, gin = _shape(shapes, "emb_g.weight", 2)
-    return VitsArchitecture(
+    architecture = VitsArchitecture(
         n_symbols=n_symbols,
         hidden=hidden,
         inter=inter,
@@ -176,6 +258,8 @@ def infer_architecture(shapes: Shapes) -> VitsArchitecture:
         n_speakers=speakers,
         gin=gin,
     )
+    # What would not be loaded is not imported.
+    return _checked(architecture.to_config())
 
 
 def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:

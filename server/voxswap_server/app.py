@@ -37,6 +37,7 @@ from voxswap_server.metrics import Metrics
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
+from voxswap_server.rpc.calls import StoreCalls
 from voxswap_server.rpc.health import HealthServicer
 from voxswap_server.rpc.residency import ResidencyServicer
 from voxswap_server.rpc.speech import SpeechServicer
@@ -121,14 +122,19 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             chunking=chunking,
             max_text_characters=settings.max_text_characters,
         )
+        store = StoreCalls()
+        stack.callback(store.close)
         uploads = Uploads(
             registry,
+            store,
             check=loader.check,
             must_be_signed=settings.require_signature,
             max_bytes=settings.max_upload_bytes,
             max_uploads=settings.max_uploads,
         )
-        voices = VoiceServicer(catalog, uploads, SelfTest(manager, compute, chunking=chunking))
+        voices = VoiceServicer(
+            catalog, store, uploads, SelfTest(manager, compute, chunking=chunking)
+        )
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
         voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
         residency_pb2_grpc.add_ResidencyServiceServicer_to_server(

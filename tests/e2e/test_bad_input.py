@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -31,6 +32,7 @@ from voxswap_client import (
     VoxswapClientError,
 )
 from voxswap_client.rpc_status import from_rpc_error
+from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
 Request = speech_pb2.SynthesizeRequest
@@ -102,6 +104,7 @@ INVALID = [
     ("audio.encoding", Request(voice="joe", text="Hi.", audio=Format(encoding=99))),  # type: ignore[arg-type]
     ("marks", Request(voice="joe", text="Hi.", marks=[0])),  # type: ignore[list-item]
     ("marks", Request(voice="joe", text="Hi.", marks=[77])),  # type: ignore[list-item]
+    ("marks", Request(voice="joe", text="Hi.", marks=[speech_pb2.MARK_KIND_WORD] * 33)),
 ]
 
 
@@ -191,9 +194,88 @@ def test_voice_service_checks_its_input(server: ServerThread, client: Client) ->
         list(client.list_voices(page_size=1001))
     with grpc.insecure_channel(server.server.address) as channel:
         stub = voices_pb2_grpc.VoiceServiceStub(channel)
-        for token in ("%%%", "Li4vLi4=", "/w=="):
+        for token in ("%%%", "Li4vLi4=", "/w==", "é", "声" * 1000):
             with pytest.raises(grpc.RpcError, match="page_token"):
                 stub.ListVoices(voices_pb2.ListVoicesRequest(page_token=token), timeout=30)
+
+
+@pytest.mark.parametrize("n", [100, 1_000_000])
+def test_very_many_bad_marks_are_refused_with_few_words(server: ServerThread, n: int) -> None:
+    error = fault(server, Request(voice="joe", text="Hi.", marks=[9] * n))  # type: ignore[list-item]
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert {v.field for v in error.violations} == {"marks"}
+    assert len(error.violations) <= 16
+
+
+Voice = voices_pb2.Voice
+Share = voices_pb2.TrafficShare
+MANY = 50_000
+
+
+@pytest.mark.parametrize(
+    ("named", "paths", "voice"),
+    [
+        ("update_mask", [f"p{n}" for n in range(MANY)], Voice(id="joe")),
+        ("update_mask", ["声" * 64] * 32, Voice(id="joe")),
+        (
+            "labels",
+            ["labels"],
+            Voice(id="joe", version=1, labels=[f"Bad {n}" for n in range(MANY)]),
+        ),
+        (
+            "labels",
+            ["labels"],
+            Voice(id="joe", version=1, labels=[f"{n}" * 500 for n in range(32)]),
+        ),
+        ("tags", ["tags"], Voice(id="joe", tags=[f"Bad {n}" for n in range(MANY)])),
+        ("traffic", ["traffic"], Voice(id="joe", traffic=[Share(version=1)] * MANY)),
+    ],
+)
+def test_very_many_bad_entries_are_refused_with_few_words(
+    server: ServerThread, named: str, paths: list[str], voice: voices_pb2.Voice
+) -> None:
+    request = voices_pb2.UpdateVoiceRequest(voice=voice)
+    request.update_mask.paths.extend(paths)
+    with grpc.insecure_channel(server.server.address) as channel:
+        stub = voices_pb2_grpc.VoiceServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.UpdateVoice(request, timeout=30)
+    error = from_rpc_error(raised.value)
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert {v.field for v in error.violations} == {named}
+    assert len(error.violations) <= 16
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"defaults": {"k" * 20_000: "x"}},
+        {"defaults": {"声" * 7_000: "x"}},
+        {"defaults": {"k": "v" * 20_000}},
+        {"front_end": {"kind": "characters", "options": nested(600)}},
+        {"engine_config": nested(900)},
+    ],
+    ids=["long key", "wide key", "long value", "deep options", "deep config"],
+)
+def test_a_monstrous_manifest_is_an_invalid_argument(
+    server: ServerThread, joe_registry: Registry, change: dict[str, object]
+) -> None:
+    raw = json.loads(joe_registry.resolve(VoiceRef("joe")).to_json()) | change
+    message = voices_pb2.RegisterVoiceRequest(manifest_json=json.dumps(raw).encode())
+    with grpc.insecure_channel(server.server.address) as channel:
+        stub = voices_pb2_grpc.VoiceServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.RegisterVoice(iter([message]), timeout=30)
+    error = from_rpc_error(raised.value)
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert [v.field for v in error.violations] == ["manifest_json"]
 
 
 def test_a_message_over_the_limit_is_refused(client: Client) -> None:

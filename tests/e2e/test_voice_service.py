@@ -9,7 +9,7 @@ import queue
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,15 @@ from voxswap_client import Client, DataLossError, SpeechResult, VoxswapClientErr
 from voxswap_client.rpc_status import from_rpc_error
 from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry.errors import RegistryError
 from voxswap_registry.layout import BLOBS, VOICES, blob_key, manifest_key, state_key
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.signing import PrivateKey, new_key_pair
-from voxswap_registry.state import Edit
+from voxswap_registry.state import Change, Edit, VoiceRecord, VoiceState
 from voxswap_registry.storage.location import open_objects
 from voxswap_registry.store import Registry
+from voxswap_server.rpc import voice_messages, voices
 
 LINE = "Halt! Who goes there?"
 LONG = "The road goes ever on and on, down from the door where it began. " * 5
@@ -593,6 +595,157 @@ def test_voices_are_listed_by_filters_and_pages(house: House) -> None:
     assert pages == [["list/0", "list/1", "list/2"], ["list/3", "list/4", "list/5"], ["list/6"]]
     answer = house.voices.ListVoices(voices_pb2.ListVoicesRequest(prefix="list/", page_size=7))
     assert answer.next_page_token == ""
+
+
+def test_a_voice_that_no_message_can_hold_hides_no_other(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for voice_id in ("odd/a", "odd/b", "odd/c"):
+        house.publish(voice_id)
+    convert = voice_messages._voice
+
+    def picky(manifest: Manifest, record: VoiceRecord) -> Voice:
+        if manifest.voice_id == "odd/b":
+            return Voice(version=1 << 40)
+        return convert(manifest, record)
+
+    monkeypatch.setattr(voice_messages, "_voice", picky)
+    listed = house.listed(prefix="odd/")
+    assert [(v.id, v.version, bool(v.problem)) for v in listed] == [
+        ("odd/a", 1, False), ("odd/b", 1, True), ("odd/c", 1, False)
+    ]  # fmt: skip
+    assert "publish the version anew" in listed[1].problem
+    request = voices_pb2.ListVersionsRequest(voice="odd/b")
+    (version,) = house.voices.ListVersions(request, timeout=30).versions
+    assert version.problem == listed[1].problem
+    assert fault(lambda: house.get("odd/b")).code == "DATA_LOSS"
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_outside_the_calendar_hides_no_voice(house: House, time: str) -> None:
+    """In a manifest, over the wire or by hand, and in a history."""
+    joe = house.registry.resolve(VoiceRef("joe"))
+    raw = json.loads(joe.to_json()) | {"voice_id": "odd/time"}
+    raw["provenance"]["created"] = time
+    data = json.dumps(raw).encode()
+    call = house.voices.RegisterVoice
+    error = fault(lambda: call(iter([Register(manifest_json=data)]), timeout=30))
+    assert [v.field for v in error.violations] == ["manifest_json"]
+    house.registry.objects.replace(manifest_key("odd/time", 1), data)
+    state = VoiceState(1, labels={"stable": 1}, change=Change("promote stable 1", time=time))
+    house.registry.objects.replace(state_key("odd/time", 1), state.to_json())
+    house.thread.server.catalog.refresh(["odd/time"])
+    assert len(house.listed(page_size=1000)) == house.thread.server.catalog.count()
+    (listed,) = house.listed(prefix="odd/time")
+    assert "must be a time" in listed.problem
+    request = voices_pb2.ListChangesRequest(voice="odd/time")
+    assert not house.voices.ListChanges(request, timeout=30).changes[0].HasField("time")
+
+
+def test_answers_are_cut_before_they_are_too_large(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(5):
+        house.publish("large/0", display_name=f"{n}" * 1000)
+        house.publish(f"large/{n + 1}", display_name=f"{n}" * 1000)
+        house.update("large/0", "tags", tags=[f"t{n}"])
+    size = house.get("large/1").voice.ByteSize()
+    monkeypatch.setattr(voice_messages, "MAX_ANSWER_BYTES", 2 * size + 500)
+    request = voices_pb2.ListVoicesRequest(prefix="large/")
+    pages = []
+    while True:
+        answer = house.voices.ListVoices(request, timeout=30)
+        pages.append([voice.id for voice in answer.voices])
+        if not answer.next_page_token:
+            break
+        request.page_token = answer.next_page_token
+    assert pages == [[f"large/{n}", f"large/{n + 1}"] for n in (0, 2, 4)]
+    versions = voices_pb2.ListVersionsRequest(voice="large/0")
+    found = house.voices.ListVersions(versions, timeout=30).versions
+    assert [voice.version for voice in found] == [5, 4]
+    # One always goes, however large.
+    monkeypatch.setattr(voice_messages, "MAX_ANSWER_BYTES", 1)
+    assert [v.version for v in house.voices.ListVersions(versions, timeout=30).versions] == [5]
+    changes = voices_pb2.ListChangesRequest(voice="large/0")
+    answer = house.voices.ListChanges(changes, timeout=30)
+    assert ([change.revision for change in answer.changes], bool(answer.next_page_token)) == (
+        [5], True
+    )  # fmt: skip
+    monkeypatch.undo()
+    monkeypatch.setattr(voice_messages, "MAX_VERSIONS", 3)
+    found = house.voices.ListVersions(versions, timeout=30).versions
+    assert [voice.version for voice in found] == [5, 4, 3]
+
+
+def test_a_page_may_be_longer_than_what_is_read_at_a_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voices, "_BATCH", 2)
+    everything = [voice.id for voice in house.listed(page_size=1000)]
+    assert len(everything) == house.thread.server.catalog.count()
+    request = voices_pb2.ListVoicesRequest(page_size=5)
+    answer = house.voices.ListVoices(request, timeout=30)
+    assert [voice.id for voice in answer.voices] == everything[:5]
+    assert answer.next_page_token
+
+
+# What is done is done
+
+
+@pytest.fixture
+def blinded(stocked: Path) -> Iterator[House]:
+    """A server of its own, whose looks at the registry may fail."""
+    with housed(stocked) as house:
+        yield house
+
+
+def test_a_change_that_was_made_is_told_though_nobody_can_look(
+    blinded: House, new_model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = blinded
+    catalog = house.thread.server.catalog
+    refresh, fails = catalog.refresh, False
+
+    def failing(voice_ids: Iterable[str] | None = None) -> object:
+        if fails:
+            raise RegistryError("the store is away")
+        return refresh(voice_ids)
+
+    def then_fails(name: str) -> None:
+        original = getattr(catalog.registry, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal fails
+            try:
+                return original(*args, **kwargs)
+            finally:
+                fails = True
+
+        monkeypatch.setattr(catalog.registry, name, call)
+
+    monkeypatch.setattr(catalog, "refresh", failing)
+    for name in ("edit", "roll_back", "delete", "publish_if_new"):
+        then_fails(name)
+    for _ in range(2):
+        house.publish("done/voice")
+    house.registry.edit("done/voice", Edit(moves={"stable": 1}))
+    answer = house.label("done/voice@2", "stable")
+    assert (answer.revision, answer.voice.version, list(answer.voice.labels)) == (2, 2, ["stable"])
+    fails = False
+    request = voices_pb2.RollBackLabelRequest(voice="done/voice")
+    back = house.voices.RollBackLabel(request, timeout=30)
+    assert (back.previous_version, back.voice.version) == (2, 1)
+    assert list(back.voice.labels) == ["stable"]
+    fails = False
+    gone = house.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="done/voice@2"), timeout=30)
+    assert list(gone.versions) == [2]
+    fails = False
+    new = house.voices.RegisterVoice(iter(upload_of(house, "done/new", new_model)), timeout=60)
+    assert (new.created, new.voice.id, new.voice.version) == (True, "done/new", 1)
+    # One that was not made is an error as before.
+    error = fault(lambda: house.label("done/voice@1", "canary"))
+    assert (error.code, error.reason) == ("UNAVAILABLE", "REGISTRY_UNREADABLE")
+    assert house.registry.record("done/voice").state.labels == {"stable": 1}
 
 
 # While voices speak

@@ -110,6 +110,9 @@ _TEMPLATE = json.dumps(
         (["components", 0, "digest"], "sha256:" + "../" * 21 + "a", "hexadecimal"),
         (["components", 1, "role"], "model", "same role"),
         (["components", 0], [], "list of objects"),
+        (["provenance", "created"], "0001-01-01T00:00:00+14:00", "must be a time"),
+        (["provenance", "created"], "9999-12-31T23:59:59-12:00", "must be a time"),
+        (["provenance", "created"], "2026-01-01T00:00:00", "must be a time"),
     ],
 )
 def test_fault_is_named(raw: dict[str, Any], path: list[Any], value: Any, expected: str) -> None:
@@ -125,6 +128,22 @@ def test_torn_deep_and_huge_manifests_are_refused(tmp_path: Path) -> None:
     whole = _manifest(tmp_path).to_json()
     for data in (whole[:-30], b"[" * 100_000, b" " * (MAX_MANIFEST_BYTES + 1), b""):
         with pytest.raises(ManifestError):
+            Manifest.from_json(data, where="here")
+
+
+@pytest.mark.parametrize("levels", [31, 600])
+@pytest.mark.parametrize("lists", [True, False])
+def test_manifests_are_nested_to_a_limit(raw: dict[str, Any], levels: int, lists: bool) -> None:
+    nested: Any = 1
+    for _ in range(levels - 2):
+        nested = [nested] if lists else {"a": nested}
+    raw["front_end"]["options"] = {"a": nested}
+    data = json.dumps(raw).encode()
+    if levels < 32:
+        manifest = Manifest.from_json(data, where="here")
+        assert Manifest.from_json(manifest.to_json(), where="here") == manifest
+    else:
+        with pytest.raises(ManifestError, match="here: nested deeper than 32 levels"):
             Manifest.from_json(data, where="here")
 
 

@@ -51,7 +51,7 @@ from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.storage.objects import Objects
 from voxswap_registry.store import Registry
 
-VOICES = ("npc", "npc/smith")
+VOICES = ("npc/smith", "npc")
 LABELS = ("stable", "canary")
 DATA = (b"one", b"two", b"three")
 DEATH = timedelta(hours=2)  # after which a marker is dead
@@ -125,12 +125,14 @@ class RefusedError(Exception):
 Model = dict[str, Voice]
 Step = Callable[[Voice], None]
 
-voices = st.sampled_from(VOICES)
-labels = st.sampled_from(LABELS)
+# Most of what happens, happens to one label of one voice: so its past is long.
+voices = st.sampled_from(VOICES[:1] * 4 + VOICES)
+labels = st.sampled_from(LABELS[:1] * 2 + LABELS)
+picks = st.integers(0, 7)
 data = st.sampled_from(DATA)
 versions = st.integers(1, 5)
 # None: nobody dies. Else at which write, and whether it had its effect.
-crashes = st.none() | st.tuples(st.integers(1, 9), st.booleans())
+crashes = st.none() | st.none() | st.tuples(st.integers(1, 9), st.booleans())
 
 
 class RegistryMachine(RuleBasedStateMachine):
@@ -198,6 +200,14 @@ class RegistryMachine(RuleBasedStateMachine):
             record.state.revision,
         )
 
+    def picked(self, voice: str, pick: int) -> int:
+        """Mostly a version that is there; else one that was deleted, or never was."""
+        model = self.model[voice]
+        there, gone = sorted(model.data), sorted(model.spent - model.data.keys())
+        if pick < 6 and there:
+            return there[pick % len(there)]
+        return gone[-1] if pick == 6 and gone else 99
+
     # Operations
 
     @rule(voice=voices, data=data, label=st.none() | labels, crash=crashes)
@@ -233,8 +243,9 @@ class RegistryMachine(RuleBasedStateMachine):
 
         self.run(voice, act, None, *([] if same else [lambda v: v.publish(data, None)]))
 
-    @rule(voice=voices, label=labels, version=versions, crash=crashes)
-    def promote(self, voice: str, label: str, version: int, crash: tuple[int, bool] | None) -> None:
+    @rule(voice=voices, label=labels, pick=picks, crash=crashes)
+    def promote(self, voice: str, label: str, pick: int, crash: tuple[int, bool] | None) -> None:
+        version = self.picked(voice, pick)
         self.run(
             voice,
             lambda registry: registry.edit(voice, Edit(moves={label: version})),
@@ -253,10 +264,11 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(
         voice=voices,
-        traffic=st.dictionaries(versions, st.integers(1, 9), max_size=3),
+        weights=st.dictionaries(picks, st.integers(1, 9), max_size=2),
         crash=crashes,
     )
-    def split(self, voice: str, traffic: dict[int, int], crash: tuple[int, bool] | None) -> None:
+    def split(self, voice: str, weights: dict[int, int], crash: tuple[int, bool] | None) -> None:
+        traffic = {self.picked(voice, pick): weight for pick, weight in weights.items()}
         self.run(
             voice,
             lambda registry: registry.edit(voice, Edit(traffic=traffic)),
@@ -274,8 +286,9 @@ class RegistryMachine(RuleBasedStateMachine):
 
         self.run(voice, act, crash, lambda v: v.roll_back(label))
 
-    @rule(voice=voices, version=versions, crash=crashes)
-    def delete(self, voice: str, version: int, crash: tuple[int, bool] | None) -> None:
+    @rule(voice=voices, pick=picks, crash=crashes)
+    def delete(self, voice: str, pick: int, crash: tuple[int, bool] | None) -> None:
+        version = self.picked(voice, pick)
         self.run(
             voice,
             lambda registry: registry.delete(VoiceRef(voice, version)),
@@ -328,7 +341,8 @@ class RegistryMachine(RuleBasedStateMachine):
             for label in LABELS:
                 named = voice.labels.get(label)
                 self.means(VoiceRef(name, label=label), {named} if named else set())
-            for version in range(1, max(voice.spent, default=0) + 2):
+            gone = voice.spent - voice.data.keys()
+            for version in {*sorted(voice.data)[::3], *sorted(gone)[-1:], 99}:
                 self.means(VoiceRef(name, version), {version} & voice.data.keys())
 
     def means(self, ref: VoiceRef, allowed: set[int]) -> None:
@@ -339,7 +353,8 @@ class RegistryMachine(RuleBasedStateMachine):
             return
         manifest = self.registry.resolve(ref, session_id="session")
         assert manifest.version in allowed
-        assert manifest == self.registry.resolve(ref, session_id="session")
+        if len(allowed) > 1:
+            assert manifest == self.registry.resolve(ref, session_id="session")
         data = self.model[ref.voice_id].data[manifest.version]
         digest = hashlib.sha256(data).hexdigest()
         assert manifest.component("model").digest == f"sha256:{digest}"
@@ -363,9 +378,9 @@ _UNHURRIED = {
     "suppress_health_check": [HealthCheck.too_slow],
 }
 TestInMemory = InMemory.TestCase
-TestInMemory.settings = settings(max_examples=60, stateful_step_count=25, **_UNHURRIED)
+TestInMemory.settings = settings(max_examples=35, stateful_step_count=40, **_UNHURRIED)
 TestInFolder = pytest.mark.usefixtures("quick_disk")(InFolder.TestCase)
-TestInFolder.settings = settings(max_examples=25, stateful_step_count=25, **_UNHURRIED)
+TestInFolder.settings = settings(max_examples=12, stateful_step_count=40, **_UNHURRIED)
 
 
 def test_over_http(s3: S3Server) -> None:
@@ -373,5 +388,5 @@ def test_over_http(s3: S3Server) -> None:
         make = staticmethod(lambda _: s3.objects())
 
     run_state_machine_as_test(
-        OverHttp, settings=settings(max_examples=4, stateful_step_count=8, **_UNHURRIED)
+        OverHttp, settings=settings(max_examples=3, stateful_step_count=8, **_UNHURRIED)
     )

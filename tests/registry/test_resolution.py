@@ -33,7 +33,8 @@ def undrawn() -> float:
 
 def shares(traffic: dict[int, int], voice: str = VOICE) -> list[int]:
     """The version of each session."""
-    return [share_of(traffic, f"{voice}\0{session}", undrawn) for session in SESSIONS]
+    known, ref = VoiceRecord(voice, tuple(traffic), VoiceState(traffic=traffic)), VoiceRef(voice)
+    return [chosen_version(known, ref, session_id=session, draw=undrawn) for session in SESSIONS]
 
 
 def expected(count: int, share: float, n: int = len(SESSIONS)) -> bool:

@@ -137,6 +137,7 @@ BAD_FIELDS = [
     ("revision", 1.0),
     ("revision", "7"),
     ("revision", int(DIGITS)),
+    ("revision", 10**9),
     ("labels", None),
     ("labels", []),
     ("labels", {"stable": "2"}),
@@ -144,11 +145,15 @@ BAD_FIELDS = [
     ("labels", {"stable": 2.5}),
     ("labels", {"stable": False}),
     ("labels", {"stable": [2]}),
+    ("labels", {"stable": 0}),
+    ("labels", {"stable": 10**9}),
     ("trail", None),
     ("trail", {"stable": 1}),
     ("trail", {"stable": ["1"]}),
     ("trail", {"stable": [True]}),
     ("trail", {"stable": [1.5]}),
+    ("trail", {"stable": [1, 0]}),
+    ("trail", {"stable": [1, 1 << 31]}),
     ("traffic", None),
     ("traffic", [[1, 1]]),
     ("traffic", {"1": 0}),
@@ -156,6 +161,7 @@ BAD_FIELDS = [
     ("traffic", {"1": "1"}),
     ("traffic", {"1": 0.5}),
     ("traffic", {"1": True}),
+    ("traffic", {"1": MAX_WEIGHT + 1}),
     ("traffic", {"1": int(DIGITS)}),
     ("traffic", {"0": 1}),
     ("traffic", {"01": 1}),
@@ -178,6 +184,7 @@ BAD_FIELDS = [
     ("deleted", [[1, MAX_DELETED + 1]]),
     ("deleted", [[1, 60_000], [60_002, 110_000]]),
     ("deleted", [[1, 10**18]]),
+    ("deleted", [[10**9, 10**9]]),
     ("deleted", [[1, int(DIGITS)]]),
     ("deleted", [[1, 50_000]] * 10_000),
     ("deleted", [[5, 6], [3, 4]]),
@@ -357,6 +364,7 @@ def test_labels_that_were_withdrawn_do_not_pile_up() -> None:
     for i in range(1000):
         known = applied(known, Edit(moves={f"build-{i}": 1}))
         known = applied(known, Edit(moves={f"build-{i}": None}))
+    assert len(known.state.trail) < 300
     assert len(known.state.to_json()) < MAX_STATE_BYTES // 4
     assert known.state.trail["stable"] == (1,)
     assert known.state.trail["build-999"] == (1,)

@@ -1,4 +1,7 @@
-"""Uploads at the server: how many, how patient, on which thread, and what cancelled ones leave."""
+"""Uploads at the server: how many, how patient, on which thread, and what cancelled ones leave.
+
+And the threads that they use: how many wait for them, and that no hung store stops the server.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,13 @@ from tests.registry.drafts import root_of
 from tests.registry.faults import Gate
 from tests.registry.stores import stored_blobs
 from tests.registry.test_upload import MAX_BYTES, MODEL, SYMBOLS, Sender, digest_of
-from tests.server.fakes import settle
+from tests.server.fakes import FakeClock, settle
 from voxswap.v1 import voices_pb2
 from voxswap_registry.errors import (
     EngineError,
     InvalidInputError,
     ManifestError,
+    RegistryBusyError,
     RegistryError,
     UploadTooLargeError,
     VersionExistsError,
@@ -29,6 +33,7 @@ from voxswap_registry.errors import (
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
+from voxswap_server.rpc.calls import StoreCalls
 from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
 from voxswap_server.rpc.uploads import Uploads
 
@@ -50,6 +55,11 @@ def whole(sender: Sender, **options: Any) -> list[Request]:
     ]
 
 
+def piece(data: bytes, start: int, size: int) -> Request:
+    part = data[start : start + size]
+    return Request(component=Piece(digest=digest_of(data), offset_bytes=start, data=part))
+
+
 async def stream(*messages: Request, then: asyncio.Event | None = None) -> AsyncIterator[Request]:
     """The messages, each at once; then silence until ``then``."""
     for message in messages:
@@ -61,14 +71,15 @@ async def stream(*messages: Request, then: asyncio.Event | None = None) -> Async
 class House:
     """A registry, uploads into it, and a look at what lies about."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: StoreCalls) -> None:
         self.registry = Registry(folder / "registry")
+        self.store = store
         self.checked: list[Manifest] = []
         self.fault: VoxswapError | None = None
 
     def uploads(self, **options: Any) -> Uploads:
         chosen = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check} | options
-        return Uploads(self.registry, **chosen)
+        return Uploads(self.registry, self.store, **chosen)
 
     def _check(self, manifest: Manifest) -> None:
         self.checked.append(manifest)
@@ -87,8 +98,9 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def house(tmp_path: Path) -> Iterator[House]:
+    with contextlib.closing(StoreCalls()) as store:
+        yield House(tmp_path, store)
 
 
 @pytest.fixture
@@ -136,6 +148,10 @@ async def test_where_versions_must_be_signed_an_upload_gets_no_label(
         ("component.offset_bytes", lambda sender: [whole(sender)[0], whole(sender)[2]]),
         ("version", lambda sender: whole(sender, version=-1)),
         ("version", lambda sender: whole(sender, version=10**9)),
+        ("version", lambda sender: whole(sender, version=1001)),
+        ("component.data", lambda sender: [whole(sender)[0], piece(MODEL, 0, 0)]),
+        ("component.data", lambda sender: [whole(sender)[0], piece(MODEL, 0, (64 << 10) - 1)]),
+        ("component.data", lambda sender: [*whole(sender), piece(SYMBOLS, len(SYMBOLS), 0)]),
         ("label", lambda sender: whole(sender, label="Stable")),
         ("actor", lambda sender: whole(sender, actor="a" * 129)),
         ("actor", lambda sender: whole(sender, actor="a\nb")),
@@ -148,6 +164,30 @@ async def test_what_does_not_fit_is_refused_by_its_field(
         await house.uploads().receive(stream(*messages(sender)))
     assert [violation.field for violation in raised.value.violations] == [field]
     house.assert_untouched()
+
+
+async def test_a_number_may_be_ahead_of_the_others_but_not_far(
+    house: House, sender: Sender
+) -> None:
+    """Whoever takes the last number takes all: none is ever used again."""
+    uploads = house.uploads()
+    for n in (1000, 2000):
+        sender.raw["licence"] = f"licence {n}"
+        manifest, _ = await uploads.receive(stream(*whole(sender, version=n)))
+        assert manifest.version == n
+    sender.raw["licence"] = "another"
+    with pytest.raises(InvalidInputError, match="use 3000 at most"):
+        await uploads.receive(stream(whole(sender, version=3001)[0], then=asyncio.Event()))
+    assert house.registry.versions("npc/new") == (1000, 2000)
+
+
+async def test_pieces_are_small_at_the_end_of_a_component_alone(
+    house: House, sender: Sender
+) -> None:
+    small = 64 << 10
+    pieces = [piece(MODEL, n, small) for n in range(0, len(MODEL), small)]
+    messages = [whole(sender)[0], *pieces, piece(SYMBOLS, 0, small)]
+    assert (await house.uploads().receive(stream(*messages)))[1]
 
 
 async def test_more_than_the_server_takes_is_refused_at_the_manifest(
@@ -194,6 +234,52 @@ async def test_an_upload_that_goes_silent_is_given_up(house: House, sender: Send
                 await uploads.receive(stream(*whole(sender)[:n], then=asyncio.Event()))
         house.assert_untouched()
     assert (await uploads.receive(stream(*whole(sender))))[1]
+
+
+@pytest.mark.parametrize(
+    ("each_s", "stalls_after"),
+    [
+        (2.9, None),  # 20 pieces of 64 KiB at 22 KiB a second
+        (4.5, 14),  # at 14 KiB a second: given up once a minute has passed
+        (59.0, 2),
+    ],
+)
+async def test_an_upload_that_trickles_is_given_up(
+    house: House, sender: Sender, each_s: float, stalls_after: int | None
+) -> None:
+    clock, size, sent = FakeClock(), 64 << 10, 0
+
+    async def trickle() -> AsyncIterator[Request]:
+        nonlocal sent
+        yield whole(sender)[0]
+        for start in range(0, len(MODEL), size):
+            clock.now += each_s
+            sent += 1
+            yield piece(MODEL, start, size)
+        yield piece(SYMBOLS, 0, size)
+
+    uploads = house.uploads(clock=clock, max_uploads=1)
+    if stalls_after is None:
+        assert (await uploads.receive(trickle()))[1]
+        return
+    with pytest.raises(UploadStalledError, match="fewer than 16384 a second"):
+        await uploads.receive(trickle())
+    assert sent == stalls_after
+    house.assert_untouched()
+    assert (await uploads.receive(stream(*whole(sender))))[1]
+
+
+async def test_the_servers_own_time_is_not_held_against_a_client(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, write = FakeClock(), Upload.write
+
+    def slow(*args: Any) -> None:
+        clock.now += 1000
+        write(*args)
+
+    monkeypatch.setattr(Upload, "write", slow)
+    assert (await house.uploads(clock=clock).receive(stream(*whole(sender))))[1]
 
 
 # Places
@@ -381,3 +467,100 @@ async def test_a_store_that_fails_is_told_and_leaves_no_place_taken(
             with pytest.raises(RegistryError, match="cannot write there"):
                 await uploads.receive(stream(*whole(sender)))
     assert (await uploads.receive(stream(*whole(sender))))[1]
+
+
+# Calls to the store
+
+
+async def hung(store: StoreCalls, gates: list[Gate], n: int) -> list[asyncio.Task[Any]]:
+    """Calls that stand in the store, each at its gate."""
+    gates += [Gate() for _ in range(n)]
+    tasks = [asyncio.create_task(store.run(gate)) for gate in gates]
+    for gate in gates:
+        await asyncio.to_thread(gate.wait_reached)
+    return tasks
+
+
+@pytest.fixture
+def gates() -> Iterator[list[Gate]]:
+    found: list[Gate] = []
+    yield found
+    for gate in found:
+        gate.open()
+
+
+async def test_a_call_gives_what_its_function_gives() -> None:
+    with contextlib.closing(StoreCalls()) as store:
+        assert await store.run(divmod, 7, 2) == (3, 1)
+        assert await store.run(int, "11", base=2) == 3
+        name = await store.run(lambda: threading.current_thread().name)
+        assert name.startswith("voxswap-store")
+        with pytest.raises(ZeroDivisionError):
+            await store.run(divmod, 7, 0)
+
+
+async def test_a_store_that_hangs_takes_its_own_threads_alone(gates: list[Gate]) -> None:
+    with contextlib.closing(StoreCalls(threads=2, most=3)) as store:
+        tasks = await hung(store, gates, 2)
+        waits = asyncio.create_task(store.run(divmod, 7, 2))
+        await settle()
+        with pytest.raises(RegistryBusyError, match="3 calls wait"):
+            await store.run(divmod, 7, 2)
+        assert await asyncio.to_thread(divmod, 7, 2) == (3, 1)
+        gates[0].open()
+        assert await waits == (3, 1)
+        assert await store.run(divmod, 7, 2) == (3, 1)
+        gates[1].open()
+        await asyncio.gather(*tasks)
+
+
+async def test_calls_that_nobody_waits_for_count_until_a_thread_is_done_with_them(
+    gates: list[Gate],
+) -> None:
+    """Or clients that give up and come again would pile up calls without end."""
+    called: list[int] = []
+    with contextlib.closing(StoreCalls(threads=1, most=2)) as store:
+        (first,) = await hung(store, gates, 1)
+        second = asyncio.create_task(store.run(called.append, 1))
+        await settle()
+        for task in (first, second):
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        with pytest.raises(RegistryBusyError):
+            await store.run(called.append, 2)
+        tidied = asyncio.create_task(store.finish(lambda: called.append(3)))
+        gates[0].open()
+        await tidied
+        assert called == [3]  # What was cancelled in time was never called.
+        await store.run(called.append, 4)
+        await store.run(called.append, 5)
+    assert called == [3, 4, 5]
+
+
+async def test_closing_waits_for_no_store_that_hangs(gates: list[Gate]) -> None:
+    store = StoreCalls(threads=1)
+    (task,) = await hung(store, gates, 1)
+    waits = asyncio.create_task(store.run(divmod, 7, 2))
+    await settle()
+    store.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waits
+    assert not task.done()
+    gates[0].open()
+    await task
+
+
+async def test_an_upload_tidies_up_though_the_store_is_busy(
+    tmp_path: Path, gates: list[Gate], sender: Sender
+) -> None:
+    with contextlib.closing(StoreCalls(threads=2, most=1)) as store:
+        house = House(tmp_path, store)
+        task, end = await begun(house.uploads(), whole(sender)[0])
+        others = await hung(store, gates, 1)
+        end.set()
+        with pytest.raises(RegistryBusyError):
+            await task
+        house.assert_untouched()
+        gates[0].open()
+        await asyncio.gather(*others)

@@ -1,7 +1,8 @@
 """Objects as the files of a local folder: written whole and synced, read without following links.
 
-Listing and deleting are obstore's. Writing is not: obstore's local store syncs nothing to the disk,
-so a loss of power could leave a version number taken by a torn file.
+Nothing here is obstore's: its local store syncs nothing to the disk, so a loss of power could leave
+a version number taken by a torn file, and its listing follows links and fails as a whole for one
+name that it cannot read.
 """
 
 from __future__ import annotations
@@ -13,14 +14,11 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-
-import obstore
-from obstore.store import LocalStore
 
 from voxswap_registry.errors import ObjectMissingError, RegistryError
 from voxswap_registry.os_errors import as_registry_errors
-from voxswap_registry.storage.bucket import foreign_errors
 from voxswap_registry.storage.objects import ObjectInfo
 
 _BLOCK_BYTES = 1 << 20
@@ -51,27 +49,30 @@ class FolderObjects:
     # Reading
 
     def list(self, folder: str, *, after: str = "") -> Iterator[ObjectInfo]:
-        """See `Objects.list`."""
+        """See `Objects.list`.
+
+        A link is listed as itself, whatever it leads to: it is there, and reading it is refused.
+        Pipes, devices and names that no key can have are passed over.
+        """
         if not self._file(folder).is_dir():
             return
-        with foreign_errors("list", self.name, folder):
-            for batch in obstore.list(LocalStore(self.root), folder, offset=after or None):
-                for found in batch:
-                    yield ObjectInfo(
-                        found["path"], found["size"], found["e_tag"] or "", found["last_modified"]
-                    )
+        waiting = [folder]
+        while waiting:
+            folder = waiting.pop()
+            for entry in _entries(self.root / folder):
+                if not (entry.name.isascii() and entry.name.isprintable()):
+                    continue
+                key = f"{folder}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(key)
+                elif key > after and (found := _status(entry)) is not None:
+                    if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
+                        yield _info(key, found)
 
     def head(self, key: str) -> ObjectInfo | None:
         """See `Objects.head`."""
-        self._file(key)
-        with foreign_errors("read", self.name, key):
-            try:
-                found = obstore.head(LocalStore(self.root), key) if self.root.is_dir() else None
-            except FileNotFoundError:
-                return None
-        if found is None:
-            return None
-        return ObjectInfo(key, found["size"], found["e_tag"] or "", found["last_modified"])
+        found = _status(self._file(key))
+        return _info(key, found) if found and stat.S_ISREG(found.st_mode) else None
 
     def read(self, key: str, *, limit_bytes: int) -> bytes | None:
         """See `Objects.read`."""
@@ -209,6 +210,30 @@ class FolderObjects:
                 f"its root; move the files there in its place, or link {self.root} as a whole"
             )
         return path
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder; nothing if it has vanished. Its descriptor is closed again."""
+    with as_registry_errors("list", folder):
+        try:
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def _status(file: Path | os.DirEntry[str]) -> os.stat_result | None:
+    """Of the file itself, never of what a link leads to; None if it is not there."""
+    with as_registry_errors("read", Path(file)):
+        try:
+            return file.stat(follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo:
+    etag = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+    return ObjectInfo(key, found.st_size, etag, datetime.fromtimestamp(found.st_mtime, UTC))
 
 
 def open_no_follow(path: Path) -> int:

@@ -368,7 +368,9 @@ class SynthesizeRequest(_message.Message):
 
     @_builtins.property
     def marks(self) -> _containers.RepeatedScalarFieldContainer[Global___MarkKind.ValueType]:
-        """Kinds of timing marks wanted. Empty: none. INVALID_ARGUMENT for an unknown kind."""
+        """Kinds of timing marks wanted. Empty: none. INVALID_ARGUMENT for an unknown kind, and for more
+        than 32 entries.
+        """
 
     @_builtins.property
     def emotion(self) -> Global___Emotion:

@@ -362,7 +362,9 @@ class ListVoicesRequest(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     GENDER_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Voices a page, from 1 to 1000. 0 or unset: 100. INVALID_ARGUMENT otherwise."""
+    """Voices a page at most, from 1 to 1000. 0 or unset: 100. INVALID_ARGUMENT otherwise. A page
+    of large voices has fewer: there is more as long as next_page_token is set.
+    """
     page_token: _builtins.str
     """ListVoicesResponse.next_page_token of the page before. Unset: the first page.
     INVALID_ARGUMENT if it is not such a token.
@@ -519,7 +521,7 @@ class ListVersionsResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Voice]:
-        """The newest first."""
+        """The newest first; see VoiceService.ListVersions on how many."""
 
     def __init__(
         self,
@@ -546,7 +548,9 @@ class ListChangesRequest(_message.Message):
     voice: _builtins.str
     """The voice's id, without a version. Required."""
     page_size: _builtins.int
-    """How many at most, from 1 to 1000. 0 or unset: 100. INVALID_ARGUMENT otherwise."""
+    """How many at most, from 1 to 1000. 0 or unset: 100. INVALID_ARGUMENT otherwise. There is more
+    as long as next_page_token is set.
+    """
     page_token: _builtins.str
     """ListChangesResponse.next_page_token of the page before. Unset: the first page."""
     def __init__(
@@ -656,8 +660,9 @@ class RegisterVoiceRequest(_message.Message):
     label: _builtins.str
     """In the first message: a label that the new version gets, such as "canary". Unset: none."""
     version: _builtins.int
-    """In the first message: a number that the new version must get. ALREADY_EXISTS if it is taken.
-    Unset: the next.
+    """In the first message: a number that the new version must get. ALREADY_EXISTS if it is taken,
+    INVALID_ARGUMENT if it is more than 1000 above the highest that the voice ever had. Unset: the
+    next.
     """
     actor: _builtins.str
     """In the first message: who registers it, for the history, at most 128 characters."""
@@ -698,7 +703,7 @@ class ComponentBytes(_message.Message):
     offset_bytes: _builtins.int
     """Where this piece begins: the end of the piece before, or 0."""
     data: _builtins.bytes
-    """The piece, at most 1 MiB."""
+    """The piece: at most 1 MiB, and at least 64 KiB unless the component ends with it."""
     def __init__(
         self,
         *,
@@ -778,7 +783,9 @@ class UpdateVoiceRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to change: display_name, tags, gender, labels, traffic. Required."""
+        """Which fields to change: display_name, tags, gender, labels, traffic. Required.
+        Of labels, tags and shares of traffic, at most 32 each.
+        """
 
     def __init__(
         self,

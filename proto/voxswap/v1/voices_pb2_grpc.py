@@ -92,7 +92,8 @@ class VoiceServiceServicer(object):
 
     def ListVoices(self, request, context):
         """Lists voices by id, a page at a time, each at its newest version. A voice whose newest manifest
-        cannot be read is listed with Voice.problem set: it never hides the others.
+        cannot be read is listed with Voice.problem set: it never hides the others. A page ends at
+        about 4 MiB, though it may then hold fewer voices than were asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +107,9 @@ class VoiceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListVersions(self, request, context):
-        """The versions of a voice, the newest first. NOT_FOUND if there is no such voice.
+        """The versions of a voice, the newest first. NOT_FOUND if there is no such voice. At most the
+        newest 1000, and no more than about 4 MiB of them: older ones are left out. GetVoice has the
+        numbers of all, and each of them in full.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +136,8 @@ class VoiceServiceServicer(object):
         all. A voice whose newest version is the same already gets no new version.
         INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
         too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
-        came for a minute.
+        came for a minute, or if the client took longer than a minute in all and sent fewer than
+        16384 bytes a second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,12 +38,16 @@ class VoiceServiceStub:
     def __new__(cls, channel: _aio.Channel) -> VoiceServiceAsyncStub: ...
     ListVoices: _grpc.UnaryUnaryMultiCallable[_voices_pb2.ListVoicesRequest, _voices_pb2.ListVoicesResponse]
     """Lists voices by id, a page at a time, each at its newest version. A voice whose newest manifest
-    cannot be read is listed with Voice.problem set: it never hides the others.
+    cannot be read is listed with Voice.problem set: it never hides the others. A page ends at
+    about 4 MiB, though it may then hold fewer voices than were asked for.
     """
     GetVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.GetVoiceRequest, _voices_pb2.GetVoiceResponse]
     """One voice at one version, with all its versions and labels. NOT_FOUND if there is none."""
     ListVersions: _grpc.UnaryUnaryMultiCallable[_voices_pb2.ListVersionsRequest, _voices_pb2.ListVersionsResponse]
-    """The versions of a voice, the newest first. NOT_FOUND if there is no such voice."""
+    """The versions of a voice, the newest first. NOT_FOUND if there is no such voice. At most the
+    newest 1000, and no more than about 4 MiB of them: older ones are left out. GetVoice has the
+    numbers of all, and each of them in full.
+    """
     ListChanges: _grpc.UnaryUnaryMultiCallable[_voices_pb2.ListChangesRequest, _voices_pb2.ListChangesResponse]
     """What was done to a voice, the newest first: promotions, roll-backs, deletions. NOT_FOUND if
     there is no such voice.
@@ -56,7 +60,8 @@ class VoiceServiceStub:
     all. A voice whose newest version is the same already gets no new version.
     INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
     too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
-    came for a minute.
+    came for a minute, or if the client took longer than a minute in all and sent fewer than
+    16384 bytes a second.
     """
     UpdateVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]
     """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
@@ -79,12 +84,16 @@ class VoiceServiceAsyncStub(VoiceServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListVoices: _aio.UnaryUnaryMultiCallable[_voices_pb2.ListVoicesRequest, _voices_pb2.ListVoicesResponse]  # type: ignore[assignment]
     """Lists voices by id, a page at a time, each at its newest version. A voice whose newest manifest
-    cannot be read is listed with Voice.problem set: it never hides the others.
+    cannot be read is listed with Voice.problem set: it never hides the others. A page ends at
+    about 4 MiB, though it may then hold fewer voices than were asked for.
     """
     GetVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.GetVoiceRequest, _voices_pb2.GetVoiceResponse]  # type: ignore[assignment]
     """One voice at one version, with all its versions and labels. NOT_FOUND if there is none."""
     ListVersions: _aio.UnaryUnaryMultiCallable[_voices_pb2.ListVersionsRequest, _voices_pb2.ListVersionsResponse]  # type: ignore[assignment]
-    """The versions of a voice, the newest first. NOT_FOUND if there is no such voice."""
+    """The versions of a voice, the newest first. NOT_FOUND if there is no such voice. At most the
+    newest 1000, and no more than about 4 MiB of them: older ones are left out. GetVoice has the
+    numbers of all, and each of them in full.
+    """
     ListChanges: _aio.UnaryUnaryMultiCallable[_voices_pb2.ListChangesRequest, _voices_pb2.ListChangesResponse]  # type: ignore[assignment]
     """What was done to a voice, the newest first: promotions, roll-backs, deletions. NOT_FOUND if
     there is no such voice.
@@ -97,7 +106,8 @@ class VoiceServiceAsyncStub(VoiceServiceStub):
     all. A voice whose newest version is the same already gets no new version.
     INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
     too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
-    came for a minute.
+    came for a minute, or if the client took longer than a minute in all and sent fewer than
+    16384 bytes a second.
     """
     UpdateVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]  # type: ignore[assignment]
     """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
@@ -123,7 +133,8 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_voices_pb2.ListVoicesResponse, _abc.Awaitable[_voices_pb2.ListVoicesResponse]]:
         """Lists voices by id, a page at a time, each at its newest version. A voice whose newest manifest
-        cannot be read is listed with Voice.problem set: it never hides the others.
+        cannot be read is listed with Voice.problem set: it never hides the others. A page ends at
+        about 4 MiB, though it may then hold fewer voices than were asked for.
         """
 
     @_abc_1.abstractmethod
@@ -140,7 +151,10 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _voices_pb2.ListVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_voices_pb2.ListVersionsResponse, _abc.Awaitable[_voices_pb2.ListVersionsResponse]]:
-        """The versions of a voice, the newest first. NOT_FOUND if there is no such voice."""
+        """The versions of a voice, the newest first. NOT_FOUND if there is no such voice. At most the
+        newest 1000, and no more than about 4 MiB of them: older ones are left out. GetVoice has the
+        numbers of all, and each of them in full.
+        """
 
     @_abc_1.abstractmethod
     def ListChanges(
@@ -171,7 +185,8 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         all. A voice whose newest version is the same already gets no new version.
         INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
         too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
-        came for a minute.
+        came for a minute, or if the client took longer than a minute in all and sent fewer than
+        16384 bytes a second.
         """
 
     @_abc_1.abstractmethod

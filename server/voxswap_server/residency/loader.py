@@ -9,15 +9,16 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from voxswap_registry.components import Components
-from voxswap_registry.errors import EngineError
+from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.engines.base import Engine, Voice
 from voxswap_server.text.frontends import FrontEndChoice, make_front_end
-from voxswap_server.text.symbols import SymbolTable
+from voxswap_server.text.symbols import MAX_TABLE_BYTES, SymbolTable
 from voxswap_server.text.types import FrontEnd
 
 
@@ -85,12 +86,17 @@ class VoiceLoader:
 
         Reads no component and never blocks.
         """
-        manifest.component("symbols")
+        _check_symbols(manifest)
         self._engine(manifest).check(manifest)
 
     def load(self, manifest: Manifest, cancelled: Callable[[], bool]) -> LoadedVoice:
-        """Check every digest, build the front-end, take the weights up. Blocks on disk."""
+        """Check every digest, build the front-end, take the weights up. Blocks on disk.
+
+        ``cancelled`` is asked at each block of bytes and before each stage; once it is true,
+        `concurrent.futures.CancelledError` is raised.
+        """
         engine = self._engine(manifest)
+        _check_symbols(manifest)
         with contextlib.ExitStack() as held:
             paths = {
                 component.role: held.enter_context(
@@ -98,6 +104,8 @@ class VoiceLoader:
                 )
                 for component in manifest.components
             }
+            _refuse_cancelled(manifest, cancelled)
+            # Not too large: its size was checked, and found to be the file's.
             table = SymbolTable.from_json(paths["symbols"].read_bytes())
             front_end = make_front_end(
                 manifest.front_end.kind,
@@ -106,6 +114,7 @@ class VoiceLoader:
                 manifest.language,
                 prefer=self._front_end,
             )
+            _refuse_cancelled(manifest, cancelled)
             # What it maps stays mapped, even if the cache drops the file later.
             return LoadedVoice(manifest.ref, engine.load(manifest, paths), front_end)
 
@@ -117,3 +126,17 @@ class VoiceLoader:
                 f"{', '.join(sorted(self._engines))}; serve it with a voxswap that has it"
             )
         return engine
+
+
+def _check_symbols(manifest: Manifest) -> None:
+    size_bytes = manifest.component("symbols").size_bytes
+    if size_bytes > MAX_TABLE_BYTES:
+        raise ManifestError(
+            f"{manifest.ref}: the symbols component has {size_bytes} bytes, more than the "
+            f"{MAX_TABLE_BYTES} that are read of a symbol table; publish the voice anew"
+        )
+
+
+def _refuse_cancelled(manifest: Manifest, cancelled: Callable[[], bool]) -> None:
+    if cancelled():
+        raise CancelledError(f"loading {manifest.ref}")

@@ -12,6 +12,6 @@ class TooManyUploadsError(VoxswapError):
 
 
 class UploadStalledError(VoxswapError):
-    """An upload sent nothing for so long that it was given up."""
+    """An upload sent nothing for so long, or so little on the whole, that it was given up."""
 
     reason = "UPLOAD_STALLED"

@@ -1,12 +1,13 @@
-"""Voices that come over the wire: how many at a time, how long they may be silent, their end."""
+"""Voices that come over the wire: how many at a time, how slow they may be, their end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from voxswap.v1 import voices_pb2
 from voxswap_registry.errors import EngineError, InvalidInputError, ManifestError
@@ -14,9 +15,14 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
 from voxswap_server.rpc import voice_messages as messages
+from voxswap_server.rpc.calls import StoreCalls
 from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
 
 _SILENCE_S = 60.0
+_MIN_PIECE_BYTES = 64 << 10
+_HEAD_START_S = 60.0
+_MIN_BYTES_PER_S = 16 << 10
+_MAX_VERSION_GAP = 1000
 
 _T = TypeVar("_T")
 _Messages = AsyncIterable[voices_pb2.RegisterVoiceRequest]
@@ -24,7 +30,7 @@ _Stream = AsyncIterator[voices_pb2.RegisterVoiceRequest]
 
 
 class Uploads:
-    """Takes uploads in. Confined to one event loop; disk and store are used on worker threads.
+    """Takes uploads in. Confined to one event loop; disk and store are used on ``store``'s threads.
 
     Whatever ends an upload (an error, a client that went away, a full disk) nothing of it stays
     but a version that was published whole. ``check`` raises if no engine here can speak a manifest.
@@ -33,19 +39,23 @@ class Uploads:
     def __init__(
         self,
         registry: Registry,
+        store: StoreCalls,
         *,
         check: Callable[[Manifest], object],
         max_bytes: int,
         max_uploads: int,
         must_be_signed: bool = False,
         silence_s: float = _SILENCE_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
+        self._store = store
         self._check = check
         self._max_bytes = max_bytes
         self._max_uploads = max_uploads
         self._must_be_signed = must_be_signed
         self._silence_s = silence_s
+        self._clock = clock
         self._running = 0
 
     async def receive(self, incoming: _Messages) -> tuple[Manifest, bool]:
@@ -59,8 +69,8 @@ class Uploads:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 folder = contextlib.ExitStack()
-                stack.push_async_callback(_to_the_end, folder.close)
-                workdir = await _to_the_end(lambda: folder.enter_context(self._registry.workdir()))
+                stack.push_async_callback(_to_the_end, self._store.finish, folder.close)
+                workdir = await self._call(lambda: folder.enter_context(self._registry.workdir()))
                 return await self._receive(aiter(incoming), workdir, stack)
         finally:
             self._running -= 1
@@ -78,7 +88,7 @@ class Uploads:
                 "cannot be given yet, for this server speaks with signed versions alone; register "
                 "without it, sign the version, then promote it",
             )
-        upload = await _to_the_end(
+        upload = await self._call(
             lambda: Upload(self._registry, first.manifest_json, workdir, max_bytes=self._max_bytes)
         )
         stack.callback(upload.close)
@@ -86,16 +96,35 @@ class Uploads:
             self._check(upload.manifest)
         except (EngineError, ManifestError) as error:
             raise InvalidInputError.one("manifest_json", error.message) from error
-        while (message := await self._next(incoming)) is not None:
+        if version is not None:
+            await self._call(lambda: self._check_number(upload.manifest.voice_id, version))
+        sizes = {c.digest: c.size_bytes for c in upload.manifest.components}
+        pace = _Pace(self._clock)
+        while (message := await pace.timed(self._next(incoming))) is not None:
             if message.WhichOneof("part") != "component":
                 raise InvalidInputError.one("component", "is not set; send pieces of components")
             piece = message.component
-            await _to_the_end(
+            _check_length(piece, sizes.get(piece.digest, 0))
+            pace.check(len(piece.data))
+            await self._call(
                 lambda piece=piece: upload.write(  # type: ignore[misc]
                     piece.digest, piece.offset_bytes, piece.data
                 )
             )
-        return await _to_the_end(lambda: upload.publish(version=version, label=label, actor=actor))
+        return await self._call(lambda: upload.publish(version=version, label=label, actor=actor))
+
+    async def _call(self, work: Callable[[], _T]) -> _T:
+        return await _to_the_end(self._store.run, work)
+
+    def _check_number(self, voice_id: str, version: int) -> None:
+        """Numbers are never used again, so nobody may use them all up at once."""
+        highest = self._registry.look(voice_id).highest_number
+        if version > highest + _MAX_VERSION_GAP:
+            raise InvalidInputError.one(
+                "version",
+                f"is {version}, and the highest of {voice_id} so far is {highest}; use "
+                f"{highest + _MAX_VERSION_GAP} at most, or leave it unset for the next",
+            )
 
     async def _next(self, incoming: _Stream) -> voices_pb2.RegisterVoiceRequest | None:
         try:
@@ -107,9 +136,49 @@ class Uploads:
             ) from None
 
 
-async def _to_the_end(work: Callable[[], _T]) -> _T:
-    """Run ``work`` on a thread, and wait for its end even if cancelled: it uses the folder."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+class _Pace:
+    """How fast a client sends. Its time alone counts, not what the server takes for its pieces."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waited_s = 0.0
+        self._bytes = 0
+
+    async def timed(self, message: Awaitable[_T]) -> _T:
+        """``message``, with the time that it took."""
+        began = self._clock()
+        try:
+            return await message
+        finally:
+            self._waited_s += self._clock() - began
+
+    def check(self, size_bytes: int) -> None:
+        """Count what came. Raises `UploadStalledError` if all of it is too little by now."""
+        self._bytes += size_bytes
+        if self._waited_s > max(_HEAD_START_S, self._bytes / _MIN_BYTES_PER_S):
+            raise UploadStalledError(
+                f"{self._bytes} bytes came in {self._waited_s:.0f} s, fewer than "
+                f"{_MIN_BYTES_PER_S} a second, so the upload was given up; send it again over a "
+                "faster connection, or import the voice on the server's machine"
+            )
+
+
+def _check_length(piece: voices_pb2.ComponentBytes, component_bytes: int) -> None:
+    """Very many very small pieces would cost far more than their bytes."""
+    n = len(piece.data)
+    if not n or (n < _MIN_PIECE_BYTES and piece.offset_bytes + n < component_bytes):
+        raise InvalidInputError.one(
+            "component.data",
+            f"has {n} bytes; send {_MIN_PIECE_BYTES} at a time at least, fewer only at the end of "
+            "a component",
+        )
+
+
+async def _to_the_end(
+    call: Callable[[Callable[[], _T]], Coroutine[Any, Any, _T]], work: Callable[[], _T]
+) -> _T:
+    """``call`` with ``work``, and wait for its end even if cancelled: it uses the folder."""
+    task = asyncio.ensure_future(call(work))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -102,7 +102,7 @@ def broken(record: VoiceRecord, version: int, error: VoxswapError) -> voices_pb2
         version=version,
         labels=record.labels_of(version),
         traffic=_traffic(record.state),
-        problem=error.message[:_MAX_PROBLEM_CHARACTERS],
+        problem=error.message[:_MAX_PROBLEM_CHARACTERS].encode(errors="replace").decode(),
     )
 
 

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
-import itertools
-from collections.abc import AsyncIterable
+import logging
+from collections.abc import AsyncIterable, Iterator
 
 from voxswap.v1 import voices_pb2, voices_pb2_grpc
-from voxswap_registry.catalog.catalog import Catalog
+from voxswap_registry.catalog.catalog import Catalog, VoiceListing
+from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import VoxswapError
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.resolution import chosen_version
 from voxswap_registry.state import VoiceRecord, VoiceState
 from voxswap_registry.upload import missing
 from voxswap_server.rpc import voice_messages as messages
-from voxswap_server.rpc.calls import mapped
+from voxswap_server.rpc.calls import StoreCalls, mapped
 from voxswap_server.rpc.status import Context
 from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.speech.self_test import SelfTest
 
+_LOGGER = logging.getLogger(__name__)
+
+_BATCH = 100
+
 
 class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
-    """Reads the catalog at once; changes the registry on worker threads. Holds no state.
+    """Reads the catalog at once; changes the registry on ``store``'s threads. Holds no state.
 
     Whoever has changed a voice here finds it changed here at once; other servers within seconds.
     """
 
-    def __init__(self, catalog: Catalog, uploads: Uploads, self_test: SelfTest) -> None:
+    def __init__(
+        self, catalog: Catalog, store: StoreCalls, uploads: Uploads, self_test: SelfTest
+    ) -> None:
         self._catalog = catalog
+        self._store = store
         self._registry = catalog.registry
         self._uploads = uploads
         self._self_test = self_test
@@ -43,11 +53,10 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         wanted = messages.voice_filter(request)
 
         def page() -> voices_pb2.ListVoicesResponse:
-            found = self._catalog.page(wanted, after=after, limit=size + 1)
-            more = len(found) > size
+            found = map(messages.listing, self._listings(wanted, after, size + 1))
+            voices, more = messages.page_of(found, size)
             return voices_pb2.ListVoicesResponse(
-                voices=map(messages.listing, found[:size]),
-                next_page_token=messages.page_token(found[size - 1].voice_id) if more else "",
+                voices=voices, next_page_token=messages.page_token(voices[-1].id) if more else ""
             )
 
         return await asyncio.to_thread(page)
@@ -75,7 +84,8 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
 
         def versions() -> voices_pb2.ListVersionsResponse:
             found = (self._look(record, version) for version in reversed(record.versions))
-            return voices_pb2.ListVersionsResponse(versions=found)
+            newest, _ = messages.page_of(found, messages.MAX_VERSIONS)
+            return voices_pb2.ListVersionsResponse(versions=newest)
 
         return await asyncio.to_thread(versions)
 
@@ -89,16 +99,15 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         below = messages.revision_start(request.page_token)
         self._catalog.record(voice_id)
 
-        def page() -> list[VoiceState]:
+        def page() -> voices_pb2.ListChangesResponse:
             history = self._registry.history(voice_id, below=below)
-            return list(itertools.islice(history, size + 1))
+            changes, more = messages.page_of(map(messages.change, history), size)
+            return voices_pb2.ListChangesResponse(
+                changes=changes,
+                next_page_token=messages.page_token(str(changes[-1].revision)) if more else "",
+            )
 
-        found = await asyncio.to_thread(page)
-        more = len(found) > size
-        return voices_pb2.ListChangesResponse(
-            changes=map(messages.change, found[:size]),
-            next_page_token=messages.page_token(str(found[size - 1].revision)) if more else "",
-        )
+        return await self._store.run(page)
 
     @mapped
     async def FindMissingComponents(  # noqa: N802
@@ -106,7 +115,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
     ) -> voices_pb2.FindMissingComponentsResponse:
         """The components that an upload must bring."""
         wanted = messages.wanted_components(request)
-        lacking = await asyncio.to_thread(missing, self._registry, wanted)
+        lacking = await self._store.run(missing, self._registry, wanted)
         return voices_pb2.FindMissingComponentsResponse(digests=lacking)
 
     @mapped
@@ -115,7 +124,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
     ) -> voices_pb2.RegisterVoiceResponse:
         """Take an upload in, and publish it."""
         manifest, created = await self._uploads.receive(request)
-        record = await self._refreshed(manifest.voice_id)
+        record = await self._after_change(self._known(manifest))
         return voices_pb2.RegisterVoiceResponse(
             voice=messages.voice(manifest, record), created=created
         )
@@ -135,7 +144,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
                 await self._self_test.run(
                     manifest, request.test_text, timeout_s=context.time_remaining()
                 )
-        await asyncio.to_thread(
+        changed = await self._store.run(
             self._registry.edit,
             voice_id,
             edit,
@@ -143,7 +152,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
             note=request.note,
             expected_revision=request.revision if request.HasField("revision") else None,
         )
-        record = await self._refreshed(voice_id)
+        record = await self._after_change(changed)
         version = request.voice.version or record.versions[-1]
         return voices_pb2.UpdateVoiceResponse(
             voice=self._look(record, version), revision=record.state.revision
@@ -157,7 +166,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         voice_id = messages.voice_only(request.voice)
         label = messages.label_or_stable(request.label)
         record = await self._refreshed(voice_id)
-        before, after = await asyncio.to_thread(
+        before, after = await self._store.run(
             self._registry.roll_back,
             voice_id,
             label,
@@ -165,7 +174,8 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
             note=request.note,
             check=functools.partial(self._catalog.manifest, record),
         )
-        record = await self._refreshed(voice_id)
+        moved = dataclasses.replace(record.state, labels={**record.state.labels, label: after})
+        record = await self._after_change(dataclasses.replace(record, state=moved))
         return voices_pb2.RollBackLabelResponse(
             voice=self._look(record, after), previous_version=before
         )
@@ -176,15 +186,49 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
     ) -> voices_pb2.DeleteVoiceResponse:
         """Delete a version or a voice."""
         ref = messages.ref(request.voice)
-        gone = await asyncio.to_thread(
+        gone = await self._store.run(
             self._registry.delete, ref, actor=request.actor, note=request.note
         )
-        await asyncio.to_thread(self._catalog.refresh, [ref.voice_id])
+        await self._after_change(VoiceRecord(ref.voice_id, (), VoiceState()))
         return voices_pb2.DeleteVoiceResponse(versions=sorted(gone, reverse=True))
 
     async def _refreshed(self, voice_id: str) -> VoiceRecord:
-        await asyncio.to_thread(self._catalog.refresh, [voice_id])
+        await self._store.run(self._catalog.refresh, [voice_id])
         return self._catalog.record(voice_id)
+
+    async def _after_change(self, known: VoiceRecord) -> VoiceRecord:
+        """The voice after a change that was made; ``known`` if it cannot be looked at now.
+
+        What is done is done: no fault from here on may make it look as if it were not.
+        """
+        try:
+            await self._store.run(self._catalog.refresh, [known.voice_id])
+        except VoxswapError as error:
+            _LOGGER.warning(
+                "%s was changed, and this server sees it when it can read the registry again: %s",
+                known.voice_id,
+                error,
+            )
+            return known
+        try:
+            return self._catalog.record(known.voice_id)
+        except VoxswapError:
+            return known  # Somebody has deleted it since, or its new state cannot be read yet.
+
+    def _known(self, manifest: Manifest) -> VoiceRecord:
+        try:
+            return self._catalog.record(manifest.voice_id)
+        except VoxswapError:
+            return VoiceRecord(manifest.voice_id, (manifest.version,), VoiceState())
+
+    def _listings(self, wanted: VoiceFilter, after: str, limit: int) -> Iterator[VoiceListing]:
+        """The first ``limit`` voices above ``after``; no more than a few are held at a time."""
+        while limit and (
+            found := self._catalog.page(wanted, after=after, limit=min(limit, _BATCH))
+        ):
+            yield from found
+            after = found[-1].voice_id
+            limit -= len(found)
 
     def _voice(self, record: VoiceRecord, version: int) -> voices_pb2.Voice:
         return messages.voice(self._catalog.manifest(record, version), record)

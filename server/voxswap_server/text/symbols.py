@@ -8,7 +8,6 @@ ids at the start, a blank after each symbol, and ids at the end.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +16,12 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from voxswap_registry.errors import ManifestError
+from voxswap_registry.json_reader import read_json
 from voxswap_server.text.types import Phone, SymbolSequence
 
 Layout = Literal["piper", "blanks"]
+
+MAX_TABLE_BYTES: Final = 4 << 20  # a thousand times the table of a Piper voice
 
 STRESS_MARKS: Final = "ˈˌ"
 _LENGTH_MARKS: Final = "ːˑ˞"
@@ -87,22 +89,19 @@ class SymbolTable:
         Optional beside them for "piper": ``pad``, ``bos``, ``eos`` (a symbol, or null for none) and
         ``clusters`` (lists of symbols). Raises `ManifestError` that names what is wrong.
         """
-        try:
-            table = json.loads(data)
-        except ValueError as error:
-            raise ManifestError(f"The symbol table is not JSON: {error}") from error
-        if not isinstance(table, dict):
-            raise ManifestError("The symbol table must be a JSON object with layout and symbols")
+        table = read_json(data, where="the symbol table", limit_bytes=MAX_TABLE_BYTES)
         layout = table.get("layout")
         if layout not in ("piper", "blanks"):
             raise ManifestError(
-                f"The symbol table's layout is {layout!r}; it must be 'piper' or 'blanks'"
+                f"The symbol table's layout is {layout!r:.200}; it must be 'piper' or 'blanks'"
             )
         allowed = {"layout", "symbols"}
         if layout == "piper":
             allowed |= {"pad", "bos", "eos", "clusters"}
         if unknown := sorted(table.keys() - allowed):
-            raise ManifestError(f"The symbol table of layout {layout!r} has unknown keys {unknown}")
+            raise ManifestError(
+                f"The symbol table of layout {layout!r} has unknown keys {unknown!r:.200}"
+            )
         symbols = _checked_symbols(table.get("symbols"))
         if layout == "blanks":
             return cls.blanks(symbols)
@@ -113,7 +112,7 @@ class SymbolTable:
         for name, mark in marks.items():
             if mark is not None and (not isinstance(mark, str) or mark not in symbols):
                 raise ManifestError(
-                    f"The symbol table has no ids for its {name} symbol {mark!r}; add them under "
+                    f"The symbol table has no ids for its {name} symbol {mark!r:.200}; add them under "
                     f"'symbols', or set {name!r} to null"
                 )
         return cls.piper(symbols, **marks, clusters=_checked_clusters(table, symbols))
@@ -180,8 +179,8 @@ def _checked_symbols(symbols: Any) -> dict[str, tuple[int, ...]]:
             or not all(type(value) is int and value >= 0 for value in ids)
         ):
             raise ManifestError(
-                f"The symbol table's entry {symbol!r} is {ids!r}; it must be a list of at least "
-                "one id, each a whole number from 0 on"
+                f"The symbol table's entry {symbol!r:.200} is {ids!r:.200}; it must be a list "
+                "of at least one id, each a whole number from 0 on"
             )
         checked[symbol] = tuple(ids)
     return checked
@@ -201,7 +200,7 @@ def _checked_clusters(
             or "".join(cluster) not in symbols
         ):
             raise ManifestError(
-                f"The symbol table's cluster {cluster!r} must be a list of two or more symbols "
+                f"The symbol table's cluster {cluster!r:.200} must be a list of two or more symbols "
                 "whose joined text has ids of its own"
             )
     return frozenset(map(tuple, clusters))

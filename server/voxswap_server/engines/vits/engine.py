@@ -15,7 +15,7 @@ from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.vits import VitsArchitecture
 from voxswap_server.engines.base import Delivery, Utterance, Voice
-from voxswap_server.engines.vits.model import VitsModel, load_model, read_tensors
+from voxswap_server.engines.vits.model import VitsModel, check_header, load_model, read_tensors
 
 # A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound
 # keeps the memory of a segment proportional to its text.
@@ -90,8 +90,9 @@ class VitsEngine:
 
     def load(self, manifest: Manifest, components: Mapping[str, Path]) -> Voice:
         """Map the weights and hang them into a skeleton. Blocks on disk."""
-        architecture = _architecture(manifest)
-        model = load_model(architecture, read_tensors(components["model"], self._device))
+        architecture, path = _architecture(manifest), components["model"]
+        check_header(architecture, path)
+        model = load_model(architecture, read_tensors(path, self._device))
         return VitsVoice(model, architecture, self._device)
 
 

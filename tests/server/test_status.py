@@ -1,0 +1,68 @@
+"""Statuses: whatever an error says, its code arrives, for the trailer that holds it stays small."""
+
+from __future__ import annotations
+
+import pytest
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from voxswap_registry.errors import (
+    FieldViolation,
+    InvalidInputError,
+    NotBuiltError,
+    RegistryError,
+    VoiceNotFoundError,
+    VoxswapError,
+)
+from voxswap_server.rpc.status import to_status
+
+LONG = 1 << 20
+
+
+def violations(status: status_pb2.Status) -> list[FieldViolation]:
+    request = error_details_pb2.BadRequest()
+    for detail in status.details:
+        if detail.Unpack(request):
+            return [FieldViolation(v.field, v.description) for v in request.field_violations]
+    return []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidInputError([FieldViolation("marks", "has an unknown kind; use WORD")] * 100),
+        InvalidInputError([FieldViolation("a" * LONG, "b" * LONG)] * 100),
+        InvalidInputError([FieldViolation("声" * 50, "声" * 500)] * 16),
+        InvalidInputError.one("manifest_json", "\N{GRINNING FACE}" * LONG),
+        NotBuiltError("n" * LONG, [FieldViolation("c" * LONG, "d" * LONG)] * 3),
+        VoiceNotFoundError("e" * LONG, metadata={"voice": "声" * LONG, "f" * LONG: "g"}),
+        VoiceNotFoundError("h", metadata={f"{n}": "i" * 500 for n in range(1000)}),
+        RegistryError("cannot read \udcff" * LONG),
+    ],
+    ids=lambda error: str(error)[:10].encode(errors="replace").hex(),
+)
+def test_a_status_is_small_whatever_the_error_says(error: VoxswapError) -> None:
+    status = to_status(error)
+    assert status.code not in (code_pb2.OK, code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED)
+    # What the trailers hold: the details in Base64, and the message percent-encoded.
+    assert status.ByteSize() * 4 / 3 + len(status.message.encode()) * 3 < 8 << 10
+    if getattr(error, "violations", ()):
+        assert 0 < len(violations(status)) <= 16
+
+
+def test_what_is_short_arrives_as_it_is() -> None:
+    told = [FieldViolation(f"field_{n}", f"is {n}; use another number than {n}") for n in range(9)]
+    error = InvalidInputError(told)
+    status = to_status(error)
+    assert violations(status) == told
+    assert status.message == error.message
+    info = error_details_pb2.ErrorInfo()
+    metadata = {"voice": "schmied/铁匠", "version": "7"}
+    assert to_status(VoiceNotFoundError("gone", metadata=metadata)).details[0].Unpack(info)
+    assert (info.reason, dict(info.metadata)) == ("VOICE_NOT_FOUND", metadata)
+
+
+def test_what_is_clipped_says_so_and_ends_with_a_whole_character() -> None:
+    status = to_status(InvalidInputError.one("text", "声" * 1000))
+    (violation,) = violations(status)
+    assert violation.description.strip("声") == "…"
+    assert status.message.endswith("声…")
