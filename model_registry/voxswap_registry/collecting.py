@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from voxswap_registry.errors import RegistryError, VoiceNotFoundError
+from voxswap_registry.errors import ObjectMissingError, RegistryError, VoiceNotFoundError
 from voxswap_registry.layout import BLOBS, VOICES, blob_digest, voice_object
 from voxswap_registry.markers import LIFETIME, Marker, collecting, remove_dead
 from voxswap_registry.progress import NullProgress, Progress
@@ -86,6 +86,9 @@ def _references(registry: Registry, marker: Marker) -> tuple[set[str], list[str]
     for info in registry.objects.list(VOICES):
         found = voice_object(info.key)
         if found is None:
+            # A stray file names nothing. Behind a link there may be voices: that is an error.
+            with contextlib.suppress(ObjectMissingError):
+                registry.objects.path(info.key)
             continue
         keys[found.voice_id].append((info.key, found.kind, found.number))
     referenced: set[str] = set()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +14,15 @@ import torch
 
 from tests.registry.drafts import blob_path, blob_paths
 from tests.registry.vits_fakes import PRESETS, canonical, preset
+from tests.server.fakes import make_manifest
 from voxswap_registry.errors import EngineError, ManifestError
+from voxswap_registry.importers.vits_tensors import as_stored, write_safetensors
 from voxswap_registry.manifest import Audio, Manifest
+from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 from voxswap_registry.vits import VitsArchitecture, infer_architecture
 from voxswap_server.engines.base import Delivery, Voice
+from voxswap_server.engines.vits import model as vits_model
 from voxswap_server.engines.vits.engine import VitsEngine, VitsVoice
 from voxswap_server.engines.vits.model import load_model, read_tensors
 
@@ -34,6 +40,22 @@ def line(length: int, seed: int, n_symbols: int = 130) -> list[int]:
     """Ids in Piper's layout: begin, then symbols and blanks in turn, then end."""
     symbols = np.random.default_rng(seed).integers(3, n_symbols, length)
     return [1, 0, *(i for symbol in symbols for i in (int(symbol), 0)), 2]
+
+
+def manifest_of(architecture: VitsArchitecture) -> Manifest:
+    return dataclasses.replace(
+        make_manifest(),
+        engine_config=architecture.to_config(),
+        audio=Audio(22050, architecture.hop_length_samples),
+    )
+
+
+def component(folder: Path, architecture: VitsArchitecture) -> Path:
+    """A model component with random weights."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "model.safetensors"
+    write_safetensors(as_stored(canonical(architecture)), path, progress=NullProgress())
+    return path
 
 
 def whole(voice: Voice, ids: list[int], delivery: Delivery) -> npt.NDArray[np.float32]:
@@ -217,6 +239,91 @@ def test_an_architecture_that_makes_no_sense_is_refused(change: dict[str, object
     config.update(change)
     with pytest.raises(ManifestError, match="engine_config"):
         VitsArchitecture.from_config(config, where="x@1")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"n_layers": 1 << 23}, "n_layers has 8388608 where a whole number from 1 to 256"),
+        ({"n_layers": 0}, "n_layers has 0"),
+        ({"flow_layers": 65}, "flow_layers has 65"),
+        ({"flow_wavenet_layers": 65}, "flow_wavenet_layers has 65"),
+        ({"dp_flows": 65}, "dp_flows has 65"),
+        ({"dp_dds_layers": 17}, "dp_dds_layers has 17"),
+        ({"dp_kernel_size": 5, "dp_dds_layers": 16}, "dp_kernel_size to the power"),
+        ({"hidden": 8193}, "hidden has 8193"),
+        ({"hidden": 10**5000}, "hidden has a number of 16610 bits"),
+        ({"hidden": "x" * 10_000}, "hidden has 'xxx"),
+        ({"n_symbols": 20_001}, "n_symbols has 20001"),
+        ({"n_speakers": 100_001}, "n_speakers has 100001"),
+        ({"n_speakers": 2}, "n_speakers and gin"),
+        ({"n_heads": 0}, "n_heads has 0"),
+        ({"n_heads": 3}, "n_heads must divide hidden"),
+        ({"inter": 15}, "inter must be even"),
+        ({"resblock": 3}, "resblock has 3"),
+        ({"resblock_kernels": []}, "resblock_kernels has a list of 0"),
+        ({"resblock_kernels": [3, 5]}, "resblock_kernels and resblock_dilations"),
+        ({"resblock_dilations": [[1, 2], [2, 6], [3, 1025]]}, "resblock_dilations has 1025"),
+        ({"upsample_rates": [1024] * 60_000}, "upsample_rates has a list of 60000; 1 to 16"),
+        ({"upsample_rates": [1024] * 3}, "product of upsample_rates must be 16384 at most"),
+        ({"upsample_rates": [8, 32]}, "upsample_rates and upsample_kernels"),
+        ({"upsample_initial": 4}, "upsample_initial must be halved"),
+    ],
+)  # fmt: skip
+def test_a_claim_beyond_all_voices_is_refused_briefly(change: dict[str, Any], fault: str) -> None:
+    manifest = manifest_of(preset("low"))
+    manifest = dataclasses.replace(manifest, engine_config={**manifest.engine_config, **change})
+    with pytest.raises(ManifestError) as caught:
+        VitsEngine().check(manifest)
+    assert fault in caught.value.message
+    assert len(caught.value.message) < 200
+
+
+def test_weights_of_another_architecture_are_refused_by_their_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither weights are read nor modules built for it, and the message stays short."""
+    path = component(tmp_path, preset("low"))
+    largest = dataclasses.replace(
+        preset("low"), n_layers=256, flow_layers=64, flow_wavenet_layers=64, dp_flows=64
+    )
+    monkeypatch.setattr(vits_model, "VitsModel", None)
+    for claimed, fault in (
+        (largest, r"\d{5} tensors are missing \('dp\.flows\.101\."),
+        (preset("low", n_speakers=2), r"tensors are missing \('dec\.cond\.bias'"),
+        (preset("medium", shrink=6), r"tensors have another shape \('dec"),
+        (dataclasses.replace(preset("low"), n_layers=1), r"18 tensors are unknown \('enc_p"),
+    ):
+        with pytest.raises(EngineError, match=fault) as caught:
+            VitsEngine().load(manifest_of(claimed), {"model": path})
+        assert len(caught.value.message) < 500
+
+
+def test_a_strangers_tensor_names_are_not_repeated_at_length(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    names = [f"\n{i}☃" * 1_000 for i in range(1_000)]
+    header = json.dumps({n: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in names})
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    with pytest.raises(EngineError, match="1000 tensors are unknown") as caught:
+        VitsEngine().load(manifest_of(preset("low")), {"model": path})
+    assert len(caught.value.message) < 500
+    assert caught.value.message.isascii()
+    assert "\n" not in caught.value.message
+
+
+def test_a_header_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes((16 << 20 | 1).to_bytes(8, "little"))
+    with pytest.raises(EngineError, match="a header of 16777217 bytes"):
+        read_tensors(path, "cpu")
+
+
+def test_a_component_that_fits_is_loaded(tmp_path: Path) -> None:
+    for name in PRESETS:
+        architecture = preset(name, n_speakers=2)
+        path = component(tmp_path / name, architecture)
+        voice = VitsEngine().load(manifest_of(architecture), {"model": path})
+        assert isinstance(voice, VitsVoice)
 
 
 def test_a_manifest_is_checked_without_its_weights(joe: Manifest) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.registry.drafts import make_draft
+from tests.registry.drafts import make_draft, root_of
 from tests.registry.faults import ClockedObjects, HookedObjects
 from tests.registry.stores import (
     check_collected,
@@ -678,3 +678,17 @@ def test_dead_markers_are_removed_and_living_ones_stay(clocked: ClockedObjects) 
     own = Marker(clocked, COLLECTING, time.monotonic)
     assert remove_dead(clocked, own) == 6
     assert set(markers_of(clocked)) == {own.key, f"{PUBLISHING}/living.json"}
+
+
+def test_what_lies_behind_a_link_stops_the_collector(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    manifest = registry.publish(make_draft(tmp_path / "draft", "npc/smith"))
+    folder = root_of(registry) / "voices/npc"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RegistryError, match="symbolic link"):
+        collect(registry, grace=timedelta(0))
+    folder.unlink()
+    (tmp_path / "elsewhere").rename(folder)
+    for component in manifest.components:
+        registry.verify(component)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import itertools
+import os
 import socket
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -326,6 +330,66 @@ def test_listing_bears_writers_and_deleters(objects: Objects) -> None:
         finally:
             stop.set()
         work.result(30)
+
+
+# Listing a folder in which others have been
+
+
+def test_folder_lists_links_as_themselves_and_follows_none(tmp_path: Path) -> None:
+    objects = FolderObjects(tmp_path / "objects")
+    objects.replace(KEY, b"one")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "v1.json").write_bytes(b"not ours")
+    voices = objects.root / "voices"
+    links = {"file": outside / "v1.json", "folder": outside, "nowhere": tmp_path / "nothing"}
+    links |= {"itself": voices / "itself", "up": objects.root}
+    for name, target in links.items():
+        (voices / name).symlink_to(target)
+    assert keys(objects, "voices") == sorted([KEY, *(f"voices/{name}" for name in links)])
+    assert objects.head("voices/itself") is None
+    for name in links:
+        with pytest.raises(RegistryError, match="symbolic link"):
+            objects.read(f"voices/{name}", limit_bytes=10)
+
+
+def test_folder_passes_over_what_is_no_object(tmp_path: Path) -> None:
+    objects = FolderObjects(tmp_path / "objects")
+    objects.replace(KEY, b"one")
+    for name in (b"\xff", b"a\nb", b"\x7f", "é".encode()):
+        folder = os.fsdecode(os.fsencode(objects.root / "voices") + b"/" + name)
+        Path(folder).mkdir()
+        (Path(folder) / "v1.json").write_bytes(b"x")
+    os.mkfifo(objects.root / "voices/pipe")
+    assert keys(objects, "voices") == [KEY]
+    assert objects.head("voices/pipe") is None  # And nobody waits for its writer.
+
+
+def test_folder_listing_bears_what_vanishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = FolderObjects(tmp_path / "objects")
+    gone, going = objects.root / "voices/gone.json", objects.root / "voices/going@"
+    for key in (KEY, "voices/gone.json", "voices/going@/v1.json"):
+        objects.replace(key, b"x")
+    real = os.scandir
+
+    def scan(path: Path) -> contextlib.nullcontext[list[os.DirEntry[str]]]:
+        """What was there a moment ago."""
+        entries = list(real(path))
+        gone.unlink(missing_ok=True)
+        if going.exists():
+            going.rename(tmp_path / "moved")
+        return contextlib.nullcontext(entries)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert keys(objects, "voices") == [KEY]
+
+
+def test_folder_needs_no_obstore() -> None:
+    """A native library for buckets, which costs a start that a folder does not owe."""
+    code = "import sys, voxswap_registry.store; sys.exit('obstore' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
 
 
 # Paths

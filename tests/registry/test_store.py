@@ -227,6 +227,19 @@ def test_linked_manifest_does_not_escape(registry: Registry, tmp_path: Path) -> 
     assert isinstance(listing.error, RegistryError)
 
 
+def test_odd_names_and_links_hide_no_voice(registry: Registry, tmp_path: Path) -> None:
+    registry.publish(make_draft(tmp_path))
+    folder = root_of(registry) / "voices/npc/smith@"
+    for name in (b"not \xff UTF-8", b"line\nbreak", b"\x07", "ünïcode".encode()):
+        (Path(os.fsdecode(os.fsencode(folder) + b"/" + name))).write_bytes(b"x")
+    (folder / "itself").symlink_to("itself")
+    (folder / "up@").symlink_to(root_of(registry))
+    assert [(v.voice_id, v.versions, v.error) for v in listings(registry)] == [
+        ("npc/smith", (1,), None)
+    ]
+    assert registry.versions("npc/smith") == (1,)
+
+
 def test_publish_does_not_write_through_a_link(registry: Registry, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -115,6 +115,13 @@ def test_claims_are_not_believed() -> None:
         canonical_tensors(far, where="test")
 
 
+def test_what_no_server_would_load_is_not_imported() -> None:
+    tensors = canonical(preset("low"))
+    tensors["enc_p.emb.weight"] = torch.zeros(20_001, 16)
+    with pytest.raises(ImportSourceError, match=r"n_symbols has 20001 .* from 1 to 20000"):
+        canonical_tensors(tensors, where="test")
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -133,7 +133,11 @@ def test_from_json() -> None:
     [
         (b"\xff", "not JSON"),
         (b"{", "not JSON"),
-        (b"[]", "must be a JSON object"),
+        (b"[]", "not a JSON object"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"layout": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"layout": ' + b"[" * 40 + b"]" * 40 + b"}", "nested deeper than 32"),
+        (b" " * (4 << 20) + b"{}", "more than 4194304 bytes"),
         (b"{}", "layout is None"),
         (b'{"layout": "kokoro"}', "layout is 'kokoro'"),
         (b'{"layout": "piper"}', "'symbols'"),
@@ -159,3 +163,19 @@ def test_from_json_says_what_is_wrong(data: bytes, fault: str) -> None:
     with pytest.raises(ManifestError) as raised:
         SymbolTable.from_json(data)
     assert fault in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"layout": "x" * 10_000},
+        {"layout": "blanks", "x" * 10_000: 1},
+        {"layout": "blanks", "symbols": {"a" * 10_000: ["b" * 10_000]}},
+        {"layout": "piper", "symbols": SMALL, "pad": "x" * 10_000},
+        {"layout": "piper", "symbols": SMALL, "clusters": [["x" * 10_000]]},
+    ],
+)
+def test_from_json_repeats_little_of_what_is_wrong(table: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError) as raised:
+        SymbolTable.from_json(json.dumps(table).encode())
+    assert len(raised.value.message) < 600

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.importers.source import SourceFile
-from voxswap_registry.importers.vits_tensors import expected_shapes
 from voxswap_registry.vits import VitsArchitecture
+from voxswap_registry.vits_shapes import expected_shapes
 
 if TYPE_CHECKING:
     import torch

@@ -54,24 +54,25 @@ class FolderObjects:
         A link is listed as itself, whatever it leads to: it is there, and reading it is refused.
         Pipes, devices and names that no key can have are passed over.
         """
-        if not self._file(folder).is_dir():
-            return
-        waiting = [folder]
-        while waiting:
-            folder = waiting.pop()
-            for entry in _entries(self.root / folder):
-                if not (entry.name.isascii() and entry.name.isprintable()):
-                    continue
-                key = f"{folder}/{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(key)
-                elif key > after and (found := _status(entry)) is not None:
-                    if stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode):
+        path = self._file(folder)
+        waiting = [folder] if path.is_dir() else []
+        with as_registry_errors("list", path):
+            while waiting:
+                folder = waiting.pop()
+                for entry in _entries(self.root / folder):
+                    key = f"{folder}/{entry.name}"
+                    if not (entry.name.isascii() and entry.name.isprintable()):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(key)
+                    elif key > after and (found := _status(entry)) and _is_listed(found):
                         yield _info(key, found)
 
     def head(self, key: str) -> ObjectInfo | None:
         """See `Objects.head`."""
-        found = _status(self._file(key))
+        path = self._file(key)
+        with as_registry_errors("read", path):
+            found = _status(path)
         return _info(key, found) if found and stat.S_ISREG(found.st_mode) else None
 
     def read(self, key: str, *, limit_bytes: int) -> bytes | None:
@@ -214,21 +215,23 @@ class FolderObjects:
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in a folder; nothing if it has vanished. Its descriptor is closed again."""
-    with as_registry_errors("list", folder):
-        try:
-            with os.scandir(folder) as entries:
-                return list(entries)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _status(file: Path | os.DirEntry[str]) -> os.stat_result | None:
     """Of the file itself, never of what a link leads to; None if it is not there."""
-    with as_registry_errors("read", Path(file)):
-        try:
-            return file.stat(follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+    try:
+        return file.stat(follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_listed(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:

@@ -112,8 +112,8 @@ class SymbolTable:
         for name, mark in marks.items():
             if mark is not None and (not isinstance(mark, str) or mark not in symbols):
                 raise ManifestError(
-                    f"The symbol table has no ids for its {name} symbol {mark!r:.200}; add them under "
-                    f"'symbols', or set {name!r} to null"
+                    f"The symbol table has no ids for its {name} symbol {mark!r:.200}; add them "
+                    f"under 'symbols', or set {name!r} to null"
                 )
         return cls.piper(symbols, **marks, clusters=_checked_clusters(table, symbols))
 
@@ -200,8 +200,8 @@ def _checked_clusters(
             or "".join(cluster) not in symbols
         ):
             raise ManifestError(
-                f"The symbol table's cluster {cluster!r:.200} must be a list of two or more symbols "
-                "whose joined text has ids of its own"
+                f"The symbol table's cluster {cluster!r:.200} must be a list of two or more "
+                "symbols whose joined text has ids of its own"
             )
     return frozenset(map(tuple, clusters))
 

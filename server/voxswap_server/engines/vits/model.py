@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from voxswap_registry.errors import EngineError
-from voxswap_registry.importers.vits_tensors import expected_shapes
 from voxswap_registry.vits import VitsArchitecture, stored_channels_last
+from voxswap_registry.vits_shapes import expected_shapes
 from voxswap_server.engines.blocks import Table
 from voxswap_server.engines.hifigan import Generator
 from voxswap_server.engines.vits.duration import StochasticDurationPredictor
@@ -121,7 +121,7 @@ def check_header(architecture: VitsArchitecture, path: Path) -> None:
 
 def _some(names: Collection[str]) -> str:
     """The first few; a stranger made them, and they may be of any length."""
-    return ", ".join(f"{name[:60]!a}" for name in sorted(names)[:2])
+    return ", ".join(ascii(name)[:48] for name in sorted(names)[:2])
 
 
 def read_tensors(path: Path, device: str) -> dict[str, Tensor]:
