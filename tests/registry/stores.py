@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
-import itertools
 import logging
 import os
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -88,7 +88,6 @@ class S3Server:
 
         self._moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
         self._log = logging.getLogger("werkzeug")
         self.loses_answer: Callable[[str, str], bool] = lambda _method, _path: False
 
@@ -113,8 +112,8 @@ class S3Server:
         self._log.setLevel(self._log_level)
 
     def new_bucket(self) -> str:
-        """The name of a bucket that nobody else has."""
-        bucket = f"bucket-{next(self._numbers)}"
+        """The name of a bucket that nobody else has: moto's servers share their buckets."""
+        bucket = f"bucket-{secrets.token_hex(8)}"
         self.request("PUT", f"/{bucket}")
         return bucket
 
