@@ -57,7 +57,7 @@ def run(report: Report, *, device: str) -> None:
 
 def _load(registry: Registry, device: str) -> LoadedVoice:
     engine = VitsEngine(device)
-    loader = VoiceLoader(registry, {engine.name: engine}, front_end="auto")
+    loader = VoiceLoader(registry.components, {engine.name: engine}, front_end="auto")
     return loader.load(registry.resolve(VoiceRef("joe")), lambda: False)
 
 
@@ -190,7 +190,8 @@ def _audio(result: SpeechResult) -> tuple[npt.NDArray[np.float32], int]:
 def _server(registry: Registry, device: str, memory_budget: str) -> Iterator[str]:
     """A server in a process of its own, as in life; gives its address."""
     flags = {
-        "--registry": str(registry.objects.name),
+        "--registry": registry.objects.name,
+        "--cache-dir": f"{registry.objects.name}/cache",
         "--listen": "127.0.0.1:0",
         "--metrics-listen": "off",
         "--memory-budget": memory_budget,

@@ -84,7 +84,7 @@ class Settings(BaseModel):
         (), description="public keys that are trusted: .pub files or folders of them, by commas"
     )
     max_upload_bytes: Size = Field(
-        2 << 30, ge=0, description="largest voice that is registered over gRPC; 0 for none"
+        2 << 30, ge=0, description="most that a client may send of one voice; 0 for nothing"
     )
     max_uploads: int = Field(2, ge=1, le=100, description="voices registered at a time over gRPC")
     listen: Address = Field(
