@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 
 from voxswap_registry.errors import InvalidInputError, RegistryBusyError, RegistryError
 from voxswap_registry.layout import JOURNAL, journal_key, journal_number
@@ -45,8 +44,7 @@ class Journal:
 
     def append(self, voice_id: str) -> int:
         """Write that ``voice_id`` has changed; returns the entry's number."""
-        # The nonce tells entries of one voice apart where a lost answer makes a writer ask again.
-        data = json.dumps({"voice": voice_id, "nonce": secrets.token_hex(8)}).encode()
+        data = json.dumps({"voice": voice_id}).encode()
         number = self.head()
         for _ in range(_TRIES):
             number += 1

@@ -142,7 +142,7 @@ class Registry:
             return
         try:
             self.edit(manifest.voice_id, Edit(moves={label: manifest.version}), actor=actor)
-        except RegistryError as error:
+        except (RegistryError, RevisionConflictError) as error:
             raise type(error)(
                 f"{manifest.ref} is published, and the label {label!r} was not moved to it: "
                 f"{error.message}; move it with: voxswap voices promote {manifest.ref} --label "

@@ -118,7 +118,7 @@ class Catalog:
         return bool(self._index.meta("complete"))
 
     def count(self) -> int:
-        """How many voices there were at the last refresh that changed something."""
+        """How many voices there were at the last refresh."""
         return self._count
 
     def resolve(self, ref: VoiceRef, *, session_id: str = "") -> Manifest:
