@@ -88,6 +88,15 @@ class Components:
             raise damaged(component, f"has {info.size_bytes} bytes, not {component.size_bytes}")
         self._refuse_quarantined(component, info.etag)
 
+    def is_local(self, component: Component) -> bool:
+        """Whether its bytes lie on this machine's disk, sound or not. Reads none of them."""
+        try:
+            if self._objects.path(blob_key(component.digest)) is not None:
+                return True
+        except ObjectMissingError:
+            return False  # It would lie here, and does not.
+        return self._cache is not None and self._cache.has(component)
+
     @contextlib.contextmanager
     def hold(
         self,

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class VoxswapError(Exception):
@@ -45,6 +45,16 @@ class VoxswapError(Exception):
         super().__init__(message)
         self.message = message
         self.metadata: dict[str, str] = dict(metadata or {})
+        self.retry_s: float | None = None
+
+    def again(self, message: str | None = None, *, retry_s: float) -> Self:
+        """The same error for another caller, who may try again after ``retry_s`` seconds."""
+        told = type(self).__new__(type(self))
+        told.__dict__.update(self.__dict__)
+        told.message = self.message if message is None else message
+        told.args = (told.message,)
+        told.retry_s = retry_s
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.app import RunningServer, running
-from voxswap_server.config import Settings, load_settings
+from voxswap_server.config import RELOADABLE, Settings, load_settings
 
 _LOGGER = logging.getLogger("voxswap_server")
 
@@ -26,13 +26,14 @@ _CLIENTS_DEFAULT_ADDRESS = "127.0.0.1:50051"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; 0 after a clean end, 2 for a wrong setting."""
     _tame_openmp()
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        settings = load_settings(sys.argv[1:] if arguments is None else arguments)
+        settings = load_settings(arguments)
         logging.basicConfig(
             level=settings.log_level.upper(),
             format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         )
-        asyncio.run(_serve(settings))
+        asyncio.run(_serve(settings, arguments))
     except VoxswapError as error:
         for line in error.message.splitlines():
             print(f"voxswap serve: error: {line}", file=sys.stderr)  # noqa: T201
@@ -51,15 +52,39 @@ def _tame_openmp() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "500")
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, arguments: Sequence[str]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with running(settings) as server:
+        loop.add_signal_handler(signal.SIGHUP, _reload, server, arguments)
         print(await asyncio.to_thread(_greeting, server, settings), flush=True)  # noqa: T201
         await stop.wait()
         _LOGGER.info("stopping: streams have %g s to end", settings.shutdown_grace_s)
+
+
+def _reload(server: RunningServer, arguments: Sequence[str]) -> None:
+    """Read the settings again; those that may change while the server runs are taken up.
+
+    A fault in the file changes nothing: the server goes on with what it has.
+    """
+    try:
+        settings = load_settings(arguments)
+    except VoxswapError as error:
+        _LOGGER.warning("SIGHUP: the settings stay as they are: %s", error)
+        return
+    changed = {
+        name
+        for name in Settings.model_fields
+        if getattr(settings, name) != getattr(server.residents.settings, name)
+    }
+    logging.getLogger().setLevel(settings.log_level.upper())
+    server.residents.reload(settings)
+    taken = ", ".join(f"{n}={getattr(settings, n)}" for n in sorted(changed & RELOADABLE))
+    _LOGGER.info("SIGHUP: %s", f"now {taken}" if taken else "nothing changed")
+    if later := changed - RELOADABLE:
+        _LOGGER.warning("SIGHUP: %s take effect after a restart", ", ".join(sorted(later)))
 
 
 def _greeting(server: RunningServer, settings: Settings) -> str:

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import functools
 import gc
-import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from wsgiref.simple_server import WSGIServer
@@ -26,17 +25,14 @@ from voxswap.v1 import (
     voices_pb2_grpc,
 )
 from voxswap_registry.catalog.catalog import Catalog
-from voxswap_registry.catalog.watcher import CatalogWatcher
-from voxswap_registry.errors import DigestMismatchError
-from voxswap_registry.manifest import Component
+from voxswap_registry.catalog.watcher import CatalogWatcher, Look
 from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
 from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
 from voxswap_server.metrics import Metrics
-from voxswap_server.residency.events import EventKind, ResidencyEvent
-from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residents import Residents, keep_residents, look_after, stop
 from voxswap_server.rpc.calls import StoreCalls
 from voxswap_server.rpc.health import HealthServicer
 from voxswap_server.rpc.residency import ResidencyServicer
@@ -47,8 +43,6 @@ from voxswap_server.speech.pipeline import Chunking
 from voxswap_server.speech.scheduler import ComputeThread
 from voxswap_server.speech.self_test import SelfTest
 from voxswap_server.text.normalization import normalize
-
-_LOGGER = logging.getLogger(__name__)
 
 _FIRST_LOOK_S, _FIRST_LOOK_EVER_S = 1.0, 15.0
 
@@ -65,9 +59,17 @@ class RunningServer:
 
     address: str
     metrics_address: str | None
-    catalog: Catalog
-    manager: ModelManager
-    metrics: Metrics
+    residents: Residents
+
+    @property
+    def catalog(self) -> Catalog:
+        """The voices that there are."""
+        return self.residents.catalog
+
+    @property
+    def manager(self) -> ModelManager:
+        """The voices that are in memory."""
+        return self.residents.manager
 
 
 @contextlib.asynccontextmanager
@@ -83,22 +85,15 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         # Side by side: one waits for torch, the other for disk or network.
         importing = asyncio.create_task(asyncio.to_thread(_engines, settings))
         stack.push_async_callback(asyncio.wait, [importing])
-        catalog = await _catalog(settings, metrics, stack)
+        looks = [metrics.observe_look]
+        catalog = await _catalog(settings, metrics, looks, stack)
         engines = await importing
         registry = catalog.registry
-        loading = ThreadPoolExecutor(settings.load_threads, thread_name_prefix="voxswap-load")
-        stack.callback(loading.shutdown)
-        compute = ComputeThread()
+        compute = ComputeThread(observer=metrics.observe_step)
         stack.callback(compute.close)
-        loader = VoiceLoader(registry.components, engines, front_end=settings.front_end)
-        manager = ModelManager(
-            loader,
-            loading,
-            budget_bytes=settings.memory_budget,
-            observer=metrics.observe_residency,
-        )
-        stack.push_async_callback(manager.close)
-        metrics.watch_ledger(manager.statistics, manager.held_leases)
+        residents = await keep_residents(settings, catalog, engines, metrics, stack)
+        manager = residents.manager
+        looks.append(residents.observe_look)
         for engine in engines.values():
             await compute.run(engine.warm_up)
         await compute.run(functools.partial(normalize, "It is 7 o'clock.", "en"))
@@ -117,6 +112,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         speech = SpeechServicer(
             catalog,
             manager,
+            residents.ahead,
             compute,
             metrics,
             chunking=chunking,
@@ -127,7 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         uploads = Uploads(
             registry,
             store,
-            check=loader.check,
+            check=residents.loader.check,
             must_be_signed=settings.require_signature,
             max_bytes=settings.max_upload_bytes,
             max_uploads=settings.max_uploads,
@@ -138,7 +134,8 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
         voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
         residency_pb2_grpc.add_ResidencyServiceServicer_to_server(
-            ResidencyServicer(manager, settings.device), server
+            ResidencyServicer(catalog, manager, residents.events, host_tier=residents.host_tier),
+            server,
         )
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         reflection.enable_server_reflection(
@@ -160,16 +157,26 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         gc.freeze()
         await server.start()
         stack.push_async_callback(server.stop, settings.shutdown_grace_s)
+        # Watchers would hold the server up until the grace is over.
+        stack.callback(residents.events.close)
+        await residents.preload()
+        await look_after(residents, stack)
         for service in ("", *_SERVICES):
             await health.set(service, health_pb2.HealthCheckResponse.SERVING)
         stack.push_async_callback(health.enter_graceful_shutdown)
-        yield RunningServer(address, metrics_address, catalog, manager, metrics)
+        yield RunningServer(address, metrics_address, residents)
 
 
 async def _catalog(
-    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack
+    settings: Settings,
+    metrics: Metrics,
+    observers: Sequence[Callable[[Look], None]],
+    stack: contextlib.AsyncExitStack,
 ) -> Catalog:
-    """The catalog of the registry, read once and watched from then on."""
+    """The catalog of the registry, read once and watched from then on.
+
+    ``observers`` hear of each look; who comes to the list later hears of the later ones.
+    """
     trusted = None
     if settings.require_signature:
         if not settings.trusted_keys:
@@ -181,13 +188,17 @@ async def _catalog(
     registry = Registry.open(
         settings.registry, cache_dir=settings.cache_dir, cache_bytes=settings.cache_bytes
     )
-    registry.components.listener = functools.partial(_tell_of_quarantine, metrics)
     catalog = await asyncio.to_thread(Catalog, registry, folder=settings.cache_dir, trusted=trusted)
     stack.push_async_callback(asyncio.to_thread, catalog.close)  # waits for a look under way
+
+    def observe(look: Look) -> None:
+        for observer in observers:
+            observer(look)
+
     watcher = CatalogWatcher(
         catalog,
         poll_s=settings.registry_poll_s,
-        observer=metrics.observe_look,
+        observer=observe,
         executor=_threads(stack, 1, "watch"),
     )
     metrics.watch_catalog(catalog.count, registry.components.cached_bytes)
@@ -201,7 +212,7 @@ async def _catalog(
         await watcher.run()
 
     watching = asyncio.create_task(watch(), name="watch the registry")
-    stack.push_async_callback(_stop, watching)
+    stack.push_async_callback(stop, watching)
     return catalog
 
 
@@ -210,20 +221,6 @@ def _threads(stack: contextlib.AsyncExitStack, n: int, name: str) -> ThreadPoolE
     executor = ThreadPoolExecutor(n, thread_name_prefix=f"voxswap-{name}")
     stack.callback(executor.shutdown, wait=False, cancel_futures=True)
     return executor
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-def _tell_of_quarantine(metrics: Metrics, component: Component, error: DigestMismatchError) -> None:
-    """On whichever thread found it."""
-    _LOGGER.error("quarantine: %s", error)
-    metrics.observe_residency(
-        ResidencyEvent(EventKind.QUARANTINED, component.digest, component.size_bytes)
-    )
 
 
 def _engines(settings: Settings) -> dict[str, Engine]:

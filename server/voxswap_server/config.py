@@ -11,17 +11,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from voxswap_registry.errors import VoxswapError
+from voxswap_registry.errors import InvalidInputError, VoxswapError
+from voxswap_registry.names import VoiceRef
 
 ENVIRONMENT_PREFIX = "VOXSWAP_"
 # Read by others or before the settings are; not settings themselves.
 _OTHER_VARIABLES = {"VOXSWAP_ADDRESS", "VOXSWAP_CI", "VOXSWAP_CONFIG"}
 
-_SIZES = {"memory_budget", "max_message_bytes", "cache_bytes", "max_upload_bytes"}
+_SIZES = {"memory_budget", "host_budget", "max_message_bytes", "cache_bytes", "max_upload_bytes"}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+# May be changed in the file while the server runs; SIGHUP has it read again.
+RELOADABLE = frozenset({"memory_budget", "idle_ttl_s", "log_level"})
 
 
 class SettingsError(VoxswapError):
@@ -48,11 +53,22 @@ def _address(value: object) -> object:
     return value
 
 
-def _paths(value: object) -> object:
-    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+def _list(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(filter(None, (item.strip() for item in value.split(","))))
 
 
-Paths = Annotated[tuple[Path, ...], BeforeValidator(_paths)]
+def _voice(value: str) -> str:
+    try:
+        VoiceRef.parse(value)
+    except InvalidInputError as error:
+        raise ValueError(error.violations[0].description) from error
+    return value
+
+
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_list)]
+Voices = Annotated[tuple[Annotated[str, AfterValidator(_voice)], ...], BeforeValidator(_list)]
 Size = Annotated[int, BeforeValidator(_size)]
 Address = Annotated[str, BeforeValidator(_address)]
 
@@ -98,13 +114,39 @@ class Settings(BaseModel):
     memory_budget: Size = Field(
         1 << 31, ge=1 << 20, description="cap for resident voices, such as 2GiB"
     )
+    host_budget: Size = Field(
+        4 << 30,
+        ge=1 << 20,
+        description="cap for voices kept in page-locked host memory; with a CUDA device only",
+    )
+    eviction: Literal["lru", "gdsf"] = Field(
+        "lru",
+        description="which idle voices leave first: least recently used, or cheapest by use, load "
+        "time and size",
+    )
+    settle_s: float = Field(
+        2.0, ge=0, le=3_600, description="seconds after a load in which a voice is evicted last"
+    )
+    idle_ttl_s: float = Field(
+        0.0, ge=0, le=1e9, description="seconds without use after which a voice leaves; 0 for never"
+    )
+    preload: Voices = Field(
+        (), description="voices to load before the server says that it is ready, by commas"
+    )
+    warm_start: bool = Field(
+        default=True,
+        description="remember what is resident in cache_dir, and load it after the next start",
+    )
     device: str = Field(
         "cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where voices speak: cpu or cuda:0"
     )
     compute_threads: int = Field(
         0, ge=0, le=256, description="threads of one computation; 0 for all cores"
     )
-    load_threads: int = Field(2, ge=1, le=64, description="voices loaded side by side")
+    load_threads: int = Field(2, ge=1, le=64, description="components loaded side by side")
+    load_timeout_s: float = Field(
+        60.0, ge=0.1, le=86_400, description="seconds after which a load counts as failed"
+    )
     front_end: Literal["auto", "espeak", "english"] = Field(
         "auto",
         description="text front-end of English voices: espeak-ng if installed, or always one",
@@ -130,6 +172,11 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much is logged"
     )
+
+    @property
+    def largest_step_s(self) -> float:
+        """The most audio that a step decodes: the tail of a segment goes along with a chunk."""
+        return 1.5 * self.largest_chunk_ms / 1e3
 
 
 def load_settings(

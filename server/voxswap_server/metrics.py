@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from voxswap_registry.catalog.watcher import Look
+from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.speech.parts import Trailer
@@ -36,7 +37,6 @@ class Metrics:
 
     def __init__(self, device: str) -> None:
         self.registry = CollectorRegistry()
-        self._device = device
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"voxswap_{name}", text, labels, registry=self.registry)
@@ -50,13 +50,17 @@ class Metrics:
             {"version": version("voxswap"), "python": platform.python_version(), "device": device}
         )
         self._loads = counter("loads", "Voices made resident.")
-        self._load_seconds = seconds("load_seconds", "From asking for a voice to having it.")
+        self._load_seconds = seconds("load_seconds", "From the first asking to being resident.")
+        self._load_queue = seconds("load_queue_seconds", "Of these, waiting for memory.")
+        self._miss_seconds = seconds(
+            "miss_seconds", "From a stream's asking for a voice that is not resident to having it."
+        )
         self._load_failures = counter("load_failures", "Loads that came to nothing.", "reason")
-        self._evictions = counter("evictions", "Voices evicted.", "reason")
+        self._evictions = counter("evictions", "Components evicted.", "reason")
         self._unload_seconds = seconds("unload_seconds", "From withdrawing to freed memory.")
         self._eviction_age = Histogram(
             "voxswap_eviction_age_seconds",
-            "Time since an evicted voice was last used.",
+            "Time since an evicted component was last used.",
             buckets=_AGES,
             registry=self.registry,
         )
@@ -83,6 +87,14 @@ class Metrics:
             registry=self.registry,
         )
         self._unknown = counter("unknown_symbols", "Symbols left out of the speech.")
+        self._steps = Histogram(
+            "voxswap_step_seconds",
+            "Steps of compute.",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.6, 1.2, 2.5),
+            registry=self.registry,
+        )
+        self._ledgers = _LedgerCollector(device)
+        self.registry.register(self._ledgers)
 
     def watch_catalog(self, voices: Callable[[], int], cache_bytes: Callable[[], int]) -> None:
         """Show how many voices there are, and bytes of the cache, as they are at a scrape."""
@@ -92,11 +104,24 @@ class Metrics:
         ):
             Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
 
-    def watch_ledger(
-        self, books: Callable[[], LedgerStatistics], leases: Callable[[], int]
+    def watch_ledger(self, tier: Tier, books: Callable[[], LedgerStatistics]) -> None:
+        """Show a ledger as it is at a scrape. ``books`` is called from other threads."""
+        self._ledgers.add(tier, books)
+
+    def watch_residency(
+        self, leases: Callable[[], int], lru_age_s: Callable[[], float], queue: Callable[[], int]
     ) -> None:
-        """Show the ledger as it is at a scrape. The callables are called from other threads."""
-        self.registry.register(_LedgerCollector(self._device, books, leases))
+        """Show what residency has at a scrape. The callables are called from other threads."""
+        for name, text, figure in (
+            ("leases", "Leases held.", leases),
+            ("lru_age_seconds", "Time since the use of what has been idle longest.", lru_age_s),
+            ("load_queue_depth", "Loads that wait for memory.", queue),
+        ):
+            Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
+
+    def observe_step(self, compute_s: float) -> None:
+        """Count a step of compute. Called on the compute thread."""
+        self._steps.observe(compute_s)
 
     def observe_residency(self, event: ResidencyEvent) -> None:
         """Count an event of the `ModelManager`."""
@@ -104,6 +129,7 @@ class Metrics:
             case EventKind.LOADED:
                 self._loads.inc()
                 self._load_seconds.observe(event.duration_s)
+                self._load_queue.observe(event.queue_s)
             case EventKind.LOAD_FAILED:
                 self._load_failures.labels(event.reason).inc()
             case EventKind.EVICTED:
@@ -112,7 +138,7 @@ class Metrics:
                 self._eviction_age.observe(event.age_s)
             case EventKind.QUARANTINED:
                 self._quarantined.inc()
-            case EventKind.LOAD_STARTED:
+            case EventKind.LOAD_STARTED | EventKind.BUDGET_CHANGED:
                 pass
 
     def observe_look(self, look: Look) -> None:
@@ -148,22 +174,33 @@ class Metrics:
 
 
 class _LedgerCollector(Collector):
-    """One look at the books for each scrape: its accounts make the budget, whatever moves."""
+    """One look at each ledger for each scrape: its accounts make the budget, whatever moves."""
 
-    def __init__(
-        self, device: str, books: Callable[[], LedgerStatistics], leases: Callable[[], int]
-    ) -> None:
-        self._device, self._books, self._leases = device, books, leases
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._books: dict[Tier, Callable[[], LedgerStatistics]] = {}
+
+    def add(self, tier: Tier, books: Callable[[], LedgerStatistics]) -> None:
+        """Show ``books`` as well."""
+        self._books[tier] = books
 
     def collect(self) -> Iterator[Metric]:
-        books = self._books()
         memory = GaugeMetricFamily(
-            "voxswap_memory_bytes", "The ledger.", labels=("device", "account")
+            "voxswap_memory_bytes",
+            "The ledger: free, reserved, resident and evicting make the budget. The workspace is "
+            "part of what is reserved, the target is what a shrinking budget comes to.",
+            labels=("device", "tier", "account"),
         )
-        for account in ("budget", "free", "reserved", "resident", "evicting"):
-            memory.add_metric((self._device, account), getattr(books, f"{account}_bytes"))
+        accounts = (
+            *("budget", "free", "reserved", "resident", "evicting"),
+            *("workspace", "target"),
+        )
+        for tier, statistics in self._books.items():
+            books = statistics()
+            for account in accounts:
+                labels = (self._device, tier.value, account)
+                memory.add_metric(labels, getattr(books, f"{account}_bytes"))
         yield memory
-        yield GaugeMetricFamily("voxswap_leases", "Leases held.", value=self._leases())
 
 
 @dataclass(slots=True)
@@ -175,9 +212,11 @@ class StreamObservation:
     cold: bool = False
     spoke: bool = False
 
-    def leased(self, *, cold: bool) -> None:
+    def leased(self, *, cold: bool, waited_s: float) -> None:
         """Its voice is there."""
         self.cold = cold
+        if cold:
+            self.metrics._miss_seconds.observe(waited_s)
         self.metrics._requests.labels("miss" if cold else "hit").inc()
 
     def sent_chunk(self, since_arrival_s: float) -> None:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, Provenance
+from voxswap_server.engines.errors import DeviceMemoryError
+from voxswap_server.residency.estimates import Tier
+from voxswap_server.residency.events import EventKind, ResidencyEvent
+from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
+from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residency.parts import PartsOptions, State
+from voxswap_server.residency.plans import PartPlan, VoicePlan
 
 
 class FakeClock:
@@ -47,7 +56,7 @@ class ManualExecutor(Executor):
 
 @dataclass
 class FakeVoice:
-    resident_bytes: int
+    most_symbols: int = 1_000
 
     def prepare(self, ids: object, delivery: object) -> Any:
         raise AssertionError("nobody speaks here")
@@ -58,13 +67,28 @@ class FakeFrontEnd:
         raise AssertionError("nobody reads here")
 
 
-def make_manifest(voice_id: str = "a", size: int = 10, version: int = 1) -> Manifest:
+@dataclass(frozen=True)
+class FakePart:
+    resident_bytes: int
+    allocated_bytes: int = 0
+
+
+def digest_of(name: str) -> str:
+    return f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+
+
+def make_manifest(
+    voice_id: str = "a", size: int = 10, version: int = 1, **shared: tuple[str, int]
+) -> Manifest:
+    """A voice with a component of its own, and ``role=(name, size)`` for each that it shares."""
+    components = [Component("model", digest_of(voice_id), size, "x/y")]
+    components += [Component(r, digest_of(name), n, "x/y") for r, (name, n) in shared.items()]
     return Manifest(
         voice_id=voice_id,
         version=version,
         engine="fake",
         engine_config={},
-        components=(Component("model", f"sha256:{0:064x}", size, "x/y"),),
+        components=tuple(components),
         audio=Audio(22050, 256),
         language="en",
         front_end=FrontEndSpec("fake"),
@@ -77,31 +101,113 @@ def make_manifest(voice_id: str = "a", size: int = 10, version: int = 1) -> Mani
 
 @dataclass
 class FakeLoader:
-    """One load key for each voice id; measures what the manifest says unless told otherwise."""
+    """A part for each component, by digest; measures its size unless told otherwise.
 
-    faults: dict[str, Exception] = field(default_factory=dict)
+    ``faults``, ``measured`` and ``refusals`` are by voice id for the part "model" and by role for
+    the others. A refusal is used up by one load.
+    """
+
+    faults: dict[str, BaseException] = field(default_factory=dict)
     measured: dict[str, int] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
+    misfits: set[str] = field(default_factory=set)
     loads: list[str] = field(default_factory=list)
+    workspace_bytes: int = 0
     cancels_seen: int = 0
 
-    def key(self, manifest: Manifest) -> str:
-        return manifest.voice_id
+    def plan(self, manifest: Manifest) -> VoicePlan:
+        parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
+        key = "+".join(part.key for part in parts)
+        return VoicePlan(key, manifest, parts, self.workspace_bytes)
 
-    def footprint_bytes(self, manifest: Manifest) -> int:
-        return manifest.size_bytes
-
-    def load(self, manifest: Manifest, cancelled: Callable[[], bool]) -> LoadedVoice:
-        self.loads.append(manifest.voice_id)
+    def load(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> FakePart:
+        name = plan.manifest.voice_id if part.role == "model" else part.role
+        self.loads.append(name)
         if cancelled():
             self.cancels_seen += 1
             raise RuntimeError("cancelled")
-        if manifest.voice_id in self.faults:
-            raise self.faults[manifest.voice_id]
-        size = self.measured.get(manifest.voice_id, manifest.size_bytes)
-        return LoadedVoice(manifest.ref, FakeVoice(size), FakeFrontEnd())
+        if self.refusals.get(name, 0):
+            self.refusals[name] -= 1
+            raise DeviceMemoryError(f"fake: {part.footprint_bytes} bytes refused")
+        if name in self.faults:
+            raise self.faults[name]
+        return FakePart(self.measured.get(name, part.footprint_bytes))
+
+    def assemble(self, plan: VoicePlan, parts: Mapping[str, object]) -> LoadedVoice:
+        assert set(parts) == {part.role for part in plan.parts}
+        if plan.manifest.voice_id in self.misfits:
+            raise EngineError(f"{plan.manifest.ref}: the parts do not fit")
+        return LoadedVoice(plan.manifest.ref, FakeVoice(), FakeFrontEnd())
+
+    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
+        return Tier.DISK, part.footprint_bytes / 1e3
 
 
 async def settle() -> None:
     """Let every callback that is ready run, and those that they make ready."""
     for _ in range(25):
         await asyncio.sleep(0)
+
+
+@dataclass
+class FakeDevice:
+    """Counts what is given back to it."""
+
+    name: str = "fake"
+    given_back: int = 0
+
+    def held_bytes(self) -> int:
+        return 0
+
+    def give_back(self, freed_bytes: int) -> None:
+        self.given_back += freed_bytes
+
+    def figures(self) -> str:
+        return "the fake device is full"
+
+
+class House:
+    """A manager and everything it leans on: nothing happens but what the test does."""
+
+    def __init__(self, budget: int = 30, options: PartsOptions | None = None) -> None:
+        self.loader = FakeLoader()
+        self.executor = ManualExecutor()
+        self.freeing = ManualExecutor()
+        self.clock = FakeClock()
+        self.device = FakeDevice()
+        self.events: list[ResidencyEvent] = []
+        self.manager = ModelManager(
+            self.loader,
+            self.executor,
+            freeing=self.freeing,
+            budget_bytes=budget,
+            device=self.device,
+            options=options or PartsOptions(load_slots=8),
+            clock=self.clock,
+            observer=self.events.append,
+        )
+
+    def ask(self, voice: str | Manifest, size: int = 10, **kwargs: Any) -> asyncio.Task[Lease]:
+        manifest = make_manifest(voice, size) if isinstance(voice, str) else voice
+        return asyncio.ensure_future(self.manager.acquire(manifest, **kwargs))
+
+    async def have(self, voice: str | Manifest, size: int = 10) -> Lease:
+        task = self.ask(voice, size)
+        await self.work()
+        self.clock.now += 1
+        return await task
+
+    async def work(self) -> None:
+        """Run what the executors have, and what that brings about, to the end."""
+        await settle()
+        while self.executor.waiting or self.freeing.waiting:
+            (self.executor if self.executor.waiting else self.freeing).run_next()
+            await settle()
+            self.manager.check_integrity()
+        self.manager.check_integrity()
+
+    def states(self) -> dict[str, State]:
+        return {r.refs[0].partition("@")[0]: r.state for r in self.manager.residents()}
+
+    def evicted(self) -> list[tuple[str, ...]]:
+        return [e.voices for e in self.events if e.kind is EventKind.EVICTED]

@@ -8,26 +8,46 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.server.fakes import FakeClock, FakeLoader, ManualExecutor, make_manifest, settle
+from tests.server.fakes import House, ManualExecutor, make_manifest, settle
+from voxswap_registry.manifest import Manifest
+from voxswap_server.residency.eviction import Policy
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residency.parts import PartsOptions, State
+from voxswap_server.residency.snapshot import Resident
 
-SIZES = {"a": 5, "b": 10, "c": 10, "d": 20, "e": 35}
-BUDGET = 40
+# Some have everything for themselves, some share a base, two share two parts, one is very large.
+VOICES: dict[str, Manifest] = {
+    "a": make_manifest("a", 5),
+    "b": make_manifest("b", 10),
+    "c": make_manifest("c", 20, text=("table", 1)),
+    "d": make_manifest("d", 34, text=("table", 1)),
+    "e": make_manifest("e", 1, base=("base", 12), text=("table", 1)),
+    "f": make_manifest("f", 2, base=("base", 12), text=("table", 1)),
+    "g": make_manifest("g", 3, base=("base", 12)),
+    "h": make_manifest("h", 4, base=("other", 25)),
+}
+BUDGETS = (36, 40, 60)
+names = st.sampled_from(sorted(VOICES))
+faulty = st.sampled_from([*sorted(VOICES), "base", "text"])
 
 
 class ManagerMachine(RuleBasedStateMachine):
+    policy = Policy.LRU
+
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.executor = ManualExecutor()
-        self.loader = FakeLoader()
-        self.clock = FakeClock()
-        self.manager = ModelManager(
-            self.loader, self.executor, budget_bytes=BUDGET, clock=self.clock
-        )
+        asyncio.set_event_loop(self.loop)
+        self.house = House(40, PartsOptions(policy=self.policy, load_slots=2, settle_s=1.5))
+        self.manager, self.loader = self.house.manager, self.house.loader
         self.asking: list[asyncio.Task[Lease]] = []
         self.held: list[Lease] = []
+        self.pinning: list[asyncio.Task[Resident]] = []
+        self.unloading: list[asyncio.Task[int]] = []
+
+    @property
+    def waiting(self) -> list[ManualExecutor]:
+        return [e for e in (self.house.executor, self.house.freeing) if e.waiting]
 
     def run_loop(self) -> None:
         self.loop.run_until_complete(settle())
@@ -35,22 +55,32 @@ class ManagerMachine(RuleBasedStateMachine):
             self.asking.remove(task)
             if not task.cancelled() and task.exception() is None:
                 self.held.append(task.result())
+        for tasks in (self.pinning, self.unloading):
+            for task in [t for t in tasks if t.done()]:
+                tasks.remove(task)  # type: ignore[arg-type]
+                if not task.cancelled():
+                    task.exception()
 
-    @rule(voice=st.sampled_from(sorted(SIZES)))
-    def ask(self, voice: str) -> None:
-        self.clock.now += 1
-        work = self.manager.acquire(make_manifest(voice, SIZES[voice]))
+    @rule(voice=names, insist=st.booleans())
+    def ask(self, voice: str, *, insist: bool) -> None:
+        self.house.clock.now += 1
+        work = self.manager.acquire(VOICES[voice], insist=insist)
         self.asking.append(self.loop.create_task(work))
         self.run_loop()
 
-    @rule(voice=st.sampled_from(sorted(SIZES)), settled=st.booleans())
-    def ask_and_cancel(self, voice: str, *, settled: bool) -> None:
-        work = self.manager.acquire(make_manifest(voice, SIZES[voice]))
-        task = self.loop.create_task(work)
-        if settled:
+    @rule(voice=names, turns=st.integers(0, 4))
+    def ask_and_cancel(self, voice: str, turns: int) -> None:
+        task = self.loop.create_task(self.manager.acquire(VOICES[voice]))
+        for _ in range(turns):
             self.loop.run_until_complete(asyncio.sleep(0))
         task.cancel()
         self.asking.append(task)
+        self.run_loop()
+
+    @rule(voices=st.lists(names, min_size=2, max_size=5))
+    def ask_for_many_at_once(self, voices: list[str]) -> None:
+        for voice in voices:
+            self.asking.append(self.loop.create_task(self.manager.acquire(VOICES[voice])))
         self.run_loop()
 
     @precondition(lambda self: self.asking)
@@ -62,45 +92,119 @@ class ManagerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        self.clock.now += 1
+        self.house.clock.now += 1
         lease = data.draw(st.sampled_from(self.held))
         self.held.remove(lease)
         self.loop.call_soon(lease.release)
         self.run_loop()
 
-    @precondition(lambda self: self.executor.waiting)
+    @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def finish_work(self, data: st.DataObject) -> None:
-        index = data.draw(st.integers(0, len(self.executor.waiting) - 1))
-        self.executor.run_next(index)
+        executor = data.draw(st.sampled_from(self.waiting))
+        executor.run_next(data.draw(st.integers(0, len(executor.waiting) - 1)))
         self.run_loop()
 
-    @precondition(lambda self: self.executor.waiting and self.asking)
-    @rule(data=st.data())
-    def finish_work_while_somebody_cancels(self, data: st.DataObject) -> None:
-        self.executor.run_next(data.draw(st.integers(0, len(self.executor.waiting) - 1)))
-        for _ in range(data.draw(st.integers(0, 4))):
+    @precondition(lambda self: self.waiting and self.asking)
+    @rule(data=st.data(), turns=st.integers(0, 4))
+    def finish_work_while_somebody_cancels(self, data: st.DataObject, turns: int) -> None:
+        executor = data.draw(st.sampled_from(self.waiting))
+        executor.run_next(data.draw(st.integers(0, len(executor.waiting) - 1)))
+        for _ in range(turns):
             self.loop.run_until_complete(asyncio.sleep(0))
         data.draw(st.sampled_from(self.asking)).cancel()
         self.run_loop()
 
-    @rule(voice=st.sampled_from(sorted(SIZES)))
-    def break_or_mend(self, voice: str) -> None:
-        if voice in self.loader.faults:
-            del self.loader.faults[voice]
+    @rule(part=faulty)
+    def break_or_mend(self, part: str) -> None:
+        if part in self.loader.faults:
+            del self.loader.faults[part]
         else:
-            self.loader.faults[voice] = OSError("broken")
+            self.loader.faults[part] = OSError("broken")
+
+    @rule(part=faulty, measured=st.integers(0, 40))
+    def measure_otherwise(self, part: str, measured: int) -> None:
+        self.loader.measured[part] = measured
+
+    @rule(part=faulty, times=st.integers(1, 3))
+    def refuse_memory(self, part: str, times: int) -> None:
+        self.loader.refusals[part] = times
+
+    @rule(voice=names)
+    def misfit(self, voice: str) -> None:
+        self.loader.misfits ^= {voice}
+
+    @rule(voice=names)
+    def pin(self, voice: str) -> None:
+        self.pinning.append(self.loop.create_task(self.manager.pin(VOICES[voice])))
+        self.run_loop()
+
+    @rule(voice=names)
+    def unpin(self, voice: str) -> None:
+        self.loop.call_soon(self.manager.unpin, VOICES[voice])
+        self.run_loop()
+
+    @rule(voice=names)
+    def unload(self, voice: str) -> None:
+        self.unloading.append(self.loop.create_task(self.manager.unload(VOICES[voice])))
+        self.run_loop()
+
+    @rule(voice=names)
+    def delete(self, voice: str) -> None:
+        self.loop.call_soon(self.manager.retire, f"{voice}@1")
+        self.run_loop()
+
+    @rule(voice=names)
+    def protect(self, voice: str) -> None:
+        self.manager.protect(VOICES[voice], 3)
+
+    @rule(age=st.sampled_from([0, 2, 10]))
+    def evict_idle(self, age: int) -> None:
+        self.loop.call_soon(self.manager.evict_idle, age)
+        self.run_loop()
+
+    @rule(budget=st.sampled_from(BUDGETS))
+    def change_the_budget(self, budget: int) -> None:
+        self.loop.call_soon(self.manager.set_budget, budget)
+        self.run_loop()
+
+    @rule(workspace=st.integers(0, 6))
+    def need_more_workspace(self, workspace: int) -> None:
+        self.loader.workspace_bytes = workspace
+
+    @rule(seconds=st.sampled_from([0.3, 1, 100]))
+    def let_time_pass(self, seconds: float) -> None:
+        self.house.clock.now += seconds
+
+    @precondition(lambda self: self.manager.parts.all())
+    @rule(data=st.data())
+    def a_load_hangs(self, data: st.DataObject) -> None:
+        parts = self.manager.parts
+        part = data.draw(st.sampled_from(sorted(parts.all(), key=lambda p: p.plan.key)))
+        self.loop.call_soon(parts._stuck, part)
+        self.run_loop()
 
     @invariant()
     def books_balance(self) -> None:
         self.manager.check_integrity()
         leases = sum(resident.leases for resident in self.manager.residents())
-        assert leases == len(self.held)
+        assert leases == len(self.held) == self.manager.held_leases()
+
+    @invariant()
+    def what_is_held_is_there(self) -> None:
+        for lease in self.held:
+            assert lease.loaded is not None
 
     @invariant()
     def whoever_waits_has_something_to_wait_for(self) -> None:
-        if self.asking and not self.executor.waiting:
+        if (self.asking or self.pinning) and not self.waiting:
             assert self.held, "somebody waits, nothing is under way and nothing is held"
+
+    @invariant()
+    def the_budget_is_reached_as_soon_as_can_be(self) -> None:
+        books = self.manager.statistics()
+        if books.budget_bytes > books.target_bytes and not books.evicting_bytes:
+            assert not self.manager.parts.candidates(), "over budget, and something is idle"
 
     def teardown(self) -> None:
         for task in self.asking:
@@ -108,15 +212,26 @@ class ManagerMachine(RuleBasedStateMachine):
         for lease in self.held:
             self.loop.call_soon(lease.release)
         self.asking, self.held = self.asking, []
+        closing = self.loop.create_task(self.manager.close())
         self.run_loop()
-        while self.executor.waiting:
-            self.executor.run_next()
+        while self.waiting:
+            self.waiting[0].run_next()
             self.run_loop()
+        self.loop.run_until_complete(closing)
         self.manager.check_integrity()
         books = self.manager.statistics()
-        assert (books.reserved_bytes, books.evicting_bytes) == (0, 0)
+        assert (books.reserved_bytes, books.evicting_bytes) == (books.workspace_bytes, 0)
+        assert books.resident_bytes == 0
+        assert all(r.state is State.FAILED for r in self.manager.residents())
         self.loop.close()
 
 
+class CostAwareMachine(ManagerMachine):
+    policy = Policy.GDSF
+
+
+_SETTINGS = settings(max_examples=130, stateful_step_count=50, deadline=None)
 TestManagerMachine = ManagerMachine.TestCase
-TestManagerMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestManagerMachine.settings = _SETTINGS
+TestCostAwareMachine = CostAwareMachine.TestCase
+TestCostAwareMachine.settings = _SETTINGS

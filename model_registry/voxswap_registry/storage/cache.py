@@ -96,7 +96,7 @@ class ComponentCache:
         no room, `RegistryError` where the disk fails, and what ``fetch`` raises.
         """
         hexadecimal = check_digest(component.digest).removeprefix("sha256:")
-        path = self._path(f"sha256/{hexadecimal[:2]}/{hexadecimal}")
+        path = self._finished(hexadecimal)
         if component.size_bytes > self.capacity_bytes:
             raise StorageFullError(
                 f"the {component.role} component {component.digest} has {component.size_bytes} "
@@ -123,6 +123,11 @@ class ComponentCache:
             with contextlib.suppress(OSError):
                 os.utime(file.fileno(), ns=(now_ns, now_ns))
             yield path
+
+    def has(self, component: Component) -> bool:
+        """Whether a finished file is there; its bytes are not looked at."""
+        hexadecimal = check_digest(component.digest).removeprefix("sha256:")
+        return os.path.lexists(self._finished(hexadecimal))
 
     def statistics(self) -> CacheStatistics:
         """What there is. Takes no lock, so what comes or goes meanwhile may count or not."""
@@ -339,6 +344,9 @@ class ComponentCache:
                 return os.listdir(path)  # noqa: PTH208 - names are wanted, not paths
             except (FileNotFoundError, NotADirectoryError):
                 return []
+
+    def _finished(self, hexadecimal: str) -> Path:
+        return self._path(f"sha256/{hexadecimal[:2]}/{hexadecimal}")
 
     def _path(self, key: str) -> Path:
         path = self.folder / key

@@ -29,13 +29,15 @@ class _ResidentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Residen
     RESIDENT_STATE_UNSPECIFIED: _ResidentState.ValueType  # 0
     """Never sent."""
     RESIDENT_STATE_LOADING: _ResidentState.ValueType  # 1
-    """Its bytes are reserved and being read and checked."""
+    """Its bytes are reserved and being read and checked, or it waits for memory."""
     RESIDENT_STATE_RESIDENT: _ResidentState.ValueType  # 2
     """It can speak."""
     RESIDENT_STATE_EVICTING: _ResidentState.ValueType  # 3
     """Nobody can take it any more; its bytes are charged until they are free."""
     RESIDENT_STATE_FAILED: _ResidentState.ValueType  # 4
     """Its last load failed."""
+    RESIDENT_STATE_ABANDONED: _ResidentState.ValueType  # 5
+    """Components only: nobody waits for its load any more; its bytes are charged until that ends."""
 
 class ResidentState(_ResidentState, metaclass=_ResidentStateEnumTypeWrapper):
     """The state of something that is or was in memory."""
@@ -43,14 +45,48 @@ class ResidentState(_ResidentState, metaclass=_ResidentStateEnumTypeWrapper):
 RESIDENT_STATE_UNSPECIFIED: ResidentState.ValueType  # 0
 """Never sent."""
 RESIDENT_STATE_LOADING: ResidentState.ValueType  # 1
-"""Its bytes are reserved and being read and checked."""
+"""Its bytes are reserved and being read and checked, or it waits for memory."""
 RESIDENT_STATE_RESIDENT: ResidentState.ValueType  # 2
 """It can speak."""
 RESIDENT_STATE_EVICTING: ResidentState.ValueType  # 3
 """Nobody can take it any more; its bytes are charged until they are free."""
 RESIDENT_STATE_FAILED: ResidentState.ValueType  # 4
 """Its last load failed."""
+RESIDENT_STATE_ABANDONED: ResidentState.ValueType  # 5
+"""Components only: nobody waits for its load any more; its bytes are charged until that ends."""
 Global___ResidentState: _TypeAlias = ResidentState  # noqa: Y015
+
+class _Tier:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TierEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tier.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TIER_UNSPECIFIED: _Tier.ValueType  # 0
+    """Never sent."""
+    TIER_DEVICE: _Tier.ValueType  # 1
+    """Where it can compute."""
+    TIER_HOST: _Tier.ValueType  # 2
+    """Host memory, for devices with memory of their own."""
+    TIER_DISK: _Tier.ValueType  # 3
+    """This machine's disk, or the system's cache of it."""
+    TIER_REMOTE: _Tier.ValueType  # 4
+    """The registry's store."""
+
+class Tier(_Tier, metaclass=_TierEnumTypeWrapper):
+    """Where the bytes of a component are, the nearest first."""
+
+TIER_UNSPECIFIED: Tier.ValueType  # 0
+"""Never sent."""
+TIER_DEVICE: Tier.ValueType  # 1
+"""Where it can compute."""
+TIER_HOST: Tier.ValueType  # 2
+"""Host memory, for devices with memory of their own."""
+TIER_DISK: Tier.ValueType  # 3
+"""This machine's disk, or the system's cache of it."""
+TIER_REMOTE: Tier.ValueType  # 4
+"""The registry's store."""
+Global___Tier: _TypeAlias = Tier  # noqa: Y015
 
 class _ResidencyEventKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -61,15 +97,17 @@ class _ResidencyEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Re
     RESIDENCY_EVENT_KIND_UNSPECIFIED: _ResidencyEventKind.ValueType  # 0
     """Never sent."""
     RESIDENCY_EVENT_KIND_LOAD_STARTED: _ResidencyEventKind.ValueType  # 1
-    """A load began."""
+    """Memory was reserved for a voice, and its load began."""
     RESIDENCY_EVENT_KIND_LOADED: _ResidencyEventKind.ValueType  # 2
     """A voice became resident."""
     RESIDENCY_EVENT_KIND_LOAD_FAILED: _ResidencyEventKind.ValueType  # 3
-    """A load failed."""
+    """A load failed, or nobody waited for it any more."""
     RESIDENCY_EVENT_KIND_EVICTED: _ResidencyEventKind.ValueType  # 4
-    """A voice was evicted."""
+    """A component was evicted and its memory is free."""
     RESIDENCY_EVENT_KIND_QUARANTINED: _ResidencyEventKind.ValueType  # 5
     """A component's bytes are not those of its digest; it is not loaded until they are replaced."""
+    RESIDENCY_EVENT_KIND_BUDGET_CHANGED: _ResidencyEventKind.ValueType  # 6
+    """The memory budget changed."""
 
 class ResidencyEventKind(_ResidencyEventKind, metaclass=_ResidencyEventKindEnumTypeWrapper):
     """What happened to a voice."""
@@ -77,15 +115,17 @@ class ResidencyEventKind(_ResidencyEventKind, metaclass=_ResidencyEventKindEnumT
 RESIDENCY_EVENT_KIND_UNSPECIFIED: ResidencyEventKind.ValueType  # 0
 """Never sent."""
 RESIDENCY_EVENT_KIND_LOAD_STARTED: ResidencyEventKind.ValueType  # 1
-"""A load began."""
+"""Memory was reserved for a voice, and its load began."""
 RESIDENCY_EVENT_KIND_LOADED: ResidencyEventKind.ValueType  # 2
 """A voice became resident."""
 RESIDENCY_EVENT_KIND_LOAD_FAILED: ResidencyEventKind.ValueType  # 3
-"""A load failed."""
+"""A load failed, or nobody waited for it any more."""
 RESIDENCY_EVENT_KIND_EVICTED: ResidencyEventKind.ValueType  # 4
-"""A voice was evicted."""
+"""A component was evicted and its memory is free."""
 RESIDENCY_EVENT_KIND_QUARANTINED: ResidencyEventKind.ValueType  # 5
 """A component's bytes are not those of its digest; it is not loaded until they are replaced."""
+RESIDENCY_EVENT_KIND_BUDGET_CHANGED: ResidencyEventKind.ValueType  # 6
+"""The memory budget changed."""
 Global___ResidencyEventKind: _TypeAlias = ResidencyEventKind  # noqa: Y015
 
 @_typing.final
@@ -103,18 +143,30 @@ class Resident(_message.Message):
     USES_FIELD_NUMBER: _builtins.int
     PINNED_FIELD_NUMBER: _builtins.int
     LOAD_MS_FIELD_NUMBER: _builtins.int
+    SHARED_BYTES_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    RETRY_MS_FIELD_NUMBER: _builtins.int
     state: Global___ResidentState.ValueType
     """Its state."""
     size_bytes: _builtins.int
-    """Bytes charged for it."""
+    """Bytes charged for its components."""
     leases: _builtins.int
     """Streams that use it now."""
     uses: _builtins.int
     """How often it was taken since it was loaded."""
     pinned: _builtins.bool
-    """Whether it is pinned. Always false in this version."""
+    """Whether it is pinned."""
     load_ms: _builtins.float
-    """How long its load took."""
+    """How long its load took, waiting for memory included."""
+    shared_bytes: _builtins.int
+    """Of size_bytes, those that other resident voices use as well."""
+    waiting: _builtins.int
+    """Streams that wait for it to be loaded."""
+    error: _builtins.str
+    """FAILED only: what went wrong."""
+    retry_ms: _builtins.float
+    """FAILED only: time until it is tried again; before that, the same error is answered at once."""
     @_builtins.property
     def voices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The versions that it speaks for, as "voice@version". Versions with the same components share."""
@@ -125,7 +177,7 @@ class Resident(_message.Message):
 
     @_builtins.property
     def last_use_time(self) -> _timestamp_pb2.Timestamp:
-        """When a stream last took or gave it back."""
+        """When a stream last took or gave it back; when it was asked for, or failed."""
 
     def __init__(
         self,
@@ -139,14 +191,74 @@ class Resident(_message.Message):
         uses: _builtins.int = ...,
         pinned: _builtins.bool = ...,
         load_ms: _builtins.float = ...,
+        shared_bytes: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        error: _builtins.str = ...,
+        retry_ms: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_use_time", b"last_use_time", "load_time", b"load_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_use_time", b"last_use_time", "leases", b"leases", "load_ms", b"load_ms", "load_time", b"load_time", "pinned", b"pinned", "size_bytes", b"size_bytes", "state", b"state", "uses", b"uses", "voices", b"voices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "last_use_time", b"last_use_time", "leases", b"leases", "load_ms", b"load_ms", "load_time", b"load_time", "pinned", b"pinned", "retry_ms", b"retry_ms", "shared_bytes", b"shared_bytes", "size_bytes", b"size_bytes", "state", b"state", "uses", b"uses", "voices", b"voices", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Resident: _TypeAlias = Resident  # noqa: Y015
+
+@_typing.final
+class ResidentComponent(_message.Message):
+    """One component in memory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    VOICES_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    LOAD_TIME_FIELD_NUMBER: _builtins.int
+    LAST_USE_TIME_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    """What it is to its voices, such as "model", "base" or "style"."""
+    digest: _builtins.str
+    """Its digest, "sha256:…"."""
+    state: Global___ResidentState.ValueType
+    """Its state."""
+    size_bytes: _builtins.int
+    """Bytes charged for it."""
+    leases: _builtins.int
+    """Streams that use it now."""
+    @_builtins.property
+    def voices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Versions that speak with it now, as "voice@version"."""
+
+    @_builtins.property
+    def load_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was loaded."""
+
+    @_builtins.property
+    def last_use_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last taken or given back."""
+
+    def __init__(
+        self,
+        *,
+        role: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        state: Global___ResidentState.ValueType = ...,
+        size_bytes: _builtins.int = ...,
+        voices: _abc.Iterable[_builtins.str] | None = ...,
+        leases: _builtins.int = ...,
+        load_time: _timestamp_pb2.Timestamp | None = ...,
+        last_use_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_use_time", b"last_use_time", "load_time", b"load_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "last_use_time", b"last_use_time", "leases", b"leases", "load_time", b"load_time", "role", b"role", "size_bytes", b"size_bytes", "state", b"state", "voices", b"voices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResidentComponent: _TypeAlias = ResidentComponent  # noqa: Y015
 
 @_typing.final
 class Ledger(_message.Message):
@@ -160,18 +272,30 @@ class Ledger(_message.Message):
     RESERVED_BYTES_FIELD_NUMBER: _builtins.int
     RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
     EVICTING_BYTES_FIELD_NUMBER: _builtins.int
+    WORKSPACE_BYTES_FIELD_NUMBER: _builtins.int
+    TARGET_BYTES_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    HELD_BYTES_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """The device it stands for, such as "cpu" or "cuda:0"."""
     budget_bytes: _builtins.int
-    """The cap."""
+    """The cap. While a smaller one takes effect: what is charged."""
     free_bytes: _builtins.int
     """Not charged to anything."""
     reserved_bytes: _builtins.int
-    """Charged to loads under way."""
+    """Charged to loads under way, and workspace_bytes."""
     resident_bytes: _builtins.int
     """Charged to what is resident."""
     evicting_bytes: _builtins.int
     """Charged to what is being freed."""
+    workspace_bytes: _builtins.int
+    """Kept for the largest computation step of the voices seen so far."""
+    target_bytes: _builtins.int
+    """The cap that is meant; below budget_bytes while it takes effect."""
+    tier: Global___Tier.ValueType
+    """The tier it stands for."""
+    held_bytes: _builtins.int
+    """What the allocator or the process holds by its own figures; 0 if unknown."""
     def __init__(
         self,
         *,
@@ -181,10 +305,14 @@ class Ledger(_message.Message):
         reserved_bytes: _builtins.int = ...,
         resident_bytes: _builtins.int = ...,
         evicting_bytes: _builtins.int = ...,
+        workspace_bytes: _builtins.int = ...,
+        target_bytes: _builtins.int = ...,
+        tier: Global___Tier.ValueType = ...,
+        held_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_bytes", b"budget_bytes", "device", b"device", "evicting_bytes", b"evicting_bytes", "free_bytes", b"free_bytes", "reserved_bytes", b"reserved_bytes", "resident_bytes", b"resident_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_bytes", b"budget_bytes", "device", b"device", "evicting_bytes", b"evicting_bytes", "free_bytes", b"free_bytes", "held_bytes", b"held_bytes", "reserved_bytes", b"reserved_bytes", "resident_bytes", b"resident_bytes", "target_bytes", b"target_bytes", "tier", b"tier", "workspace_bytes", b"workspace_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -215,23 +343,29 @@ class ListResidentsResponse(_message.Message):
 
     RESIDENTS_FIELD_NUMBER: _builtins.int
     LEDGERS_FIELD_NUMBER: _builtins.int
+    COMPONENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def residents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Resident]:
         """The most recently used first."""
 
     @_builtins.property
     def ledgers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ledger]:
-        """One for each device."""
+        """One for each device and tier that is accounted for."""
+
+    @_builtins.property
+    def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResidentComponent]:
+        """Every component that is charged, the most recently used first."""
 
     def __init__(
         self,
         *,
         residents: _abc.Iterable[Global___Resident] | None = ...,
         ledgers: _abc.Iterable[Global___Ledger] | None = ...,
+        components: _abc.Iterable[Global___ResidentComponent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledgers", b"ledgers", "residents", b"residents"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "ledgers", b"ledgers", "residents", b"residents"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,7 +425,9 @@ class UnloadRequest(_message.Message):
 
     VOICE_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
-    """The voice, as in SynthesizeRequest.voice. Required. FAILED_PRECONDITION while it is in use."""
+    """The voice, as in SynthesizeRequest.voice. Required. FAILED_PRECONDITION while it speaks, is
+    being loaded or is pinned.
+    """
     def __init__(
         self,
         *,
@@ -313,7 +449,7 @@ class UnloadResponse(_message.Message):
 
     FREED_BYTES_FIELD_NUMBER: _builtins.int
     freed_bytes: _builtins.int
-    """Bytes that were given back."""
+    """Bytes that were given back; 0 if it was not resident, or others use all it had."""
     def __init__(
         self,
         *,
@@ -335,7 +471,9 @@ class PinRequest(_message.Message):
 
     VOICE_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
-    """The voice, as in SynthesizeRequest.voice. Required."""
+    """The voice, as in SynthesizeRequest.voice. Required. What is pinned is the version that it stands
+    for now: after a promotion, pin the new one.
+    """
     def __init__(
         self,
         *,
@@ -404,7 +542,7 @@ class UnpinResponse(_message.Message):
     RESIDENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def resident(self) -> Global___Resident:
-        """As it is now."""
+        """As it is now; unset if it is not resident."""
 
     def __init__(
         self,
@@ -442,6 +580,40 @@ class ExplainRequest(_message.Message):
 Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
 
 @_typing.final
+class ComponentOutlook(_message.Message):
+    """One component of a voice that is asked about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    """What it is to the voice."""
+    digest: _builtins.str
+    """Its digest, "sha256:…"."""
+    tier: Global___Tier.ValueType
+    """Where its bytes are now."""
+    size_bytes: _builtins.int
+    """Bytes that it takes in memory at most."""
+    def __init__(
+        self,
+        *,
+        role: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        tier: Global___Tier.ValueType = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "role", b"role", "size_bytes", b"size_bytes", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComponentOutlook: _TypeAlias = ComponentOutlook  # noqa: Y015
+
+@_typing.final
 class ExplainResponse(_message.Message):
     """What loading a voice would do."""
 
@@ -452,30 +624,54 @@ class ExplainResponse(_message.Message):
     WOULD_EVICT_FIELD_NUMBER: _builtins.int
     ESTIMATED_MS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    VOICE_FIELD_NUMBER: _builtins.int
+    COMPONENTS_FIELD_NUMBER: _builtins.int
+    NEED_BYTES_FIELD_NUMBER: _builtins.int
+    SPEAKING_FIELD_NUMBER: _builtins.int
+    AHEAD_FIELD_NUMBER: _builtins.int
     resident: _builtins.bool
     """Whether it is resident already."""
     fits: _builtins.bool
-    """Whether it would fit, evictions included."""
+    """Whether it could be loaded now, evictions included."""
     estimated_ms: _builtins.float
-    """Estimated time until it could speak."""
+    """Estimated time until it could speak, without waiting for memory."""
     reason: _builtins.str
     """The reason, in a sentence."""
+    voice: _builtins.str
+    """The version that is asked about, as "voice@version"."""
+    need_bytes: _builtins.int
+    """Bytes that have to be free for it."""
+    ahead: _builtins.int
+    """Loads that wait for memory before it."""
     @_builtins.property
-    def would_evict(self) -> _containers.RepeatedCompositeFieldContainer[Global___Resident]:
-        """What would be evicted, in order."""
+    def would_evict(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResidentComponent]:
+        """What would be evicted."""
+
+    @_builtins.property
+    def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComponentOutlook]:
+        """Its components."""
+
+    @_builtins.property
+    def speaking(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """If it does not fit: voices that speak now, and hold the memory."""
 
     def __init__(
         self,
         *,
         resident: _builtins.bool = ...,
         fits: _builtins.bool = ...,
-        would_evict: _abc.Iterable[Global___Resident] | None = ...,
+        would_evict: _abc.Iterable[Global___ResidentComponent] | None = ...,
         estimated_ms: _builtins.float = ...,
         reason: _builtins.str = ...,
+        voice: _builtins.str = ...,
+        components: _abc.Iterable[Global___ComponentOutlook] | None = ...,
+        need_bytes: _builtins.int = ...,
+        speaking: _abc.Iterable[_builtins.str] | None = ...,
+        ahead: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_ms", b"estimated_ms", "fits", b"fits", "reason", b"reason", "resident", b"resident", "would_evict", b"would_evict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ahead", b"ahead", "components", b"components", "estimated_ms", b"estimated_ms", "fits", b"fits", "need_bytes", b"need_bytes", "reason", b"reason", "resident", b"resident", "speaking", b"speaking", "voice", b"voice", "would_evict", b"would_evict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -488,18 +684,26 @@ class WatchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     after_sequence: _builtins.int
-    """Resume after this event. Unset or 0: from now on."""
+    """Resume after this event. Unset: from now on. OUT_OF_RANGE, reason EVENTS_LOST, if the events
+    after it are no longer kept; 0 asks for all that are, since the server's start.
+    """
+    epoch: _builtins.int
+    """WatchResponse.epoch of that event. Unset: not compared."""
     def __init__(
         self,
         *,
-        after_sequence: _builtins.int = ...,
+        after_sequence: _builtins.int | None = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence", "epoch", b"epoch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__after_sequence: _TypeAlias = _typing.Literal["after_sequence"]  # noqa: Y015
+    _WhichOneofArgType__after_sequence: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_sequence) -> _WhichOneofReturnType__after_sequence | None: ...
 
 Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
 
@@ -512,24 +716,46 @@ class WatchResponse(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
-    RESIDENT_FIELD_NUMBER: _builtins.int
+    VOICES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    AGE_MS_FIELD_NUMBER: _builtins.int
+    QUEUE_MS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Its number, counted from 1 since the server's start."""
     kind: Global___ResidencyEventKind.ValueType
     """What happened."""
     reason: _builtins.str
-    """Why, in a word or a sentence."""
+    """Why, in a word: evictions are for "memory", "idle", "unload", "deleted", "budget", "refused" or
+    "shutdown"; failures name the error.
+    """
     duration_ms: _builtins.float
     """How long it took."""
+    size_bytes: _builtins.int
+    """Bytes that a load adds, at most (LOAD_STARTED) or as measured (LOADED), that an eviction gave
+    back, or of the new budget.
+    """
+    role: _builtins.str
+    """EVICTED, QUARANTINED: what the component is to its voices."""
+    digest: _builtins.str
+    """EVICTED, QUARANTINED: its digest."""
+    age_ms: _builtins.float
+    """EVICTED: time since it was last used."""
+    queue_ms: _builtins.float
+    """LOADED: how much of duration_ms went by before there was memory."""
+    epoch: _builtins.int
+    """The run of the server that counts the events."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
 
     @_builtins.property
-    def resident(self) -> Global___Resident:
-        """To what."""
+    def voices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Versions that it concerns: the one that is loaded; those that spoke with what was evicted."""
 
     def __init__(
         self,
@@ -537,14 +763,66 @@ class WatchResponse(_message.Message):
         sequence: _builtins.int = ...,
         event_time: _timestamp_pb2.Timestamp | None = ...,
         kind: Global___ResidencyEventKind.ValueType = ...,
-        resident: Global___Resident | None = ...,
+        voices: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
         duration_ms: _builtins.float = ...,
+        size_bytes: _builtins.int = ...,
+        role: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        age_ms: _builtins.float = ...,
+        queue_ms: _builtins.float = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "resident", b"resident"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms", "event_time", b"event_time", "kind", b"kind", "reason", b"reason", "resident", b"resident", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_ms", b"age_ms", "digest", b"digest", "duration_ms", b"duration_ms", "epoch", b"epoch", "event_time", b"event_time", "kind", b"kind", "queue_ms", b"queue_ms", "reason", b"reason", "role", b"role", "sequence", b"sequence", "size_bytes", b"size_bytes", "voices", b"voices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class SetBudgetRequest(_message.Message):
+    """Asks for another memory budget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUDGET_BYTES_FIELD_NUMBER: _builtins.int
+    budget_bytes: _builtins.int
+    """The new cap. Required, above 0. INVALID_ARGUMENT if it is below 1 MiB."""
+    def __init__(
+        self,
+        *,
+        budget_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_bytes", b"budget_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBudgetRequest: _TypeAlias = SetBudgetRequest  # noqa: Y015
+
+@_typing.final
+class SetBudgetResponse(_message.Message):
+    """How the books stand after that."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEDGER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ledger(self) -> Global___Ledger:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Global___Ledger | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ledger", b"ledger"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger", b"ledger"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBudgetResponse: _TypeAlias = SetBudgetResponse  # noqa: Y015

@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class ResidencyServiceStub(object):
     """Watches and steers what is resident. Errors are as in SpeechService.
+
+    What is cached are components, counted by digest: voices that share one share its memory. A voice
+    is resident when all its components are.
     """
 
     def __init__(self, channel):
@@ -70,10 +73,18 @@ class ResidencyServiceStub(object):
                 request_serializer=voxswap_dot_v1_dot_residency__pb2.WatchRequest.SerializeToString,
                 response_deserializer=voxswap_dot_v1_dot_residency__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.SetBudget = channel.unary_unary(
+                '/voxswap.v1.ResidencyService/SetBudget',
+                request_serializer=voxswap_dot_v1_dot_residency__pb2.SetBudgetRequest.SerializeToString,
+                response_deserializer=voxswap_dot_v1_dot_residency__pb2.SetBudgetResponse.FromString,
+                _registered_method=True)
 
 
 class ResidencyServiceServicer(object):
     """Watches and steers what is resident. Errors are as in SpeechService.
+
+    What is cached are components, counted by digest: voices that share one share its memory. A voice
+    is resident when all its components are.
     """
 
     def ListResidents(self, request, context):
@@ -84,42 +95,54 @@ class ResidencyServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Load(self, request, context):
-        """Makes a voice resident and answers when it is. UNIMPLEMENTED in this version.
+        """Makes a voice resident and answers when it is. It may be evicted again as soon as memory is
+        short; see Pin. Tries again at once what failed a moment ago.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Unload(self, request, context):
-        """Evicts a voice and answers when its memory is free. UNIMPLEMENTED in this version.
+        """Evicts a voice and answers when its memory is free. Components that other resident voices use
+        stay.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Pin(self, request, context):
-        """Keeps a voice resident until it is unpinned. UNIMPLEMENTED in this version.
+        """Makes a voice resident and keeps it so until it is unpinned, deleted, or the server stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Unpin(self, request, context):
-        """Lets a pinned voice be evicted again. UNIMPLEMENTED in this version.
+        """Lets a pinned voice be evicted again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Explain(self, request, context):
-        """Says what loading a voice would evict, without doing it. UNIMPLEMENTED in this version.
+        """Says what loading a voice would evict, how long it would take, and why, without doing it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Streams loads, failures and evictions as they happen. UNIMPLEMENTED in this version.
+        """Streams loads, failures and evictions as they happen. To resume, pass the epoch and sequence of
+        the last event received. A watcher that reads more slowly than events come loses its stream
+        with RESOURCE_EXHAUSTED, reason SLOW_WATCHER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBudget(self, request, context):
+        """Changes the memory budget while the server runs. A smaller one is reached as streams end; until
+        then nothing new is loaded. It lasts until the server stops.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,6 +186,11 @@ def add_ResidencyServiceServicer_to_server(servicer, server):
                     request_deserializer=voxswap_dot_v1_dot_residency__pb2.WatchRequest.FromString,
                     response_serializer=voxswap_dot_v1_dot_residency__pb2.WatchResponse.SerializeToString,
             ),
+            'SetBudget': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBudget,
+                    request_deserializer=voxswap_dot_v1_dot_residency__pb2.SetBudgetRequest.FromString,
+                    response_serializer=voxswap_dot_v1_dot_residency__pb2.SetBudgetResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'voxswap.v1.ResidencyService', rpc_method_handlers)
@@ -173,6 +201,9 @@ def add_ResidencyServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ResidencyService(object):
     """Watches and steers what is resident. Errors are as in SpeechService.
+
+    What is cached are components, counted by digest: voices that share one share its memory. A voice
+    is resident when all its components are.
     """
 
     @staticmethod
@@ -354,6 +385,33 @@ class ResidencyService(object):
             '/voxswap.v1.ResidencyService/Watch',
             voxswap_dot_v1_dot_residency__pb2.WatchRequest.SerializeToString,
             voxswap_dot_v1_dot_residency__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBudget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxswap.v1.ResidencyService/SetBudget',
+            voxswap_dot_v1_dot_residency__pb2.SetBudgetRequest.SerializeToString,
+            voxswap_dot_v1_dot_residency__pb2.SetBudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ResidencyServiceStub:
-    """Watches and steers what is resident. Errors are as in SpeechService."""
+    """Watches and steers what is resident. Errors are as in SpeechService.
+
+    What is cached are components, counted by digest: voices that share one share its memory. A voice
+    is resident when all its components are.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -36,40 +40,70 @@ class ResidencyServiceStub:
     ListResidents: _grpc.UnaryUnaryMultiCallable[_residency_pb2.ListResidentsRequest, _residency_pb2.ListResidentsResponse]
     """What is resident, the most recently used first, and the ledger."""
     Load: _grpc.UnaryUnaryMultiCallable[_residency_pb2.LoadRequest, _residency_pb2.LoadResponse]
-    """Makes a voice resident and answers when it is. UNIMPLEMENTED in this version."""
+    """Makes a voice resident and answers when it is. It may be evicted again as soon as memory is
+    short; see Pin. Tries again at once what failed a moment ago.
+    """
     Unload: _grpc.UnaryUnaryMultiCallable[_residency_pb2.UnloadRequest, _residency_pb2.UnloadResponse]
-    """Evicts a voice and answers when its memory is free. UNIMPLEMENTED in this version."""
+    """Evicts a voice and answers when its memory is free. Components that other resident voices use
+    stay.
+    """
     Pin: _grpc.UnaryUnaryMultiCallable[_residency_pb2.PinRequest, _residency_pb2.PinResponse]
-    """Keeps a voice resident until it is unpinned. UNIMPLEMENTED in this version."""
+    """Makes a voice resident and keeps it so until it is unpinned, deleted, or the server stops."""
     Unpin: _grpc.UnaryUnaryMultiCallable[_residency_pb2.UnpinRequest, _residency_pb2.UnpinResponse]
-    """Lets a pinned voice be evicted again. UNIMPLEMENTED in this version."""
+    """Lets a pinned voice be evicted again."""
     Explain: _grpc.UnaryUnaryMultiCallable[_residency_pb2.ExplainRequest, _residency_pb2.ExplainResponse]
-    """Says what loading a voice would evict, without doing it. UNIMPLEMENTED in this version."""
+    """Says what loading a voice would evict, how long it would take, and why, without doing it."""
     Watch: _grpc.UnaryStreamMultiCallable[_residency_pb2.WatchRequest, _residency_pb2.WatchResponse]
-    """Streams loads, failures and evictions as they happen. UNIMPLEMENTED in this version."""
+    """Streams loads, failures and evictions as they happen. To resume, pass the epoch and sequence of
+    the last event received. A watcher that reads more slowly than events come loses its stream
+    with RESOURCE_EXHAUSTED, reason SLOW_WATCHER.
+    """
+    SetBudget: _grpc.UnaryUnaryMultiCallable[_residency_pb2.SetBudgetRequest, _residency_pb2.SetBudgetResponse]
+    """Changes the memory budget while the server runs. A smaller one is reached as streams end; until
+    then nothing new is loaded. It lasts until the server stops.
+    """
 
 @_typing.type_check_only
 class ResidencyServiceAsyncStub(ResidencyServiceStub):
-    """Watches and steers what is resident. Errors are as in SpeechService."""
+    """Watches and steers what is resident. Errors are as in SpeechService.
+
+    What is cached are components, counted by digest: voices that share one share its memory. A voice
+    is resident when all its components are.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListResidents: _aio.UnaryUnaryMultiCallable[_residency_pb2.ListResidentsRequest, _residency_pb2.ListResidentsResponse]  # type: ignore[assignment]
     """What is resident, the most recently used first, and the ledger."""
     Load: _aio.UnaryUnaryMultiCallable[_residency_pb2.LoadRequest, _residency_pb2.LoadResponse]  # type: ignore[assignment]
-    """Makes a voice resident and answers when it is. UNIMPLEMENTED in this version."""
+    """Makes a voice resident and answers when it is. It may be evicted again as soon as memory is
+    short; see Pin. Tries again at once what failed a moment ago.
+    """
     Unload: _aio.UnaryUnaryMultiCallable[_residency_pb2.UnloadRequest, _residency_pb2.UnloadResponse]  # type: ignore[assignment]
-    """Evicts a voice and answers when its memory is free. UNIMPLEMENTED in this version."""
+    """Evicts a voice and answers when its memory is free. Components that other resident voices use
+    stay.
+    """
     Pin: _aio.UnaryUnaryMultiCallable[_residency_pb2.PinRequest, _residency_pb2.PinResponse]  # type: ignore[assignment]
-    """Keeps a voice resident until it is unpinned. UNIMPLEMENTED in this version."""
+    """Makes a voice resident and keeps it so until it is unpinned, deleted, or the server stops."""
     Unpin: _aio.UnaryUnaryMultiCallable[_residency_pb2.UnpinRequest, _residency_pb2.UnpinResponse]  # type: ignore[assignment]
-    """Lets a pinned voice be evicted again. UNIMPLEMENTED in this version."""
+    """Lets a pinned voice be evicted again."""
     Explain: _aio.UnaryUnaryMultiCallable[_residency_pb2.ExplainRequest, _residency_pb2.ExplainResponse]  # type: ignore[assignment]
-    """Says what loading a voice would evict, without doing it. UNIMPLEMENTED in this version."""
+    """Says what loading a voice would evict, how long it would take, and why, without doing it."""
     Watch: _aio.UnaryStreamMultiCallable[_residency_pb2.WatchRequest, _residency_pb2.WatchResponse]  # type: ignore[assignment]
-    """Streams loads, failures and evictions as they happen. UNIMPLEMENTED in this version."""
+    """Streams loads, failures and evictions as they happen. To resume, pass the epoch and sequence of
+    the last event received. A watcher that reads more slowly than events come loses its stream
+    with RESOURCE_EXHAUSTED, reason SLOW_WATCHER.
+    """
+    SetBudget: _aio.UnaryUnaryMultiCallable[_residency_pb2.SetBudgetRequest, _residency_pb2.SetBudgetResponse]  # type: ignore[assignment]
+    """Changes the memory budget while the server runs. A smaller one is reached as streams end; until
+    then nothing new is loaded. It lasts until the server stops.
+    """
 
 class ResidencyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Watches and steers what is resident. Errors are as in SpeechService."""
+    """Watches and steers what is resident. Errors are as in SpeechService.
+
+    What is cached are components, counted by digest: voices that share one share its memory. A voice
+    is resident when all its components are.
+    """
 
     @_abc_1.abstractmethod
     def ListResidents(
@@ -85,7 +119,9 @@ class ResidencyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _residency_pb2.LoadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_residency_pb2.LoadResponse, _abc.Awaitable[_residency_pb2.LoadResponse]]:
-        """Makes a voice resident and answers when it is. UNIMPLEMENTED in this version."""
+        """Makes a voice resident and answers when it is. It may be evicted again as soon as memory is
+        short; see Pin. Tries again at once what failed a moment ago.
+        """
 
     @_abc_1.abstractmethod
     def Unload(
@@ -93,7 +129,9 @@ class ResidencyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _residency_pb2.UnloadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_residency_pb2.UnloadResponse, _abc.Awaitable[_residency_pb2.UnloadResponse]]:
-        """Evicts a voice and answers when its memory is free. UNIMPLEMENTED in this version."""
+        """Evicts a voice and answers when its memory is free. Components that other resident voices use
+        stay.
+        """
 
     @_abc_1.abstractmethod
     def Pin(
@@ -101,7 +139,7 @@ class ResidencyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _residency_pb2.PinRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_residency_pb2.PinResponse, _abc.Awaitable[_residency_pb2.PinResponse]]:
-        """Keeps a voice resident until it is unpinned. UNIMPLEMENTED in this version."""
+        """Makes a voice resident and keeps it so until it is unpinned, deleted, or the server stops."""
 
     @_abc_1.abstractmethod
     def Unpin(
@@ -109,7 +147,7 @@ class ResidencyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _residency_pb2.UnpinRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_residency_pb2.UnpinResponse, _abc.Awaitable[_residency_pb2.UnpinResponse]]:
-        """Lets a pinned voice be evicted again. UNIMPLEMENTED in this version."""
+        """Lets a pinned voice be evicted again."""
 
     @_abc_1.abstractmethod
     def Explain(
@@ -117,7 +155,7 @@ class ResidencyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _residency_pb2.ExplainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_residency_pb2.ExplainResponse, _abc.Awaitable[_residency_pb2.ExplainResponse]]:
-        """Says what loading a voice would evict, without doing it. UNIMPLEMENTED in this version."""
+        """Says what loading a voice would evict, how long it would take, and why, without doing it."""
 
     @_abc_1.abstractmethod
     def Watch(
@@ -125,6 +163,19 @@ class ResidencyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _residency_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_residency_pb2.WatchResponse], _abc.AsyncIterator[_residency_pb2.WatchResponse]]:
-        """Streams loads, failures and evictions as they happen. UNIMPLEMENTED in this version."""
+        """Streams loads, failures and evictions as they happen. To resume, pass the epoch and sequence of
+        the last event received. A watcher that reads more slowly than events come loses its stream
+        with RESOURCE_EXHAUSTED, reason SLOW_WATCHER.
+        """
+
+    @_abc_1.abstractmethod
+    def SetBudget(
+        self,
+        request: _residency_pb2.SetBudgetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_residency_pb2.SetBudgetResponse, _abc.Awaitable[_residency_pb2.SetBudgetResponse]]:
+        """Changes the memory budget while the server runs. A smaller one is reached as streams end; until
+        then nothing new is loaded. It lasts until the server stops.
+        """
 
 def add_ResidencyServiceServicer_to_server(servicer: ResidencyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

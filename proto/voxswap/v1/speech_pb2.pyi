@@ -805,9 +805,11 @@ class CastMember(_message.Message):
     VOICE_FIELD_NUMBER: _builtins.int
     FIRST_LINE_MS_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
-    """The voice, as in SynthesizeRequest.voice."""
+    """The voice, as in SynthesizeRequest.voice. Required."""
     first_line_ms: _builtins.int
-    """When its first line is due, in milliseconds from now. Unset: as soon as can be."""
+    """When its first line is due, in milliseconds from now, from 0 to 3600000. Unset: by_ms of the
+    request.
+    """
     def __init__(
         self,
         *,
@@ -831,32 +833,81 @@ class PrepareRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CAST_FIELD_NUMBER: _builtins.int
+    BY_MS_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    by_ms: _builtins.int
+    """When the scene begins, in milliseconds from now, from 0 to 3600000. Unset: as soon as can be."""
+    dry_run: _builtins.bool
+    """Answer only; load nothing."""
+    session_id: _builtins.str
+    """As in SynthesizeRequest.session_id: bare voices resolve as they will for the session's lines."""
     @_builtins.property
     def cast(self) -> _containers.RepeatedCompositeFieldContainer[Global___CastMember]:
-        """The voices, at most 256."""
+        """The voices, from 1 to 256. A voice that comes twice counts once, with its first line."""
 
     def __init__(
         self,
         *,
         cast: _abc.Iterable[Global___CastMember] | None = ...,
+        by_ms: _builtins.int | None = ...,
+        dry_run: _builtins.bool = ...,
+        session_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_by_ms", b"_by_ms", "by_ms", b"by_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cast", b"cast"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_by_ms", b"_by_ms", "by_ms", b"by_ms", "cast", b"cast", "dry_run", b"dry_run", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__by_ms: _TypeAlias = _typing.Literal["by_ms"]  # noqa: Y015
+    _WhichOneofArgType__by_ms: _TypeAlias = _typing.Literal["_by_ms", b"_by_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__by_ms) -> _WhichOneofReturnType__by_ms | None: ...
 
 Global___PrepareRequest: _TypeAlias = PrepareRequest  # noqa: Y015
 
 @_typing.final
+class CastOutlook(_message.Message):
+    """What becomes of one voice of a scene."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOICE_FIELD_NUMBER: _builtins.int
+    ESTIMATED_MS_FIELD_NUMBER: _builtins.int
+    IN_TIME_FIELD_NUMBER: _builtins.int
+    FITS_FIELD_NUMBER: _builtins.int
+    voice: _builtins.str
+    """The version, as "voice@version"."""
+    estimated_ms: _builtins.float
+    """Estimated time from now until it is resident; 0 if it is."""
+    in_time: _builtins.bool
+    """Whether that is before its first line is due. Always true for one without a due time."""
+    fits: _builtins.bool
+    """Whether it will be loaded: false if it does not fit together with those before it."""
+    def __init__(
+        self,
+        *,
+        voice: _builtins.str = ...,
+        estimated_ms: _builtins.float = ...,
+        in_time: _builtins.bool = ...,
+        fits: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_ms", b"estimated_ms", "fits", b"fits", "in_time", b"in_time", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CastOutlook: _TypeAlias = CastOutlook  # noqa: Y015
+
+@_typing.final
 class PrepareResponse(_message.Message):
-    """What became of a scene."""
+    """What becomes of a scene."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FITS_FIELD_NUMBER: _builtins.int
     ESTIMATED_MS_FIELD_NUMBER: _builtins.int
     WOULD_EVICT_FIELD_NUMBER: _builtins.int
+    CAST_FIELD_NUMBER: _builtins.int
     fits: _builtins.bool
     """Whether all voices fit the memory budget together."""
     estimated_ms: _builtins.float
@@ -865,16 +916,21 @@ class PrepareResponse(_message.Message):
     def would_evict(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Voices that would be evicted for it, as "voice@version"."""
 
+    @_builtins.property
+    def cast(self) -> _containers.RepeatedCompositeFieldContainer[Global___CastOutlook]:
+        """Each voice, in order of first lines."""
+
     def __init__(
         self,
         *,
         fits: _builtins.bool = ...,
         estimated_ms: _builtins.float = ...,
         would_evict: _abc.Iterable[_builtins.str] | None = ...,
+        cast: _abc.Iterable[Global___CastOutlook] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_ms", b"estimated_ms", "fits", b"fits", "would_evict", b"would_evict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cast", b"cast", "estimated_ms", b"estimated_ms", "fits", b"fits", "would_evict", b"would_evict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

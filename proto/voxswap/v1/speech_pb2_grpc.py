@@ -101,7 +101,9 @@ class SpeechServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Prepare(self, request, context):
-        """Warms the voices of a scene ahead of need. UNIMPLEMENTED in this version.
+        """Begins to load the voices of a scene, in order of their first lines, and answers at once what
+        that does. Voices beyond what fits are not loaded. What is loaded stays as long as nobody needs
+        its memory more; it is evicted last until half a minute after its first line was due.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,7 +58,10 @@ class SpeechServiceStub:
     as they are certain. UNIMPLEMENTED in this version.
     """
     Prepare: _grpc.UnaryUnaryMultiCallable[_speech_pb2.PrepareRequest, _speech_pb2.PrepareResponse]
-    """Warms the voices of a scene ahead of need. UNIMPLEMENTED in this version."""
+    """Begins to load the voices of a scene, in order of their first lines, and answers at once what
+    that does. Voices beyond what fits are not loaded. What is loaded stays as long as nobody needs
+    its memory more; it is evicted last until half a minute after its first line was due.
+    """
 
 @_typing.type_check_only
 class SpeechServiceAsyncStub(SpeechServiceStub):
@@ -90,7 +93,10 @@ class SpeechServiceAsyncStub(SpeechServiceStub):
     as they are certain. UNIMPLEMENTED in this version.
     """
     Prepare: _aio.UnaryUnaryMultiCallable[_speech_pb2.PrepareRequest, _speech_pb2.PrepareResponse]  # type: ignore[assignment]
-    """Warms the voices of a scene ahead of need. UNIMPLEMENTED in this version."""
+    """Begins to load the voices of a scene, in order of their first lines, and answers at once what
+    that does. Voices beyond what fits are not loaded. What is loaded stays as long as nobody needs
+    its memory more; it is evicted last until half a minute after its first line was due.
+    """
 
 class SpeechServiceServicer(metaclass=_abc_1.ABCMeta):
     """Turns text into audio with a registered voice.
@@ -137,6 +143,9 @@ class SpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _speech_pb2.PrepareRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_speech_pb2.PrepareResponse, _abc.Awaitable[_speech_pb2.PrepareResponse]]:
-        """Warms the voices of a scene ahead of need. UNIMPLEMENTED in this version."""
+        """Begins to load the voices of a scene, in order of their first lines, and answers at once what
+        that does. Voices beyond what fits are not loaded. What is loaded stays as long as nobody needs
+        its memory more; it is evicted last until half a minute after its first line was due.
+        """
 
 def add_SpeechServiceServicer_to_server(servicer: SpeechServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

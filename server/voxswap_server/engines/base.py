@@ -3,6 +3,13 @@
 An engine computes. It owns no threads, no cache and no clock: whoever calls it decides on which
 thread, in which order, and how much at a time. Methods marked *step* run on the device's compute
 thread and take a bounded time; methods marked *load* run on a loading thread and may block on disk.
+Those marked neither return at once and may run on the event loop.
+
+A voice is assembled from *parts*. A part is one component of the registry in the form in which the
+device wants it: a whole VITS model, an acoustic model, a vocoder, a base and a style vector. Parts
+are what residency loads, counts, shares and evicts; voices that name the same bytes share a part.
+A component takes two moves: `Engine.read` from a verified file into host memory, `HostPart.place`
+from there to the device. Where the device is the host's own memory, the second one moves nothing.
 """
 
 from __future__ import annotations
@@ -61,11 +68,11 @@ class Utterance(Protocol):
 
 
 class Voice(Protocol):
-    """A voice whose weights are on the device. Immutable, so its steps may serve many streams."""
+    """Parts on the device that speak together. Immutable, so its steps may serve many streams."""
 
     @property
-    def resident_bytes(self) -> int:
-        """Bytes that its weights take on the device."""
+    def most_symbols(self) -> int:
+        """Most ids that `prepare` takes; a segment with more must be parted."""
         ...
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:
@@ -73,24 +80,75 @@ class Voice(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PartSpec:
+    """What an engine says of a part before it is loaded.
+
+    ``role`` names the component in the manifest. ``form`` is whatever the part depends on beside
+    that component's bytes: manifests with one digest, role and form share the part.
+
+    ``footprint_bytes`` is an upper bound of `DevicePart.resident_bytes`:
+
+    1. Weights count at their stored size, or at the size they are converted to.
+    2. Activations do not count: they belong to the steps (`Engine.workspace_bytes`).
+    3. Whatever loading needs on the device for a moment only counts in full.
+    """
+
+    role: str
+    form: str
+    footprint_bytes: int
+
+
+class DevicePart(Protocol):
+    """A part that can be computed with. Immutable; dropping the last reference frees it."""
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of the device that it takes, measured or counted."""
+        ...
+
+    @property
+    def allocated_bytes(self) -> int:
+        """How many of these an allocator gave, and gets back; 0 for pages of a mapped file."""
+        ...
+
+
+class HostPart(Protocol):
+    """A component in host memory, verified, on its way to the device. Immutable."""
+
+    @property
+    def host_bytes(self) -> int:
+        """Host memory that keeping it costs; 0 if it is just pages of the system's cache."""
+        ...
+
+    def place(self) -> DevicePart:
+        """*Load.* Put it on the device; may be called any number of times.
+
+        Raises `DeviceMemoryError` if the device refuses the memory.
+        """
+        ...
+
+
 class Engine(Protocol):
-    """Code for one model family. Stateless and thread-safe."""
+    """Code for one model family on one device. Stateless and thread-safe."""
 
     name: str
 
     def check(self, manifest: Manifest) -> None:
-        """Raise `EngineError` or `ManifestError` for a manifest that `load` would refuse.
+        """Raise `EngineError` or `ManifestError` for a manifest that could never be loaded.
 
-        From the manifest alone; never blocks. Weights may still turn out not to fit it.
+        From the manifest alone. Weights may still turn out not to fit it.
         """
         ...
 
-    def footprint_bytes(self, manifest: Manifest) -> int:
-        """An upper bound of `Voice.resident_bytes`, from the manifest alone; never blocks.
+    def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
+        """What a voice is made of, from the manifest alone. Raises as `check` does."""
+        ...
 
-        1. Weights count at their stored size, or at the size they are converted to.
-        2. Activations do not count: they belong to the steps, not to the voice.
-        3. Whatever `load` needs for a moment only counts in full.
+    def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
+        """An upper bound of what the largest step of this voice takes on the device for itself.
+
+        That is preparing `Voice.most_symbols`, or decoding ``largest_chunk_s`` seconds of audio.
         """
         ...
 
@@ -98,9 +156,14 @@ class Engine(Protocol):
         """*Step.* Pay what a process pays once (imports, kernels) before the first request."""
         ...
 
-    def load(self, manifest: Manifest, components: Mapping[str, Path]) -> Voice:
-        """*Load.* Take the verified ``components`` (by role) up into a voice.
+    def read(self, manifest: Manifest, role: str, path: Path) -> HostPart:
+        """*Load.* Take the verified component at ``path`` up into host memory.
 
-        Raises `EngineError` or `ManifestError`; leaves nothing behind if it does.
+        ``path`` is good for this call only. Raises `EngineError` or `ManifestError`, and leaves
+        nothing behind if it does.
         """
+        ...
+
+    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> Voice:
+        """A voice of ``parts``, by role. Raises `EngineError` if they do not fit each other."""
         ...

@@ -6,7 +6,15 @@
     ├── VoiceTooLargeError    VOICE_TOO_LARGE     more than the whole budget
     ├── MemoryBusyError       MEMORY_BUSY         everything that could go is in use
     ├── LoadTimeoutError      LOAD_TIMEOUT        the load took longer than the caller would wait
+    ├── LoadStuckError        LOAD_STUCK          the load took longer than any load may
+    ├── LoadFailedError       LOAD_FAILED         a reason that nobody foresaw, told again
     ├── FootprintError        FOOTPRINT_EXCEEDED  an engine's upper bound was none
+    ├── DeviceRefusedError    DEVICE_REFUSED      no memory on the device, though the ledger had it
+    ├── VoiceInUseError       VOICE_IN_USE        it cannot be unloaded now
+    ├── EventsLostError       EVENTS_LOST         a watcher resumed from what is no longer kept
+    ├── SlowWatcherError      SLOW_WATCHER        a watcher fell behind what is kept
+    ├── TooManyWatchersError  TOO_MANY_WATCHERS
+    ├── ScenesBusyError       SCENES_BUSY         too many scenes are being prepared
     └── ClosedError           SHUTTING_DOWN
 """
 
@@ -39,10 +47,58 @@ class LoadTimeoutError(ResidencyError):
     reason = "LOAD_TIMEOUT"
 
 
+class LoadStuckError(ResidencyError):
+    """A load took longer than the server lets any load take: the disk or the store hangs."""
+
+    reason = "LOAD_STUCK"
+
+
+class LoadFailedError(ResidencyError):
+    """A load failed a while ago for a reason that nobody foresaw, and is not tried again yet."""
+
+    reason = "LOAD_FAILED"
+
+
 class FootprintError(ResidencyError):
-    """A loaded voice measured more than its engine had announced; it was dropped again."""
+    """A loaded part measured more than its engine had announced; it was dropped again."""
 
     reason = "FOOTPRINT_EXCEEDED"
+
+
+class DeviceRefusedError(ResidencyError):
+    """The device refused the memory twice, although the ledger had allowed it."""
+
+    reason = "DEVICE_REFUSED"
+
+
+class VoiceInUseError(ResidencyError):
+    """The voice speaks, is being loaded or is pinned, so that it cannot be unloaded."""
+
+    reason = "VOICE_IN_USE"
+
+
+class EventsLostError(ResidencyError):
+    """Events after the given number are no longer kept, or are another server's."""
+
+    reason = "EVENTS_LOST"
+
+
+class SlowWatcherError(ResidencyError):
+    """A watcher took its events more slowly than they came, and lost some."""
+
+    reason = "SLOW_WATCHER"
+
+
+class TooManyWatchersError(ResidencyError):
+    """As many watch as the server lets watch."""
+
+    reason = "TOO_MANY_WATCHERS"
+
+
+class ScenesBusyError(ResidencyError):
+    """As many scenes are being prepared as the server prepares at a time."""
+
+    reason = "SCENES_BUSY"
 
 
 class ClosedError(ResidencyError):

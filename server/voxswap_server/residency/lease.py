@@ -11,18 +11,26 @@ from voxswap_server.residency.loader import LoadedVoice
 class Lease:
     """While it is held, its voice stays resident. A context manager; release it on the event loop.
 
-    ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took.
+    ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took, and
+    ``queue_s`` how much of that went by before there was memory to load it into.
     """
 
-    __slots__ = ("_loaded", "_on_release", "cold", "wait_s")
+    __slots__ = ("_loaded", "_on_release", "cold", "queue_s", "wait_s")
 
     def __init__(
-        self, loaded: LoadedVoice, on_release: Callable[[], None], *, cold: bool, wait_s: float
+        self,
+        loaded: LoadedVoice,
+        on_release: Callable[[], None],
+        *,
+        cold: bool = False,
+        wait_s: float = 0.0,
+        queue_s: float = 0.0,
     ) -> None:
         self._loaded: LoadedVoice | None = loaded
-        self._on_release = on_release
+        self._on_release: Callable[[], None] | None = on_release
         self.cold = cold
         self.wait_s = wait_s
+        self.queue_s = queue_s
 
     @property
     def loaded(self) -> LoadedVoice:
@@ -38,9 +46,10 @@ class Lease:
 
     def release(self) -> None:
         """Give the voice back. Calling it again does nothing."""
-        if self._loaded is not None:
-            self._loaded = None
-            self._on_release()
+        if self._on_release is not None:
+            # Both are let go of: a lease that somebody keeps must not keep a voice's bytes.
+            on_release, self._on_release, self._loaded = self._on_release, None, None
+            on_release()
 
     def __enter__(self) -> Lease:
         return self

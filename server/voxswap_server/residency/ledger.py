@@ -2,26 +2,41 @@
 
 ``free + reserved + resident + evicting == budget`` holds between any two calls, because ``free`` is
 not stored but derived, and every movement is checked before it is made.
+
+A budget may change while bytes are charged. Where the new one is too small for them, it is reached
+as they come free: until then the budget is what is charged, and nothing is free.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerStatistics:
-    """The ledger at one instant, in bytes."""
+    """The ledger at one instant, in bytes.
+
+    ``workspace_bytes`` is the part of ``reserved_bytes`` that is kept for activations for good, the
+    rest is of loads under way. ``target_bytes`` is below ``budget_bytes`` while a budget shrinks.
+    """
 
     budget_bytes: int
-    reserved_bytes: int
-    resident_bytes: int
-    evicting_bytes: int
+    reserved_bytes: int = 0
+    resident_bytes: int = 0
+    evicting_bytes: int = 0
+    workspace_bytes: int = 0
+    target_bytes: int = 0
 
     @property
     def free_bytes(self) -> int:
         """What is charged to nothing."""
-        return self.budget_bytes - self.reserved_bytes - self.resident_bytes - self.evicting_bytes
+        return self.budget_bytes - self.charged_bytes
+
+    @property
+    def charged_bytes(self) -> int:
+        """What is charged to anything."""
+        return self.reserved_bytes + self.resident_bytes + self.evicting_bytes
 
 
 class LedgerError(AssertionError):
@@ -37,28 +52,34 @@ class Ledger:
     """
 
     def __init__(self, budget_bytes: int) -> None:
-        if budget_bytes <= 0:
-            raise ValueError(f"a budget of {budget_bytes} bytes; it must be above 0")
-        self._books = LedgerStatistics(budget_bytes, 0, 0, 0)
-
-    @property
-    def budget_bytes(self) -> int:
-        """The cap."""
-        return self._books.budget_bytes
+        self._books = LedgerStatistics(_checked(budget_bytes), target_bytes=budget_bytes)
 
     @property
     def free_bytes(self) -> int:
         """What may still be reserved."""
         return self._books.free_bytes
 
-    @property
-    def evicting_bytes(self) -> int:
-        """What will be free soon."""
-        return self._books.evicting_bytes
-
     def statistics(self) -> LedgerStatistics:
         """The books, frozen. May be called from any thread: they are replaced, never changed."""
         return self._books
+
+    def resize(self, budget_bytes: int) -> None:
+        """Change the budget: at once, or as charged bytes come free."""
+        self._books = dataclasses.replace(self._books, target_bytes=_checked(budget_bytes))
+        self._move()
+
+    def workspace_growth(self, size: int) -> int:
+        """What `grow_workspace` would take."""
+        return max(0, size - self._books.workspace_bytes)
+
+    def grow_workspace(self, size: int) -> None:
+        """``free -> reserved`` for good: the largest step needs ``size`` bytes for itself.
+
+        Steps of a device run one after the other, so the workspace is that of the largest.
+        """
+        growth = self.workspace_growth(size)
+        self._take("free", self.free_bytes, growth)
+        self._move(reserved=growth, workspace=growth)
 
     def reserve(self, size: int) -> None:
         """``free -> reserved``: before a load begins."""
@@ -67,12 +88,12 @@ class Ledger:
 
     def release(self, size: int) -> None:
         """``reserved -> free``: the load came to nothing."""
-        self._take("reserved", self._books.reserved_bytes, size)
+        self._take("reserved", self._loads_bytes, size)
         self._move(reserved=-size)
 
     def commit(self, reserved: int, measured: int) -> None:
         """``reserved -> resident`` for the measured bytes; the rest of the reservation is freed."""
-        self._take("reserved", self._books.reserved_bytes, reserved)
+        self._take("reserved", self._loads_bytes, reserved)
         self._take("reservation", reserved, measured)
         self._move(reserved=-reserved, resident=measured)
 
@@ -86,15 +107,25 @@ class Ledger:
         self._take("evicting", self._books.evicting_bytes, size)
         self._move(evicting=-size)
 
-    def _move(self, *, reserved: int = 0, resident: int = 0, evicting: int = 0) -> None:
+    @property
+    def _loads_bytes(self) -> int:
+        return self._books.reserved_bytes - self._books.workspace_bytes
+
+    def _move(
+        self, *, reserved: int = 0, resident: int = 0, evicting: int = 0, workspace: int = 0
+    ) -> None:
         """All accounts of one movement change at once, also for readers on other threads."""
         old = self._books
-        self._books = LedgerStatistics(
-            old.budget_bytes,
-            old.reserved_bytes + reserved,
-            old.resident_bytes + resident,
-            old.evicting_bytes + evicting,
+        moved = LedgerStatistics(
+            budget_bytes=0,
+            reserved_bytes=old.reserved_bytes + reserved,
+            resident_bytes=old.resident_bytes + resident,
+            evicting_bytes=old.evicting_bytes + evicting,
+            workspace_bytes=old.workspace_bytes + workspace,
+            target_bytes=old.target_bytes,
         )
+        budget = max(old.target_bytes, moved.charged_bytes)
+        self._books = dataclasses.replace(moved, budget_bytes=budget)
 
     @staticmethod
     def _take(account: str, held: int, size: int) -> None:
@@ -103,3 +134,9 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"Ledger({self.statistics()})"
+
+
+def _checked(budget_bytes: int) -> int:
+    if budget_bytes <= 0:
+        raise ValueError(f"a budget of {budget_bytes} bytes; it must be above 0")
+    return budget_bytes

@@ -1,13 +1,14 @@
-"""From a manifest to a voice that can speak: verify every component, then hand them to an engine.
+"""From a manifest to parts that can compute, and from those to a voice that can speak.
 
-This is the slow half of a swap; the `ModelManager` runs it on its loading threads.
+This is the slow half of a swap; residency runs `Loader.load` on its loading threads.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -16,70 +17,117 @@ from typing import Any, Protocol
 from voxswap_registry.components import Components
 from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Manifest
-from voxswap_server.engines.base import Engine, Voice
+from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
+from voxswap_server.residency.estimates import LoadEstimates, Tier
+from voxswap_server.residency.host_tier import HostTier
+from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.text.frontends import FrontEndChoice, make_front_end
 from voxswap_server.text.symbols import MAX_TABLE_BYTES, SymbolTable
 from voxswap_server.text.types import FrontEnd
 
+_SYMBOLS = "symbols"
+# A table of Piper's, 1.3 KB as JSON, takes 18 KB as Python objects.
+_TABLE_FACTOR = 16
+_PLANS_KEPT = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedVoice:
-    """A voice on the device and the front-end that feeds it. Shared by manifests of one load key.
+    """A voice that can compute and the front-end that feeds it. Shared by manifests of one key.
 
-    ``ref`` is the version that it was first loaded for.
+    ``ref`` is the version that it was first assembled for.
     """
 
     ref: str
     voice: Voice
     front_end: FrontEnd
 
-    @property
-    def resident_bytes(self) -> int:
-        """Measured bytes on the device."""
-        return self.voice.resident_bytes
+
+@dataclass(frozen=True, slots=True)
+class FrontEndPart:
+    """A symbol table with its front-end. It lies in host memory whatever the device is."""
+
+    front_end: FrontEnd
+    resident_bytes: int
+    allocated_bytes: int = 0
 
 
 class Loader(Protocol):
-    """What the `ModelManager` needs of whoever loads."""
+    """What residency needs of whoever loads."""
 
-    def key(self, manifest: Manifest) -> str:
-        """What a load depends on: manifests with one key share one resident voice."""
+    def plan(self, manifest: Manifest) -> VoicePlan:
+        """What the voice needs; never blocks. Raises `EngineError` or `ManifestError`."""
         ...
 
-    def footprint_bytes(self, manifest: Manifest) -> int:
-        """An upper bound of the resident bytes; never blocks. Raises `EngineError`."""
-        ...
-
-    def load(self, manifest: Manifest, cancelled: Callable[[], bool]) -> LoadedVoice:
+    def load(
+        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
+    ) -> DevicePart | FrontEndPart:
         """Blocks. Stops early, with any exception, once ``cancelled()`` is true."""
+        ...
+
+    def assemble(
+        self, plan: VoicePlan, parts: Mapping[str, DevicePart | FrontEndPart]
+    ) -> LoadedVoice:
+        """The voice of ``parts``, by role; takes microseconds. Raises `EngineError`."""
+        ...
+
+    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
+        """Where the bytes of a part are that is not on the device, and how many seconds away.
+
+        Blocks for as long as looking at the disk takes.
+        """
         ...
 
 
 class VoiceLoader:
-    """Loads from a registry with the engines at hand. Thread-safe."""
+    """Loads from a registry with the engines at hand. `plan` is for one thread, the rest for any.
+
+    ``largest_chunk_s`` is the most audio that a step decodes.
+    """
 
     def __init__(
-        self, components: Components, engines: Mapping[str, Engine], *, front_end: FrontEndChoice
+        self,
+        components: Components,
+        engines: Mapping[str, Engine],
+        *,
+        front_end: FrontEndChoice,
+        largest_chunk_s: float = 2.5,
+        host_tier: HostTier | None = None,
     ) -> None:
         self._components = components
         self._engines = engines
         self._front_end = front_end
+        self._largest_chunk_s = largest_chunk_s
+        self._host_tier = host_tier
+        self._estimates = LoadEstimates()
+        self._plans: OrderedDict[str, VoicePlan] = OrderedDict()
 
-    def key(self, manifest: Manifest) -> str:
-        """A hash over the engine, its configuration, the components and the front-end."""
-        facts: list[Any] = [
-            manifest.engine,
-            dict(manifest.engine_config),
-            [(component.role, component.digest) for component in manifest.components],
-            manifest.front_end.kind,
-            dict(manifest.front_end.options),
-            manifest.language,
-        ]
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    def plan(self, manifest: Manifest) -> VoicePlan:
+        """The engine's parts, and the symbol table with its front-end."""
+        plan = self._plans.get(manifest.ref)
+        # The catalog hands out the same object again; another one may be another registry's.
+        if plan is None or plan.manifest is not manifest:
+            plan = self._make_plan(manifest)
+            self._plans[manifest.ref] = plan
+            while len(self._plans) > _PLANS_KEPT:
+                self._plans.popitem(last=False)
+        return plan
 
-    def footprint_bytes(self, manifest: Manifest) -> int:
-        """The engine's upper bound."""
-        return self._engine(manifest).footprint_bytes(manifest)
+    def _make_plan(self, manifest: Manifest) -> VoicePlan:
+        engine = self._engine(manifest)
+        parts = []
+        for spec in engine.parts(manifest):
+            component = manifest.component(spec.role)
+            key = f"{engine.name}:{spec.role}:{spec.form}:{component.digest}"
+            parts.append(PartPlan(key, spec.role, component, spec.footprint_bytes))
+        table = manifest.component(_SYMBOLS)
+        reading = _hash(
+            manifest.front_end.kind, dict(manifest.front_end.options), manifest.language
+        )
+        key = f"text:{_SYMBOLS}:{reading}:{table.digest}"
+        parts.append(PartPlan(key, _SYMBOLS, table, _TABLE_FACTOR * table.size_bytes))
+        workspace = engine.workspace_bytes(manifest, largest_chunk_s=self._largest_chunk_s)
+        return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts), workspace)
 
     def check(self, manifest: Manifest) -> None:
         """Raise `EngineError` or `ManifestError` if ``manifest`` could never be loaded here.
@@ -89,34 +137,72 @@ class VoiceLoader:
         _check_symbols(manifest)
         self._engine(manifest).check(manifest)
 
-    def load(self, manifest: Manifest, cancelled: Callable[[], bool]) -> LoadedVoice:
-        """Check every digest, build the front-end, take the weights up. Blocks on disk.
+    def load(
+        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
+    ) -> DevicePart | FrontEndPart:
+        """Check the digest of a component and take it up. Blocks on disk.
 
         ``cancelled`` is asked at each block of bytes and before each stage; once it is true,
         `concurrent.futures.CancelledError` is raised.
         """
+        tier, began = self._tier(part), time.perf_counter()
+        if part.role == _SYMBOLS:
+            return self._load_front_end(plan.manifest, part, cancelled)
+        loaded = self._host_part(plan.manifest, part, cancelled).place()
+        self._estimates.record(tier, part.component.size_bytes, time.perf_counter() - began)
+        return loaded
+
+    def _host_part(
+        self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool]
+    ) -> HostPart:
+        if self._host_tier and (kept := self._host_tier.find(part.key)):
+            return kept
         engine = self._engine(manifest)
-        _check_symbols(manifest)
-        with contextlib.ExitStack() as held:
-            paths = {
-                component.role: held.enter_context(
-                    self._components.hold(component, cancelled=cancelled)
-                )
-                for component in manifest.components
-            }
-            _refuse_cancelled(manifest, cancelled)
-            # Not too large: its size was checked, and found to be the file's.
-            table = SymbolTable.from_json(paths["symbols"].read_bytes())
-            front_end = make_front_end(
-                manifest.front_end.kind,
-                manifest.front_end.options,
-                table,
-                manifest.language,
-                prefer=self._front_end,
-            )
+        with self._components.hold(part.component, cancelled=cancelled) as path:
             _refuse_cancelled(manifest, cancelled)
             # What it maps stays mapped, even if the cache drops the file later.
-            return LoadedVoice(manifest.ref, engine.load(manifest, paths), front_end)
+            host_part = engine.read(manifest, part.role, path)
+        _refuse_cancelled(manifest, cancelled)
+        if self._host_tier:
+            self._host_tier.keep(part.key, host_part)
+        return host_part
+
+    def _load_front_end(
+        self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool]
+    ) -> FrontEndPart:
+        _check_symbols(manifest)
+        with self._components.hold(part.component, cancelled=cancelled) as path:
+            # Not too large: its size was checked, and found to be the file's.
+            table = SymbolTable.from_json(path.read_bytes())
+        _refuse_cancelled(manifest, cancelled)
+        front_end = make_front_end(
+            manifest.front_end.kind,
+            manifest.front_end.options,
+            table,
+            manifest.language,
+            prefer=self._front_end,
+        )
+        return FrontEndPart(front_end, part.footprint_bytes)
+
+    def assemble(
+        self, plan: VoicePlan, parts: Mapping[str, DevicePart | FrontEndPart]
+    ) -> LoadedVoice:
+        """The engine's voice, and the front-end."""
+        reading = parts[_SYMBOLS]
+        assert isinstance(reading, FrontEndPart)  # noqa: S101 - the plan's own last part
+        device_parts = {role: part for role, part in parts.items() if role != _SYMBOLS}
+        voice = self._engine(plan.manifest).assemble(plan.manifest, device_parts)
+        return LoadedVoice(plan.manifest.ref, voice, reading.front_end)
+
+    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
+        """Host, disk or remote, and an estimate from earlier loads."""
+        tier = self._tier(part)
+        return tier, self._estimates.load_s(tier, part.component.size_bytes)
+
+    def _tier(self, part: PartPlan) -> Tier:
+        if self._host_tier is not None and self._host_tier.has(part.key):
+            return Tier.HOST
+        return Tier.DISK if self._components.is_local(part.component) else Tier.REMOTE
 
     def _engine(self, manifest: Manifest) -> Engine:
         engine = self._engines.get(manifest.engine)
@@ -128,8 +214,12 @@ class VoiceLoader:
         return engine
 
 
+def _hash(*facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def _check_symbols(manifest: Manifest) -> None:
-    size_bytes = manifest.component("symbols").size_bytes
+    size_bytes = manifest.component(_SYMBOLS).size_bytes
     if size_bytes > MAX_TABLE_BYTES:
         raise ManifestError(
             f"{manifest.ref}: the symbols component has {size_bytes} bytes, more than the "

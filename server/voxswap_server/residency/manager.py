@@ -1,98 +1,77 @@
 """The ModelManager: voices come and go under a byte budget that is never exceeded.
 
-States of a load key, and every legal transition::
+A voice is resident if all its parts are (`parts` has their states) and it has been assembled. It is
+cached no further than that: assembling takes microseconds, so a voice whose base is there is as
+good as loaded. What is loaded, held, accounted for and evicted are its parts.
 
-    ABSENT -> LOADING      acquire of something that is not there
-    LOADING -> RESIDENT    the load succeeded: leases are granted in the same instant
-    LOADING -> ABSENT      the load failed: its waiters all learn why, its reservation is gone
-    LOADING -> ABANDONED   the last waiter gave up
-    ABANDONED -> ABSENT    the loading thread has come to its end, and its reservation is gone
-    RESIDENT -> EVICTING   planned, idle: withdrawn before it is taken apart
-    EVICTING -> ABSENT     its bytes are free
-
-ABSENT is not stored: it is the absence of an entry.
+A *claim* joins everybody who asks for one voice that is not there. It stands in line for memory,
+waits for the parts, and then hands a lease to each of them in the same instant.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
-import logging
-import threading
+import functools
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from voxswap_registry.manifest import Manifest
+from voxswap_server.residency.device import Device, HostDevice
 from voxswap_server.residency.errors import (
     ClosedError,
-    FootprintError,
     LoadTimeoutError,
     MemoryBusyError,
-    VoiceTooLargeError,
+    VoiceInUseError,
 )
 from voxswap_server.residency.events import EventKind, Observer, ResidencyEvent, ignore
-from voxswap_server.residency.eviction import Candidate, plan_eviction
+from voxswap_server.residency.failures import Failures
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.ledger import Ledger, LedgerStatistics
+from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.residency.loader import LoadedVoice, Loader
+from voxswap_server.residency.parts import Claim, Part, Parts, PartsOptions, State
+from voxswap_server.residency.plans import VoicePlan
+from voxswap_server.residency.snapshot import Resident, ResidentPart
 
-_LOGGER = logging.getLogger(__name__)
-
-
-class State(enum.Enum):
-    """Where a load key stands; see the module's docstring for the transitions."""
-
-    LOADING = "loading"
-    ABANDONED = "abandoned"
-    RESIDENT = "resident"
-    EVICTING = "evicting"
+_CLOSED = "the server is shutting down; ask another one"
 
 
 @dataclass(eq=False, slots=True)
-class _Entry:
-    key: str
-    manifest: Manifest
-    footprint: int
-    state: State = State.LOADING
-    charged: int = 0  # bytes in the ledger: reserved while loading, resident or evicting later
-    loaded: LoadedVoice | None = None
-    waiters: list[asyncio.Future[Lease]] = field(default_factory=list)
-    turn: asyncio.Future[None] | None = None  # pending while it waits for memory
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
+class _Voice:
+    """A voice that can speak. ``parts`` are resident as long as this entry exists."""
+
+    plan: VoicePlan
+    loaded: LoadedVoice
+    parts: tuple[Part, ...]
+    loaded_s: float
+    load_s: float
+    last_use_s: float
     refs: set[str] = field(default_factory=set)
     leases: int = 0
     uses: int = 0
-    started_s: float = 0.0
-    load_s: float = 0.0
-    loaded_s: float = 0.0
-    last_use_s: float = 0.0
+    pin: Lease | None = None
+    retired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Resident:
-    """One entry, as others may see it. Times are on the manager's clock, in seconds."""
+@dataclass(eq=False, slots=True)
+class _Wanted:
+    """A voice that is claimed for ``waiters``; the last one to give up ends the claim."""
 
-    refs: tuple[str, ...]
-    state: State
-    size_bytes: int
-    leases: int
-    uses: int
-    load_s: float
-    loaded_s: float
-    last_use_s: float
+    plan: VoicePlan
+    asked_s: float
+    claim: Claim | None = None
+    waiters: dict[asyncio.Future[Lease], str] = field(default_factory=dict)  # and the ref of each
+    refs: set[str] = field(default_factory=set)
 
 
 class ModelManager:
     """Hands out leases on voices; loads what is missing, evicts what is idle.
 
     Confined to one event loop: methods that do not say otherwise are called there, and no state
-    changes between two awaits unseen, so there is no lock. What blocks (``loader.load``, dropping
-    weights) runs on ``executor``. Loads of different voices run side by side; none holds up an
-    acquire that hits.
+    changes between two awaits unseen, so there is no lock. What blocks (loading, freeing) runs on
+    the executors; ``freeing`` is for giving memory back, so that no load that hangs holds it up.
+    Loads of different voices run side by side; none holds up an acquire that hits.
     """
 
     def __init__(
@@ -101,141 +80,76 @@ class ModelManager:
         executor: Executor,
         *,
         budget_bytes: int,
+        freeing: Executor | None = None,
+        device: Device | None = None,
+        options: PartsOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
         observer: Observer = ignore,
+        on_use: Callable[[str], None] = lambda ref: None,
     ) -> None:
+        """Take over ``budget_bytes``; ``on_use`` hears of each lease, as ``voice@version``."""
+        self._on_use = on_use
         self._loader = loader
-        self._executor = executor
         self._clock = clock
         self._observer = observer
-        self._ledger = Ledger(budget_bytes)
-        self._entries: dict[str, _Entry] = {}
-        self._queue: deque[_Entry] = deque()  # waiting for memory, first come first served
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._leases = 0  # of all entries; an int, so that other threads may read it
+        self._parts = Parts(
+            loader,
+            executor,
+            freeing or executor,
+            budget_bytes=budget_bytes,
+            device=device or HostDevice(),
+            clock=clock,
+            on_withdraw=self._withdraw,
+            on_evicted=self._evicted,
+            options=options or PartsOptions(),
+        )
+        self._voices: dict[str, _Voice] = {}
+        self._wanted: dict[str, _Wanted] = {}
+        self._users: dict[Part, set[_Voice]] = {}
+        self._failures = Failures(clock)
+        self._leases = 0  # of all voices, pins left out; an int, so that any thread may read it
         self._closed = False
 
-    async def acquire(self, manifest: Manifest, *, timeout_s: float | None = None) -> Lease:
+    # Leases
+
+    async def acquire(
+        self, manifest: Manifest, *, timeout_s: float | None = None, insist: bool = False
+    ) -> Lease:
         """A lease on the voice of ``manifest``, loading it if need be.
 
         Callers of one voice share one load. Cancelling gives up the caller's share: the last one
-        to give up stops the load, and nothing stays reserved.
+        to give up stops the load, and nothing stays reserved. ``insist`` tries again what failed
+        just now, instead of failing with the same error.
 
         Raises `VoiceTooLargeError`, `MemoryBusyError` or `LoadTimeoutError` after ``timeout_s``,
         `ClosedError`, or whatever the load raised.
         """
-        asked = self._clock()
-        key = self._loader.key(manifest)
+        if self._closed:
+            raise ClosedError(_CLOSED)
+        plan = self._loader.plan(manifest)
+        voice = self._voices.get(plan.key)
+        if voice is not None:
+            return self._grant(voice, manifest.ref)
+        if insist:
+            self._failures.forget(plan.keys)
+        self._failures.check(plan.keys)
         try:
             async with asyncio.timeout(timeout_s):
-                while True:
-                    if self._closed:
-                        raise ClosedError("the server is shutting down; ask another one")
-                    entry = self._entries.get(key)
-                    if entry is None:
-                        entry = self._begin_load(key, manifest)
-                    if entry.state is State.RESIDENT:
-                        return self._grant(entry, manifest, cold=False, wait_s=0.0)
-                    if entry.state is State.LOADING:
-                        return await self._join(entry, manifest, asked)
-                    await entry.gone.wait()
+                return await self._join(plan, manifest.ref)
         except TimeoutError:
-            raise self._too_late(key, manifest, timeout_s) from None
+            raise self._too_late(plan, manifest.ref, timeout_s or 0.0) from None
 
-    def residents(self) -> tuple[Resident, ...]:
-        """What there is, the most recently used first."""
-        entries = sorted(self._entries.values(), key=lambda e: e.last_use_s, reverse=True)
-        return tuple(
-            Resident(
-                refs=tuple(sorted(e.refs)),
-                state=e.state,
-                size_bytes=e.charged,
-                leases=e.leases,
-                uses=e.uses,
-                load_s=e.load_s,
-                loaded_s=e.loaded_s,
-                last_use_s=e.last_use_s,
-            )
-            for e in entries
-        )
-
-    def statistics(self) -> LedgerStatistics:
-        """The books. May be called from any thread."""
-        return self._ledger.statistics()
-
-    def held_leases(self) -> int:
-        """Leases held now. May be called from any thread."""
-        return self._leases
-
-    def now(self) -> float:
-        """The clock that `residents` speaks of."""
-        return self._clock()
-
-    def check_integrity(self) -> None:
-        """Prove that the books are those of the entries; `AssertionError` says what is wrong."""
-        books = self._ledger.statistics()
-        charged = dict.fromkeys(State, 0)
-        for entry in self._entries.values():
-            charged[entry.state] += entry.charged
-            if entry.leases and entry.state is not State.RESIDENT:
-                raise AssertionError(f"{entry.state} with {entry.leases} leases: {entry.refs}")
-            if (entry.state is State.RESIDENT) != (entry.loaded is not None):
-                raise AssertionError(f"{entry.state}, loaded: {entry.loaded}: {entry.refs}")
-            if entry.waiters and entry.state is not State.LOADING:
-                raise AssertionError(f"{entry.state} with waiters: {entry.refs}")
-        expected = LedgerStatistics(
-            budget_bytes=books.budget_bytes,
-            reserved_bytes=charged[State.LOADING] + charged[State.ABANDONED],
-            resident_bytes=charged[State.RESIDENT],
-            evicting_bytes=charged[State.EVICTING],
-        )
-        if books != expected or books.free_bytes < 0:
-            raise AssertionError(f"the ledger says {books}, the entries {expected}")
-        if self._leases != sum(entry.leases for entry in self._entries.values()):
-            raise AssertionError(f"{self._leases} leases are counted, the entries have others")
-        if any(entry.turn is None or entry.charged for entry in self._queue):
-            raise AssertionError("an entry in the queue has its memory already")
-
-    async def close(self) -> None:
-        """Refuse what comes, give up every load, evict what is idle; return when all is gone.
-
-        Waits for leases that are still held: whoever holds them must have been told to end.
-        """
-        self._closed = True
-        for entry in list(self._entries.values()):
-            if entry.state is State.LOADING:
-                self._fail(entry, ClosedError("the server is shutting down; ask another one"))
-                self._abandon(entry)
-            elif entry.state is State.RESIDENT and not entry.leases:
-                self._begin_eviction(entry, "shutdown")
-        while self._entries:
-            await next(iter(self._entries.values())).gone.wait()
-        while self._tasks:
-            await asyncio.gather(*self._tasks)
-
-    # Leases
-
-    def _grant(self, entry: _Entry, manifest: Manifest, *, cold: bool, wait_s: float) -> Lease:
-        assert entry.loaded is not None  # noqa: S101 - RESIDENT
-        entry.leases += 1
-        self._leases += 1
-        entry.uses += 1
-        entry.refs.add(manifest.ref)
-        entry.last_use_s = self._clock()
-        return Lease(entry.loaded, lambda: self._give_back(entry), cold=cold, wait_s=wait_s)
-
-    def _give_back(self, entry: _Entry) -> None:
-        entry.leases -= 1
-        self._leases -= 1
-        entry.last_use_s = self._clock()
-        if self._closed and not entry.leases:
-            self._begin_eviction(entry, "shutdown")
-        self._pump()
-
-    async def _join(self, entry: _Entry, manifest: Manifest, asked: float) -> Lease:
+    async def _join(self, plan: VoicePlan, ref: str) -> Lease:
+        wanted = self._wanted.get(plan.key)
+        begins = wanted is None
+        if wanted is None:
+            wanted = self._wanted[plan.key] = _Wanted(plan, self._clock())
         waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        entry.waiters.append(waiter)
-        entry.refs.add(manifest.ref)
+        wanted.waiters[waiter] = ref
+        wanted.refs.add(ref)
+        asked = self._clock()
+        if begins:
+            self._begin(wanted)
         try:
             lease = await waiter
         except asyncio.CancelledError:
@@ -244,207 +158,459 @@ class ModelManager:
                 waiter.result().release()
             raise
         finally:
-            if waiter in entry.waiters:
-                entry.waiters.remove(waiter)
-                if not entry.waiters and entry.state is State.LOADING:
-                    self._abandon(entry)
+            self._leave(wanted, waiter)
         lease.wait_s = self._clock() - asked
         return lease
 
+    def _begin(self, wanted: _Wanted) -> None:
+        try:
+            claim = self._parts.claim(wanted.plan, _Claimant(self, wanted))
+        except Exception as error:  # noqa: BLE001 - told to the one who waits
+            self._fail(wanted, error)
+            return
+        if self._wanted.get(wanted.plan.key) is wanted:
+            wanted.claim = claim
+
+    def _leave(self, wanted: _Wanted, waiter: asyncio.Future[Lease]) -> None:
+        """A waiter goes, with or without a lease."""
+        wanted.waiters.pop(waiter, None)
+        if wanted.waiters or self._wanted.get(wanted.plan.key) is not wanted:
+            return
+        del self._wanted[wanted.plan.key]
+        self._tell_failed(wanted, "cancelled")
+        if wanted.claim is not None:
+            self._parts.end(wanted.claim)
+
+    def _grant(self, voice: _Voice, ref: str, *, pin: bool = False, cold: bool = False) -> Lease:
+        voice.refs.add(ref)
+        voice.last_use_s = self._clock()
+        voice.retired = False
+        if not pin:
+            voice.leases += 1
+            voice.uses += 1
+            self._leases += 1
+            self._on_use(ref)
+        self._parts.hold(voice.parts, pin=pin)
+        return Lease(voice.loaded, functools.partial(self._give_back, voice, pin=pin), cold=cold)
+
+    def _give_back(self, voice: _Voice, *, pin: bool) -> None:
+        voice.last_use_s = self._clock()
+        if not pin:
+            voice.leases -= 1
+            self._leases -= 1
+        self._parts.release(voice.parts, pin=pin)
+        if self._closed:
+            self._dismiss(voice, "shutdown")
+        elif voice.retired:
+            self._dismiss(voice, "deleted")
+        self._parts.shrink()
+        self._parts.pump()
+
     def _too_late(
-        self, key: str, manifest: Manifest, timeout_s: float | None
+        self, plan: VoicePlan, ref: str, timeout_s: float
     ) -> MemoryBusyError | LoadTimeoutError:
-        entry = self._entries.get(key)
-        held = [e for e in self._entries.values() if e.leases]
-        if held and (entry is None or entry.turn is not None):
-            holders = ", ".join(f"{sorted(e.refs)[0]} ({e.charged} bytes)" for e in held[:5])
+        wanted = self._wanted.get(plan.key)
+        in_line = wanted is None or wanted.claim is None or wanted.claim.waits_for_memory
+        speaking = [v for v in self._voices.values() if v.leases]
+        if speaking and in_line:
+            holders = ", ".join(
+                f"{min(v.refs)} ({sum(p.charged for p in v.parts)} bytes)" for v in speaking[:5]
+            )
             return MemoryBusyError(
-                f"{manifest.ref}: no memory came free within {timeout_s:.3f} s; speaking now: "
+                f"{ref}: no memory came free within {timeout_s:.3f} s; speaking now: "
                 f"{holders}; try again, or give the server a larger memory_budget"
             )
         return LoadTimeoutError(
-            f"{manifest.ref}: not loaded within {timeout_s:.3f} s; ask with a longer deadline"
+            f"{ref}: not loaded within {timeout_s:.3f} s; ask with a longer deadline"
         )
 
-    # Loads
+    # What a claim comes to
 
-    def _begin_load(self, key: str, manifest: Manifest) -> _Entry:
-        footprint = self._loader.footprint_bytes(manifest)
-        if footprint > self._ledger.budget_bytes:
-            raise VoiceTooLargeError(
-                f"{manifest.ref} needs {footprint} bytes, the whole budget has "
-                f"{self._ledger.budget_bytes}; give the server a larger memory_budget"
-            )
-        entry = _Entry(key, manifest, footprint, refs={manifest.ref})
-        entry.started_s = entry.last_use_s = self._clock()
-        self._entries[key] = entry
-        self._spawn(self._load(entry), f"load {manifest.ref}")
-        return entry
+    def _claim_granted(self, wanted: _Wanted, claim: Claim) -> None:
+        if claim.missing:
+            added = sum(part.charged for part in claim.added)
+            self._tell(EventKind.LOAD_STARTED, wanted, size_bytes=added)
 
-    async def _load(self, entry: _Entry) -> None:
-        """Reserve, load, reconcile, publish. Ends with the entry RESIDENT or ABSENT, always."""
+    def _claim_ready(self, wanted: _Wanted, claim: Claim) -> None:
+        del self._wanted[wanted.plan.key]
         try:
-            await self._reserve(entry)
-            self._tell(EventKind.LOAD_STARTED, entry)
-            loop = asyncio.get_running_loop()
-            loaded = await loop.run_in_executor(
-                self._executor, self._loader.load, entry.manifest, entry.cancelled.is_set
-            )
-            if loaded.resident_bytes > entry.footprint:
-                raise FootprintError(
-                    f"{entry.manifest.ref} measures {loaded.resident_bytes} bytes, and its engine "
-                    f"announced {entry.footprint}; it was dropped again: report this engine"
-                )
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - told to every waiter
-            self._withdraw(entry, error)
+            loaded = self._loader.assemble(wanted.plan, claim.loaded())
+        except Exception as error:  # noqa: BLE001 - told to every waiter
+            self._failures.record(wanted.plan.key, wanted.plan.manifest.ref, error)
+            self._parts.end(claim)
+            self._fail(wanted, error)
             return
-        if entry.state is State.ABANDONED:
-            del loaded
-            self._withdraw(entry, asyncio.CancelledError())
-            return
-        self._publish(entry, loaded)
-
-    async def _reserve(self, entry: _Entry) -> None:
-        """Wait in line until the footprint is charged. Leaves nothing charged if it raises."""
-        entry.turn = asyncio.get_running_loop().create_future()
-        self._queue.append(entry)
-        self._pump()
-        await entry.turn
-        entry.turn = None
-
-    def _publish(self, entry: _Entry, loaded: LoadedVoice) -> None:
-        self._ledger.commit(entry.charged, loaded.resident_bytes)
-        entry.charged = loaded.resident_bytes
-        entry.loaded = loaded
-        entry.state = State.RESIDENT
-        entry.loaded_s = self._clock()
-        entry.load_s = entry.loaded_s - entry.started_s
-        waiters, entry.waiters = entry.waiters, []
-        for waiter in waiters:
+        now = self._clock()
+        voice = _Voice(wanted.plan, loaded, claim.parts, now, now - wanted.asked_s, now)
+        self._voices[wanted.plan.key] = voice
+        for part in voice.parts:
+            self._users.setdefault(part, set()).add(voice)
+        self._failures.forget(wanted.plan.keys)
+        queue_s = (claim.granted_s or now) - wanted.asked_s
+        for waiter, ref in wanted.waiters.items():
             if not waiter.done():
-                waiter.set_result(
-                    self._grant(entry, entry.manifest, cold=True, wait_s=entry.load_s)
-                )
-        self._tell(EventKind.LOADED, entry, duration_s=entry.load_s)
-        # The measured bytes may be fewer than the reserved ones.
-        self._pump()
-
-    def _abandon(self, entry: _Entry) -> None:
-        """Nobody waits any more: stop the load as soon as its thread looks up."""
-        entry.state = State.ABANDONED
-        entry.cancelled.set()
-        if entry.turn is not None and not entry.turn.done():
-            entry.turn.cancel()
-
-    def _withdraw(self, entry: _Entry, error: BaseException) -> None:
-        if entry in self._queue:
-            self._queue.remove(entry)
-        entry.turn = None
-        if entry.charged:
-            self._ledger.release(entry.charged)
-            entry.charged = 0
-        abandoned = entry.state is State.ABANDONED
-        if not abandoned:
-            self._fail(entry, error)
-        self._forget(entry)
+                lease = self._grant(voice, ref, cold=True)
+                lease.queue_s = queue_s
+                waiter.set_result(lease)
         self._tell(
-            EventKind.LOAD_FAILED,
-            entry,
-            reason="cancelled" if abandoned else type(error).__name__,
-            duration_s=self._clock() - entry.started_s,
+            EventKind.LOADED,
+            wanted,
+            size_bytes=sum(part.charged for part in claim.added),
+            duration_s=voice.load_s,
+            queue_s=queue_s,
         )
-        self._pump()
+        self._parts.end(claim)
 
-    def _fail(self, entry: _Entry, error: BaseException) -> None:
-        waiters, entry.waiters = entry.waiters, []
-        for waiter in waiters:
+    def _claim_failed(self, wanted: _Wanted, part: Part | None, error: BaseException) -> None:
+        if part is not None:
+            self._failures.record(part.plan.key, part.voice.manifest.ref, error)
+        self._fail(wanted, error)
+
+    def _fail(self, wanted: _Wanted, error: BaseException) -> None:
+        if self._wanted.get(wanted.plan.key) is wanted:
+            del self._wanted[wanted.plan.key]
+        for waiter in wanted.waiters:
             if not waiter.done():
                 waiter.set_exception(error)
+        self._tell_failed(wanted, type(error).__name__)
 
-    # Evictions
+    # Steering
 
-    def _pump(self) -> None:
-        """Give memory to the head of the queue, or see to it that memory comes free for it.
+    async def pin(self, manifest: Manifest, *, timeout_s: float | None = None) -> Resident:
+        """Load the voice and keep it resident until `unpin`. Raises as `acquire` does."""
+        with await self.acquire(manifest, timeout_s=timeout_s, insist=True):
+            voice = self._voices[self._loader.plan(manifest).key]
+            if voice.pin is None:
+                voice.pin = self._grant(voice, manifest.ref, pin=True)
+            return self._resident(voice)
 
-        Only the head is looked at: a large voice is not starved by small ones behind it.
+    def unpin(self, manifest: Manifest) -> Resident | None:
+        """Let it be evicted again; None if it was not resident. Calling it again does nothing."""
+        voice = self._voices.get(self._loader.plan(manifest).key)
+        if voice is None:
+            return None
+        if voice.pin is not None:
+            pin, voice.pin = voice.pin, None
+            pin.release()
+        return self._resident(voice)
+
+    async def unload(self, manifest: Manifest) -> int:
+        """Evict the voice and return the bytes that came free when they are free.
+
+        Parts that other resident voices use stay. 0 if it is not resident. Raises
+        `VoiceInUseError` if it speaks, is being loaded, or is pinned.
         """
-        while self._queue:
-            head = self._queue[0]
-            if head.footprint <= self._ledger.free_bytes:
-                self._queue.popleft()
-                if head.turn is None or head.turn.done():
-                    continue  # abandoned; its task withdraws it
-                self._ledger.reserve(head.footprint)
-                head.charged = head.footprint
-                head.turn.set_result(None)
+        key = self._loader.plan(manifest).key
+        voice, wanted = self._voices.get(key), self._wanted.get(key)
+        if wanted is not None:
+            raise VoiceInUseError(f"{manifest.ref} is being loaded; unload it when it is idle")
+        if voice is None:
+            return 0
+        if voice.pin is not None:
+            raise VoiceInUseError(f"{manifest.ref} is pinned; unpin it first")
+        if voice.leases:
+            raise VoiceInUseError(
+                f"{manifest.ref} speaks in {voice.leases} streams; unload it when they have ended"
+            )
+        leaving = self._dismiss(voice, "unload")
+        freed = sum(part.charged for part in leaving)
+        for part in leaving:
+            await part.gone.wait()
+        return freed
+
+    def retire(self, ref: str) -> None:
+        """The version is gone from the registry: evict it as soon as nobody speaks with it."""
+        for voice in list(self._voices.values()):
+            if ref not in voice.refs:
                 continue
-            missing = head.footprint - self._ledger.free_bytes - self._ledger.evicting_bytes
-            victims = plan_eviction(self._idle(), missing)
-            for key in victims or ():
-                self._begin_eviction(self._entries[key], "memory")
-            return
+            voice.refs.discard(ref)
+            if voice.refs:
+                continue  # Another version has the same parts.
+            voice.refs.add(ref)
+            voice.retired = True
+            if voice.pin is not None:
+                pin, voice.pin = voice.pin, None
+                pin.release()
+            elif not voice.leases:
+                self._dismiss(voice, "deleted")
 
-    def _idle(self) -> list[Candidate]:
-        return [
-            Candidate(e.key, e.charged, e.last_use_s, e.load_s * 1e3)
-            for e in self._entries.values()
-            if e.state is State.RESIDENT and not e.leases
-        ]
+    def evict_idle(self, for_s: float) -> None:
+        """Evict every part that was last used ``for_s`` seconds ago, or longer."""
+        before = self._clock() - for_s
+        for candidate in self._parts.candidates():
+            part = self._parts.find(candidate.key)
+            if part is not None and candidate.last_use_s <= before and not candidate.protected:
+                self._parts.evict(part, "idle")
 
-    def _begin_eviction(self, entry: _Entry, reason: str) -> None:
-        entry.state = State.EVICTING
-        self._ledger.begin_eviction(entry.charged)
-        self._spawn(self._evict(entry, reason), f"evict {entry.manifest.ref}")
+    def protect(self, manifest: Manifest, for_s: float) -> None:
+        """Evict the voice, if it is resident, last of all for so long."""
+        self._parts.protect(self._loader.plan(manifest), self._clock() + for_s)
 
-    async def _evict(self, entry: _Entry, reason: str) -> None:
-        began = self._clock()
-        # The last reference is dropped on a loading thread: unmapping a voice takes milliseconds.
-        holder = [entry.loaded]
-        entry.loaded = None
-        await asyncio.get_running_loop().run_in_executor(self._executor, holder.clear)
-        size, entry.charged = entry.charged, 0
-        self._ledger.end_eviction(size)
-        self._forget(entry)
-        self._tell(
-            EventKind.EVICTED,
-            entry,
-            size_bytes=size,
-            reason=reason,
-            duration_s=self._clock() - began,
-            age_s=began - entry.last_use_s,
+    def set_budget(self, budget_bytes: int) -> LedgerStatistics:
+        """Change the budget while running. What is idle goes at once if it must.
+
+        A smaller budget is reached as leases end, and nothing new is loaded before. Raises
+        ValueError if it is not above 0.
+        """
+        self._parts.resize(budget_bytes)
+        self._observer(
+            ResidencyEvent(EventKind.BUDGET_CHANGED, size_bytes=budget_bytes, reason="asked")
         )
-        self._pump()
+        return self.statistics()
 
-    # Bookkeeping
+    async def close(self) -> None:
+        """Refuse what comes, give up every load, evict what is idle; return when all is gone.
 
-    def _forget(self, entry: _Entry) -> None:
-        del self._entries[entry.key]
-        entry.gone.set()
+        Waits for leases that are still held: whoever holds them must have been told to end.
+        """
+        self._closed = True
+        for wanted in list(self._wanted.values()):
+            claim = wanted.claim
+            self._fail(wanted, ClosedError(_CLOSED))
+            if claim is not None:
+                self._parts.end(claim)
+        for voice in list(self._voices.values()):
+            if voice.pin is not None:
+                pin, voice.pin = voice.pin, None
+                pin.release()
+            self._dismiss(voice, "shutdown")
+        for candidate in self._parts.candidates():
+            if (part := self._parts.find(candidate.key)) is not None:
+                self._parts.evict(part, "shutdown")
+        for part in self._parts.all():
+            await part.gone.wait()
+        await self._parts.close()
 
-    def _spawn(self, work: object, name: str) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)  # type: ignore[arg-type]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    # What there is
+
+    @property
+    def parts(self) -> Parts:
+        """The parts, to be looked at."""
+        return self._parts
+
+    @property
+    def loader(self) -> Loader:
+        """Who loads."""
+        return self._loader
+
+    def residents(self) -> tuple[Resident, ...]:
+        """Voices that are resident, the most recently used first; then loads, then failures."""
+        voices = sorted(self._voices.values(), key=lambda v: v.last_use_s, reverse=True)
+        now = self._clock()
+        return (
+            *(self._resident(voice) for voice in voices),
+            *(
+                Resident(
+                    refs=tuple(sorted(w.refs)),
+                    state=State.LOADING,
+                    size_bytes=sum(p.charged for p in w.claim.parts) if w.claim else 0,
+                    waiting=len(w.waiters),
+                    last_use_s=w.asked_s,
+                )
+                for w in self._wanted.values()
+            ),
+            *(
+                Resident(
+                    refs=(failure.ref,),
+                    state=State.FAILED,
+                    last_use_s=failure.failed_s,
+                    error=str(failure.error) or type(failure.error).__name__,
+                    retry_s=max(0.0, failure.retry_s - now),
+                )
+                for failure in self._failures
+            ),
+        )
+
+    def resident_parts(self) -> tuple[ResidentPart, ...]:
+        """Every part that is charged, the most recently used first."""
+        parts = sorted(self._parts.all(), key=lambda p: p.last_use_s, reverse=True)
+        return tuple(map(self.describe, parts))
+
+    def describe(self, part: Part) -> ResidentPart:
+        """One part, as others may see it."""
+        users = self._users.get(part, ())
+        return ResidentPart(
+            role=part.plan.role,
+            digest=part.plan.component.digest,
+            state=part.state,
+            size_bytes=part.charged,
+            voices=tuple(sorted(ref for voice in users for ref in voice.refs)),
+            leases=sum(voice.leases for voice in users),
+            loaded_s=part.loaded_s,
+            last_use_s=part.last_use_s,
+        )
+
+    def find(self, manifest: Manifest) -> Resident | None:
+        """The voice, if it is resident."""
+        voice = self._voices.get(self._loader.plan(manifest).key)
+        return None if voice is None else self._resident(voice)
+
+    def check_failures(self, manifest: Manifest) -> None:
+        """Raise the error that `acquire` would raise because of an earlier failure."""
+        self._failures.check(self._loader.plan(manifest).keys)
+
+    def speaking(self) -> tuple[str, ...]:
+        """Voices with leases, as ``voice@version``."""
+        return tuple(min(v.refs) for v in self._voices.values() if v.leases)
+
+    def statistics(self) -> LedgerStatistics:
+        """The books. May be called from any thread."""
+        return self._parts.statistics()
+
+    def held_leases(self) -> int:
+        """Leases held now, without pins. May be called from any thread."""
+        return self._leases
+
+    def queued(self) -> tuple[Claim, ...]:
+        """Loads that wait for memory. May be called from any thread."""
+        return self._parts.queued
+
+    def lru_age_s(self) -> float:
+        """How long the part has been idle that has been so for the longest; 0 without one.
+
+        May be called from any thread.
+        """
+        oldest = min((c.last_use_s for c in self._parts.candidates()), default=None)
+        return 0.0 if oldest is None else self._clock() - oldest
+
+    def now(self) -> float:
+        """The clock that snapshots speak of."""
+        return self._clock()
+
+    def check_integrity(self) -> None:
+        """Prove that the books are those of parts and voices; `AssertionError` says what is not."""
+        self._parts.check_integrity()
+        holds: dict[Part, int] = {}
+        pins: dict[Part, int] = {}
+        for voice in self._voices.values():
+            for part in voice.parts:
+                holds[part] = holds.get(part, 0) + voice.leases + (voice.pin is not None)
+                pins[part] = pins.get(part, 0) + (voice.pin is not None)
+                if part.state is not State.RESIDENT:
+                    raise AssertionError(f"{min(voice.refs)} has a part that is {part.state}")
+                if voice not in self._users.get(part, ()):
+                    raise AssertionError(f"{min(voice.refs)} is not known to its part")
+        for wanted in self._wanted.values():
+            if not wanted.waiters:
+                raise AssertionError(f"{wanted.refs} are wanted by nobody")
+            for part in wanted.claim.parts if wanted.claim else ():
+                holds[part] = holds.get(part, 0) + 1
+        for part in self._parts.all():
+            if (part.holds, part.pins) != (holds.get(part, 0), pins.get(part, 0)):
+                raise AssertionError(f"{part.holds} holds of {part.plan.key}, not {holds}")
+        if self._leases != sum(voice.leases for voice in self._voices.values()):
+            raise AssertionError(f"{self._leases} leases are counted, the voices have others")
+        if set(self._users) != {p for v in self._voices.values() for p in v.parts}:
+            raise AssertionError("a part has users that are not resident")
+
+    # Withdrawing
+
+    def _dismiss(self, voice: _Voice, reason: str) -> tuple[Part, ...]:
+        """Withdraw an idle voice, and evict the parts that no other voice is using."""
+        if voice.leases or voice.pin is not None or self._voices.get(voice.plan.key) is not voice:
+            return ()
+        own = [
+            part
+            for part in voice.parts
+            if len(self._users[part]) == 1 and not part.holds and part.state is State.RESIDENT
+        ]
+        if not own:
+            self._forget(voice)
+        for part in own:
+            self._parts.evict(part, reason)
+        return tuple(own)
+
+    def _withdraw(self, part: Part) -> tuple[str, ...]:
+        """A part is about to be evicted: take every voice apart that speaks with it."""
+        refs: list[str] = []
+        for voice in tuple(self._users.get(part, ())):
+            self._forget(voice)
+            refs += voice.refs
+        return tuple(sorted(refs))
+
+    def _forget(self, voice: _Voice) -> None:
+        del self._voices[voice.plan.key]
+        for part in voice.parts:
+            users = self._users[part]
+            users.discard(voice)
+            if not users:
+                del self._users[part]
+
+    # Telling
+
+    def _resident(self, voice: _Voice) -> Resident:
+        return Resident(
+            refs=tuple(sorted(voice.refs)),
+            state=State.RESIDENT,
+            size_bytes=sum(part.charged for part in voice.parts),
+            shared_bytes=sum(p.charged for p in voice.parts if len(self._users[p]) > 1),
+            leases=voice.leases,
+            uses=voice.uses,
+            pinned=voice.pin is not None,
+            load_s=voice.load_s,
+            loaded_s=voice.loaded_s,
+            last_use_s=voice.last_use_s,
+        )
 
     def _tell(
         self,
         kind: EventKind,
-        entry: _Entry,
+        wanted: _Wanted,
         *,
-        size_bytes: int | None = None,
+        size_bytes: int = 0,
         reason: str = "",
         duration_s: float = 0.0,
-        age_s: float = 0.0,
+        queue_s: float = 0.0,
     ) -> None:
-        event = ResidencyEvent(
-            kind=kind,
-            voice=entry.manifest.ref,
-            size_bytes=entry.charged if size_bytes is None else size_bytes,
-            reason=reason,
-            duration_s=duration_s,
-            age_s=age_s,
+        voices = tuple(sorted(wanted.refs))
+        self._observer(
+            ResidencyEvent(
+                kind,
+                voices,
+                size_bytes=size_bytes,
+                reason=reason,
+                duration_s=duration_s,
+                queue_s=queue_s,
+            )
         )
-        _LOGGER.info(
-            "%s %s: %d bytes%s", event.voice, kind.value, event.size_bytes, reason and f", {reason}"
+
+    def _tell_failed(self, wanted: _Wanted, reason: str) -> None:
+        waited = self._clock() - wanted.asked_s
+        self._tell(EventKind.LOAD_FAILED, wanted, reason=reason, duration_s=waited)
+
+    def _evicted(
+        self, part: Part, voices: tuple[str, ...], size_bytes: int, reason: str, took_s: float
+    ) -> None:
+        self._observer(
+            ResidencyEvent(
+                EventKind.EVICTED,
+                voices,
+                role=part.plan.role,
+                digest=part.plan.component.digest,
+                size_bytes=size_bytes,
+                reason=reason,
+                duration_s=took_s,
+                age_s=self._clock() - took_s - part.last_use_s,
+            )
         )
-        self._observer(event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimant:
+    """What `Parts` calls for one wanted voice."""
+
+    manager: ModelManager
+    wanted: _Wanted
+
+    def granted(self, claim: Claim) -> None:
+        """See `Claimant`."""
+        self.wanted.claim = claim
+        self.manager._claim_granted(self.wanted, claim)
+
+    def ready(self, claim: Claim) -> None:
+        """See `Claimant`."""
+        self.manager._claim_ready(self.wanted, claim)
+
+    def failed(self, claim: Claim, part: Part | None, error: BaseException) -> None:
+        """See `Claimant`."""
+        self.manager._claim_failed(self.wanted, part, error)

@@ -10,7 +10,10 @@ from typing import NoReturn
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_server.metrics import Metrics
+from voxswap_server.residency.ahead import Ahead
 from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residency.outlook import CastMember
+from voxswap_server.rpc import residency_messages as messages
 from voxswap_server.rpc import translate
 from voxswap_server.rpc.calls import mapped, not_built
 from voxswap_server.rpc.status import Context
@@ -26,6 +29,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         self,
         catalog: Catalog,
         manager: ModelManager,
+        ahead: Ahead,
         compute: ComputeThread,
         metrics: Metrics,
         *,
@@ -34,6 +38,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
     ) -> None:
         self._catalog = catalog
         self._manager = manager
+        self._ahead = ahead
         self._compute = compute
         self._metrics = metrics
         self._chunking = chunking
@@ -57,7 +62,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
             manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
             remaining_s = context.time_remaining()
             with await self._manager.acquire(manifest, timeout_s=remaining_s) as lease:
-                stream.leased(cold=lease.cold)
+                stream.leased(cold=lease.cold, waited_s=lease.wait_s)
                 synthesis = Synthesis(
                     spoken, manifest, lease, self._compute, chunking=self._chunking
                 )
@@ -73,9 +78,14 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
     @mapped
     async def Prepare(  # noqa: N802
         self, request: speech_pb2.PrepareRequest, context: Context
-    ) -> NoReturn:
-        """Not built yet."""
-        raise not_built("SpeechService.Prepare")
+    ) -> speech_pb2.PrepareResponse:
+        """Begin to load a scene's voices; the answer does not wait for them."""
+        scene = translate.scene_request(request)
+        cast = [
+            CastMember(self._catalog.resolve(voice, session_id=scene.session_id), due_s)
+            for voice, due_s in scene.cast
+        ]
+        return messages.scene(await self._ahead.prepare(cast, dry_run=scene.dry_run))
 
     @mapped
     async def Converse(  # type: ignore[override]  # noqa: N802

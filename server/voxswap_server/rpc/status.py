@@ -15,6 +15,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from voxswap_registry import errors
+from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.residency import errors as residency
 from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
 from voxswap_server.speech.self_test import SelfTestError
@@ -69,6 +70,15 @@ _TABLE: dict[type[BaseException], _Row] = {
     residency.VoiceTooLargeError: _Row(code_pb2.RESOURCE_EXHAUSTED),
     residency.MemoryBusyError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=0.5),
     residency.LoadTimeoutError: _Row(code_pb2.DEADLINE_EXCEEDED),
+    residency.LoadStuckError: _Row(code_pb2.UNAVAILABLE),
+    residency.LoadFailedError: _Row(code_pb2.INTERNAL),
+    residency.DeviceRefusedError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),
+    residency.VoiceInUseError: _Row(code_pb2.FAILED_PRECONDITION),
+    residency.EventsLostError: _Row(code_pb2.OUT_OF_RANGE),
+    residency.SlowWatcherError: _Row(code_pb2.RESOURCE_EXHAUSTED),
+    residency.TooManyWatchersError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=5.0),
+    residency.ScenesBusyError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),
+    DeviceMemoryError: _Row(code_pb2.RESOURCE_EXHAUSTED),
     residency.FootprintError: _Row(code_pb2.INTERNAL),
     residency.ClosedError: _Row(code_pb2.UNAVAILABLE, retry_s=1.0),
 }
@@ -104,9 +114,10 @@ def to_status(error: BaseException) -> status_pb2.Status:
         },
     )
     details = [_packed(info)]
-    if row.retry_s is not None:
+    retry_s = row.retry_s if error.retry_s is None else error.retry_s
+    if retry_s is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(int(row.retry_s * 1e3))
+        delay.FromMilliseconds(int(retry_s * 1e3))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     status = status_pb2.Status(
         code=row.code, message=_clipped(error.message, _MAX_MESSAGE_BYTES), details=details

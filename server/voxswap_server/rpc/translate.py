@@ -1,30 +1,29 @@
-"""Speech and residency: where protobuf becomes domain and domain becomes protobuf.
+"""Speech: where protobuf becomes domain and domain becomes protobuf.
 
-The same for voices is `voxswap_server.rpc.voice_messages`; there is no third place.
+The same for voices is `voxswap_server.rpc.voice_messages`, for residency
+`voxswap_server.rpc.residency_messages`; there is no fourth place.
 """
 
 from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from google.protobuf import timestamp_pb2
-
-from voxswap.v1 import residency_pb2, speech_pb2
+from voxswap.v1 import speech_pb2
 from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
-from voxswap_server.residency.ledger import LedgerStatistics
-from voxswap_server.residency.manager import Resident, State
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
-from voxswap_server.speech.request import MarkKind, SpeechRequest
+from voxswap_server.speech.request import MarkKind, SceneRequest, SpeechRequest
 
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_NOISE_SCALE = 2.0
 MAX_SESSION_CHARACTERS = 128
 MAX_MARKS = 32
+MAX_CAST = 256
+MAX_DUE_MS = 3_600_000
 
 _ENCODINGS = {
     speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
@@ -45,12 +44,6 @@ _MARKS = {
     speech_pb2.MARK_KIND_VISEME: MarkKind.VISEME,
 }
 _MARKS_OUT = {kind: number for number, kind in _MARKS.items()}
-_STATES = {
-    State.LOADING: residency_pb2.RESIDENT_STATE_LOADING,
-    State.ABANDONED: residency_pb2.RESIDENT_STATE_LOADING,
-    State.RESIDENT: residency_pb2.RESIDENT_STATE_RESIDENT,
-    State.EVICTING: residency_pb2.RESIDENT_STATE_EVICTING,
-}
 
 
 class _Faults:
@@ -67,12 +60,21 @@ class _Faults:
             self.add(field, f"is {value}; use a number from {low:g} to {high:g}, or leave it unset")
         return value
 
-    def voice(self, text: str) -> VoiceRef:
+    def voice(self, text: str, *, field: str = "") -> VoiceRef:
         try:
             return VoiceRef.parse(text)
         except InvalidInputError as error:
-            self.found.extend(error.violations)
+            for violation in error.violations:
+                self.add(field or violation.field, violation.description)
             return VoiceRef("invalid")
+
+    def session(self, session_id: str) -> None:
+        if len(session_id) > MAX_SESSION_CHARACTERS:
+            self.add(
+                "session_id",
+                f"is longer than {MAX_SESSION_CHARACTERS} characters; send a shorter one, or its "
+                "hash",
+            )
 
     def raise_if_any(self) -> None:
         if self.found:
@@ -111,11 +113,7 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
     for kind in message.marks[:MAX_MARKS]:
         if kind not in _MARKS:
             faults.add("marks", f"has the unknown kind {kind}; use WORD, PHONEME or VISEME")
-    if len(message.session_id) > MAX_SESSION_CHARACTERS:
-        faults.add(
-            "session_id",
-            f"is longer than {MAX_SESSION_CHARACTERS} characters; send a shorter one, or its hash",
-        )
+    faults.session(message.session_id)
     if len(message.speaker) > 128:
         faults.add("speaker", "is longer than 128 characters; GetVoice lists a voice's speakers")
     _check_ranges_of_unbuilt(faults, message)
@@ -133,6 +131,32 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
         duration_noise_scale=duration_noise_scale,
         seed=message.seed if message.HasField("seed") else None,
         marks=frozenset(_MARKS[kind] for kind in message.marks),
+    )
+
+
+def scene_request(message: speech_pb2.PrepareRequest) -> SceneRequest:
+    """A validated scene. Raises `InvalidInputError` with every fault."""
+    faults = _Faults()
+    by_ms = message.by_ms if message.HasField("by_ms") else None
+    if by_ms is not None:
+        faults.number("by_ms", by_ms, 0, MAX_DUE_MS)
+    if not 0 < len(message.cast) <= MAX_CAST:
+        faults.add("cast", f"has {len(message.cast)} voices; name 1 to {MAX_CAST}")
+    faults.session(message.session_id)
+    cast: dict[VoiceRef, int | None] = {}
+    for i, member in enumerate(message.cast[:MAX_CAST]):
+        due_ms = member.first_line_ms if member.HasField("first_line_ms") else by_ms
+        if due_ms is not None and member.HasField("first_line_ms"):
+            faults.number(f"cast[{i}].first_line_ms", due_ms, 0, MAX_DUE_MS)
+        voice = faults.voice(member.voice, field=f"cast[{i}].voice")
+        known = cast.setdefault(voice, due_ms)
+        if (known or 0) > (due_ms or 0):
+            cast[voice] = due_ms
+    faults.raise_if_any()
+    return SceneRequest(
+        tuple((voice, None if ms is None else ms / 1e3) for voice, ms in cast.items()),
+        dry_run=message.dry_run,
+        session_id=message.session_id,
     )
 
 
@@ -237,41 +261,4 @@ def _mark(mark: Mark) -> speech_pb2.Mark:
         duration_samples=mark.duration_samples,
         text_start=mark.text_start,
         text_end=mark.text_end,
-    )
-
-
-def residents(
-    found: Iterable[Resident], books: LedgerStatistics, device: str, *, now_s: float, wall_s: float
-) -> residency_pb2.ListResidentsResponse:
-    """What is resident; ``now_s`` and ``wall_s`` are one instant on both clocks."""
-
-    def wall(at_s: float) -> timestamp_pb2.Timestamp:
-        stamp = timestamp_pb2.Timestamp()
-        stamp.FromNanoseconds(int((wall_s - (now_s - at_s)) * 1e9))
-        return stamp
-
-    return residency_pb2.ListResidentsResponse(
-        residents=[
-            residency_pb2.Resident(
-                voices=resident.refs,
-                state=_STATES[resident.state],
-                size_bytes=resident.size_bytes,
-                leases=resident.leases,
-                uses=resident.uses,
-                load_time=wall(resident.loaded_s) if resident.loaded_s else None,
-                last_use_time=wall(resident.last_use_s),
-                load_ms=resident.load_s * 1e3,
-            )
-            for resident in found
-        ],
-        ledgers=[
-            residency_pb2.Ledger(
-                device=device,
-                budget_bytes=books.budget_bytes,
-                free_bytes=books.free_bytes,
-                reserved_bytes=books.reserved_bytes,
-                resident_bytes=books.resident_bytes,
-                evicting_bytes=books.evicting_bytes,
-            )
-        ],
     )

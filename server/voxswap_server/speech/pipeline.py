@@ -6,6 +6,7 @@ stops reading stops its own compute, and one that goes away leaves at most one s
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import secrets
 import time
@@ -162,6 +163,9 @@ class Synthesis:
             part = self._pending.popleft()
             text = normalize(part.text, self._manifest.language)
             symbols = self._lease.loaded.front_end.symbols(text)
+            if len(symbols.ids) > (most := self._lease.loaded.voice.most_symbols):
+                self._pending.extendleft(reversed(_parted(part, len(symbols.ids) / most)))
+                continue
             self._unknown.update(text.dropped)
             self._unknown.update(symbols.unknown)
             if symbols.speaks:
@@ -244,6 +248,19 @@ class Synthesis:
         ):
             marks.append(self._marks.popleft())
         return Chunk(self._encoder.encode(samples), start, len(samples), tuple(marks))
+
+
+def _parted(part: Segment, excess: float) -> list[Segment]:
+    """A segment with ``excess`` times as many symbols as its voice takes, in smaller ones."""
+    longest = max(1, min(len(part.text) - 1, int(0.9 * len(part.text) / excess)))
+    pieces = segment(part.text, longest=longest) if len(part.text) > 1 else ()
+    if not pieces:
+        raise InvalidInputError.one(
+            "text", f"has {part.text[:64]!r}, which is more than the voice can say in one go"
+        )
+    *first, last = pieces
+    last = dataclasses.replace(last, pause_ms=part.pause_ms)
+    return [dataclasses.replace(piece, start=part.start + piece.start) for piece in (*first, last)]
 
 
 def _speaker_index(request: SpeechRequest, manifest: Manifest) -> int:

@@ -35,3 +35,12 @@ class SpeechRequest:
     duration_noise_scale: float | None = None
     seed: int | None = None
     marks: frozenset[MarkKind] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRequest:
+    """Voices that will be needed: each with the seconds from now until its first line, if known."""
+
+    cast: tuple[tuple[VoiceRef, float | None], ...]
+    dry_run: bool = False
+    session_id: str = ""

@@ -31,7 +31,14 @@ class ComputeThread:
     then ends when the step does, so that whoever awaits it may give back what the step was using.
     """
 
-    def __init__(self, name: str = "voxswap-compute") -> None:
+    def __init__(
+        self,
+        name: str = "voxswap-compute",
+        *,
+        observer: Callable[[float], None] = lambda compute_s: None,
+    ) -> None:
+        """``observer`` hears, on the thread, how many seconds each step took."""
+        self._observer = observer
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(self, work: Callable[[], _T]) -> Step[_T]:
@@ -41,7 +48,9 @@ class ComputeThread:
         def step() -> Step[_T]:
             began = time.perf_counter()
             result = work()
-            return Step(result, began - asked, time.perf_counter() - began)
+            compute_s = time.perf_counter() - began
+            self._observer(compute_s)
+            return Step(result, began - asked, compute_s)
 
         running = self._executor.submit(step)
         wrapped = asyncio.wrap_future(running)

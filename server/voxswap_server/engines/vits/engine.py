@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,16 @@ from torch import Tensor
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.vits import VitsArchitecture
-from voxswap_server.engines.base import Delivery, Utterance, Voice
-from voxswap_server.engines.vits.model import VitsModel, check_header, load_model, read_tensors
+from voxswap_registry.vits_shapes import expected_shapes
+from voxswap_server.engines.base import Delivery, DevicePart, HostPart, PartSpec, Utterance, Voice
+from voxswap_server.engines.tensors import StagedTensors, block_bytes
+from voxswap_server.engines.vits.model import (
+    VitsModel,
+    check_header,
+    in_canonical_shape,
+    load_model,
+    read_tensors,
+)
 
 # A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound
 # keeps the memory of a segment proportional to its text.
@@ -28,6 +38,11 @@ _FIRST_FLOW_FRAMES = 18
 _LARGEST_FLOW_FRAMES = 192
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
+
+# A segment of 400 characters has about 900.
+_MOST_SYMBOLS = 1_200
+_KERNEL_BYTES = 16 << 20  # scratch of the libraries underneath
+_ALIGNMENT_LOSS_BYTES = 255  # of each tensor in a block
 
 # The shape of Piper's "medium" voices.
 _USUAL = VitsArchitecture(
@@ -66,14 +81,24 @@ class VitsEngine:
     def __init__(self, device: str = "cpu") -> None:
         self._device = device
 
-    def footprint_bytes(self, manifest: Manifest) -> int:
-        """The stored size: tensors are taken up as they are, header and padding included."""
-        return manifest.component("model").size_bytes
-
     def check(self, manifest: Manifest) -> None:
         """Read the architecture, and compare it with what the manifest says elsewhere."""
         manifest.component("model")
         _architecture(manifest)
+
+    def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
+        """One part: all weights, taken up as they are stored."""
+        architecture = _architecture(manifest)
+        size_bytes = manifest.component("model").size_bytes
+        if not _is_host(self._device):
+            n = len(expected_shapes(architecture))
+            size_bytes = block_bytes([size_bytes, *[_ALIGNMENT_LOSS_BYTES] * n])
+        return (PartSpec("model", form=_form(architecture), footprint_bytes=size_bytes),)
+
+    def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
+        """What encoding `_MOST_SYMBOLS` takes, or decoding that much audio."""
+        rate = manifest.audio.sample_rate_hertz
+        return _workspace_bytes(_architecture(manifest), round(largest_chunk_s * rate))
 
     def warm_up(self) -> None:
         """Run a silent model of the most usual shape: torch makes kernels when first used."""
@@ -83,17 +108,93 @@ class VitsEngine:
         model = load_model(_USUAL, zeros)
         delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
         for symbols in (40, 160):
-            utterance = VitsVoice(model, _USUAL, self._device).prepare([1] * symbols, delivery)
+            utterance = VitsVoice(VitsWeights(model, _USUAL, self._device)).prepare(
+                [1] * symbols, delivery
+            )
             # With nothing before it, and with something: the shapes that first chunks have.
             for first in (0, 40):
                 utterance.decode(first, min(first + 40, utterance.frames))
 
-    def load(self, manifest: Manifest, components: Mapping[str, Path]) -> Voice:
-        """Map the weights and hang them into a skeleton. Blocks on disk."""
-        architecture, path = _architecture(manifest), components["model"]
+    def read(self, manifest: Manifest, role: str, path: Path) -> HostPart:
+        """Map the weights; for another device than the host's memory, copy them for the journey."""
+        del role  # there is one
+        architecture = _architecture(manifest)
         check_header(architecture, path)
-        model = load_model(architecture, read_tensors(path, self._device))
-        return VitsVoice(model, architecture, self._device)
+        tensors = read_tensors(path)
+        if _is_host(self._device):
+            return _MappedPart(tensors, architecture, self._device)
+        staged = StagedTensors(tensors, pinned=self._device.startswith("cuda"))
+        return _StagedPart(staged, architecture, self._device)
+
+    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> Voice:
+        """A voice of the one part."""
+        weights = parts["model"]
+        if not isinstance(weights, VitsWeights):
+            raise EngineError(f"{manifest.ref}: its model is no VITS model; import it again")
+        return VitsVoice(weights)
+
+
+def _is_host(device: str) -> bool:
+    return device == "cpu"
+
+
+def _form(architecture: VitsArchitecture) -> str:
+    """What decides how the bytes of a component are taken up."""
+    config = json.dumps(architecture.to_config(), sort_keys=True)
+    return hashlib.sha256(config.encode()).hexdigest()[:16]
+
+
+def _workspace_bytes(a: VitsArchitecture, largest_samples: int) -> int:
+    """Factors are from peaks of published shapes (``docs/performance.md``), rounded up."""
+    # Attention: scores, their softmax and the relative shifts, of one layer at a time.
+    encoding = 4 * (6 * a.n_heads * _MOST_SYMBOLS**2 + 16 * a.filter_hidden * _MOST_SYMBOLS)
+    # The widest stage of the generator, with the copies that its convolutions make. Its context
+    # is 13 frames to either side at most.
+    samples = largest_samples + 26 * a.hop_length_samples
+    stage, channels, rate = 0, a.upsample_initial, a.hop_length_samples
+    for upsampled in a.upsample_rates:
+        channels, rate = channels // 2, rate // upsampled
+        stage = max(stage, samples // rate * channels)
+    return max(encoding, 4 * 6 * stage) + _KERNEL_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class _MappedPart:
+    """Pages of the component's file: host and device are one memory, and nothing is copied."""
+
+    tensors: Mapping[str, Tensor]
+    architecture: VitsArchitecture
+    device: str
+
+    @property
+    def host_bytes(self) -> int:
+        """None of its own: they are the system's cache."""
+        return 0
+
+    def place(self) -> DevicePart:
+        """Hang the pages into a skeleton."""
+        model = load_model(self.architecture, in_canonical_shape(self.tensors))
+        return VitsWeights(model, self.architecture, self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class _StagedPart:
+    """A block in host memory, in the layout that it will have on the device."""
+
+    staged: StagedTensors
+    architecture: VitsArchitecture
+    device: str
+
+    @property
+    def host_bytes(self) -> int:
+        """The block."""
+        return self.staged.size_bytes
+
+    def place(self) -> DevicePart:
+        """Copy the block and hang it into a skeleton."""
+        tensors = self.staged.to_device(self.device)
+        model = load_model(self.architecture, in_canonical_shape(tensors))
+        return VitsWeights(model, self.architecture, self.device, self.staged.size_bytes)
 
 
 def _architecture(manifest: Manifest) -> VitsArchitecture:
@@ -106,18 +207,46 @@ def _architecture(manifest: Manifest) -> VitsArchitecture:
     return architecture
 
 
-class VitsVoice:
-    """A loaded VITS voice. Immutable: any number of utterances may be made from it."""
+class VitsWeights:
+    """A VITS model on its device: the whole voice but for the table that spells for it."""
 
-    def __init__(self, model: VitsModel, architecture: VitsArchitecture, device: str) -> None:
+    def __init__(
+        self,
+        model: VitsModel,
+        architecture: VitsArchitecture,
+        device: str,
+        resident_bytes: int | None = None,
+    ) -> None:
         self.model = model
         self.architecture = architecture
         self.device = device
+        self._resident_bytes = resident_bytes
 
     @property
     def resident_bytes(self) -> int:
-        """Bytes of all parameters."""
+        """Bytes of the block, or of all parameters if they lie by themselves."""
+        if self._resident_bytes is not None:
+            return self._resident_bytes
         return sum(p.numel() * p.element_size() for p in self.model.parameters())
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Those of the block."""
+        return self._resident_bytes or 0
+
+
+class VitsVoice:
+    """A VITS voice. Immutable: any number of utterances may be made from it."""
+
+    def __init__(self, weights: VitsWeights) -> None:
+        self.model = weights.model
+        self.architecture = weights.architecture
+        self.device = weights.device
+
+    @property
+    def most_symbols(self) -> int:
+        """Beyond it the memory of attention, which grows with the square, would pass its bound."""
+        return _MOST_SYMBOLS
 
     @torch.inference_mode()
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:

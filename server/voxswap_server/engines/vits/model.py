@@ -95,7 +95,7 @@ def check_header(architecture: VitsArchitecture, path: Path) -> None:
     this check, the model is as large as the file. Blocks on disk.
     """
     expected = expected_shapes(architecture)
-    with _opened(path, "cpu") as file:
+    with _opened(path) as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for name, shape in found.items():
         if stored_channels_last(name, len(shape)):
@@ -124,13 +124,17 @@ def _some(names: Collection[str]) -> str:
     return ", ".join(ascii(name)[:48] for name in sorted(names)[:2])
 
 
-def read_tensors(path: Path, device: str) -> dict[str, Tensor]:
-    """Tensors of a VITS component, in canonical shape; on a CPU they are views of the mapped file.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a VITS component as they are stored: views of the mapped file.
 
     Blocks on disk when pages are touched. Raises `EngineError` if the file is no safetensors file.
     """
-    with _opened(path, device) as file:
-        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def in_canonical_shape(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as a component stores them, seen in the shapes that the layers know."""
     return {
         name: tensor.transpose(1, 2) if stored_channels_last(name, tensor.dim()) else tensor
         for name, tensor in stored.items()
@@ -138,7 +142,7 @@ def read_tensors(path: Path, device: str) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _opened(path: Path, device: str) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[Any]:
     """A safetensors file whose header is of bounded size. Raises `EngineError` for another."""
     try:
         with path.open("rb") as file:
@@ -148,7 +152,7 @@ def _opened(path: Path, device: str) -> Iterator[Any]:
                 f"{path.name}: a header of {header_bytes} bytes, more than the {_MAX_HEADER_BYTES} "
                 "that are read; import the voice again"
             )
-        with safe_open(path, framework="pt", device=device) as tensors:
+        with safe_open(path, framework="pt") as tensors:
             yield tensors
     except (SafetensorError, OSError) as error:
         raise EngineError(

@@ -1,0 +1,17 @@
+"""What can go wrong between an engine and its device.
+
+::
+
+    EngineError               (voxswap_registry.errors)
+    └── DeviceMemoryError     DEVICE_MEMORY   the device refused memory that the ledger had allowed
+"""
+
+from __future__ import annotations
+
+from voxswap_registry.errors import EngineError
+
+
+class DeviceMemoryError(EngineError):
+    """The device refused an allocation: another process has it, or what is free is in pieces."""
+
+    reason = "DEVICE_MEMORY"

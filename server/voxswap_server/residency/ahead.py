@@ -1,0 +1,131 @@
+"""Loading ahead of need: a list at the start, what was resident before, the cast of a scene."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from voxswap_registry.errors import VoxswapError
+from voxswap_registry.manifest import Manifest
+from voxswap_server.residency.errors import ClosedError, ScenesBusyError
+from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residency.outlook import CastMember, Forecast, forecast
+
+_LOGGER = logging.getLogger(__name__)
+
+# Not more than these stand in line for memory at a time: who speaks now goes first.
+_SIDE_BY_SIDE = 2
+_MOST_SCENES = 32
+# A scene's voices are kept for so long after their first line is due, as far as that goes.
+_KEPT_AFTER_DUE_S = 30.0
+# A load ahead of need waits for memory until then; later it would only be in the way.
+_PATIENCE_S = 30.0
+
+Resolve = Callable[[str], Manifest]
+
+
+class Ahead:
+    """Loads voices before they are asked for. Confined to the manager's event loop.
+
+    What it loads it does not hold: an idle voice is an idle voice. Failures are logged; whoever
+    asks for the voice later will be told.
+    """
+
+    def __init__(self, manager: ModelManager) -> None:
+        self._manager = manager
+        self._scenes: set[asyncio.Task[None]] = set()
+
+    async def preload(self, refs: Iterable[str], resolve: Resolve) -> int:
+        """Load ``refs`` in this order, evicting others if need be; how many could be loaded."""
+        loaded = 0
+        for ref in refs:
+            try:
+                with await self._manager.acquire(resolve(ref), timeout_s=_PATIENCE_S):
+                    loaded += 1
+            except ClosedError:
+                break
+            except VoxswapError as error:
+                _LOGGER.warning("preload: %s", error)
+            except Exception:
+                _LOGGER.exception("preload: %s", ref)
+        return loaded
+
+    async def warm_start(self, refs: Iterable[str], resolve: Resolve) -> int:
+        """Load ``refs`` as far as memory is free; how many were loaded. Evicts nothing."""
+        loaded = 0
+        for ref in refs:
+            try:
+                manifest = resolve(ref)
+                plan = self._manager.loader.plan(manifest)
+                if self._manager.find(manifest) is not None:
+                    continue
+                free = self._manager.statistics().free_bytes
+                if self._manager.parts.need_bytes(plan) > free:
+                    break
+                with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S):
+                    loaded += 1
+            except ClosedError:
+                break
+            except VoxswapError as error:
+                _LOGGER.info("warm start: %s", error)  # deleted since, or not to be had now
+            except Exception:
+                _LOGGER.exception("warm start: %s", ref)
+        return loaded
+
+    async def prepare(self, cast: Sequence[CastMember], *, dry_run: bool = False) -> Forecast:
+        """Begin to load ``cast`` in order of need, and say at once what that does.
+
+        Voices beyond what fits are left out: they would push out those that are needed sooner.
+        Raises `ScenesBusyError` if too many scenes are being prepared.
+        """
+        order = sorted(cast, key=lambda member: member.due_s or 0.0)
+        outlook = await forecast(self._manager, order)
+        if not dry_run:
+            if len(self._scenes) >= _MOST_SCENES:
+                raise ScenesBusyError(
+                    f"{len(self._scenes)} scenes are being prepared, the most at a time; try again"
+                )
+            fitting = [m for m, found in zip(order, outlook.cast, strict=True) if found.fits]
+            work = self._load_cast(fitting)
+            task = asyncio.get_running_loop().create_task(work, name="prepare a scene")
+            self._scenes.add(task)
+            task.add_done_callback(self._scenes.discard)
+        return outlook
+
+    async def settled(self) -> None:
+        """Wait until no scene is being prepared."""
+        while self._scenes:
+            await asyncio.wait(self._scenes)
+
+    async def close(self) -> None:
+        """Give up all scenes."""
+        for task in self._scenes:
+            task.cancel()
+        await self.settled()
+
+    async def _load_cast(self, cast: Sequence[CastMember]) -> None:
+        began = self._manager.now()
+        waiting = iter(cast)
+
+        async def work() -> None:
+            for member in waiting:
+                due_s = (member.due_s or 0.0) - (self._manager.now() - began)
+                await self._load_member(member, max(0.0, due_s))
+
+        workers = [asyncio.ensure_future(work()) for _ in range(_SIDE_BY_SIDE)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+
+    async def _load_member(self, member: CastMember, due_s: float) -> None:
+        patience_s = max(due_s, _PATIENCE_S)
+        try:
+            with await self._manager.acquire(member.manifest, timeout_s=patience_s):
+                self._manager.protect(member.manifest, due_s + _KEPT_AFTER_DUE_S)
+        except VoxswapError as error:
+            _LOGGER.warning("prepare: %s", error)
+        except Exception:
+            _LOGGER.exception("prepare: %s", member.manifest.ref)

@@ -1,0 +1,619 @@
+"""Parts in memory: who waits for them, who holds them, and which of them leave.
+
+States of a part, and every legal transition::
+
+    ABSENT -> LOADING      a claim was granted memory for it
+    LOADING -> RESIDENT    the load succeeded
+    LOADING -> FAILED      the load failed: every claim on it learns why, its reservation is gone
+    LOADING -> ABANDONED   the last claim on it gave up, or it took longer than a load may
+    ABANDONED -> ABSENT    its thread has come to its end, and its reservation is gone
+    RESIDENT -> EVICTING   planned, and held by nobody: withdrawn before it is taken apart
+    EVICTING -> ABSENT     its bytes are free
+    FAILED -> LOADING      its back-off is over, or somebody insists
+    FAILED -> ABSENT       so many others failed since that it was forgotten
+
+ABSENT and FAILED parts take no memory and have no entry here; `Failures` remembers the latter.
+ABANDONED and EVICTING parts are charged and belong to nobody: under their key a new load may begin
+at once, in memory of its own, so that nobody ever waits for a thread that hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from voxswap_server.engines.base import DevicePart
+from voxswap_server.engines.errors import DeviceMemoryError
+from voxswap_server.residency.device import Device
+from voxswap_server.residency.errors import (
+    DeviceRefusedError,
+    FootprintError,
+    LoadStuckError,
+    VoiceTooLargeError,
+)
+from voxswap_server.residency.eviction import Candidate, Policy, plan_eviction
+from voxswap_server.residency.ledger import Ledger, LedgerStatistics
+from voxswap_server.residency.loader import FrontEndPart, Loader
+from voxswap_server.residency.plans import PartPlan, VoicePlan
+
+_LOGGER = logging.getLogger(__name__)
+
+LoadedPart: TypeAlias = DevicePart | FrontEndPart
+
+
+class State(enum.Enum):
+    """Where a part stands; see the module's docstring for the transitions."""
+
+    LOADING = "loading"
+    ABANDONED = "abandoned"
+    RESIDENT = "resident"
+    EVICTING = "evicting"
+    FAILED = "failed"
+
+
+@dataclass(eq=False, slots=True)
+class Part:
+    """An entry. ``charged`` is what the ledger has of it: reserved, resident or evicting."""
+
+    plan: PartPlan
+    voice: VoicePlan  # the one that it was first loaded for
+    charged: int
+    started_s: float
+    last_use_s: float
+    state: State = State.LOADING
+    loaded: LoadedPart | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    claims: list[Claim] = field(default_factory=list)  # that wait for it to be loaded
+    holds: int = 0  # of claims, leases and pins: what is held is never evicted
+    pins: int = 0  # holds that nobody will give back by himself
+    has_slot: bool = False
+    uses: int = 0
+    load_s: float = 0.0
+    loaded_s: float = 0.0
+    protected_until_s: float = 0.0
+    inflation: float = 0.0
+
+
+class Claimant(Protocol):
+    """Who claims the parts of a voice; exactly one of the two is called, once, unless it ends."""
+
+    def granted(self, claim: Claim) -> None:
+        """Memory is there, and loads begin. Called before either of the others."""
+        ...
+
+    def ready(self, claim: Claim) -> None:
+        """All parts are resident and held by the claim, until `Parts.end`."""
+        ...
+
+    def failed(self, claim: Claim, part: Part | None, error: BaseException) -> None:
+        """The claim has ended: ``part`` could not be had."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Claim:
+    """The wish to have all parts of a voice in memory at a time."""
+
+    plan: VoicePlan
+    claimant: Claimant
+    asked_s: float
+    granted_s: float | None = None
+    parts: tuple[Part, ...] = ()  # held, once it is granted
+    missing: int = 0
+    added: tuple[Part, ...] = ()  # those of its parts that are loaded for it
+
+    @property
+    def waits_for_memory(self) -> bool:
+        """Whether it stands in line."""
+        return self.granted_s is None
+
+    def loaded(self) -> dict[str, LoadedPart]:
+        """The parts by role; every one is resident."""
+        return {p.plan.role: p.loaded for p in self.parts if p.loaded is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class PartsOptions:
+    """How parts are kept. Times are in seconds.
+
+    ``load_slots`` loads run at a time; one that takes longer than ``load_timeout_s`` fails and no
+    longer counts among them. A part is not evicted for ``settle_s`` after its load, unless nothing
+    else can be.
+    """
+
+    policy: Policy = Policy.LRU
+    load_slots: int = 2
+    load_timeout_s: float = 60.0
+    settle_s: float = 0.0
+
+
+# Takes the part and the reason; withdraws the voices that need it, and names them.
+OnWithdraw: TypeAlias = Callable[[Part], tuple[str, ...]]
+# Takes the part, the voices, the bytes it had, the reason, and how long freeing took.
+OnEvicted: TypeAlias = Callable[[Part, tuple[str, ...], int, str, float], None]
+
+
+class Parts:
+    """Loads, holds and evicts parts under a budget. Confined to one event loop; never blocks.
+
+    Nothing changes between two awaits, so there is no lock. Loads run on ``executor``, which should
+    have a few threads more than ``load_slots`` to make up for those that hang; memory is given back
+    on ``freeing``, which no load can hold up.
+
+    Claims are granted memory first in, first out, and all of it at once: a claim that waits has
+    nothing reserved, so claims cannot lock each other out, and large ones are not starved by small
+    ones.
+    """
+
+    def __init__(
+        self,
+        loader: Loader,
+        executor: Executor,
+        freeing: Executor,
+        *,
+        budget_bytes: int,
+        device: Device,
+        clock: Callable[[], float],
+        on_withdraw: OnWithdraw,
+        on_evicted: OnEvicted,
+        options: PartsOptions,
+    ) -> None:
+        self._loader = loader
+        self._executor = executor
+        self._freeing = freeing
+        self._device = device
+        self._clock = clock
+        self._on_withdraw = on_withdraw
+        self._on_evicted = on_evicted
+        self._options = options
+        self._ledger = Ledger(budget_bytes)
+        self._parts: dict[str, Part] = {}  # LOADING and RESIDENT
+        self._leaving: set[Part] = set()  # ABANDONED, EVICTING, and for a moment FAILED
+        self._queue: deque[Claim] = deque()
+        self._starting: deque[Part] = deque()  # LOADING, and waiting for a slot
+        self._slots_taken = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._inflation = 0.0
+        self._pumping = False
+
+    # What there is
+
+    def statistics(self) -> LedgerStatistics:
+        """The books. May be called from any thread."""
+        return self._ledger.statistics()
+
+    @property
+    def device(self) -> Device:
+        """Where they are."""
+        return self._device
+
+    @property
+    def policy(self) -> Policy:
+        """In which order they leave."""
+        return self._options.policy
+
+    @property
+    def queued(self) -> tuple[Claim, ...]:
+        """Claims that wait for memory, the first in line first."""
+        return tuple(self._queue)
+
+    def find(self, key: str) -> Part | None:
+        """The part with this key, if it is loading or resident."""
+        return self._parts.get(key)
+
+    def all(self) -> tuple[Part, ...]:
+        """Every part that is charged, those that are leaving last."""
+        return (*self._parts.values(), *self._leaving)
+
+    def candidates(self, but: Iterable[str] = ()) -> list[Candidate]:
+        """Parts that may be evicted, except those with the keys ``but``. From any thread."""
+        spared = frozenset(but)
+        return [
+            self._candidate(part)
+            for part in tuple(self._parts.values())
+            if part.state is State.RESIDENT and not part.holds and part.plan.key not in spared
+        ]
+
+    def missing(self, plan: VoicePlan) -> tuple[PartPlan, ...]:
+        """Parts of ``plan`` that are neither loading nor resident."""
+        return tuple(part for part in plan.parts if part.key not in self._parts)
+
+    def need_bytes(self, plan: VoicePlan) -> int:
+        """Free bytes that `claim` would take now."""
+        return sum(p.footprint_bytes for p in self.missing(plan)) + self._ledger.workspace_growth(
+            plan.workspace_bytes
+        )
+
+    def check_fits(self, plan: VoicePlan) -> None:
+        """Raise `VoiceTooLargeError` if there is no room for ``plan`` beside what is pinned."""
+        books = self._ledger.statistics()
+        workspace = max(books.workspace_bytes, plan.workspace_bytes)
+        own = {part.key for part in plan.parts}
+        pinned = sum(p.charged for k, p in self._parts.items() if p.pins and k not in own)
+        if plan.footprint_bytes + workspace + pinned > books.target_bytes:
+            beside = f", of which {pinned} are pinned for others" if pinned else ""
+            raise VoiceTooLargeError(
+                f"{plan.manifest.ref} needs {plan.footprint_bytes} bytes and {workspace} to "
+                f"compute in, and the whole budget has {books.target_bytes}{beside}; give the "
+                f"server a larger memory_budget{', or unpin a voice' if pinned else ''}"
+            )
+
+    # Claims
+
+    def claim(self, plan: VoicePlan, claimant: Claimant) -> Claim:
+        """Ask for all parts of ``plan``. Raises `VoiceTooLargeError`, and then claims nothing.
+
+        If everything is resident, ``claimant.ready`` is called at once.
+        """
+        self.check_fits(plan)
+        claim = Claim(plan, claimant, asked_s=self._clock())
+        if self.need_bytes(plan):
+            self._queue.append(claim)
+            self.pump()
+        else:
+            self._grant(claim)  # It takes nothing from those who wait for memory.
+        return claim
+
+    def end(self, claim: Claim) -> None:
+        """Give up a claim, or what it holds. Loads that nobody else wants are abandoned."""
+        if claim in self._queue:
+            self._queue.remove(claim)
+        parts, claim.parts, claim.added = claim.parts, (), ()
+        for part in parts:
+            if claim in part.claims:
+                part.claims.remove(claim)
+        self.release(parts)
+        for part in parts:
+            if part.state is State.LOADING and not part.claims:
+                self._abandon(part)
+        self.pump()
+
+    def hold(self, parts: Iterable[Part], *, pin: bool = False) -> None:
+        """Keep resident ``parts`` from being evicted; counts as a use."""
+        now = self._clock()
+        for part in parts:
+            part.holds += 1
+            part.pins += pin
+            part.uses += 1
+            part.last_use_s = now
+            part.inflation = self._inflation
+
+    def release(self, parts: Iterable[Part], *, pin: bool = False) -> None:
+        """Take one hold back. `pump` is for the caller, when its books are in order too."""
+        now = self._clock()
+        for part in parts:
+            part.holds -= 1
+            part.pins -= pin
+            part.last_use_s = now
+
+    def protect(self, plan: VoicePlan, until_s: float) -> None:
+        """Evict the parts of ``plan`` last until then."""
+        for part_plan in plan.parts:
+            if (part := self._parts.get(part_plan.key)) is not None:
+                part.protected_until_s = max(part.protected_until_s, until_s)
+
+    # Memory
+
+    def pump(self) -> None:
+        """Give memory to the head of the queue, or see to it that memory comes free for it.
+
+        Only the head is looked at: a large voice is not starved by small ones behind it. Whatever
+        may have freed memory or shortened the queue calls this; calling it once more does no harm.
+        """
+        if self._pumping:
+            return  # A claimant was called from here; the loop below goes on when it returns.
+        self._pumping = True
+        try:
+            while self._queue:
+                claim = self._queue[0]
+                try:
+                    self.check_fits(claim.plan)  # budget, pins and workspace may have changed
+                except VoiceTooLargeError as error:
+                    self._fail_claim(claim, None, error)
+                    continue
+                need = self.need_bytes(claim.plan)
+                free = self._ledger.free_bytes
+                if need <= free:
+                    self._queue.popleft()
+                    self._grant(claim)
+                    continue
+                missing = need - free - self._ledger.statistics().evicting_bytes
+                victims = self._plan(missing, but=(part.key for part in claim.plan.parts))
+                for part in victims or ():
+                    self.evict(part, "memory")
+                return
+        finally:
+            self._pumping = False
+
+    def resize(self, budget_bytes: int) -> None:
+        """Change the budget. What is idle goes at once if it must, the rest as leases end."""
+        self._ledger.resize(budget_bytes)
+        self.shrink()
+        self.pump()
+
+    def shrink(self) -> None:
+        """Evict what is idle until the budget is what it is meant to be, as far as that goes."""
+        books = self._ledger.statistics()
+        over = books.budget_bytes - books.target_bytes - books.evicting_bytes
+        if over <= 0:
+            return
+        victims = self._plan(over)
+        if victims is None:
+            victims = tuple(self._parts[c.key] for c in self.candidates())
+        for part in victims:
+            self.evict(part, "budget")
+
+    def evict(self, part: Part, reason: str) -> None:
+        """Withdraw a resident part that nobody holds, and free it. ``part.gone`` tells when."""
+        assert part.state is State.RESIDENT and not part.holds  # noqa: S101, PT018
+        voices = self._on_withdraw(part)
+        if reason == "memory":
+            self._inflation = max(self._inflation, self._candidate(part).priority)
+        self._leave(part, State.EVICTING)
+        self._ledger.begin_eviction(part.charged)
+        self._spawn(self._free(part, voices, reason), f"evict {part.plan.key}")
+
+    async def close(self) -> None:
+        """Wait until everything that leaves is gone."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def check_integrity(self) -> None:
+        """Prove that the books are those of the parts; `AssertionError` says what is wrong."""
+        books = self._ledger.statistics()
+        charged = dict.fromkeys(State, 0)
+        for part in self.all():
+            charged[part.state] += part.charged
+            _check_part(part, leaving=part in self._leaving)
+        expected = LedgerStatistics(
+            budget_bytes=books.budget_bytes,
+            reserved_bytes=charged[State.LOADING]
+            + charged[State.ABANDONED]
+            + charged[State.FAILED]
+            + books.workspace_bytes,
+            resident_bytes=charged[State.RESIDENT],
+            evicting_bytes=charged[State.EVICTING],
+            workspace_bytes=books.workspace_bytes,
+            target_bytes=books.target_bytes,
+        )
+        if books != expected or books.free_bytes < 0 or books.budget_bytes < books.target_bytes:
+            raise AssertionError(f"the ledger says {books}, the parts {expected}")
+        if books.budget_bytes > max(books.target_bytes, books.charged_bytes):
+            raise AssertionError(f"a budget that should have shrunk: {books}")
+        if any(claim.parts or claim.granted_s is not None for claim in self._queue):
+            raise AssertionError("a claim in line has its memory already")
+
+    def _plan(self, need_bytes: int, but: Iterable[str] = ()) -> tuple[Part, ...] | None:
+        keys = plan_eviction(self.candidates(but), need_bytes, self._options.policy)
+        return None if keys is None else tuple(self._parts[key] for key in keys)
+
+    def _grant(self, claim: Claim) -> None:
+        now = self._clock()
+        claim.granted_s = now
+        self._ledger.grow_workspace(claim.plan.workspace_bytes)
+        added = []
+        for plan in self.missing(claim.plan):
+            self._ledger.reserve(plan.footprint_bytes)
+            part = Part(plan, claim.plan, plan.footprint_bytes, started_s=now, last_use_s=now)
+            self._parts[plan.key] = part
+            self._starting.append(part)
+            added.append(part)
+        claim.added = tuple(added)
+        claim.parts = tuple(self._parts[part.key] for part in claim.plan.parts)
+        for part in claim.parts:
+            part.holds += 1
+            if part.state is State.LOADING:
+                part.claims.append(claim)
+                claim.missing += 1
+        claim.claimant.granted(claim)
+        self._start_loads()
+        if not claim.missing:
+            claim.claimant.ready(claim)
+
+    def _fail_claim(self, claim: Claim, part: Part | None, error: BaseException) -> None:
+        self.end(claim)
+        claim.claimant.failed(claim, part, error)
+
+    # Loads
+
+    async def _load(self, part: Part) -> None:
+        """Load, reconcile, publish. Ends with the part RESIDENT or out of the books, always."""
+        error: BaseException
+        try:
+            loaded = await self._loaded(part)
+        except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001 - told to every claim
+            error = caught
+        else:
+            if part.state is State.LOADING:
+                self._free_slot(part)
+                self._publish(part, loaded)
+                return
+            error = asyncio.CancelledError()
+            del loaded  # abandoned while it was on its way
+        finally:
+            self._free_slot(part)
+        if part.state is State.LOADING:
+            self._fail(part, error)
+        self._gone_unloaded(part)
+
+    def _gone_unloaded(self, part: Part) -> None:
+        """Its load came to nothing, and no thread works on it."""
+        self._ledger.release(part.charged)
+        part.charged = 0
+        self._leaving.discard(part)
+        part.gone.set()
+        self.pump()
+
+    async def _loaded(self, part: Part) -> LoadedPart:
+        """The loaded part. If the device refuses, evicts something and tries once more."""
+        try:
+            loaded = await self._on_thread(part)
+        except DeviceMemoryError as error:
+            _LOGGER.warning("%s: %s; evicting and trying again", part.plan.key, error)
+            await self._make_room(part)
+            try:
+                loaded = await self._on_thread(part)
+            except DeviceMemoryError as again:
+                raise self._refused(part, again) from again
+        if loaded.resident_bytes > part.plan.footprint_bytes:
+            raise FootprintError(
+                f"the {part.plan.role} of {part.voice.manifest.ref} measures "
+                f"{loaded.resident_bytes} bytes, and its engine announced "
+                f"{part.plan.footprint_bytes}; it was dropped again: report this engine"
+            )
+        return loaded
+
+    async def _on_thread(self, part: Part) -> LoadedPart:
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(
+            self._executor, self._loader.load, part.voice, part.plan, part.cancelled.is_set
+        )
+        timer = loop.call_later(self._options.load_timeout_s, self._stuck, part)
+        try:
+            return await running
+        finally:
+            timer.cancel()
+
+    def _stuck(self, part: Part) -> None:
+        """A load takes longer than any may: its claims learn, its slot is free, its bytes stay."""
+        self._free_slot(part)
+        if part.state is not State.LOADING:
+            return
+        error = LoadStuckError(
+            f"the {part.plan.role} of {part.voice.manifest.ref} was not loaded within "
+            f"{self._options.load_timeout_s:g} s, the most that load_timeout_s allows; look at the "
+            "disk or the store"
+        )
+        claims = tuple(part.claims)
+        self._abandon(part)
+        for claim in claims:
+            self._fail_claim(claim, part, error)
+
+    def _start_loads(self) -> None:
+        while self._starting and self._slots_taken < self._options.load_slots:
+            part = self._starting.popleft()
+            part.has_slot = True
+            self._slots_taken += 1
+            self._spawn(self._load(part), f"load {part.plan.key}")
+
+    def _free_slot(self, part: Part) -> None:
+        if part.has_slot:
+            part.has_slot = False
+            self._slots_taken -= 1
+            self._start_loads()
+
+    async def _make_room(self, part: Part) -> None:
+        """Free as much as ``part`` takes, whatever the ledger says; return when it is freed."""
+        victims = self._plan(part.plan.footprint_bytes)
+        if victims is None:
+            victims = tuple(self._parts[c.key] for c in self.candidates())
+        for victim in victims:
+            self.evict(victim, "refused")
+        for victim in victims:
+            await victim.gone.wait()
+
+    def _refused(self, part: Part, error: DeviceMemoryError) -> DeviceRefusedError:
+        books = self._ledger.statistics()
+        return DeviceRefusedError(
+            f"the {part.plan.role} of {part.voice.manifest.ref} needs {part.plan.footprint_bytes} "
+            f"bytes: {error.message}. The ledger has {books.free_bytes} of {books.budget_bytes} "
+            f"bytes free, {self._device.figures()}; lower memory_budget, or end what else is there"
+        )
+
+    def _publish(self, part: Part, loaded: LoadedPart) -> None:
+        self._ledger.commit(part.charged, loaded.resident_bytes)
+        part.charged = loaded.resident_bytes
+        part.loaded = loaded
+        part.state = State.RESIDENT
+        part.loaded_s = self._clock()
+        part.load_s = part.loaded_s - part.started_s
+        part.protected_until_s = part.loaded_s + self._options.settle_s
+        part.inflation = self._inflation
+        claims, part.claims = part.claims, []
+        for claim in claims:
+            claim.missing -= 1
+            if not claim.missing:
+                claim.claimant.ready(claim)
+        # The measured bytes may be fewer than the reserved ones.
+        self.pump()
+
+    def _fail(self, part: Part, error: BaseException) -> None:
+        self._leave(part, State.FAILED)
+        for claim in tuple(part.claims):
+            self._fail_claim(claim, part, error)
+
+    def _abandon(self, part: Part) -> None:
+        """Nobody waits any more: stop the load as soon as its thread looks up."""
+        self._leave(part, State.ABANDONED)
+        part.cancelled.set()
+        if part in self._starting:
+            self._starting.remove(part)
+            self._gone_unloaded(part)
+
+    # Evictions
+
+    def _leave(self, part: Part, state: State) -> None:
+        del self._parts[part.plan.key]
+        part.state = state
+        self._leaving.add(part)
+
+    async def _free(self, part: Part, voices: tuple[str, ...], reason: str) -> None:
+        began = self._clock()
+        holder, part.loaded = [part.loaded], None
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._freeing, _drop, holder, self._device)
+        finally:
+            size, part.charged = part.charged, 0
+            self._ledger.end_eviction(size)
+            self._leaving.discard(part)
+            part.gone.set()
+            self._on_evicted(part, voices, size, reason, self._clock() - began)
+            self.pump()
+
+    def _candidate(self, part: Part) -> Candidate:
+        return Candidate(
+            key=part.plan.key,
+            size_bytes=part.charged,
+            last_use_s=part.last_use_s,
+            load_s=part.load_s,
+            uses=part.uses,
+            inflation=part.inflation,
+            protected=part.protected_until_s > self._clock(),
+        )
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _drop(holder: list[LoadedPart | None], device: Device) -> None:
+    """Drop the last reference, here: unmapping a voice takes milliseconds. Blocks."""
+    part = holder.pop()
+    allocated = part.allocated_bytes if part is not None else 0
+    del part
+    device.give_back(allocated)
+
+
+def _check_part(part: Part, *, leaving: bool) -> None:
+    state, key = part.state, part.plan.key
+    if leaving == (state in (State.LOADING, State.RESIDENT)):
+        raise AssertionError(f"{state} in the wrong table: {key}")
+    if (state is State.RESIDENT) != (part.loaded is not None) and state is not State.EVICTING:
+        raise AssertionError(f"{state}, loaded: {part.loaded}: {key}")
+    if part.holds < 0 or (part.holds and leaving):
+        raise AssertionError(f"{state} with {part.holds} holds: {key}")
+    if part.claims and state is not State.LOADING:
+        raise AssertionError(f"{state} with claims: {key}")
+    if state is State.LOADING and part.holds != len(part.claims):
+        raise AssertionError(f"{part.holds} holds of {len(part.claims)} claims: {key}")

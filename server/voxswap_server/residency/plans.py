@@ -1,0 +1,40 @@
+"""What a voice needs in memory, before anything is loaded: values, without behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voxswap_registry.manifest import Component, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """One part of a voice. Voices whose plans have a part with one key share it."""
+
+    key: str
+    role: str
+    component: Component
+    footprint_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoicePlan:
+    """A voice and its parts. Manifests with one ``key`` share the assembled voice.
+
+    ``workspace_bytes`` is what its largest step needs beside the parts.
+    """
+
+    key: str
+    manifest: Manifest
+    parts: tuple[PartPlan, ...]
+    workspace_bytes: int = 0
+
+    @property
+    def footprint_bytes(self) -> int:
+        """An upper bound of what it takes if nothing of it is there."""
+        return sum(part.footprint_bytes for part in self.parts)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Of the voice and of its parts: whatever may have failed before."""
+        return (self.key, *(part.key for part in self.parts))

@@ -1,0 +1,131 @@
+"""Which voices were used how often, kept over restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxswap_registry.errors import VoxswapError
+from voxswap_registry.json_reader import read_json
+from voxswap_registry.names import VoiceRef
+
+_LOGGER = logging.getLogger(__name__)
+
+_SCHEMA = 1
+_HALF_LIFE_S = 24 * 3600.0
+_KEPT = 10_000
+_MAX_FILE_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a server left behind: versions that were resident, the most used first."""
+
+    resident: tuple[str, ...] = ()
+
+
+class Popularity:
+    """Uses by version, halved every day. Confined to one thread but for `save` and `load`.
+
+    A count is kept as if all uses had been at one instant in the future, so that counting one more
+    touches no other.
+    """
+
+    def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
+        self._wall_clock = wall_clock
+        self._zero_s = wall_clock()
+        self._weights: dict[str, float] = {}
+
+    def count(self, ref: str) -> None:
+        """``ref`` was used now."""
+        self._weights[ref] = self._weights.get(ref, 0.0) + self._one()
+        if len(self._weights) > 2 * _KEPT:
+            self._weights = dict(heapq.nlargest(_KEPT, self._weights.items(), lambda kv: kv[1]))
+
+    def uses(self, ref: str) -> float:
+        """Uses of ``ref``, old ones for less."""
+        return self._weights.get(ref, 0.0) / self._one()
+
+    def to_json(self, resident: Sequence[str]) -> bytes:
+        """What is to be remembered: counts, and versions that are ``resident`` now."""
+        one = self._one()
+        top = heapq.nlargest(_KEPT, self._weights.items(), lambda kv: kv[1])
+        uses = {ref: round(weight / one, 3) for ref, weight in top}
+        data = {"schema": _SCHEMA, "saved_s": self._wall_clock(), "uses": uses}
+        return json.dumps({**data, "resident": list(resident)}).encode()
+
+    def restore(self, data: bytes, *, where: str) -> Remembered:
+        """Take up what `to_json` wrote. Raises `VoxswapError`, and takes nothing, if it is not."""
+        raw = read_json(data, where=where, limit_bytes=_MAX_FILE_BYTES)
+        uses, resident, saved = raw.get("uses"), raw.get("resident"), raw.get("saved_s")
+        sound = (
+            raw.get("schema") == _SCHEMA
+            and isinstance(uses, dict)
+            and all(_is_ref(k) and _is_count(v) for k, v in uses.items())
+            and isinstance(resident, list)
+            and all(map(_is_ref, resident))
+            and _is_count(saved)
+        )
+        if not sound:
+            raise VoxswapError(f"{where} is not what voxswap wrote; it is left out of account")
+        assert isinstance(uses, dict) and isinstance(resident, list)  # noqa: S101, PT018
+        age_s = max(0.0, self._wall_clock() - float(saved or 0.0))
+        fresh = self._one() * 0.5 ** (age_s / _HALF_LIFE_S)
+        for ref, count in uses.items():
+            self._weights[ref] = self._weights.get(ref, 0.0) + count * fresh
+        order = sorted(dict.fromkeys(resident), key=self.uses, reverse=True)
+        return Remembered(tuple(order))
+
+    def _one(self) -> float:
+        """What one use weighs now."""
+        return math.pow(2.0, (self._wall_clock() - self._zero_s) / _HALF_LIFE_S)
+
+
+def load(popularity: Popularity, path: Path) -> Remembered:
+    """Restore from ``path``. A file that is not there or not sound is as good as none. Blocks."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+        return popularity.restore(data, where=str(path))
+    except FileNotFoundError:
+        return Remembered()
+    except (OSError, VoxswapError) as error:
+        _LOGGER.warning("no warm start: %s", error)
+        return Remembered()
+
+
+def save(data: bytes, path: Path) -> None:
+    """Replace ``path``: whoever reads it finds the old or the new. Blocks.
+
+    A disk that refuses is logged: nothing but the next warm start depends on it.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        _LOGGER.warning("cannot save what is resident to %s: %s", path, error)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _is_ref(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        return VoiceRef.parse(value).version is not None
+    except VoxswapError:
+        return False
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0

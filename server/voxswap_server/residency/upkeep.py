@@ -1,0 +1,52 @@
+"""What a server does for its residents as time goes by."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+
+from voxswap_registry.catalog.catalog import Catalog
+from voxswap_registry.errors import VoiceNotFoundError, VoxswapError
+from voxswap_registry.names import VoiceRef
+from voxswap_server.residency.manager import ModelManager
+
+_LOGGER = logging.getLogger(__name__)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+async def evict_idle(
+    manager: ModelManager,
+    idle_ttl_s: Callable[[], float],
+    *,
+    every_s: float = 1.0,
+    sleep: Sleep = asyncio.sleep,
+) -> None:
+    """Evict what was idle for ``idle_ttl_s()`` (0: never), again and again, until cancelled."""
+    while True:
+        await sleep(every_s)
+        if (ttl_s := idle_ttl_s()) > 0:
+            manager.evict_idle(ttl_s)
+
+
+def retire_deleted(manager: ModelManager, catalog: Catalog, voice_ids: Collection[str]) -> None:
+    """Let go of versions of ``voice_ids`` that the catalog no longer has.
+
+    A version that cannot be read now is none that was deleted: it stays.
+    """
+    for resident in manager.residents():
+        for text in resident.refs:
+            ref = VoiceRef.parse(text)
+            if ref.voice_id in voice_ids and _is_deleted(catalog, ref):
+                _LOGGER.info("%s was deleted; it goes when nobody speaks with it", text)
+                manager.retire(text)
+
+
+def _is_deleted(catalog: Catalog, ref: VoiceRef) -> bool:
+    try:
+        return ref.version not in catalog.record(ref.voice_id).versions
+    except VoiceNotFoundError:
+        return True
+    except VoxswapError:
+        return False

@@ -1,0 +1,231 @@
+"""The residency of one server, put together: manager, events, what is loaded ahead, upkeep."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxswap_registry.catalog.catalog import Catalog
+from voxswap_registry.catalog.watcher import Look
+from voxswap_registry.errors import DigestMismatchError
+from voxswap_registry.manifest import Component, Manifest
+from voxswap_registry.names import VoiceRef
+from voxswap_server.config import Settings
+from voxswap_server.engines.base import Engine
+from voxswap_server.metrics import Metrics
+from voxswap_server.residency import popularity
+from voxswap_server.residency.ahead import Ahead
+from voxswap_server.residency.device import make_device
+from voxswap_server.residency.estimates import Tier
+from voxswap_server.residency.events import EventKind, EventLog, ResidencyEvent
+from voxswap_server.residency.eviction import Policy
+from voxswap_server.residency.host_tier import HostTier
+from voxswap_server.residency.loader import VoiceLoader
+from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residency.parts import PartsOptions, State
+from voxswap_server.residency.popularity import Popularity
+from voxswap_server.residency.upkeep import evict_idle, retire_deleted
+
+_LOGGER = logging.getLogger(__name__)
+
+_SAVED_EVERY_S = 60.0
+# Loads that hang keep their threads; so many may, until loads wait for a thread.
+_SPARE_THREADS = 16
+
+
+@dataclass(eq=False, slots=True)
+class Residents:
+    """What a server has in memory. Confined to one event loop but where it says otherwise."""
+
+    settings: Settings  # as reloaded
+    catalog: Catalog
+    loader: VoiceLoader
+    manager: ModelManager
+    events: EventLog
+    ahead: Ahead
+    metrics: Metrics
+    host_tier: HostTier | None
+    uses: Popularity
+
+    def observe_look(self, look: Look) -> None:
+        """The catalog was refreshed: what was deleted goes."""
+        found = look.refreshed
+        if found.changed or found.gone:
+            retire_deleted(self.manager, self.catalog, found.changed | found.gone)
+
+    def observe(self, event: ResidencyEvent) -> None:
+        """Count an event, and tell whoever watches."""
+        self.metrics.observe_residency(event)
+        self.events.tell(event)
+
+    def resolve(self, voice: str) -> Manifest:
+        """The manifest that a reference stands for. Raises as the catalog does."""
+        return self.catalog.resolve(VoiceRef.parse(voice))
+
+    def reload(self, settings: Settings) -> None:
+        """Take up the settings that may change while the server runs."""
+        if settings.memory_budget != self.settings.memory_budget:
+            self.manager.set_budget(settings.memory_budget)
+        self.settings = settings
+
+    async def preload(self) -> None:
+        """Load the voices of the setting."""
+        if self.settings.preload:
+            loaded = await self.ahead.preload(self.settings.preload, self.resolve)
+            _LOGGER.info("preloaded %d of %d voices", loaded, len(self.settings.preload))
+
+    def state_file(self) -> Path:
+        """Where it is remembered what was resident."""
+        return self.settings.cache_dir / "residents.json"
+
+    async def save(self) -> None:
+        """Remember what is resident, and how often voices were used."""
+        resident = [
+            ref
+            for voice in self.manager.residents()
+            if voice.state is State.RESIDENT
+            for ref in voice.refs
+        ]
+        data = self.uses.to_json(resident)
+        await asyncio.to_thread(popularity.save, data, self.state_file())
+
+    async def warm_start(self, remembered: popularity.Remembered) -> None:
+        """Load what was resident when the server stopped, as far as memory is free."""
+        loaded = await self.ahead.warm_start(remembered.resident, self.resolve)
+        if remembered.resident:
+            _LOGGER.info("warm start: %d of %d voices", loaded, len(remembered.resident))
+
+
+async def keep_residents(
+    settings: Settings,
+    catalog: Catalog,
+    engines: Mapping[str, Engine],
+    metrics: Metrics,
+    stack: contextlib.AsyncExitStack,
+) -> Residents:
+    """Residency for as long as ``stack`` is open; on its way down, everything is evicted."""
+    loading = ThreadPoolExecutor(settings.load_threads + _SPARE_THREADS, "voxswap-load")
+    stack.callback(loading.shutdown, wait=False)
+    freeing = ThreadPoolExecutor(1, "voxswap-free")
+    stack.callback(freeing.shutdown)
+    host_tier = HostTier(settings.host_budget) if settings.device != "cpu" else None
+    loader = VoiceLoader(
+        catalog.registry.components,
+        engines,
+        front_end=settings.front_end,
+        largest_chunk_s=settings.largest_step_s,
+        host_tier=host_tier,
+    )
+    events = EventLog()
+    uses = Popularity()
+
+    def observe(event: ResidencyEvent) -> None:
+        residents.observe(event)
+
+    manager = ModelManager(
+        loader,
+        loading,
+        freeing=freeing,
+        budget_bytes=settings.memory_budget,
+        device=make_device(settings.device),
+        options=PartsOptions(
+            policy=Policy(settings.eviction),
+            load_slots=settings.load_threads,
+            load_timeout_s=settings.load_timeout_s,
+            settle_s=settings.settle_s,
+        ),
+        observer=observe,
+        on_use=uses.count,
+    )
+    residents = Residents(
+        settings, catalog, loader, manager, events, Ahead(manager), metrics, host_tier, uses
+    )
+    stack.callback(events.close)
+    stack.push_async_callback(manager.close)
+    stack.push_async_callback(residents.ahead.close)
+    metrics.watch_ledger(Tier.DEVICE, manager.statistics)
+    if host_tier is not None:
+        metrics.watch_ledger(Tier.HOST, host_tier.statistics)
+    metrics.watch_residency(manager.held_leases, manager.lru_age_s, lambda: len(manager.queued()))
+    catalog.registry.components.listener = _from_any_thread(
+        functools.partial(_tell_of_quarantine, residents)
+    )
+    return residents
+
+
+async def look_after(residents: Residents, stack: contextlib.AsyncExitStack) -> None:
+    """Upkeep in the background for as long as ``stack`` is open; begins with the warm start."""
+    settings = residents.settings
+
+    async def evicting() -> None:
+        await evict_idle(residents.manager, lambda: residents.settings.idle_ttl_s)
+
+    async def remembering() -> None:
+        remembered = await asyncio.to_thread(
+            popularity.load, residents.uses, residents.state_file()
+        )
+        await residents.warm_start(remembered)
+        while True:
+            await asyncio.sleep(_SAVED_EVERY_S)
+            await residents.save()
+
+    _in_background(stack, evicting(), "evict what is idle")
+    if settings.warm_start:
+        stack.push_async_callback(residents.save)
+        _in_background(stack, remembering(), "remember what is resident")
+
+
+def _in_background(
+    stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None], name: str
+) -> None:
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    stack.push_async_callback(stop, task)
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end; whatever it came to is logged."""
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    except Exception:
+        _LOGGER.exception("%s", task.get_name())
+
+
+def _from_any_thread(
+    tell: Callable[[Component, DigestMismatchError], None],
+) -> Callable[[Component, DigestMismatchError], None]:
+    """``tell`` on this thread's event loop, whichever thread calls."""
+    loop, home = asyncio.get_running_loop(), threading.get_ident()
+
+    def call(component: Component, error: DigestMismatchError) -> None:
+        if threading.get_ident() == home:
+            tell(component, error)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(tell, component, error)
+
+    return call
+
+
+def _tell_of_quarantine(
+    residents: Residents, component: Component, error: DigestMismatchError
+) -> None:
+    _LOGGER.error("quarantine: %s", error)
+    residents.observe(
+        ResidencyEvent(
+            EventKind.QUARANTINED,
+            role=component.role,
+            digest=component.digest,
+            size_bytes=component.size_bytes,
+            reason="DIGEST_MISMATCH",
+        )
+    )

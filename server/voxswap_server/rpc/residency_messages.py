@@ -1,0 +1,169 @@
+"""Residency: where domain becomes protobuf."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf import timestamp_pb2
+
+from voxswap.v1 import residency_pb2, speech_pb2
+from voxswap_server.residency.estimates import Tier
+from voxswap_server.residency.events import EventKind, Numbered
+from voxswap_server.residency.ledger import LedgerStatistics
+from voxswap_server.residency.outlook import Forecast
+from voxswap_server.residency.parts import State
+from voxswap_server.residency.snapshot import Explanation, Resident, ResidentPart
+
+_STATES = {
+    State.LOADING: residency_pb2.RESIDENT_STATE_LOADING,
+    State.ABANDONED: residency_pb2.RESIDENT_STATE_ABANDONED,
+    State.RESIDENT: residency_pb2.RESIDENT_STATE_RESIDENT,
+    State.EVICTING: residency_pb2.RESIDENT_STATE_EVICTING,
+    State.FAILED: residency_pb2.RESIDENT_STATE_FAILED,
+}
+_TIERS = {
+    Tier.DEVICE: residency_pb2.TIER_DEVICE,
+    Tier.HOST: residency_pb2.TIER_HOST,
+    Tier.DISK: residency_pb2.TIER_DISK,
+    Tier.REMOTE: residency_pb2.TIER_REMOTE,
+}
+_KINDS = {
+    EventKind.LOAD_STARTED: residency_pb2.RESIDENCY_EVENT_KIND_LOAD_STARTED,
+    EventKind.LOADED: residency_pb2.RESIDENCY_EVENT_KIND_LOADED,
+    EventKind.LOAD_FAILED: residency_pb2.RESIDENCY_EVENT_KIND_LOAD_FAILED,
+    EventKind.EVICTED: residency_pb2.RESIDENCY_EVENT_KIND_EVICTED,
+    EventKind.QUARANTINED: residency_pb2.RESIDENCY_EVENT_KIND_QUARANTINED,
+    EventKind.BUDGET_CHANGED: residency_pb2.RESIDENCY_EVENT_KIND_BUDGET_CHANGED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One instant on the manager's clock and on the wall's."""
+
+    now_s: float
+    wall_s: float
+
+    def wall(self, at_s: float) -> timestamp_pb2.Timestamp | None:
+        """A time of the manager's clock; None if it never was."""
+        return wall_time(self.wall_s - (self.now_s - at_s)) if at_s else None
+
+
+def wall_time(unix_s: float) -> timestamp_pb2.Timestamp:
+    """Seconds since the epoch."""
+    stamp = timestamp_pb2.Timestamp()
+    stamp.FromNanoseconds(int(unix_s * 1e9))
+    return stamp
+
+
+def resident(found: Resident, instant: Instant) -> residency_pb2.Resident:
+    """One voice."""
+    return residency_pb2.Resident(
+        voices=found.refs,
+        state=_STATES[found.state],
+        size_bytes=found.size_bytes,
+        shared_bytes=found.shared_bytes,
+        leases=found.leases,
+        waiting=found.waiting,
+        uses=found.uses,
+        pinned=found.pinned,
+        load_time=instant.wall(found.loaded_s),
+        last_use_time=instant.wall(found.last_use_s),
+        load_ms=found.load_s * 1e3,
+        error=found.error,
+        retry_ms=found.retry_s * 1e3,
+    )
+
+
+def component(found: ResidentPart, instant: Instant) -> residency_pb2.ResidentComponent:
+    """One component."""
+    return residency_pb2.ResidentComponent(
+        role=found.role,
+        digest=found.digest,
+        state=_STATES[found.state],
+        size_bytes=found.size_bytes,
+        voices=found.voices,
+        leases=found.leases,
+        load_time=instant.wall(found.loaded_s),
+        last_use_time=instant.wall(found.last_use_s),
+    )
+
+
+def ledger(
+    books: LedgerStatistics, device: str, *, tier: Tier = Tier.DEVICE, held_bytes: int = 0
+) -> residency_pb2.Ledger:
+    """The books of one device and tier."""
+    return residency_pb2.Ledger(
+        device=device,
+        tier=_TIERS[tier],
+        budget_bytes=books.budget_bytes,
+        target_bytes=books.target_bytes,
+        free_bytes=books.free_bytes,
+        reserved_bytes=books.reserved_bytes,
+        workspace_bytes=books.workspace_bytes,
+        resident_bytes=books.resident_bytes,
+        evicting_bytes=books.evicting_bytes,
+        held_bytes=held_bytes,
+    )
+
+
+def explanation(found: Explanation, instant: Instant) -> residency_pb2.ExplainResponse:
+    """What loading a voice would do."""
+    return residency_pb2.ExplainResponse(
+        voice=found.ref,
+        resident=found.resident,
+        fits=found.fits,
+        would_evict=[component(part, instant) for part in found.would_evict],
+        estimated_ms=found.estimated_s * 1e3,
+        reason=found.reason,
+        components=[
+            residency_pb2.ComponentOutlook(
+                role=part.role,
+                digest=part.digest,
+                tier=_TIERS[part.tier],
+                size_bytes=part.size_bytes,
+            )
+            for part in found.parts
+        ],
+        need_bytes=found.need_bytes,
+        speaking=found.speaking,
+        ahead=found.ahead,
+    )
+
+
+def event(numbered: Numbered, epoch: int) -> residency_pb2.WatchResponse:
+    """One event."""
+    told = numbered.event
+    return residency_pb2.WatchResponse(
+        sequence=numbered.sequence,
+        epoch=epoch,
+        event_time=wall_time(numbered.time_s),
+        kind=_KINDS[told.kind],
+        voices=told.voices,
+        reason=told.reason,
+        duration_ms=told.duration_s * 1e3,
+        size_bytes=told.size_bytes,
+        role=told.role,
+        digest=told.digest,
+        age_ms=told.age_s * 1e3,
+        queue_ms=told.queue_s * 1e3,
+    )
+
+
+def scene(found: Forecast) -> speech_pb2.PrepareResponse:
+    """What becomes of a scene."""
+    cast = [
+        speech_pb2.CastOutlook(
+            voice=member.ref,
+            estimated_ms=member.ready_s * 1e3,
+            in_time=member.in_time,
+            fits=member.fits,
+        )
+        for member in found.cast
+    ]
+    return speech_pb2.PrepareResponse(
+        fits=found.fits,
+        estimated_ms=max((c.estimated_ms for c in cast), default=0.0),
+        would_evict=found.would_evict,
+        cast=cast,
+    )
