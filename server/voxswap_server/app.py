@@ -67,6 +67,11 @@ class RunningServer:
         return self.residents.catalog
 
     @property
+    def metrics(self) -> Metrics:
+        """What is counted."""
+        return self.residents.metrics
+
+    @property
     def manager(self) -> ModelManager:
         """The voices that are in memory."""
         return self.residents.manager

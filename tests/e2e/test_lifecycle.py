@@ -135,7 +135,7 @@ def test_shutdown_cancels_what_does_not_end_in_time(joe_registry: Registry) -> N
                         pass
                 thread.join()
         books = thread.server.manager.statistics()
-        assert books.free_bytes == books.budget_bytes
+        assert books.charged_bytes == books.workspace_bytes
 
 
 def health(thread: ServerThread, service: str) -> int:
@@ -214,7 +214,7 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
     assert seen["voxswap_audio_seconds_total"] > 0.5
     assert seen["voxswap_active_streams"] == 0
     accounts = {
-        account: seen[f'voxswap_memory_bytes{{account="{account}",device="cpu"}}']
+        account: seen[f'voxswap_memory_bytes{{account="{account}",device="cpu",tier="device"}}']
         for account in ("budget", "free", "reserved", "resident", "evicting")
     }
     assert accounts["resident"] > 60e6
@@ -229,9 +229,11 @@ def test_catalog_and_residents_are_shown(client: Client) -> None:
     assert not list(client.list_voices(prefix="x"))
     assert not list(client.list_voices(language="de"))
     assert not list(client.list_voices(engine="kokoro"))
-    residents, (ledger,) = client.residents()
-    assert residents[0].voices == ("joe@1",)
-    assert residents[0].size_bytes == ledger.resident_bytes
+    found = client.residents()
+    (ledger,) = found.ledgers
+    assert found.residents[0].voices == ("joe@1",)
+    assert found.residents[0].size_bytes == ledger.resident_bytes
+    assert sum(part.size_bytes for part in found.components) == ledger.resident_bytes
     assert (
         ledger.free_bytes + ledger.reserved_bytes + ledger.resident_bytes + ledger.evicting_bytes
         == ledger.budget_bytes

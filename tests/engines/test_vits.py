@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.registry.drafts import blob_path, blob_paths
+from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import PRESETS, canonical, preset
 from tests.server.fakes import make_manifest
 from voxswap_registry.errors import EngineError, ManifestError
@@ -22,9 +22,14 @@ from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 from voxswap_registry.vits import VitsArchitecture, infer_architecture
 from voxswap_server.engines.base import Delivery, Voice
+from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.vits import model as vits_model
-from voxswap_server.engines.vits.engine import VitsEngine, VitsVoice
-from voxswap_server.engines.vits.model import load_model, read_tensors
+from voxswap_server.engines.vits.engine import VitsEngine, VitsVoice, VitsWeights
+from voxswap_server.engines.vits.model import (
+    VitsModel,
+    in_canonical_shape,
+    load_model,
+)
 
 SILENT_NOISE = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
 LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
@@ -32,8 +37,13 @@ LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
 
 @pytest.fixture(scope="session")
 def joe_voice(joe: Manifest, joe_registry: Registry) -> Voice:
-    paths = blob_paths(joe_registry, joe)
-    return VitsEngine().load(joe, paths)
+    return load(VitsEngine(), joe, blob_path(joe_registry, joe.component("model")))
+
+
+def load(engine: VitsEngine, manifest: Manifest, path: Path) -> Voice:
+    """A voice as residency makes it."""
+    part = engine.read(manifest, "model", path).place()
+    return engine.assemble(manifest, {"model": part})
 
 
 def line(length: int, seed: int, n_symbols: int = 130) -> list[int]:
@@ -78,7 +88,11 @@ def pieces(
 def random_voice(name: str, n_speakers: int = 0, seed: int = 0) -> VitsVoice:
     architecture = preset(name, n_speakers=n_speakers)
     model = load_model(architecture, canonical(architecture, seed=seed))
-    return VitsVoice(model, architecture, "cpu")
+    return voice_of(model, architecture)
+
+
+def voice_of(model: VitsModel, architecture: VitsArchitecture) -> VitsVoice:
+    return VitsVoice(VitsWeights(model, architecture, "cpu"))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -168,12 +182,14 @@ def test_rate_changes_the_length(joe_voice: Voice) -> None:
 
 def test_weights_are_taken_up_and_not_copied(joe: Manifest, joe_registry: Registry) -> None:
     path = blob_path(joe_registry, joe.component("model"))
-    tensors = read_tensors(path, "cpu")
+    tensors = in_canonical_shape(map_tensors(path))
     model = load_model(VitsArchitecture.from_config(joe.engine_config, where="joe"), tensors)
     for name, parameter in model.named_parameters():
         assert parameter.data_ptr() == tensors[name].data_ptr(), name
-    resident = VitsVoice(model, preset("medium"), "cpu").resident_bytes
-    assert resident <= VitsEngine().footprint_bytes(joe) <= 1.01 * resident
+    part = VitsEngine().read(joe, "model", path).place()
+    (spec,) = VitsEngine().parts(joe)
+    assert part.allocated_bytes == 0
+    assert part.resident_bytes <= spec.footprint_bytes <= 1.01 * part.resident_bytes
 
 
 def test_bfloat16_speaks_almost_the_same(joe_voice: Voice, joe_weights: Path) -> None:
@@ -182,7 +198,7 @@ def test_bfloat16_speaks_almost_the_same(joe_voice: Voice, joe_weights: Path) ->
         name: tensor.bfloat16() if name.startswith(("flow.", "dec.")) else tensor
         for name, tensor in joe_voice.model.state_dict().items()
     }
-    voice = VitsVoice(load_model(joe_voice.architecture, rounded), joe_voice.architecture, "cpu")
+    voice = voice_of(load_model(joe_voice.architecture, rounded), joe_voice.architecture)
     ids = line(40, 9)
     a, b = whole(joe_voice, ids, LIVELY), whole(voice, ids, LIVELY)
     assert a.shape == b.shape, "durations must not depend on the generator's dtype"
@@ -196,7 +212,7 @@ def test_damaged_weights_never_become_audio(part: str) -> None:
     architecture = preset("low")
     tensors = canonical(architecture)
     tensors[part][0] = float("nan")
-    voice = VitsVoice(load_model(architecture, tensors), architecture, "cpu")
+    voice = voice_of(load_model(architecture, tensors), architecture)
     with pytest.raises(EngineError, match="NaN or infinity"):
         whole(voice, line(8, 2, 60), LIVELY)
 
@@ -219,7 +235,7 @@ def test_an_absurd_duration_is_bounded() -> None:
     architecture = preset("low")
     tensors = canonical(architecture)
     tensors["dp.flows.0.m"][:] = -60.0
-    voice = VitsVoice(load_model(architecture, tensors), architecture, "cpu")
+    voice = voice_of(load_model(architecture, tensors), architecture)
     utterance = voice.prepare(line(4, 2, 60), SILENT_NOISE)
     assert max(utterance.durations_frames) == 400
 
@@ -228,7 +244,7 @@ def test_a_file_that_is_no_safetensors_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{broken")
     with pytest.raises(EngineError, match="import the voice again"):
-        read_tensors(path, "cpu")
+        map_tensors(path)
 
 
 @pytest.mark.parametrize(
@@ -295,7 +311,7 @@ def test_weights_of_another_architecture_are_refused_by_their_header(
         (dataclasses.replace(preset("low"), n_layers=1), r"18 tensors are unknown \('enc_p"),
     ):
         with pytest.raises(EngineError, match=fault) as caught:
-            VitsEngine().load(manifest_of(claimed), {"model": path})
+            VitsEngine().read(manifest_of(claimed), "model", path).place()
         assert len(caught.value.message) < 500
 
 
@@ -305,7 +321,7 @@ def test_a_strangers_tensor_names_are_not_repeated_at_length(tmp_path: Path) -> 
     header = json.dumps({n: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in names})
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
     with pytest.raises(EngineError, match="1000 tensors are unknown") as caught:
-        VitsEngine().load(manifest_of(preset("low")), {"model": path})
+        VitsEngine().read(manifest_of(preset("low")), "model", path).place()
     assert len(caught.value.message) < 500
     assert caught.value.message.isascii()
     assert "\n" not in caught.value.message
@@ -315,14 +331,14 @@ def test_a_header_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes((16 << 20 | 1).to_bytes(8, "little"))
     with pytest.raises(EngineError, match="a header of 16777217 bytes"):
-        read_tensors(path, "cpu")
+        map_tensors(path)
 
 
 def test_a_component_that_fits_is_loaded(tmp_path: Path) -> None:
     for name in PRESETS:
         architecture = preset(name, n_speakers=2)
         path = component(tmp_path / name, architecture)
-        voice = VitsEngine().load(manifest_of(architecture), {"model": path})
+        voice = load(VitsEngine(), manifest_of(architecture), path)
         assert isinstance(voice, VitsVoice)
 
 
@@ -345,9 +361,9 @@ def test_warm_up_runs() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_says_the_same(joe: Manifest, joe_registry: Registry, joe_voice: Voice) -> None:
-    paths = blob_paths(joe_registry, joe)
+    path = blob_path(joe_registry, joe.component("model"))
     ids = line(40, 5)
-    ours = whole(VitsEngine("cuda").load(joe, paths), ids, LIVELY)
+    ours = whole(load(VitsEngine("cuda"), joe, path), ids, LIVELY)
     reference = whole(joe_voice, ids, LIVELY)
     assert ours.shape == reference.shape
     assert np.abs(ours - reference).max() < 2e-2

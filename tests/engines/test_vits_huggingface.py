@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.registry.drafts import blob_paths
+from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import make_hf_vits
 from voxswap_registry.importers import import_voice
 from voxswap_registry.store import Registry
@@ -28,7 +28,9 @@ def test_parity_with_transformers(tmp_path: Path, n_speakers: int, weights: str)
     with registry.workdir() as workdir:
         draft = import_voice(source, "x", workdir=workdir, licence="test", language="en")
         manifest = registry.publish(draft)
-    voice = VitsEngine().load(manifest, blob_paths(registry, manifest))
+    path = blob_path(registry, manifest.component("model"))
+    part = VitsEngine().read(manifest, "model", path).place()
+    voice = VitsEngine().assemble(manifest, {"model": part})
 
     model = transformers.VitsModel.from_pretrained(reference).eval()
     model.noise_scale = model.noise_scale_duration = 0.0

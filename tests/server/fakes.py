@@ -113,6 +113,7 @@ class FakeLoader:
     misfits: set[str] = field(default_factory=set)
     loads: list[str] = field(default_factory=list)
     workspace_bytes: int = 0
+    early: bool = False
     cancels_seen: int = 0
 
     def plan(self, manifest: Manifest) -> VoicePlan:
@@ -120,12 +121,20 @@ class FakeLoader:
         key = "+".join(part.key for part in parts)
         return VoicePlan(key, manifest, parts, self.workspace_bytes)
 
-    def load(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> FakePart:
+    def load(
+        self,
+        plan: VoicePlan,
+        part: PartPlan,
+        cancelled: Callable[[], bool],
+        early: Callable[[FakePart], object],
+    ) -> FakePart:
         name = plan.manifest.voice_id if part.role == "model" else part.role
         self.loads.append(name)
         if cancelled():
             self.cancels_seen += 1
             raise RuntimeError("cancelled")
+        if self.early:
+            early(FakePart(part.footprint_bytes))
         if self.refusals.get(name, 0):
             self.refusals[name] -= 1
             raise DeviceMemoryError(f"fake: {part.footprint_bytes} bytes refused")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.registry.drafts import make_draft
-from tests.server.fakes import FakeVoice
-from voxswap_registry.errors import ManifestError
+from tests.registry.drafts import blob_path, make_draft
+from tests.server.fakes import FakePart, FakeVoice, digest_of
+from voxswap_registry.errors import DigestMismatchError, EngineError, ManifestError
 from voxswap_registry.manifest import FrontEndSpec, Manifest
 from voxswap_registry.store import Registry
-from voxswap_server.residency import loader as loading
-from voxswap_server.residency.loader import VoiceLoader
-from voxswap_server.text.types import FrontEnd
+from voxswap_server.engines.base import DevicePart, PartSpec
+from voxswap_server.residency.estimates import Tier
+from voxswap_server.residency.host_tier import HostTier
+from voxswap_server.residency.loader import FrontEndPart, VoiceLoader
 
 SYMBOLS = b'{"layout": "blanks", "symbols": {"a": [1]}}'
 LIMIT = 4 << 20
@@ -25,34 +26,69 @@ LIMIT = 4 << 20
 
 class FakeEngine:
     name = "fake"
+    reads_unverified: Collection[str] = ()
 
     def __init__(self) -> None:
-        self.loads = 0
+        self.reads: list[str] = []
+        self.host_bytes = 0
 
     def check(self, manifest: Manifest) -> None:
         pass
 
-    def footprint_bytes(self, manifest: Manifest) -> int:
-        return manifest.size_bytes
+    def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
+        component = manifest.component("model")
+        return (PartSpec("model", str(manifest.engine_config), component.size_bytes),)
+
+    def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
+        return round(1000 * largest_chunk_s)
 
     def warm_up(self) -> None:
         pass
 
-    def load(self, manifest: Manifest, components: Mapping[str, Path]) -> FakeVoice:
-        self.loads += 1
-        return FakeVoice(manifest.size_bytes)
+    def read(self, manifest: Manifest, role: str, path: Path) -> FakeHostPart:
+        self.reads.append(role)
+        return FakeHostPart(path.read_bytes(), self.host_bytes)
+
+    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> FakeVoice:
+        assert set(parts) == {"model"}
+        return FakeVoice()
+
+
+@dataclasses.dataclass
+class FakeHostPart:
+    data: bytes
+    host_bytes: int
+    placed: int = 0
+
+    def place(self) -> FakePart:
+        self.placed += 1
+        return FakePart(len(self.data))
 
 
 class House:
     """A registry with one voice, and a loader with a fake engine."""
 
     def __init__(self, folder: Path, symbols: bytes = SYMBOLS) -> None:
-        registry = Registry(folder / "registry")
+        self.registry = registry = Registry(folder / "registry")
         draft = make_draft(folder, engine="fake", front_end=FrontEndSpec("characters"))
         (folder / "symbols.json").write_bytes(symbols)
         self.manifest = registry.publish(draft)
         self.engine = FakeEngine()
-        self.loader = VoiceLoader(registry.components, {"fake": self.engine}, front_end="auto")
+        self.host_tier = HostTier(1 << 20)
+        self.loader = VoiceLoader(
+            registry.components,
+            {"fake": self.engine},
+            front_end="auto",
+            largest_chunk_s=2.0,
+            host_tier=self.host_tier,
+        )
+
+    def load(
+        self, role: str, cancelled: Callable[[], bool] = lambda: False
+    ) -> DevicePart | FrontEndPart:
+        plan = self.loader.plan(self.manifest)
+        (part,) = (part for part in plan.parts if part.role == role)
+        return self.loader.load(plan, part, cancelled)
 
 
 def with_symbols_of(manifest: Manifest, size_bytes: int) -> Manifest:
@@ -66,10 +102,59 @@ def with_symbols_of(manifest: Manifest, size_bytes: int) -> Manifest:
 def test_a_voice_is_checked_and_loaded(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.loader.check(house.manifest)
-    voice = house.loader.load(house.manifest, lambda: False)
+    plan = house.loader.plan(house.manifest)
+    parts = {role: house.load(role) for role in ("model", "symbols")}
+    assert {p.role: p.footprint_bytes for p in plan.parts} == {
+        role: part.resident_bytes for role, part in parts.items()
+    }
+    assert plan.workspace_bytes == 2000
+    voice = house.loader.assemble(plan, parts)
     assert voice.ref == house.manifest.ref
-    assert voice.resident_bytes == house.manifest.size_bytes
-    assert house.engine.loads == 1
+    assert house.engine.reads == ["model"]
+    assert house.loader.plan(house.manifest) is plan
+
+
+def test_parts_are_shared_by_bytes_and_form_and_by_nothing_else(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    keys = [part.key for part in house.loader.plan(house.manifest).parts]
+
+    def with_changes(**changes: Any) -> list[str]:
+        # The plan is remembered by reference; another manifest under it is another voice.
+        changed = dataclasses.replace(house.manifest, **changes)
+        return [part.key for part in house.loader.plan(changed).parts]
+
+    assert with_changes(version=2, licence="other", defaults={"noise_scale": 0.5}) == keys
+    model, table = with_changes(engine_config={"layers": 7})
+    assert (model != keys[0], table) == (True, keys[1])
+    for change in ({"language": "de"}, {"front_end": FrontEndSpec("characters", {"lowercase": 1})}):
+        model, table = with_changes(**change)
+        assert (model, table != keys[1]) == (keys[0], True)
+    other = tuple(
+        dataclasses.replace(c, digest=digest_of(c.role)) for c in house.manifest.components
+    )
+    assert not set(with_changes(components=other)) & set(keys)
+
+
+def test_what_the_host_tier_keeps_is_read_once(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.engine.host_bytes = 100
+    plan = house.loader.plan(house.manifest)
+    assert [house.loader.outlook(part)[0] for part in plan.parts] == [Tier.DISK, Tier.DISK]
+    house.load("model")
+    house.load("model")
+    assert house.engine.reads == ["model"]
+    assert [house.loader.outlook(part)[0] for part in plan.parts] == [Tier.HOST, Tier.DISK]
+    assert house.host_tier.statistics().resident_bytes == 100
+    house.host_tier.check_integrity()
+    house.host_tier.clear()
+    house.load("model")
+    assert house.engine.reads == ["model", "model"]
+
+
+def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    with pytest.raises(EngineError, match="needs the engine 'kazoo', and this server has fake"):
+        house.loader.plan(dataclasses.replace(house.manifest, engine="kazoo"))
 
 
 def test_too_large_a_symbol_table_is_refused_unread(tmp_path: Path) -> None:
@@ -80,7 +165,11 @@ def test_too_large_a_symbol_table_is_refused_unread(tmp_path: Path) -> None:
     def asked() -> bool:
         raise AssertionError("a component was read")
 
-    for call in (lambda: house.loader.check(large), lambda: house.loader.load(large, asked)):
+    plan = house.loader.plan(large)
+    for call in (
+        lambda: house.loader.check(large),
+        lambda: house.loader.load(plan, plan.parts[-1], asked),
+    ):
         with pytest.raises(ManifestError, match="has 4194305 bytes, more than the 4194304"):
             call()
 
@@ -92,41 +181,38 @@ def test_too_large_a_symbol_table_is_refused_unread(tmp_path: Path) -> None:
 def test_a_symbol_table_that_is_none_is_the_manifests_fault(tmp_path: Path, symbols: bytes) -> None:
     house = House(tmp_path, symbols)
     with pytest.raises(ManifestError, match="symbol table"):
-        house.loader.load(house.manifest, lambda: False)
-    assert house.engine.loads == 0
+        house.load("symbols")
 
 
-def test_a_load_that_is_cancelled_before_its_weights_takes_none_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given up while lexicons load."""
-    house, reached, real = House(tmp_path), [], loading.make_front_end
-
-    def reach(*args: Any, **kwargs: Any) -> FrontEnd:
-        reached.append(True)
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(loading, "make_front_end", reach)
-    with pytest.raises(CancelledError, match=house.manifest.ref):
-        house.loader.load(house.manifest, lambda: bool(reached))
-    assert reached
-    assert house.engine.loads == 0
-
-
-def test_a_load_that_is_cancelled_once_all_is_verified_reads_no_symbols(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house, asked = House(tmp_path), []
+@pytest.mark.parametrize("role", ["model", "symbols"])
+def test_a_load_can_be_stopped_wherever_it_looks(tmp_path: Path, role: str) -> None:
+    """It looks at least before each block, once all is verified, and once it was read."""
+    house = House(tmp_path)
+    asked: list[bool] = []
 
     def count() -> bool:
         asked.append(True)
         return False
 
-    house.loader.load(house.manifest, count)
-    stages = 2
-    verified = len(asked) - stages
-    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("the symbols were read"))
-    asked.clear()
-    with pytest.raises(CancelledError, match=house.manifest.ref):
-        house.loader.load(house.manifest, lambda: count() or len(asked) > verified)
-    assert house.engine.loads == 1
+    house.load(role, count)
+    looks = len(asked)
+    assert looks >= 2
+    for stop_at in range(1, looks + 1):
+        asked.clear()
+        house.host_tier.clear()
+        with pytest.raises(CancelledError):
+            house.load(role, lambda at=stop_at: count() or len(asked) >= at)  # type: ignore[misc]
+        assert len(asked) == stop_at
+
+
+def test_a_component_that_was_altered_between_two_loads_is_not_taken_up(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.load("model")
+    path = blob_path(house.registry, house.manifest.component("model"))
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DigestMismatchError):
+        house.load("model")
+    assert house.engine.reads == ["model"]

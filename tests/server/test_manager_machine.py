@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.server.fakes import House, ManualExecutor, make_manifest, settle
+from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.residency.eviction import Policy
 from voxswap_server.residency.lease import Lease
@@ -31,6 +33,15 @@ names = st.sampled_from(sorted(VOICES))
 faulty = st.sampled_from([*sorted(VOICES), "base", "text"])
 
 
+def came_to_something(task: asyncio.Task[Any]) -> bool:
+    """Whether a task has a result; what it raised must be what callers are told of."""
+    if task.cancelled():
+        return False
+    error = task.exception()
+    assert error is None or isinstance(error, OSError | VoxswapError), repr(error)
+    return error is None
+
+
 class ManagerMachine(RuleBasedStateMachine):
     policy = Policy.LRU
 
@@ -38,6 +49,8 @@ class ManagerMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
+        self.stray: list[object] = []
+        self.loop.set_exception_handler(lambda _, context: self.stray.append(context))
         self.house = House(40, PartsOptions(policy=self.policy, load_slots=2, settle_s=1.5))
         self.manager, self.loader = self.house.manager, self.house.loader
         self.asking: list[asyncio.Task[Lease]] = []
@@ -53,13 +66,13 @@ class ManagerMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(settle())
         for task in [t for t in self.asking if t.done()]:
             self.asking.remove(task)
-            if not task.cancelled() and task.exception() is None:
+            if came_to_something(task):
                 self.held.append(task.result())
         for tasks in (self.pinning, self.unloading):
             for task in [t for t in tasks if t.done()]:
                 tasks.remove(task)  # type: ignore[arg-type]
-                if not task.cancelled():
-                    task.exception()
+                came_to_something(task)
+        assert not self.stray, self.stray
 
     @rule(voice=names, insist=st.booleans())
     def ask(self, voice: str, *, insist: bool) -> None:
@@ -230,7 +243,7 @@ class CostAwareMachine(ManagerMachine):
     policy = Policy.GDSF
 
 
-_SETTINGS = settings(max_examples=130, stateful_step_count=50, deadline=None)
+_SETTINGS = settings(max_examples=250, stateful_step_count=80, deadline=None)
 TestManagerMachine = ManagerMachine.TestCase
 TestManagerMachine.settings = _SETTINGS
 TestCostAwareMachine = CostAwareMachine.TestCase

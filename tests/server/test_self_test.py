@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.server.fakes import make_manifest
+from tests.server.fakes import FakePart, make_manifest
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.engines.base import Delivery
 from voxswap_server.residency.errors import VoiceTooLargeError
+from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.speech.pipeline import Chunking
 from voxswap_server.speech.scheduler import ComputeThread
 from voxswap_server.speech.self_test import SelfTest, SelfTestError
@@ -49,7 +51,7 @@ class FakeUtterance:
 class FakeVoice:
     """Says the same whatever it is given."""
 
-    resident_bytes = 10
+    most_symbols = 1_000
 
     def __init__(self, audio: Samples) -> None:
         self.audio = audio
@@ -87,14 +89,18 @@ class House:
         self.compute = ComputeThread()
         self.self_test = SelfTest(self.manager, self.compute, chunking=Chunking())
 
-    def key(self, manifest: Manifest) -> str:
-        return manifest.voice_id
+    def plan(self, manifest: Manifest) -> VoicePlan:
+        parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
+        return VoicePlan(manifest.voice_id, manifest, parts)
 
-    def footprint_bytes(self, manifest: Manifest) -> int:
-        return manifest.size_bytes
+    def load(self, plan: VoicePlan, part: PartPlan, *_: object) -> FakePart:
+        return FakePart(part.footprint_bytes)
 
-    def load(self, manifest: Manifest, cancelled: object) -> LoadedVoice:
-        return LoadedVoice(manifest.ref, self.voice, self.front_end)
+    def assemble(self, plan: VoicePlan, parts: object) -> LoadedVoice:
+        return LoadedVoice(plan.manifest.ref, self.voice, self.front_end)
+
+    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
+        return Tier.DISK, 0.0
 
     async def fault(self, *args: Any, **options: Any) -> str:
         with pytest.raises(SelfTestError) as raised:

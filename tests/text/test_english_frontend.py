@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from tests.text.by_hand import GOLDEN, PIPER, by_hand, check, said, said_by_word
 from voxswap_registry.errors import FrontEndError
-from voxswap_server.text import english
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.english_phonemes import linked, to_espeak
 from voxswap_server.text.types import NormalizedText, SymbolSequence, Word
@@ -123,70 +122,6 @@ def test_a_word_keeps_its_phones_when_its_spoken_form_has_many_words(
 ) -> None:
     text = NormalizedText("two dollars now", (Word("$2", 0, 2, 0, 11), Word("now", 3, 6, 12, 15)))
     assert said_by_word(text, american.symbols(text)) == {"$2": "tˈuːdˈɑːlɚz", "now": "nˈaʊ"}
-
-
-@pytest.mark.parametrize("text", ["3.5st", "²x", "1,1,1", "٣ cats"])
-def test_numbers_that_hibari_stumbles_over_are_read_in_parts(
-    american: EnglishFrontEnd, text: str
-) -> None:
-    sequence = american.symbols(by_hand(text))
-    assert sequence.speaks
-    check(by_hand(text), sequence)
-
-
-def test_a_run_without_spaces_is_read_in_parts(american: EnglishFrontEnd) -> None:
-    read: list[str] = []
-
-    class Recorder:
-        def tokenize(self, text: str) -> list[Any]:
-            read.append(text)
-            return []
-
-        def phonemize_tokens(self, tokens: list[Any]) -> list[Any]:
-            return tokens
-
-    front_end = EnglishFrontEnd(PIPER)
-    front_end._reader = Recorder()
-    front_end.symbols(by_hand("go " + "-a" * 500 + "b" * 100 + " now"))
-    assert read[0] == "go "
-    assert read[-1] == " now"
-    assert max(map(len, read)) <= 48
-    assert "".join(read).count("a") == 500
-
-
-def test_what_hibari_cannot_read_at_all_is_an_error(american: EnglishFrontEnd) -> None:
-    class Broken:
-        def tokenize(self, text: str) -> list[Any]:
-            raise IndexError(text)
-
-    front_end = EnglishFrontEnd(PIPER)
-    front_end._reader = Broken()
-    with pytest.raises(FrontEndError, match="cannot read 'odd'"):
-        front_end.symbols(by_hand("odd text"))
-
-
-def test_threads_hear_what_one_thread_hears(american: EnglishFrontEnd) -> None:
-    texts = [by_hand(row["text"]) for row in GOLDEN["sentences"] if row["voice"] == "en-us"][:80]
-    expected = [american.symbols(text) for text in texts]
-    together = Barrier(8)
-
-    def all_of_them(_: int) -> list[SymbolSequence]:
-        together.wait()
-        return [american.symbols(text) for text in texts]
-
-    with ThreadPoolExecutor(8) as pool:
-        for heard in pool.map(all_of_them, range(8)):
-            assert heard == expected
-
-
-def test_the_lexicon_is_loaded_once() -> None:
-    assert EnglishFrontEnd(PIPER)._reader is EnglishFrontEnd(PIPER)._reader
-
-
-def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "hibari.g2p", None)
-    with pytest.raises(FrontEndError, match=r"pip install 'voxswap\[server\]'"):
-        english._Readers().get(british=False)
 
 
 @settings(deadline=None, max_examples=300)

@@ -19,6 +19,7 @@ from voxswap_client.errors import (
     CallCancelledError,
     DataLossError,
     DeadlineExceededError,
+    EventsLostError,
     FailedPreconditionError,
     IncompleteStreamError,
     InternalServerError,
@@ -28,12 +29,29 @@ from voxswap_client.errors import (
     ResourceExhaustedError,
     RevisionConflictError,
     SelfTestFailedError,
+    SlowWatcherError,
     UnavailableError,
     VersionExistsError,
     VersionInUseError,
     Violation,
+    VoiceInUseError,
     VoiceNotFoundError,
     VoxswapClientError,
+)
+from voxswap_client.residency_types import (
+    CastMember,
+    CastOutlook,
+    ComponentOutlook,
+    Explanation,
+    Ledger,
+    ResidencyEvent,
+    ResidencyEventKind,
+    ResidencySnapshot,
+    Resident,
+    ResidentComponent,
+    ResidentState,
+    SceneOutlook,
+    Tier,
 )
 from voxswap_client.retry import RetryPolicy
 from voxswap_client.types import (
@@ -43,13 +61,10 @@ from voxswap_client.types import (
     Encoding,
     Header,
     LabelMove,
-    Ledger,
     Mark,
     MarkKind,
     Provenance,
     Registration,
-    Resident,
-    ResidentState,
     SpeechResult,
     TrafficShare,
     Trailer,
@@ -61,28 +76,38 @@ from voxswap_client.version import __version__
 
 if TYPE_CHECKING:
     from voxswap_client.aio import AsyncClient, AsyncSpeechStream
+    from voxswap_client.aio_watch import AsyncResidencyWatch
     from voxswap_client.client import Client
     from voxswap_client.stream import SpeechStream
+    from voxswap_client.watch import ResidencyWatch
 
 # grpc takes a tenth of a second to import, which `voxswap --help` need not pay.
 _LATE = {
     "AsyncClient": "voxswap_client.aio",
+    "AsyncResidencyWatch": "voxswap_client.aio_watch",
     "AsyncSpeechStream": "voxswap_client.aio",
     "Client": "voxswap_client.client",
+    "ResidencyWatch": "voxswap_client.watch",
     "SpeechStream": "voxswap_client.stream",
 }
 
 __all__ = [
     "AsyncClient",
+    "AsyncResidencyWatch",
     "AsyncSpeechStream",
     "CallCancelledError",
+    "CastMember",
+    "CastOutlook",
     "Change",
     "Chunk",
     "Client",
     "Component",
+    "ComponentOutlook",
     "DataLossError",
     "DeadlineExceededError",
     "Encoding",
+    "EventsLostError",
+    "Explanation",
     "FailedPreconditionError",
     "Header",
     "IncompleteStreamError",
@@ -96,14 +121,22 @@ __all__ = [
     "NothingToRollBackError",
     "Provenance",
     "Registration",
+    "ResidencyEvent",
+    "ResidencyEventKind",
+    "ResidencySnapshot",
+    "ResidencyWatch",
     "Resident",
+    "ResidentComponent",
     "ResidentState",
     "ResourceExhaustedError",
     "RetryPolicy",
     "RevisionConflictError",
+    "SceneOutlook",
     "SelfTestFailedError",
+    "SlowWatcherError",
     "SpeechResult",
     "SpeechStream",
+    "Tier",
     "TrafficShare",
     "Trailer",
     "UnavailableError",
@@ -113,6 +146,7 @@ __all__ = [
     "Violation",
     "Voice",
     "VoiceDetails",
+    "VoiceInUseError",
     "VoiceNotFoundError",
     "VoxswapClientError",
     "__version__",

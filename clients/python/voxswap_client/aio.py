@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Self, Unpack
 import grpc
 import grpc.aio
 
-from voxswap.v1 import residency_pb2, speech_pb2
-from voxswap_client import convert, readiness
+from voxswap.v1 import speech_pb2
+from voxswap_client import readiness
 from voxswap_client.aio_catalog import AsyncCatalog
 from voxswap_client.aio_connection import Sleep, call_cancelled, grpc_errors
+from voxswap_client.aio_residency import AsyncResidency
 from voxswap_client.assembly import SpeechAssembly
 from voxswap_client.channel import Clock
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.request import SpeechOptions, build_request
 from voxswap_client.retry import Attempts
 from voxswap_client.rpc_status import from_rpc_error
-from voxswap_client.types import Chunk, Header, Ledger, Resident, SpeechResult, Trailer
+from voxswap_client.types import Chunk, Header, SpeechResult, Trailer
 
 if TYPE_CHECKING:
     SpeechCall = grpc.aio.UnaryStreamCall[
@@ -138,7 +139,7 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
             raise
 
 
-class AsyncClient(AsyncCatalog):
+class AsyncClient(AsyncCatalog, AsyncResidency):
     """Speaks to one voxswap server over one channel, from one event loop.
 
     Make it inside the loop that uses it; any number of that loop's tasks may share it. Cancelling a
@@ -173,14 +174,6 @@ class AsyncClient(AsyncCatalog):
         """Speak a line and return it whole."""
         async with self.synthesize(voice, text, timeout_s=timeout_s, **options) as stream:
             return await stream.collect()
-
-    async def residents(
-        self, *, timeout_s: float | None = None
-    ) -> tuple[list[Resident], list[Ledger]]:
-        """What is in memory, the most recently used first, and the books of each device."""
-        request = residency_pb2.ListResidentsRequest()
-        answer = await self._unary(self._residency.ListResidents, request, timeout_s)
-        return convert.residency(answer)
 
     async def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Wait until the server is there and its health service says that it serves.

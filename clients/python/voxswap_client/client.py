@@ -6,19 +6,19 @@ from typing import Unpack
 
 import grpc
 
-from voxswap.v1 import residency_pb2
-from voxswap_client import convert, readiness
+from voxswap_client import readiness
 from voxswap_client.catalog import Catalog
 from voxswap_client.request import SpeechOptions, build_request
+from voxswap_client.residency import Residency
 from voxswap_client.rpc_status import from_rpc_error
 from voxswap_client.stream import SpeechStream
-from voxswap_client.types import Ledger, Resident, SpeechResult
+from voxswap_client.types import SpeechResult
 
 
-class Client(Catalog):
+class Client(Catalog, Residency):
     """Speaks to one voxswap server over one channel. Thread-safe; its streams are not.
 
-    Every method but `synthesize` blocks until the server has answered, and raises
+    Every method but `synthesize` and `watch` blocks until the server has answered, and raises
     `VoxswapClientError`. ``timeout_s`` is the deadline of a call with all of its tries: the call's
     own, or else the client's; ``math.inf`` is none. ``credentials`` None: without encryption.
     ``clock``, ``sleep`` and ``random`` are for tests.
@@ -56,11 +56,6 @@ class Client(Catalog):
         """Speak a line and return it whole."""
         with self.synthesize(voice, text, timeout_s=timeout_s, **options) as stream:
             return stream.collect()
-
-    def residents(self, *, timeout_s: float | None = None) -> tuple[list[Resident], list[Ledger]]:
-        """What is in memory, the most recently used first, and the books of each device."""
-        request = residency_pb2.ListResidentsRequest()
-        return convert.residency(self._unary(self._residency.ListResidents, request, timeout_s))
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Block until the server is there and its health service says that it serves.

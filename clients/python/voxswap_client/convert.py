@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
+from voxswap.v1 import speech_pb2, voices_pb2
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.types import (
     Change,
@@ -18,13 +18,10 @@ from voxswap_client.types import (
     Encoding,
     Header,
     LabelMove,
-    Ledger,
     Mark,
     MarkKind,
     Provenance,
     Registration,
-    Resident,
-    ResidentState,
     TrafficShare,
     Trailer,
     UnknownSymbol,
@@ -35,7 +32,8 @@ from voxswap_client.types import (
 _E = TypeVar("_E", bound=StrEnum)
 
 
-def _member(kind: type[_E], wire_enum: Any, value: int, prefix: str) -> _E:
+def member(kind: type[_E], wire_enum: Any, value: int, prefix: str) -> _E:
+    """The member that ``value`` is on the wire, where its name begins with ``prefix``."""
     name = wire_enum.Name(value) if value in wire_enum.values() else str(value)
     try:
         return kind[name.removeprefix(prefix)]
@@ -52,7 +50,7 @@ def header(wire: speech_pb2.Header) -> Header:
         voice=wire.voice,
         component_digests=tuple(wire.component_digests),
         sample_rate_hertz=wire.sample_rate_hertz,
-        encoding=_member(Encoding, speech_pb2.AudioEncoding, wire.encoding, "AUDIO_ENCODING_"),
+        encoding=member(Encoding, speech_pb2.AudioEncoding, wire.encoding, "AUDIO_ENCODING_"),
         estimated_samples=wire.estimated_samples,
         cold=wire.cold,
         queue_ms=wire.queue_ms,
@@ -69,7 +67,7 @@ def chunk(wire: speech_pb2.AudioChunk) -> Chunk:
         sample_count=wire.sample_count,
         marks=tuple(
             Mark(
-                kind=_member(MarkKind, speech_pb2.MarkKind, mark.kind, "MARK_KIND_"),
+                kind=member(MarkKind, speech_pb2.MarkKind, mark.kind, "MARK_KIND_"),
                 text=mark.text,
                 start_sample=mark.start_sample,
                 duration_samples=mark.duration_samples,
@@ -109,7 +107,7 @@ def voice(wire: voices_pb2.Voice) -> Voice:
         provenance=Provenance(
             source=wire.provenance.source,
             tool=wire.provenance.tool,
-            created=_time(wire.provenance, "create_time"),
+            created=timestamp(wire.provenance, "create_time"),
             note=wire.provenance.note,
             code_licence=wire.provenance.code_licence,
         ),
@@ -138,7 +136,7 @@ def change(wire: voices_pb2.Change) -> Change:
         revision=wire.revision,
         action=wire.action,
         actor=wire.actor,
-        time=_time(wire, "time"),
+        time=timestamp(wire, "time"),
         note=wire.note,
         labels=_labels(wire.labels),
         traffic=_traffic(wire.traffic),
@@ -163,39 +161,8 @@ def _traffic(wire: Iterable[voices_pb2.TrafficShare]) -> tuple[TrafficShare, ...
     return tuple(TrafficShare(share.version, share.weight) for share in wire)
 
 
-def residency(
-    wire: residency_pb2.ListResidentsResponse,
-) -> tuple[list[Resident], list[Ledger]]:
-    """What is resident, the most recently used first, and the books of each device."""
-    return [_resident(item) for item in wire.residents], [_ledger(item) for item in wire.ledgers]
-
-
-def _resident(wire: residency_pb2.Resident) -> Resident:
-    return Resident(
-        voices=tuple(wire.voices),
-        state=_member(ResidentState, residency_pb2.ResidentState, wire.state, "RESIDENT_STATE_"),
-        size_bytes=wire.size_bytes,
-        leases=wire.leases,
-        uses=wire.uses,
-        load_time=_time(wire, "load_time"),
-        last_use_time=_time(wire, "last_use_time"),
-        load_ms=wire.load_ms,
-        pinned=wire.pinned,
-    )
-
-
-def _ledger(wire: residency_pb2.Ledger) -> Ledger:
-    return Ledger(
-        device=wire.device,
-        budget_bytes=wire.budget_bytes,
-        free_bytes=wire.free_bytes,
-        reserved_bytes=wire.reserved_bytes,
-        resident_bytes=wire.resident_bytes,
-        evicting_bytes=wire.evicting_bytes,
-    )
-
-
-def _time(message: Any, field: str) -> datetime | None:
+def timestamp(message: Any, field: str) -> datetime | None:
+    """A timestamp of ``message``; None if it is not set."""
     if not message.HasField(field):
         return None
     stamp: Timestamp = getattr(message, field)

@@ -9,10 +9,13 @@
     ├── RevisionConflictError         (REVISION_CONFLICT)  somebody else changed the voice first
     ├── NotImplementedByServerError   UNIMPLEMENTED        this server does not carry that out yet
     ├── ResourceExhaustedError        RESOURCE_EXHAUSTED   no memory for the voice, or server full
+    │   └── SlowWatcherError          (SLOW_WATCHER)       events came faster than they were read
     ├── FailedPreconditionError       FAILED_PRECONDITION  something must be there or done first
     │   ├── VersionInUseError         (VERSION_IN_USE)     a label or split names what would go
     │   ├── NothingToRollBackError    (NOTHING_TO_ROLL_BACK)  the label never moved
-    │   └── SelfTestFailedError       (SELF_TEST_FAILED)   the version gave no sound; no label moved
+    │   ├── SelfTestFailedError       (SELF_TEST_FAILED)   the version gave no sound; no label moved
+    │   └── VoiceInUseError           (VOICE_IN_USE)       it speaks, is being loaded or is pinned
+    ├── EventsLostError               (EVENTS_LOST)        the next event is not kept any more
     ├── DataLossError                 DATA_LOSS            a voice's component is missing or damaged
     ├── DeadlineExceededError         DEADLINE_EXCEEDED    the deadline passed first
     ├── UnavailableError              UNAVAILABLE          no server, or the connection broke
@@ -89,6 +92,10 @@ class ResourceExhaustedError(VoxswapClientError):
     """The voice does not fit the memory budget, or the server is full; see ``retry_after_s``."""
 
 
+class SlowWatcherError(ResourceExhaustedError):
+    """Events came faster than this watch was read, and the server kept no more of them for it."""
+
+
 class FailedPreconditionError(VoxswapClientError):
     """Something must be installed or done first; the message says what."""
 
@@ -103,6 +110,17 @@ class NothingToRollBackError(FailedPreconditionError):
 
 class SelfTestFailedError(FailedPreconditionError):
     """The version was loaded and did not speak as it should; its labels are where they were."""
+
+
+class VoiceInUseError(FailedPreconditionError):
+    """The voice speaks, is being loaded or is pinned: it cannot be unloaded now."""
+
+
+class EventsLostError(VoxswapClientError):
+    """A watch cannot go on where it was: the next event is no longer kept, or of another run.
+
+    List the residents, and watch from now on.
+    """
 
 
 class DataLossError(VoxswapClientError):
@@ -153,4 +171,7 @@ CLASS_BY_REASON: Mapping[str, type[VoxswapClientError]] = {
     "VERSION_IN_USE": VersionInUseError,
     "NOTHING_TO_ROLL_BACK": NothingToRollBackError,
     "SELF_TEST_FAILED": SelfTestFailedError,
+    "VOICE_IN_USE": VoiceInUseError,
+    "EVENTS_LOST": EventsLostError,
+    "SLOW_WATCHER": SlowWatcherError,
 }

@@ -1,4 +1,7 @@
-"""The values that the clients take and give: frozen, typed, free of protobuf and grpc."""
+"""The values that the clients take and give: frozen, typed, free of protobuf and grpc.
+
+Those of residency are in `voxswap_client.residency_types`.
+"""
 
 from __future__ import annotations
 
@@ -32,15 +35,6 @@ class MarkKind(StrEnum):
     WORD = "word"
     PHONEME = "phoneme"
     VISEME = "viseme"
-
-
-class ResidentState(StrEnum):
-    """The state of a voice that is or was in memory."""
-
-    LOADING = "loading"
-    RESIDENT = "resident"
-    EVICTING = "evicting"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,30 +257,3 @@ class LabelMove:
 
     voice: Voice
     previous_version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Resident:
-    """One voice in memory. ``voices`` are the ``id@version`` that share it."""
-
-    voices: tuple[str, ...]
-    state: ResidentState
-    size_bytes: int
-    leases: int
-    uses: int
-    load_time: datetime | None
-    last_use_time: datetime | None
-    load_ms: float
-    pinned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ledger:
-    """Byte accounting of one device: free + reserved + resident + evicting == budget, always."""
-
-    device: str
-    budget_bytes: int
-    free_bytes: int
-    reserved_bytes: int
-    resident_bytes: int
-    evicting_bytes: int

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from voxswap.v1 import voices_pb2
-from voxswap_client.errors import InvalidRequestError, Violation
+from voxswap_client.fields import fitting, invalid
 from voxswap_client.retry import Repeat
 from voxswap_client.types import VoiceDetails
 
@@ -26,7 +25,7 @@ def list_voices(
     page_size: int,
 ) -> voices_pb2.ListVoicesRequest:
     """Asks for the first page."""
-    with _fitting():
+    with fitting():
         return voices_pb2.ListVoicesRequest(
             prefix=prefix,
             language=language,
@@ -41,7 +40,7 @@ def register_voice(
     manifest_json: bytes, *, label: str, version: int, actor: str
 ) -> voices_pb2.RegisterVoiceRequest:
     """The first message of an upload."""
-    with _fitting():
+    with fitting():
         return voices_pb2.RegisterVoiceRequest(
             manifest_json=manifest_json, label=label, version=version, actor=actor
         )
@@ -67,8 +66,8 @@ def update_voice(
     }
     paths = [path for path, value in changes.items() if value is not None]
     if not paths:
-        raise _invalid("update_mask", f"is empty; give at least one of {', '.join(changes)}")
-    with _fitting():
+        raise invalid("update_mask", f"is empty; give at least one of {', '.join(changes)}")
+    with fitting():
         return voices_pb2.UpdateVoiceRequest(
             voice=voices_pb2.Voice(
                 id=voice_id,
@@ -100,8 +99,8 @@ def set_labels(
     """Gives the version that ``ref`` numbers these labels and no others."""
     voice_id, _, number = ref.partition("@")
     if not (number.isascii() and number.isdecimal()):
-        raise _invalid("ref", f"{ref!r} has no version number; write it as npc/smith@3")
-    with _fitting():
+        raise invalid("ref", f"{ref!r} has no version number; write it as npc/smith@3")
+    with fitting():
         return voices_pb2.UpdateVoiceRequest(
             voice=voices_pb2.Voice(
                 id=voice_id, version=int(number), labels=_words(labels, "labels")
@@ -118,7 +117,7 @@ def set_labels(
 def check_promotable(ref: str) -> None:
     """Raise `InvalidRequestError` for a bare id: which version it means may change meanwhile."""
     if "@" not in ref:
-        raise _invalid(
+        raise invalid(
             "ref", f"{ref!r} does not say which version; write {ref}@3, or {ref}@canary by label"
         )
 
@@ -167,23 +166,7 @@ def repeat(request: voices_pb2.UpdateVoiceRequest) -> Repeat:
     return Repeat.IF_ASKED if request.HasField("revision") else Repeat.NEVER
 
 
-@contextlib.contextmanager
-def _fitting() -> Iterator[None]:
-    """A value that does not fit its field leaves the block as `InvalidRequestError`."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"the request cannot be sent: {error}") from error
-
-
 def _words(values: Iterable[str], field: str) -> list[str]:
     if isinstance(values, str):
-        raise _invalid(field, f"is the text {values!r}; give a list of texts")
+        raise invalid(field, f"is the text {values!r}; give a list of texts")
     return list(values)
-
-
-def _invalid(field: str, description: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"the request cannot be sent: {field} {description}",
-        violations=[Violation(field, description)],
-    )

@@ -8,6 +8,7 @@ from voxswap_registry.clock import Clock, utc_now
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError, InvalidInputError
 from voxswap_registry.importers.huggingface_vits import import_huggingface_vits
+from voxswap_registry.importers.kokoro import find_kokoro, import_kokoro
 from voxswap_registry.importers.piper import find_piper, import_piper
 from voxswap_registry.importers.vits_draft import ImportRequest
 from voxswap_registry.importers.vits_tensors import Dtype
@@ -16,7 +17,8 @@ from voxswap_registry.progress import NullProgress, Progress
 
 _ACCEPTED = (
     "voxswap imports a Piper voice (name.onnx with name.onnx.json beside it), a folder with one "
-    "such pair, or a Hugging Face VITS folder (config.json with model_type 'vits')"
+    "such pair, a Hugging Face VITS folder (config.json with model_type 'vits'), or Kokoro (a "
+    "folder with its .onnx and a .npz of styles)"
 )
 
 
@@ -28,6 +30,7 @@ def import_voice(
     licence: str | None = None,
     code_licence: str | None = None,
     language: str | None = None,
+    style: str | None = None,
     workdir: Path,
     progress: Progress | None = None,
     clock: Clock = utc_now,
@@ -37,8 +40,8 @@ def import_voice(
     ``dtype`` is what the flow and the generator are stored as. The text encoder, the duration
     predictor and the speaker table always stay float32: a duration that rounding moved by one
     frame would move every sample after it. ``licence`` (of the weights), ``code_licence`` (of the
-    code that made them) and ``language`` go before what the files say. The same source gives the
-    same component bytes.
+    code that made them) and ``language`` go before what the files say. ``style`` chooses one of
+    several in a Kokoro folder. The same source gives the same component bytes.
 
     Blocks, for seconds. Nothing in the source is ever run. ``workdir`` is the caller's, to remove
     after publishing. Raises `InvalidInputError` for a bad ``voice_id``, `ImportSourceError` for a
@@ -56,27 +59,32 @@ def import_voice(
         workdir,
         progress or NullProgress(),
         clock,
+        style,
     )
     try:
         is_folder, is_there = source.is_dir(), source.exists()
     except (OSError, RuntimeError) as error:
         raise ImportSourceError(f"cannot read {source}: {error}; check the path") from error
-    if is_folder:
-        return _import_folder(source, request)
-    if source.suffix != ".onnx":
+    if not is_folder and source.suffix != ".onnx":
         found = f"{source} is no .onnx file" if is_there else f"{source} does not exist"
         raise ImportSourceError(f"{found}; {_ACCEPTED}")
-    return import_piper(source, request)
-
-
-def _import_folder(folder: Path, request: ImportRequest) -> VoiceDraft:
     try:
-        if (onnx_path := find_piper(folder)) is not None:
-            return import_piper(onnx_path, request)
-        if (folder / "config.json").exists():
-            return import_huggingface_vits(folder, request)
+        return _import(source, request, is_folder=is_folder)
     except OSError as error:
         raise ImportSourceError(
-            f"cannot read {folder}: {error.strerror or error}; give this user the right to read it"
+            f"cannot read {source}: {error.strerror or error}; give this user the right to read it"
         ) from error
-    raise ImportSourceError(f"{folder} holds no voice; {_ACCEPTED}")
+
+
+def _import(source: Path, request: ImportRequest, *, is_folder: bool) -> VoiceDraft:
+    piper = find_piper(source) if is_folder else source
+    has_json = piper is not None and piper.with_name(f"{piper.name}.json").exists()
+    if not has_json and (model := find_kokoro(source)) is not None:
+        return import_kokoro(model, request)
+    if request.style is not None:
+        raise InvalidInputError.one("style", f"is for Kokoro voices, and {source} holds none")
+    if piper is not None:
+        return import_piper(piper, request)
+    if (source / "config.json").exists():
+        return import_huggingface_vits(source, request)
+    raise ImportSourceError(f"{source} holds no voice; {_ACCEPTED}")

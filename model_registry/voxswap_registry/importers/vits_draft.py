@@ -60,6 +60,7 @@ class ImportRequest:
     workdir: Path
     progress: Progress
     clock: Clock
+    style: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

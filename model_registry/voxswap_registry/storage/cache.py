@@ -29,6 +29,7 @@ from voxswap_registry.manifest import Component
 from voxswap_registry.names import check_digest
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import NullProgress, Progress
+from voxswap_registry.storage.beside import Meanwhile, beside
 from voxswap_registry.storage.download import Check, Download, Fetch, inspect, mismatch, writing
 from voxswap_registry.storage.locks import open_file, try_flock, try_lock
 
@@ -83,6 +84,7 @@ class ComponentCache:
         on_mismatch: Callable[[DigestMismatchError], None],
         cancelled: Callable[[], bool] | None = None,
         progress: Progress | None = None,
+        meanwhile: Meanwhile | None = None,
     ) -> Iterator[Path]:
         """The path of the bytes of ``component``: hashed by this call, not evicted in the block.
 
@@ -90,7 +92,8 @@ class ComponentCache:
         all threads and processes downloads, the others wait for it. What a broken download left is
         continued. A cached file with wrong bytes is told to ``on_mismatch``, removed, though others
         may hold it, and fetched again. ``cancelled`` is asked before each block and while waiting;
-        once it says True, `concurrent.futures.CancelledError` is raised.
+        once it says True, `concurrent.futures.CancelledError` is raised. ``meanwhile`` is called with
+        the path while a file that was here already is hashed.
 
         Raises `DigestMismatchError` if ``fetch`` gives wrong bytes, `StorageFullError` if there is
         no room, `RegistryError` where the disk fails, and what ``fetch`` raises.
@@ -108,14 +111,14 @@ class ComponentCache:
             if cancelled is not None and cancelled():
                 raise concurrent.futures.CancelledError(f"holding {component.digest}")
 
-        file = self._cached(component, path, check, on_mismatch)
+        file = self._cached(component, path, check, on_mismatch, meanwhile)
         while file is None:
             with self._locked(hexadecimal, check) as lock:
                 if not os.path.lexists(path):
                     download = Download(component, fetch, check, progress or NullProgress())
                     file = self._download(download, path, lock)
             if file is None:  # Somebody else was faster.
-                file = self._cached(component, path, check, on_mismatch)
+                file = self._cached(component, path, check, on_mismatch, meanwhile)
         with file:
             # What eviction goes by. Not the time of access: most disks are mounted without it, and
             # a backup changes it. A disk that takes no times only makes the order worse.
@@ -147,6 +150,7 @@ class ComponentCache:
         path: Path,
         check: Check,
         on_mismatch: Callable[[DigestMismatchError], None],
+        meanwhile: Meanwhile | None,
     ) -> FileIO | None:
         """The finished file, sound and with a shared lock; None if there is none."""
         with contextlib.ExitStack() as stack:
@@ -158,7 +162,8 @@ class ComponentCache:
             self._share(file, path, check)
             if not os.fstat(file.fileno()).st_nlink:  # Evicted before the lock was had.
                 return None
-            finding = inspect(file, component, check)
+            with beside(meanwhile, path):
+                finding = inspect(file, component, check)
             if finding is None:
                 stack.pop_all()
                 return file

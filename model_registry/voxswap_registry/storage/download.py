@@ -16,7 +16,7 @@ from voxswap_registry.manifest import Component
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 128 << 10
 
 Fetch = Callable[[int], Iterator[bytes]]
 Check = Callable[[], None]

@@ -14,7 +14,7 @@ from there to the device. Where the device is the host's own memory, the second 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -130,9 +130,19 @@ class HostPart(Protocol):
 
 
 class Engine(Protocol):
-    """Code for one model family on one device. Stateless and thread-safe."""
+    """Code for one model family on one device. Stateless and thread-safe.
+
+    ``reads_unverified`` are the roles whose `read` and `HostPart.place` are safe for any bytes
+    whatever: they run no code of the file and stay inside it. They run while the digest is being
+    checked, on the same file, and what they gave is dropped if it is wrong.
+    """
 
     name: str
+
+    @property
+    def reads_unverified(self) -> Collection[str]:
+        """See above."""
+        ...
 
     def check(self, manifest: Manifest) -> None:
         """Raise `EngineError` or `ManifestError` for a manifest that could never be loaded.

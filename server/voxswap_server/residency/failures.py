@@ -6,11 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from voxswap_registry.errors import VoxswapError
+from voxswap_registry.errors import ComponentMissingError, DigestMismatchError, VoxswapError
 from voxswap_server.residency.errors import LoadFailedError
 
 _FIRST_S, _LONGEST_S, _FACTOR = 0.5, 60.0, 2.0
 _KEPT = 1024
+# The registry itself fails these without reading a byte, and knows when they are mended.
+_TOLD_AT_ONCE = (DigestMismatchError, ComponentMissingError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Failures:
     """Failures by key, the latest `_KEPT` of them. Confined to one thread; never blocks.
 
     A key that failed is barred for half a second, then for twice as long each time, up to a
-    minute. A success forgets it.
+    minute; one that costs nothing to try is not barred. A success forgets it.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -42,6 +44,8 @@ class Failures:
         times = known.times + 1 if known else 1
         # Enough doublings reach the cap; more would overflow.
         wait_s = min(_LONGEST_S, _FIRST_S * _FACTOR ** min(times - 1, 16))
+        if isinstance(error, _TOLD_AT_ONCE):
+            wait_s = 0.0
         self._known[key] = Failure(key, ref, error, times, now, now + wait_s)
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from voxswap_registry.components import Components
@@ -52,6 +53,9 @@ class FrontEndPart:
     allocated_bytes: int = 0
 
 
+Early = Callable[[DevicePart], None]
+
+
 class Loader(Protocol):
     """What residency needs of whoever loads."""
 
@@ -60,9 +64,14 @@ class Loader(Protocol):
         ...
 
     def load(
-        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
+        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool], early: Early
     ) -> DevicePart | FrontEndPart:
-        """Blocks. Stops early, with any exception, once ``cancelled()`` is true."""
+        """Blocks. Stops early, with any exception, once ``cancelled()`` is true.
+
+        Calls ``early``, from any thread, with a part that can be computed with while its digest is
+        still being checked, if that costs no memory of its own. It is the part that is returned, if
+        the digest is right.
+        """
         ...
 
     def assemble(
@@ -138,7 +147,11 @@ class VoiceLoader:
         self._engine(manifest).check(manifest)
 
     def load(
-        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
+        self,
+        plan: VoicePlan,
+        part: PartPlan,
+        cancelled: Callable[[], bool],
+        early: Early = lambda part: None,
     ) -> DevicePart | FrontEndPart:
         """Check the digest of a component and take it up. Blocks on disk.
 
@@ -148,24 +161,25 @@ class VoiceLoader:
         tier, began = self._tier(part), time.perf_counter()
         if part.role == _SYMBOLS:
             return self._load_front_end(plan.manifest, part, cancelled)
-        loaded = self._host_part(plan.manifest, part, cancelled).place()
+        kept = self._host_tier.find(part.key) if self._host_tier else None
+        loaded = kept.place() if kept else self._from_disk(plan.manifest, part, cancelled, early)
         self._estimates.record(tier, part.component.size_bytes, time.perf_counter() - began)
         return loaded
 
-    def _host_part(
-        self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool]
-    ) -> HostPart:
-        if self._host_tier and (kept := self._host_tier.find(part.key)):
-            return kept
+    def _from_disk(
+        self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool], early: Early
+    ) -> DevicePart:
         engine = self._engine(manifest)
-        with self._components.hold(part.component, cancelled=cancelled) as path:
+        reading = _Reading(engine, manifest, part.role, early)
+        beside = reading.run if part.role in engine.reads_unverified else None
+        with self._components.hold(part.component, cancelled=cancelled, meanwhile=beside) as path:
             _refuse_cancelled(manifest, cancelled)
             # What it maps stays mapped, even if the cache drops the file later.
-            host_part = engine.read(manifest, part.role, path)
+            host_part, loaded = reading.result(path)
         _refuse_cancelled(manifest, cancelled)
         if self._host_tier:
             self._host_tier.keep(part.key, host_part)
-        return host_part
+        return loaded
 
     def _load_front_end(
         self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool]
@@ -212,6 +226,40 @@ class VoiceLoader:
                 f"{', '.join(sorted(self._engines))}; serve it with a voxswap that has it"
             )
         return engine
+
+
+class _Reading:
+    """Reading and placing a component, possibly on a thread beside the one that hashes it."""
+
+    def __init__(self, engine: Engine, manifest: Manifest, role: str, early: Early) -> None:
+        self._engine = engine
+        self._manifest = manifest
+        self._role = role
+        self._early = early
+        self._outcome: tuple[HostPart, DevicePart] | BaseException | None = None
+
+    def run(self, path: Path) -> None:
+        """Do it; what comes of it, or goes wrong, is `result`'s to tell."""
+        self._outcome = None
+        try:
+            self._outcome = host_part, loaded = self._read(path)
+            if not (host_part.host_bytes or loaded.allocated_bytes):
+                self._early(loaded)
+        except BaseException as error:  # noqa: BLE001 - raised by `result`
+            self._outcome = error
+
+    def result(self, path: Path) -> tuple[HostPart, DevicePart]:
+        """What `run` came to, if it ran; reads now if it did not. REQUIRES: verified bytes."""
+        outcome, self._outcome = self._outcome, None
+        if outcome is None:
+            return self._read(path)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def _read(self, path: Path) -> tuple[HostPart, DevicePart]:
+        host_part = self._engine.read(self._manifest, self._role, path)
+        return host_part, host_part.place()
 
 
 def _hash(*facts: Any) -> str:

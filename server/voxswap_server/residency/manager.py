@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -34,6 +35,10 @@ from voxswap_server.residency.parts import Claim, Part, Parts, PartsOptions, Sta
 from voxswap_server.residency.plans import VoicePlan
 from voxswap_server.residency.snapshot import Resident, ResidentPart
 
+_LOGGER = logging.getLogger(__name__)
+
+Early = Callable[[LoadedVoice], None]
+
 _CLOSED = "the server is shutting down; ask another one"
 
 
@@ -54,6 +59,14 @@ class _Voice:
     retired: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    """Who waits for a voice: as which version, and whether it would begin before it has a lease."""
+
+    ref: str
+    early: Early | None
+
+
 @dataclass(eq=False, slots=True)
 class _Wanted:
     """A voice that is claimed for ``waiters``; the last one to give up ends the claim."""
@@ -61,7 +74,7 @@ class _Wanted:
     plan: VoicePlan
     asked_s: float
     claim: Claim | None = None
-    waiters: dict[asyncio.Future[Lease], str] = field(default_factory=dict)  # and the ref of each
+    waiters: dict[asyncio.Future[Lease], _Waiter] = field(default_factory=dict)
     refs: set[str] = field(default_factory=set)
 
 
@@ -113,13 +126,22 @@ class ModelManager:
     # Leases
 
     async def acquire(
-        self, manifest: Manifest, *, timeout_s: float | None = None, insist: bool = False
+        self,
+        manifest: Manifest,
+        *,
+        timeout_s: float | None = None,
+        insist: bool = False,
+        early: Early | None = None,
     ) -> Lease:
         """A lease on the voice of ``manifest``, loading it if need be.
 
         Callers of one voice share one load. Cancelling gives up the caller's share: the last one
         to give up stops the load, and nothing stays reserved. ``insist`` tries again what failed
         just now, instead of failing with the same error.
+
+        ``early`` may be called once, before this returns, with a voice that can compute and whose
+        bytes are still being verified. What it computes must not leave the caller before there is
+        a lease, and the voice must be dropped when this raises.
 
         Raises `VoiceTooLargeError`, `MemoryBusyError` or `LoadTimeoutError` after ``timeout_s``,
         `ClosedError`, or whatever the load raised.
@@ -135,18 +157,18 @@ class ModelManager:
         self._failures.check(plan.keys)
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._join(plan, manifest.ref)
+                return await self._join(plan, _Waiter(manifest.ref, early))
         except TimeoutError:
             raise self._too_late(plan, manifest.ref, timeout_s or 0.0) from None
 
-    async def _join(self, plan: VoicePlan, ref: str) -> Lease:
+    async def _join(self, plan: VoicePlan, who: _Waiter) -> Lease:
         wanted = self._wanted.get(plan.key)
         begins = wanted is None
         if wanted is None:
             wanted = self._wanted[plan.key] = _Wanted(plan, self._clock())
         waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        wanted.waiters[waiter] = ref
-        wanted.refs.add(ref)
+        wanted.waiters[waiter] = who
+        wanted.refs.add(who.ref)
         asked = self._clock()
         if begins:
             self._begin(wanted)
@@ -203,7 +225,6 @@ class ModelManager:
             self._dismiss(voice, "shutdown")
         elif voice.retired:
             self._dismiss(voice, "deleted")
-        self._parts.shrink()
         self._parts.pump()
 
     def _too_late(
@@ -231,6 +252,19 @@ class ModelManager:
             added = sum(part.charged for part in claim.added)
             self._tell(EventKind.LOAD_STARTED, wanted, size_bytes=added)
 
+    def _claim_offered(self, wanted: _Wanted, claim: Claim) -> None:
+        eager = [who.early for waiter, who in wanted.waiters.items() if not waiter.done()]
+        if not any(eager):
+            return
+        try:
+            loaded = self._loader.assemble(wanted.plan, claim.offer())
+        except Exception as error:  # noqa: BLE001 - once its bytes are verified it is told
+            _LOGGER.debug("%s: not early: %s", wanted.plan.manifest.ref, error)
+            return
+        for early in eager:
+            if early is not None:
+                early(loaded)
+
     def _claim_ready(self, wanted: _Wanted, claim: Claim) -> None:
         del self._wanted[wanted.plan.key]
         try:
@@ -247,9 +281,9 @@ class ModelManager:
             self._users.setdefault(part, set()).add(voice)
         self._failures.forget(wanted.plan.keys)
         queue_s = (claim.granted_s or now) - wanted.asked_s
-        for waiter, ref in wanted.waiters.items():
+        for waiter, who in wanted.waiters.items():
             if not waiter.done():
-                lease = self._grant(voice, ref, cold=True)
+                lease = self._grant(voice, who.ref, cold=True)
                 lease.queue_s = queue_s
                 waiter.set_result(lease)
         self._tell(
@@ -285,14 +319,15 @@ class ModelManager:
             return self._resident(voice)
 
     def unpin(self, manifest: Manifest) -> Resident | None:
-        """Let it be evicted again; None if it was not resident. Calling it again does nothing."""
+        """Let it be evicted again; None if it is not resident. Calling it again does nothing."""
         voice = self._voices.get(self._loader.plan(manifest).key)
         if voice is None:
             return None
         if voice.pin is not None:
             pin, voice.pin = voice.pin, None
             pin.release()
-        return self._resident(voice)
+        # Somebody may have waited for just this memory.
+        return self._resident(voice) if self._voices.get(voice.plan.key) is voice else None
 
     async def unload(self, manifest: Manifest) -> int:
         """Evict the voice and return the bytes that came free when they are free.
@@ -606,6 +641,10 @@ class _Claimant:
         """See `Claimant`."""
         self.wanted.claim = claim
         self.manager._claim_granted(self.wanted, claim)
+
+    def offered(self, claim: Claim) -> None:
+        """See `Claimant`."""
+        self.manager._claim_offered(self.wanted, claim)
 
     def ready(self, claim: Claim) -> None:
         """See `Claimant`."""

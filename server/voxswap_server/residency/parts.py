@@ -69,6 +69,7 @@ class Part:
     last_use_s: float
     state: State = State.LOADING
     loaded: LoadedPart | None = None
+    unverified: LoadedPart | None = None  # while its digest is being checked, if it can be had
     cancelled: threading.Event = field(default_factory=threading.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     claims: list[Claim] = field(default_factory=list)  # that wait for it to be loaded
@@ -87,6 +88,10 @@ class Claimant(Protocol):
 
     def granted(self, claim: Claim) -> None:
         """Memory is there, and loads begin. Called before either of the others."""
+        ...
+
+    def offered(self, claim: Claim) -> None:
+        """All parts are there, and of some the digest is still being checked. May not be called."""
         ...
 
     def ready(self, claim: Claim) -> None:
@@ -115,9 +120,16 @@ class Claim:
         """Whether it stands in line."""
         return self.granted_s is None
 
+    was_offered: bool = False
+
     def loaded(self) -> dict[str, LoadedPart]:
         """The parts by role; every one is resident."""
         return {p.plan.role: p.loaded for p in self.parts if p.loaded is not None}
+
+    def offer(self) -> dict[str, LoadedPart]:
+        """The parts by role, as far as they can be computed with, verified or not."""
+        found = ((part.plan.role, part.loaded or part.unverified) for part in self.parts)
+        return {role: part for role, part in found if part is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +324,7 @@ class Parts:
             return  # A claimant was called from here; the loop below goes on when it returns.
         self._pumping = True
         try:
+            self._shrink()
             while self._queue:
                 claim = self._queue[0]
                 try:
@@ -336,10 +349,9 @@ class Parts:
     def resize(self, budget_bytes: int) -> None:
         """Change the budget. What is idle goes at once if it must, the rest as leases end."""
         self._ledger.resize(budget_bytes)
-        self.shrink()
         self.pump()
 
-    def shrink(self) -> None:
+    def _shrink(self) -> None:
         """Evict what is idle until the budget is what it is meant to be, as far as that goes."""
         books = self._ledger.statistics()
         over = books.budget_bytes - books.target_bytes - books.evicting_bytes
@@ -446,6 +458,7 @@ class Parts:
 
     def _gone_unloaded(self, part: Part) -> None:
         """Its load came to nothing, and no thread works on it."""
+        part.unverified = None
         self._ledger.release(part.charged)
         part.charged = 0
         self._leaving.discard(part)
@@ -473,14 +486,30 @@ class Parts:
 
     async def _on_thread(self, part: Part) -> LoadedPart:
         loop = asyncio.get_running_loop()
+
+        def early(loaded: LoadedPart) -> None:
+            loop.call_soon_threadsafe(self._offer, part, loaded)
+
         running = loop.run_in_executor(
-            self._executor, self._loader.load, part.voice, part.plan, part.cancelled.is_set
+            self._executor,
+            self._loader.load,
+            part.voice,
+            part.plan,
+            part.cancelled.is_set,
+            early,
         )
         timer = loop.call_later(self._options.load_timeout_s, self._stuck, part)
         try:
             return await running
         finally:
             timer.cancel()
+
+    def _offer(self, part: Part, loaded: LoadedPart) -> None:
+        """A part can be computed with; its digest is not checked yet."""
+        if part.state is State.LOADING:
+            part.unverified = loaded
+            for claim in tuple(part.claims):
+                _offer_to(claim)
 
     def _stuck(self, part: Part) -> None:
         """A load takes longer than any may: its claims learn, its slot is free, its bytes stay."""
@@ -531,7 +560,7 @@ class Parts:
     def _publish(self, part: Part, loaded: LoadedPart) -> None:
         self._ledger.commit(part.charged, loaded.resident_bytes)
         part.charged = loaded.resident_bytes
-        part.loaded = loaded
+        part.loaded, part.unverified = loaded, None
         part.state = State.RESIDENT
         part.loaded_s = self._clock()
         part.load_s = part.loaded_s - part.started_s
@@ -540,7 +569,9 @@ class Parts:
         claims, part.claims = part.claims, []
         for claim in claims:
             claim.missing -= 1
-            if not claim.missing:
+            if claim.missing:
+                _offer_to(claim)
+            else:
                 claim.claimant.ready(claim)
         # The measured bytes may be fewer than the reserved ones.
         self.pump()
@@ -561,6 +592,7 @@ class Parts:
     # Evictions
 
     def _leave(self, part: Part, state: State) -> None:
+        part.unverified = None
         del self._parts[part.plan.key]
         part.state = state
         self._leaving.add(part)
@@ -595,6 +627,12 @@ class Parts:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _offer_to(claim: Claim) -> None:
+    if not claim.was_offered and len(claim.offer()) == len(claim.parts):
+        claim.was_offered = True
+        claim.claimant.offered(claim)
 
 
 def _drop(holder: list[LoadedPart | None], device: Device) -> None:

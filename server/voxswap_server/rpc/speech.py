@@ -61,19 +61,22 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
             # No thread: the catalog answers from this machine's page cache.
             manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
             remaining_s = context.time_remaining()
-            with await self._manager.acquire(manifest, timeout_s=remaining_s) as lease:
-                stream.leased(cold=lease.cold, waited_s=lease.wait_s)
-                synthesis = Synthesis(
-                    spoken, manifest, lease, self._compute, chunking=self._chunking
-                )
-                async with contextlib.aclosing(synthesis.parts(arrived=arrived)) as parts:
-                    async for part in parts:
-                        await context.write(translate.speech_part(part))
-                        match part:
-                            case Chunk():
-                                stream.sent_chunk(time.perf_counter() - arrived)
-                            case Trailer():
-                                stream.finished(part, characters=len(spoken.text))
+            async with Synthesis(
+                spoken, manifest, self._compute, chunking=self._chunking
+            ) as synthesis:
+                with await self._manager.acquire(
+                    manifest, timeout_s=remaining_s, early=synthesis.begin
+                ) as lease:
+                    stream.leased(cold=lease.cold, waited_s=lease.wait_s)
+                    parts = synthesis.parts(lease, arrived=arrived)
+                    async with contextlib.aclosing(parts):
+                        async for part in parts:
+                            await context.write(translate.speech_part(part))
+                            match part:
+                                case Chunk():
+                                    stream.sent_chunk(time.perf_counter() - arrived)
+                                case Trailer():
+                                    stream.finished(part, characters=len(spoken.text))
 
     @mapped
     async def Prepare(  # noqa: N802

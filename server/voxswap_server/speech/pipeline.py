@@ -6,6 +6,7 @@ stops reading stops its own compute, and one that goes away leaves at most one s
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import math
 import secrets
@@ -14,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from voxswap_server.audio.encoding import Samples, make_encoder
 from voxswap_server.audio.resampling import Resampler
 from voxswap_server.engines.base import Delivery, Utterance
 from voxswap_server.residency.lease import Lease
+from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.marks import segment_marks
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
 from voxswap_server.speech.request import SpeechRequest
@@ -67,14 +69,23 @@ class _Prepared:
     utterance: Utterance
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Audio of ``[first, last)`` frames of a segment, at the engine's rate."""
+
+    prepared: _Prepared
+    first: int
+    last: int
+    samples: Samples
+
+
 class Synthesis:
-    """Speaks one request. Used once; `parts` is its only method."""
+    """Speaks one request. Used once: `begin` if there is time, then `parts`; closed in the end."""
 
     def __init__(
         self,
         request: SpeechRequest,
         manifest: Manifest,
-        lease: Lease,
         compute: ComputeThread,
         *,
         chunking: Chunking,
@@ -82,7 +93,6 @@ class Synthesis:
     ) -> None:
         self._request = request
         self._manifest = manifest
-        self._lease = lease
         self._compute = compute
         self._chunking = chunking
         self._clock = clock
@@ -100,32 +110,52 @@ class Synthesis:
         self._samples_out = 0  # sent, at the client's rate
         self._compute_s = 0.0
         self._queue_s = 0.0
+        self._loaded: LoadedVoice | None = None
+        self._windows = self._compute_windows()
+        self._first: asyncio.Task[_Window | None] | None = None
 
-    async def parts(self, *, arrived: float) -> AsyncGenerator[Part, None]:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drop what is not computed yet; a step under way is waited for."""
+        if self._first is not None:
+            self._first.cancel()
+            await asyncio.gather(self._first, return_exceptions=True)
+        await self._windows.aclose()
+        self._loaded = None
+
+    def begin(self, loaded: LoadedVoice) -> None:
+        """Compute the first window with a voice whose bytes are still being verified.
+
+        What comes of it is kept back until `parts` is called: that is, until there is a lease.
+        """
+        if self._first is None:
+            self._loaded = loaded
+            self._first = asyncio.get_running_loop().create_task(self._next_window())
+
+    async def parts(self, lease: Lease, *, arrived: float) -> AsyncGenerator[Part, None]:
         """The stream, for a request that arrived at ``arrived`` on this object's clock.
 
         Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
-        if the engine fails. Close it (`contextlib.aclosing`): a step under way is waited for.
+        if the engine fails.
         """
-        prepared = await self._run(self._prepare_next)
-        if prepared is None:
+        self._loaded = lease.loaded
+        window = await (self._first or self._next_window())
+        if window is None:
             raise InvalidInputError.one(
                 "text", "has nothing that this voice can speak; send words in the voice's language"
             )
-        header: Header | None = self._header(prepared)
+        header: Header | None = self._header(window.prepared, lease)
         first_chunk_s = 0.0
-        window = 0
-        while prepared is not None:
-            self._queue_marks(prepared)
-            utterance, frame_ms = prepared.utterance, 1e3 * self._hop / self._rate_in
-            for first, last in self._chunking.windows(utterance.frames, frame_ms, window):
-                window = last - first
-                samples = await self._run(partial(utterance.decode, first, last))
-                if last == utterance.frames:
-                    samples = self._with_pause(samples, prepared.segment)
-                chunk = self._chunk(self._resampler.push(samples))
-                if chunk is None:
-                    continue
+        while window is not None:
+            if not window.first:
+                self._queue_marks(window.prepared)
+            samples = window.samples
+            if window.last == window.prepared.utterance.frames:
+                samples = self._with_pause(samples, window.prepared.segment)
+            chunk = self._chunk(self._resampler.push(samples))
+            if chunk is not None:
                 if header is not None:
                     # Not sooner: a message of its own would wake the client, and on a small
                     # machine that takes time from the first chunk, which it is waiting for.
@@ -133,7 +163,7 @@ class Synthesis:
                     header = None
                     first_chunk_s = self._clock() - arrived
                 yield chunk
-            prepared = await self._run(self._prepare_next)
+            window = await self._next_window()
         chunk = self._chunk(self._resampler.finish(np.zeros(0, np.float32)))
         if header is not None:
             yield header
@@ -149,6 +179,19 @@ class Synthesis:
             unknown_symbols=dict(self._unknown),
         )
 
+    async def _next_window(self) -> _Window | None:
+        return await anext(self._windows, None)
+
+    async def _compute_windows(self) -> AsyncGenerator[_Window, None]:
+        """Every window of every segment, a step each."""
+        size = 0
+        while (prepared := await self._run(self._prepare_next)) is not None:
+            utterance, frame_ms = prepared.utterance, 1e3 * self._hop / self._rate_in
+            for first, last in self._chunking.windows(utterance.frames, frame_ms, size):
+                size = last - first
+                samples = await self._run(partial(utterance.decode, first, last))
+                yield _Window(prepared, first, last, samples)
+
     async def _run(self, work: Callable[[], _T]) -> _T:
         step = await self._compute.run(work)
         self._compute_s += step.compute_s
@@ -157,20 +200,22 @@ class Synthesis:
 
     def _prepare_next(self) -> _Prepared | None:
         """*Step.* The next segment that speaks, or None after the last."""
+        loaded = self._loaded
+        assert loaded is not None  # noqa: S101 - set by whoever asks for windows
         if self._pending is None:
             self._pending = deque(segment(self._request.text))
         while self._pending:
             part = self._pending.popleft()
             text = normalize(part.text, self._manifest.language)
-            symbols = self._lease.loaded.front_end.symbols(text)
-            if len(symbols.ids) > (most := self._lease.loaded.voice.most_symbols):
+            symbols = loaded.front_end.symbols(text)
+            if len(symbols.ids) > (most := loaded.voice.most_symbols):
                 self._pending.extendleft(reversed(_parted(part, len(symbols.ids) / most)))
                 continue
             self._unknown.update(text.dropped)
             self._unknown.update(symbols.unknown)
             if symbols.speaks:
                 seed = (self._seed + part.start * _SEED_STRIDE) % _SEED_SPACE
-                utterance = self._lease.loaded.voice.prepare(symbols.ids, self._delivery(seed))
+                utterance = loaded.voice.prepare(symbols.ids, self._delivery(seed))
                 return _Prepared(part, text, symbols, utterance)
         return None
 
@@ -188,7 +233,7 @@ class Synthesis:
             speaker=self._speaker,
         )
 
-    def _header(self, prepared: _Prepared) -> Header:
+    def _header(self, prepared: _Prepared, lease: Lease) -> Header:
         # What is still to be prepared is taken to last as long, per character, as this segment.
         rest = sum(len(part.text) for part in self._pending or ())
         share = 1 + rest / len(prepared.segment.text)
@@ -199,9 +244,9 @@ class Synthesis:
             sample_rate_hertz=self._rate_out,
             encoding=self._request.encoding,
             estimated_samples=self._to_output(round(samples)),
-            cold=self._lease.cold,
+            cold=lease.cold,
             queue_ms=self._queue_s * 1e3,
-            swap_ms=self._lease.wait_s * 1e3,
+            swap_ms=lease.wait_s * 1e3,
         )
 
     def _with_pause(self, samples: Samples, part: Segment) -> Samples:

@@ -82,9 +82,11 @@ class SelfTest:
         text = text or _SENTENCES.get(manifest.language.lower().partition("-")[0], _FALLBACK)
         ref = VoiceRef(manifest.voice_id, manifest.version)
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0)
+        # The lease is left last: it must outlive every step.
         with await self._manager.acquire(manifest, timeout_s=timeout_s) as lease:
-            synthesis = Synthesis(request, manifest, lease, self._compute, chunking=self._chunking)
-            async with contextlib.aclosing(synthesis.parts(arrived=time.perf_counter())) as parts:
+            synthesis = Synthesis(request, manifest, self._compute, chunking=self._chunking)
+            parts = synthesis.parts(lease, arrived=time.perf_counter())
+            async with synthesis, contextlib.aclosing(parts):
                 try:
                     samples = await _heard(parts, longest_s=_longest_s(text), manifest=manifest)
                 except InvalidInputError as error:

@@ -15,7 +15,8 @@ _VOWEL_SET: Final = frozenset(_VOWELS)
 _NUCLEUS: Final = f"(?:eɪ|aɪ|oʊ|əʊ|aʊ|ɔɪ|[{_VOWELS}]ː?)"
 _CONSONANT: Final = f"[^{_VOWELS}ˈˌ ]"
 _BEFORE_VOWEL: Final = f"(?=[ˈˌ]?[{_VOWELS}])"
-_LETTERS: Final = str.maketrans(
+# misaki has letters of its own for diphthongs, affricates and the flapped t.
+IPA_OF_LETTERS: Final = str.maketrans(
     {
         "A": "eɪ",
         "I": "aɪ",
@@ -139,7 +140,7 @@ _LINKED: Final = (
 
 def to_espeak(phonemes: str, spelling: str = "", *, british: bool = False) -> str:
     """misaki's phonemes of one word as espeak-ng writes them; ``spelling`` in lower case helps."""
-    phonemes = phonemes.translate(_LETTERS)
+    phonemes = phonemes.translate(IPA_OF_LETTERS)
     for pattern, replacement in _BRITISH if british else _AMERICAN:
         phonemes = pattern.sub(replacement, phonemes)
     if british:

@@ -12,6 +12,7 @@ from voxswap_registry.errors import FrontEndError
 from voxswap_server.text.characters import CharacterFrontEnd
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
+from voxswap_server.text.misaki import MisakiFrontEnd
 from voxswap_server.text.symbols import SymbolTable
 from voxswap_server.text.types import FrontEnd
 
@@ -32,15 +33,18 @@ def make_front_end(
 
     ``kind`` "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
     served by espeak-ng where that is installed, else, for English, by hibari-tts; ``prefer`` forces
-    one of the two. ``kind`` "characters" takes ``lowercase`` (false). Raises `FrontEndError` with
-    the remedy if the voice cannot be read here.
+    one of the two. ``kind`` "characters" takes ``lowercase`` (false), ``kind`` "misaki", which is
+    English, ``british`` (false). Raises `FrontEndError` with the remedy if the voice cannot be read
+    here.
     """
     if kind == "characters":
         return CharacterFrontEnd(table, lowercase=bool(options.get("lowercase", False)))
+    if kind == "misaki":
+        return MisakiFrontEnd(table, british=bool(options.get("british", False)))
     if kind != "espeak":
         raise FrontEndError(
             f"The voice asks for the front-end {kind!r}, which this server does not have; it has "
-            "'espeak' and 'characters'. Update the server, or import the voice again",
+            "'espeak', 'characters' and 'misaki'. Update the server, or import the voice again",
             metadata={"front_end": kind},
         )
     voice = str(options.get("voice") or language).lower().replace("_", "-")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from voxswap_client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
+    from voxswap_client.aio import AsyncClient
     from voxswap_client.client import Client
 
 
@@ -43,11 +44,23 @@ def address_of(args: argparse.Namespace) -> str | None:
 
 def connect(args: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Client:
     """A client for the server that ``args`` name, with a deadline for calls without their own."""
-    # grpc's core writes notes of its own to stderr, such as one when a server goes away.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    _silence_grpc()
     from voxswap_client.client import Client
 
     return Client(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
+
+
+def connect_async(args: argparse.Namespace, *, timeout_s: float) -> AsyncClient:
+    """The same for asyncio; call it in the event loop."""
+    _silence_grpc()
+    from voxswap_client.aio import AsyncClient
+
+    return AsyncClient(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
+
+
+def _silence_grpc() -> None:
+    # grpc's core writes notes of its own to stderr, such as one when a server goes away.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 def seconds(text: str) -> float:

@@ -13,6 +13,11 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, default=_plain, ensure_ascii=False, indent=2))
 
 
+def json_line(document: Any) -> str:
+    """The same on one line."""
+    return json.dumps(document, default=_plain, ensure_ascii=False)
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}

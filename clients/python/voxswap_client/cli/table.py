@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import unicodedata
 from collections.abc import Sequence
 
@@ -9,6 +11,7 @@ WIDTH = 100
 _GAP = "  "
 _ELLIPSIS = "…"
 _MIN_COLUMN = 8
+_GOOD_NAMES = 24
 
 
 def render(
@@ -16,27 +19,56 @@ def render(
     rows: Sequence[Sequence[object]],
     *,
     right: Sequence[str] = (),
+    names: str = "",
+    optional: Sequence[str] = (),
     width: int = WIDTH,
 ) -> str:
     """The table as lines. Columns named in ``right`` are aligned to the right.
 
     If it is too wide, cells of the widest column are cut with an ellipsis. The first column names
-    the row, and is cut last.
+    the row, and is cut last. But if there is a column ``names``, that is the one that gives way:
+    names are cut in the middle, and before they have little room, columns of ``optional`` are left
+    out, one after the other.
     """
-    cells = [[_printable(str(cell)) for cell in row] for row in (headings, *rows)]
-    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > width and max(widths) > _MIN_COLUMN:
-        first = 1 if max(widths[1:], default=0) > _MIN_COLUMN else 0
-        widths[widths.index(max(widths[first:]), first)] -= 1
+    cells = [[printable(str(cell)) for cell in row] for row in (headings, *rows)]
+    kept = list(range(len(headings)))
+    room = _widths(cells, kept)
+    if names:
+        column = headings.index(names)
+        enough = min(_GOOD_NAMES, room[column])
+        for name in optional:
+            if _total(room) - room[column] + enough > width:
+                kept.remove(headings.index(name))
+                room = _widths(cells, kept)
+                column = kept.index(headings.index(names))
+        over = max(0, _total(room) - width)
+        room[column] = max(_MIN_COLUMN, room[column] - over)
+    while _total(room) > width and max(room) > _MIN_COLUMN:
+        first = 1 if max(room[1:], default=0) > _MIN_COLUMN else 0
+        room[room.index(max(room[first:]), first)] -= 1
     lines = []
     for row in cells:
         parts = []
-        for heading, cell, room in zip(headings, row, widths, strict=True):
-            shown = _cut(cell, room)
-            padding = " " * (room - columns(shown))
-            parts.append(padding + shown if heading in right else shown + padding)
+        for i, limit in zip(kept, room, strict=True):
+            cut = cut_middle if headings[i] == names else _cut
+            shown = cut(row[i], limit)
+            padding = " " * (limit - columns(shown))
+            parts.append(padding + shown if headings[i] in right else shown + padding)
         lines.append(_GAP.join(parts).rstrip())
     return "\n".join(lines)
+
+
+def terminal_width() -> int:
+    """Columns that stdout has, 100 at most; 100 if it is no terminal."""
+    return min(WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDTH
+
+
+def _widths(cells: Sequence[Sequence[str]], kept: Sequence[int]) -> list[int]:
+    return [max(columns(row[i]) for row in cells) for i in kept]
+
+
+def _total(room: Sequence[int]) -> int:
+    return sum(room) + len(_GAP) * (len(room) - 1)
 
 
 def columns(text: str) -> int:
@@ -47,9 +79,22 @@ def columns(text: str) -> int:
     )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """``text`` without what could move the cursor: names and marks come from elsewhere."""
     return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def cut_middle(text: str, room: int) -> str:
+    """``text`` in at most ``room`` columns: both ends of a voice's id tell more than its middle."""
+    if columns(text) <= room:
+        return text
+    head, tail = text[: len(text) // 2], text[len(text) // 2 :]
+    while columns(head) + columns(tail) > room - 1:
+        if columns(head) > columns(tail):
+            head = head[:-1]
+        else:
+            tail = tail[1:]
+    return head + _ELLIPSIS + tail
 
 
 def _cut(text: str, room: int) -> str:

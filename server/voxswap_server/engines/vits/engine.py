@@ -18,13 +18,13 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.vits import VitsArchitecture
 from voxswap_registry.vits_shapes import expected_shapes
 from voxswap_server.engines.base import Delivery, DevicePart, HostPart, PartSpec, Utterance, Voice
+from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.tensors import StagedTensors, block_bytes
 from voxswap_server.engines.vits.model import (
     VitsModel,
-    check_header,
+    check_shapes,
     in_canonical_shape,
     load_model,
-    read_tensors,
 )
 
 # A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound
@@ -77,6 +77,8 @@ class VitsEngine:
     """Loads VITS voices onto one device. Stateless after construction; thread-safe."""
 
     name = "vits"
+    # Views on a map, each of them checked: nothing is run.
+    reads_unverified = frozenset({"model"})
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = device
@@ -119,10 +121,11 @@ class VitsEngine:
         """Map the weights; for another device than the host's memory, copy them for the journey."""
         del role  # there is one
         architecture = _architecture(manifest)
-        check_header(architecture, path)
-        tensors = read_tensors(path)
+        tensors = map_tensors(path)
         if _is_host(self._device):
             return _MappedPart(tensors, architecture, self._device)
+        canonical = in_canonical_shape(tensors)
+        check_shapes(architecture, {name: tuple(t.shape) for name, t in canonical.items()})
         staged = StagedTensors(tensors, pinned=self._device.startswith("cuda"))
         return _StagedPart(staged, architecture, self._device)
 
@@ -147,7 +150,7 @@ def _form(architecture: VitsArchitecture) -> str:
 def _workspace_bytes(a: VitsArchitecture, largest_samples: int) -> int:
     """Factors are from peaks of published shapes (``docs/performance.md``), rounded up."""
     # Attention: scores, their softmax and the relative shifts, of one layer at a time.
-    encoding = 4 * (6 * a.n_heads * _MOST_SYMBOLS**2 + 16 * a.filter_hidden * _MOST_SYMBOLS)
+    encoding = 4 * (4 * a.n_heads * _MOST_SYMBOLS**2 + 4 * a.filter_hidden * _MOST_SYMBOLS)
     # The widest stage of the generator, with the copies that its convolutions make. Its context
     # is 13 frames to either side at most.
     samples = largest_samples + 26 * a.hop_length_samples

@@ -1,0 +1,84 @@
+"""Safetensors files as tensors that are views of the mapped file.
+
+Our own reader beside the safetensors package: that one makes a tensor in 15 us, and a voice has
+350; this takes 1 ms for all of them, in a swap that has 80. It believes nothing: every offset is
+checked before a view is made, and torch checks it against the map once more.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from voxswap_registry.errors import EngineError
+
+# The names of a published voice take 60 KB.
+_MAX_HEADER_BYTES = 16 << 20
+_MAX_CAUSE = 300  # characters of a foreign error that are passed on
+_LENGTH_BYTES = 8
+_DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+
+
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, by name; pages are read when they are touched.
+
+    The map is private and lives as long as one of the tensors. Raises `EngineError` if the file is
+    no safetensors file, or holds what no engine here takes.
+    """
+    try:
+        return _mapped(path)
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise EngineError(
+            f"{path.name}: not a readable safetensors file ({str(error)[:_MAX_CAUSE]}); import the "
+            "voice again"
+        ) from error
+
+
+def _mapped(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file:
+        file_bytes = file.seek(0, 2)
+        file.seek(0)
+        header_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        if header_bytes > _MAX_HEADER_BYTES:
+            raise EngineError(
+                f"{path.name}: a header of {header_bytes} bytes, more than the {_MAX_HEADER_BYTES} "
+                "that are read; import the voice again"
+            )
+        header = json.loads(file.read(header_bytes))
+    if not isinstance(header, dict):
+        raise TypeError("its header is no object")
+    header.pop("__metadata__", None)
+    start = _LENGTH_BYTES + header_bytes
+    block = torch.from_file(str(path), shared=False, size=file_bytes, dtype=torch.uint8)
+    typed: dict[torch.dtype, Tensor] = {}
+    return {name: _view(block, typed, start, file_bytes, entry) for name, entry in header.items()}
+
+
+def _view(
+    block: Tensor, typed: dict[torch.dtype, Tensor], start: int, file_bytes: int, entry: Any
+) -> Tensor:
+    """One tensor. ``typed`` keeps the block as each dtype: making that view takes longest."""
+    dtype = _DTYPES.get(str(entry["dtype"]))
+    if dtype is None:
+        raise ValueError(f"a tensor that is none of {', '.join(_DTYPES)}")
+    shape, (begin, end) = entry["shape"], entry["data_offsets"]
+    if not all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
+        raise ValueError("a shape or an offset that is no whole number from 0")
+    size = dtype.itemsize
+    begin, end = start + begin, start + end
+    if end - begin != math.prod(shape) * size or end > file_bytes:
+        raise ValueError("a tensor that does not fit its place in the file")
+    if begin % size:
+        raise ValueError("a tensor that is not aligned; voxswap's own files are")
+    if dtype not in typed:
+        typed[dtype] = block[: file_bytes - file_bytes % size].view(dtype)
+    strides, stride = [], 1
+    for n in reversed(shape):
+        strides.append(stride)
+        stride *= n
+    return typed[dtype].as_strided(shape, strides[::-1], begin // size)
