@@ -12,6 +12,7 @@ from bench.report import Report
 BENCHMARKS = {
     "front-ends": "espeak-ng and the Apache-licensed English front-end side by side",
     "registry": "ten thousand voices: start, listing, memory; publishing beside copying",
+    "residency": "swaps beside piper HTTP's, memory, warm voices beside swaps, an hour of churn",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }
 

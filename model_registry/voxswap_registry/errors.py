@@ -47,13 +47,17 @@ class VoxswapError(Exception):
         self.metadata: dict[str, str] = dict(metadata or {})
         self.retry_s: float | None = None
 
-    def again(self, message: str | None = None, *, retry_s: float) -> Self:
-        """The same error for another caller, who may try again after ``retry_s`` seconds."""
+    def copy(self) -> Self:
+        """The same error for another caller, without the frames that this one has seen."""
         told = type(self).__new__(type(self))
         told.__dict__.update(self.__dict__)
-        told.message = self.message if message is None else message
-        told.args = (told.message,)
-        told.retry_s = retry_s
+        told.args = (self.message,)
+        return told
+
+    def again(self, message: str, *, retry_s: float) -> Self:
+        """The same error for another caller, who may try again after ``retry_s`` seconds."""
+        told = self.copy()
+        told.message, told.args, told.retry_s = message, (message,), retry_s
         return told
 
 

@@ -45,15 +45,19 @@ DURATIONS: Final = Port("durations", FLOAT, (1, None))
 OPERATORS: Final = MappingProxyType(
     {
         "": frozenset(
-            "Add And Atan Cast Clip Concat ConstantOfShape Conv ConvInteger ConvTranspose Cos "
-            "CumSum DequantizeLinear Div DynamicQuantizeLinear Equal Exp Expand Floor Gather "
-            "Greater GreaterOrEqual LayerNormalization LeakyRelu Less MatMul MatMulInteger Max Min "
-            "Mul NonZero Pad Pow Range ReduceMean ReduceSum Reshape Resize Round STFT ScatterND "
-            "Shape Sigmoid Sin Slice Softmax Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze "
-            "Where".split()
+            {
+                *("Add", "And", "Atan", "Cast", "Clip", "Concat", "ConstantOfShape", "Conv"),
+                *("ConvInteger", "ConvTranspose", "Cos", "CumSum", "DequantizeLinear", "Div"),
+                *("DynamicQuantizeLinear", "Equal", "Exp", "Expand", "Floor", "Gather", "Greater"),
+                *("GreaterOrEqual", "LayerNormalization", "LeakyRelu", "Less", "MatMul"),
+                *("MatMulInteger", "Max", "Min", "Mul", "NonZero", "Pad", "Pow", "Range"),
+                *("ReduceMean", "ReduceSum", "Reshape", "Resize", "Round", "STFT", "ScatterND"),
+                *("Shape", "Sigmoid", "Sin", "Slice", "Softmax", "Split", "Sqrt", "Squeeze"),
+                *("Sub", "Tanh", "Transpose", "Unsqueeze", "Where"),
+            }
         ),
         "com.microsoft": frozenset(
-            "DynamicQuantizeLSTM FastGelu FusedMatMul SkipLayerNormalization".split()
+            {"DynamicQuantizeLSTM", "FastGelu", "FusedMatMul", "SkipLayerNormalization"}
         ),
     }
 )

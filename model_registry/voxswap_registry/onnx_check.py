@@ -119,7 +119,7 @@ def check_graph(
 def _check_fields(message: Any, kind: str) -> None:
     found = {field.name for field, _ in message.ListFields()}
     if unknown := found - _FIELDS[kind]:
-        raise GraphError(f"has a {kind} with {_some(unknown)}, which is not taken")
+        raise GraphError(f"uses {_some(unknown)} ({kind}), which is not taken")
 
 
 def _check_tensor(tensor: Any, allowed: frozenset[int]) -> None:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import sysconfig
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.app import RunningServer, running
 from voxswap_server.config import RELOADABLE, Settings, load_settings
+from voxswap_server.residents import LOADING_THREADS
 
 _LOGGER = logging.getLogger("voxswap_server")
 
 _SHOWN = 6
+_LAST_WAIT_S = 2.0
 _CLIENTS_DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 
@@ -38,7 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in error.message.splitlines():
             print(f"voxswap serve: error: {line}", file=sys.stderr)  # noqa: T201
         return 2
+    _leave_behind_what_hangs()
     return 0
+
+
+def _leave_behind_what_hangs() -> None:
+    """End the process if a load hangs on its disk: Python would wait for its thread for ever."""
+    loads = [t for t in threading.enumerate() if t.name.startswith(LOADING_THREADS)]
+    for thread in loads:
+        thread.join(_LAST_WAIT_S)
+    if any(thread.is_alive() for thread in loads):
+        _LOGGER.warning("a load still hangs; the process ends without it")
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _tame_openmp() -> None:

@@ -125,7 +125,7 @@ class Settings(BaseModel):
         "time and size",
     )
     settle_s: float = Field(
-        2.0, ge=0, le=3_600, description="seconds after a load in which a voice is evicted last"
+        0.5, ge=0, le=3_600, description="seconds after a load in which a voice is evicted last"
     )
     idle_ttl_s: float = Field(
         0.0, ge=0, le=1e9, description="seconds without use after which a voice leaves; 0 for never"

@@ -36,6 +36,8 @@ from voxswap_server.residency.upkeep import evict_idle, retire_deleted
 
 _LOGGER = logging.getLogger(__name__)
 
+LOADING_THREADS = "voxswap-load"
+
 _SAVED_EVERY_S = 60.0
 # Loads that hang keep their threads; so many may, until loads wait for a thread.
 _SPARE_THREADS = 16
@@ -112,7 +114,7 @@ async def keep_residents(
     stack: contextlib.AsyncExitStack,
 ) -> Residents:
     """Residency for as long as ``stack`` is open; on its way down, everything is evicted."""
-    loading = ThreadPoolExecutor(settings.load_threads + _SPARE_THREADS, "voxswap-load")
+    loading = ThreadPoolExecutor(settings.load_threads + _SPARE_THREADS, LOADING_THREADS)
     stack.callback(loading.shutdown, wait=False)
     freeing = ThreadPoolExecutor(1, "voxswap-free")
     stack.callback(freeing.shutdown)

@@ -17,10 +17,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from tests.client.fake_residency import FakeResidency
 from tests.client.fake_voices import FakeVoices
 from tests.client.statuses import abort, fail, reason, retry_info
 from voxswap.v1 import (
-    residency_pb2,
     residency_pb2_grpc,
     speech_pb2,
     speech_pb2_grpc,
@@ -83,9 +83,9 @@ def play(*parts: Part) -> Behaviour:
 
 
 class FakeServer(
-    speech_pb2_grpc.SpeechServiceServicer,
+    FakeResidency,
     FakeVoices,
-    residency_pb2_grpc.ResidencyServiceServicer,
+    speech_pb2_grpc.SpeechServiceServicer,
 ):
     """All three services. ``script`` holds what the next calls do; once it is empty, all is well.
 
@@ -102,13 +102,12 @@ class FakeServer(
 
     def __init__(self, *, with_health: bool = True) -> None:
         FakeVoices.__init__(self)
+        FakeResidency.__init__(self)
         self.requests: list[Any] = []
         self.user_agents: list[str] = []
         self.script: deque[Behaviour] = deque()
         self.waiting = threading.Event()
         self.ended = threading.Event()
-        self.residents: list[residency_pb2.Resident] = []
-        self.ledgers: list[residency_pb2.Ledger] = []
         self.health = health.HealthServicer()
         self._server = grpc.server(ThreadPoolExecutor(8))
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(self, self._server)
@@ -147,10 +146,6 @@ class FakeServer(
         self._note(request, context)
         behaviour = self.script.popleft() if self.script else play(*LINE)
         yield from behaviour(request, context)
-
-    def ListResidents(self, request: Any, context: Any) -> residency_pb2.ListResidentsResponse:  # noqa: N802
-        self._unary(request, context)
-        return residency_pb2.ListResidentsResponse(residents=self.residents, ledgers=self.ledgers)
 
     def _note(self, request: Any, context: Any) -> None:
         # The client goes on to change and resend its page request.
@@ -287,6 +282,27 @@ class _SyncStream:
         self._stream.__exit__(*exc)
 
 
+class _SyncWatch:
+    """A `ResidencyWatch` with the face of an `AsyncResidencyWatch`."""
+
+    def __init__(self, watch: Any) -> None:
+        self._watch = watch
+        self.cancel = watch.cancel
+
+    def __aiter__(self) -> _SyncWatch:
+        return self
+
+    async def __anext__(self) -> Any:
+        return next(self._watch)
+
+    async def __aenter__(self) -> _SyncWatch:
+        self._watch.__enter__()
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        self._watch.__exit__(*exc)
+
+
 class _SyncClient:
     """A `Client` with the face of an `AsyncClient`: its calls block, the server has own threads."""
 
@@ -295,6 +311,9 @@ class _SyncClient:
 
     def synthesize(self, *args: Any, **options: Any) -> _SyncStream:
         return _SyncStream(self._client.synthesize(*args, **options))
+
+    def watch(self, **options: Any) -> _SyncWatch:
+        return _SyncWatch(self._client.watch(**options))
 
     async def list_voices(self, **options: Any) -> AsyncIterator[Any]:
         for voice in self._client.list_voices(**options):

@@ -45,6 +45,8 @@ COMMANDS = [
     [],
     ["say"],
     ["ps"],
+    *([name] for name in ("load", "unload", "pin", "unpin", "budget", "explain", "prepare")),
+    *([name] for name in ("watch", "top")),
     ["voices"],
     *(
         ["voices", action]
@@ -83,6 +85,25 @@ def test_version(capsys):
         ["say", "npc/smith", "Hi", "--encoding", "mp4"],
         ["voices", "list", "--address", "a:1", "--registry", "b"],
         ["ps", "--addr", "abbreviated:1"],
+        ["load"],
+        ["unload"],
+        ["explain"],
+        ["explain", "npc/smith", "npc/baker"],
+        ["prepare"],
+        ["prepare", "=500"],
+        ["prepare", "npc/smith=soon"],
+        ["prepare", "npc/smith=-1"],
+        ["budget"],
+        ["budget", "large"],
+        ["budget", "-1GiB"],
+        ["budget", "0"],
+        ["budget", "99999999TiB"],
+        ["watch", "--after", "x"],
+        ["watch", "--after", "1", "--since-start"],
+        ["watch", "--epoch", "7"],
+        ["top", "--sort", "name"],
+        ["top", "--interval", "0"],
+        ["top", "--metrics", "ftp://host/metrics"],
     ],
     ids=" ".join,
 )
@@ -184,7 +205,11 @@ def test_a_reader_that_leaves_is_no_traceback(server):
 
 def test_ps_as_json(capsys, server):
     assert main(["ps", "--json", "--address", server.address]) == 0
-    assert json.loads(capsys.readouterr().out) == {"residents": [], "ledgers": []}
+    assert json.loads(capsys.readouterr().out) == {
+        "residents": [],
+        "components": [],
+        "ledgers": [],
+    }
 
 
 def test_long_errors_are_wrapped_and_paths_stay_whole(capsys):

@@ -56,6 +56,9 @@ REASONS = {
     ("FAILED_PRECONDITION", "VERSION_IN_USE"): voxswap_client.VersionInUseError,
     ("FAILED_PRECONDITION", "NOTHING_TO_ROLL_BACK"): voxswap_client.NothingToRollBackError,
     ("FAILED_PRECONDITION", "SELF_TEST_FAILED"): voxswap_client.SelfTestFailedError,
+    ("FAILED_PRECONDITION", "VOICE_IN_USE"): voxswap_client.VoiceInUseError,
+    ("OUT_OF_RANGE", "EVENTS_LOST"): voxswap_client.EventsLostError,
+    ("RESOURCE_EXHAUSTED", "SLOW_WATCHER"): voxswap_client.SlowWatcherError,
     ("FAILED_PRECONDITION", "FRONT_END_UNAVAILABLE"): voxswap_client.FailedPreconditionError,
     ("ABORTED", "SOMETHING_ELSE"): VoxswapClientError,
 }

@@ -1,4 +1,4 @@
-"""The catalog, the residents and readiness, through both clients."""
+"""The catalog and readiness, through both clients."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 
-from voxswap.v1 import residency_pb2, voices_pb2
+from voxswap.v1 import voices_pb2
 from voxswap_client import (
     Component,
     DeadlineExceededError,
     InternalServerError,
-    Ledger,
     Provenance,
-    Resident,
-    ResidentState,
     TrafficShare,
     Voice,
     VoiceNotFoundError,
@@ -147,45 +144,6 @@ async def test_a_failing_page_is_an_error(server, connect):
     server.script.append(server.fail(grpc.StatusCode.INTERNAL, "disk"))
     with pytest.raises(InternalServerError):
         await anext(listing)
-
-
-async def test_residents_and_ledger(server, connect):
-    resident = residency_pb2.Resident(
-        voices=["npc/smith@3", "npc/smith@4"],
-        state=residency_pb2.RESIDENT_STATE_RESIDENT,
-        size_bytes=60,
-        leases=1,
-        uses=9,
-        load_ms=12.5,
-    )
-    resident.load_time.FromDatetime(WHEN)
-    resident.last_use_time.FromDatetime(WHEN)
-    server.residents.append(resident)
-    server.ledgers.append(
-        residency_pb2.Ledger(
-            device="cpu",
-            budget_bytes=100,
-            free_bytes=10,
-            reserved_bytes=20,
-            resident_bytes=60,
-            evicting_bytes=10,
-        )
-    )
-    residents, ledgers = await connect().residents()
-    assert residents == [
-        Resident(
-            voices=("npc/smith@3", "npc/smith@4"),
-            state=ResidentState.RESIDENT,
-            size_bytes=60,
-            leases=1,
-            uses=9,
-            load_time=WHEN,
-            last_use_time=WHEN,
-            load_ms=12.5,
-            pinned=False,
-        )
-    ]
-    assert ledgers == [Ledger("cpu", 100, 10, 20, 60, 10)]
 
 
 async def test_wait_ready_for_a_server_that_serves(server, connect, fake_time):

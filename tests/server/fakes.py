@@ -112,14 +112,16 @@ class FakeLoader:
     refusals: dict[str, int] = field(default_factory=dict)
     misfits: set[str] = field(default_factory=set)
     loads: list[str] = field(default_factory=list)
-    workspace_bytes: int = 0
+    workspaces: dict[str, int] = field(default_factory=dict)
     early: bool = False
     cancels_seen: int = 0
 
     def plan(self, manifest: Manifest) -> VoicePlan:
-        parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
-        key = "+".join(part.key for part in parts)
-        return VoicePlan(key, manifest, parts, self.workspace_bytes)
+        parts = tuple(
+            PartPlan(c.digest, c.role, c, c.size_bytes, self.workspaces.get(manifest.voice_id, 0))
+            for c in manifest.components
+        )
+        return VoicePlan("+".join(part.key for part in parts), manifest, parts)
 
     def load(
         self,

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import re
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from difflib import SequenceMatcher
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -12,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.text.by_hand import GOLDEN, PIPER, by_hand, check, said, said_by_word
-from voxswap_registry.errors import FrontEndError
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.english_phonemes import linked, to_espeak
-from voxswap_server.text.types import NormalizedText, SymbolSequence, Word
+from voxswap_server.text.types import NormalizedText, Word
 
 pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
 

@@ -9,12 +9,16 @@ from voxswap_client.errors import InvalidRequestError, Violation
 
 
 @contextlib.contextmanager
-def fitting() -> Iterator[None]:
-    """A value that does not fit its field leaves the block as `InvalidRequestError`."""
+def fitting(what: str = "") -> Iterator[None]:
+    """A value that does not fit its field leaves the block as `InvalidRequestError`.
+
+    ``what`` is said to be at fault, where the error itself does not say it.
+    """
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"the request cannot be sent: {error}") from error
+        told = f"{what}: {error}" if what else str(error)
+        raise InvalidRequestError(f"the request cannot be sent: {told}") from error
 
 
 def invalid(field: str, description: str) -> InvalidRequestError:

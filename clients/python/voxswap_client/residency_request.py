@@ -9,7 +9,7 @@ from voxswap_client.residency_types import Cast, CastMember
 
 def set_budget(budget_bytes: int) -> residency_pb2.SetBudgetRequest:
     """Asks for another budget."""
-    with fitting():
+    with fitting("budget_bytes"):
         return residency_pb2.SetBudgetRequest(budget_bytes=budget_bytes)
 
 
@@ -19,20 +19,16 @@ def prepare(
     """Asks for the voices of a scene."""
     if isinstance(cast, str):
         raise invalid("cast", f"is the text {cast!r}; give a list of voices")
-    members = [CastMember(item) if isinstance(item, str) else item for item in cast]
-    with fitting():
-        return speech_pb2.PrepareRequest(
-            cast=[
-                speech_pb2.CastMember(voice=member.voice, first_line_ms=member.first_line_ms)
-                for member in members
-            ],
-            by_ms=by_ms,
-            dry_run=dry_run,
-            session_id=session_id,
-        )
+    with fitting("by_ms"):
+        request = speech_pb2.PrepareRequest(by_ms=by_ms, dry_run=dry_run, session_id=session_id)
+    for item in cast:
+        member = CastMember(item) if isinstance(item, str) else item
+        with fitting(f"first_line_ms of {member.voice}"):
+            request.cast.add(voice=member.voice, first_line_ms=member.first_line_ms)
+    return request
 
 
 def watch(after: int | None, epoch: int) -> residency_pb2.WatchRequest:
     """Asks for the events after this one; None: from now on."""
-    with fitting():
+    with fitting("after and epoch"):
         return residency_pb2.WatchRequest(after_sequence=after, epoch=epoch)

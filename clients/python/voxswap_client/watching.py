@@ -54,7 +54,7 @@ class WatchProgress:
                 reason="EVENTS_LOST",
             )
         self._after, self._epoch = message.sequence, message.epoch
-        self._attempts.count = 0
+        self._attempts.count = 1
         return residency_convert.event(message)
 
     def delay_s(self, error: VoxswapClientError) -> float | None:

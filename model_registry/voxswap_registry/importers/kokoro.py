@@ -221,7 +221,7 @@ def _tell_durations(graph: Any) -> None:
     after = next(i for i, node in enumerate(graph.node) if predicted in node.output) + 1
     for offset, node in enumerate(bounding):
         graph.node.insert(after + offset, node)
-    shape = [1, "sequence_length"]
+    shape: list[str | int | None] = [1, "sequence_length"]
     graph.output.append(
         helper.make_tensor_value_info(kokoro.DURATIONS.name, TensorProto.FLOAT, shape)
     )

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
-# Given a path whose bytes are not verified yet; must raise nothing.
-Meanwhile = Callable[[Path], None]
+
+class Meanwhile(Protocol):
+    """What may be done with a file whose bytes are still being verified."""
+
+    def run(self, path: Path) -> None:
+        """On a thread of its own. Must raise nothing."""
+        ...
+
+    def void(self) -> None:
+        """The bytes were the wrong ones, and others take their place: what `run` did is void."""
+        ...
 
 
 @contextlib.contextmanager
 def beside(work: Meanwhile | None, path: Path) -> Iterator[None]:
-    """Run ``work(path)`` on a thread of its own while the block runs; wait for it in the end."""
+    """Run ``work.run(path)`` while the block runs; wait for it in the end."""
     if work is None:
         yield
         return
-    thread = threading.Thread(target=work, args=(path,), name="voxswap-beside", daemon=True)
+    thread = threading.Thread(target=work.run, args=(path,), name="voxswap-beside", daemon=True)
     thread.start()
     try:
         yield

@@ -92,8 +92,8 @@ class ComponentCache:
         all threads and processes downloads, the others wait for it. What a broken download left is
         continued. A cached file with wrong bytes is told to ``on_mismatch``, removed, though others
         may hold it, and fetched again. ``cancelled`` is asked before each block and while waiting;
-        once it says True, `concurrent.futures.CancelledError` is raised. ``meanwhile`` is called with
-        the path while a file that was here already is hashed.
+        once it says True, `concurrent.futures.CancelledError` is raised. ``meanwhile`` runs while a
+        file that was here already is hashed.
 
         Raises `DigestMismatchError` if ``fetch`` gives wrong bytes, `StorageFullError` if there is
         no room, `RegistryError` where the disk fails, and what ``fetch`` raises.
@@ -167,6 +167,8 @@ class ComponentCache:
             if finding is None:
                 stack.pop_all()
                 return file
+            if meanwhile is not None:
+                meanwhile.void()
             remedy = "it is fetched again. Check the disk if this happens often"
             on_mismatch(mismatch(component, f"{finding} in the cache {self.folder}; {remedy}"))
             with (

@@ -7,7 +7,7 @@
     ├── MemoryBusyError       MEMORY_BUSY         everything that could go is in use
     ├── LoadTimeoutError      LOAD_TIMEOUT        the load took longer than the caller would wait
     ├── LoadStuckError        LOAD_STUCK          the load took longer than any load may
-    ├── LoadFailedError       LOAD_FAILED         a reason that nobody foresaw, told again
+    ├── LoadFailedError       LOAD_FAILED         a reason that nobody foresaw; the log has it
     ├── FootprintError        FOOTPRINT_EXCEEDED  an engine's upper bound was none
     ├── DeviceRefusedError    DEVICE_REFUSED      no memory on the device, though the ledger had it
     ├── VoiceInUseError       VOICE_IN_USE        it cannot be unloaded now
@@ -54,7 +54,7 @@ class LoadStuckError(ResidencyError):
 
 
 class LoadFailedError(ResidencyError):
-    """A load failed a while ago for a reason that nobody foresaw, and is not tried again yet."""
+    """A load failed for a reason that nobody foresaw: the server's log has it."""
 
     reason = "LOAD_FAILED"
 

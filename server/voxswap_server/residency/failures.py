@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from voxswap_registry.errors import ComponentMissingError, DigestMismatchError, VoxswapError
-from voxswap_server.residency.errors import LoadFailedError
 
 _FIRST_S, _LONGEST_S, _FACTOR = 0.5, 60.0, 2.0
 _KEPT = 1024
@@ -17,11 +16,14 @@ _TOLD_AT_ONCE = (DigestMismatchError, ComponentMissingError)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What went wrong with ``key``, how often in a row, and when it may be tried again."""
+    """What went wrong with ``key``, how often in a row, and when it may be tried again.
+
+    ``error`` was never raised: it keeps no frames, and so no bytes.
+    """
 
     key: str
     ref: str
-    error: BaseException
+    error: VoxswapError
     times: int
     failed_s: float
     retry_s: float
@@ -38,7 +40,7 @@ class Failures:
         self._clock = clock
         self._known: OrderedDict[str, Failure] = OrderedDict()
 
-    def record(self, key: str, ref: str, error: BaseException) -> None:
+    def record(self, key: str, ref: str, error: VoxswapError) -> None:
         """``key`` failed just now, while ``ref`` was loaded."""
         known, now = self._known.pop(key, None), self._clock()
         times = known.times + 1 if known else 1
@@ -46,7 +48,7 @@ class Failures:
         wait_s = min(_LONGEST_S, _FIRST_S * _FACTOR ** min(times - 1, 16))
         if isinstance(error, _TOLD_AT_ONCE):
             wait_s = 0.0
-        self._known[key] = Failure(key, ref, error, times, now, now + wait_s)
+        self._known[key] = Failure(key, ref, error.copy(), times, now, now + wait_s)
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)
 
@@ -73,8 +75,4 @@ class Failures:
 def _told_again(failure: Failure, left_s: float) -> VoxswapError:
     times = "" if failure.times == 1 else f" {failure.times} times in a row"
     tried = f"it failed{times}, and is tried again in {left_s:.1f} s"
-    if isinstance(failure.error, VoxswapError):
-        return failure.error.again(f"{failure.error.message} ({tried})", retry_s=left_s)
-    return LoadFailedError(
-        f"{failure.ref} could not be loaded, for a reason that nobody foresaw; {tried}; see the log"
-    ).again(retry_s=left_s)
+    return failure.error.again(f"{failure.error.message} ({tried})", retry_s=left_s)

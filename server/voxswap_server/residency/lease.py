@@ -12,10 +12,11 @@ class Lease:
     """While it is held, its voice stays resident. A context manager; release it on the event loop.
 
     ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took, and
-    ``queue_s`` how much of that went by before there was memory to load it into.
+    ``queue_s`` how much of that went by before there was memory to load it into. ``early_holds``
+    says whether what was computed before there was a lease, was so with this voice's own bytes.
     """
 
-    __slots__ = ("_loaded", "_on_release", "cold", "queue_s", "wait_s")
+    __slots__ = ("_loaded", "_on_release", "cold", "early_holds", "queue_s", "wait_s")
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Lease:
         self.cold = cold
         self.wait_s = wait_s
         self.queue_s = queue_s
+        self.early_holds = True
 
     @property
     def loaded(self) -> LoadedVoice:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 class LedgerStatistics:
     """The ledger at one instant, in bytes.
 
-    ``workspace_bytes`` is the part of ``reserved_bytes`` that is kept for activations for good, the
-    rest is of loads under way. ``target_bytes`` is below ``budget_bytes`` while a budget shrinks.
+    ``workspace_bytes`` is the part of ``reserved_bytes`` that is kept for activations, the rest is
+    of loads under way. ``target_bytes`` is below ``budget_bytes`` while a budget shrinks.
     """
 
     budget_bytes: int
@@ -68,17 +68,13 @@ class Ledger:
         self._books = dataclasses.replace(self._books, target_bytes=_checked(budget_bytes))
         self._move()
 
-    def workspace_growth(self, size: int) -> int:
-        """What `grow_workspace` would take."""
-        return max(0, size - self._books.workspace_bytes)
-
-    def grow_workspace(self, size: int) -> None:
-        """``free -> reserved`` for good: the largest step needs ``size`` bytes for itself.
+    def set_workspace(self, size: int) -> None:
+        """``free <-> reserved``: the largest step of what is there needs ``size`` for itself.
 
         Steps of a device run one after the other, so the workspace is that of the largest.
         """
-        growth = self.workspace_growth(size)
-        self._take("free", self.free_bytes, growth)
+        growth = size - self._books.workspace_bytes
+        self._take("free", self.free_bytes, max(0, growth))
         self._move(reserved=growth, workspace=growth)
 
     def reserve(self, size: int) -> None:

@@ -125,18 +125,18 @@ class VoiceLoader:
     def _make_plan(self, manifest: Manifest) -> VoicePlan:
         engine = self._engine(manifest)
         parts = []
+        workspace = engine.workspace_bytes(manifest, largest_chunk_s=self._largest_chunk_s)
         for spec in engine.parts(manifest):
             component = manifest.component(spec.role)
             key = f"{engine.name}:{spec.role}:{spec.form}:{component.digest}"
-            parts.append(PartPlan(key, spec.role, component, spec.footprint_bytes))
+            parts.append(PartPlan(key, spec.role, component, spec.footprint_bytes, workspace))
         table = manifest.component(_SYMBOLS)
         reading = _hash(
             manifest.front_end.kind, dict(manifest.front_end.options), manifest.language
         )
         key = f"text:{_SYMBOLS}:{reading}:{table.digest}"
         parts.append(PartPlan(key, _SYMBOLS, table, _TABLE_FACTOR * table.size_bytes))
-        workspace = engine.workspace_bytes(manifest, largest_chunk_s=self._largest_chunk_s)
-        return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts), workspace)
+        return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts))
 
     def check(self, manifest: Manifest) -> None:
         """Raise `EngineError` or `ManifestError` if ``manifest`` could never be loaded here.
@@ -171,7 +171,7 @@ class VoiceLoader:
     ) -> DevicePart:
         engine = self._engine(manifest)
         reading = _Reading(engine, manifest, part.role, early)
-        beside = reading.run if part.role in engine.reads_unverified else None
+        beside = reading if part.role in engine.reads_unverified else None
         with self._components.hold(part.component, cancelled=cancelled, meanwhile=beside) as path:
             _refuse_cancelled(manifest, cancelled)
             # What it maps stays mapped, even if the cache drops the file later.
@@ -229,7 +229,10 @@ class VoiceLoader:
 
 
 class _Reading:
-    """Reading and placing a component, possibly on a thread beside the one that hashes it."""
+    """Reading and placing a component, possibly on a thread beside the one that hashes it.
+
+    A `Meanwhile`. Two threads use it, one after the other.
+    """
 
     def __init__(self, engine: Engine, manifest: Manifest, role: str, early: Early) -> None:
         self._engine = engine
@@ -246,7 +249,12 @@ class _Reading:
             if not (host_part.host_bytes or loaded.allocated_bytes):
                 self._early(loaded)
         except BaseException as error:  # noqa: BLE001 - raised by `result`
-            self._outcome = error
+            # Its frames hold what was read so far.
+            self._outcome = error.with_traceback(None)
+
+    def void(self) -> None:
+        """What was read were other bytes."""
+        self._outcome = None
 
     def result(self, path: Path) -> tuple[HostPart, DevicePart]:
         """What `run` came to, if it ran; reads now if it did not. REQUIRES: verified bytes."""

@@ -18,10 +18,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
+from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.residency.device import Device, HostDevice
 from voxswap_server.residency.errors import (
     ClosedError,
+    LoadFailedError,
     LoadTimeoutError,
     MemoryBusyError,
     VoiceInUseError,
@@ -114,6 +116,7 @@ class ModelManager:
             clock=clock,
             on_withdraw=self._withdraw,
             on_evicted=self._evicted,
+            on_failed=self._part_failed,
             options=options or PartsOptions(),
         )
         self._voices: dict[str, _Voice] = {}
@@ -155,17 +158,16 @@ class ModelManager:
         if insist:
             self._failures.forget(plan.keys)
         self._failures.check(plan.keys)
+        wanted = self._wanted.get(plan.key)
+        if begins := wanted is None:
+            wanted = self._wanted[plan.key] = _Wanted(plan, self._clock())
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._join(plan, _Waiter(manifest.ref, early))
+                return await self._join(wanted, _Waiter(manifest.ref, early), begins=begins)
         except TimeoutError:
-            raise self._too_late(plan, manifest.ref, timeout_s or 0.0) from None
+            raise self._too_late(wanted, manifest.ref, timeout_s or 0.0) from None
 
-    async def _join(self, plan: VoicePlan, who: _Waiter) -> Lease:
-        wanted = self._wanted.get(plan.key)
-        begins = wanted is None
-        if wanted is None:
-            wanted = self._wanted[plan.key] = _Wanted(plan, self._clock())
+    async def _join(self, wanted: _Wanted, who: _Waiter, *, begins: bool) -> Lease:
         waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         wanted.waiters[waiter] = who
         wanted.refs.add(who.ref)
@@ -187,7 +189,7 @@ class ModelManager:
     def _begin(self, wanted: _Wanted) -> None:
         try:
             claim = self._parts.claim(wanted.plan, _Claimant(self, wanted))
-        except Exception as error:  # noqa: BLE001 - told to the one who waits
+        except VoxswapError as error:
             self._fail(wanted, error)
             return
         if self._wanted.get(wanted.plan.key) is wanted:
@@ -211,8 +213,9 @@ class ModelManager:
             voice.leases += 1
             voice.uses += 1
             self._leases += 1
-            self._on_use(ref)
         self._parts.hold(voice.parts, pin=pin)
+        if not pin:
+            self._on_use(ref)
         return Lease(voice.loaded, functools.partial(self._give_back, voice, pin=pin), cold=cold)
 
     def _give_back(self, voice: _Voice, *, pin: bool) -> None:
@@ -228,10 +231,9 @@ class ModelManager:
         self._parts.pump()
 
     def _too_late(
-        self, plan: VoicePlan, ref: str, timeout_s: float
+        self, wanted: _Wanted, ref: str, timeout_s: float
     ) -> MemoryBusyError | LoadTimeoutError:
-        wanted = self._wanted.get(plan.key)
-        in_line = wanted is None or wanted.claim is None or wanted.claim.waits_for_memory
+        in_line = wanted.claim is None or wanted.claim.waits_for_memory
         speaking = [v for v in self._voices.values() if v.leases]
         if speaking and in_line:
             holders = ", ".join(
@@ -270,9 +272,10 @@ class ModelManager:
         try:
             loaded = self._loader.assemble(wanted.plan, claim.loaded())
         except Exception as error:  # noqa: BLE001 - told to every waiter
-            self._failures.record(wanted.plan.key, wanted.plan.manifest.ref, error)
+            told = self._unassembled(wanted, error)
+            self._failures.record(wanted.plan.key, wanted.plan.manifest.ref, told)
             self._parts.end(claim)
-            self._fail(wanted, error)
+            self._fail(wanted, told)
             return
         now = self._clock()
         voice = _Voice(wanted.plan, loaded, claim.parts, now, now - wanted.asked_s, now)
@@ -285,6 +288,7 @@ class ModelManager:
             if not waiter.done():
                 lease = self._grant(voice, who.ref, cold=True)
                 lease.queue_s = queue_s
+                lease.early_holds = not claim.offer_is_void
                 waiter.set_result(lease)
         self._tell(
             EventKind.LOADED,
@@ -295,17 +299,26 @@ class ModelManager:
         )
         self._parts.end(claim)
 
-    def _claim_failed(self, wanted: _Wanted, part: Part | None, error: BaseException) -> None:
-        if part is not None:
-            self._failures.record(part.plan.key, part.voice.manifest.ref, error)
-        self._fail(wanted, error)
+    def _unassembled(self, wanted: _Wanted, error: Exception) -> VoxswapError:
+        if isinstance(error, VoxswapError):
+            return error.copy()
+        ref = wanted.plan.manifest.ref
+        _LOGGER.error("%s: unforeseen", ref, exc_info=error)
+        return LoadFailedError(
+            f"{ref} could not be put together, for a reason that nobody foresaw "
+            f"({type(error).__name__}); the server's log has it"
+        )
 
-    def _fail(self, wanted: _Wanted, error: BaseException) -> None:
+    def _part_failed(self, part: Part, error: VoxswapError) -> None:
+        self._failures.record(part.plan.key, part.voice.manifest.ref, error)
+
+    def _fail(self, wanted: _Wanted, error: VoxswapError) -> None:
         if self._wanted.get(wanted.plan.key) is wanted:
             del self._wanted[wanted.plan.key]
         for waiter in wanted.waiters:
             if not waiter.done():
-                waiter.set_exception(error)
+                # Each its own: an error gathers the frames that it passes through.
+                waiter.set_exception(error.copy())
         self._tell_failed(wanted, type(error).__name__)
 
     # Steering
@@ -412,8 +425,6 @@ class ModelManager:
         for candidate in self._parts.candidates():
             if (part := self._parts.find(candidate.key)) is not None:
                 self._parts.evict(part, "shutdown")
-        for part in self._parts.all():
-            await part.gone.wait()
         await self._parts.close()
 
     # What there is
@@ -650,6 +661,6 @@ class _Claimant:
         """See `Claimant`."""
         self.manager._claim_ready(self.wanted, claim)
 
-    def failed(self, claim: Claim, part: Part | None, error: BaseException) -> None:
+    def failed(self, claim: Claim, error: VoxswapError) -> None:
         """See `Claimant`."""
-        self.manager._claim_failed(self.wanted, part, error)
+        self.manager._fail(self.wanted, error)

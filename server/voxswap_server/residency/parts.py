@@ -13,8 +13,10 @@ States of a part, and every legal transition::
     FAILED -> ABSENT       so many others failed since that it was forgotten
 
 ABSENT and FAILED parts take no memory and have no entry here; `Failures` remembers the latter.
-ABANDONED and EVICTING parts are charged and belong to nobody: under their key a new load may begin
-at once, in memory of its own, so that nobody ever waits for a thread that hangs.
+ABANDONED and EVICTING parts are charged and belong to nobody. Under the key of an EVICTING part a
+new load may begin at once, in memory of its own. Under that of an ABANDONED one it begins when the
+thread has ended; if that hangs for longer than a load may take, it fails instead: nobody waits for
+a thread that hangs, and no key has more than one of them.
 """
 
 from __future__ import annotations
@@ -29,12 +31,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from voxswap_registry.errors import VoxswapError
 from voxswap_server.engines.base import DevicePart
 from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.residency.device import Device
 from voxswap_server.residency.errors import (
+    ClosedError,
     DeviceRefusedError,
     FootprintError,
+    LoadFailedError,
     LoadStuckError,
     VoiceTooLargeError,
 )
@@ -76,6 +81,7 @@ class Part:
     holds: int = 0  # of claims, leases and pins: what is held is never evicted
     pins: int = 0  # holds that nobody will give back by himself
     has_slot: bool = False
+    is_stuck: bool = False  # its load takes longer than any may
     uses: int = 0
     load_s: float = 0.0
     loaded_s: float = 0.0
@@ -98,8 +104,8 @@ class Claimant(Protocol):
         """All parts are resident and held by the claim, until `Parts.end`."""
         ...
 
-    def failed(self, claim: Claim, part: Part | None, error: BaseException) -> None:
-        """The claim has ended: ``part`` could not be had."""
+    def failed(self, claim: Claim, error: VoxswapError) -> None:
+        """The claim has ended: a part could not be had."""
         ...
 
 
@@ -121,6 +127,7 @@ class Claim:
         return self.granted_s is None
 
     was_offered: bool = False
+    offer_is_void: bool = False  # what was offered is not what was verified
 
     def loaded(self) -> dict[str, LoadedPart]:
         """The parts by role; every one is resident."""
@@ -149,6 +156,8 @@ class PartsOptions:
 
 # Takes the part and the reason; withdraws the voices that need it, and names them.
 OnWithdraw: TypeAlias = Callable[[Part], tuple[str, ...]]
+# Takes the part that could not be loaded, and why.
+OnFailed: TypeAlias = Callable[[Part, VoxswapError], None]
 # Takes the part, the voices, the bytes it had, the reason, and how long freeing took.
 OnEvicted: TypeAlias = Callable[[Part, tuple[str, ...], int, str, float], None]
 
@@ -176,6 +185,7 @@ class Parts:
         clock: Callable[[], float],
         on_withdraw: OnWithdraw,
         on_evicted: OnEvicted,
+        on_failed: OnFailed,
         options: PartsOptions,
     ) -> None:
         self._loader = loader
@@ -185,11 +195,13 @@ class Parts:
         self._clock = clock
         self._on_withdraw = on_withdraw
         self._on_evicted = on_evicted
+        self._on_failed = on_failed
         self._options = options
         self._ledger = Ledger(budget_bytes)
         self._parts: dict[str, Part] = {}  # LOADING and RESIDENT
         self._leaving: set[Part] = set()  # ABANDONED, EVICTING, and for a moment FAILED
         self._queue: deque[Claim] = deque()
+        self._put_off: list[Claim] = []  # until an abandoned load of a part has ended
         self._starting: deque[Part] = deque()  # LOADING, and waiting for a slot
         self._slots_taken = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -215,7 +227,7 @@ class Parts:
     @property
     def queued(self) -> tuple[Claim, ...]:
         """Claims that wait for memory, the first in line first."""
-        return tuple(self._queue)
+        return (*self._queue, *self._put_off)
 
     def find(self, key: str) -> Part | None:
         """The part with this key, if it is loading or resident."""
@@ -240,16 +252,16 @@ class Parts:
 
     def need_bytes(self, plan: VoicePlan) -> int:
         """Free bytes that `claim` would take now."""
-        return sum(p.footprint_bytes for p in self.missing(plan)) + self._ledger.workspace_growth(
-            plan.workspace_bytes
-        )
+        growth = plan.workspace_bytes - self._ledger.statistics().workspace_bytes
+        return sum(p.footprint_bytes for p in self.missing(plan)) + max(0, growth)
 
     def check_fits(self, plan: VoicePlan) -> None:
         """Raise `VoiceTooLargeError` if there is no room for ``plan`` beside what is pinned."""
         books = self._ledger.statistics()
-        workspace = max(books.workspace_bytes, plan.workspace_bytes)
         own = {part.key for part in plan.parts}
-        pinned = sum(p.charged for k, p in self._parts.items() if p.pins and k not in own)
+        staying = [p for k, p in self._parts.items() if p.pins and k not in own]
+        pinned = sum(part.charged for part in staying)
+        workspace = max([plan.workspace_bytes, *(p.plan.workspace_bytes for p in staying)])
         if plan.footprint_bytes + workspace + pinned > books.target_bytes:
             beside = f", of which {pinned} are pinned for others" if pinned else ""
             raise VoiceTooLargeError(
@@ -261,13 +273,20 @@ class Parts:
     # Claims
 
     def claim(self, plan: VoicePlan, claimant: Claimant) -> Claim:
-        """Ask for all parts of ``plan``. Raises `VoiceTooLargeError`, and then claims nothing.
+        """Ask for all parts of ``plan``. Raises, and then claims nothing, `VoiceTooLargeError`, or
+        `LoadStuckError` if an earlier load of a part hangs.
 
         If everything is resident, ``claimant.ready`` is called at once.
         """
         self.check_fits(plan)
+        keys = {part.key for part in plan.parts}
+        for part in self._leaving:
+            if part.is_stuck and part.plan.key in keys:
+                raise self._stuck_error(part)
         claim = Claim(plan, claimant, asked_s=self._clock())
-        if self.need_bytes(plan):
+        if self._abandoned_of(claim) is not None:
+            self._put_off.append(claim)
+        elif self.need_bytes(plan):
             self._queue.append(claim)
             self.pump()
         else:
@@ -278,6 +297,8 @@ class Parts:
         """Give up a claim, or what it holds. Loads that nobody else wants are abandoned."""
         if claim in self._queue:
             self._queue.remove(claim)
+        if claim in self._put_off:
+            self._put_off.remove(claim)
         parts, claim.parts, claim.added = claim.parts, (), ()
         for part in parts:
             if claim in part.claims:
@@ -330,7 +351,10 @@ class Parts:
                 try:
                     self.check_fits(claim.plan)  # budget, pins and workspace may have changed
                 except VoiceTooLargeError as error:
-                    self._fail_claim(claim, None, error)
+                    self._fail_claim(claim, error)
+                    continue
+                if self._abandoned_of(claim) is not None:
+                    self._put_off.append(self._queue.popleft())
                     continue
                 need = self.need_bytes(claim.plan)
                 free = self._ledger.free_bytes
@@ -340,11 +364,24 @@ class Parts:
                     continue
                 missing = need - free - self._ledger.statistics().evicting_bytes
                 victims = self._plan(missing, but=(part.key for part in claim.plan.parts))
-                for part in victims or ():
+                if victims is None:
+                    victims = self._with_their_workspace(claim.plan, missing)
+                for part in victims:
                     self.evict(part, "memory")
                 return
         finally:
             self._pumping = False
+
+    def _with_their_workspace(self, plan: VoicePlan, missing: int) -> tuple[Part, ...]:
+        """Everything idle, if the workspace that only it needs is what was missing; or nothing."""
+        idle = self.candidates(part.key for part in plan.parts)
+        leaving = {candidate.key for candidate in idle}
+        staying = (p.plan.workspace_bytes for k, p in self._parts.items() if k not in leaving)
+        workspace = max([plan.workspace_bytes, *staying])
+        gain = self._ledger.statistics().workspace_bytes - workspace
+        if sum(candidate.size_bytes for candidate in idle) + gain < missing:
+            return ()
+        return tuple(self._parts[key] for key in leaving)
 
     def resize(self, budget_bytes: int) -> None:
         """Change the budget. What is idle goes at once if it must, the rest as leases end."""
@@ -374,9 +411,11 @@ class Parts:
         self._spawn(self._free(part, voices, reason), f"evict {part.plan.key}")
 
     async def close(self) -> None:
-        """Wait until everything that leaves is gone."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        """Wait until everything is gone but loads that were abandoned: they may hang for ever."""
+        while staying := [p for p in self.all() if p.state is not State.ABANDONED]:
+            await staying[0].gone.wait()
+        for part in self._leaving:
+            _LOGGER.warning("%s is still being loaded; nobody waits for it", part.plan.key)
 
     def check_integrity(self) -> None:
         """Prove that the books are those of the parts; `AssertionError` says what is wrong."""
@@ -400,8 +439,13 @@ class Parts:
             raise AssertionError(f"the ledger says {books}, the parts {expected}")
         if books.budget_bytes > max(books.target_bytes, books.charged_bytes):
             raise AssertionError(f"a budget that should have shrunk: {books}")
-        if any(claim.parts or claim.granted_s is not None for claim in self._queue):
+        needed = max((p.plan.workspace_bytes for p in self._parts.values()), default=0)
+        if books.workspace_bytes < needed:
+            raise AssertionError(f"a workspace of {books.workspace_bytes}, {needed} are needed")
+        if any(claim.parts or claim.granted_s is not None for claim in self.queued):
             raise AssertionError("a claim in line has its memory already")
+        if any(self._abandoned_of(claim) is None for claim in self._put_off):
+            raise AssertionError("a claim is put off for nothing")
 
     def _plan(self, need_bytes: int, but: Iterable[str] = ()) -> tuple[Part, ...] | None:
         keys = plan_eviction(self.candidates(but), need_bytes, self._options.policy)
@@ -410,7 +454,8 @@ class Parts:
     def _grant(self, claim: Claim) -> None:
         now = self._clock()
         claim.granted_s = now
-        self._ledger.grow_workspace(claim.plan.workspace_bytes)
+        books = self._ledger.statistics()
+        self._ledger.set_workspace(max(books.workspace_bytes, claim.plan.workspace_bytes))
         added = []
         for plan in self.missing(claim.plan):
             self._ledger.reserve(plan.footprint_bytes)
@@ -430,40 +475,72 @@ class Parts:
         if not claim.missing:
             claim.claimant.ready(claim)
 
-    def _fail_claim(self, claim: Claim, part: Part | None, error: BaseException) -> None:
+    def _fail_claim(self, claim: Claim, error: VoxswapError) -> None:
         self.end(claim)
-        claim.claimant.failed(claim, part, error)
+        claim.claimant.failed(claim, error)
+
+    def _abandoned_of(self, claim: Claim) -> Part | None:
+        """A part that ``claim`` wants to load, and whose abandoned load has not ended yet."""
+        keys = {plan.key for plan in self.missing(claim.plan)}
+        return next(
+            (p for p in self._leaving if p.state is State.ABANDONED and p.plan.key in keys), None
+        )
 
     # Loads
 
     async def _load(self, part: Part) -> None:
         """Load, reconcile, publish. Ends with the part RESIDENT or out of the books, always."""
-        error: BaseException
+        error: VoxswapError | None = None
         try:
             loaded = await self._loaded(part)
-        except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001 - told to every claim
-            error = caught
-        else:
-            if part.state is State.LOADING:
-                self._free_slot(part)
-                self._publish(part, loaded)
-                return
-            error = asyncio.CancelledError()
-            del loaded  # abandoned while it was on its way
+        except asyncio.CancelledError:
+            error = ClosedError("the server is shutting down; ask another one")
+        except Exception as caught:  # noqa: BLE001 - told to every claim
+            # Not the error itself: its frames hold what was loaded so far.
+            error = self._told(part, caught)
         finally:
             self._free_slot(part)
-        if part.state is State.LOADING:
+        if part.state is State.LOADING and error is None:
+            self._publish(part, loaded)
+            return
+        loaded = None  # type: ignore[assignment] # abandoned while it was on its way
+        if part.state is State.LOADING and error is not None:
             self._fail(part, error)
         self._gone_unloaded(part)
 
+    def _told(self, part: Part, error: Exception) -> VoxswapError:
+        """What whoever waits is told."""
+        if isinstance(error, VoxswapError):
+            return error.copy()
+        if part.state is State.LOADING:
+            _LOGGER.error("%s: unforeseen", part.plan.key, exc_info=error)
+        return LoadFailedError(
+            f"the {part.plan.role} of {part.voice.manifest.ref} could not be loaded, for a reason "
+            f"that nobody foresaw ({type(error).__name__}); the server's log has it"
+        )
+
     def _gone_unloaded(self, part: Part) -> None:
         """Its load came to nothing, and no thread works on it."""
-        part.unverified = None
         self._ledger.release(part.charged)
         part.charged = 0
         self._leaving.discard(part)
         part.gone.set()
+        self._take_up_again(part)
+        self._fit_workspace()
         self.pump()
+
+    def _take_up_again(self, part: Part) -> None:
+        """Claims that were put off because of it stand in line again, where they would be."""
+        again = [c for c in self._put_off if any(p.key == part.plan.key for p in c.plan.parts)]
+        for claim in again:
+            self._put_off.remove(claim)
+        self._queue.extendleft(reversed(again))
+
+    def _fit_workspace(self) -> None:
+        """Give back what only parts needed that have left."""
+        needed = max((p.plan.workspace_bytes for p in self._parts.values()), default=0)
+        if needed < self._ledger.statistics().workspace_bytes:
+            self._ledger.set_workspace(needed)
 
     async def _loaded(self, part: Part) -> LoadedPart:
         """The loaded part. If the device refuses, evicts something and tries once more."""
@@ -492,7 +569,8 @@ class Parts:
 
         running = loop.run_in_executor(
             self._executor,
-            self._loader.load,
+            _guarded,
+            self._loader,
             part.voice,
             part.plan,
             part.cancelled.is_set,
@@ -507,24 +585,37 @@ class Parts:
     def _offer(self, part: Part, loaded: LoadedPart) -> None:
         """A part can be computed with; its digest is not checked yet."""
         if part.state is State.LOADING:
+            self._void_offers(part, loaded)
             part.unverified = loaded
             for claim in tuple(part.claims):
                 _offer_to(claim)
 
+    @staticmethod
+    def _void_offers(part: Part, loaded: LoadedPart) -> None:
+        """If other bytes were offered than ``loaded``, what was computed with them is void."""
+        if part.unverified is not None and part.unverified is not loaded:
+            for claim in part.claims:
+                claim.offer_is_void |= claim.was_offered
+
     def _stuck(self, part: Part) -> None:
         """A load takes longer than any may: its claims learn, its slot is free, its bytes stay."""
+        part.is_stuck = True
         self._free_slot(part)
-        if part.state is not State.LOADING:
-            return
-        error = LoadStuckError(
+        error = self._stuck_error(part)
+        waiting = [c for c in self._put_off if any(p.key == part.plan.key for p in c.plan.parts)]
+        if part.state is State.LOADING:
+            waiting += part.claims
+            self._on_failed(part, error)
+            self._abandon(part)
+        for claim in waiting:
+            self._fail_claim(claim, error)
+
+    def _stuck_error(self, part: Part) -> LoadStuckError:
+        return LoadStuckError(
             f"the {part.plan.role} of {part.voice.manifest.ref} was not loaded within "
-            f"{self._options.load_timeout_s:g} s, the most that load_timeout_s allows; look at the "
-            "disk or the store"
+            f"{self._options.load_timeout_s:g} s, the most that load_timeout_s allows, and its "
+            "load still hangs; look at the disk or the store"
         )
-        claims = tuple(part.claims)
-        self._abandon(part)
-        for claim in claims:
-            self._fail_claim(claim, part, error)
 
     def _start_loads(self) -> None:
         while self._starting and self._slots_taken < self._options.load_slots:
@@ -560,6 +651,7 @@ class Parts:
     def _publish(self, part: Part, loaded: LoadedPart) -> None:
         self._ledger.commit(part.charged, loaded.resident_bytes)
         part.charged = loaded.resident_bytes
+        self._void_offers(part, loaded)
         part.loaded, part.unverified = loaded, None
         part.state = State.RESIDENT
         part.loaded_s = self._clock()
@@ -576,10 +668,11 @@ class Parts:
         # The measured bytes may be fewer than the reserved ones.
         self.pump()
 
-    def _fail(self, part: Part, error: BaseException) -> None:
+    def _fail(self, part: Part, error: VoxswapError) -> None:
         self._leave(part, State.FAILED)
+        self._on_failed(part, error)
         for claim in tuple(part.claims):
-            self._fail_claim(claim, part, error)
+            self._fail_claim(claim, error)
 
     def _abandon(self, part: Part) -> None:
         """Nobody waits any more: stop the load as soon as its thread looks up."""
@@ -608,6 +701,7 @@ class Parts:
             self._ledger.end_eviction(size)
             self._leaving.discard(part)
             part.gone.set()
+            self._fit_workspace()
             self._on_evicted(part, voices, size, reason, self._clock() - began)
             self.pump()
 
@@ -627,6 +721,27 @@ class Parts:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _guarded(
+    loader: Loader,
+    voice: VoicePlan,
+    part: PartPlan,
+    cancelled: Callable[[], bool],
+    early: Callable[[LoadedPart], None],
+) -> LoadedPart:
+    """Load. On the loading thread; blocks.
+
+    What is no `Exception` (a panic inside a library) or cannot pass through a future becomes one.
+    """
+    try:
+        return loader.load(voice, part, cancelled, early)
+    except StopIteration as error:
+        raise RuntimeError("StopIteration") from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
 def _offer_to(claim: Claim) -> None:

@@ -9,25 +9,30 @@ from voxswap_registry.manifest import Component, Manifest
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """One part of a voice. Voices whose plans have a part with one key share it."""
+    """One part of a voice. Voices whose plans have a part with one key share it.
+
+    ``workspace_bytes`` is what the largest step of a voice with this part needs beside all parts.
+    """
 
     key: str
     role: str
     component: Component
     footprint_bytes: int
+    workspace_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class VoicePlan:
-    """A voice and its parts. Manifests with one ``key`` share the assembled voice.
-
-    ``workspace_bytes`` is what its largest step needs beside the parts.
-    """
+    """A voice and its parts. Manifests with one ``key`` share the assembled voice."""
 
     key: str
     manifest: Manifest
     parts: tuple[PartPlan, ...]
-    workspace_bytes: int = 0
+
+    @property
+    def workspace_bytes(self) -> int:
+        """What its largest step needs beside the parts."""
+        return max((part.workspace_bytes for part in self.parts), default=0)
 
     @property
     def footprint_bytes(self) -> int:

@@ -21,6 +21,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _SCHEMA = 1
 _HALF_LIFE_S = 24 * 3600.0
+_MOST_HALVINGS = 64.0
 _KEPT = 10_000
 _MAX_FILE_BYTES = 8 << 20
 
@@ -39,20 +40,28 @@ class Popularity:
     touches no other.
     """
 
-    def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Count by ``clock``; ``wall_clock`` only tells how long a server was down."""
+        self._clock = clock
         self._wall_clock = wall_clock
-        self._zero_s = wall_clock()
+        self._zero_s = clock()
         self._weights: dict[str, float] = {}
 
     def count(self, ref: str) -> None:
         """``ref`` was used now."""
-        self._weights[ref] = self._weights.get(ref, 0.0) + self._one()
+        one = self._one()
+        self._weights[ref] = self._weights.get(ref, 0.0) + one
         if len(self._weights) > 2 * _KEPT:
             self._weights = dict(heapq.nlargest(_KEPT, self._weights.items(), lambda kv: kv[1]))
 
     def uses(self, ref: str) -> float:
         """Uses of ``ref``, old ones for less."""
-        return self._weights.get(ref, 0.0) / self._one()
+        one = self._one()
+        return self._weights.get(ref, 0.0) / one
 
     def to_json(self, resident: Sequence[str]) -> bytes:
         """What is to be remembered: counts, and versions that are ``resident`` now."""
@@ -78,15 +87,19 @@ class Popularity:
             raise VoxswapError(f"{where} is not what voxswap wrote; it is left out of account")
         assert isinstance(uses, dict) and isinstance(resident, list)  # noqa: S101, PT018
         age_s = max(0.0, self._wall_clock() - float(saved or 0.0))
-        fresh = self._one() * 0.5 ** (age_s / _HALF_LIFE_S)
+        fresh = self._one() * 0.5 ** min(_MOST_HALVINGS, age_s / _HALF_LIFE_S)
         for ref, count in uses.items():
             self._weights[ref] = self._weights.get(ref, 0.0) + count * fresh
         order = sorted(dict.fromkeys(resident), key=self.uses, reverse=True)
         return Remembered(tuple(order))
 
     def _one(self) -> float:
-        """What one use weighs now."""
-        return math.pow(2.0, (self._wall_clock() - self._zero_s) / _HALF_LIFE_S)
+        """What one use weighs now. Rebased before it grows beyond what a float can tell apart."""
+        halvings = max(0.0, (self._clock() - self._zero_s) / _HALF_LIFE_S)
+        if halvings > _MOST_HALVINGS:
+            self._weights = {k: v * 0.5**halvings for k, v in self._weights.items()}
+            self._zero_s, halvings = self._clock(), 0.0
+        return math.pow(2.0, halvings)
 
 
 def load(popularity: Popularity, path: Path) -> Remembered:

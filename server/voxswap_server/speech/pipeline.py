@@ -119,11 +119,16 @@ class Synthesis:
 
     async def __aexit__(self, *_: object) -> None:
         """Drop what is not computed yet; a step under way is waited for."""
-        if self._first is not None:
-            self._first.cancel()
-            await asyncio.gather(self._first, return_exceptions=True)
+        await self._drop_first()
         await self._windows.aclose()
         self._loaded = None
+
+    async def _drop_first(self) -> None:
+        """Forget what `begin` began, and what holds the voice's bytes with it."""
+        first, self._first = self._first, None
+        if first is not None:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
 
     def begin(self, loaded: LoadedVoice) -> None:
         """Compute the first window with a voice whose bytes are still being verified.
@@ -140,8 +145,15 @@ class Synthesis:
         Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
         if the engine fails.
         """
+        if not lease.early_holds and self._first is not None:
+            # It was computed with bytes that turned out not to be the voice's.
+            await self._drop_first()
+            await self._windows.aclose()
+            self._windows, self._pending = self._compute_windows(), None
+            self._unknown.clear()
         self._loaded = lease.loaded
-        window = await (self._first or self._next_window())
+        first, self._first = self._first, None
+        window = await (first or self._next_window())
         if window is None:
             raise InvalidInputError.one(
                 "text", "has nothing that this voice can speak; send words in the voice's language"

@@ -18,7 +18,8 @@ _WORDS = {
     ResidencyEventKind.BUDGET_CHANGED: "budget",
 }
 _WORD = max(map(len, _WORDS.values()))
-_SEQUENCE, _LEAST_WHOM, _DETAILS = 6, 12, 26
+_SEQUENCE, _LEAST_WHOM = 6, 12
+_DETAILS, _NARROW_DETAILS = 32, 24
 _PIPED_WHOM = 32
 
 
@@ -41,7 +42,7 @@ def event_line(event: ResidencyEvent, *, width: int | None) -> str:
     room = width - columns(head) - 2
     if room < _LEAST_WHOM:
         return head[:width]
-    whom_room = max(_LEAST_WHOM, room - 2 - _DETAILS)
+    whom_room = max(_LEAST_WHOM, room - 2 - (_NARROW_DETAILS if narrow else _DETAILS))
     whom = cut_middle(whom, whom_room)
     whom += " " * (whom_room - columns(whom))
     while details and columns(", ".join(details)) > room - 2 - whom_room:

@@ -29,9 +29,7 @@ _REMEDIES: dict[type[errors.VoxswapClientError], str] = {
     ),
     errors.DeadlineExceededError: "give it longer with --timeout SECONDS",
     errors.RevisionConflictError: "look at the voice with `voxswap voices history`, then try again",
-    errors.EventsLostError: (
-        "see what is in memory with `voxswap ps`, then `voxswap watch` without --after"
-    ),
+    errors.EventsLostError: "see what is in memory with `voxswap ps`, then watch from now on",
     errors.SlowWatcherError: "let something fast read it, such as a file, and watch again",
     errors.DataLossError: "on the server's machine, run `voxswap voices verify`",
 }

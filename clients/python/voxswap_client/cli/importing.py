@@ -72,6 +72,7 @@ def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
             licence=args.licence,
             code_licence=args.code_licence,
             language=args.language,
+            style=args.style,
             workdir=workdir,
             progress=progress,
         )
@@ -81,7 +82,7 @@ def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
         draft,
         display_name=draft.display_name if args.name is None else args.name,
         tags=tuple(args.tag or ()),
-        gender=args.gender or "",
+        gender=draft.gender if args.gender is None else args.gender,
     )
 
 

@@ -135,15 +135,14 @@ def scene(found: SceneOutlook, *, dry_run: bool, width: int = 100) -> str:
     lines = _table(["VOICE", "READY IN", "IN TIME"], rows, "VOICE", width) if rows else []
     fitting = sum(cast.fits for cast in found.cast)
     all_of_them = len(found.cast)
-    ready = f"the last one is ready in about {human_ms(found.estimated_ms)}"
-    if not found.estimated_ms:
-        ready = "all that fit are resident"
     if found.fits:
-        summary = "the voice fits" if all_of_them == 1 else f"all {all_of_them} voices fit"
-        lines += _wrapped(f"{summary}; {ready}", width)
+        who = "the voice fits" if all_of_them == 1 else f"all {all_of_them} voices fit"
+        when = f"; the last one is ready in about {human_ms(found.estimated_ms)}"
+        resident = ", and is resident" if all_of_them == 1 else ", and are resident"
+        lines += _wrapped(who + (when if found.estimated_ms else resident), width)
     else:
-        left = "would not be loaded" if dry_run else "is not loaded"
-        lines += _wrapped(f"{fitting} of {all_of_them} voices fit; what does not {left}", width)
+        left = "would not be loaded" if dry_run else "are not loaded"
+        lines += _wrapped(f"{fitting} of {all_of_them} voices fit; the others {left}", width)
     if found.would_evict:
         what = "would evict" if dry_run else "evicts"
         lines += _wrapped(f"{what} {', '.join(found.would_evict)}", width)

@@ -89,7 +89,7 @@ def residents_table(residents: Sequence[Resident], *, now: datetime, width: int)
             human_ms(resident.load_ms),
         ]
 
-    optional = ["LOAD", "USES", *(["SHARED"] if shared else [])]
+    optional = ["LOAD", "USES", *(["SHARED"] if shared else []), "LAST USE", "LEASES"]
     rows = [row(resident) for resident in residents]
     return render(headings, rows, right=headings[2:], names="VOICE", optional=optional, width=width)
 

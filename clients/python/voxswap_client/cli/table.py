@@ -41,8 +41,8 @@ def render(
                 kept.remove(headings.index(name))
                 room = _widths(cells, kept)
                 column = kept.index(headings.index(names))
-        over = max(0, _total(room) - width)
-        room[column] = max(_MIN_COLUMN, room[column] - over)
+        if (over := _total(room) - width) > 0:
+            room[column] = max(min(_MIN_COLUMN, room[column]), room[column] - over)
     while _total(room) > width and max(room) > _MIN_COLUMN:
         first = 1 if max(room[1:], default=0) > _MIN_COLUMN else 0
         room[room.index(max(room[first:]), first)] -= 1

@@ -7,7 +7,7 @@ import itertools
 import textwrap
 from collections.abc import Sequence
 
-from voxswap_client.cli import voices_add, voices_change, voices_check
+from voxswap_client.cli import voices_add, voices_change, voices_check, voices_mix
 from voxswap_client.cli.catalog import Actions, add_action, add_source, catalog
 from voxswap_client.cli.failure import warn
 from voxswap_client.cli.output import human_bytes, human_time, print_json
@@ -64,6 +64,7 @@ def add_to(commands: Actions) -> None:
 
     voices_change.add_to(actions)
     voices_add.add_to(actions)
+    voices_mix.add_to(actions)
 
     voices_check.add_to(actions)
 

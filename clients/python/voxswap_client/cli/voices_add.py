@@ -13,7 +13,7 @@ from voxswap_client.cli.output import human_bytes, print_json
 from voxswap_client.types import Registration
 
 _OF_ONE_VOICE = (
-    "id", "dtype", "licence", "code_licence", "language", "label", "name", "tag", "gender",
+    "id", "dtype", "licence", "code_licence", "language", "style", "label", "name", "tag", "gender",
 )  # fmt: skip
 
 
@@ -21,7 +21,11 @@ def add_to(actions: Actions) -> None:
     """Add the command."""
     add = add_action(actions, "add", "import a voice and publish it, here or at a server")
     add.add_argument(
-        "path", metavar="SOURCE", nargs="?", type=Path, help="a Piper .onnx or a folder"
+        "path",
+        metavar="SOURCE",
+        nargs="?",
+        type=Path,
+        help="a Piper .onnx, or the folder of a voice",
     )
     add.add_argument("--embedded", action="store_true", help="voices of installed packages")
     add.add_argument("--id", metavar="ID", help="what the voice shall be called, such as npc/smith")
@@ -31,6 +35,7 @@ def add_to(actions: Actions) -> None:
         "--code-licence", "--code-license", metavar="TEXT", help="of the code that made them"
     )
     add.add_argument("--language", metavar="LANG", help="such as en-US; usually the files say it")
+    add.add_argument("--style", metavar="NAME", help="which one, of a Kokoro folder with several")
     add.add_argument("--label", metavar="NAME", help="a label for the new version, such as canary")
     add.add_argument("--name", metavar="TEXT", help="a name for people")
     add.add_argument("--tag", action="append", help="repeat it for several")
@@ -57,10 +62,10 @@ def run_add(args: argparse.Namespace) -> int:
             raise usage_error("--rewrite works on a registry", "name it with --registry")
         with connect(args) as client:
             done = importing.add_to_server(client, args, actor(args))
-        return _tell(args, {"address": address_of(args)}, [done])
+        return tell(args, {"address": address_of(args)}, [done])
     location = local.registry_location(args, must_exist=False)
     done = importing.add_to_registry(location, args, actor(args))
-    return _tell(args, {"registry": location}, [done])
+    return tell(args, {"registry": location}, [done])
 
 
 def _add_embedded(args: argparse.Namespace) -> int:
@@ -76,10 +81,11 @@ def _add_embedded(args: argparse.Namespace) -> int:
     if not added and not args.json:
         print(f"nothing to add: {location} has every voice that installed packages bring")
         return 0
-    return _tell(args, {"registry": location}, added)
+    return tell(args, {"registry": location}, added)
 
 
-def _tell(args: argparse.Namespace, target: dict[str, str | None], done: list[Registration]) -> int:
+def tell(args: argparse.Namespace, target: dict[str, str | None], done: list[Registration]) -> int:
+    """Print what is new at ``target``, of which there is one, and what was there already."""
     if args.json:
         added = [item.voice for item in done if item.created]
         unchanged = [item.voice for item in done if not item.created]

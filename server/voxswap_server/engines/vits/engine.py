@@ -41,7 +41,10 @@ _DRAWN_FRAMES = 64
 
 # A segment of 400 characters has about 900.
 _MOST_SYMBOLS = 1_200
-_KERNEL_BYTES = 16 << 20  # scratch of the libraries underneath
+# What stays between steps: oneDNN keeps a thousand compiled kernels, about 100 KB each, and the
+# allocator keeps about as much as a step used, in pieces.
+_KERNEL_BYTES = 128 << 20
+_FRAGMENTATION = 2
 _ALIGNMENT_LOSS_BYTES = 255  # of each tensor in a block
 
 # The shape of Piper's "medium" voices.
@@ -158,7 +161,7 @@ def _workspace_bytes(a: VitsArchitecture, largest_samples: int) -> int:
     for upsampled in a.upsample_rates:
         channels, rate = channels // 2, rate // upsampled
         stage = max(stage, samples // rate * channels)
-    return max(encoding, 4 * 6 * stage) + _KERNEL_BYTES
+    return _FRAGMENTATION * max(encoding, 4 * 6 * stage) + _KERNEL_BYTES
 
 
 @dataclass(frozen=True, slots=True)

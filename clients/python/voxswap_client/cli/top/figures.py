@@ -16,6 +16,9 @@ from voxswap_client.residency_types import (
 RATE_S = 10.0  # over which rates are taken
 WINDOW_S = 60.0  # over which quantiles, the hit rate and events are
 _REQUESTS = "voxswap_cache_requests_total"
+_STREAMS = "voxswap_streams_total"
+_LOADS = "voxswap_loads_total"
+_ACTIVE = "voxswap_active_streams"
 _TTFA = "voxswap_ttfa_seconds"
 
 
@@ -35,12 +38,14 @@ class Latency:
     p95_ms: float | None
     count: float
     most_ms: float
-    since_start: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What metrics tell. None is what they do not."""
+    """What metrics tell. None is what they do not.
+
+    Hits and latencies are of the last ``over_s`` seconds, or since the server's start.
+    """
 
     active_streams: float | None = None
     streams_per_s: float | None = None
@@ -48,6 +53,7 @@ class Speech:
     hit_ratio: float | None = None
     warm: Latency | None = None
     cold: Latency | None = None
+    over_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +77,38 @@ class Frame:
     problems: tuple[str, ...] = ()
 
 
-def speech(taken: Sequence[Taken]) -> Speech:
-    """The figures of the newest scrape, the last of ``taken``; a window's older ones are before."""
+def speech(taken: Sequence[Taken], *, lately: bool = True) -> Speech:
+    """The figures of the newest scrape, the last of ``taken``; a window's older ones are before.
+
+    Hits and latencies are those of the window, unless nothing began to speak in it, or ``lately``
+    is False.
+    """
     if not taken:
         return Speech()
-    now = taken[-1]
+    now, base = taken[-1], taken[0]
+    before = base.scrape
+    if not lately or not now.scrape.histogram(_TTFA).since(before.histogram(_TTFA)).count:
+        before = Scrape({})
     return Speech(
-        active_streams=now.scrape.total("voxswap_active_streams"),
-        streams_per_s=_rate(taken, "voxswap_streams_total"),
+        active_streams=now.scrape.total(_ACTIVE),
+        streams_per_s=_rate(taken, _STREAMS),
         swaps_per_s=_rate(taken, _REQUESTS, outcome="miss"),
-        hit_ratio=_hit_ratio(taken[0].scrape, now.scrape),
-        warm=_latency(taken[0].scrape, now.scrape, "warm"),
-        cold=_latency(taken[0].scrape, now.scrape, "cold"),
+        hit_ratio=_hit_ratio(before, now.scrape),
+        warm=_latency(before, now.scrape, "warm"),
+        cold=_latency(before, now.scrape, "cold"),
+        over_s=now.time_s - base.time_s if before is base.scrape else None,
     )
 
 
 def restarted(before: Scrape, now: Scrape) -> bool:
     """Whether the server that counts is another one: counters never fall."""
-    names = (_REQUESTS, "voxswap_streams_total", "voxswap_loads_total")
-    return any((now.total(name) or 0.0) < (before.total(name) or 0.0) for name in names)
+    names = (_REQUESTS, _STREAMS, _LOADS)
+    return any(now.total(name) < before.total(name) for name in names)
+
+
+def are_voxswaps(scrape: Scrape) -> bool:
+    """Whether these metrics are of a voxswap server."""
+    return _ACTIVE in scrape.samples
 
 
 def churn(events: Iterable[ResidencyEvent], *, now: datetime, covered_s: float) -> Churn:
@@ -110,29 +129,21 @@ def churn(events: Iterable[ResidencyEvent], *, now: datetime, covered_s: float) 
 def _rate(taken: Sequence[Taken], name: str, **labels: str) -> float | None:
     now = taken[-1]
     base = next(t for t in taken if now.time_s - t.time_s <= RATE_S)
-    before, after = base.scrape.total(name, **labels), now.scrape.total(name, **labels)
     elapsed_s = now.time_s - base.time_s
-    if before is None or after is None or elapsed_s <= 0:
+    if elapsed_s <= 0:
         return None
-    return max(0.0, after - before) / elapsed_s
+    return (now.scrape.total(name, **labels) - base.scrape.total(name, **labels)) / elapsed_s
 
 
 def _hit_ratio(before: Scrape, now: Scrape) -> float | None:
-    all_now, hits_now = now.total(_REQUESTS), now.total(_REQUESTS, outcome="hit")
-    if not all_now or hits_now is None:
-        return None
-    since = all_now - (before.total(_REQUESTS) or 0.0)
-    hits = hits_now - (before.total(_REQUESTS, outcome="hit") or 0.0)
-    return hits / since if since > 0 else hits_now / all_now
+    requests = now.total(_REQUESTS) - before.total(_REQUESTS)
+    hits = now.total(_REQUESTS, outcome="hit") - before.total(_REQUESTS, outcome="hit")
+    return hits / requests if requests > 0 else None
 
 
 def _latency(before: Scrape, now: Scrape, swap: str) -> Latency:
-    whole = now.histogram(_TTFA, swap=swap)
-    lately = whole.since(before.histogram(_TTFA, swap=swap))
-    shown = lately if lately.count > 0 else whole
-    return Latency(
-        _ms(shown, 0.5), _ms(shown, 0.95), shown.count, whole.largest_bound * 1e3, shown is whole
-    )
+    found = now.histogram(_TTFA, swap=swap).since(before.histogram(_TTFA, swap=swap))
+    return Latency(_ms(found, 0.5), _ms(found, 0.95), found.count, found.largest_bound * 1e3)
 
 
 def _ms(histogram: Histogram, q: float) -> float | None:

@@ -21,8 +21,7 @@ from voxswap_client.residency_types import (
 
 _MOST_RESIDENTS, _MOST_EVENTS = 20, 8
 _LEAST_RESIDENTS = 3
-_LEFT, _GAP, _RIGHT = 46, 3, 30  # the figures' two blocks
-_OVER = 13
+_LEFT, _GAP, _RIGHT = 46, 3, 31  # the figures' two blocks
 _LEAST_BAR, _MOST_BAR = 8, 48
 KEYS = {"r": "recent", "b": "bytes", "l": "leases", "u": "uses", "a": "age"}
 
@@ -80,13 +79,16 @@ def lines(
     keys = [(), _key_line(sort, width)] if with_keys else []
     room = None if height is None else height - len(top) - len(keys)
     residents, events = _shares(len(frame.snapshot.residents), len(frame.events), room)
-    whole = [
+    body = [
         *top,
         *_residents(frame, width, sort, residents),
         *_events(frame, width, events),
-        *keys,
     ]
-    return whole if height is None else whole[:height]
+    if height is None:
+        return [*body, *keys]
+    # The keys stand in the last line, whatever goes on above.
+    padding: list[Line] = [()] * (height - len(body) - len(keys))
+    return [*body, *padding, *keys][:height]
 
 
 def _ends(name: str, address: str, right: str, width: int) -> Line:
@@ -122,11 +124,13 @@ def _books(ledger: Ledger, width: int, *, ascii_only: bool) -> list[Line]:
         begin, end = end, end + n_bytes
         count = round(cells * end / budget) - round(cells * begin / budget)
         bar.append(Span(cell * count, style))
-    legend: list[Span] = [Span(" " * (columns(name) + 2))]
+    legend: list[Span] = []
     for n_bytes, style, cell in accounts:
         if n_bytes or style in ("resident", "free"):
-            legend += [Span(cell, style), Span(f" {human_bytes(n_bytes)} {style}   ", "faint")]
-    notes = [_clipped((Span(note, "loading"),), width) for note in ledger_notes(ledger)]
+            gap = "   " if legend else " " * (columns(name) + 2)
+            legend += [Span(gap + cell, style), Span(f" {human_bytes(n_bytes)} {style}", "faint")]
+    indent = " " * (columns(name) + 2)
+    notes = [(Span(_fit(indent + note.strip(), width), "faint"),) for note in ledger_notes(ledger)]
     whole = (Span(f"{name}  ", "heading"), *bar, Span(f"  {told}"))
     return [_clipped(whole, width), _clipped(tuple(legend), width), *notes]
 
@@ -149,18 +153,19 @@ def _figures(speech: Speech, churn: Churn, width: int) -> list[Line]:
             f"{churn.failures_per_min:.0f}/min",
         ),
     ]
-    over = width >= _LEFT + _GAP + _RIGHT + _OVER
-    right = [
-        (Span(f"{'TTFA':<5}{'p50':>8}{'p95':>9}{'streams':>8}", "heading"),),
-        _latency("warm", speech.warm, over=over),
-        _latency("cold", speech.cold, over=over),
+    over = "since the start" if speech.over_s is None else f"last {speech.over_s:.0f} s"
+    right: list[Line] = [
+        (Span(f"{'TTFA':<5}{'p50':>8}{'p95':>9}{'streams':>9}", "heading"),),
+        _latency("warm", speech.warm),
+        _latency("cold", speech.cold),
+        (Span(f"{over:>{_RIGHT}}" if speech.warm else "", "faint"),),
     ]
     if width >= _LEFT + _GAP + _RIGHT:
         return [
             (*one, Span(" " * (_LEFT + _GAP - _columns(one))), *other)
-            for one, other in zip(left, right, strict=True)
+            for one, other in zip((*left, ()), right, strict=True)
         ]
-    return [_clipped(line, width) for line in (*left, *right)]
+    return [_clipped(line, width) for line in (*left, (), *right)]
 
 
 def _pair(name: str, value: str, other: str, other_value: str) -> Line:
@@ -172,13 +177,12 @@ def _pair(name: str, value: str, other: str, other_value: str) -> Line:
     )
 
 
-def _latency(name: str, found: Latency | None, *, over: bool) -> Line:
-    if found is None or not found.count:
-        return (Span(f"{name:<5}", "faint"), Span(f"{'-':>8}{'-':>9}{0 if found else '-':>8}"))
-    p50, p95 = (_beyond(value, found.most_ms) for value in (found.p50_ms, found.p95_ms))
-    since = ("  since start" if found.since_start else "  last 60 s") if over else ""
-    figures = f"{p50:>8}{p95:>9}{found.count:>8.0f}"
-    return (Span(f"{name:<5}", "faint"), Span(figures), Span(since, "faint"))
+def _latency(name: str, found: Latency | None) -> Line:
+    p50 = p95 = count = "-"
+    if found is not None:
+        p50, p95 = (_beyond(value, found.most_ms) for value in (found.p50_ms, found.p95_ms))
+        count = f"{found.count:.0f}"
+    return (Span(f"{name:<5}", "faint"), Span(f"{p50:>8}{p95:>9}{count:>9}"))
 
 
 def _beyond(ms: float | None, most_ms: float) -> str:
@@ -200,8 +204,9 @@ def _shares(residents: int, events: int, room: int | None) -> tuple[int, int]:
     """How many residents and events are shown in ``room`` lines; their headings are besides."""
     if room is None:
         return min(residents, _MOST_RESIDENTS), min(events, _MOST_EVENTS)
-    left = room - 5  # two headings, an empty line between, counts of what is left out
-    shown = min(events, _MOST_EVENTS, max(0, left - min(residents, _LEAST_RESIDENTS)) // 2)
+    left = max(0, room - 4)  # two headings, an empty line, and the count of residents
+    fair = max((left - min(residents, _LEAST_RESIDENTS)) // 2, left - max(residents, 1))
+    shown = max(0, min(events, _MOST_EVENTS, fair))
     return max(0, min(residents, left - shown)), shown
 
 
@@ -211,7 +216,8 @@ def _residents(frame: Frame, width: int, sort: str, count: int) -> list[Line]:
         found = tuple(sorted(found, key=_ORDERS[sort]))
     if not found:
         return [(Span("no voice is in memory", "faint"),)]
-    counted = (Span(_fit(_counts(frame.snapshot), width), "faint"),)
+    left_out = f"; {count} are shown" if count < len(found) else ""
+    counted = (Span(_fit(_counts(frame.snapshot) + left_out, width), "faint"),)
     if not count:
         return [counted]
     shown = found[:count]

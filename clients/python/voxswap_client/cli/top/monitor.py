@@ -71,7 +71,6 @@ class Monitor:
             self._problems["metrics"] = f"no metrics: {error}"
             self._taken.clear()
         else:
-            self._problems["metrics"] = ""
             self._keep(scrape)
 
     async def follow(self) -> None:
@@ -98,8 +97,8 @@ class Monitor:
                 self._problems["events"] = f"no events: {error.message}"
             await self._sleep(_PAUSE_S)
 
-    def frame(self) -> Frame:
-        """What is known now."""
+    def frame(self, *, lately: bool = True) -> Frame:
+        """What is known now; see `figures.speech` for ``lately``."""
         # The server's clock may be ahead of ours.
         last = self._events[-1].time if self._events else None
         now = self._wall_clock()
@@ -110,7 +109,7 @@ class Monitor:
         return Frame(
             now=now,
             snapshot=self._snapshot,
-            speech=figures.speech(self._taken),
+            speech=figures.speech(self._taken, lately=lately),
             churn=figures.churn(
                 self._events, now=max(now, last) if last else now, covered_s=covered_s
             ),
@@ -124,6 +123,11 @@ class Monitor:
         return after, 0
 
     def _keep(self, scrape: Scrape) -> None:
+        foreign = not figures.are_voxswaps(scrape)
+        self._problems["metrics"] = "no metrics: they are not those of voxswap" if foreign else ""
+        if foreign:
+            self._taken.clear()
+            return
         now_s = self._clock()
         if self._taken and figures.restarted(self._taken[-1].scrape, scrape):
             self._taken.clear()

@@ -71,12 +71,10 @@ class Scrape:
 
     samples: Mapping[str, tuple[Sample, ...]]
 
-    def total(self, name: str, **labels: str) -> float | None:
-        """The sum of what has these labels; None if there is nothing of that name at all."""
-        found = self.samples.get(name)
-        if found is None:
-            return None
-        return sum(s.value for s in found if labels.items() <= s.labels.items())
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of what has these labels: 0 before anything was counted with them."""
+        found = self.samples.get(name, ())
+        return sum(sample.value for sample in found if labels.items() <= sample.labels.items())
 
     def histogram(self, name: str, **labels: str) -> Histogram:
         """The histogram with these labels; several that have them count as one."""

@@ -99,7 +99,7 @@ async def _one_frame(args: argparse.Namespace, url: str | None) -> Frame:
                 await monitor.follow()
                 await asyncio.sleep(args.interval)
         await monitor.look()
-        return monitor.frame()
+        return monitor.frame(lately=False)
 
 
 async def _live(args: argparse.Namespace, console: Console, url: str | None, address: str) -> None:
@@ -205,7 +205,7 @@ def _ascii_only(console: Console) -> bool:
 
 
 def _text(found: list[Line]) -> Text:
-    text = Text(no_wrap=True, overflow="crop", end="")
+    text = Text(no_wrap=True, overflow="crop")
     for i, line in enumerate(found):
         text.append("\n" if i else "")
         for span in line:

@@ -1,0 +1,130 @@
+"""The one place where onnxruntime is called: a checked graph in, arrays out, its errors mapped.
+
+onnxruntime is imported when the first base is read (about 0.05 s), never with this module.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voxswap_registry.errors import EngineError
+from voxswap_server.engines.errors import DeviceMemoryError
+
+_MAX_CAUSE = 200  # characters of a foreign error that are passed on
+_EXTENDED_BY_POWERS_OF_TWO = 0
+_ONLY_FATAL = 4  # all else is raised, too
+
+
+class Session:
+    """A graph ready to run on the CPU. Immutable; thread-safe, and runs block.
+
+    ``arena_bytes`` bounds the activations of all sessions of this process together. It is meant
+    for graphs that ask for absurd amounts; what an honest one takes is well below.
+    """
+
+    def __init__(self, path: Path, *, threads: int, arena_bytes: int) -> None:
+        """Take the graph at ``path`` up; about 0.5 s for 90 MB. ``threads`` 0: one for each core.
+
+        The graph must have been checked. Raises `EngineError` for one that does not fit together,
+        and `DeviceMemoryError`.
+        """
+        import onnxruntime
+
+        _share_arena(arena_bytes)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = _ONLY_FATAL
+        # The graph is an optimised one: a second time gains nothing, and would evaluate parts of it
+        # while it is loaded. What runs is what was checked.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        # Patterns are kept for each length of text, and no two segments have the same.
+        options.enable_mem_pattern = False
+        for key, value in (
+            ("session.use_env_allocators", "1"),
+            ("session.use_device_allocator_for_initializers", "1"),
+            # Threads that wait by spinning take the cores from other engines.
+            ("session.intra_op.allow_spinning", "0"),
+        ):
+            options.add_session_config_entry(key, value)
+        self._run_options = onnxruntime.RunOptions()
+        self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        with _errors_mapped(f"the graph {path.name} cannot be loaded", path.stat().st_size):
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+
+    def run(
+        self, inputs: Mapping[str, npt.NDArray[Any]], *, workspace_bytes: int
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Outputs by name. What it took for activations is given back.
+
+        ``workspace_bytes`` is what it may need. Raises `EngineError` and `DeviceMemoryError`.
+        """
+        names = [output.name for output in self._session.get_outputs()]
+        with _errors_mapped("the graph stopped midway", workspace_bytes):
+            return dict(
+                zip(names, self._session.run(names, inputs, self._run_options), strict=True)
+            )
+
+
+@functools.cache
+def _share_arena(arena_bytes: int) -> None:
+    """Give onnxruntime's environment, of which a process has one, an arena with an end."""
+    import onnxruntime
+
+    where = onnxruntime.OrtMemoryInfo(
+        "Cpu",
+        onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
+        0,
+        onnxruntime.OrtMemType.DEFAULT,
+    )
+    limits = {"max_mem": arena_bytes, "arena_extend_strategy": _EXTENDED_BY_POWERS_OF_TWO}
+    onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(limits))
+
+
+@contextmanager
+def _errors_mapped(what: str, needed_bytes: int) -> Iterator[None]:
+    """Turn onnxruntime's exceptions into ours.
+
+    A refused allocation has the type of any other failure there. Whether it was one is found out by
+    asking for as much again.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    foreign = (
+        state.EPFail,
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+        MemoryError,
+        RuntimeError,
+    )
+    try:
+        yield
+    except foreign as error:
+        if isinstance(error, MemoryError) or _is_refused(needed_bytes):
+            raise DeviceMemoryError(
+                f"cpu refused memory: {what}, which takes up to {needed_bytes} bytes"
+            ) from error
+        raise EngineError(
+            f"{what} ({' '.join(str(error).split())[:_MAX_CAUSE]}); import the voice again"
+        ) from error
+
+
+def _is_refused(size_bytes: int) -> bool:
+    try:
+        np.empty(size_bytes, np.uint8)
+    except MemoryError:
+        return True
+    return False

