@@ -140,8 +140,8 @@ def _check_kindred(manifests: Sequence[Manifest]) -> None:
             if manifest.component(role).digest != first.component(role).digest:
                 raise InvalidInputError.one(
                     f"of[{place}]",
-                    f"{manifest.ref} has another {role} than {first.ref}; mix voices that were "
-                    "imported from one model",
+                    f"{manifest.ref} does not share its {role} with {first.ref}; mix voices that "
+                    "were imported from one model",
                 )
 
 

@@ -74,8 +74,15 @@ async def _serve(settings: Settings, arguments: Sequence[str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    running_server: list[RunningServer] = []
+
+    def reload() -> None:
+        for server in running_server:  # none until it is there: until then the signal is harmless
+            _reload(server, arguments)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     async with running(settings) as server:
-        loop.add_signal_handler(signal.SIGHUP, _reload, server, arguments)
+        running_server.append(server)
         print(await asyncio.to_thread(_greeting, server, settings), flush=True)  # noqa: T201
         await stop.wait()
         _LOGGER.info("stopping: streams have %g s to end", settings.shutdown_grace_s)

@@ -32,7 +32,13 @@ from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
 from voxswap_server.metrics import Metrics
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residents import Residents, keep_residents, look_after, stop
+from voxswap_server.residents import (
+    Residents,
+    in_background,
+    keep_residents,
+    look_after,
+    stop,
+)
 from voxswap_server.rpc.calls import StoreCalls
 from voxswap_server.rpc.health import HealthServicer
 from voxswap_server.rpc.residency import ResidencyServicer
@@ -122,6 +128,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             metrics,
             chunking=chunking,
             max_text_characters=settings.max_text_characters,
+            on_use=residents.uses.count,
         )
         store = StoreCalls()
         stack.callback(store.close)
@@ -164,11 +171,20 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         stack.push_async_callback(server.stop, settings.shutdown_grace_s)
         # Watchers would hold the server up until the grace is over.
         stack.callback(residents.events.close)
-        await residents.preload()
-        await look_after(residents, stack)
         for service in ("", *_SERVICES):
-            await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+            await health.set(service, health_pb2.HealthCheckResponse.NOT_SERVING)
         stack.push_async_callback(health.enter_graceful_shutdown)
+
+        async def become_ready() -> None:
+            await residents.preload()
+            for service in ("", *_SERVICES):
+                await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+        if settings.preload:
+            in_background(stack, become_ready(), "preload")
+        else:
+            await become_ready()
+        look_after(residents, stack)
         yield RunningServer(address, metrics_address, residents)
 
 

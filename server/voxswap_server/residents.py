@@ -15,10 +15,10 @@ from typing import Any
 
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import Look
-from voxswap_registry.errors import DigestMismatchError
+from voxswap_registry.errors import DigestMismatchError, VoxswapError
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef
-from voxswap_server.config import Settings
+from voxswap_server.config import RELOADABLE, Settings
 from voxswap_server.engines.base import Engine
 from voxswap_server.metrics import Metrics
 from voxswap_server.residency import popularity
@@ -56,6 +56,7 @@ class Residents:
     metrics: Metrics
     host_tier: HostTier | None
     uses: Popularity
+    remembered: tuple[str, ...] | None = None  # still to be loaded; None before the warm start
 
     def observe_look(self, look: Look) -> None:
         """The catalog was refreshed: what was deleted goes."""
@@ -73,10 +74,11 @@ class Residents:
         return self.catalog.resolve(VoiceRef.parse(voice))
 
     def reload(self, settings: Settings) -> None:
-        """Take up the settings that may change while the server runs."""
+        """Take up the settings that may change while the server runs, and no others."""
         if settings.memory_budget != self.settings.memory_budget:
             self.manager.set_budget(settings.memory_budget)
-        self.settings = settings
+        taken = {name: getattr(settings, name) for name in RELOADABLE}
+        self.settings = self.settings.model_copy(update=taken)
 
     async def preload(self) -> None:
         """Load the voices of the setting."""
@@ -89,21 +91,36 @@ class Residents:
         return self.settings.cache_dir / "residents.json"
 
     async def save(self) -> None:
-        """Remember what is resident, and how often voices were used."""
+        """Remember what is resident, and how often voices were used.
+
+        Until the warm start is through, what was remembered counts as resident. Before it has
+        begun there is nothing to be remembered.
+        """
+        if self.remembered is None:
+            return
         resident = [
             ref
             for voice in self.manager.residents()
             if voice.state is State.RESIDENT
             for ref in voice.refs
         ]
-        data = self.uses.to_json(resident)
+        data = self.uses.to_json(list(dict.fromkeys((*resident, *self.remembered))))
         await asyncio.to_thread(popularity.save, data, self.state_file())
 
-    async def warm_start(self, remembered: popularity.Remembered) -> None:
+    async def warm_start(self) -> None:
         """Load what was resident when the server stopped, as far as memory is free."""
-        loaded = await self.ahead.warm_start(remembered.resident, self.resolve)
-        if remembered.resident:
-            _LOGGER.info("warm start: %d of %d voices", loaded, len(remembered.resident))
+        path = self.state_file()
+        data = await asyncio.to_thread(popularity.read, path)
+        self.remembered = ()
+        if data is not None:
+            try:
+                self.remembered = self.uses.restore(data, where=str(path)).resident
+            except VoxswapError as error:
+                _LOGGER.warning("no warm start: %s", error)
+        if self.remembered:
+            loaded = await self.ahead.warm_start(self.remembered, self.resolve)
+            _LOGGER.info("warm start: %d of %d voices", loaded, len(self.remembered))
+        self.remembered = ()
 
 
 async def keep_residents(
@@ -145,7 +162,6 @@ async def keep_residents(
             settle_s=settings.settle_s,
         ),
         observer=observe,
-        on_use=uses.count,
     )
     residents = Residents(
         settings, catalog, loader, manager, events, Ahead(manager), metrics, host_tier, uses
@@ -163,7 +179,7 @@ async def keep_residents(
     return residents
 
 
-async def look_after(residents: Residents, stack: contextlib.AsyncExitStack) -> None:
+def look_after(residents: Residents, stack: contextlib.AsyncExitStack) -> None:
     """Upkeep in the background for as long as ``stack`` is open; begins with the warm start."""
     settings = residents.settings
 
@@ -171,23 +187,21 @@ async def look_after(residents: Residents, stack: contextlib.AsyncExitStack) -> 
         await evict_idle(residents.manager, lambda: residents.settings.idle_ttl_s)
 
     async def remembering() -> None:
-        remembered = await asyncio.to_thread(
-            popularity.load, residents.uses, residents.state_file()
-        )
-        await residents.warm_start(remembered)
+        await residents.warm_start()
         while True:
             await asyncio.sleep(_SAVED_EVERY_S)
             await residents.save()
 
-    _in_background(stack, evicting(), "evict what is idle")
+    in_background(stack, evicting(), "evict what is idle")
     if settings.warm_start:
         stack.push_async_callback(residents.save)
-        _in_background(stack, remembering(), "remember what is resident")
+        in_background(stack, remembering(), "remember what is resident")
 
 
-def _in_background(
+def in_background(
     stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None], name: str
 ) -> None:
+    """Run ``work`` until it ends or ``stack`` is closed."""
     task = asyncio.get_running_loop().create_task(work, name=name)
     stack.push_async_callback(stop, task)
 

@@ -65,6 +65,11 @@ def test_rates_are_of_the_last_ten_seconds_and_latencies_of_the_window():
     assert since_start.streams_per_s == 2.0
 
 
+def test_looks_that_are_far_apart_have_rates_too():
+    taken = [Taken(0.0, page(streams=0)), Taken(40.0, page(streams=80))]
+    assert figures.speech(taken).streams_per_s == 2.0
+
+
 def test_a_window_without_speech_shows_what_was_before():
     quiet = page(streams=5, hits=5, warm=(5, 5, 5))
     found = figures.speech([Taken(0.0, quiet), Taken(5.0, quiet)])
@@ -155,8 +160,8 @@ class House:
 
     async def until(self, condition):
         async with asyncio.timeout(10):
-            while not condition(self.monitor.frame()):
-                await asyncio.sleep(0)
+            while not condition(self.monitor.frame()):  # noqa: ASYNC110 - any change, from anywhere
+                await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -265,6 +270,14 @@ async def test_the_window_is_a_minute(house):
         house.time.sleep(1)
     speech = house.monitor.frame().speech
     assert (speech.over_s, speech.warm.count, speech.streams_per_s) == (60.0, 60.0, 1.0)
+
+
+async def test_looks_that_are_further_apart_than_the_window(house):
+    for n in range(3):
+        house.pages[:] = [page(streams=120 * n)]
+        await house.monitor.look()
+        house.time.sleep(120)
+    assert house.monitor.frame().speech.streams_per_s == 1.0
 
 
 async def test_a_server_that_goes_away_is_told_and_one_that_never_was_is_an_error(house, server):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from voxswap_registry.errors import EngineError
+from voxswap_registry.errors import EngineError, RegistryError
 
 # The names of a published voice take 60 KB.
 _MAX_HEADER_BYTES = 16 << 20
@@ -28,11 +28,14 @@ def map_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, by name; pages are read when they are touched.
 
     The map is private and lives as long as one of the tensors. Raises `EngineError` if the file is
-    no safetensors file, or holds what no engine here takes.
+    no safetensors file, or holds what no engine here takes, and `RegistryError` if it cannot be
+    read.
     """
     try:
         return _mapped(path)
-    except (OSError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise RegistryError(f"cannot read {path.name}: {error.strerror or error}") from error
+    except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise EngineError(
             f"{path.name}: not a readable safetensors file ({str(error)[:_MAX_CAUSE]}); import the "
             "voice again"
@@ -54,9 +57,21 @@ def _mapped(path: Path) -> dict[str, Tensor]:
         raise TypeError("its header is no object")
     header.pop("__metadata__", None)
     start = _LENGTH_BYTES + header_bytes
+    _check_layout(header, file_bytes - start)
     block = torch.from_file(str(path), shared=False, size=file_bytes, dtype=torch.uint8)
     typed: dict[torch.dtype, Tensor] = {}
     return {name: _view(block, typed, start, file_bytes, entry) for name, entry in header.items()}
+
+
+def _check_layout(header: dict[str, Any], data_bytes: int) -> None:
+    """Tensors lie one after the other, without holes and without sharing a byte."""
+    end = 0
+    for begin, after in sorted(tuple(entry["data_offsets"]) for entry in header.values()):
+        if begin != end or after < begin:
+            raise ValueError("its tensors do not lie one after the other")
+        end = after
+    if end != data_bytes:
+        raise ValueError(f"its tensors end at {end} of {data_bytes} bytes")
 
 
 def _view(
@@ -67,8 +82,8 @@ def _view(
     if dtype is None:
         raise ValueError(f"a tensor that is none of {', '.join(_DTYPES)}")
     shape, (begin, end) = entry["shape"], entry["data_offsets"]
-    if not all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
-        raise ValueError("a shape or an offset that is no whole number from 0")
+    if not all(type(n) is int and 0 <= n <= file_bytes for n in (*shape, begin, end)):
+        raise ValueError("a shape or an offset that is no whole number within the file")
     size = dtype.itemsize
     begin, end = start + begin, start + end
     if end - begin != math.prod(shape) * size or end > file_bytes:

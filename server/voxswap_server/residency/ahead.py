@@ -60,8 +60,8 @@ class Ahead:
                 plan = self._manager.loader.plan(manifest)
                 if self._manager.find(manifest) is not None:
                     continue
-                free = self._manager.statistics().free_bytes
-                if self._manager.parts.need_bytes(plan) > free:
+                parts, free = self._manager.parts, self._manager.statistics().free_bytes
+                if parts.queued or parts.need_bytes(plan) > free:
                     break
                 with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S):
                     loaded += 1
@@ -87,11 +87,17 @@ class Ahead:
                     f"{len(self._scenes)} scenes are being prepared, the most at a time; try again"
                 )
             fitting = [m for m, found in zip(order, outlook.cast, strict=True) if found.fits]
+            for member in fitting:
+                # Loading one must not push out another that is here already.
+                self._protect(member, member.due_s or 0.0)
             work = self._load_cast(fitting)
             task = asyncio.get_running_loop().create_task(work, name="prepare a scene")
             self._scenes.add(task)
             task.add_done_callback(self._scenes.discard)
         return outlook
+
+    def _protect(self, member: CastMember, due_s: float) -> None:
+        self._manager.protect(member.manifest, due_s + _KEPT_AFTER_DUE_S)
 
     async def settled(self) -> None:
         """Wait until no scene is being prepared."""
@@ -124,7 +130,7 @@ class Ahead:
         patience_s = max(due_s, _PATIENCE_S)
         try:
             with await self._manager.acquire(member.manifest, timeout_s=patience_s):
-                self._manager.protect(member.manifest, due_s + _KEPT_AFTER_DUE_S)
+                self._protect(member, due_s)
         except VoxswapError as error:
             _LOGGER.warning("prepare: %s", error)
         except Exception:

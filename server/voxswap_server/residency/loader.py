@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from voxswap_registry.components import Components
-from voxswap_registry.errors import EngineError, ManifestError
+from voxswap_registry.errors import EngineError, ManifestError, RegistryError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
 from voxswap_server.residency.estimates import LoadEstimates, Tier
@@ -239,12 +239,14 @@ class _Reading:
         self._manifest = manifest
         self._role = role
         self._early = early
+        self._identity: tuple[int, ...] = ()
         self._outcome: tuple[HostPart, DevicePart] | BaseException | None = None
 
     def run(self, path: Path) -> None:
         """Do it; what comes of it, or goes wrong, is `result`'s to tell."""
         self._outcome = None
         try:
+            self._identity = _identity(path)
             self._outcome = host_part, loaded = self._read(path)
             if not (host_part.host_bytes or loaded.allocated_bytes):
                 self._early(loaded)
@@ -263,11 +265,23 @@ class _Reading:
             return self._read(path)
         if isinstance(outcome, BaseException):
             raise outcome
+        self._refuse_changed(path)
         return outcome
 
     def _read(self, path: Path) -> tuple[HostPart, DevicePart]:
         host_part = self._engine.read(self._manifest, self._role, path)
         return host_part, host_part.place()
+
+    def _refuse_changed(self, path: Path) -> None:
+        """What was hashed and what was mapped must be one file: both were found by its path."""
+        if _identity(path) != self._identity:
+            raise RegistryError(f"{path.name} was replaced while it was read; try again")
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Changes if another file takes the path, even for a while, or if the file is written to."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _hash(*facts: Any) -> str:

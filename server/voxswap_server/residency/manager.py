@@ -58,7 +58,6 @@ class _Voice:
     leases: int = 0
     uses: int = 0
     pin: Lease | None = None
-    retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,7 @@ class _Wanted:
 
     plan: VoicePlan
     asked_s: float
+    insists: bool = False
     claim: Claim | None = None
     waiters: dict[asyncio.Future[Lease], _Waiter] = field(default_factory=dict)
     refs: set[str] = field(default_factory=set)
@@ -100,10 +100,7 @@ class ModelManager:
         options: PartsOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
         observer: Observer = ignore,
-        on_use: Callable[[str], None] = lambda ref: None,
     ) -> None:
-        """Take over ``budget_bytes``; ``on_use`` hears of each lease, as ``voice@version``."""
-        self._on_use = on_use
         self._loader = loader
         self._clock = clock
         self._observer = observer
@@ -117,12 +114,14 @@ class ModelManager:
             on_withdraw=self._withdraw,
             on_evicted=self._evicted,
             on_failed=self._part_failed,
+            check_failures=lambda plan: self._failures.check(plan.keys),
             options=options or PartsOptions(),
         )
         self._voices: dict[str, _Voice] = {}
         self._wanted: dict[str, _Wanted] = {}
-        self._users: dict[Part, set[_Voice]] = {}
+        self._users: dict[Part, dict[_Voice, None]] = {}
         self._failures = Failures(clock)
+        self._deleted: set[str] = set()  # versions that somebody may still have a manifest of
         self._leases = 0  # of all voices, pins left out; an int, so that any thread may read it
         self._closed = False
 
@@ -155,16 +154,17 @@ class ModelManager:
         voice = self._voices.get(plan.key)
         if voice is not None:
             return self._grant(voice, manifest.ref)
-        if insist:
-            self._failures.forget(plan.keys)
-        self._failures.check(plan.keys)
+        if not insist:
+            self._failures.check(plan.keys)
         wanted = self._wanted.get(plan.key)
         if begins := wanted is None:
-            wanted = self._wanted[plan.key] = _Wanted(plan, self._clock())
+            wanted = self._wanted[plan.key] = _Wanted(plan, self._clock(), insists=insist)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as limit:
                 return await self._join(wanted, _Waiter(manifest.ref, early), begins=begins)
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise self._too_late(wanted, manifest.ref, timeout_s or 0.0) from None
 
     async def _join(self, wanted: _Wanted, who: _Waiter, *, begins: bool) -> Lease:
@@ -188,7 +188,7 @@ class ModelManager:
 
     def _begin(self, wanted: _Wanted) -> None:
         try:
-            claim = self._parts.claim(wanted.plan, _Claimant(self, wanted))
+            claim = self._parts.claim(wanted.plan, _Claimant(self, wanted), insists=wanted.insists)
         except VoxswapError as error:
             self._fail(wanted, error)
             return
@@ -208,14 +208,11 @@ class ModelManager:
     def _grant(self, voice: _Voice, ref: str, *, pin: bool = False, cold: bool = False) -> Lease:
         voice.refs.add(ref)
         voice.last_use_s = self._clock()
-        voice.retired = False
         if not pin:
             voice.leases += 1
             voice.uses += 1
             self._leases += 1
         self._parts.hold(voice.parts, pin=pin)
-        if not pin:
-            self._on_use(ref)
         return Lease(voice.loaded, functools.partial(self._give_back, voice, pin=pin), cold=cold)
 
     def _give_back(self, voice: _Voice, *, pin: bool) -> None:
@@ -226,7 +223,7 @@ class ModelManager:
         self._parts.release(voice.parts, pin=pin)
         if self._closed:
             self._dismiss(voice, "shutdown")
-        elif voice.retired:
+        elif self._deleted.issuperset(voice.refs):
             self._dismiss(voice, "deleted")
         self._parts.pump()
 
@@ -281,7 +278,7 @@ class ModelManager:
         voice = _Voice(wanted.plan, loaded, claim.parts, now, now - wanted.asked_s, now)
         self._voices[wanted.plan.key] = voice
         for part in voice.parts:
-            self._users.setdefault(part, set()).add(voice)
+            self._users.setdefault(part, {})[voice] = None
         self._failures.forget(wanted.plan.keys)
         queue_s = (claim.granted_s or now) - wanted.asked_s
         for waiter, who in wanted.waiters.items():
@@ -326,6 +323,8 @@ class ModelManager:
     async def pin(self, manifest: Manifest, *, timeout_s: float | None = None) -> Resident:
         """Load the voice and keep it resident until `unpin`. Raises as `acquire` does."""
         with await self.acquire(manifest, timeout_s=timeout_s, insist=True):
+            if self._closed:
+                raise ClosedError(_CLOSED)
             voice = self._voices[self._loader.plan(manifest).key]
             if voice.pin is None:
                 voice.pin = self._grant(voice, manifest.ref, pin=True)
@@ -368,18 +367,14 @@ class ModelManager:
 
     def retire(self, ref: str) -> None:
         """The version is gone from the registry: evict it as soon as nobody speaks with it."""
+        self._deleted.add(ref)  # for good: a version's number is never used again
         for voice in list(self._voices.values()):
-            if ref not in voice.refs:
-                continue
-            voice.refs.discard(ref)
-            if voice.refs:
-                continue  # Another version has the same parts.
-            voice.refs.add(ref)
-            voice.retired = True
+            if ref not in voice.refs or not self._deleted.issuperset(voice.refs):
+                continue  # Another version may have the same parts.
             if voice.pin is not None:
                 pin, voice.pin = voice.pin, None
                 pin.release()
-            elif not voice.leases:
+            else:
                 self._dismiss(voice, "deleted")
 
     def evict_idle(self, for_s: float) -> None:
@@ -412,6 +407,7 @@ class ModelManager:
         Waits for leases that are still held: whoever holds them must have been told to end.
         """
         self._closed = True
+        self._parts.stop()
         for wanted in list(self._wanted.values()):
             claim = wanted.claim
             self._fail(wanted, ClosedError(_CLOSED))
@@ -578,7 +574,7 @@ class ModelManager:
         del self._voices[voice.plan.key]
         for part in voice.parts:
             users = self._users[part]
-            users.discard(voice)
+            users.pop(voice, None)
             if not users:
                 del self._users[part]
 

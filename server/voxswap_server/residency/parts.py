@@ -50,6 +50,9 @@ from voxswap_server.residency.plans import PartPlan, VoicePlan
 
 _LOGGER = logging.getLogger(__name__)
 
+# How long the head of the line waits for all of its memory to be idle at one instant.
+_PATIENCE_S = 1.0
+
 LoadedPart: TypeAlias = DevicePart | FrontEndPart
 
 
@@ -116,10 +119,16 @@ class Claim:
     plan: VoicePlan
     claimant: Claimant
     asked_s: float
+    insists: bool = False  # whatever failed a moment ago is tried again for it
     granted_s: float | None = None
     parts: tuple[Part, ...] = ()  # held, once it is granted
     missing: int = 0
     added: tuple[Part, ...] = ()  # those of its parts that are loaded for it
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Of its parts."""
+        return frozenset(part.key for part in self.plan.parts)
 
     @property
     def waits_for_memory(self) -> bool:
@@ -158,6 +167,8 @@ class PartsOptions:
 OnWithdraw: TypeAlias = Callable[[Part], tuple[str, ...]]
 # Takes the part that could not be loaded, and why.
 OnFailed: TypeAlias = Callable[[Part, VoxswapError], None]
+# Raises what the voice or one of its parts failed with, if it must not be tried again yet.
+CheckFailures: TypeAlias = Callable[[VoicePlan], None]
 # Takes the part, the voices, the bytes it had, the reason, and how long freeing took.
 OnEvicted: TypeAlias = Callable[[Part, tuple[str, ...], int, str, float], None]
 
@@ -186,6 +197,7 @@ class Parts:
         on_withdraw: OnWithdraw,
         on_evicted: OnEvicted,
         on_failed: OnFailed,
+        check_failures: CheckFailures,
         options: PartsOptions,
     ) -> None:
         self._loader = loader
@@ -196,10 +208,11 @@ class Parts:
         self._on_withdraw = on_withdraw
         self._on_evicted = on_evicted
         self._on_failed = on_failed
+        self._check_failures = check_failures
         self._options = options
         self._ledger = Ledger(budget_bytes)
         self._parts: dict[str, Part] = {}  # LOADING and RESIDENT
-        self._leaving: set[Part] = set()  # ABANDONED, EVICTING, and for a moment FAILED
+        self._leaving: dict[Part, None] = {}  # ABANDONED, EVICTING, and for a moment FAILED
         self._queue: deque[Claim] = deque()
         self._put_off: list[Claim] = []  # until an abandoned load of a part has ended
         self._starting: deque[Part] = deque()  # LOADING, and waiting for a slot
@@ -207,6 +220,7 @@ class Parts:
         self._tasks: set[asyncio.Task[None]] = set()
         self._inflation = 0.0
         self._pumping = False
+        self._closed = False
 
     # What there is
 
@@ -272,19 +286,17 @@ class Parts:
 
     # Claims
 
-    def claim(self, plan: VoicePlan, claimant: Claimant) -> Claim:
+    def claim(self, plan: VoicePlan, claimant: Claimant, *, insists: bool = False) -> Claim:
         """Ask for all parts of ``plan``. Raises, and then claims nothing, `VoiceTooLargeError`, or
         `LoadStuckError` if an earlier load of a part hangs.
 
         If everything is resident, ``claimant.ready`` is called at once.
         """
         self.check_fits(plan)
-        keys = {part.key for part in plan.parts}
-        for part in self._leaving:
-            if part.is_stuck and part.plan.key in keys:
-                raise self._stuck_error(part)
-        claim = Claim(plan, claimant, asked_s=self._clock())
-        if self._abandoned_of(claim) is not None:
+        claim = Claim(plan, claimant, self._clock(), insists)
+        if (abandoned := self._abandoned_of(claim)) is not None:
+            if abandoned.is_stuck:
+                raise self._stuck_error(abandoned)
             self._put_off.append(claim)
         elif self.need_bytes(plan):
             self._queue.append(claim)
@@ -341,7 +353,7 @@ class Parts:
         Only the head is looked at: a large voice is not starved by small ones behind it. Whatever
         may have freed memory or shortened the queue calls this; calling it once more does no harm.
         """
-        if self._pumping:
+        if self._pumping or self._closed:
             return  # A claimant was called from here; the loop below goes on when it returns.
         self._pumping = True
         try:
@@ -349,12 +361,18 @@ class Parts:
             while self._queue:
                 claim = self._queue[0]
                 try:
-                    self.check_fits(claim.plan)  # budget, pins and workspace may have changed
-                except VoiceTooLargeError as error:
+                    # Budget, pins and workspace may have changed, and a part may have failed.
+                    self.check_fits(claim.plan)
+                    if not claim.insists:
+                        self._check_failures(claim.plan)
+                except VoxswapError as error:
                     self._fail_claim(claim, error)
                     continue
-                if self._abandoned_of(claim) is not None:
-                    self._put_off.append(self._queue.popleft())
+                if (abandoned := self._abandoned_of(claim)) is not None:
+                    if abandoned.is_stuck:
+                        self._fail_claim(claim, self._stuck_error(abandoned))
+                    else:
+                        self._put_off.append(self._queue.popleft())
                     continue
                 need = self.need_bytes(claim.plan)
                 free = self._ledger.free_bytes
@@ -363,9 +381,12 @@ class Parts:
                     self._grant(claim)
                     continue
                 missing = need - free - self._ledger.statistics().evicting_bytes
-                victims = self._plan(missing, but=(part.key for part in claim.plan.parts))
+                victims = self._plan(missing, but=claim.keys)
                 if victims is None:
                     victims = self._with_their_workspace(claim.plan, missing)
+                if not victims and self._clock() - claim.asked_s > _PATIENCE_S:
+                    # Hits on this and that would keep it waiting for ever: what is idle now goes.
+                    victims = tuple(self._parts[c.key] for c in self.candidates(claim.keys))
                 for part in victims:
                     self.evict(part, "memory")
                 return
@@ -381,7 +402,7 @@ class Parts:
         gain = self._ledger.statistics().workspace_bytes - workspace
         if sum(candidate.size_bytes for candidate in idle) + gain < missing:
             return ()
-        return tuple(self._parts[key] for key in leaving)
+        return tuple(self._parts[candidate.key] for candidate in idle)
 
     def resize(self, budget_bytes: int) -> None:
         """Change the budget. What is idle goes at once if it must, the rest as leases end."""
@@ -409,6 +430,10 @@ class Parts:
         self._leave(part, State.EVICTING)
         self._ledger.begin_eviction(part.charged)
         self._spawn(self._free(part, voices, reason), f"evict {part.plan.key}")
+
+    def stop(self) -> None:
+        """Grant nothing more: whoever stands in line is about to be told."""
+        self._closed = True
 
     async def close(self) -> None:
         """Wait until everything is gone but loads that were abandoned: they may hang for ever."""
@@ -491,6 +516,8 @@ class Parts:
     async def _load(self, part: Part) -> None:
         """Load, reconcile, publish. Ends with the part RESIDENT or out of the books, always."""
         error: VoxswapError | None = None
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._options.load_timeout_s, self._stuck, part)
         try:
             loaded = await self._loaded(part)
         except asyncio.CancelledError:
@@ -499,6 +526,7 @@ class Parts:
             # Not the error itself: its frames hold what was loaded so far.
             error = self._told(part, caught)
         finally:
+            timer.cancel()
             self._free_slot(part)
         if part.state is State.LOADING and error is None:
             self._publish(part, loaded)
@@ -523,7 +551,7 @@ class Parts:
         """Its load came to nothing, and no thread works on it."""
         self._ledger.release(part.charged)
         part.charged = 0
-        self._leaving.discard(part)
+        self._leaving.pop(part, None)
         part.gone.set()
         self._take_up_again(part)
         self._fit_workspace()
@@ -567,7 +595,7 @@ class Parts:
         def early(loaded: LoadedPart) -> None:
             loop.call_soon_threadsafe(self._offer, part, loaded)
 
-        running = loop.run_in_executor(
+        return await loop.run_in_executor(
             self._executor,
             _guarded,
             self._loader,
@@ -576,11 +604,6 @@ class Parts:
             part.cancelled.is_set,
             early,
         )
-        timer = loop.call_later(self._options.load_timeout_s, self._stuck, part)
-        try:
-            return await running
-        finally:
-            timer.cancel()
 
     def _offer(self, part: Part, loaded: LoadedPart) -> None:
         """A part can be computed with; its digest is not checked yet."""
@@ -621,6 +644,7 @@ class Parts:
         while self._starting and self._slots_taken < self._options.load_slots:
             part = self._starting.popleft()
             part.has_slot = True
+            part.started_s = self._clock()
             self._slots_taken += 1
             self._spawn(self._load(part), f"load {part.plan.key}")
 
@@ -688,7 +712,7 @@ class Parts:
         part.unverified = None
         del self._parts[part.plan.key]
         part.state = state
-        self._leaving.add(part)
+        self._leaving[part] = None
 
     async def _free(self, part: Part, voices: tuple[str, ...], reason: str) -> None:
         began = self._clock()
@@ -699,7 +723,7 @@ class Parts:
         finally:
             size, part.charged = part.charged, 0
             self._ledger.end_eviction(size)
-            self._leaving.discard(part)
+            self._leaving.pop(part, None)
             part.gone.set()
             self._fit_workspace()
             self._on_evicted(part, voices, size, reason, self._clock() - began)

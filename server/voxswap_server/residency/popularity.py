@@ -22,6 +22,7 @@ _LOGGER = logging.getLogger(__name__)
 _SCHEMA = 1
 _HALF_LIFE_S = 24 * 3600.0
 _MOST_HALVINGS = 64.0
+_MOST_COUNT = 1e15  # of uses, and of seconds; what is above was not written by voxswap
 _KEPT = 10_000
 _MAX_FILE_BYTES = 8 << 20
 
@@ -34,7 +35,7 @@ class Remembered:
 
 
 class Popularity:
-    """Uses by version, halved every day. Confined to one thread but for `save` and `load`.
+    """Uses by version, halved every day. Confined to one thread.
 
     A count is kept as if all uses had been at one instant in the future, so that counting one more
     touches no other.
@@ -102,17 +103,16 @@ class Popularity:
         return math.pow(2.0, halvings)
 
 
-def load(popularity: Popularity, path: Path) -> Remembered:
-    """Restore from ``path``. A file that is not there or not sound is as good as none. Blocks."""
+def read(path: Path) -> bytes | None:
+    """What `save` wrote; None if there is nothing that can be read. Blocks."""
     try:
         with path.open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
-        return popularity.restore(data, where=str(path))
+            return file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError:
-        return Remembered()
-    except (OSError, VoxswapError) as error:
+        return None
+    except OSError as error:
         _LOGGER.warning("no warm start: %s", error)
-        return Remembered()
+        return None
 
 
 def save(data: bytes, path: Path) -> None:
@@ -141,4 +141,4 @@ def _is_ref(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+    return type(value) in (int, float) and 0 <= value < _MOST_COUNT  # type: ignore[operator]

@@ -35,7 +35,7 @@ def retire_deleted(manager: ModelManager, catalog: Catalog, voice_ids: Collectio
 
     A version that cannot be read now is none that was deleted: it stays.
     """
-    for resident in manager.residents():
+    for resident in manager.residents():  # those that are being loaded among them
         for text in resident.refs:
             ref = VoiceRef.parse(text)
             if ref.voice_id in voice_ids and _is_deleted(catalog, ref):

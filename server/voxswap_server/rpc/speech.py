@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import NoReturn
 
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
@@ -35,7 +35,10 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         *,
         chunking: Chunking,
         max_text_characters: int,
+        on_use: Callable[[str], None] = lambda ref: None,
     ) -> None:
+        """``on_use`` hears of each version that speaks, as ``voice@version``."""
+        self._on_use = on_use
         self._catalog = catalog
         self._manager = manager
         self._ahead = ahead
@@ -68,6 +71,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                     manifest, timeout_s=remaining_s, early=synthesis.begin
                 ) as lease:
                     stream.leased(cold=lease.cold, waited_s=lease.wait_s)
+                    self._on_use(manifest.ref)
                     parts = synthesis.parts(lease, arrived=arrived)
                     async with contextlib.aclosing(parts):
                         async for part in parts:

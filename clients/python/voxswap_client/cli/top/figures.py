@@ -127,11 +127,11 @@ def churn(events: Iterable[ResidencyEvent], *, now: datetime, covered_s: float) 
 
 
 def _rate(taken: Sequence[Taken], name: str, **labels: str) -> float | None:
-    now = taken[-1]
-    base = next(t for t in taken if now.time_s - t.time_s <= RATE_S)
-    elapsed_s = now.time_s - base.time_s
-    if elapsed_s <= 0:
+    *earlier, now = taken
+    if not earlier:
         return None
+    base = next((t for t in earlier if now.time_s - t.time_s <= RATE_S), earlier[-1])
+    elapsed_s = now.time_s - base.time_s
     return (now.scrape.total(name, **labels) - base.scrape.total(name, **labels)) / elapsed_s
 
 

@@ -124,15 +124,28 @@ def _books(ledger: Ledger, width: int, *, ascii_only: bool) -> list[Line]:
         begin, end = end, end + n_bytes
         count = round(cells * end / budget) - round(cells * begin / budget)
         bar.append(Span(cell * count, style))
-    legend: list[Span] = []
-    for n_bytes, style, cell in accounts:
-        if n_bytes or style in ("resident", "free"):
-            gap = "   " if legend else " " * (columns(name) + 2)
-            legend += [Span(gap + cell, style), Span(f" {human_bytes(n_bytes)} {style}", "faint")]
     indent = " " * (columns(name) + 2)
-    notes = [(Span(_fit(indent + note.strip(), width), "faint"),) for note in ledger_notes(ledger)]
     whole = (Span(f"{name}  ", "heading"), *bar, Span(f"  {told}"))
-    return [_clipped(whole, width), _clipped(tuple(legend), width), *notes]
+    notes = [_fit(indent + note.strip(), width) for note in ledger_notes(ledger)]
+    return [
+        _clipped(whole, width),
+        *_legend(accounts, indent, width),
+        *((Span(note, "faint"),) for note in notes),
+    ]
+
+
+def _legend(accounts: Sequence[tuple[int, str, str]], indent: str, width: int) -> list[Line]:
+    """What the cells of a bar stand for, in as few lines as there is room for."""
+    found: list[Line] = []
+    for n_bytes, style, cell in accounts:
+        if not n_bytes and style not in ("resident", "free"):
+            continue
+        entry = (Span(cell, style), Span(f" {human_bytes(n_bytes)} {style}", "faint"))
+        if found and _columns(found[-1]) + 3 + _columns(entry) <= width:
+            found[-1] = (*found[-1], Span("   "), *entry)
+        else:
+            found.append((Span(indent), *entry))
+    return [_clipped(line, width) for line in found]
 
 
 # -- the figures -------------------------------------------------------------

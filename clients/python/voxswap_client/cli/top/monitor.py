@@ -131,6 +131,6 @@ class Monitor:
         now_s = self._clock()
         if self._taken and figures.restarted(self._taken[-1].scrape, scrape):
             self._taken.clear()
-        while self._taken and now_s - self._taken[0].time_s > figures.WINDOW_S:
+        while len(self._taken) > 1 and now_s - self._taken[0].time_s > figures.WINDOW_S:
             self._taken.popleft()
         self._taken.append(Taken(now_s, scrape))

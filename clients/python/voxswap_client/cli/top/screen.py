@@ -56,7 +56,8 @@ def show(args: argparse.Namespace) -> int:
     address = address_of(args) or DEFAULT_ADDRESS
     url = metrics_url(args.metrics, address)
     if args.svg and not Path(args.svg).parent.is_dir():
-        raise usage_error(f"there is no folder {Path(args.svg).parent}")
+        folder = Path(args.svg).parent
+        raise usage_error(f"there is no folder {folder}", f"mkdir -p {folder}")
     width = None if sys.stdout.isatty() else WIDTH
     console = Console(theme=_THEME, width=width, highlight=False)
     once = args.once or args.svg or not console.is_terminal or console.is_dumb_terminal

@@ -1,0 +1,89 @@
+"""Measures, in a process of its own, what a Kokoro base takes; prints it as JSON.
+
+``python -m tests.engines.kokoro_memory BASE STYLE BASE_DIGEST_BYTES``: Linux alone, whose kernel
+keeps the peak of a process's memory and lets it be reset.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.engines.kokoro_voices import manifest_of
+from voxswap_server.engines.base import Delivery, Voice
+from voxswap_server.engines.errors import DeviceMemoryError
+from voxswap_server.engines.kokoro.engine import KokoroEngine
+
+
+def memory(name: str) -> int:
+    """``VmRSS``, ``VmHWM`` or ``VmSize`` of this process in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) << 10
+    raise LookupError(name)
+
+
+def measured(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What ``work`` gives, and what it took: at its peak, and after it."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before, began = memory("VmRSS"), time.perf_counter()
+    result = work()
+    took = {
+        "peak_bytes": memory("VmHWM") - before,
+        "kept_bytes": memory("VmRSS") - before,
+        "seconds": time.perf_counter() - began,
+    }
+    return result, took
+
+
+def refused(work: Callable[[], Any]) -> str:
+    """The name of the error when ``work`` has 64 MiB of address space left."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (memory("VmSize") + (64 << 20), hard))
+    try:
+        work()
+    except DeviceMemoryError as error:
+        return type(error).__name__
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    return "nothing"
+
+
+def main(base: Path, style: Path) -> dict[str, Any]:
+    """Load, speak the longest segment that there can be, then both with too little memory."""
+    engine = KokoroEngine(threads=2)
+    manifest = manifest_of({"base": base, "style": style})
+    found: dict[str, Any] = {"workspace_bytes": engine.workspace_bytes(manifest, largest_chunk_s=1)}
+    parts = {}
+    for spec, path in zip(engine.parts(manifest), (base, style), strict=True):
+        part, took = measured(lambda: engine.read(manifest, spec.role, path).place())  # noqa: B023
+        parts[spec.role] = part
+        found[spec.role] = {
+            **took,
+            "footprint_bytes": spec.footprint_bytes,
+            "resident_bytes": part.resident_bytes,
+        }
+    voice: Voice = engine.assemble(manifest, parts)
+    ids = [0, *map(int, np.random.default_rng(0).integers(43, 150, voice.most_symbols - 2)), 0]
+    usual = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
+    slowest = dataclasses.replace(usual, rate=0.1)
+    utterance, found["longest"] = measured(lambda: voice.prepare(ids, slowest))
+    found["longest"]["frames"] = utterance.frames
+    del utterance
+    found["speaking"] = refused(lambda: voice.prepare(ids, usual))
+    found["loading"] = refused(lambda: engine.read(manifest, "base", base))
+    found["audible"] = float(np.abs(voice.prepare(ids[:20], usual).decode(0, 10)).max())
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*map(Path, sys.argv[1:]))))  # noqa: T201

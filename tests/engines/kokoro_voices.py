@@ -1,0 +1,61 @@
+"""Manifests and voices for the tests of the Kokoro engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tests.registry.kokoro_fakes import Edit, fake_model
+from tests.server.fakes import make_manifest
+from voxswap_registry import kokoro
+from voxswap_registry.importers.kokoro import base_bytes
+from voxswap_registry.importers.source import SourceFile
+from voxswap_registry.manifest import Audio, Component, Manifest
+from voxswap_registry.onnx_check import parse_graph
+from voxswap_server.engines.kokoro.engine import KokoroEngine, KokoroVoice
+
+
+def manifest_of(paths: Mapping[str, Path]) -> Manifest:
+    """A Kokoro voice whose components are these files."""
+    components = [
+        Component(role, f"sha256:{role.encode().hex():0>64}", path.stat().st_size, "x/y")
+        for role, path in paths.items()
+    ]
+    return dataclasses.replace(
+        make_manifest(),
+        engine=kokoro.ENGINE,
+        components=tuple(components),
+        audio=Audio(kokoro.SAMPLE_RATE_HERTZ, kokoro.HOP_LENGTH_SAMPLES),
+    )
+
+
+def write_fake(folder: Path, edit: Edit | None = None, *, after: Edit | None = None) -> Manifest:
+    """The components of the small model; row ``i`` of the style is ``i / 1000`` throughout.
+
+    ``edit`` changes the model before it is imported, ``after`` the base that came of it.
+    """
+    model = SourceFile(folder / "x.onnx", bytearray(fake_model(edit).SerializeToString()), "")
+    base = base_bytes(model)
+    if after is not None:
+        proto = parse_graph(base)
+        after(proto)
+        base = proto.SerializeToString()
+    rows, width = kokoro.STYLE_SHAPE
+    vectors = np.repeat(np.arange(rows, dtype=np.float32)[:, None] / 1000, width, axis=1)
+    (folder / "base").write_bytes(base)
+    (folder / "style").write_bytes(kokoro.style_to_bytes(vectors))
+    return manifest_of({role: folder / role for role in ("base", "style")})
+
+
+def load(engine: KokoroEngine, manifest: Manifest, paths: Mapping[str, Path]) -> KokoroVoice:
+    """A voice as residency makes it."""
+    parts = {
+        spec.role: engine.read(manifest, spec.role, paths[spec.role]).place()
+        for spec in engine.parts(manifest)
+    }
+    voice = engine.assemble(manifest, parts)
+    assert isinstance(voice, KokoroVoice)
+    return voice

@@ -1,0 +1,487 @@
+"""The Kokoro engine: the real model against onnxruntime itself, and a small one for the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+
+from tests.engines.kokoro_voices import load, manifest_of, write_fake
+from tests.registry.drafts import blob_paths
+from tests.registry.test_import_kokoro import HOSTILE
+from voxswap_registry import kokoro
+from voxswap_registry.errors import EngineError, ManifestError
+from voxswap_registry.manifest import Audio, Manifest
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
+from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.kokoro import engine as module
+from voxswap_server.engines.kokoro.engine import (
+    KokoroBase,
+    KokoroEngine,
+    KokoroStyle,
+    KokoroUtterance,
+    KokoroVoice,
+)
+from voxswap_server.text.frontends import make_front_end
+from voxswap_server.text.normalization import normalize
+from voxswap_server.text.symbols import SymbolTable
+
+HOP = kokoro.HOP_LENGTH_SAMPLES
+USUAL = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
+KUMO, GONGITSUNE = "kokoro/jm_kumo", "kokoro/jf_gongitsune"
+
+Audio32 = npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    """The real base, read once, with two of its styles."""
+
+    voices: dict[str, KokoroVoice]
+    base: KokoroBase
+    manifest: Manifest
+
+
+@pytest.fixture(scope="module")
+def real(kokoro_registry: Registry) -> Real:
+    engine = KokoroEngine(threads=2)
+    voices, base = {}, None
+    for name in (KUMO, GONGITSUNE):
+        manifest = kokoro_registry.resolve(VoiceRef(name))
+        paths = blob_paths(kokoro_registry, manifest)
+        if base is None:
+            base = engine.read(manifest, "base", paths["base"]).place()
+        style = engine.read(manifest, "style", paths["style"]).place()
+        voice = engine.assemble(manifest, {"base": base, "style": style})
+        assert isinstance(voice, KokoroVoice)
+        voices[name] = voice
+    assert isinstance(base, KokoroBase)
+    return Real(voices, base, manifest)
+
+
+@pytest.fixture(scope="module")
+def reference(kokoro_model: Path, kokoro_styles: Path) -> Callable[..., Audio32]:
+    """The model as it was published, run by onnxruntime as anybody would."""
+    ort = pytest.importorskip("onnxruntime")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 2
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(kokoro_model), options)
+    packs = np.load(kokoro_styles)
+
+    def speak(name: str, ids: list[int], rate: float = 1.0) -> Audio32:
+        feeds = {
+            "tokens": np.array([ids]),
+            "style": packs[name.rpartition("/")[2]][len(ids) - 3],
+            "speed": np.array([rate], np.float32),
+        }
+        audio: Audio32 = session.run(None, feeds)[0]
+        return audio
+
+    return speak
+
+
+def ids_of(text: str) -> list[int]:
+    return [0, *(kokoro.SYMBOLS[symbol] for symbol in text), 0]
+
+
+LINE = ids_of("ðə bɹˈɪʤ ɪz klˈOzd ˈæftəɹ dˈɑɹk.")
+
+
+def whole(voice: KokoroVoice, ids: list[int], delivery: Delivery = USUAL) -> Audio32:
+    utterance = voice.prepare(ids, delivery)
+    return utterance.decode(0, utterance.frames)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> KokoroVoice:
+    return load(KokoroEngine(), write_fake(tmp_path), _paths(tmp_path))
+
+
+def _paths(folder: Path) -> dict[str, Path]:
+    return {role: folder / role for role in ("base", "style")}
+
+
+# The real model
+
+
+@pytest.mark.parametrize(("name", "rate"), [(KUMO, 1.0), (GONGITSUNE, 1.7)])
+def test_parity_with_onnxruntime(
+    real: Real, reference: Callable[..., Audio32], name: str, rate: float
+) -> None:
+    expected = reference(name, LINE, rate)
+    utterance = real.voices[name].prepare(LINE, dataclasses.replace(USUAL, rate=rate))
+    ours = utterance.decode(0, utterance.frames)
+    # The same samples, less some silence at either end and with the highest peaks bent.
+    start = np.flatnonzero(expected == ours[0])
+    before = next(int(i) for i in start if np.array_equal(expected[i : i + HOP], ours[:HOP]))
+    after = len(expected) - before - len(ours)
+    untouched = np.abs(expected[before : before + len(ours)]) <= 0.9
+    assert np.array_equal(ours[untouched], expected[before : before + len(ours)][untouched])
+    assert untouched.mean() > 0.999
+    assert np.abs(ours).max() <= 1.0
+    for silence, least_ms in ((expected[:before], 150), (expected[len(expected) - after :], 300)):
+        assert len(silence) % HOP == 0
+        assert len(silence) > least_ms * 24
+        assert np.sqrt(np.square(silence).mean()) < 10 ** (-50 / 20)
+
+
+def test_durations_line_up_with_the_sound(real: Real) -> None:
+    utterance = real.voices[KUMO].prepare(LINE, USUAL)
+    assert len(utterance.durations_frames) == len(LINE)
+    assert sum(utterance.durations_frames) == utterance.frames
+    assert min(utterance.durations_frames[1:-2]) >= 1
+    audio = utterance.decode(0, utterance.frames)
+    assert len(audio) == utterance.frames * HOP
+    levels = np.square(audio).reshape(-1, HOP).mean(axis=1)
+    edges = np.cumsum(utterance.durations_frames)
+    # Vowels with a stress are louder than the whole, wherever they stand.
+    stressed = [i + 1 for i, symbol in enumerate(LINE) if symbol == kokoro.SYMBOLS["ˈ"]]
+    vowels = [levels[edges[i - 1] : edges[i]].max() for i in stressed]
+    assert min(vowels) > levels.mean()
+    assert 0.05 < np.sqrt(levels.mean()) < 0.3
+
+
+def test_words_of_the_front_end_have_their_time(real: Real, kokoro_registry: Registry) -> None:
+    paths = blob_paths(kokoro_registry, real.manifest)
+    table = SymbolTable.from_json(paths["symbols"].read_bytes())
+    front_end = make_front_end(
+        real.manifest.front_end.kind, real.manifest.front_end.options, table, "en-US"
+    )
+    text = normalize("Pay 2 coins!", "en-US")
+    sequence = front_end.symbols(text)
+    assert not sequence.unknown
+    durations = real.voices[KUMO].prepare(sequence.ids, USUAL).durations_frames
+    frames: dict[str, int] = {}
+    for phone in sequence.phones:
+        if phone.word is not None:
+            word = text.words[phone.word].text
+            frames[word] = frames.get(word, 0) + sum(durations[phone.first : phone.last])
+    assert list(frames) == ["Pay", "2", "coins"]
+    assert all(4 <= n <= 40 for n in frames.values())
+
+
+def test_nothing_is_drawn_by_lot(real: Real) -> None:
+    other = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=1, speaker=3)
+    short = LINE[:9] + [0]
+    assert np.array_equal(
+        whole(real.voices[KUMO], short), whole(real.voices[KUMO], short, other)
+    )
+    assert not np.array_equal(
+        whole(real.voices[KUMO], short)[:HOP], whole(real.voices[GONGITSUNE], short)[:HOP]
+    )
+
+
+def test_voices_share_the_base(real: Real, kokoro_registry: Registry) -> None:
+    engine = KokoroEngine()
+    first, second = (
+        engine.parts(kokoro_registry.resolve(VoiceRef(name))) for name in (KUMO, GONGITSUNE)
+    )
+    assert first == second  # their digests differ where their bytes do
+    base, style = first
+    assert base.footprint_bytes > real.base.resident_bytes
+    assert style.footprint_bytes < 1 << 20
+    assert real.base.allocated_bytes == real.base.resident_bytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> None:
+    """In a process of its own: the first base, the longest segment, and too little memory."""
+    paths = blob_paths(kokoro_registry, kokoro_registry.resolve(VoiceRef(KUMO)))
+    command = [sys.executable, "-m", "tests.engines.kokoro_memory", paths["base"], paths["style"]]
+    run = subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    found: dict[str, Any] = json.loads(run.stdout)
+    base = found["base"]
+    assert base["peak_bytes"] <= base["footprint_bytes"]
+    assert base["kept_bytes"] <= base["resident_bytes"] + (48 << 20)  # the libraries, once
+    assert base["footprint_bytes"] < 3 * paths["base"].stat().st_size
+    assert found["style"]["kept_bytes"] <= 4 << 20  # pages, and safetensors itself
+    longest = found["longest"]
+    assert longest["frames"] > 0.9 * kokoro.MOST_FRAMES
+    assert 0.5 * found["workspace_bytes"] < longest["peak_bytes"] <= found["workspace_bytes"]
+    assert longest["kept_bytes"] < 64 << 20
+    assert (found["speaking"], found["loading"]) == ("DeviceMemoryError", "DeviceMemoryError")
+    assert found["audible"] > 0
+
+
+# The small model
+
+
+def test_a_piece_is_a_slice(fake: KokoroVoice) -> None:
+    utterance = fake.prepare([0, *range(50, 90), 0], USUAL)
+    audio = utterance.decode(0, utterance.frames)
+    assert len(audio) == utterance.frames * HOP
+    edges = [0, 1, 2, 5, 40, utterance.frames]
+    pieces = [utterance.decode(first, last) for first, last in pairwise(edges)]
+    assert np.array_equal(np.concatenate(pieces), audio)
+    for first, last in ((-1, 2), (3, 3), (0, utterance.frames + 1)):
+        with pytest.raises(ValueError, match="frames"):
+            utterance.decode(first, last)
+
+
+@pytest.mark.parametrize(("n", "row"), [(1, 0), (2, 0), (3, 0), (4, 1), (160, 157)])
+def test_the_style_is_that_of_the_length(fake: KokoroVoice, n: int, row: int) -> None:
+    assert whole(fake, [50] * n)[0] == np.float32(row / 1000)
+
+
+def test_the_rate_is_the_model_s_speed(fake: KokoroVoice) -> None:
+    ids = [0, 48, 55, 0]  # 1, 7, 7 and 1 frames
+    for rate, expected in ((1.0, [1, 7, 7, 1]), (0.5, [2, 14, 14, 2]), (4.0, [1, 2, 2, 1])):
+        utterance = fake.prepare(ids, dataclasses.replace(USUAL, rate=rate))
+        assert list(utterance.durations_frames) == expected
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.1, 0.001, 1e-6])
+def test_no_segment_lasts_for_ever(fake: KokoroVoice, rate: float) -> None:
+    ids = [0, *[55] * 158, 0]
+    durations = fake.prepare(ids, dataclasses.replace(USUAL, rate=rate)).durations_frames
+    asked = [round((7 if i == 55 else 1) / rate) for i in ids]
+    if sum(asked) <= kokoro.MOST_FRAMES:
+        assert list(durations) == asked
+    else:
+        assert 0.9 * kokoro.MOST_FRAMES < sum(durations) <= kokoro.MOST_FRAMES + len(ids)
+        assert min(durations) >= 1
+
+
+@pytest.mark.parametrize("ids", [[], [0, 178], [-1], [0] * 161])
+def test_symbols_of_another_voice_are_refused(fake: KokoroVoice, ids: list[int]) -> None:
+    with pytest.raises(EngineError, match="symbols"):
+        fake.prepare(ids, USUAL)
+
+
+def _times(factor: Any) -> Callable[[onnx.ModelProto], None]:
+    """Multiply the audio by a constant."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        array = np.array(factor, np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, "factor"))
+        next(n for n in model.graph.node if n.name == "audio").output[0] = "quiet"
+        model.graph.node.append(helper.make_node("Mul", ["quiet", "factor"], ["audio"]))
+
+    return edit
+
+
+def _hop_of_599(model: onnx.ModelProto) -> None:
+    hop = next(tensor for tensor in model.graph.initializer if tensor.name == "hop")
+    hop.CopyFrom(numpy_helper.from_array(np.array(599), "hop"))
+
+
+def _nan_durations(model: onnx.ModelProto) -> None:
+    table = next(tensor for tensor in model.graph.initializer if tensor.name == "table")
+    array = np.full(kokoro.N_SYMBOLS, np.nan, np.float32)
+    table.CopyFrom(numpy_helper.from_array(array, "table"))
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (_times(np.nan), "NaN or infinity"),
+        (_times(np.inf), "NaN or infinity"),
+        (_hop_of_599, "the weights are damaged"),
+        (_nan_durations, "damaged|stopped midway"),
+    ],
+)
+def test_damaged_weights_never_become_audio(
+    edit: Callable[[onnx.ModelProto], None], expected: str, tmp_path: Path
+) -> None:
+    voice = load(KokoroEngine(), write_fake(tmp_path, edit), _paths(tmp_path))
+    with pytest.raises(EngineError, match=expected):
+        voice.prepare([0, *[50] * 40, 0], USUAL)
+
+
+@pytest.mark.parametrize("edit", HOSTILE, ids=lambda edit: edit.__name__.strip("_"))
+def test_a_graph_that_wants_more_is_not_run(
+    edit: Callable[[onnx.ModelProto], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write_fake(tmp_path, after=edit)
+    monkeypatch.setattr(module, "Session", None)
+    with pytest.raises(EngineError, match=HOSTILE[edit]) as caught:
+        KokoroEngine().read(manifest, "base", tmp_path / "base")
+    assert caught.value.message.startswith("a@1: its base ")
+    assert caught.value.message.endswith("; import the voice again")
+    assert len(caught.value.message) < 500
+
+
+def test_a_model_that_no_importer_wrote_is_not_run(tmp_path: Path) -> None:
+    def untold(model: onnx.ModelProto) -> None:
+        del model.graph.output[1]
+
+    manifest = write_fake(tmp_path, after=untold)
+    with pytest.raises(EngineError, match="ports 'audio', and audio, durations"):
+        KokoroEngine().read(manifest, "base", tmp_path / "base")
+
+
+def test_a_graph_that_does_not_fit_together_is_an_error(tmp_path: Path) -> None:
+    def torn(model: onnx.ModelProto) -> None:
+        next(n for n in model.graph.node if n.name == "hum").input[0] = "nowhere"
+
+    manifest = write_fake(tmp_path, after=torn)
+    with pytest.raises(EngineError, match="cannot be loaded") as caught:
+        KokoroEngine().read(manifest, "base", tmp_path / "base")
+    assert type(caught.value) is EngineError
+
+
+def test_a_graph_that_asks_for_absurd_memory_stops(tmp_path: Path) -> None:
+    """No number in it is large; their product is 64 GB of audio."""
+
+    def greedy(model: onnx.ModelProto) -> None:
+        for name in ("once", "twice"):
+            array = np.array(1 << 12)
+            model.graph.initializer.append(numpy_helper.from_array(array, f"{name}_factor"))
+        node = next(n for n in model.graph.node if n.name == "samples")
+        node.output[0] = "few"
+        for source, name, target in (("few", "once", "some"), ("some", "twice", "samples")):
+            model.graph.node.append(helper.make_node("Mul", [source, f"{name}_factor"], [target]))
+        last = [n for n in model.graph.node if n.output[0] in ("shape", "audio")]
+        for node in last:
+            model.graph.node.remove(node)
+        model.graph.node.extend(last)
+
+    voice = load(KokoroEngine(), write_fake(tmp_path, greedy), _paths(tmp_path))
+    with pytest.raises(EngineError, match="stopped midway") as caught:
+        voice.prepare([0, 50, 0], USUAL)
+    assert type(caught.value) is EngineError
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph", b"\x08\x09"])
+def test_a_file_that_is_no_graph_is_an_error(content: bytes, tmp_path: Path) -> None:
+    manifest = write_fake(tmp_path)
+    for role in ("base", "style"):
+        (tmp_path / role).write_bytes(content)
+        with pytest.raises(EngineError, match=f"a@1: its {role} .*import the voice again"):
+            KokoroEngine().read(manifest, role, tmp_path / role)
+        (tmp_path / role).unlink()
+        with pytest.raises(EngineError, match=f"its {role} cannot be read"):
+            KokoroEngine().read(manifest, role, tmp_path / role)
+
+
+def test_a_manifest_is_checked_without_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write_fake(tmp_path)
+    engine = KokoroEngine()
+    engine.check(manifest)
+    for change, error, told in (
+        ({"audio": Audio(24_000, 256)}, EngineError, "600 samples a frame"),
+        ({"components": manifest.components[:1]}, ManifestError, "'style'"),
+        ({"components": ()}, ManifestError, "'base'"),
+    ):
+        with pytest.raises(error, match=told):
+            engine.check(dataclasses.replace(manifest, **change))
+    for role in ("base", "style"):
+        components = tuple(
+            dataclasses.replace(c, size_bytes=1 << 30) if c.role == role else c
+            for c in manifest.components
+        )
+        with pytest.raises(EngineError, match=f"its {role} has 1073741824 bytes"):
+            engine.parts(dataclasses.replace(manifest, components=components))
+    with pytest.raises(EngineError, match="computes on cuda:0; serve it with device cpu"):
+        KokoroEngine("cuda:0").check(manifest)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(EngineError, match=r"onnxruntime; pip install 'voxswap\[server\]'"):
+        engine.check(manifest)
+
+
+def test_parts_of_another_family_are_refused(tmp_path: Path) -> None:
+    manifest = write_fake(tmp_path)
+    engine = KokoroEngine()
+    parts = {
+        role: engine.read(manifest, role, tmp_path / role).place() for role in ("base", "style")
+    }
+    with pytest.raises(EngineError, match="its parts are not Kokoro's"):
+        engine.assemble(manifest, {"base": parts["style"], "style": parts["base"]})
+
+
+def test_a_host_part_is_the_part(tmp_path: Path) -> None:
+    manifest = write_fake(tmp_path)
+    part = KokoroEngine().read(manifest, "style", tmp_path / "style")
+    placed = part.place()
+    assert placed is part.place()
+    assert part.host_bytes == 0
+    assert isinstance(placed, KokoroStyle)
+    style = KokoroEngine().parts(manifest)[1]
+    assert placed.resident_bytes == placed.allocated_bytes == 4 * 510 * 256 <= style.footprint_bytes
+
+
+def test_nothing_is_imported_before_a_base_is_read() -> None:
+    code = (
+        "import sys\n"
+        "from voxswap_server.engines.kokoro.engine import KokoroEngine\n"
+        "KokoroEngine().warm_up()\n"
+        "sys.exit(bool({'onnxruntime', 'onnx', 'safetensors', 'torch'} & sys.modules.keys()))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
+
+
+# What is done to the audio
+
+
+def utterance_of(frames: list[float], durations: list[int]) -> KokoroUtterance:
+    """Frames of these levels."""
+    return KokoroUtterance(np.repeat(np.array(frames, np.float32), HOP), durations)
+
+
+@pytest.mark.parametrize(
+    ("levels", "durations", "expected"),
+    [
+        ([0] * 10 + [0.1] * 5 + [0] * 10, [9, 7, 9], [1, 7, 3]),
+        ([0] * 3 + [0.1] * 5 + [0] * 3, [3, 5, 3], [2, 5, 3]),
+        ([0.1] * 5, [2, 2, 1], [2, 2, 1]),
+        ([0] * 9 + [0.1], [3, 3, 4], [0, 0, 3]),
+        ([0] * 9, [3, 3, 3], [3, 3, 3]),  # all silent: whoever listens will say so
+    ],
+)
+def test_silence_is_cut_down(
+    levels: list[float], durations: list[int], expected: list[int]
+) -> None:
+    utterance = utterance_of(levels, durations)
+    assert list(utterance.durations_frames) == expected
+    assert utterance.frames == sum(expected)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=12).filter(
+        lambda symbols: sum(n for n, _ in symbols) > 0
+    )
+)
+def test_what_is_cut_is_silence_at_the_ends(symbols: list[tuple[int, bool]]) -> None:
+    durations = [n for n, _ in symbols]
+    levels = [0.1 if loud else 0.0 for n, loud in symbols for _ in range(n)]
+    utterance = utterance_of(levels, durations)
+    audio = utterance.decode(0, utterance.frames)
+    assert sum(utterance.durations_frames) == utterance.frames > 0
+    assert all(0 <= n <= m for n, m in zip(utterance.durations_frames, durations, strict=True))
+    assert (audio != 0).sum() == round(sum(levels) * 10) * HOP
+    kept = iter(audio.reshape(-1, HOP)[:, 0])
+    for (_, loud), n in zip(symbols, utterance.durations_frames, strict=True):
+        assert all((next(kept) != 0) == loud for _ in range(n))
+
+
+@given(st.lists(st.floats(-3, 3, width=32), min_size=1, max_size=50))
+def test_peaks_are_bent_and_the_rest_is_left(samples: list[float]) -> None:
+    before = np.array(samples, np.float32)
+    after = module._bent(before.copy())
+    assert np.abs(after).max() <= 1
+    low = np.abs(before) <= 0.9
+    assert np.array_equal(after[low], before[low])
+    order = np.argsort(before, kind="stable")
+    assert (np.diff(after[order]) >= 0).all()
+
+
+def test_manifests_of_files(tmp_path: Path) -> None:
+    manifest = write_fake(tmp_path)
+    assert manifest == manifest_of(_paths(tmp_path))
