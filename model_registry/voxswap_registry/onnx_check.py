@@ -63,6 +63,8 @@ def parse_graph(data: bytes) -> Any:
     try:
         # From bytes in memory: external data is neither looked for nor loaded.
         model = onnx.load_model_from_string(data)
+    except MemoryError:
+        raise
     except Exception as error:
         raise GraphError(f"is no ONNX file, or it is cut short ({str(error)[:200]})") from error
     if not model.graph.node or not model.graph.initializer:

@@ -26,6 +26,8 @@ def event(sequence: int, kind: str = "LOADED", **fields: Any) -> residency_pb2.W
 class FakeResidency(residency_pb2_grpc.ResidencyServiceServicer):
     """``residents`` are in memory or failed; ``loadable`` are sizes of voices that are not.
 
+    ``stands_for`` are versions by label or bare id.
+
     ``events`` are those that are kept, of the run ``epoch``; a watch that has told them all waits
     until its client ends it. ``watching`` is set once one waits, ``unwatched`` once it has ended.
     """
@@ -37,6 +39,7 @@ class FakeResidency(residency_pb2_grpc.ResidencyServiceServicer):
         self.components: list[residency_pb2.ResidentComponent] = []
         self.ledgers: list[residency_pb2.Ledger] = []
         self.loadable: dict[str, int] = {}
+        self.stands_for: dict[str, str] = {}
         self.explanation = residency_pb2.ExplainResponse()
         self.scene = speech_pb2.PrepareResponse()
         self.events: list[residency_pb2.WatchResponse] = []
@@ -146,6 +149,7 @@ class FakeResidency(residency_pb2_grpc.ResidencyServiceServicer):
         return self.events[-1].sequence if self.events else 0
 
     def _known(self, voice: str, context: Any) -> residency_pb2.Resident | None:
+        voice = self.stands_for.get(voice, voice)
         found = next((r for r in self.residents if voice in r.voices), None)
         if found is None and voice not in self.loadable:
             message, why = f"no voice {voice!r} is registered", statuses.reason("VOICE_NOT_FOUND")
@@ -155,6 +159,7 @@ class FakeResidency(residency_pb2_grpc.ResidencyServiceServicer):
     def _loaded(self, voice: str, context: Any) -> residency_pb2.Resident:
         found = self._known(voice, context)
         if found is None:
+            voice = self.stands_for.get(voice, voice)
             found = residency_pb2.Resident(
                 voices=[voice],
                 state=residency_pb2.RESIDENT_STATE_RESIDENT,

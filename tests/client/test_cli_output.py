@@ -44,6 +44,25 @@ def test_a_table_is_never_too_wide(rows):
     assert len(table.split("\n")) == len(rows) + 1
 
 
+def test_names_give_way_and_are_cut_in_the_middle():
+    rows = [["npc/castle/north-gate/guard@12", "60.0 MiB", "412 ms"]]
+    headings = ["VOICE", "SIZE", "LOAD"]
+
+    def shown(width):
+        options = {"right": headings[1:], "names": "VOICE", "optional": ["LOAD"]}
+        return render(headings, rows, width=width, **options).splitlines()[1]
+
+    assert shown(48) == "npc/castle/north-gate/guard@12  60.0 MiB  412 ms"
+    assert shown(44) == "npc/castle/no…ate/guard@12  60.0 MiB  412 ms"
+    assert shown(40) == "npc/castle/north-gate/guard@12  60.0 MiB"
+    assert shown(30) == "npc/castle…/guard@12  60.0 MiB"
+    assert shown(18) == "npc/…@12  60.0 MiB"
+
+
+def test_short_names_stay_as_they_are():
+    assert render(["VOICE", "N"], [["joe", 1]], names="VOICE", width=4) == "VOICE  N\njoe    1"
+
+
 @pytest.mark.parametrize(
     ("n_bytes", "expected"),
     [

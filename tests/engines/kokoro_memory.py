@@ -1,7 +1,8 @@
 """Measures, in a process of its own, what a Kokoro base takes; prints it as JSON.
 
-``python -m tests.engines.kokoro_memory BASE STYLE BASE_DIGEST_BYTES``: Linux alone, whose kernel
-keeps the peak of a process's memory and lets it be reset.
+``python -m tests.engines.kokoro_memory BASE STYLE SYMBOLS RATE``, of which 160 and 0.1 make the
+longest segment that there can be. Linux alone: its kernel keeps the peak of a process's memory, and
+lets it be reset.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from tests.engines.kokoro_voices import manifest_of
 from voxswap_server.engines.base import Delivery, Voice
 from voxswap_server.engines.errors import DeviceMemoryError
-from voxswap_server.engines.kokoro.engine import KokoroEngine
+from voxswap_server.engines.kokoro.engine import KokoroEngine, frames_bytes
 
 
 def memory(name: str) -> int:
@@ -58,11 +59,11 @@ def refused(work: Callable[[], Any]) -> str:
     return "nothing"
 
 
-def main(base: Path, style: Path) -> dict[str, Any]:
-    """Load, speak the longest segment that there can be, then both with too little memory."""
+def main(base: Path, style: Path, n_symbols: int, rate: float) -> dict[str, Any]:
+    """Load, speak one segment, then both with too little memory."""
     engine = KokoroEngine(threads=2)
     manifest = manifest_of({"base": base, "style": style})
-    found: dict[str, Any] = {"workspace_bytes": engine.workspace_bytes(manifest, largest_chunk_s=1)}
+    found: dict[str, Any] = {}
     parts = {}
     for spec, path in zip(engine.parts(manifest), (base, style), strict=True):
         part, took = measured(lambda: engine.read(manifest, spec.role, path).place())  # noqa: B023
@@ -73,11 +74,12 @@ def main(base: Path, style: Path) -> dict[str, Any]:
             "resident_bytes": part.resident_bytes,
         }
     voice: Voice = engine.assemble(manifest, parts)
-    ids = [0, *map(int, np.random.default_rng(0).integers(43, 150, voice.most_symbols - 2)), 0]
+    ids = [0, *map(int, np.random.default_rng(0).integers(43, 150, n_symbols - 2)), 0]
     usual = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
-    slowest = dataclasses.replace(usual, rate=0.1)
-    utterance, found["longest"] = measured(lambda: voice.prepare(ids, slowest))
-    found["longest"]["frames"] = utterance.frames
+    slow = dataclasses.replace(usual, rate=rate)
+    utterance, found["slow"] = measured(lambda: voice.prepare(ids, slow))
+    found["slow"]["frames"] = utterance.frames
+    found["slow"]["bound_bytes"] = frames_bytes(utterance.frames)
     del utterance
     found["speaking"] = refused(lambda: voice.prepare(ids, usual))
     found["loading"] = refused(lambda: engine.read(manifest, "base", base))
@@ -86,4 +88,5 @@ def main(base: Path, style: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(*map(Path, sys.argv[1:]))))  # noqa: T201
+    _, BASE, STYLE, SYMBOLS, RATE = sys.argv
+    print(json.dumps(main(Path(BASE), Path(STYLE), int(SYMBOLS), float(RATE))))  # noqa: T201

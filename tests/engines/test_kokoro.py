@@ -22,6 +22,7 @@ from onnx import helper, numpy_helper
 from tests.engines.kokoro_voices import load, manifest_of, write_fake
 from tests.registry.drafts import blob_paths
 from tests.registry.test_import_kokoro import HOSTILE
+from tests.server.fakes import make_manifest
 from voxswap_registry import kokoro
 from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Audio, Manifest
@@ -35,6 +36,7 @@ from voxswap_server.engines.kokoro.engine import (
     KokoroStyle,
     KokoroUtterance,
     KokoroVoice,
+    frames_bytes,
 )
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
@@ -134,7 +136,7 @@ def test_parity_with_onnxruntime(
     assert np.array_equal(ours[untouched], expected[before : before + len(ours)][untouched])
     assert untouched.mean() > 0.999
     assert np.abs(ours).max() <= 1.0
-    for silence, least_ms in ((expected[:before], 150), (expected[len(expected) - after :], 300)):
+    for silence, least_ms in ((expected[:before], 150), (expected[len(expected) - after :], 250)):
         assert len(silence) % HOP == 0
         assert len(silence) > least_ms * 24
         assert np.sqrt(np.square(silence).mean()) < 10 ** (-50 / 20)
@@ -149,11 +151,18 @@ def test_durations_line_up_with_the_sound(real: Real) -> None:
     assert len(audio) == utterance.frames * HOP
     levels = np.square(audio).reshape(-1, HOP).mean(axis=1)
     edges = np.cumsum(utterance.durations_frames)
-    # Vowels with a stress are louder than the whole, wherever they stand.
-    stressed = [i + 1 for i, symbol in enumerate(LINE) if symbol == kokoro.SYMBOLS["ˈ"]]
-    vowels = [levels[edges[i - 1] : edges[i]].max() for i in stressed]
-    assert min(vowels) > levels.mean()
+    heard = {
+        kind: np.mean([levels[edges[i - 1] : edges[i]].mean() for i in _places(symbols)])
+        for kind, symbols in (("vowels", "ɪOæɑ"), ("plosives", "ktf"))
+    }
+    assert heard["vowels"] > 4 * heard["plosives"]
     assert 0.05 < np.sqrt(levels.mean()) < 0.3
+
+
+def _places(symbols: str) -> list[int]:
+    """Where these stand in the line."""
+    ids = {kokoro.SYMBOLS[symbol] for symbol in symbols}
+    return [place for place, symbol in enumerate(LINE) if symbol in ids]
 
 
 def test_words_of_the_front_end_have_their_time(real: Real, kokoro_registry: Registry) -> None:
@@ -177,10 +186,8 @@ def test_words_of_the_front_end_have_their_time(real: Real, kokoro_registry: Reg
 
 def test_nothing_is_drawn_by_lot(real: Real) -> None:
     other = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=1, speaker=3)
-    short = LINE[:9] + [0]
-    assert np.array_equal(
-        whole(real.voices[KUMO], short), whole(real.voices[KUMO], short, other)
-    )
+    short = [*LINE[:9], 0]
+    assert np.array_equal(whole(real.voices[KUMO], short), whole(real.voices[KUMO], short, other))
     assert not np.array_equal(
         whole(real.voices[KUMO], short)[:HOP], whole(real.voices[GONGITSUNE], short)[:HOP]
     )
@@ -200,9 +207,10 @@ def test_voices_share_the_base(real: Real, kokoro_registry: Registry) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
 def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> None:
-    """In a process of its own: the first base, the longest segment, and too little memory."""
+    """In a process of its own: the first base, a slow segment, and too little memory."""
     paths = blob_paths(kokoro_registry, kokoro_registry.resolve(VoiceRef(KUMO)))
-    command = [sys.executable, "-m", "tests.engines.kokoro_memory", paths["base"], paths["style"]]
+    script = [sys.executable, "-m", "tests.engines.kokoro_memory"]
+    command = [*script, paths["base"], paths["style"], "60", "0.25"]
     run = subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     found: dict[str, Any] = json.loads(run.stdout)
     base = found["base"]
@@ -210,10 +218,13 @@ def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> No
     assert base["kept_bytes"] <= base["resident_bytes"] + (48 << 20)  # the libraries, once
     assert base["footprint_bytes"] < 3 * paths["base"].stat().st_size
     assert found["style"]["kept_bytes"] <= 4 << 20  # pages, and safetensors itself
-    longest = found["longest"]
-    assert longest["frames"] > 0.9 * kokoro.MOST_FRAMES
-    assert 0.5 * found["workspace_bytes"] < longest["peak_bytes"] <= found["workspace_bytes"]
-    assert longest["kept_bytes"] < 64 << 20
+    slow = found["slow"]
+    assert slow["frames"] > 400
+    assert 0.4 * slow["bound_bytes"] < slow["peak_bytes"] <= slow["bound_bytes"]
+    assert slow["kept_bytes"] < 64 << 20
+    # The longest ones, whose frames are bounded, take too long to be tried here.
+    most = KokoroEngine().workspace_bytes(make_manifest(), largest_chunk_s=2.5)
+    assert most == frames_bytes(kokoro.MOST_FRAMES + 160)
     assert (found["speaking"], found["loading"]) == ("DeviceMemoryError", "DeviceMemoryError")
     assert found["audible"] > 0
 
@@ -235,26 +246,26 @@ def test_a_piece_is_a_slice(fake: KokoroVoice) -> None:
 
 @pytest.mark.parametrize(("n", "row"), [(1, 0), (2, 0), (3, 0), (4, 1), (160, 157)])
 def test_the_style_is_that_of_the_length(fake: KokoroVoice, n: int, row: int) -> None:
-    assert whole(fake, [50] * n)[0] == np.float32(row / 1000)
+    assert whole(fake, [50] * n)[0] == pytest.approx(row / 1000, rel=1e-5)
 
 
 def test_the_rate_is_the_model_s_speed(fake: KokoroVoice) -> None:
-    ids = [0, 48, 55, 0]  # 1, 7, 7 and 1 frames
-    for rate, expected in ((1.0, [1, 7, 7, 1]), (0.5, [2, 14, 14, 2]), (4.0, [1, 2, 2, 1])):
+    ids = [6, 48, 55, 0]  # 7, 7, 7 and 1 frames, of which two go from the first to the last
+    for rate, expected in ((1.0, [5, 7, 7, 3]), (0.5, [12, 14, 14, 4]), (4.0, [0, 2, 2, 3])):
         utterance = fake.prepare(ids, dataclasses.replace(USUAL, rate=rate))
         assert list(utterance.durations_frames) == expected
 
 
-@pytest.mark.parametrize("rate", [0.5, 0.1, 0.001, 1e-6])
+@pytest.mark.parametrize("rate", [1.0, 0.5, 0.1, 0.001, 1e-6])
 def test_no_segment_lasts_for_ever(fake: KokoroVoice, rate: float) -> None:
     ids = [0, *[55] * 158, 0]
     durations = fake.prepare(ids, dataclasses.replace(USUAL, rate=rate)).durations_frames
-    asked = [round((7 if i == 55 else 1) / rate) for i in ids]
-    if sum(asked) <= kokoro.MOST_FRAMES:
-        assert list(durations) == asked
+    asked = sum(round((7 if i == 55 else 1) / rate) for i in ids)
+    if asked <= kokoro.MOST_FRAMES:
+        assert sum(durations) == asked
     else:
         assert 0.9 * kokoro.MOST_FRAMES < sum(durations) <= kokoro.MOST_FRAMES + len(ids)
-        assert min(durations) >= 1
+        assert min(durations[1:]) >= 1
 
 
 @pytest.mark.parametrize("ids", [[], [0, 178], [-1], [0] * 161])
@@ -438,11 +449,12 @@ def utterance_of(frames: list[float], durations: list[int]) -> KokoroUtterance:
 @pytest.mark.parametrize(
     ("levels", "durations", "expected"),
     [
-        ([0] * 10 + [0.1] * 5 + [0] * 10, [9, 7, 9], [1, 7, 3]),
-        ([0] * 3 + [0.1] * 5 + [0] * 3, [3, 5, 3], [2, 5, 3]),
-        ([0.1] * 5, [2, 2, 1], [2, 2, 1]),
+        ([0] * 10 + [0.1] * 5 + [0] * 10, [12, 5, 8], [2, 5, 4]),
+        ([0] * 3 + [0.1] * 5 + [0] * 3, [5, 5, 1], [2, 5, 3]),
+        ([0.1] * 5, [2, 2, 1], [0, 2, 3]),
+        ([0.1] * 5, [1, 3, 1], [0, 3, 2]),
         ([0] * 9 + [0.1], [3, 3, 4], [0, 0, 3]),
-        ([0] * 9, [3, 3, 3], [3, 3, 3]),  # all silent: whoever listens will say so
+        ([0] * 9, [3, 3, 3], [1, 3, 5]),  # all silent: whoever listens will say so
     ],
 )
 def test_silence_is_cut_down(
@@ -453,19 +465,16 @@ def test_silence_is_cut_down(
     assert utterance.frames == sum(expected)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=12).filter(
-        lambda symbols: sum(n for n, _ in symbols) > 0
-    )
-)
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=12))
 def test_what_is_cut_is_silence_at_the_ends(symbols: list[tuple[int, bool]]) -> None:
-    durations = [n for n, _ in symbols]
+    symbols = [(0, False), *symbols, (1, False)]
     levels = [0.1 if loud else 0.0 for n, loud in symbols for _ in range(n)]
-    utterance = utterance_of(levels, durations)
+    # The model says that sounds come two frames later than they do.
+    said = [n for n, _ in symbols]
+    utterance = utterance_of([*levels, 0, 0], [said[0] + 2, *said[1:]])
     audio = utterance.decode(0, utterance.frames)
     assert sum(utterance.durations_frames) == utterance.frames > 0
-    assert all(0 <= n <= m for n, m in zip(utterance.durations_frames, durations, strict=True))
-    assert (audio != 0).sum() == round(sum(levels) * 10) * HOP
+    assert np.count_nonzero(audio) == np.count_nonzero(levels) * HOP
     kept = iter(audio.reshape(-1, HOP)[:, 0])
     for (_, loud), n in zip(symbols, utterance.durations_frames, strict=True):
         assert all((next(kept) != 0) == loud for _ in range(n))

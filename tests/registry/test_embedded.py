@@ -29,7 +29,6 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
-
 JOE = EMBEDDED[0]
 KOKORO = tuple(voice for voice in EMBEDDED if voice.styles is not None)
 
@@ -159,7 +158,9 @@ def test_a_package_without_its_file_is_told(
     path = installed_file(fakes[0].model[1])
     assert path is not None
     path.unlink()
-    with pytest.raises(ImportSourceError, match=r"is installed without part\.bin; install it again"):
+    with pytest.raises(
+        ImportSourceError, match=r"is installed without part\.bin; install it again"
+    ):
         import_embedded(registry)
 
 

@@ -17,7 +17,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.registry.conftest import NOON
-from tests.registry.kokoro_fakes import Edit, fake_model, style, write_kokoro
+from tests.registry.kokoro_fakes import Edit, style, write_kokoro
 from voxswap_registry import kokoro
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.embedded import EMBEDDED, installed_weights
@@ -82,7 +82,7 @@ def test_voices_of_one_model_share_all_but_the_style(tmp_path: Path) -> None:
     folder = write_kokoro(tmp_path / "voice")
     first, second = (digests(take(folder, tmp_path, name)) for name in ("af_hum", "bm_deep"))
     assert {role for role in first if first[role] != second[role]} == {"style"}
-    again = write_kokoro(tmp_path / "again", edit=lambda model: _note(model))
+    again = write_kokoro(tmp_path / "again", edit=_note)
     assert digests(take(again, tmp_path)) == first
 
 
@@ -340,7 +340,9 @@ def test_a_model_that_is_cut_short(fraction: float, tmp_path: Path) -> None:
     model = folder / "kokoro.onnx"
     whole = model.read_bytes()
     model.write_bytes(whole[: int(len(whole) * fraction)])
-    with pytest.raises(ImportSourceError, match=r"kokoro\.onnx (is no ONNX file|holds no ONNX|has)"):
+    with pytest.raises(
+        ImportSourceError, match=r"kokoro\.onnx (is no ONNX file|holds no ONNX|has)"
+    ):
         take(folder, tmp_path)
 
 

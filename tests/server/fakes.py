@@ -50,6 +50,7 @@ class ManualExecutor(Executor):
             result = work()
         except BaseException as error:  # noqa: BLE001 - as executors do
             future.set_exception(error)
+            del future  # as executors do: the error has this frame, and must not keep itself
         else:
             future.set_result(result)
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.server.fakes import House, make_manifest, settle
+from voxswap_registry.errors import EngineError
 from voxswap_server.residency.errors import (
     ClosedError,
     FootprintError,
@@ -254,3 +255,172 @@ async def test_close_gives_up_loads_and_evicts() -> None:
     await closing
     assert not house.manager.residents()
     assert house.manager.statistics().free_bytes == 30
+
+
+# A budget that changes
+
+
+async def test_a_smaller_budget_is_reached_as_leases_end() -> None:
+    house = House(30)
+    held = [await house.have(name) for name in "ab"]
+    (await house.have("c")).release()
+    books = house.manager.set_budget(15)
+    assert (books.budget_bytes, books.target_bytes, books.free_bytes) == (30, 15, 0)
+    await house.work()
+    books = house.manager.statistics()
+    assert (books.budget_bytes, books.resident_bytes, books.free_bytes) == (20, 20, 0)
+    waiting = house.ask("d", 5)
+    await house.work()
+    assert not waiting.done(), "nothing new before it is reached"
+    held[0].release()
+    await house.work()
+    (await waiting).release()
+    books = house.manager.statistics()
+    assert (books.budget_bytes, books.free_bytes) == (15, 0)
+    held[1].release()
+    with pytest.raises(VoiceTooLargeError, match="whole budget has 15"):
+        await house.manager.acquire(make_manifest("e", 16))
+
+
+async def test_a_larger_budget_lets_in_who_waits() -> None:
+    house = House(30)
+    speaking = await house.have("a", 30)
+    waiting = [house.ask("b", 20), house.ask("c", 20)]
+    await house.work()
+    house.manager.set_budget(70)
+    await house.work()
+    for task in waiting:
+        (await task).release()
+    speaking.release()
+    changed = [e for e in house.events if e.kind is EventKind.BUDGET_CHANGED]
+    assert [(e.size_bytes, e.reason) for e in changed] == [(70, "asked")]
+    with pytest.raises(ValueError, match="above 0"):
+        house.manager.set_budget(0)
+
+
+async def test_a_budget_that_shrinks_under_a_load_is_reached_when_that_is_idle() -> None:
+    house = House(30)
+    task = house.ask("a", 30)
+    await settle()
+    house.manager.set_budget(10)
+    await house.work()
+    lease = await task
+    assert house.manager.statistics().budget_bytes == 30
+    lease.release()
+    await house.work()
+    books = house.manager.statistics()
+    assert (books.budget_bytes, books.resident_bytes) == (10, 0)
+
+
+# Deadlines, failures and what is told
+
+
+async def test_whose_time_runs_out_in_a_load_is_told_so_whoever_speaks() -> None:
+    house = House(30)
+    speaking = await house.have("a")
+    with pytest.raises(LoadTimeoutError, match=r"b@1: not loaded within 0\.000 s"):
+        await house.manager.acquire(make_manifest("b"), timeout_s=0)
+    await house.work()
+    speaking.release()
+
+
+async def test_a_load_that_runs_into_a_timeout_of_its_own_is_not_the_callers() -> None:
+    house = House(30)
+    house.loader.faults["a"] = TimeoutError("the store: connection timed out")
+    task = house.ask("a")
+    await house.work()
+    with pytest.raises(LoadFailedError, match="TimeoutError"):
+        await task
+
+
+async def test_each_of_many_is_told_of_a_failure_by_an_error_of_its_own() -> None:
+    house = House(30)
+    house.loader.faults["a"] = EngineError("the weights are damaged", metadata={"voice": "a@1"})
+    tasks = [house.ask("a") for _ in range(4)]
+    await house.work()
+    errors = [task.exception() for task in tasks]
+    assert len({id(error) for error in errors}) == 4
+    assert {(type(e), str(e)) for e in errors} == {(EngineError, "the weights are damaged")}
+
+
+async def test_insisting_tries_again_at_once_and_does_not_shorten_the_wait_of_others() -> None:
+    house = House(30)
+    house.loader.faults["a"] = OSError("broken")
+    for wait_s in (0.5, 1, 2, 4):
+        task = house.ask("a", insist=True)
+        await house.work()
+        assert isinstance(task.exception(), LoadFailedError)
+        (failed,) = house.manager.residents()
+        assert (failed.state, failed.retry_s) == (State.FAILED, wait_s)
+    with pytest.raises(LoadFailedError, match="failed 4 times in a row"):
+        await house.manager.acquire(make_manifest("a"))
+    house.loader.faults.clear()
+    task = house.ask("a", insist=True)
+    await house.work()
+    (await task).release()
+    assert house.states() == {"a": State.RESIDENT}
+
+
+# The end
+
+
+async def test_closing_does_not_wait_for_a_load_that_hangs() -> None:
+    house = House(30)
+    hanging = house.ask("a")
+    await settle()
+    closing = asyncio.ensure_future(house.manager.close())
+    await settle()
+    assert isinstance(hanging.exception(), ClosedError)
+    assert closing.done()
+    assert house.manager.statistics().reserved_bytes == 10, "its thread may still write there"
+    await house.work()
+    assert house.manager.statistics().reserved_bytes == 0
+
+
+async def test_nobody_in_line_is_let_in_by_closing() -> None:
+    house = House(30)
+    speaking = await house.have("a")
+    waiting = [house.ask(name, 30) for name in "bcd"]
+    joining = house.ask("e", 20)
+    await house.work()
+    house.events.clear()
+    closing = asyncio.ensure_future(house.manager.close())
+    await house.work()
+    for task in (*waiting, joining):
+        assert isinstance(task.exception(), ClosedError)
+    assert {e.kind for e in house.events} == {EventKind.LOAD_FAILED}
+    speaking.release()
+    await house.work()
+    await closing
+    assert house.manager.statistics().free_bytes == 30
+
+
+async def test_a_pin_that_comes_in_the_instant_of_closing_is_refused() -> None:
+    for turns in range(12):
+        house = House(30)
+        pinning = asyncio.ensure_future(house.manager.pin(make_manifest("a")))
+        await settle()
+        house.executor.run_next()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing = asyncio.ensure_future(house.manager.close())
+        await house.work()
+        assert closing.done(), f"after {turns} turns"
+        assert house.manager.statistics().free_bytes == 30
+        await asyncio.wait([pinning])
+
+
+async def test_pins_and_shared_parts_are_gone_after_closing() -> None:
+    house = House(60)
+    for name in "abc":
+        (await house.have(make_manifest(name, 1, base=("base", 12)))).release()
+    await house.manager.pin(make_manifest("a", 1, base=("base", 12)))
+    held = await house.have(make_manifest("d", 2, base=("base", 12)))
+    closing = asyncio.ensure_future(house.manager.close())
+    await house.work()
+    assert set(house.states()) == {"d"}
+    held.release()
+    held.release()
+    await house.work()
+    await closing
+    assert house.manager.statistics().charged_bytes == 0

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -75,11 +75,7 @@ async def test_a_base_is_loaded_once_for_many_voices() -> None:
     tasks = [house.ask(styled(name)) for name in "abcdefgh"]
     await house.work()
     leases = await asyncio.gather(*tasks)
-    assert sorted(house.loader.loads) == [*"abcdefgh", "base"] or set(house.loader.loads) == {
-        *"abcdefgh",
-        "base",
-    }
-    assert house.loader.loads.count("base") == 1
+    assert sorted(house.loader.loads) == sorted([*"abcdefgh", "base"])
     assert house.manager.statistics().resident_bytes == 12 + 8
     assert part_of(house, "base").holds == 8
     for lease in leases:
@@ -105,7 +101,6 @@ async def test_what_is_shared_is_told() -> None:
         (await house.have(styled(name))).release()
     for resident in house.manager.residents():
         assert (resident.size_bytes, resident.shared_bytes) == (13, 12)
-    await house.manager.unload(styled("a")) if False else None
     unloading = asyncio.ensure_future(house.manager.unload(styled("a")))
     await house.work()
     assert await unloading == 1, "the base has another user"
@@ -117,8 +112,8 @@ async def test_evicting_a_base_withdraws_every_voice_on_it() -> None:
     house = House(22)
     for name in "abc":
         (await house.have(styled(name))).release()
-    # 15 of 22 are taken. The base is the oldest of what must go, and takes its voices with it.
-    task = house.ask("large", 19)
+    # 15 of 22 are taken, and of these only one style may stay.
+    task = house.ask("large", 21)
     await turns()
     assert house.states() == {"large": State.LOADING}, "withdrawn before they are taken apart"
     await house.work()
@@ -300,7 +295,7 @@ async def test_a_device_that_refuses_twice_fails_that_load_alone_and_with_figure
     await house.work()
     with pytest.raises(
         DeviceRefusedError,
-        match=r"the model of b@1 needs 10 bytes: fake: 10 bytes refused\. The ledger has 20 of 40 "
+        match=r"the model of b@1 needs 10 bytes: fake: 10 bytes refused\. The ledger has 10 of 40 "
         r"bytes free, the fake device is full",
     ):
         await task
@@ -398,6 +393,8 @@ async def test_a_style_of_the_wrong_size_leaves_the_base_alone() -> None:
     house = House(30)
     house.loader.measured["a"] = 2
     task = house.ask(styled("a"))
+    await turns()
+    house.executor.run_next(1)
     await house.work()
     assert isinstance(task.exception(), FootprintError)
     assert parts_by_state(house) == {"base": State.RESIDENT}
@@ -428,18 +425,15 @@ async def test_a_base_that_fails_bars_every_voice_on_it() -> None:
     house.loader.faults["base"] = OSError("broken")
     task = house.ask(styled("a"))
     await house.work()
-    assert isinstance(task.exception(), OSError)
+    with pytest.raises(LoadFailedError, match=r"the base of a@1 could not be loaded.* \(OSError\)"):
+        await task
     with pytest.raises(LoadFailedError, match="tried again in"):
         await house.manager.acquire(styled("b"))
     assert house.manager.statistics().resident_bytes == 1, "a's style is sound"
     del house.loader.faults["base"]
-    (await house.manager_insists(styled("b")) if False else await _insist(house, styled("b"))).release()
-
-
-async def _insist(house: House, manifest: Manifest) -> Any:
-    task = house.ask(manifest, insist=True)
+    insisting = house.ask(styled("b"), insist=True)
     await house.work()
-    return await task
+    (await insisting).release()
 
 
 async def test_given_up_before_it_had_a_slot_it_is_gone_at_once() -> None:
@@ -517,8 +511,10 @@ async def test_gdsf_keeps_what_is_small_and_used_and_lets_fame_fade() -> None:
         for _ in range(times):
             task = house.ask(name, size)
             await turns()
-            if house.executor.waiting:
-                house.clock.now += seconds  # its load takes so long
+            while house.freeing.waiting:
+                house.freeing.run_next()
+                await turns()
+            house.clock.now += seconds  # its load takes so long
             await house.work()
             (await task).release()
 
@@ -593,14 +589,10 @@ def no_collector() -> Iterator[None]:
         gc.enable()
 
 
-pytestmark_bytes = pytest.mark.usefixtures("no_collector")
-kept_by_tracebacks = pytest.mark.xfail(
-    strict=True,
-    reason="defect S2: an error's traceback keeps the part after its bytes were given back",
-)
+without_collector = pytest.mark.usefixtures("no_collector")
 
 
-@pytestmark_bytes
+@without_collector
 async def test_what_is_evicted_is_dropped_even_if_somebody_keeps_a_released_lease() -> None:
     house = WatchfulHouse()
     leases = [await house.have(styled(name)) for name in "abc"]
@@ -613,7 +605,7 @@ async def test_what_is_evicted_is_dropped_even_if_somebody_keeps_a_released_leas
     assert all(lease.released for lease in leases)
 
 
-@pytestmark_bytes
+@without_collector
 async def test_what_was_loaded_for_nobody_is_dropped() -> None:
     house = WatchfulHouse()
     house.loader.deaf = True
@@ -626,7 +618,7 @@ async def test_what_was_loaded_for_nobody_is_dropped() -> None:
     assert house.manager.statistics().free_bytes == 30
 
 
-@pytestmark_bytes
+@without_collector
 async def test_what_was_unloaded_or_deleted_is_dropped() -> None:
     house = WatchfulHouse()
     for name in "ab":
@@ -638,7 +630,7 @@ async def test_what_was_unloaded_or_deleted_is_dropped() -> None:
     assert not house.loader.alive
 
 
-@pytestmark_bytes
+@without_collector
 async def test_what_was_given_early_is_dropped_when_it_turns_out_to_be_wrong() -> None:
     house = WatchfulHouse()
     house.loader.early = True
@@ -646,17 +638,14 @@ async def test_what_was_given_early_is_dropped_when_it_turns_out_to_be_wrong() -
     begun: list[weakref.ref[object]] = []
     task = house.ask("a", early=lambda loaded: begun.append(weakref.ref(loaded.voice)))
     await house.work()
-    assert isinstance(task.exception(), OSError)
+    assert isinstance(task.exception(), LoadFailedError)
     del task
     assert len(begun) == 1
-    house.manager._failures.forget([digest_of("a")])
-    gc.collect()  # see defect S2 for what would otherwise be left
     assert begun[0]() is None
     assert not house.loader.alive
 
 
-@kept_by_tracebacks
-@pytestmark_bytes
+@without_collector
 async def test_what_was_too_large_is_dropped() -> None:
     house = WatchfulHouse()
     house.loader.measured["a"] = 99
@@ -668,8 +657,7 @@ async def test_what_was_too_large_is_dropped() -> None:
     assert not house.loader.alive
 
 
-@kept_by_tracebacks
-@pytestmark_bytes
+@without_collector
 async def test_what_did_not_fit_is_not_kept_by_the_memory_of_its_failure() -> None:
     house = WatchfulHouse()
     house.loader.misfits.add("a")
@@ -683,10 +671,11 @@ async def test_what_did_not_fit_is_not_kept_by_the_memory_of_its_failure() -> No
     assert not house.loader.alive
 
 
-@kept_by_tracebacks
-@pytestmark_bytes
-@pytest.mark.parametrize("keeps", ["the memory of its failure", "a cycle"])
-async def test_who_asked_is_not_kept_by_what_went_wrong(keeps: str) -> None:
+@pytest.mark.xfail(
+    strict=True, reason="defect N4: _join's frame has the waiter, which has the error, which has it"
+)
+@without_collector
+async def test_who_asked_is_not_kept_by_what_went_wrong() -> None:
     """A stream that was told of a failure may hold what it computed early."""
 
     class Stream:
@@ -701,19 +690,13 @@ async def test_who_asked_is_not_kept_by_what_went_wrong(keeps: str) -> None:
     seen = weakref.ref(stream)
     del stream
     await house.work()
-    assert isinstance(task.exception(), OSError)
+    assert isinstance(task.exception(), LoadFailedError)
     del task
-    if keeps == "a cycle":
-        house.loader.faults.clear()
-        house.manager._failures.forget([digest_of("a")])
     assert seen() is None
     assert not house.loader.alive
 
 
-@pytestmark_bytes
-@pytest.mark.xfail(
-    strict=True, reason="defect S2: a load that fails makes a cycle of its error and its frame"
-)
+@without_collector
 async def test_a_load_that_stopped_after_it_had_its_memory_leaves_none_behind() -> None:
     """Between placing and returning a loader looks whether anybody still wants it."""
 
@@ -735,28 +718,20 @@ async def test_a_load_that_stopped_after_it_had_its_memory_leaves_none_behind() 
     assert not house.loader.alive
 
 
-# Defects found while reading; each of these tests is right, and the code is not (yet).
-
-Fails = Callable[[str], pytest.MarkDecorator]
+# Found while reading, and mended
 
 
-def defect(what: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=f"defect {what}")
-
-
-@defect("M1: a failure counts once for each claim on the part")
 async def test_a_base_that_failed_once_is_tried_again_as_soon_as_any_part() -> None:
     house = House(60)
     house.loader.faults["base"] = OSError("broken")
     tasks = [house.ask(styled(name)) for name in "abcde"]
     await house.work()
     for task in tasks:
-        assert isinstance(task.exception(), OSError)
+        assert isinstance(task.exception(), LoadFailedError)
     (failed,) = house.manager.residents()
     assert failed.retry_s == 0.5
 
 
-@defect("M4: claims in line behind a failure are granted, and run into it one after the other")
 async def test_who_waits_for_memory_learns_that_the_base_has_failed_meanwhile() -> None:
     house = House(24)
     house.loader.faults["base"] = OSError("broken")
@@ -764,14 +739,13 @@ async def test_who_waits_for_memory_learns_that_the_base_has_failed_meanwhile() 
     waiting = [house.ask(styled(name, 9)) for name in "bc"]
     blocked = house.ask("large", 24)
     await house.work()
-    assert isinstance(loading.exception(), OSError)
+    assert isinstance(loading.exception(), LoadFailedError)
     for task in waiting:
         assert task.exception() is not None
     assert house.loader.loads.count("base") == 1
     (await blocked).release()
 
 
-@defect("S6: what is no Exception is not caught, and nobody is told")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", ["a panic of Rust's", "StopIteration"])
 async def test_whatever_a_load_raises_is_told_and_leaves_nothing(kind: str) -> None:
@@ -793,7 +767,6 @@ async def test_whatever_a_load_raises_is_told_and_leaves_nothing(kind: str) -> N
         gc.collect()
 
 
-@defect("S5: each try at a part whose earlier thread still hangs takes memory of its own")
 async def test_a_part_that_hangs_takes_no_more_than_its_own_memory() -> None:
     house = House(30, PartsOptions(load_slots=2, load_timeout_s=5))
     with time_of_the_loop(house):
@@ -814,7 +787,6 @@ async def test_a_part_that_hangs_takes_no_more_than_its_own_memory() -> None:
             await turns()
 
 
-@defect("M5: a refused load waits for freeing without a limit, and keeps its slot")
 async def test_a_refused_load_does_not_wait_for_ever_for_room() -> None:
     house = House(30, PartsOptions(load_slots=1, load_timeout_s=5))
     with time_of_the_loop(house):
@@ -834,15 +806,15 @@ async def test_a_refused_load_does_not_wait_for_ever_for_room() -> None:
             await house.work()
 
 
-@defect("S3: a workspace is never given back, and counts against every other voice")
 @pytest.mark.parametrize("end", ["it failed", "nobody waits for it", "it was unloaded"])
 async def test_the_workspace_of_a_voice_goes_with_it(end: str) -> None:
     house = House(30)
-    house.loader.workspace_bytes = 25
+    house.loader.workspaces = {"big": 25, "a": 1}
     if end == "it failed":
         house.loader.faults["big"] = DeviceMemoryError("no")
     task = house.ask("big", 5)
     await turns()
+    assert house.manager.statistics().workspace_bytes == 25
     if end == "nobody waits for it":
         task.cancel()
     await house.work()
@@ -853,8 +825,77 @@ async def test_the_workspace_of_a_voice_goes_with_it(end: str) -> None:
         await unloading
     else:
         await asyncio.wait([task])
-    house.loader.workspace_bytes = 1
     other = house.ask("a")
     await house.work()
     (await other).release()
+    assert house.manager.statistics().workspace_bytes == 1
     house.manager.check_integrity()
+
+
+async def test_a_workspace_that_only_something_idle_needs_makes_room() -> None:
+    house = House(30)
+    house.loader.workspaces = {"big": 25}
+    (await house.have("big", 5)).release()
+    (await house.have("a", 20)).release()
+    assert house.evicted() == [("big@1",)]
+    assert house.manager.statistics().workspace_bytes == 0
+
+
+@pytest.mark.xfail(
+    strict=True, reason="defect N3: a part has the workspace of the voice that it was loaded for"
+)
+async def test_a_workspace_is_that_of_the_largest_voice_though_all_its_parts_are_shared() -> None:
+    house = House(40)
+    house.loader.workspaces = {"base": 20, "other": 2}
+    (await house.have(styled("a"))).release()
+    speaking = await house.manager.acquire(bare(BASE))
+    assert house.manager.statistics().workspace_bytes == 20
+    (await house.have("other", 1)).release()
+    house.manager.retire("other@1")
+    await house.work()
+    assert house.manager.statistics().workspace_bytes == 20
+    speaking.release()
+
+
+async def test_what_waits_is_not_kept_waiting_for_ever_by_hits_on_what_is_small() -> None:
+    """Each of them is idle now and then, and never all of them at one instant."""
+    house = House(30)
+    held = {name: await house.have(name) for name in "abc"}
+    waiting, behind = house.ask("large", 30), []
+    await house.work()
+    for name in "abc" * 3:
+        if name in held:
+            house.clock.now += 1
+            held.pop(name).release()
+            await house.work()
+            again = house.ask(name)
+            await house.work()
+            if again.done():
+                held[name] = again.result()
+            else:
+                behind.append(again)
+    assert not held
+    (await waiting).release()
+    await house.work()
+    for task in behind:
+        (await task).release()
+    house.manager.check_integrity()
+
+
+@pytest.mark.xfail(
+    strict=True, reason="defect N2: who waited for long has all evicted while enough is on its way"
+)
+async def test_no_more_goes_than_is_missing_however_long_somebody_waited() -> None:
+    house = House(40)
+    (await house.have("idle")).release()
+    large, small = await house.have("x", 20), await house.have("y", 10)
+    waiting = house.ask("new", 20)
+    await house.work()
+    house.clock.now += 100
+    large.release()
+    await turns()
+    assert house.manager.statistics().evicting_bytes == 20
+    small.release()
+    await house.work()
+    (await waiting).release()
+    assert house.evicted() == [("x@1",)]

@@ -344,6 +344,12 @@ class ListResidentsResponse(_message.Message):
     RESIDENTS_FIELD_NUMBER: _builtins.int
     LEDGERS_FIELD_NUMBER: _builtins.int
     COMPONENTS_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    last_sequence: _builtins.int
+    """The latest event, as in WatchResponse: whoever watches from here on misses none."""
+    epoch: _builtins.int
+    """The run of the server that counts the events."""
     @_builtins.property
     def residents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Resident]:
         """The most recently used first."""
@@ -362,10 +368,12 @@ class ListResidentsResponse(_message.Message):
         residents: _abc.Iterable[Global___Resident] | None = ...,
         ledgers: _abc.Iterable[Global___Ledger] | None = ...,
         components: _abc.Iterable[Global___ResidentComponent] | None = ...,
+        last_sequence: _builtins.int = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "ledgers", b"ledgers", "residents", b"residents"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "epoch", b"epoch", "last_sequence", b"last_sequence", "ledgers", b"ledgers", "residents", b"residents"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -686,8 +694,8 @@ class WatchRequest(_message.Message):
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     after_sequence: _builtins.int
-    """Resume after this event. Unset: from now on. OUT_OF_RANGE, reason EVENTS_LOST, if the events
-    after it are no longer kept; 0 asks for all that are, since the server's start.
+    """Resume after this event. Unset: from now on. 0: from the oldest event that is kept, be it the
+    first or not. Otherwise OUT_OF_RANGE, reason EVENTS_LOST, if those after it are no longer kept.
     """
     epoch: _builtins.int
     """WatchResponse.epoch of that event. Unset: not compared."""

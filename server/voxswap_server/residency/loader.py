@@ -279,9 +279,9 @@ class _Reading:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Changes if another file takes the path, even for a while, or if the file is written to."""
+    """Changes if another file takes the path. Not by its times: the cache sets them at each use."""
     status = path.stat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return status.st_dev, status.st_ino, status.st_size
 
 
 def _hash(*facts: Any) -> str:

@@ -183,6 +183,7 @@ class ModelManager:
             raise
         finally:
             self._leave(wanted, waiter)
+            del waiter  # its error keeps this frame, and this frame must not keep its error
         lease.wait_s = self._clock() - asked
         return lease
 

@@ -151,14 +151,18 @@ def _reason(
     line = f", after {queued} others that wait for memory" if queued else ""
     if victims is None:
         return (
-            f"it needs {need} bytes, {free} are free, and what could be evicted is too little: it "
+            f"it needs {_mib(need)}, {_mib(free)} are free, and what could be evicted is too little: it "
             f"would wait for a stream to end{line}"
         )
     if victims:
         gained = sum(part.charged for part in victims)
         what = "part" if len(victims) == 1 else "parts"
         return (
-            f"it needs {need} bytes and {free} are free: evicting {len(victims)} {what} gives "
-            f"{gained} more{line}"
+            f"it needs {_mib(need)} and {_mib(free)} are free: evicting {len(victims)} {what} gives "
+            f"{_mib(gained)} more{line}"
         )
-    return f"it needs {need} bytes and {free} are free{line}"
+    return f"it needs {_mib(need)} and {_mib(free)} are free{line}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"

@@ -83,6 +83,7 @@ class Part:
     claims: list[Claim] = field(default_factory=list)  # that wait for it to be loaded
     holds: int = 0  # of claims, leases and pins: what is held is never evicted
     pins: int = 0  # holds that nobody will give back by himself
+    workspace_bytes: int = 0  # the most that a plan granted on it needs
     has_slot: bool = False
     is_stuck: bool = False  # its load takes longer than any may
     uses: int = 0
@@ -275,7 +276,7 @@ class Parts:
         own = {part.key for part in plan.parts}
         staying = [p for k, p in self._parts.items() if p.pins and k not in own]
         pinned = sum(part.charged for part in staying)
-        workspace = max([plan.workspace_bytes, *(p.plan.workspace_bytes for p in staying)])
+        workspace = max([plan.workspace_bytes, *(p.workspace_bytes for p in staying)])
         if plan.footprint_bytes + workspace + pinned > books.target_bytes:
             beside = f", of which {pinned} are pinned for others" if pinned else ""
             raise VoiceTooLargeError(
@@ -384,9 +385,9 @@ class Parts:
                 victims = self._plan(missing, but=claim.keys)
                 if victims is None:
                     victims = self._with_their_workspace(claim.plan, missing)
-                if not victims and self._clock() - claim.asked_s > _PATIENCE_S:
-                    # Hits on this and that would keep it waiting for ever: what is idle now goes.
-                    victims = tuple(self._parts[c.key] for c in self.candidates(claim.keys))
+                    if not victims and self._clock() - claim.asked_s > _PATIENCE_S:
+                        # Hits on this and that would keep it waiting for ever: what is idle goes.
+                        victims = tuple(self._parts[c.key] for c in self.candidates(claim.keys))
                 for part in victims:
                     self.evict(part, "memory")
                 return
@@ -397,7 +398,7 @@ class Parts:
         """Everything idle, if the workspace that only it needs is what was missing; or nothing."""
         idle = self.candidates(part.key for part in plan.parts)
         leaving = {candidate.key for candidate in idle}
-        staying = (p.plan.workspace_bytes for k, p in self._parts.items() if k not in leaving)
+        staying = (p.workspace_bytes for k, p in self._parts.items() if k not in leaving)
         workspace = max([plan.workspace_bytes, *staying])
         gain = self._ledger.statistics().workspace_bytes - workspace
         if sum(candidate.size_bytes for candidate in idle) + gain < missing:
@@ -464,7 +465,7 @@ class Parts:
             raise AssertionError(f"the ledger says {books}, the parts {expected}")
         if books.budget_bytes > max(books.target_bytes, books.charged_bytes):
             raise AssertionError(f"a budget that should have shrunk: {books}")
-        needed = max((p.plan.workspace_bytes for p in self._parts.values()), default=0)
+        needed = max((p.workspace_bytes for p in self._parts.values()), default=0)
         if books.workspace_bytes < needed:
             raise AssertionError(f"a workspace of {books.workspace_bytes}, {needed} are needed")
         if any(claim.parts or claim.granted_s is not None for claim in self.queued):
@@ -490,8 +491,9 @@ class Parts:
             added.append(part)
         claim.added = tuple(added)
         claim.parts = tuple(self._parts[part.key] for part in claim.plan.parts)
-        for part in claim.parts:
+        for part, plan in zip(claim.parts, claim.plan.parts, strict=True):
             part.holds += 1
+            part.workspace_bytes = max(part.workspace_bytes, plan.workspace_bytes)
             if part.state is State.LOADING:
                 part.claims.append(claim)
                 claim.missing += 1
@@ -566,7 +568,7 @@ class Parts:
 
     def _fit_workspace(self) -> None:
         """Give back what only parts needed that have left."""
-        needed = max((p.plan.workspace_bytes for p in self._parts.values()), default=0)
+        needed = max((p.workspace_bytes for p in self._parts.values()), default=0)
         if needed < self._ledger.statistics().workspace_bytes:
             self._ledger.set_workspace(needed)
 

@@ -54,6 +54,8 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
             residents=[messages.resident(r, instant) for r in self._manager.residents()],
             components=[messages.component(p, instant) for p in self._manager.resident_parts()],
             ledgers=ledgers,
+            last_sequence=self._events.last_sequence,
+            epoch=self._events.epoch,
         )
 
     @mapped

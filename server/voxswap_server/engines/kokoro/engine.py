@@ -15,8 +15,9 @@ import numpy.typing as npt
 from voxswap_registry import kokoro
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Audio, Manifest
-from voxswap_registry.onnx_check import GraphError, parse_graph
+from voxswap_registry.onnx_check import parse_graph
 from voxswap_server.engines.base import Delivery, DevicePart, HostPart, PartSpec, Utterance, Voice
+from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.engines.kokoro.session import Session
 
 # A segment is one step, so this is how long others wait for it: 3 s on two cores for 10 s of audio.
@@ -27,11 +28,14 @@ _LEAST_WORKSPACE_BYTES = 96 << 20
 # Beyond any honest graph: an arena grows by powers of two, and counts what it has not touched.
 _ARENA_FACTOR = 2
 
+# Sounds come this much sooner than the durations say: vowels are 28 dB louder than plosives where
+# these put them, and 39 dB two frames before.
+_AHEAD_FRAMES = 2
 # Kokoro leaves 0.3 to 0.5 s of silence before a segment and 0.5 to 0.8 s after it. A listener waits
 # for the one, and the other would come on top of the pause that the pipeline makes.
 _SILENCE_RMS = 10 ** (-50 / 20)
 _KEPT_BEFORE_FRAMES, _KEPT_AFTER_FRAMES = 2, 4
-# Peaks of up to 1.3 are bent into [-1, 1] from here on; one sample in 5,000 of the loudest voice.
+# Peaks of up to 1.3 are bent into [-1, 1] from here on: one sample in 1,000 of the loudest voice.
 _KNEE = 0.9
 
 # While it is checked, a graph is there twice; as a session it has 1.15 times its size. The first
@@ -39,6 +43,17 @@ _KNEE = 0.9
 _LOADING_FACTOR, _RESIDENT_FACTOR = 2, 1.25
 _LIBRARIES_BYTES = 48 << 20
 _SESSION_BYTES = 12 << 20
+
+_LIMITS = {"base": kokoro.MAX_BASE_BYTES, "style": kokoro.MAX_STYLE_BYTES}
+
+
+def frames_bytes(frames: int) -> int:
+    """An upper bound of the activations of a segment with so many frames."""
+    return _LEAST_WORKSPACE_BYTES + _WORKSPACE_BYTES_A_FRAME * frames
+
+
+_WORKSPACE_BYTES = frames_bytes(kokoro.MOST_FRAMES + _MOST_SYMBOLS)
+_ARENA_BYTES = _ARENA_FACTOR * _WORKSPACE_BYTES
 
 
 class KokoroEngine:
@@ -102,8 +117,10 @@ class KokoroEngine:
             if role == "style":
                 return _Ready(KokoroStyle(kokoro.style_from_bytes(path.read_bytes())))
             kokoro.check_base(parse_graph(path.read_bytes()))
-        except (GraphError, ValueError) as error:
+        except ValueError as error:
             raise EngineError(f"{where} {error}; import the voice again") from error
+        except MemoryError as error:
+            raise DeviceMemoryError(f"{where} does not fit into what cpu has left") from error
         except OSError as error:
             raise EngineError(f"{where} cannot be read: {error.strerror or error}") from error
         size_bytes = path.stat().st_size
@@ -119,13 +136,6 @@ class KokoroEngine:
         if not isinstance(base, KokoroBase) or not isinstance(style, KokoroStyle):
             raise EngineError(f"{manifest.ref}: its parts are not Kokoro's; import it again")
         return KokoroVoice(base.session, style.vectors)
-
-
-_LIMITS = {"base": kokoro.MAX_BASE_BYTES, "style": kokoro.MAX_STYLE_BYTES}
-_WORKSPACE_BYTES = _LEAST_WORKSPACE_BYTES + _WORKSPACE_BYTES_A_FRAME * (
-    kokoro.MOST_FRAMES + _MOST_SYMBOLS
-)
-_ARENA_BYTES = _ARENA_FACTOR * _WORKSPACE_BYTES
 
 
 @functools.cache
@@ -260,7 +270,10 @@ class KokoroUtterance:
 
     def __init__(self, audio: npt.NDArray[np.float32], durations_frames: Sequence[int]) -> None:
         """``audio`` is ``(samples,)``: the sum of the durations, in frames."""
-        hop = kokoro.HOP_LENGTH_SAMPLES
+        hop, durations = kokoro.HOP_LENGTH_SAMPLES, list(durations_frames)
+        ahead = min(_AHEAD_FRAMES, durations[0])
+        durations[0] -= ahead
+        durations[-1] += ahead
         levels = np.sqrt(np.square(audio).reshape(-1, hop).mean(axis=1))
         (loud,) = np.nonzero(levels > _SILENCE_RMS)
         before = after = 0
@@ -268,8 +281,8 @@ class KokoroUtterance:
             before = max(0, int(loud[0]) - _KEPT_BEFORE_FRAMES)
             after = max(0, len(levels) - 1 - int(loud[-1]) - _KEPT_AFTER_FRAMES)
         self._audio = audio[before * hop : len(audio) - after * hop]
-        shorter = _shortened(durations_frames, before)
-        self._durations = tuple(_shortened(shorter[::-1], after)[::-1])
+        durations = _shortened(durations, before)
+        self._durations = tuple(_shortened(durations[::-1], after)[::-1])
 
     @property
     def durations_frames(self) -> Sequence[int]:

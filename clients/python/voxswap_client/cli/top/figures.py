@@ -132,6 +132,8 @@ def _rate(taken: Sequence[Taken], name: str, **labels: str) -> float | None:
         return None
     base = next((t for t in earlier if now.time_s - t.time_s <= RATE_S), earlier[-1])
     elapsed_s = now.time_s - base.time_s
+    if elapsed_s <= 0:
+        return None
     return (now.scrape.total(name, **labels) - base.scrape.total(name, **labels)) / elapsed_s
 
 
