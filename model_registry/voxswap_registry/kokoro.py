@@ -2,7 +2,8 @@
 
 Kokoro-82M (https://huggingface.co/hexgrad/Kokoro-82M) is a StyleTTS 2: text and a style vector go
 in, audio comes out. Its style pack has a vector for each length of text. The base is the int8 ONNX
-export of kokoro-onnx with one more output, the frames of each symbol.
+export of kokoro-onnx with one more output, the frames of each symbol, and one more input, the most
+that they may come to: beyond it a text is spoken faster, so that the memory of a step is known.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ SAMPLE_RATE_HERTZ: Final = 24_000
 HOP_LENGTH_SAMPLES: Final = 600  # 25 ms, the unit in which durations are predicted
 N_SYMBOLS: Final = 178  # rows of the embedding
 STYLE_SHAPE: Final = (510, 256)
-# A base spends no more frames on a segment than this and one for each symbol: 50 s. Slow speech
-# has half of it. The bound keeps the memory of a step known, whatever the text.
-MOST_FRAMES: Final = 2_000
 
 BASE_MEDIA_TYPE: Final = "application/onnx"
 STYLE_MEDIA_TYPE: Final = "application/vnd.safetensors"
 MAX_BASE_BYTES: Final = 512 << 20  # with float32 weights it has 326 MB
 MAX_STYLE_BYTES: Final = 1 << 20
 
+SPEED: Final = Port("speed", FLOAT, (1,))
+MOST_FRAMES: Final = Port("most_frames", FLOAT, ())
 INPUTS: Final = (
     Port("tokens", INT64, (1, None)),
     Port("style", FLOAT, (1, STYLE_SHAPE[1])),
-    Port("speed", FLOAT, (1,)),
+    SPEED,
+    MOST_FRAMES,
 )
 AUDIO: Final = Port("audio", FLOAT, (None,))
 DURATIONS: Final = Port("durations", FLOAT, (1, None))

@@ -30,8 +30,9 @@ from voxswap_server.residency.eviction import Policy
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.parts import PartsOptions, State
+from voxswap_server.residency.parts import PartsOptions
 from voxswap_server.residency.popularity import Popularity
+from voxswap_server.residency.records import State
 from voxswap_server.residency.upkeep import evict_idle, retire_deleted
 
 _LOGGER = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from voxswap_registry.errors import ImportSourceError, InvalidInputError
 from voxswap_registry.importers import import_voice
 from voxswap_registry.onnx_check import GraphError, parse_graph
 
-BASE = "79009b87d69c63cd8429a396bffa56fee5ff77d7da848cc0936627c510a3f4a9"
+BASE = "6b2b427f81146ab308d6f0ec6caa878ba19baed088a1330b609b872037781fef"
 
 
 def take(source: Path, tmp_path: Path, name: str | None = "af_hum", **options: Any) -> VoiceDraft:
@@ -303,7 +303,7 @@ HOSTILE: dict[Edit, str] = {
     _strange_type: r"has 'table' of a type that is not taken",
     _unknown_field: r"has fields that the installed onnx does not know",
     _no_audio: r"has the ports 'durations', 'waveform', and audio, durations of other types",
-    _wrong_style: r"has the ports .* and tokens, style, speed of other types or shapes",
+    _wrong_style: r"has the ports .* and tokens, style, speed, most_frames of other types",
     _wrong_tokens: r"has the ports .* of other types or shapes were expected",
     _many_nodes: r"has more than 20000 nodes or weights",
 }

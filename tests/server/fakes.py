@@ -18,8 +18,9 @@ from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.parts import PartsOptions, State
+from voxswap_server.residency.parts import PartsOptions
 from voxswap_server.residency.plans import PartPlan, VoicePlan
+from voxswap_server.residency.records import State
 
 
 class FakeClock:
@@ -181,8 +182,13 @@ class FakeDevice:
 class House:
     """A manager and everything it leans on: nothing happens but what the test does."""
 
-    def __init__(self, budget: int = 30, options: PartsOptions | None = None) -> None:
-        self.loader = FakeLoader()
+    def __init__(
+        self,
+        budget: int = 30,
+        options: PartsOptions | None = None,
+        loader: FakeLoader | None = None,
+    ) -> None:
+        self.loader = loader or FakeLoader()
         self.executor = ManualExecutor()
         self.freeing = ManualExecutor()
         self.clock = FakeClock()

@@ -72,7 +72,7 @@ def test_what_leaves_is_dropped() -> None:
     st.integers(1, 40),
     st.lists(
         st.tuples(
-            st.sampled_from("keep find has clear".split()),
+            st.sampled_from(["keep", "find", "has", "clear"]),
             st.sampled_from("abcdef"),
             st.integers(-1, 45),
         ),

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
+import itertools
+import random
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from unittest import mock
 
 import pytest
 
-from tests.server.fakes import House, make_manifest, settle
-from voxswap_registry.errors import EngineError
+from tests.server.fakes import (
+    FakeClock,
+    FakeDevice,
+    FakeLoader,
+    House,
+    make_manifest,
+    settle,
+)
+from voxswap_registry.errors import EngineError, VoxswapError
+from voxswap_registry.manifest import Manifest
 from voxswap_server.residency.errors import (
     ClosedError,
     FootprintError,
@@ -17,7 +35,10 @@ from voxswap_server.residency.errors import (
     VoiceTooLargeError,
 )
 from voxswap_server.residency.events import EventKind
-from voxswap_server.residency.parts import State
+from voxswap_server.residency.lease import Lease
+from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residency.parts import PartsOptions
+from voxswap_server.residency.records import State
 
 
 async def test_a_miss_loads_and_a_hit_does_not() -> None:
@@ -424,3 +445,408 @@ async def test_pins_and_shared_parts_are_gone_after_closing() -> None:
     await house.work()
     await closing
     assert house.manager.statistics().charged_bytes == 0
+
+
+# Cancelled, or out of time, at every await
+
+
+BASE = ("base", 8)
+
+
+def styled(voice: str, size: int = 2) -> Manifest:
+    return make_manifest(voice, size, base=BASE)
+
+
+@dataclasses.dataclass
+class Scene:
+    """A house in the middle of something, and what is about to be asked of it.
+
+    ``acts`` happen one after the other, in between what the executors have to do.
+    """
+
+    house: House
+    ask: Callable[[], Coroutine[Any, Any, Any]]
+    acts: deque[Callable[[], Any]] = dataclasses.field(default_factory=deque)
+    others: list[asyncio.Future[Any]] = dataclasses.field(default_factory=list)
+    acts_first: bool = False
+
+    def step(self) -> None:
+        """One thing happens."""
+        for other in self.others:
+            if other.done() and not other.cancelled() and not other.exception():
+                other.result().release()
+        if self.acts_first and self.acts:
+            self.acts.popleft()()
+        elif self.house.executor.waiting:
+            self.house.executor.run_next()
+        elif self.house.freeing.waiting:
+            self.house.freeing.run_next()
+        elif self.acts:
+            self.acts.popleft()()
+
+
+async def hit() -> Scene:
+    house = House(20)
+    (await house.have("a")).release()
+    return Scene(house, lambda: house.manager.acquire(make_manifest("a")))
+
+
+async def miss_in_line() -> Scene:
+    """Two idle ones must go, and one that speaks must end."""
+    house = House(30)
+    for name in "xy":
+        (await house.have(name)).release()
+    speaking, other = await house.have("z"), house.ask("b", 10)
+    await settle()
+    return Scene(
+        house,
+        lambda: house.manager.acquire(make_manifest("a", 25)),
+        acts=deque([speaking.release]),
+        others=[other],
+    )
+
+
+async def shared_parts() -> Scene:
+    """The base is being loaded for another voice, and is wanted by one behind."""
+    house = House(30, PartsOptions(load_slots=1))
+    before = house.ask(styled("b"))
+    await settle()
+    behind: list[asyncio.Future[Any]] = [before]
+    return Scene(
+        house,
+        lambda: house.manager.acquire(styled("a")),
+        acts=deque([lambda: behind.append(house.ask(styled("c")))]),
+        others=behind,
+    )
+
+
+async def joined() -> Scene:
+    house = House(30)
+    other = house.ask("a")
+    await settle()
+    return Scene(house, lambda: house.manager.acquire(make_manifest("a")), others=[other])
+
+
+async def failing() -> Scene:
+    house = House(30)
+    house.loader.faults["base"] = OSError("broken")
+    return Scene(house, lambda: house.manager.acquire(styled("a")))
+
+
+async def misfit() -> Scene:
+    house = House(30)
+    house.loader.misfits.add("a")
+    return Scene(house, lambda: house.manager.acquire(styled("a")), others=[house.ask(styled("b"))])
+
+
+async def too_large_a_part() -> Scene:
+    house = House(30)
+    house.loader.measured["a"] = 11
+    return Scene(house, lambda: house.manager.acquire(make_manifest("a")))
+
+
+async def refused_once() -> Scene:
+    house = House(30)
+    (await house.have("idle")).release()
+    house.loader.refusals["a"] = 1
+    return Scene(house, lambda: house.manager.acquire(make_manifest("a")))
+
+
+async def refused_twice() -> Scene:
+    house = House(30)
+    (await house.have("idle")).release()
+    house.loader.refusals["base"] = 2
+    return Scene(house, lambda: house.manager.acquire(styled("a")))
+
+
+async def early() -> Scene:
+    house = House(30)
+    house.loader.early = True
+    return Scene(house, lambda: house.manager.acquire(styled("a"), early=lambda loaded: None))
+
+
+async def early_and_wrong() -> Scene:
+    house = House(30)
+    house.loader.early = True
+    house.loader.faults["a"] = EngineError("not what its digest says")
+    return Scene(house, lambda: house.manager.acquire(styled("a"), early=lambda loaded: None))
+
+
+async def given_up_before() -> Scene:
+    """The thread of a load that was given up has not ended yet."""
+    house = House(20)
+    given_up = house.ask("a")
+    await settle()
+    given_up.cancel()
+    await settle()
+    return Scene(house, lambda: house.manager.acquire(make_manifest("a")))
+
+
+async def stuck() -> Scene:
+    """No load is given any time."""
+    house = House(30, PartsOptions(load_slots=1, load_timeout_s=0))
+    return Scene(house, lambda: house.manager.acquire(styled("a")))
+
+
+async def pinning() -> Scene:
+    house = House(20)
+    (await house.have("idle", 15)).release()
+    return Scene(house, lambda: house.manager.pin(make_manifest("a")))
+
+
+async def unloading() -> Scene:
+    house = House(20)
+    (await house.have(styled("a"))).release()
+    return Scene(house, lambda: house.manager.unload(styled("a")))
+
+
+async def budget_changes() -> Scene:
+    house = House(30)
+    speaking = await house.have("x")
+    return Scene(
+        house,
+        lambda: house.manager.acquire(make_manifest("a", 20)),
+        acts=deque(
+            [
+                lambda: house.manager.set_budget(25),
+                lambda: house.manager.set_budget(22),
+                speaking.release,
+                lambda: house.manager.set_budget(60),
+            ]
+        ),
+        acts_first=True,
+    )
+
+
+SCENES = [
+    hit, miss_in_line, shared_parts, joined, failing, misfit, too_large_a_part, refused_once,
+    refused_twice, early, early_and_wrong, given_up_before, stuck, pinning, unloading,
+    budget_changes,
+]  # fmt: skip
+
+
+async def played(scene: Scene, task: asyncio.Task[Any], turns: int) -> bool:
+    """Let ``turns`` of the event loop go by; whether ``task`` has ended meanwhile."""
+    for turn in range(turns):
+        if task.done():
+            return True
+        await asyncio.sleep(0)
+        if turn % 3 == 2:
+            scene.step()
+        if turn % 5 == 4:
+            scene.house.manager.check_integrity()
+    return task.done()
+
+
+async def ended(scene: Scene, task: asyncio.Task[Any]) -> None:
+    """All that is left happens, and then nothing of it is left."""
+    house = scene.house
+    await house.work()
+    while scene.acts:
+        scene.acts.popleft()()
+        await house.work()
+    assert task.done()
+    for other in scene.others:
+        if not other.cancelled() and other.exception() is None:
+            other.result().release()
+            await house.work()
+    outcome = None if task.cancelled() or task.exception() else task.result()
+    if isinstance(outcome, Lease):
+        outcome.release()
+    assert all(other.done() for other in scene.others)
+    assert house.manager.held_leases() == 0
+    house.manager.unpin(make_manifest("a"))
+    await house.work()
+    assert not house.manager.queued()
+    assert State.LOADING not in {resident.state for resident in house.manager.residents()}
+    books = house.manager.statistics()
+    assert (books.reserved_bytes, books.evicting_bytes) == (0, 0)
+    house.manager.evict_idle(-1)
+    await house.work()
+    assert house.manager.statistics().charged_bytes == 0
+
+
+@pytest.mark.parametrize("then", ["once", "twice", "and asked again"])
+@pytest.mark.parametrize("scene_of", SCENES)
+async def test_cancelled_at_any_await_it_leaves_the_books_in_order(
+    scene_of: Callable[[], Coroutine[Any, Any, Scene]], then: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    stray: list[object] = []
+    loop.set_exception_handler(lambda _, context: stray.append(context))
+    for turns in itertools.count():
+        scene = await scene_of()
+        task = loop.create_task(scene.ask())
+        done = await played(scene, task, turns)
+        task.cancel()
+        if then == "twice":
+            await asyncio.sleep(0)
+            task.cancel()
+        elif then == "and asked again":
+            again = loop.create_task(scene.ask())
+            await scene.house.work()
+            scene.others.append(again)
+            if not again.done() or again.cancelled() or again.exception():
+                scene.others.pop()
+                again.cancel()
+            elif not isinstance(again.result(), Lease):
+                scene.others.pop()
+        await settle()
+        assert task.done(), f"after {turns} turns"
+        scene.house.manager.check_integrity()
+        await ended(scene, task)
+        assert not stray
+        if done:
+            break
+        assert turns < 500
+    assert turns >= 1
+
+
+@pytest.mark.parametrize("scene_of", [s for s in SCENES if s not in (unloading, pinning)])
+async def test_out_of_time_at_any_await_it_leaves_the_books_in_order(
+    scene_of: Callable[[], Coroutine[Any, Any, Scene]],
+) -> None:
+    loop = asyncio.get_running_loop()
+    clock = FakeClock()
+    loop.time = clock  # type: ignore[method-assign]
+    try:
+        for turns in itertools.count(1):
+            scene = await scene_of()
+            asked = scene.ask()
+            acquire = scene.house.manager.acquire
+            with mock.patch.object(
+                scene.house.manager, "acquire", functools.partial(acquire, timeout_s=turns - 0.5)
+            ):
+                asked.close()
+                task = loop.create_task(scene.ask())
+            done = False
+            for _ in range(turns):
+                done = await played(scene, task, 1)
+                scene.step()
+                clock.now += 1
+            await settle()
+            assert task.done(), f"after {turns} turns"
+            error = task.exception()
+            assert error is None or isinstance(error, VoxswapError)
+            await ended(scene, task)
+            if done:
+                break
+            assert turns < 500
+    finally:
+        del loop.time
+
+
+# Many at once, on threads
+
+
+class GatedLoader(FakeLoader):
+    """Each load, and each freeing, waits on its thread until somebody opens its gate."""
+
+    def __init__(self, arrived: Callable[[threading.Event], None]) -> None:
+        super().__init__()
+        self.arrived = arrived
+        self.running = self.peak = 0
+        self.lock = threading.Lock()
+
+    def load(self, plan: Any, part: Any, cancelled: Any, early: Any) -> Any:
+        with self.lock:
+            self.running += 1
+            self.peak = max(self.peak, self.running)
+        try:
+            self.wait()
+            return super().load(plan, part, cancelled, early)
+        finally:
+            with self.lock:
+                self.running -= 1
+
+    def wait(self) -> None:
+        gate = threading.Event()
+        self.arrived(gate)
+        assert gate.wait(timeout=20)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
+    chance = random.Random(seed)
+    loop = asyncio.get_running_loop()
+    voices = [styled(name, 1 + n) for n, name in enumerate("abcdef")]
+    voices += [make_manifest(name, 3 * n, text=("text", 1)) for n, name in enumerate("ghij", 1)]
+    acts: list[Callable[[], None]] = []
+    news = asyncio.Event()
+
+    def tell(act: Callable[[], None]) -> None:
+        acts.append(act)
+        news.set()
+
+    loader = GatedLoader(lambda gate: loop.call_soon_threadsafe(tell, gate.set) and None)
+    device = FakeDevice()
+    device.give_back = lambda freed_bytes: loader.wait()  # type: ignore[method-assign]
+    loader.early = True
+    loader.faults["h"] = EngineError("broken")
+    loader.refusals = {"b": 1, "base": 1}
+    with ThreadPoolExecutor(4) as executor, ThreadPoolExecutor(1) as freeing:
+        manager = ModelManager(
+            loader,
+            executor,
+            freeing=freeing,
+            budget_bytes=24,
+            device=device,
+            options=PartsOptions(load_slots=3, settle_s=0.001),
+        )
+        outcomes: Counter[str] = Counter()
+
+        async def caller(number: int) -> None:
+            for _ in range(4):
+                patience_s = chance.choice([None, None, None, 0.0])
+                try:
+                    lease = await manager.acquire(
+                        chance.choice(voices),
+                        timeout_s=patience_s,
+                        insist=chance.random() < 0.2,
+                        early=lambda loaded: None,
+                    )
+                except VoxswapError as error:
+                    outcomes[type(error).__name__] += 1
+                    continue
+                outcomes["lease"] += 1
+                done = asyncio.Event()
+                tell(done.set)
+                try:
+                    await done.wait()
+                    assert lease.loaded is not None
+                finally:
+                    lease.release()
+
+        callers = [asyncio.ensure_future(caller(n)) for n in range(64)]
+        for task in callers:
+            task.add_done_callback(lambda _: news.set())
+        given_up = chance.sample(callers, 8)
+        while not all(task.done() for task in callers):
+            await news.wait()
+            await asyncio.sleep(0)
+            if acts:
+                acts.pop(chance.randrange(len(acts)))()
+            if not acts:
+                news.clear()
+                if all(task.done() for task in callers):
+                    break
+            if given_up and chance.random() < 0.1:
+                given_up.pop().cancel()
+            manager.check_integrity()
+            assert loader.running <= 3
+            assert manager.statistics().budget_bytes == 24
+        for task in callers:
+            assert task.cancelled() or task.exception() is None
+        assert manager.held_leases() == 0
+        closing = asyncio.ensure_future(manager.close())
+        while not closing.done():
+            await asyncio.sleep(0)
+            while acts:
+                acts.pop()()
+        manager.check_integrity()
+        while manager.statistics().charged_bytes:  # loads that were given up
+            await asyncio.sleep(0)
+            while acts:
+                acts.pop()()
+        assert outcomes["lease"] > 100
+        assert loader.peak == 3

@@ -14,7 +14,8 @@ from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.residency.eviction import Policy
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.parts import PartsOptions, State
+from voxswap_server.residency.parts import PartsOptions
+from voxswap_server.residency.records import State
 from voxswap_server.residency.snapshot import Resident
 
 # Some have everything for themselves, some share a base, two share two parts, one is very large.
@@ -198,7 +199,7 @@ class ManagerMachine(RuleBasedStateMachine):
     def a_load_hangs(self, data: st.DataObject) -> None:
         parts = self.manager.parts
         part = data.draw(st.sampled_from(sorted(parts.all(), key=lambda p: p.plan.key)))
-        self.loop.call_soon(parts._stuck, part)
+        self.loop.call_soon(parts._loads.declare_stuck, part)
         self.run_loop()
 
     @invariant()

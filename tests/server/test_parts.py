@@ -1,4 +1,4 @@
-"""Parts: what is shared, what is granted in which order, what fails alone, and what is let go of."""
+"""Parts: what is shared, what is granted in which order, what fails alone, what is let go of."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from voxswap_server.residency.errors import (
 from voxswap_server.residency.events import EventKind
 from voxswap_server.residency.eviction import Policy
 from voxswap_server.residency.loader import LoadedVoice
-from voxswap_server.residency.parts import Part, PartsOptions, State
+from voxswap_server.residency.parts import PartsOptions
 from voxswap_server.residency.plans import PartPlan, VoicePlan
+from voxswap_server.residency.records import Part, State
 
 BASE = ("base", 12)
 
@@ -572,10 +573,10 @@ class WatchfulLoader(FakeLoader):
 
 
 class WatchfulHouse(House):
-    def __init__(self, budget: int = 30, **options: Any) -> None:
-        super().__init__(budget, PartsOptions(load_slots=8, **options))
-        self.loader: WatchfulLoader = WatchfulLoader()
-        self.manager._loader = self.manager._parts._loader = self.loader
+    loader: WatchfulLoader
+
+    def __init__(self, loader: WatchfulLoader | None = None) -> None:
+        super().__init__(30, PartsOptions(load_slots=8), loader or WatchfulLoader())
 
 
 @pytest.fixture
@@ -707,8 +708,7 @@ async def test_a_load_that_stopped_after_it_had_its_memory_leaves_none_behind() 
                 raise RuntimeError("cancelled")
             return loaded
 
-    house = WatchfulHouse()
-    house.loader = house.manager._loader = house.manager._parts._loader = Stopping()
+    house = WatchfulHouse(Stopping())
     task = house.ask("a")
     await turns()
     task.cancel()
@@ -841,9 +841,6 @@ async def test_a_workspace_that_only_something_idle_needs_makes_room() -> None:
     assert house.manager.statistics().workspace_bytes == 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="defect N3: a part has the workspace of the voice that it was loaded for"
-)
 async def test_a_workspace_is_that_of_the_largest_voice_though_all_its_parts_are_shared() -> None:
     house = House(40)
     house.loader.workspaces = {"base": 20, "other": 2}
@@ -882,9 +879,6 @@ async def test_what_waits_is_not_kept_waiting_for_ever_by_hits_on_what_is_small(
     house.manager.check_integrity()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="defect N2: who waited for long has all evicted while enough is on its way"
-)
 async def test_no_more_goes_than_is_missing_however_long_somebody_waited() -> None:
     house = House(40)
     (await house.have("idle")).release()

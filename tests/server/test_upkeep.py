@@ -15,7 +15,8 @@ from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import RegistryError, VoiceNotFoundError, VoxswapError
 from voxswap_server.residency.errors import VoiceInUseError, VoiceTooLargeError
 from voxswap_server.residency.events import EventKind
-from voxswap_server.residency.parts import PartsOptions, State
+from voxswap_server.residency.parts import PartsOptions
+from voxswap_server.residency.records import State
 from voxswap_server.residency.upkeep import evict_idle, retire_deleted
 
 # Steering
@@ -201,7 +202,7 @@ async def test_what_is_idle_for_so_long_leaves_and_what_speaks_or_is_pinned_does
     await house.work()
     assert house.evicted() == [("a@1",)]
     (evicted,) = [e for e in house.events if e.kind is EventKind.EVICTED]
-    assert (evicted.reason, evicted.role, evicted.age_s) == ("idle", "model", 11)
+    assert (evicted.reason, evicted.role, evicted.age_s) == ("idle", "model", 10)
     assert set(house.states()) == {"b", "c"}
     speaking.release()
     house.clock.now += 9.5

@@ -193,10 +193,10 @@ def base_bytes(model: SourceFile) -> bytes:
 
 
 def _tell_durations(graph: Any) -> None:
-    """Find the frames of each symbol, bound their sum, and make them an output.
+    """Find the frames of each symbol, bound their sum by an input, and make them an output.
 
-    A sum of more than `kokoro.MOST_FRAMES` is scaled down to it; one that is not stays as it is,
-    to the bit: a factor of 1 and the floor of whole numbers change nothing.
+    A sum of more is scaled down, with one frame for each symbol at least. One that is not more
+    stays as it is, to the bit: a factor of 1 and the floor of whole numbers change nothing.
     """
     from onnx import TensorProto, helper
 
@@ -206,9 +206,9 @@ def _tell_durations(graph: Any) -> None:
         node.input[:] = [
             kokoro.DURATIONS.name if name == predicted else name for name in node.input
         ]
-    most, least = "voxswap/most_frames", "voxswap/least_frames"
-    for name, value in ((most, kokoro.MOST_FRAMES), (least, 1)):
-        graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [float(value)]))
+    most, least = kokoro.MOST_FRAMES.name, "voxswap/least_frames"
+    graph.initializer.append(helper.make_tensor(least, TensorProto.FLOAT, [], [1.0]))
+    graph.input.append(helper.make_tensor_value_info(most, TensorProto.FLOAT, []))
     sum_, share, shorter, whole = (f"voxswap/{x}" for x in ("sum", "share", "shorter", "whole"))
     bounding = [
         helper.make_node("ReduceSum", [predicted], [sum_], name=sum_, keepdims=0),
@@ -229,7 +229,7 @@ def _tell_durations(graph: Any) -> None:
 
 def _durations(graph: Any) -> str:
     """The tensor with the frames of each symbol: divided by the speed, rounded, 1 at least."""
-    found = {"speed"}
+    found = {kokoro.SPEED.name}
     for op_type in ("Div", "Round", "Clip"):
         found = {
             node.output[0]

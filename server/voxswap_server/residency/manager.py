@@ -33,8 +33,9 @@ from voxswap_server.residency.failures import Failures
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.residency.loader import LoadedVoice, Loader
-from voxswap_server.residency.parts import Claim, Part, Parts, PartsOptions, State
+from voxswap_server.residency.parts import Parts, PartsOptions
 from voxswap_server.residency.plans import VoicePlan
+from voxswap_server.residency.records import Claim, Part, State
 from voxswap_server.residency.snapshot import Resident, ResidentPart
 
 _LOGGER = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from voxswap_registry.manifest import Manifest
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.eviction import plan_eviction
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.parts import Part
 from voxswap_server.residency.plans import PartPlan, VoicePlan
+from voxswap_server.residency.records import Part
 from voxswap_server.residency.snapshot import Explanation, PartOutlook
 
 

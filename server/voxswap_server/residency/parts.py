@@ -1,152 +1,32 @@
 """Parts in memory: who waits for them, who holds them, and which of them leave.
 
-States of a part, and every legal transition::
-
-    ABSENT -> LOADING      a claim was granted memory for it
-    LOADING -> RESIDENT    the load succeeded
-    LOADING -> FAILED      the load failed: every claim on it learns why, its reservation is gone
-    LOADING -> ABANDONED   the last claim on it gave up, or it took longer than a load may
-    ABANDONED -> ABSENT    its thread has come to its end, and its reservation is gone
-    RESIDENT -> EVICTING   planned, and held by nobody: withdrawn before it is taken apart
-    EVICTING -> ABSENT     its bytes are free
-    FAILED -> LOADING      its back-off is over, or somebody insists
-    FAILED -> ABSENT       so many others failed since that it was forgotten
-
-ABSENT and FAILED parts take no memory and have no entry here; `Failures` remembers the latter.
-ABANDONED and EVICTING parts are charged and belong to nobody. Under the key of an EVICTING part a
-new load may begin at once, in memory of its own. Under that of an ABANDONED one it begins when the
-thread has ended; if that hangs for longer than a load may take, it fails instead: nobody waits for
-a thread that hangs, and no key has more than one of them.
+Their states stand in `records`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
-import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from voxswap_registry.errors import VoxswapError
-from voxswap_server.engines.base import DevicePart
-from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.residency.device import Device
-from voxswap_server.residency.errors import (
-    ClosedError,
-    DeviceRefusedError,
-    FootprintError,
-    LoadFailedError,
-    LoadStuckError,
-    VoiceTooLargeError,
-)
+from voxswap_server.residency.errors import LoadStuckError, VoiceTooLargeError
 from voxswap_server.residency.eviction import Candidate, Policy, plan_eviction
 from voxswap_server.residency.ledger import Ledger, LedgerStatistics
-from voxswap_server.residency.loader import FrontEndPart, Loader
+from voxswap_server.residency.loader import Loader
+from voxswap_server.residency.loads import Loads
 from voxswap_server.residency.plans import PartPlan, VoicePlan
+from voxswap_server.residency.records import Claim, Claimant, LoadedPart, Part, State
 
 _LOGGER = logging.getLogger(__name__)
 
 # How long the head of the line waits for all of its memory to be idle at one instant.
 _PATIENCE_S = 1.0
-
-LoadedPart: TypeAlias = DevicePart | FrontEndPart
-
-
-class State(enum.Enum):
-    """Where a part stands; see the module's docstring for the transitions."""
-
-    LOADING = "loading"
-    ABANDONED = "abandoned"
-    RESIDENT = "resident"
-    EVICTING = "evicting"
-    FAILED = "failed"
-
-
-@dataclass(eq=False, slots=True)
-class Part:
-    """An entry. ``charged`` is what the ledger has of it: reserved, resident or evicting."""
-
-    plan: PartPlan
-    voice: VoicePlan  # the one that it was first loaded for
-    charged: int
-    started_s: float
-    last_use_s: float
-    state: State = State.LOADING
-    loaded: LoadedPart | None = None
-    unverified: LoadedPart | None = None  # while its digest is being checked, if it can be had
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    claims: list[Claim] = field(default_factory=list)  # that wait for it to be loaded
-    holds: int = 0  # of claims, leases and pins: what is held is never evicted
-    pins: int = 0  # holds that nobody will give back by himself
-    workspace_bytes: int = 0  # the most that a plan granted on it needs
-    has_slot: bool = False
-    is_stuck: bool = False  # its load takes longer than any may
-    uses: int = 0
-    load_s: float = 0.0
-    loaded_s: float = 0.0
-    protected_until_s: float = 0.0
-    inflation: float = 0.0
-
-
-class Claimant(Protocol):
-    """Who claims the parts of a voice; exactly one of the two is called, once, unless it ends."""
-
-    def granted(self, claim: Claim) -> None:
-        """Memory is there, and loads begin. Called before either of the others."""
-        ...
-
-    def offered(self, claim: Claim) -> None:
-        """All parts are there, and of some the digest is still being checked. May not be called."""
-        ...
-
-    def ready(self, claim: Claim) -> None:
-        """All parts are resident and held by the claim, until `Parts.end`."""
-        ...
-
-    def failed(self, claim: Claim, error: VoxswapError) -> None:
-        """The claim has ended: a part could not be had."""
-        ...
-
-
-@dataclass(eq=False, slots=True)
-class Claim:
-    """The wish to have all parts of a voice in memory at a time."""
-
-    plan: VoicePlan
-    claimant: Claimant
-    asked_s: float
-    insists: bool = False  # whatever failed a moment ago is tried again for it
-    granted_s: float | None = None
-    parts: tuple[Part, ...] = ()  # held, once it is granted
-    missing: int = 0
-    added: tuple[Part, ...] = ()  # those of its parts that are loaded for it
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """Of its parts."""
-        return frozenset(part.key for part in self.plan.parts)
-
-    @property
-    def waits_for_memory(self) -> bool:
-        """Whether it stands in line."""
-        return self.granted_s is None
-
-    was_offered: bool = False
-    offer_is_void: bool = False  # what was offered is not what was verified
-
-    def loaded(self) -> dict[str, LoadedPart]:
-        """The parts by role; every one is resident."""
-        return {p.plan.role: p.loaded for p in self.parts if p.loaded is not None}
-
-    def offer(self) -> dict[str, LoadedPart]:
-        """The parts by role, as far as they can be computed with, verified or not."""
-        found = ((part.plan.role, part.loaded or part.unverified) for part in self.parts)
-        return {role: part for role, part in found if part is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +81,6 @@ class Parts:
         check_failures: CheckFailures,
         options: PartsOptions,
     ) -> None:
-        self._loader = loader
-        self._executor = executor
         self._freeing = freeing
         self._device = device
         self._clock = clock
@@ -216,8 +94,14 @@ class Parts:
         self._leaving: dict[Part, None] = {}  # ABANDONED, EVICTING, and for a moment FAILED
         self._queue: deque[Claim] = deque()
         self._put_off: list[Claim] = []  # until an abandoned load of a part has ended
-        self._starting: deque[Part] = deque()  # LOADING, and waiting for a slot
-        self._slots_taken = 0
+        self._loads = Loads(
+            loader,
+            executor,
+            self,
+            slots=options.load_slots,
+            timeout_s=options.load_timeout_s,
+            clock=clock,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._inflation = 0.0
         self._pumping = False
@@ -297,7 +181,7 @@ class Parts:
         claim = Claim(plan, claimant, self._clock(), insists)
         if (abandoned := self._abandoned_of(claim)) is not None:
             if abandoned.is_stuck:
-                raise self._stuck_error(abandoned)
+                raise self._loads.stuck_error(abandoned)
             self._put_off.append(claim)
         elif self.need_bytes(plan):
             self._queue.append(claim)
@@ -371,7 +255,7 @@ class Parts:
                     continue
                 if (abandoned := self._abandoned_of(claim)) is not None:
                     if abandoned.is_stuck:
-                        self._fail_claim(claim, self._stuck_error(abandoned))
+                        self._fail_claim(claim, self._loads.stuck_error(abandoned))
                     else:
                         self._put_off.append(self._queue.popleft())
                     continue
@@ -387,7 +271,7 @@ class Parts:
                     victims = self._with_their_workspace(claim.plan, missing)
                     if not victims and self._clock() - claim.asked_s > _PATIENCE_S:
                         # Hits on this and that would keep it waiting for ever: what is idle goes.
-                        victims = tuple(self._parts[c.key] for c in self.candidates(claim.keys))
+                        victims = self._everything_idle(claim.keys)
                 for part in victims:
                     self.evict(part, "memory")
                 return
@@ -418,7 +302,7 @@ class Parts:
             return
         victims = self._plan(over)
         if victims is None:
-            victims = tuple(self._parts[c.key] for c in self.candidates())
+            victims = self._everything_idle()
         for part in victims:
             self.evict(part, "budget")
 
@@ -430,7 +314,11 @@ class Parts:
             self._inflation = max(self._inflation, self._candidate(part).priority)
         self._leave(part, State.EVICTING)
         self._ledger.begin_eviction(part.charged)
-        self._spawn(self._free(part, voices, reason), f"evict {part.plan.key}")
+        task = asyncio.get_running_loop().create_task(
+            self._free(part, voices, reason), name=f"evict {part.plan.key}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def stop(self) -> None:
         """Grant nothing more: whoever stands in line is about to be told."""
@@ -477,6 +365,9 @@ class Parts:
         keys = plan_eviction(self.candidates(but), need_bytes, self._options.policy)
         return None if keys is None else tuple(self._parts[key] for key in keys)
 
+    def _everything_idle(self, but: Iterable[str] = ()) -> tuple[Part, ...]:
+        return tuple(self._parts[candidate.key] for candidate in self.candidates(but))
+
     def _grant(self, claim: Claim) -> None:
         now = self._clock()
         claim.granted_s = now
@@ -487,7 +378,7 @@ class Parts:
             self._ledger.reserve(plan.footprint_bytes)
             part = Part(plan, claim.plan, plan.footprint_bytes, started_s=now, last_use_s=now)
             self._parts[plan.key] = part
-            self._starting.append(part)
+            self._loads.add(part)
             added.append(part)
         claim.added = tuple(added)
         claim.parts = tuple(self._parts[part.key] for part in claim.plan.parts)
@@ -498,7 +389,7 @@ class Parts:
                 part.claims.append(claim)
                 claim.missing += 1
         claim.claimant.granted(claim)
-        self._start_loads()
+        self._loads.start()
         if not claim.missing:
             claim.claimant.ready(claim)
 
@@ -513,40 +404,51 @@ class Parts:
             (p for p in self._leaving if p.state is State.ABANDONED and p.plan.key in keys), None
         )
 
-    # Loads
+    # What loads come to: see `LoadOwner`
 
-    async def _load(self, part: Part) -> None:
-        """Load, reconcile, publish. Ends with the part RESIDENT or out of the books, always."""
-        error: VoxswapError | None = None
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._options.load_timeout_s, self._stuck, part)
-        try:
-            loaded = await self._loaded(part)
-        except asyncio.CancelledError:
-            error = ClosedError("the server is shutting down; ask another one")
-        except Exception as caught:  # noqa: BLE001 - told to every claim
-            # Not the error itself: its frames hold what was loaded so far.
-            error = self._told(part, caught)
-        finally:
-            timer.cancel()
-            self._free_slot(part)
-        if part.state is State.LOADING and error is None:
-            self._publish(part, loaded)
+    def load_ended(self, part: Part, outcome: LoadedPart | VoxswapError) -> None:
+        """The part is RESIDENT after this, or out of the books."""
+        if part.state is State.LOADING and not isinstance(outcome, VoxswapError):
+            self._publish(part, outcome)
             return
-        loaded = None  # type: ignore[assignment] # abandoned while it was on its way
-        if part.state is State.LOADING and error is not None:
-            self._fail(part, error)
+        if part.state is State.LOADING and isinstance(outcome, VoxswapError):
+            self._fail(part, outcome)
         self._gone_unloaded(part)
 
-    def _told(self, part: Part, error: Exception) -> VoxswapError:
-        """What whoever waits is told."""
-        if isinstance(error, VoxswapError):
-            return error.copy()
+    def load_stuck(self, part: Part, error: LoadStuckError) -> None:
+        """Its claims learn; its bytes stay charged until its thread has ended."""
+        waiting = [c for c in self._put_off if part.plan.key in c.keys]
         if part.state is State.LOADING:
-            _LOGGER.error("%s: unforeseen", part.plan.key, exc_info=error)
-        return LoadFailedError(
-            f"the {part.plan.role} of {part.voice.manifest.ref} could not be loaded, for a reason "
-            f"that nobody foresaw ({type(error).__name__}); the server's log has it"
+            waiting += part.claims
+            self._on_failed(part, error)
+            self._abandon(part)
+        for claim in waiting:
+            self._fail_claim(claim, error)
+
+    def load_offered(self, part: Part, loaded: LoadedPart) -> None:
+        """Pass it on to the claims that have all their parts by now."""
+        if part.state is State.LOADING:
+            _void_offers(part, loaded)
+            part.unverified = loaded
+            for claim in tuple(part.claims):
+                _offer_to(claim)
+
+    async def make_room(self, part: Part) -> None:
+        """Evict as much as ``part`` takes, or everything idle."""
+        victims = self._plan(part.plan.footprint_bytes)
+        if victims is None:
+            victims = self._everything_idle()
+        for victim in victims:
+            self.evict(victim, "refused")
+        for victim in victims:
+            await victim.gone.wait()
+
+    def figures(self) -> str:
+        """Free bytes of the ledger, and the device's own figures."""
+        books = self._ledger.statistics()
+        return (
+            f"The ledger has {books.free_bytes} of {books.budget_bytes} bytes free, "
+            f"{self._device.figures()}"
         )
 
     def _gone_unloaded(self, part: Part) -> None:
@@ -561,7 +463,7 @@ class Parts:
 
     def _take_up_again(self, part: Part) -> None:
         """Claims that were put off because of it stand in line again, where they would be."""
-        again = [c for c in self._put_off if any(p.key == part.plan.key for p in c.plan.parts)]
+        again = [c for c in self._put_off if part.plan.key in c.keys]
         for claim in again:
             self._put_off.remove(claim)
         self._queue.extendleft(reversed(again))
@@ -572,112 +474,10 @@ class Parts:
         if needed < self._ledger.statistics().workspace_bytes:
             self._ledger.set_workspace(needed)
 
-    async def _loaded(self, part: Part) -> LoadedPart:
-        """The loaded part. If the device refuses, evicts something and tries once more."""
-        try:
-            loaded = await self._on_thread(part)
-        except DeviceMemoryError as error:
-            _LOGGER.warning("%s: %s; evicting and trying again", part.plan.key, error)
-            await self._make_room(part)
-            try:
-                loaded = await self._on_thread(part)
-            except DeviceMemoryError as again:
-                raise self._refused(part, again) from again
-        if loaded.resident_bytes > part.plan.footprint_bytes:
-            raise FootprintError(
-                f"the {part.plan.role} of {part.voice.manifest.ref} measures "
-                f"{loaded.resident_bytes} bytes, and its engine announced "
-                f"{part.plan.footprint_bytes}; it was dropped again: report this engine"
-            )
-        return loaded
-
-    async def _on_thread(self, part: Part) -> LoadedPart:
-        loop = asyncio.get_running_loop()
-
-        def early(loaded: LoadedPart) -> None:
-            loop.call_soon_threadsafe(self._offer, part, loaded)
-
-        return await loop.run_in_executor(
-            self._executor,
-            _guarded,
-            self._loader,
-            part.voice,
-            part.plan,
-            part.cancelled.is_set,
-            early,
-        )
-
-    def _offer(self, part: Part, loaded: LoadedPart) -> None:
-        """A part can be computed with; its digest is not checked yet."""
-        if part.state is State.LOADING:
-            self._void_offers(part, loaded)
-            part.unverified = loaded
-            for claim in tuple(part.claims):
-                _offer_to(claim)
-
-    @staticmethod
-    def _void_offers(part: Part, loaded: LoadedPart) -> None:
-        """If other bytes were offered than ``loaded``, what was computed with them is void."""
-        if part.unverified is not None and part.unverified is not loaded:
-            for claim in part.claims:
-                claim.offer_is_void |= claim.was_offered
-
-    def _stuck(self, part: Part) -> None:
-        """A load takes longer than any may: its claims learn, its slot is free, its bytes stay."""
-        part.is_stuck = True
-        self._free_slot(part)
-        error = self._stuck_error(part)
-        waiting = [c for c in self._put_off if any(p.key == part.plan.key for p in c.plan.parts)]
-        if part.state is State.LOADING:
-            waiting += part.claims
-            self._on_failed(part, error)
-            self._abandon(part)
-        for claim in waiting:
-            self._fail_claim(claim, error)
-
-    def _stuck_error(self, part: Part) -> LoadStuckError:
-        return LoadStuckError(
-            f"the {part.plan.role} of {part.voice.manifest.ref} was not loaded within "
-            f"{self._options.load_timeout_s:g} s, the most that load_timeout_s allows, and its "
-            "load still hangs; look at the disk or the store"
-        )
-
-    def _start_loads(self) -> None:
-        while self._starting and self._slots_taken < self._options.load_slots:
-            part = self._starting.popleft()
-            part.has_slot = True
-            part.started_s = self._clock()
-            self._slots_taken += 1
-            self._spawn(self._load(part), f"load {part.plan.key}")
-
-    def _free_slot(self, part: Part) -> None:
-        if part.has_slot:
-            part.has_slot = False
-            self._slots_taken -= 1
-            self._start_loads()
-
-    async def _make_room(self, part: Part) -> None:
-        """Free as much as ``part`` takes, whatever the ledger says; return when it is freed."""
-        victims = self._plan(part.plan.footprint_bytes)
-        if victims is None:
-            victims = tuple(self._parts[c.key] for c in self.candidates())
-        for victim in victims:
-            self.evict(victim, "refused")
-        for victim in victims:
-            await victim.gone.wait()
-
-    def _refused(self, part: Part, error: DeviceMemoryError) -> DeviceRefusedError:
-        books = self._ledger.statistics()
-        return DeviceRefusedError(
-            f"the {part.plan.role} of {part.voice.manifest.ref} needs {part.plan.footprint_bytes} "
-            f"bytes: {error.message}. The ledger has {books.free_bytes} of {books.budget_bytes} "
-            f"bytes free, {self._device.figures()}; lower memory_budget, or end what else is there"
-        )
-
     def _publish(self, part: Part, loaded: LoadedPart) -> None:
         self._ledger.commit(part.charged, loaded.resident_bytes)
         part.charged = loaded.resident_bytes
-        self._void_offers(part, loaded)
+        _void_offers(part, loaded)
         part.loaded, part.unverified = loaded, None
         part.state = State.RESIDENT
         part.loaded_s = self._clock()
@@ -704,8 +504,7 @@ class Parts:
         """Nobody waits any more: stop the load as soon as its thread looks up."""
         self._leave(part, State.ABANDONED)
         part.cancelled.set()
-        if part in self._starting:
-            self._starting.remove(part)
+        if self._loads.take_back(part):
             self._gone_unloaded(part)
 
     # Evictions
@@ -742,32 +541,12 @@ class Parts:
             protected=part.protected_until_s > self._clock(),
         )
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
-
-def _guarded(
-    loader: Loader,
-    voice: VoicePlan,
-    part: PartPlan,
-    cancelled: Callable[[], bool],
-    early: Callable[[LoadedPart], None],
-) -> LoadedPart:
-    """Load. On the loading thread; blocks.
-
-    What is no `Exception` (a panic inside a library) or cannot pass through a future becomes one.
-    """
-    try:
-        return loader.load(voice, part, cancelled, early)
-    except StopIteration as error:
-        raise RuntimeError("StopIteration") from error
-    except Exception:
-        raise
-    except BaseException as error:
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+def _void_offers(part: Part, loaded: LoadedPart) -> None:
+    """If other bytes were offered than ``loaded``, what was computed with them is void."""
+    if part.unverified is not None and part.unverified is not loaded:
+        for claim in part.claims:
+            claim.offer_is_void |= claim.was_offered
 
 
 def _offer_to(claim: Claim) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voxswap_server.residency.estimates import Tier
-from voxswap_server.residency.parts import State
+from voxswap_server.residency.records import State
 
 
 @dataclass(frozen=True, slots=True)

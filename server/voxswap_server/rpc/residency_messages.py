@@ -11,7 +11,7 @@ from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, Numbered
 from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.residency.outlook import Forecast
-from voxswap_server.residency.parts import State
+from voxswap_server.residency.records import State
 from voxswap_server.residency.snapshot import Explanation, Resident, ResidentPart
 
 _STATES = {

@@ -22,10 +22,13 @@ from voxswap_server.engines.kokoro.session import Session
 
 # A segment is one step, so this is how long others wait for it: 3 s on two cores for 10 s of audio.
 _MOST_SYMBOLS = 160
-# Measured (tests/engines/kokoro_memory.py): 0.52 to 0.65 MB of activations for each frame.
+# The slowest rate makes 45 s of so many symbols of English. A segment that would be longer than
+# this (50 s) and a frame for each symbol is spoken faster.
+_MOST_FRAMES = 2_000
+# Measured (tests/engines/kokoro_memory.py): 0.47 to 0.6 MB of activations for each frame.
 _WORKSPACE_BYTES_A_FRAME = 640 << 10
 _LEAST_WORKSPACE_BYTES = 96 << 20
-# Beyond any honest graph: an arena grows by powers of two, and counts what it has not touched.
+# Beyond any honest graph: an arena also counts what it has not touched yet.
 _ARENA_FACTOR = 2
 
 # Sounds come this much sooner than the durations say: vowels are 28 dB louder than plosives where
@@ -52,7 +55,7 @@ def frames_bytes(frames: int) -> int:
     return _LEAST_WORKSPACE_BYTES + _WORKSPACE_BYTES_A_FRAME * frames
 
 
-_WORKSPACE_BYTES = frames_bytes(kokoro.MOST_FRAMES + _MOST_SYMBOLS)
+_WORKSPACE_BYTES = frames_bytes(_MOST_FRAMES + _MOST_SYMBOLS)
 _ARENA_BYTES = _ARENA_FACTOR * _WORKSPACE_BYTES
 
 
@@ -212,8 +215,8 @@ class KokoroVoice:
         """Speak the whole segment. Cost grows with its duration.
 
         Kokoro draws no noise, so seed and noise scales change nothing, and it has one speaker.
-        A segment that would last longer than `kokoro.MOST_FRAMES` is spoken faster. Silence at
-        either end is cut down.
+        A segment that would last absurdly long is spoken faster. Silence at either end is cut
+        down.
         """
         if not 0 < len(ids) <= _MOST_SYMBOLS:
             raise EngineError(f"{len(ids)} symbols; a segment has 1 to {_MOST_SYMBOLS}: part it")
@@ -229,6 +232,7 @@ class KokoroVoice:
                 "tokens": np.array([ids], np.int64),
                 "style": self._vectors[row : row + 1],
                 "speed": np.array([delivery.rate], np.float32),
+                "most_frames": np.array(_MOST_FRAMES, np.float32),
             },
             workspace_bytes=_WORKSPACE_BYTES,
         )

@@ -18,7 +18,8 @@ from voxswap_registry.errors import EngineError
 from voxswap_server.engines.errors import DeviceMemoryError
 
 _MAX_CAUSE = 200  # characters of a foreign error that are passed on
-_EXTENDED_BY_POWERS_OF_TWO = 0
+# An arena's pieces double, up to this: larger ones were half empty, smaller ones ill to fill.
+_POWERS_OF_TWO, _LARGEST_PIECE_BYTES = 0, 128 << 20
 _ONLY_FATAL = 4  # all else is raised, too
 
 
@@ -85,7 +86,11 @@ def _share_arena(arena_bytes: int) -> None:
         0,
         onnxruntime.OrtMemType.DEFAULT,
     )
-    limits = {"max_mem": arena_bytes, "arena_extend_strategy": _EXTENDED_BY_POWERS_OF_TWO}
+    limits = {
+        "max_mem": arena_bytes,
+        "arena_extend_strategy": _POWERS_OF_TWO,
+        "max_power_of_two_extend_bytes": _LARGEST_PIECE_BYTES,
+    }
     onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg(limits))
 
 
