@@ -247,6 +247,7 @@ def _threads(stack: contextlib.AsyncExitStack, n: int, name: str) -> ThreadPoolE
 def _engines(settings: Settings) -> dict[str, Engine]:
     import torch
 
+    from voxswap_server.engines.kokoro.engine import KokoroEngine
     from voxswap_server.engines.vits.engine import VitsEngine
 
     if settings.device.startswith("cuda"):
@@ -258,7 +259,10 @@ def _engines(settings: Settings) -> dict[str, Engine]:
             )
     if settings.compute_threads:
         torch.set_num_threads(settings.compute_threads)
-    engines: tuple[Engine, ...] = (VitsEngine(settings.device),)
+    engines: tuple[Engine, ...] = (
+        VitsEngine(settings.device),
+        KokoroEngine(settings.device, threads=settings.compute_threads),
+    )
     return {engine.name: engine for engine in engines}
 
 

@@ -68,12 +68,16 @@ class ServerThread:
         return asyncio.run_coroutine_threadsafe(call(), self.loop).result(60)
 
     def wait_until(self, look: Callable[[], bool]) -> None:
-        """Turn the server's loop over until ``look()``; no clock is involved."""
+        """Look again and again, on the server's loop, until ``look()``.
+
+        With a breath between two looks: a loop that spins takes the interpreter from the compute
+        thread, and a step then lasts for seconds.
+        """
 
         async def turn() -> None:
             async with asyncio.timeout(60):
                 while not look():  # noqa: ASYNC110 - any change, from anywhere
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.001)
 
         asyncio.run_coroutine_threadsafe(turn(), self.loop).result(61)
 

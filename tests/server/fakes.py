@@ -58,7 +58,10 @@ class ManualExecutor(Executor):
 
 @dataclass
 class FakeVoice:
-    most_symbols: int = 1_000
+    most: int = 1_000
+
+    def most_symbols(self, rate: float) -> int:
+        return self.most
 
     def prepare(self, ids: object, delivery: object) -> Any:
         raise AssertionError("nobody speaks here")

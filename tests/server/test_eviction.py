@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxswap_server.residency.eviction import Candidate, plan_eviction
+from voxswap_server.residency.eviction import Candidate, Policy, plan_eviction
 
 
-def candidate(key: str, size: int, last_use: float, load_ms: float = 1.0) -> Candidate:
-    return Candidate(key, size, last_use, load_ms)
+def candidate(key: str, size: int, last_use: float, load_ms: float = 1.0, **more: Any) -> Candidate:
+    return Candidate(key, size, last_use, load_ms, **more)
 
 
 def test_the_least_recently_used_goes_first() -> None:
@@ -32,13 +34,51 @@ def test_too_little_is_none_and_nothing_is_nothing() -> None:
     assert plan_eviction([candidate("a", 10, 1)], -3) == ()
 
 
+def test_what_is_protected_goes_only_if_nothing_else_can() -> None:
+    idle = [
+        candidate("old", 10, 1, protected=True),
+        candidate("mid", 10, 2),
+        candidate("new", 10, 3),
+    ]
+    assert plan_eviction(idle, 20) == ("mid", "new")
+    assert plan_eviction(idle, 21) == ("mid", "new", "old")
+    large = [candidate("old", 50, 1, protected=True), candidate("new", 5, 3)]
+    assert plan_eviction(large, 6) == ("old",), "and what it makes needless is spared"
+
+
+def test_gdsf_weighs_uses_and_cost_against_size() -> None:
+    def first(*idle: Candidate) -> str:
+        plan = plan_eviction(idle, 1, Policy.GDSF)
+        assert plan is not None
+        return plan[0]
+
+    assert first(candidate("large", 100, 9), candidate("small", 10, 1)) == "large"
+    assert first(candidate("rare", 10, 9), candidate("often", 10, 1, uses=5)) == "rare"
+    assert first(candidate("quick", 10, 9, load_ms=1), candidate("slow", 10, 1, 50)) == "quick"
+    # What was popular long ago has an old inflation.
+    then, now = (
+        candidate("then", 10, 1, uses=5, inflation=0.0),
+        candidate("now", 10, 1, inflation=1),
+    )
+    assert first(then, now) == "then"
+    assert first(candidate("empty", 0, 1, load_ms=0.5), candidate("b", 10, 1)) == "b"
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5), st.integers(0, 5)), max_size=12),
     st.integers(1, 200),
+    st.sampled_from(Policy),
+    st.sets(st.integers(0, 11)),
 )
-def test_plans_are_enough_and_minimal(sizes: list[tuple[int, int, int]], need: int) -> None:
-    idle = [candidate(str(i), size, use, cost) for i, (size, use, cost) in enumerate(sizes)]
-    plan = plan_eviction(idle, need)
+def test_plans_are_enough_and_minimal(
+    sizes: list[tuple[int, int, int]], need: int, policy: Policy, protected: set[int]
+) -> None:
+    idle = [
+        candidate(str(i), size, use, cost, protected=i in protected)
+        for i, (size, use, cost) in enumerate(sizes)
+    ]
+    plan = plan_eviction(idle, need, policy)
+    assert plan == plan_eviction(idle[::-1], need, policy), "whatever order they are found in"
     size_of = {c.key: c.size_bytes for c in idle}
     if plan is None:
         assert sum(size_of.values()) < need
@@ -47,3 +87,6 @@ def test_plans_are_enough_and_minimal(sizes: list[tuple[int, int, int]], need: i
     assert gained >= need
     assert len(set(plan)) == len(plan)
     assert all(gained - size_of[key] < need for key in plan)
+    # Nothing protected goes that could be spared.
+    if any(int(key) in protected for key in plan):
+        assert sum(c.size_bytes for c in idle if not c.protected) < need

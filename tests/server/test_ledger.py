@@ -26,12 +26,44 @@ def test_nothing_is_taken_that_is_not_there() -> None:
     assert ledger.statistics().free_bytes == 4
 
 
+def test_a_smaller_budget_is_reached_as_bytes_come_free() -> None:
+    ledger = Ledger(10)
+    ledger.reserve(8)
+    ledger.resize(5)
+    books = ledger.statistics()
+    assert (books.budget_bytes, books.target_bytes, books.free_bytes) == (8, 5, 0)
+    ledger.commit(8, 6)
+    assert ledger.statistics().budget_bytes == 6
+    ledger.begin_eviction(3)
+    assert ledger.statistics().budget_bytes == 6, "not before they are free"
+    ledger.end_eviction(3)
+    books = ledger.statistics()
+    assert (books.budget_bytes, books.free_bytes) == (5, 2)
+    ledger.resize(20)
+    assert ledger.free_bytes == 17
+
+
+def test_the_workspace_is_reserved_and_no_load_gives_it_back() -> None:
+    ledger = Ledger(10)
+    ledger.set_workspace(4)
+    ledger.reserve(5)
+    with pytest.raises(LedgerError, match="'free', which holds 1"):
+        ledger.set_workspace(6)
+    with pytest.raises(LedgerError, match="'reserved', which holds 5"):
+        ledger.release(6)
+    ledger.set_workspace(1)
+    books = ledger.statistics()
+    assert (books.reserved_bytes, books.workspace_bytes, books.free_bytes) == (6, 1, 4)
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Whatever is done, the four accounts make the budget, and none is negative."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ledger = Ledger(100)
+        self.target = 100
+        self.workspace = 0
         self.reserved: list[int] = []
         self.resident: list[int] = []
         self.evicting: list[int] = []
@@ -44,6 +76,20 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             with pytest.raises(LedgerError):
                 self.ledger.reserve(size)
+
+    @rule(budget=st.integers(1, 150))
+    def resize(self, budget: int) -> None:
+        self.ledger.resize(budget)
+        self.target = budget
+
+    @rule(size=st.integers(0, 120))
+    def set_workspace(self, size: int) -> None:
+        if size - self.workspace <= self.ledger.free_bytes:
+            self.ledger.set_workspace(size)
+            self.workspace = size
+        else:
+            with pytest.raises(LedgerError):
+                self.ledger.set_workspace(size)
 
     @precondition(lambda self: self.reserved)
     @rule(share=st.floats(0, 1))
@@ -71,7 +117,10 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def books_balance(self) -> None:
         books = self.ledger.statistics()
-        assert books.reserved_bytes == sum(self.reserved)
+        assert books.reserved_bytes == sum(self.reserved) + self.workspace
+        assert books.workspace_bytes == self.workspace
+        assert books.target_bytes == self.target
+        assert books.budget_bytes == max(self.target, books.charged_bytes)
         assert books.resident_bytes == sum(self.resident)
         assert books.evicting_bytes == sum(self.evicting)
         assert books.free_bytes >= 0

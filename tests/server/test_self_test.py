@@ -51,7 +51,8 @@ class FakeUtterance:
 class FakeVoice:
     """Says the same whatever it is given."""
 
-    most_symbols = 1_000
+    def most_symbols(self, rate: float) -> int:
+        return 1_000
 
     def __init__(self, audio: Samples) -> None:
         self.audio = audio

@@ -274,23 +274,6 @@ def no_collector() -> Iterator[None]:
         gc.enable()
 
 
-async def test_what_fits_into_no_hole_has_others_evicted_and_is_tried_again(stock: Stock) -> None:
-    house = House(stock)
-    # 300 | 2500 | 400 | 1500 | 700 | 600 free
-    for name in "aebdc":
-        (await house.have(name)).release()
-    for name in "eb":
-        unloading = asyncio.ensure_future(house.manager.unload(stock.manifests[name]))
-        await house.work()
-        await unloading
-    (await house.have("a")).release()
-    lease = await house.have("u")  # 3,800: there are 3,500 and that in two pieces
-    assert house.device.refused > 0 or house.events[-2].kind is EventKind.EVICTED
-    lease.release()
-    house.check()
-    await house.end()
-
-
 async def test_memory_in_pieces_is_given_back_until_one_is_large_enough(stock: Stock) -> None:
     house = House(stock)
     for name in ("d", "a", "e", "b"):  # 1500 | 300 | 2500 | 400 | 1300 free
@@ -386,7 +369,9 @@ async def test_damaged_bytes_are_off_the_device_before_anybody_is_told(
     )
     (tmp_path / "symbols.json").write_bytes(TABLE)
     manifest = registry.publish(draft)
-    path = next(p for p in (tmp_path / "registry").rglob("*") if p.is_file() and p.stat().st_size == 500)
+    path = next(
+        p for p in (tmp_path / "registry").rglob("*") if p.is_file() and p.stat().st_size == 500
+    )
     path.chmod(0o644)
     path.write_bytes(b"W" * 500)
     house = House(Stock(registry, {"x": manifest}), reads_unverified=reads_unverified)
@@ -517,7 +502,9 @@ def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all
         house.device.refusals = 0
         while True:
             await house.work()
-            held += [t.result() for t in asking if not t.cancelled() and t.done() and not t.exception()]
+            held += [
+                t.result() for t in asking if not t.cancelled() and t.done() and not t.exception()
+            ]
             asking = [t for t in asking if not t.done()]
             if not held:
                 break

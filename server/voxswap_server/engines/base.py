@@ -70,9 +70,11 @@ class Utterance(Protocol):
 class Voice(Protocol):
     """Parts on the device that speak together. Immutable, so its steps may serve many streams."""
 
-    @property
-    def most_symbols(self) -> int:
-        """Most ids that `prepare` takes; a segment with more must be parted."""
+    def most_symbols(self, rate: float) -> int:
+        """Most ids that `prepare` should get at this rate; a segment with more is to be parted.
+
+        It bounds how long a step takes and how much memory: slow speech has more frames.
+        """
         ...
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:

@@ -220,7 +220,8 @@ class Synthesis:
             part = self._pending.popleft()
             text = normalize(part.text, self._manifest.language)
             symbols = loaded.front_end.symbols(text)
-            if len(symbols.ids) > (most := loaded.voice.most_symbols):
+            most = loaded.voice.most_symbols(self._request.rate)
+            if len(symbols.ids) > most:
                 self._pending.extendleft(reversed(_parted(part, len(symbols.ids) / most)))
                 continue
             self._unknown.update(text.dropped)

@@ -21,10 +21,11 @@ from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.engines.kokoro.session import Session
 
 # A segment is one step, so this is how long others wait for it: 3 s on two cores for 10 s of audio.
-_MOST_SYMBOLS = 160
-# The slowest rate makes 45 s of so many symbols of English. A segment that would be longer than
-# this (50 s) and a frame for each symbol is spoken faster.
-_MOST_FRAMES = 2_000
+# Slow speech gets shorter segments, down to a word or two.
+_MOST_SYMBOLS, _LEAST_SYMBOLS = 160, 24
+# Twenty seconds; so many symbols of English make twelve at most. A segment that would be longer
+# than this and a frame for each symbol is spoken faster.
+_MOST_FRAMES = 800
 # Measured (tests/engines/kokoro_memory.py): 0.47 to 0.6 MB of activations for each frame.
 _WORKSPACE_BYTES_A_FRAME = 640 << 10
 _LEAST_WORKSPACE_BYTES = 96 << 20
@@ -206,10 +207,9 @@ class KokoroVoice:
         self._session = session
         self._vectors = vectors
 
-    @property
-    def most_symbols(self) -> int:
+    def most_symbols(self, rate: float) -> int:
         """With the two boundaries. Longer steps would keep other streams waiting."""
-        return _MOST_SYMBOLS
+        return max(_LEAST_SYMBOLS, round(_MOST_SYMBOLS * min(1.0, rate)))
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:
         """Speak the whole segment. Cost grows with its duration.

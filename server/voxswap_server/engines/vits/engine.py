@@ -249,9 +249,9 @@ class VitsVoice:
         self.architecture = weights.architecture
         self.device = weights.device
 
-    @property
-    def most_symbols(self) -> int:
+    def most_symbols(self, rate: float) -> int:
         """Beyond it the memory of attention, which grows with the square, would pass its bound."""
+        del rate  # frames are decoded a window at a time
         return _MOST_SYMBOLS
 
     @torch.inference_mode()

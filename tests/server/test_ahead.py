@@ -1,0 +1,256 @@
+"""Loading ahead of need: lists, what was resident before, and the casts of scenes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from tests.server.fakes import House, make_manifest, settle
+from voxswap_registry.errors import VoiceNotFoundError
+from voxswap_registry.manifest import Manifest
+from voxswap_server.residency.ahead import Ahead
+from voxswap_server.residency.errors import ScenesBusyError
+from voxswap_server.residency.events import EventKind
+from voxswap_server.residency.outlook import CastMember
+from voxswap_server.residency.parts import PartsOptions
+from voxswap_server.residency.records import State
+
+
+class Shelf:
+    """Resolves what it has."""
+
+    def __init__(self, **sizes: int) -> None:
+        self.manifests: Mapping[str, Manifest] = {
+            f"{name}@1": make_manifest(name, size) for name, size in sizes.items()
+        }
+
+    def __call__(self, ref: str) -> Manifest:
+        if ref not in self.manifests:
+            raise VoiceNotFoundError(f"there is no voice {ref}")
+        return self.manifests[ref]
+
+
+def cast(**dues: float | None) -> list[CastMember]:
+    return [CastMember(make_manifest(name), due_s) for name, due_s in dues.items()]
+
+
+async def finished(house: House, work: asyncio.Future[int]) -> int:
+    await house.work()
+    assert work.done()
+    return work.result()
+
+
+# A list
+
+
+async def test_a_list_is_loaded_in_its_order_and_what_fails_is_passed_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    house = House(30)
+    (await house.have("old")).release()
+    house.loader.faults["b"] = OSError("broken")
+    house.loader.loads.clear()
+    refs = ["a@1", "gone@1", "b@1", "c@1", "huge@1", "d@1"]
+    shelf = Shelf(a=10, b=10, c=10, d=10, huge=31)
+
+    def resolve(ref: str) -> Manifest:
+        house.clock.now += 1
+        return shelf(ref)
+
+    loading = asyncio.ensure_future(Ahead(house.manager).preload(refs, resolve))
+    assert await finished(house, loading) == 3
+    assert house.loader.loads == ["a", "b", "c", "d"]
+    assert house.evicted() == [("old@1",)]
+    for text in ("there is no voice gone@1", "b@1 could not be loaded", "huge@1 needs 31"):
+        assert text in caplog.text
+    assert house.manager.held_leases() == 0
+
+
+async def test_a_list_ends_where_the_manager_closes() -> None:
+    house = House(30)
+    loading = asyncio.ensure_future(
+        Ahead(house.manager).preload(["a@1", "b@1", "c@1"], Shelf(a=1, b=1, c=1))
+    )
+    await settle()
+    closing = asyncio.ensure_future(house.manager.close())
+    assert await finished(house, loading) == 0
+    await closing
+    assert house.loader.loads == ["a"]
+
+
+# What was resident before
+
+
+async def test_a_warm_start_fills_what_is_free_and_evicts_nothing() -> None:
+    house = House(30)
+    (await house.have("b")).release()
+    loading = asyncio.ensure_future(
+        Ahead(house.manager).warm_start(
+            ["a@1", "gone@1", "b@1", "c@1", "d@1"], Shelf(a=10, b=10, c=10, d=5)
+        )
+    )
+    assert await finished(house, loading) == 2
+    assert set(house.states()) == {"a", "b", "c"}
+    assert not house.evicted()
+
+
+async def test_a_warm_start_makes_way_for_who_asks() -> None:
+    house = House(30)
+    speaking = await house.have("a", 20)
+    waiting = house.ask("large", 30)
+    await house.work()
+    loading = asyncio.ensure_future(Ahead(house.manager).warm_start(["b@1"], Shelf(b=5)))
+    assert await finished(house, loading) == 0
+    speaking.release()
+    await house.work()
+    (await waiting).release()
+    assert house.loader.loads == ["a", "large"]
+
+
+async def test_a_warm_start_shares_the_load_of_who_asks_meanwhile() -> None:
+    house = House(30)
+    loading = asyncio.ensure_future(
+        Ahead(house.manager).warm_start(["a@1", "b@1"], Shelf(a=10, b=10))
+    )
+    await settle()
+    asked = house.ask("a")
+    await house.work()
+    (await asked).release()
+    assert await finished(house, loading) == 2
+    assert house.loader.loads == ["a", "b"]
+
+
+# Scenes
+
+
+async def test_a_scene_is_loaded_in_order_of_need_two_side_by_side() -> None:
+    house = House(100)
+    ahead = Ahead(house.manager)
+    found = await ahead.prepare(cast(late=9.0, soon=1.0, later=20.0, now=0.0))
+    assert [member.ref for member in found.cast] == ["now@1", "soon@1", "late@1", "later@1"]
+    await settle()
+    assert set(house.states()) == {"now", "soon"}
+    house.executor.run_next()
+    await settle()
+    assert set(house.states()) == {"now", "soon", "late"}
+    await house.work()
+    await ahead.settled()
+    assert house.loader.loads == ["now", "soon", "late", "later"]
+    assert house.manager.held_leases() == 0
+
+
+async def test_a_dry_run_does_nothing() -> None:
+    house = House(10)
+    (await house.have("old")).release()
+    ahead = Ahead(house.manager)
+    found = await ahead.prepare(cast(a=1.0), dry_run=True)
+    assert found.would_evict == ("old@1",)
+    await house.work()
+    assert house.states() == {"old": State.RESIDENT}
+    assert house.loader.loads == ["old"]
+
+
+async def test_loading_a_scene_never_pushes_out_its_own_voices() -> None:
+    house = House(30)
+    for name in "abc":
+        (await house.have(name)).release()
+    ahead = Ahead(house.manager)
+    # a is the least recently used, and on stage a little later.
+    found = await ahead.prepare(cast(d=1.0, a=2.0))
+    assert found.would_evict == ("b@1",)
+    await house.work()
+    assert house.evicted() == [("b@1",)]
+    assert set(house.states()) == {"a", "c", "d"}
+    assert house.loader.loads == ["a", "b", "c", "d"]
+
+
+async def test_a_scene_is_kept_until_its_lines_are_due_and_a_while_longer() -> None:
+    house = House(30)
+    ahead = Ahead(house.manager)
+    await ahead.prepare(cast(a=10.0))
+    await house.work()
+    house.clock.now += 1
+    for name in "bc":
+        (await house.have(name)).release()
+    house.clock.now += 35
+    (await house.have("d")).release()
+    assert "a" in house.states(), "the oldest, and protected"
+    house.clock.now += 10
+    (await house.have("e")).release()
+    assert "a" not in house.states()
+
+
+async def test_voices_beyond_what_fits_are_left_out() -> None:
+    house = House(20)
+    ahead = Ahead(house.manager)
+    found = await ahead.prepare(cast(a=1.0, b=2.0, c=3.0))
+    assert [member.fits for member in found.cast] == [True, True, False]
+    await house.work()
+    await ahead.settled()
+    assert set(house.states()) == {"a", "b"}
+
+
+async def test_one_that_fails_leaves_the_others_alone(caplog: pytest.LogCaptureFixture) -> None:
+    house = House(60)
+    house.loader.faults["b"] = OSError("broken")
+    ahead = Ahead(house.manager)
+    await ahead.prepare(cast(a=1.0, b=2.0, c=3.0, d=4.0))
+    await house.work()
+    await ahead.settled()
+    loaded = {name for name, state in house.states().items() if state is State.RESIDENT}
+    assert loaded == {"a", "c", "d"}
+    assert "prepare: " in caplog.text
+
+
+async def test_so_many_scenes_at_a_time() -> None:
+    house = House(100)
+    ahead = Ahead(house.manager)
+    for _ in range(32):
+        await ahead.prepare(cast(a=1.0))
+    with pytest.raises(ScenesBusyError, match="32 scenes are being prepared"):
+        await ahead.prepare(cast(a=1.0))
+    await ahead.prepare(cast(a=1.0), dry_run=True)
+    await house.work()
+    await ahead.settled()
+    await ahead.prepare(cast(a=1.0))
+    await ahead.close()
+
+
+async def test_closing_gives_up_scenes_and_leaves_nothing_behind() -> None:
+    house = House(30, PartsOptions(load_slots=1))
+    ahead = Ahead(house.manager)
+    speaking = await house.have("x", 15)
+    await ahead.prepare(cast(a=1.0, b=2.0, c=3.0))
+    await settle()
+    await ahead.close()
+    house.manager.check_integrity()
+    assert not house.manager.queued()
+    assert State.LOADING not in house.states().values()
+    await house.work()
+    speaking.release()
+    kinds = [e.reason for e in house.events if e.kind is EventKind.LOAD_FAILED]
+    assert set(kinds) == {"cancelled"}
+    assert house.manager.statistics().reserved_bytes == 0
+
+
+async def test_a_scene_waits_for_memory_no_longer_than_it_would_help() -> None:
+    house = House(30)
+    loop = asyncio.get_running_loop()
+    loop.time = house.clock  # type: ignore[method-assign]
+    try:
+        (await house.have("y", 5)).release()
+        speaking, ahead = await house.have("x", 25), Ahead(house.manager)
+        await ahead.prepare([CastMember(make_manifest("a", 5), 40.0)])
+        hit = await house.manager.acquire(make_manifest("y", 5))
+        await house.work()
+        for wait_s, scenes in ((39.0, 1), (1.5, 0)):
+            house.clock.now += wait_s
+            await settle()
+            assert len(ahead._scenes) == scenes
+        assert not house.manager.queued()
+        hit.release()
+        speaking.release()
+    finally:
+        del loop.time
