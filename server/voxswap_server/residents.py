@@ -57,13 +57,14 @@ class Residents:
     metrics: Metrics
     host_tier: HostTier | None
     uses: Popularity
+    generation: int = -1  # of the catalog, when it was last looked through for what is deleted
     remembered: tuple[str, ...] | None = None  # still to be loaded; None before the warm start
 
     def observe_look(self, look: Look) -> None:
-        """The catalog was refreshed: what was deleted goes."""
-        found = look.refreshed
-        if found.changed or found.gone:
-            retire_deleted(self.manager, self.catalog, found.changed | found.gone)
+        """Somebody looked at the store: what was deleted goes, whoever deleted it."""
+        if look.error is None and (generation := self.catalog.generation()) != self.generation:
+            self.generation = generation
+            retire_deleted(self.manager, self.catalog)
 
     def observe(self, event: ResidencyEvent) -> None:
         """Count an event, and tell whoever watches."""

@@ -144,16 +144,8 @@ HOSTILE: dict[str, object] = {
 @pytest.mark.parametrize("what", sorted(HOSTILE))
 def test_what_is_no_safetensors_file_is_the_files_fault(tmp_path: Path, what: str) -> None:
     path = written(tmp_path, HOSTILE[what], FLOATS)
-    try:
-        mapped = map_tensors(path)
-    except EngineError as error:
-        assert len(error.message) < 500
-        assert "model" in error.message
-    else:
-        # It may be taken for what it is, but it must not lead outside the file.
-        for tensor in mapped.values():
-            assert tensor.numel() * tensor.element_size() <= len(FLOATS)
-            tensor.clone()
+    with pytest.raises(EngineError, match=r"(?s)^model: not a readable safetensors file .{0,400}$"):
+        map_tensors(path)
 
 
 @pytest.mark.parametrize(

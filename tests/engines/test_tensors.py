@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -46,7 +48,7 @@ def test_tensors_arrive_as_they_were_in_one_aligned_block(
             spans.append((tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes))
     assert len({tensor.untyped_storage().data_ptr() for tensor in placed.values()}) <= 1
     spans.sort()
-    assert all(end <= begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans))
 
 
 def test_each_place_is_a_block_of_its_own() -> None:

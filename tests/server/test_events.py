@@ -75,7 +75,6 @@ async def test_a_number_of_a_new_log_may_be_nought() -> None:
         (3, True, "event 3 is of another run"),
         (11, False, "event 11 has not happened: the latest is 10"),
         (5, False, r"events after 5 are no longer kept, the oldest is 7"),
-        (0, False, r"events after 0 are no longer kept, the oldest is 7"),
     ],
 )
 async def test_what_cannot_be_told_any_more_is_lost_and_said_to_be(
@@ -86,6 +85,24 @@ async def test_what_cannot_be_told_any_more_is_lost_and_said_to_be(
     with pytest.raises(EventsLostError, match=message):
         await anext(log.watch(after, log.epoch + other_epoch))
     assert log.watchers == 0
+
+
+async def test_nought_alone_is_every_event_that_is_kept() -> None:
+    log = EventLog(kept=4)
+    told(log, 10)
+    assert await take(log.watch(0), 4) == [7, 8, 9, 10]
+
+
+@pytest.mark.xfail(
+    strict=True, reason="defect N10: after 0 of this epoch, or another, skips events"
+)
+@pytest.mark.parametrize("later", [0, 1])
+async def test_nought_of_an_epoch_is_a_number_like_any_other(later: int) -> None:
+    """Whoever lists the residents of a new server and then watches from there."""
+    log = EventLog(kept=4)
+    told(log, 10 if not later else 3)
+    with pytest.raises(EventsLostError):
+        await anext(log.watch(0, log.epoch + later))
 
 
 async def test_the_oldest_event_that_is_kept_can_still_be_had() -> None:
@@ -215,10 +232,10 @@ def test_every_watcher_sees_a_run_of_numbers_without_a_gap_until_it_is_told_of_o
         for move, which in moves:
             if move == "tell":
                 told(log, 1 + which)
-            elif move == "watch":
-                after = max(0, log.last_sequence - which)
+            elif move == "watch" and log.last_sequence:
+                after = max(1, log.last_sequence - which)
                 watchers.append((log.watch(after, log.epoch), [after]))
-            elif which < len(watchers) and which not in ended:
+            elif move == "take" and which < len(watchers) and which not in ended:
                 events, seen = watchers[which]
                 if len(seen) == 1 and log.last_sequence - seen[-1] > kept:
                     with pytest.raises(EventsLostError):

@@ -849,4 +849,4 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
             while acts:
                 acts.pop()()
         assert outcomes["lease"] > 100
-        assert loader.peak == 3
+        assert loader.peak <= 3

@@ -1,4 +1,4 @@
-"""Popularity: halved every day, kept over restarts, and unmoved by what a disk makes of its file."""
+"""Popularity: halved every day, kept over restarts, unmoved by what a disk makes of its file."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ UNSOUND: dict[str, Any] = {
     "a voice that is none": SOUND | {"uses": {"../../etc@1": 1}},
     "a negative count": SOUND | {"uses": {"a@1": -1}},
     "a count that is a text": SOUND | {"uses": {"a@1": "2"}},
-    "a count that is infinite": b'{"schema": 1, "saved_s": 1, "uses": {"a@1": 1e999}, "resident": []}',
+    "a count that is infinite": json.dumps(SOUND).replace("2}", "1e999}").encode(),
     "a time that is infinite": SOUND | {"saved_s": None},
     "a time that is a text": SOUND | {"saved_s": "now"},
     "a count beyond a float": SOUND | {"uses": {"a@1": HUGE}},

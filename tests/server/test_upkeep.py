@@ -281,18 +281,11 @@ async def test_versions_that_the_catalog_no_longer_has_are_let_go() -> None:
     loading = house.ask("f")
     await settle()
     shelf = Shelf(a=[1], b=[2], d=RegistryError("cannot be read now"), e=[4], f=[])
-    retire_deleted(house.manager, cast("Catalog", shelf), set("bcdef"))
+    retire_deleted(house.manager, cast("Catalog", shelf))
     await house.work()
-    # a was not looked at, b and c are gone, d cannot be read; e and f are still needed.
+    # a is there, b and c are gone, d cannot be read; e and f are still needed.
     assert set(house.states()) == {"a", "d", "e", "f"}
     speaking.release()
     (await loading).release()
     await house.work()
     assert set(house.states()) == {"a", "d"}
-
-
-async def test_what_was_not_looked_at_is_not_deleted() -> None:
-    house = House(100)
-    (await house.have("a")).release()
-    retire_deleted(house.manager, cast("Catalog", Shelf()), {"b"})
-    assert set(house.states()) == {"a"}

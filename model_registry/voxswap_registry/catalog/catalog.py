@@ -117,6 +117,10 @@ class Catalog:
         """Whether the whole store was ever looked at: by this process or one before it."""
         return bool(self._index.meta("complete"))
 
+    def generation(self) -> int:
+        """A number that rises with every change."""
+        return self._index.generation()
+
     def count(self) -> int:
         """How many voices there were at the last refresh."""
         return self._count

@@ -694,8 +694,8 @@ class WatchRequest(_message.Message):
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     after_sequence: _builtins.int
-    """Resume after this event. Unset: from now on. 0: from the oldest event that is kept, be it the
-    first or not. Otherwise OUT_OF_RANGE, reason EVENTS_LOST, if those after it are no longer kept.
+    """Resume after this event. Unset: from now on. 0 without an epoch: from the oldest event that is
+    kept. Otherwise OUT_OF_RANGE, reason EVENTS_LOST, if those after it are no longer kept.
     """
     epoch: _builtins.int
     """WatchResponse.epoch of that event. Unset: not compared."""

@@ -121,7 +121,7 @@ class EventLog:
     ) -> AsyncGenerator[Numbered, None]:
         """Every event after number ``after`` of the log ``epoch``.
 
-        None stands for every event from now on, 0 for every one that is kept.
+        None stands for every event from now on, 0 without an epoch for every one that is kept.
 
         Ends when the log is closed. Raises `EventsLostError` if the next event is no longer kept,
         `SlowWatcherError` if that happens later, and `TooManyWatchersError`.
@@ -131,7 +131,7 @@ class EventLog:
                 f"{self._watchers} watch already, the most that this server lets watch; end one"
             )
         position = self._told if after is None else after
-        if after == 0 and self._log:
+        if after == 0 and not epoch and self._log:
             position = self._log[0].sequence - 1
         elif after is not None:
             self._check_resumable(after, epoch)

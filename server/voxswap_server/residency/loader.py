@@ -264,7 +264,10 @@ class _Reading:
         if outcome is None:
             return self._read(path)
         if isinstance(outcome, BaseException):
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome  # its traceback has this frame: together they would outlive the load
         self._refuse_changed(path)
         return outcome
 

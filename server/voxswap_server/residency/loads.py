@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -104,8 +105,8 @@ class Loads:
         """What those learn who want a part whose load hangs."""
         return LoadStuckError(
             f"the {part.plan.role} of {part.voice.manifest.ref} was not loaded within "
-            f"{self._timeout_s:g} s, the most that load_timeout_s allows, and its load still hangs; "
-            "look at the disk or the store"
+            f"{self._timeout_s:g} s, the most that load_timeout_s allows, and its load still "
+            "hangs; look at the disk or the store"
         )
 
     async def _load(self, part: Part) -> None:
@@ -129,7 +130,8 @@ class Loads:
         try:
             loaded = await self._on_thread(part)
         except DeviceMemoryError as error:
-            _LOGGER.warning("%s: %s; evicting and trying again", part.plan.key, error)
+            message = error.message  # not the error: whoever keeps log records keeps its frames
+            _LOGGER.warning("%s: %s; evicting and trying again", part.plan.key, message)
             await self._owner.make_room(part)
             try:
                 loaded = await self._on_thread(part)
@@ -201,9 +203,9 @@ def _guarded(
     """
     try:
         return loader.load(voice, part, cancelled, early)
-    except StopIteration as error:
-        raise RuntimeError("StopIteration") from error
-    except Exception:
-        raise
     except BaseException as error:
+        # Frames that are through hold what was read so far; a library's error may hold them.
+        traceback.clear_frames(error.__traceback__)
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
         raise RuntimeError(f"{type(error).__name__}: {error}") from error

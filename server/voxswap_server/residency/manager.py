@@ -349,23 +349,27 @@ class ModelManager:
         Parts that other resident voices use stay. 0 if it is not resident. Raises
         `VoiceInUseError` if it speaks, is being loaded, or is pinned.
         """
+        leaving = self._begin_unload(manifest)
+        freed = sum(part.charged for part in leaving)
+        for part in leaving:
+            await part.gone.wait()
+        return freed
+
+    def _begin_unload(self, manifest: Manifest) -> tuple[Part, ...]:
+        """What leaves. Not part of `unload`, whose frame would keep the voice until it has left."""
         key = self._loader.plan(manifest).key
-        voice, wanted = self._voices.get(key), self._wanted.get(key)
-        if wanted is not None:
+        voice = self._voices.get(key)
+        if key in self._wanted:
             raise VoiceInUseError(f"{manifest.ref} is being loaded; unload it when it is idle")
         if voice is None:
-            return 0
+            return ()
         if voice.pin is not None:
             raise VoiceInUseError(f"{manifest.ref} is pinned; unpin it first")
         if voice.leases:
             raise VoiceInUseError(
                 f"{manifest.ref} speaks in {voice.leases} streams; unload it when they have ended"
             )
-        leaving = self._dismiss(voice, "unload")
-        freed = sum(part.charged for part in leaving)
-        for part in leaving:
-            await part.gone.wait()
-        return freed
+        return self._dismiss(voice, "unload")
 
     def retire(self, ref: str) -> None:
         """The version is gone from the registry: evict it as soon as nobody speaks with it."""
@@ -408,6 +412,11 @@ class ModelManager:
 
         Waits for leases that are still held: whoever holds them must have been told to end.
         """
+        self._begin_close()
+        await self._parts.close()
+
+    def _begin_close(self) -> None:
+        """All of `close` that does not wait: its frame would keep voices until they have left."""
         self._closed = True
         self._parts.stop()
         for wanted in list(self._wanted.values()):
@@ -423,7 +432,6 @@ class ModelManager:
         for candidate in self._parts.candidates():
             if (part := self._parts.find(candidate.key)) is not None:
                 self._parts.evict(part, "shutdown")
-        await self._parts.close()
 
     # What there is
 

@@ -65,7 +65,7 @@ async def explain(manager: ModelManager, manifest: Manifest) -> Explanation:
         for part in plan.parts
     )
     need = parts.need_bytes(plan)
-    victims = _victims(manager, need, plan.parts)
+    victims = parts.room(plan)
     queue = parts.queued
     fault = _fault(manager, plan)
     estimated_s = sum(ahead[key][1] for key in missing)
@@ -106,8 +106,9 @@ async def forecast(manager: ModelManager, cast: Sequence[CastMember]) -> Forecas
         found = _victims(manager, need, distinct.values())
         fits = fits and found is not None and _fault(manager, plan) is None
         victims = found if fits and found is not None else victims
-        in_time = member.due_s is None or elapsed_s <= member.due_s
-        members.append(MemberOutlook(member.manifest.ref, elapsed_s, fits and in_time, fits))
+        ready_s = 0.0 if manager.find(member.manifest) is not None else elapsed_s
+        in_time = member.due_s is None or ready_s <= member.due_s
+        members.append(MemberOutlook(member.manifest.ref, ready_s, fits and in_time, fits))
     refs = {ref for part in victims for ref in manager.describe(part).voices}
     return Forecast(tuple(members), tuple(sorted(refs)))
 
@@ -151,15 +152,15 @@ def _reason(
     line = f", after {queued} others that wait for memory" if queued else ""
     if victims is None:
         return (
-            f"it needs {_mib(need)}, {_mib(free)} are free, and what could be evicted is too little: it "
-            f"would wait for a stream to end{line}"
+            f"it needs {_mib(need)}, {_mib(free)} are free, and what could be evicted is too "
+            f"little: it would wait for a stream to end{line}"
         )
     if victims:
         gained = sum(part.charged for part in victims)
         what = "part" if len(victims) == 1 else "parts"
         return (
-            f"it needs {_mib(need)} and {_mib(free)} are free: evicting {len(victims)} {what} gives "
-            f"{_mib(gained)} more{line}"
+            f"it needs {_mib(need)} and {_mib(free)} are free: evicting {len(victims)} {what} "
+            f"gives {_mib(gained)} more{line}"
         )
     return f"it needs {_mib(need)} and {_mib(free)} are free{line}"
 

@@ -265,28 +265,32 @@ class Parts:
                     self._queue.popleft()
                     self._grant(claim)
                     continue
-                missing = need - free - self._ledger.statistics().evicting_bytes
-                victims = self._plan(missing, but=claim.keys)
-                if victims is None:
-                    victims = self._with_their_workspace(claim.plan, missing)
-                    if not victims and self._clock() - claim.asked_s > _PATIENCE_S:
-                        # Hits on this and that would keep it waiting for ever: what is idle goes.
-                        victims = self._everything_idle(claim.keys)
-                for part in victims:
+                victims = self.room(claim.plan)
+                if victims is None and self._clock() - claim.asked_s > _PATIENCE_S:
+                    # Hits on this and that would keep it waiting for ever: what is idle goes.
+                    victims = self._everything_idle(claim.keys)
+                for part in victims or ():
                     self.evict(part, "memory")
                 return
         finally:
             self._pumping = False
 
-    def _with_their_workspace(self, plan: VoicePlan, missing: int) -> tuple[Part, ...]:
-        """Everything idle, if the workspace that only it needs is what was missing; or nothing."""
+    def room(self, plan: VoicePlan) -> tuple[Part, ...] | None:
+        """What has to leave so that `claim` is granted; None if something must come idle first."""
+        books = self._ledger.statistics()
+        missing = self.need_bytes(plan) - books.free_bytes - books.evicting_bytes
+        victims = self._plan(missing, but=(part.key for part in plan.parts))
+        return self._with_their_workspace(plan, missing) if victims is None else victims
+
+    def _with_their_workspace(self, plan: VoicePlan, missing: int) -> tuple[Part, ...] | None:
+        """Everything idle, if the workspace that only it needs is what is missing."""
         idle = self.candidates(part.key for part in plan.parts)
         leaving = {candidate.key for candidate in idle}
         staying = (p.workspace_bytes for k, p in self._parts.items() if k not in leaving)
         workspace = max([plan.workspace_bytes, *staying])
         gain = self._ledger.statistics().workspace_bytes - workspace
         if sum(candidate.size_bytes for candidate in idle) + gain < missing:
-            return ()
+            return None
         return tuple(self._parts[candidate.key] for candidate in idle)
 
     def resize(self, budget_bytes: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import VoiceNotFoundError, VoxswapError
@@ -30,15 +30,15 @@ async def evict_idle(
             manager.evict_idle(ttl_s)
 
 
-def retire_deleted(manager: ModelManager, catalog: Catalog, voice_ids: Collection[str]) -> None:
-    """Let go of versions of ``voice_ids`` that the catalog no longer has.
+def retire_deleted(manager: ModelManager, catalog: Catalog) -> None:
+    """Let go of versions that the catalog no longer has.
 
     A version that cannot be read now is none that was deleted: it stays.
     """
     for resident in manager.residents():  # those that are being loaded among them
         for text in resident.refs:
             ref = VoiceRef.parse(text)
-            if ref.voice_id in voice_ids and _is_deleted(catalog, ref):
+            if _is_deleted(catalog, ref):
                 _LOGGER.info("%s was deleted; it goes when nobody speaks with it", text)
                 manager.retire(text)
 

@@ -14,6 +14,8 @@ import grpc
 from voxswap_registry.errors import NotBuiltError, RegistryBusyError
 from voxswap_server.rpc.status import Context, abort
 
+_TELLING_S = 0.05
+
 _Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -83,6 +85,12 @@ def mapped(method: _Method) -> _Method:
             await abort(context, error)
 
     return call  # type: ignore[return-value]
+
+
+def patience_s(context: Context) -> float | None:
+    """How long to wait for something: a little less than the client, so that it learns why not."""
+    remaining_s = context.time_remaining()
+    return None if remaining_s is None else remaining_s - min(_TELLING_S, 0.1 * remaining_s)
 
 
 def not_built(method: str) -> NotBuiltError:

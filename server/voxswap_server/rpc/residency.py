@@ -17,7 +17,7 @@ from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.outlook import explain
 from voxswap_server.rpc import residency_messages as messages
-from voxswap_server.rpc.calls import mapped
+from voxswap_server.rpc.calls import mapped, patience_s
 from voxswap_server.rpc.status import Context
 
 MIN_BUDGET_BYTES = 1 << 20
@@ -64,9 +64,9 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
     ) -> residency_pb2.LoadResponse:
         """Load, and let go again: it stays as long as nobody needs its memory."""
         manifest = self._resolve(request.voice)
-        timeout_s = context.time_remaining()
-        with await self._manager.acquire(manifest, timeout_s=timeout_s, insist=True):
-            found = self._manager.find(manifest)
+        timeout_s = patience_s(context)
+        (await self._manager.acquire(manifest, timeout_s=timeout_s, insist=True)).release()
+        found = self._manager.find(manifest)
         response = residency_pb2.LoadResponse()
         if found is not None:
             response.resident.CopyFrom(messages.resident(found, self._instant()))
@@ -86,7 +86,7 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
     ) -> residency_pb2.PinResponse:
         """Load, and keep."""
         manifest = self._resolve(request.voice)
-        found = await self._manager.pin(manifest, timeout_s=context.time_remaining())
+        found = await self._manager.pin(manifest, timeout_s=patience_s(context))
         return residency_pb2.PinResponse(resident=messages.resident(found, self._instant()))
 
     @mapped

@@ -15,7 +15,7 @@ from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.outlook import CastMember
 from voxswap_server.rpc import residency_messages as messages
 from voxswap_server.rpc import translate
-from voxswap_server.rpc.calls import mapped, not_built
+from voxswap_server.rpc.calls import mapped, not_built, patience_s
 from voxswap_server.rpc.status import Context
 from voxswap_server.speech.parts import Chunk, Trailer
 from voxswap_server.speech.pipeline import Chunking, Synthesis
@@ -63,12 +63,11 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         with self._metrics.stream(context.time_remaining) as stream:
             # No thread: the catalog answers from this machine's page cache.
             manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
-            remaining_s = context.time_remaining()
             async with Synthesis(
                 spoken, manifest, self._compute, chunking=self._chunking
             ) as synthesis:
                 with await self._manager.acquire(
-                    manifest, timeout_s=remaining_s, early=synthesis.begin
+                    manifest, timeout_s=patience_s(context), early=synthesis.begin
                 ) as lease:
                     stream.leased(cold=lease.cold, waited_s=lease.wait_s)
                     self._on_use(manifest.ref)

@@ -119,9 +119,13 @@ class Synthesis:
 
     async def __aexit__(self, *_: object) -> None:
         """Drop what is not computed yet; a step under way is waited for."""
-        await self._drop_first()
-        await self._windows.aclose()
-        self._loaded = None
+        try:
+            await self._drop_first()
+        finally:
+            try:
+                await self._windows.aclose()
+            finally:
+                self._loaded = None
 
     async def _drop_first(self) -> None:
         """Forget what `begin` began, and what holds the voice's bytes with it."""
@@ -154,6 +158,7 @@ class Synthesis:
         self._loaded = lease.loaded
         first, self._first = self._first, None
         window = await (first or self._next_window())
+        del first  # a task keeps its result
         if window is None:
             raise InvalidInputError.one(
                 "text", "has nothing that this voice can speak; send words in the voice's language"
