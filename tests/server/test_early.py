@@ -697,9 +697,6 @@ def test_a_reading_that_fails_is_told_once_the_bytes_are_found_to_be_right(tmp_p
         shelf.load()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="defect N6: an error that is raised from a local keeps itself"
-)
 def test_a_reading_that_fails_keeps_nothing_of_what_was_read(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, remote=False)
     seen: list[weakref.ref[object]] = []

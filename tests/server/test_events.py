@@ -93,9 +93,6 @@ async def test_nought_alone_is_every_event_that_is_kept() -> None:
     assert await take(log.watch(0), 4) == [7, 8, 9, 10]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="defect N10: after 0 of this epoch, or another, skips events"
-)
 @pytest.mark.parametrize("later", [0, 1])
 async def test_nought_of_an_epoch_is_a_number_like_any_other(later: int) -> None:
     """Whoever lists the residents of a new server and then watches from there."""

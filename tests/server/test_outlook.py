@@ -143,13 +143,14 @@ async def furnished(house: House, found: list[tuple[str, Any]]) -> list[Lease]:
     st.lists(moves, max_size=12),
     names,
     st.sampled_from(Policy),
+    st.dictionaries(names, st.integers(0, 6), max_size=3),
 )
 def test_if_it_fits_then_loading_evicts_just_what_was_said(
-    before: list[tuple[str, Any]], voice: str, policy: Policy
+    before: list[tuple[str, Any]], voice: str, policy: Policy, workspaces: dict[str, int]
 ) -> None:
     async def run() -> None:
         house = House(36, PartsOptions(policy=policy, load_slots=8, settle_s=2.5))
-        house.loader.workspaces = dict.fromkeys(VOICES, 3)  # one for all: see N7
+        house.loader.workspaces = workspaces
         held = await furnished(house, before)
         found = await explain(house.manager, VOICES[voice])
         house.events.clear()
@@ -173,9 +174,6 @@ def test_if_it_fits_then_loading_evicts_just_what_was_said(
     asyncio.run(run())
 
 
-@pytest.mark.xfail(
-    strict=True, reason="defect N7: a workspace that goes with what is idle is not reckoned with"
-)
 async def test_what_fits_once_an_idle_voice_takes_its_workspace_along_is_said_to() -> None:
     house = House(30)
     house.loader.workspaces = {"wide": 25}
@@ -211,7 +209,6 @@ async def test_a_cast_is_told_in_its_order_with_when_each_is_ready() -> None:
     assert found.would_evict == ()
 
 
-@pytest.mark.xfail(strict=True, reason="defect N8: what is here is told to be as late as the rest")
 async def test_what_is_here_already_is_in_time() -> None:
     house = House(30)
     (await house.have("b")).release()
