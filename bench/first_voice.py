@@ -6,11 +6,8 @@ import base64
 import contextlib
 import json
 import operator
-import os
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +20,7 @@ from bench.lines import LINE, TAKES, TEN
 from bench.peers import ask_peer
 from bench.recognise import recognise, word_error_rate
 from bench.report import Report
+from bench.servers import serving
 from voxswap_client import Client, SpeechResult
 from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
 from voxswap_registry.importers import import_voice
@@ -58,7 +56,9 @@ def run(report: Report, *, device: str) -> None:
 def _load(registry: Registry, device: str) -> LoadedVoice:
     engine = VitsEngine(device)
     loader = VoiceLoader(registry.components, {engine.name: engine}, front_end="auto")
-    return loader.load(registry.resolve(VoiceRef("joe")), lambda: False)
+    plan = loader.plan(registry.resolve(VoiceRef("joe")))
+    parts = {part.role: loader.load(plan, part, lambda: False) for part in plan.parts}
+    return loader.assemble(plan, parts)
 
 
 def _add_other(registry: Registry) -> None:
@@ -137,7 +137,7 @@ def _verbatim(text: str) -> NormalizedText:
 
 def _times(report: Report, registry: Registry, device: str, peer: dict[str, Any]) -> None:
     report.add("length of the line", len(LINE), "characters")
-    with _server(registry, device, "2GiB") as address, Client(address, timeout_s=60) as client:
+    with _talking(registry, device, "2GiB") as client:
         first = client.say("joe", LINE)
         for _ in range(5):
             client.say("joe", LINE)
@@ -156,7 +156,7 @@ def _times(report: Report, registry: Registry, device: str, peer: dict[str, Any]
     report.add("RTF, median", statistics.median(result.rtf for result in warm), "")
 
     # One voice fits at a time: each request evicts the other voice and loads its own anew.
-    with _server(registry, device, "70MiB") as address, Client(address, timeout_s=60) as client:
+    with _talking(registry, device, "315MiB") as client:
         client.say("joe", LINE)
         cold = []
         for _ in range(_COLD_RUNS):
@@ -187,26 +187,11 @@ def _audio(result: SpeechResult) -> tuple[npt.NDArray[np.float32], int]:
 
 
 @contextlib.contextmanager
-def _server(registry: Registry, device: str, memory_budget: str) -> Iterator[str]:
-    """A server in a process of its own, as in life; gives its address."""
-    flags = {
-        "--registry": registry.objects.name,
-        "--cache-dir": f"{registry.objects.name}/cache",
-        "--listen": "127.0.0.1:0",
-        "--metrics-listen": "off",
-        "--memory-budget": memory_budget,
-        "--device": device,
-        "--log-level": "error",
-    }
-    command = [sys.executable, "-m", "voxswap_server", *(x for pair in flags.items() for x in pair)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        greeting = process.stdout.readline()
-        found = re.search(r"serving on (\S+)", greeting)
-        assert found, f"the server did not start: {greeting!r}"
-        try:
-            yield found.group(1)
-        finally:
-            process.terminate()
-            process.communicate(timeout=60)
+def _talking(registry: Registry, device: str, memory_budget: str) -> Iterator[Client]:
+    name = registry.objects.name
+    settings = {"memory_budget": memory_budget, "device": device}
+    with (
+        serving(name, cache_dir=f"{name}/cache", **settings) as server,
+        Client(server.address, timeout_s=60) as client,
+    ):
+        yield client
