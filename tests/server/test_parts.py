@@ -250,6 +250,35 @@ async def test_memory_freed_by_giving_up_goes_to_the_next_in_line() -> None:
     (await second).release()
 
 
+async def test_when_the_first_in_line_gives_up_the_next_is_let_in_at_once() -> None:
+    house = House(30)
+    speaking = await house.have("a", 10)
+    large, small = house.ask("large", 30), house.ask("small", 10)
+    await house.work()
+    large.cancel()
+    await house.work()
+    (await small).release()
+    speaking.release()
+
+
+async def test_memory_that_a_part_did_not_need_goes_to_who_waits_before_the_voice_is_there() -> (
+    None
+):
+    house = House(30)
+    house.loader.measured["base"] = 2
+    speaking = await house.have("x", 10)
+    loading, waiting = house.ask(styled("a", 8)), house.ask("b", 10)
+    await turns()
+    assert len(house.manager.queued()) == 1
+    house.executor.run_next(1)
+    await turns()
+    assert not house.manager.queued()
+    assert not loading.done()
+    await house.work()
+    for lease in (await loading, await waiting, speaking):
+        lease.release()
+
+
 async def test_a_claim_that_no_longer_fits_does_not_hold_up_those_behind_it() -> None:
     house = House(30)
     speaking = await house.have("a", 10)
@@ -531,6 +560,28 @@ async def test_gdsf_keeps_what_is_small_and_used_and_lets_fame_fade() -> None:
             break
     assert ("famous@1",) in house.evicted()
     assert house.evicted().index(("famous@1",)) > 3
+
+
+async def test_gdsf_keeps_what_is_used_again_as_if_it_were_new() -> None:
+    house = House(30, PartsOptions(policy=Policy.GDSF, load_slots=8))
+
+    async def use(name: str) -> None:
+        task = house.ask(name)
+        await turns()
+        while house.freeing.waiting:
+            house.freeing.run_next()
+            await turns()
+        house.clock.now += 1
+        await house.work()
+        (await task).release()
+
+    for name in "abca":
+        await use(name)
+    for number in range(6):
+        for other in "xyz":  # each raises the bar, and goes soon after
+            await use(f"{other}{number}")
+        await use("a")
+    assert house.loader.loads.count("a") == 1, "however high the bar is by now"
 
 
 # What is let go of

@@ -58,6 +58,7 @@ class SimulatedDevice:
     refused: int = 0
     given_back: int = 0
     copying: Callable[[], None] = lambda: None
+    freed: Callable[[int], None] = lambda freed_bytes: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def allocate(self, size: int) -> int:
@@ -94,6 +95,7 @@ class SimulatedDevice:
 
     def give_back(self, freed_bytes: int) -> None:
         self.given_back += freed_bytes
+        self.freed(freed_bytes)
 
     def figures(self) -> str:
         with self.lock:
@@ -219,6 +221,8 @@ class House:
             host_tier=self.host_tier,
         )
         self.now = 0.0
+        self.not_free: list[int] = []
+        self.device.freed = self.freed
         self.manager = ModelManager(
             self.loader,
             executor or self.executor,
@@ -240,6 +244,12 @@ class House:
         self.now += 1
         return await task
 
+    def freed(self, freed_bytes: int) -> None:
+        """What is told to be free is free already, and charged still."""
+        charged_bytes = self.manager.statistics().charged_bytes
+        if self.device.held_bytes() + freed_bytes > charged_bytes:
+            self.not_free.append(freed_bytes)
+
     async def work(self) -> None:
         await settle()
         while waiting := [e for e in (self.executor, self.freeing) if e.waiting]:
@@ -252,6 +262,7 @@ class House:
         self.manager.check_integrity()
         books = self.manager.statistics()
         assert self.device.held_bytes() <= books.charged_bytes <= books.budget_bytes
+        assert not self.not_free
         if self.host_tier is not None:
             self.host_tier.check_integrity()
 
