@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -280,18 +280,30 @@ class Parts:
         books = self._ledger.statistics()
         missing = self.need_bytes(plan) - books.free_bytes - books.evicting_bytes
         victims = self._plan(missing, but=(part.key for part in plan.parts))
-        return self._with_their_workspace(plan, missing) if victims is None else victims
+        return self._with_their_workspace(plan) if victims is None else victims
 
-    def _with_their_workspace(self, plan: VoicePlan, missing: int) -> tuple[Part, ...] | None:
-        """Everything idle, if the workspace that only it needs is what is missing."""
-        idle = self.candidates(part.key for part in plan.parts)
-        leaving = {candidate.key for candidate in idle}
-        staying = (p.workspace_bytes for k, p in self._parts.items() if k not in leaving)
-        workspace = max([plan.workspace_bytes, *staying])
-        gain = self._ledger.statistics().workspace_bytes - workspace
-        if sum(candidate.size_bytes for candidate in idle) + gain < missing:
-            return None
-        return tuple(self._parts[candidate.key] for candidate in idle)
+    def _with_their_workspace(self, plan: VoicePlan) -> tuple[Part, ...] | None:
+        """Everything idle, if the workspace that only it needs is what is missing.
+
+        Parts of ``plan`` itself are spared if that suffices. One may have the workspace of another
+        voice, which speaks with it as well: then it goes too, with that voice, and is loaded anew.
+        """
+        own = frozenset(part.key for part in plan.parts)
+        for spared in (own, frozenset[str]()):
+            idle = {c.key for c in self.candidates(spared)}
+            staying = [part for key, part in self._parts.items() if key not in idle]
+            workspace = max([plan.workspace_bytes, *(p.workspace_bytes for p in staying)])
+            missing = sum(p.footprint_bytes for p in plan.parts if self._leaves(p.key, idle))
+            charged = sum(part.charged for part in (*staying, *self._abandoned()))
+            if charged + workspace + missing <= self._ledger.statistics().target_bytes:
+                return tuple(self._parts[key] for key in self._parts if key in idle)
+        return None
+
+    def _leaves(self, key: str, leaving: Collection[str]) -> bool:
+        return key in leaving or key not in self._parts
+
+    def _abandoned(self) -> Iterator[Part]:
+        return (part for part in self._leaving if part.state is State.ABANDONED)
 
     def resize(self, budget_bytes: int) -> None:
         """Change the budget. What is idle goes at once if it must, the rest as leases end."""
@@ -404,9 +416,7 @@ class Parts:
     def _abandoned_of(self, claim: Claim) -> Part | None:
         """A part that ``claim`` wants to load, and whose abandoned load has not ended yet."""
         keys = {plan.key for plan in self.missing(claim.plan)}
-        return next(
-            (p for p in self._leaving if p.state is State.ABANDONED and p.plan.key in keys), None
-        )
+        return next((part for part in self._abandoned() if part.plan.key in keys), None)
 
     # What loads come to: see `LoadOwner`
 
