@@ -108,7 +108,7 @@ def _reload(server: RunningServer, arguments: Sequence[str]) -> None:
     taken = ", ".join(f"{n}={getattr(settings, n)}" for n in sorted(changed & RELOADABLE))
     _LOGGER.info("SIGHUP: %s", f"now {taken}" if taken else "nothing changed")
     if later := changed - RELOADABLE:
-        _LOGGER.warning("SIGHUP: %s take effect after a restart", ", ".join(sorted(later)))
+        _LOGGER.warning("SIGHUP: only a restart changes %s", ", ".join(sorted(later)))
 
 
 def _greeting(server: RunningServer, settings: Settings) -> str:

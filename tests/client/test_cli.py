@@ -166,6 +166,14 @@ def test_an_error_of_the_operating_system_is_told(capsys):
     assert capsys.readouterr().err == "voxswap: error: No space left on device: /full/line.wav\n"
 
 
+def test_a_server_that_cannot_do_it_now_has_said_what_to_do_itself(capsys):
+    stuck = voxswap_client.UnavailableError(
+        "look at the disk", code="UNAVAILABLE", reason="LOAD_STUCK", retry_after_s=30.0
+    )
+    assert report(stuck) == 1
+    assert capsys.readouterr().err == "voxswap: error: look at the disk\n  try again in 30 s\n"
+
+
 def test_a_deadline_is_an_error_with_its_remedy(capsys, server):
     server.script.append(server.stall(*server.line[:2]))
     assert main(["say", "n", "Hi", "--timeout", "0.5", "--address", server.address]) == 1

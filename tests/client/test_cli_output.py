@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voxswap_client.cli.output import human_bytes, human_ms
 from voxswap_client.cli.progress import ProgressBar
-from voxswap_client.cli.table import columns, render
+from voxswap_client.cli.table import columns, render, wrapped
 
 
 def test_columns_are_aligned_by_what_a_terminal_shows():
@@ -22,6 +22,12 @@ def test_columns_are_aligned_by_what_a_terminal_shows():
 
 def test_a_table_without_rows_has_its_headings():
     assert render(["A", "B"], []) == "A  B"
+
+
+def test_numbers_stay_with_their_units():
+    line = "cpu: 878.4 MiB resident, 12 s old"
+    assert wrapped(line, 20) == ["cpu: 878.4 MiB", "    resident, 12 s", "    old"]
+    assert " ".join(wrapped(line, 20, indent="")) == line
 
 
 def test_nothing_moves_the_cursor():

@@ -126,7 +126,7 @@ def test_books_out_of_the_ordinary():
         "no voice is in memory\n"
         "cuda:0: 840.0 MiB resident, 48.0 MiB loading, 12.0 MiB workspace, 0 B free of\n"
         "    900.0 MiB\n"
-        "  shrinking to 512.0 MiB as streams end; the allocator holds 1.2 GiB\n"
+        "  shrinking to 512.0 MiB as memory comes free; the allocator holds 1.2 GiB\n"
         "cuda:0 (host): 0 B resident, 100 B free of 100 B\n"
         "host: 0 B resident, 100 B free of 100 B"
     )

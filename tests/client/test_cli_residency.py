@@ -130,7 +130,7 @@ def test_a_budget(voxswap, server):
         0,
         [
             "cpu: 600.0 MiB resident, 0 B free of 600.0 MiB",
-            "  shrinking to 512.0 MiB as streams end",
+            "  shrinking to 512.0 MiB as memory comes free",
         ],
         [],
     )
@@ -221,6 +221,20 @@ def test_an_explanation_of_one_that_does_not_fit():
 def test_an_explanation_of_one_that_is_there():
     found = Explanation("npc/smith@3", True, True, 0.0, "it is resident", 0)
     assert explanation(found, now=WHEN) == "npc/smith@3 is resident.\nIt is resident."
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("it is resident", "It is resident."),
+        ("the model of npc/a@1 is damaged", "The model of npc/a@1 is damaged."),
+        ("npc/a@1 needs 2.0 GiB", "npc/a@1 needs 2.0 GiB."),
+        ("joe@1 needs 2.0 GiB", "joe@1 needs 2.0 GiB."),
+    ],
+)
+def test_the_id_of_a_voice_stays_as_it_is(voxswap, server, reason, told):
+    server.explanation = residency_pb2.ExplainResponse(voice="npc/a@1", reason=reason)
+    assert voxswap("explain", "npc/smith@3")[1][1] == told
 
 
 def test_explain_asks_the_server(voxswap, server):

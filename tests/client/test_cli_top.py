@@ -103,7 +103,9 @@ def test_one_frame(capsys, busy, metrics):
 def test_it_goes_without_metrics(capsys, busy, metrics):
     url = metrics.replace("/metrics", "/nothing")
     assert main(["top", "--address", busy.address, "--metrics", url, *ONCE]) == 0
-    assert "! no metrics: HTTP 404 Not Found\n" in capsys.readouterr().out
+    assert re.search(
+        r"! no metrics: http://127.0.0.1:\d+/nothing: HTTP 404 Not Found\n", capsys.readouterr().out
+    )
     assert main(["top", "--address", busy.address, "--metrics", "off", *ONCE]) == 0
     assert "!" not in capsys.readouterr().out
 

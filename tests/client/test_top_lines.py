@@ -118,7 +118,7 @@ def test_a_whole_screen_in_100_columns():
             "▚ 50.0 MiB evicting"
         ),
         "     ░ 100.0 MiB free",
-        "     shrinking to 350.0 MiB as streams end; the process holds 500.0 MiB",
+        "     shrinking to 350.0 MiB as memory comes free; the process holds 500.0 MiB",
         "",
         "swaps         0.4/s   streams     3 now, 4.2/s   TTFA      p50      p95  streams",
         "loads        18/min   hit rate          93.1 %   warm    38 ms    61 ms      210",

@@ -231,7 +231,7 @@ async def test_closing_gives_up_scenes_and_leaves_nothing_behind() -> None:
     await house.work()
     speaking.release()
     kinds = [e.reason for e in house.events if e.kind is EventKind.LOAD_FAILED]
-    assert set(kinds) == {"cancelled"}
+    assert set(kinds) == {"CANCELLED"}
     assert house.manager.statistics().reserved_bytes == 0
 
 

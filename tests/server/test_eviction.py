@@ -64,29 +64,60 @@ def test_gdsf_weighs_uses_and_cost_against_size() -> None:
     assert first(candidate("empty", 0, 1, load_ms=0.5), candidate("b", 10, 1)) == "b"
 
 
+def test_a_workspace_that_shrinks_comes_free_as_well() -> None:
+    idle = [
+        candidate("old", 10, 1),
+        candidate("base", 10, 2, workspace_bytes=70),
+        candidate("new", 10, 3, workspace_bytes=50),
+    ]
+    assert plan_eviction(idle, 40) == ("old", "base"), "20 of it, and the parts"
+    assert plan_eviction(idle, 40, workspace_bytes=65) is None, "5 of it, and 30 of parts"
+    assert plan_eviction(idle, 35, workspace_bytes=65) == ("old", "base", "new")
+    assert plan_eviction(idle, 60) == ("base", "new")
+    assert plan_eviction(idle, 100) == ("old", "base", "new")
+
+
 @given(
-    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5), st.integers(0, 5)), max_size=12),
+    st.lists(
+        st.tuples(
+            st.integers(0, 50), st.integers(0, 5), st.integers(0, 5), st.sampled_from((0, 5, 90))
+        ),
+        max_size=12,
+    ),
     st.integers(1, 200),
     st.sampled_from(Policy),
     st.sets(st.integers(0, 11)),
+    st.integers(0, 100),
 )
 def test_plans_are_enough_and_minimal(
-    sizes: list[tuple[int, int, int]], need: int, policy: Policy, protected: set[int]
+    sizes: list[tuple[int, int, int, int]],
+    need: int,
+    policy: Policy,
+    protected: set[int],
+    others: int,
 ) -> None:
     idle = [
-        candidate(str(i), size, use, cost, protected=i in protected)
-        for i, (size, use, cost) in enumerate(sizes)
+        candidate(str(i), size, use, cost, protected=i in protected, workspace_bytes=workspace)
+        for i, (size, use, cost, workspace) in enumerate(sizes)
     ]
-    plan = plan_eviction(idle, need, policy)
-    assert plan == plan_eviction(idle[::-1], need, policy), "whatever order they are found in"
-    size_of = {c.key: c.size_bytes for c in idle}
+
+    def taken(gone: set[str]) -> int:
+        staying = [c for c in idle if c.key not in gone]
+        workspace = max([others, *(c.workspace_bytes for c in staying)])
+        return workspace + sum(c.size_bytes for c in staying)
+
+    def gained(gone: set[str]) -> int:
+        return taken(set()) - taken(gone)
+
+    plan = plan_eviction(idle, need, policy, workspace_bytes=others)
+    again = plan_eviction(idle[::-1], need, policy, workspace_bytes=others)
+    assert plan == again, "whatever order they are found in"
     if plan is None:
-        assert sum(size_of.values()) < need
+        assert gained({c.key for c in idle}) < need
         return
-    gained = sum(size_of[key] for key in plan)
-    assert gained >= need
+    assert gained(set(plan)) >= need
     assert len(set(plan)) == len(plan)
-    assert all(gained - size_of[key] < need for key in plan)
+    assert all(gained(set(plan) - {key}) < need for key in plan)
     # Nothing protected goes that could be spared.
     if any(int(key) in protected for key in plan):
-        assert sum(c.size_bytes for c in idle if not c.protected) < need
+        assert gained({c.key for c in idle if not c.protected}) < need

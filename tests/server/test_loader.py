@@ -114,6 +114,17 @@ def test_a_voice_is_checked_and_loaded(tmp_path: Path) -> None:
     assert house.loader.plan(house.manifest) is plan
 
 
+def test_the_workspace_is_that_of_the_largest_part(tmp_path: Path) -> None:
+    """A style that stays when its base has gone computes nothing."""
+    house = House(tmp_path)
+    one = house.engine.parts(house.manifest)
+    style = PartSpec("symbols", "as a style", 10)
+    house.engine.parts = lambda manifest: (style, *one)  # type: ignore[method-assign]
+    plan = house.loader.plan(house.manifest)
+    assert [part.workspace_bytes for part in plan.parts] == [0, 2000, 0]
+    assert plan.workspace_bytes == 2000
+
+
 def test_parts_are_shared_by_bytes_and_form_and_by_nothing_else(tmp_path: Path) -> None:
     house = House(tmp_path)
     keys = [part.key for part in house.loader.plan(house.manifest).parts]

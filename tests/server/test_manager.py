@@ -132,7 +132,7 @@ async def test_memory_is_given_in_order_and_the_large_are_not_starved() -> None:
 
 async def test_more_than_the_budget_is_refused_at_once() -> None:
     house = House(30)
-    with pytest.raises(VoiceTooLargeError, match=r"big@1 needs 31 bytes .* whole budget has 30"):
+    with pytest.raises(VoiceTooLargeError, match=r"big@1 needs 31 bytes; .* whole budget has 30"):
         await house.manager.acquire(make_manifest("big", 31))
     house.manager.check_integrity()
     assert not house.manager.residents()
@@ -148,7 +148,7 @@ async def test_a_failed_load_tells_every_waiter_and_leaves_nothing() -> None:
             await task
     assert house.manager.statistics().free_bytes == 30
     assert house.events[-1].kind is EventKind.LOAD_FAILED
-    assert house.events[-1].reason == "LoadFailedError"
+    assert house.events[-1].reason == "LOAD_FAILED"
     del house.loader.faults["a"]
     house.clock.now += 1
     (await house.have("a")).release()

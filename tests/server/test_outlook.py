@@ -74,7 +74,7 @@ async def test_what_would_have_to_wait_names_who_speaks_and_who_is_ahead() -> No
     await settle()
     found = await explain(house.manager, make_manifest("d", 5))
     assert (found.fits, found.ahead) == (True, 1)
-    assert found.reason.endswith(", after 1 others that wait for memory")
+    assert found.reason.endswith(", after 1 load that waited before")
     speaking.release()
     await house.work()
     (await waiting).release()
@@ -274,12 +274,26 @@ def test_voices_of_one_size_evict_just_what_was_said(used: list[str], cast: list
 
 def test_estimates_follow_what_is_measured_and_no_small_sample() -> None:
     estimates = LoadEstimates()
-    before = estimates.load_s(Tier.DISK, 15 << 20)
-    estimates.record(Tier.DISK, 1000, 10.0)
-    estimates.record(Tier.DISK, 1 << 20, 0.0)
-    assert estimates.load_s(Tier.DISK, 15 << 20) == before
+    before = estimates.load_s("vits", Tier.DISK, 15 << 20)
+    estimates.record("vits", Tier.DISK, 1000, 10.0)
+    estimates.record("vits", Tier.DISK, 1 << 20, 0.0)
+    assert estimates.load_s("vits", Tier.DISK, 15 << 20) == before
+    estimates.record("vits", Tier.DISK, 10 << 20, 2.0)
+    assert estimates.load_s("vits", Tier.DISK, 10 << 20) == pytest.approx(2.0, rel=0.01)
     for _ in range(60):
-        estimates.record(Tier.DISK, 10 << 20, 1.0)
-    assert estimates.load_s(Tier.DISK, 10 << 20) == pytest.approx(1.0, rel=0.01)
-    assert estimates.load_s(Tier.DEVICE, 1 << 40) == 0.0
-    assert estimates.load_s(Tier.HOST, 0) < estimates.load_s(Tier.HOST, 1 << 30)
+        estimates.record("vits", Tier.DISK, 10 << 20, 1.0)
+    assert estimates.load_s("vits", Tier.DISK, 10 << 20) == pytest.approx(1.0, rel=0.01)
+    assert estimates.load_s("vits", Tier.DEVICE, 1 << 40) == 0.0
+    assert estimates.load_s("vits", Tier.HOST, 0) < estimates.load_s("vits", Tier.HOST, 1 << 30)
+
+
+def test_what_an_engine_takes_up_slowly_is_estimated_so_before_it_was_measured() -> None:
+    estimates = LoadEstimates()
+    estimates.record("vits", Tier.DISK, 10 << 20, 1e-3)
+    assert estimates.load_s(
+        "kokoro", Tier.DISK, 75_000_000, most_bytes_per_s=75e6
+    ) == pytest.approx(1.05, rel=0.01)
+    estimates.record("kokoro", Tier.DISK, 75_000_000, 2.0)
+    assert estimates.load_s(
+        "kokoro", Tier.DISK, 75_000_000, most_bytes_per_s=75e6
+    ) == pytest.approx(2.0, rel=0.01)

@@ -13,6 +13,7 @@ from voxswap_registry.errors import (
     VoiceNotFoundError,
     VoxswapError,
 )
+from voxswap_server.residency.errors import LoadStuckError
 from voxswap_server.rpc.status import to_status
 
 LONG = 1 << 20
@@ -66,3 +67,11 @@ def test_what_is_clipped_says_so_and_ends_with_a_whole_character() -> None:
     (violation,) = violations(status)
     assert violation.description.strip("声") == "…"
     assert status.message.endswith("声…")
+
+
+def test_clients_do_not_hurry_back_to_a_load_that_hangs() -> None:
+    """RetryPolicy.max_hint_ms of the clients is 10 s: they leave a longer wait to the caller."""
+    status = to_status(LoadStuckError("the model of a@1 was not loaded within 60 s"))
+    retry = error_details_pb2.RetryInfo()
+    assert status.details[1].Unpack(retry)
+    assert retry.retry_delay.ToTimedelta().total_seconds() > 10

@@ -31,7 +31,8 @@ async def test_a_pinned_voice_stays_and_counts_against_what_fits() -> None:
     assert (again.pinned, again.leases) == (True, 1)
     assert house.manager.held_leases() == 0
     with pytest.raises(
-        VoiceTooLargeError, match=r"has 30, of which 10 are pinned for others; .*unpin a voice"
+        VoiceTooLargeError,
+        match=r"has 30 bytes, of which 10 bytes are pinned for others; .*unpin a voice",
     ):
         await house.manager.acquire(make_manifest("large", 21))
     with pytest.raises(VoiceInUseError, match="a@1 is pinned; unpin it first"):
@@ -95,7 +96,7 @@ async def test_what_speaks_or_is_being_loaded_is_not_unloaded() -> None:
         await house.manager.unload(make_manifest("a"))
     await house.work()
     lease = await loading
-    with pytest.raises(VoiceInUseError, match="a@1 speaks in 1 streams"):
+    with pytest.raises(VoiceInUseError, match="a@1 speaks in 1 stream;"):
         await house.manager.unload(make_manifest("a"))
     lease.release()
     unloading = asyncio.ensure_future(house.manager.unload(make_manifest("a")))

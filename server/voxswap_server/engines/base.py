@@ -14,6 +14,7 @@ from there to the device. Where the device is the host's own memory, the second 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,11 +95,15 @@ class PartSpec:
     1. Weights count at their stored size, or at the size they are converted to.
     2. Activations do not count: they belong to the steps (`Engine.workspace_bytes`).
     3. Whatever loading needs on the device for a moment only counts in full.
+
+    ``most_bytes_per_s`` is how fast the component is taken up at best, where that is slower than
+    reading it: what is told of loads before one was measured.
     """
 
     role: str
     form: str
     footprint_bytes: int
+    most_bytes_per_s: float = math.inf
 
 
 class DevicePart(Protocol):

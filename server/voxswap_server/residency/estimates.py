@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import threading
 
 # Share of the newest measurement: the last ten or so count.
@@ -21,28 +22,42 @@ class Tier(enum.Enum):
     REMOTE = "remote"
 
 
-class LoadEstimates:
-    """Speeds by tier, as moving averages. Thread-safe.
+# Bytes a second: reading and hashing on one core, copying, and downloading.
+_FIRST_GUESSES = {Tier.HOST: 10e9, Tier.DISK: 1.5e9, Tier.REMOTE: 50e6}
 
-    Until something was measured it takes 1.5 GB/s from disk (reading and hashing on one core),
-    10 GB/s from host memory and 50 MB/s from a remote store.
+
+class LoadEstimates:
+    """Speeds by kind of part and by tier, as moving averages. Thread-safe.
+
+    Until a kind was measured, a guess stands for it: 1.5 GB/s from disk, 10 GB/s from host memory,
+    50 MB/s from a remote store.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bytes_per_s = {Tier.HOST: 10e9, Tier.DISK: 1.5e9, Tier.REMOTE: 50e6}
+        self._bytes_per_s: dict[tuple[str, Tier], float] = {}
 
-    def record(self, tier: Tier, size_bytes: int, duration_s: float) -> None:
+    def record(self, kind: str, tier: Tier, size_bytes: int, duration_s: float) -> None:
         """A load from ``tier`` took so long."""
         if size_bytes < _LEAST_BYTES or duration_s <= 0:
             return
+        speed = size_bytes / duration_s
         with self._lock:
-            known = self._bytes_per_s[tier]
-            self._bytes_per_s[tier] = known + _WEIGHT * (size_bytes / duration_s - known)
+            known = self._bytes_per_s.get((kind, tier), speed)
+            self._bytes_per_s[kind, tier] = known + _WEIGHT * (speed - known)
 
-    def load_s(self, tier: Tier, size_bytes: int) -> float:
-        """Seconds that loading so many bytes from ``tier`` will take; none from the device."""
+    def load_s(
+        self, kind: str, tier: Tier, size_bytes: int, *, most_bytes_per_s: float = math.inf
+    ) -> float:
+        """Seconds that loading so many bytes from ``tier`` will take; none from the device.
+
+        ``most_bytes_per_s`` is how fast the engine takes them up at best: it counts until a part of
+        the kind was measured.
+        """
         if tier is Tier.DEVICE:
             return 0.0
         with self._lock:
-            return _OVERHEAD_S + size_bytes / self._bytes_per_s[tier]
+            speed = self._bytes_per_s.get((kind, tier))
+        if speed is None:
+            speed = 1 / (1 / _FIRST_GUESSES[tier] + 1 / most_bytes_per_s)
+        return _OVERHEAD_S + size_bytes / speed

@@ -15,6 +15,7 @@ from voxswap_server.residency.errors import (
     SlowWatcherError,
     TooManyWatchersError,
 )
+from voxswap_server.residency.units import human_bytes
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -52,8 +53,9 @@ class ResidencyEvent:
     age_s: float = 0.0
 
     def __str__(self) -> str:
-        what = " ".join(filter(None, (", ".join(self.voices[:4]), self.role)))
-        text = f"{what or self.digest} {self.kind.value}: {self.size_bytes} bytes"
+        what = " ".join(filter(None, (", ".join(self.voices[:4]), self.role))) or self.digest
+        head = f"{what} {self.kind.value}" if what else self.kind.value
+        text = f"{head}: {human_bytes(self.size_bytes)}"
         return f"{text}, {self.reason}" if self.reason else text
 
 

@@ -26,7 +26,8 @@ class Candidate:
     """A resident part that nobody uses. ``last_use_s`` is on the manager's clock.
 
     ``protected``: it was loaded just now, or for a scene that is about to begin; it goes only if
-    nothing else can. ``inflation_s`` is the policy's at its last use.
+    nothing else can. ``inflation`` is the policy's at its last use. ``workspace_bytes`` is what
+    computing with it takes beside all parts; the largest of those that are there is charged.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Candidate:
     uses: int = 1
     inflation: float = 0.0
     protected: bool = False
+    workspace_bytes: int = 0
 
     @property
     def priority(self) -> float:
@@ -44,29 +46,43 @@ class Candidate:
 
 
 def plan_eviction(
-    candidates: Sequence[Candidate], need_bytes: int, policy: Policy = Policy.LRU
+    candidates: Sequence[Candidate],
+    need_bytes: int,
+    policy: Policy = Policy.LRU,
+    *,
+    workspace_bytes: int = 0,
 ) -> tuple[str, ...] | None:
     """Keys to evict, in the policy's order, so that ``need_bytes`` come free.
+
+    ``workspace_bytes`` is what everything else needs of a workspace: the candidates that stay may
+    need a larger one, and what it shrinks by when they go comes free as well.
 
     Of parts that are equal to the policy, the one that is quicker to load again goes first. Just
     enough goes: a victim that the later ones make needless is spared. None if all are too little.
     """
     if need_bytes <= 0:
         return ()
-    victims: list[Candidate] = []
-    gained = 0
-    for candidate in sorted(candidates, key=lambda c: _rank(c, policy)):
-        victims.append(candidate)
+    order = sorted(candidates, key=lambda c: _rank(c, policy))
+    # What the workspace is once the first i of them have gone.
+    workspaces = [workspace_bytes]
+    for candidate in reversed(order):
+        workspaces.append(max(workspaces[-1], candidate.workspace_bytes))
+    workspaces.reverse()
+    gained, last = 0, None
+    for i, candidate in enumerate(order, 1):
         gained += candidate.size_bytes
-        if gained >= need_bytes:
+        if gained + workspaces[0] - workspaces[i] >= need_bytes:
+            last = i
             break
-    else:
+    if last is None:
         return None
+    victims, workspace = order[:last], workspaces[last]
     # The one that is worth most is spared first.
     for victim in reversed(victims[:-1]):
-        if gained - victim.size_bytes >= need_bytes:
+        left, grown = gained - victim.size_bytes, max(workspace, victim.workspace_bytes)
+        if left + workspaces[0] - grown >= need_bytes:
             victims.remove(victim)
-            gained -= victim.size_bytes
+            gained, workspace = left, grown
     return tuple(victim.key for victim in victims)
 
 

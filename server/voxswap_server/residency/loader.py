@@ -125,11 +125,22 @@ class VoiceLoader:
     def _make_plan(self, manifest: Manifest) -> VoicePlan:
         engine = self._engine(manifest)
         parts = []
+        specs = engine.parts(manifest)
         workspace = engine.workspace_bytes(manifest, largest_chunk_s=self._largest_chunk_s)
-        for spec in engine.parts(manifest):
+        # Without its largest part a voice computes nothing: a style that stays takes no workspace.
+        computing = max(specs, key=lambda spec: spec.footprint_bytes)
+        for spec in specs:
             component = manifest.component(spec.role)
-            key = f"{engine.name}:{spec.role}:{spec.form}:{component.digest}"
-            parts.append(PartPlan(key, spec.role, component, spec.footprint_bytes, workspace))
+            parts.append(
+                PartPlan(
+                    f"{engine.name}:{spec.role}:{spec.form}:{component.digest}",
+                    spec.role,
+                    component,
+                    spec.footprint_bytes,
+                    workspace_bytes=workspace if spec is computing else 0,
+                    most_bytes_per_s=spec.most_bytes_per_s,
+                )
+            )
         table = manifest.component(_SYMBOLS)
         reading = _hash(
             manifest.front_end.kind, dict(manifest.front_end.options), manifest.language
@@ -163,7 +174,8 @@ class VoiceLoader:
             return self._load_front_end(plan.manifest, part, cancelled)
         kept = self._host_tier.find(part.key) if self._host_tier else None
         loaded = kept.place() if kept else self._from_disk(plan.manifest, part, cancelled, early)
-        self._estimates.record(tier, part.component.size_bytes, time.perf_counter() - began)
+        took_s = time.perf_counter() - began
+        self._estimates.record(part.kind, tier, part.component.size_bytes, took_s)
         return loaded
 
     def _from_disk(
@@ -211,7 +223,12 @@ class VoiceLoader:
     def outlook(self, part: PartPlan) -> tuple[Tier, float]:
         """Host, disk or remote, and an estimate from earlier loads."""
         tier = self._tier(part)
-        return tier, self._estimates.load_s(tier, part.component.size_bytes)
+        return tier, self._estimates.load_s(
+            part.kind,
+            tier,
+            part.component.size_bytes,
+            most_bytes_per_s=part.most_bytes_per_s,
+        )
 
     def _tier(self, part: PartPlan) -> Tier:
         if self._host_tier is not None and self._host_tier.has(part.key):

@@ -22,6 +22,7 @@ from voxswap_server.residency.errors import (
 from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.residency.records import LoadedPart, Part, State
+from voxswap_server.residency.units import human_bytes
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -105,8 +106,8 @@ class Loads:
         """What those learn who want a part whose load hangs."""
         return LoadStuckError(
             f"the {part.plan.role} of {part.voice.manifest.ref} was not loaded within "
-            f"{self._timeout_s:g} s, the most that load_timeout_s allows, and its load still "
-            "hangs; look at the disk or the store"
+            f"{self._timeout_s:g} s, the most that load_timeout_s allows, and its load has not "
+            "ended yet; look at the disk or the store"
         )
 
     async def _load(self, part: Part) -> None:
@@ -138,7 +139,8 @@ class Loads:
             except DeviceMemoryError as again:
                 raise DeviceRefusedError(
                     f"the {part.plan.role} of {part.voice.manifest.ref} needs "
-                    f"{part.plan.footprint_bytes} bytes: {again.message}. {self._owner.figures()}; "
+                    f"{human_bytes(part.plan.footprint_bytes)}: {again.message}. "
+                    f"{self._owner.figures()}; "
                     "lower memory_budget, or end what else is there"
                 ) from again
         if loaded.resident_bytes > part.plan.footprint_bytes:

@@ -37,6 +37,7 @@ from voxswap_server.residency.parts import Parts, PartsOptions
 from voxswap_server.residency.plans import VoicePlan
 from voxswap_server.residency.records import Claim, Part, State
 from voxswap_server.residency.snapshot import Resident, ResidentPart
+from voxswap_server.residency.units import human_bytes, several
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -167,6 +168,8 @@ class ModelManager:
             if not limit.expired():
                 raise
             raise self._too_late(wanted, manifest.ref, timeout_s or 0.0) from None
+        finally:
+            del limit  # it has the task, which has the error, which has this frame
 
     async def _join(self, wanted: _Wanted, who: _Waiter, *, begins: bool) -> Lease:
         waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
@@ -184,7 +187,8 @@ class ModelManager:
             raise
         finally:
             self._leave(wanted, waiter)
-            del waiter  # its error keeps this frame, and this frame must not keep its error
+            # Its error keeps this frame, and this frame must not keep its error, nor who asked.
+            del waiter, who
         lease.wait_s = self._clock() - asked
         return lease
 
@@ -203,7 +207,7 @@ class ModelManager:
         if wanted.waiters or self._wanted.get(wanted.plan.key) is not wanted:
             return
         del self._wanted[wanted.plan.key]
-        self._tell_failed(wanted, "cancelled")
+        self._tell_failed(wanted, "CANCELLED")
         if wanted.claim is not None:
             self._parts.end(wanted.claim)
 
@@ -236,7 +240,8 @@ class ModelManager:
         speaking = [v for v in self._voices.values() if v.leases]
         if speaking and in_line:
             holders = ", ".join(
-                f"{min(v.refs)} ({sum(p.charged for p in v.parts)} bytes)" for v in speaking[:5]
+                f"{min(v.refs)} ({human_bytes(sum(p.charged for p in v.parts))})"
+                for v in speaking[:5]
             )
             return MemoryBusyError(
                 f"{ref}: no memory came free within {timeout_s:.3f} s; speaking now: "
@@ -318,7 +323,7 @@ class ModelManager:
             if not waiter.done():
                 # Each its own: an error gathers the frames that it passes through.
                 waiter.set_exception(error.copy())
-        self._tell_failed(wanted, type(error).__name__)
+        self._tell_failed(wanted, error.reason)
 
     # Steering
 
@@ -367,7 +372,8 @@ class ModelManager:
             raise VoiceInUseError(f"{manifest.ref} is pinned; unpin it first")
         if voice.leases:
             raise VoiceInUseError(
-                f"{manifest.ref} speaks in {voice.leases} streams; unload it when they have ended"
+                f"{manifest.ref} speaks in {several(voice.leases, 'stream')}; unload it when it "
+                "is silent"
             )
         return self._dismiss(voice, "unload")
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.residency.estimates import Tier
-from voxswap_server.residency.eviction import plan_eviction
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.residency.records import Part
 from voxswap_server.residency.snapshot import Explanation, PartOutlook
+from voxswap_server.residency.units import human_bytes, several
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ async def explain(manager: ModelManager, manifest: Manifest) -> Explanation:
     # From here on there is no await: the picture is of one instant.
     parts = manager.parts
     resident = manager.find(manifest) is not None
-    missing = {part.key for part in parts.missing(plan)}
+    missing = {part.key for part in parts.missing(plan.parts)}
     outlooks = tuple(
         PartOutlook(
             part.role,
@@ -65,7 +65,7 @@ async def explain(manager: ModelManager, manifest: Manifest) -> Explanation:
         for part in plan.parts
     )
     need = parts.need_bytes(plan)
-    victims = parts.room(plan)
+    victims = parts.room(plan.parts)
     queue = parts.queued
     fault = _fault(manager, plan)
     estimated_s = sum(ahead[key][1] for key in missing)
@@ -91,19 +91,16 @@ async def forecast(manager: ModelManager, cast: Sequence[CastMember]) -> Forecas
     plans = [manager.loader.plan(member.manifest) for member in cast]
     distinct = {part.key: part for plan in plans for part in plan.parts}
     ahead = await _outlooks(manager, tuple(distinct.values()))
-    parts, workspace = manager.parts, manager.statistics().workspace_bytes
-    seen: set[str] = set()
-    need, elapsed_s, fits = 0, 0.0, True
+    parts = manager.parts
+    wanted: dict[str, PartPlan] = {}
+    elapsed_s, fits = 0.0, True
     victims: tuple[Part, ...] = ()
     members = []
     for member, plan in zip(cast, plans, strict=True):
-        new = [part for part in parts.missing(plan) if part.key not in seen]
-        seen.update(part.key for part in new)
-        growth = max(0, plan.workspace_bytes - workspace)
-        workspace += growth
-        need += growth + sum(part.footprint_bytes for part in new)
+        new = [part for part in parts.missing(plan.parts) if part.key not in wanted]
         elapsed_s += sum(ahead[part.key][1] for part in new)
-        found = _victims(manager, need, distinct.values())
+        wanted |= {part.key: part for part in plan.parts}
+        found = parts.room(tuple(wanted.values()), soon=distinct.values())
         fits = fits and found is not None and _fault(manager, plan) is None
         victims = found if fits and found is not None else victims
         ready_s = 0.0 if manager.find(member.manifest) is not None else elapsed_s
@@ -119,18 +116,6 @@ async def _outlooks(
     """Tier and seconds of each part; asked on a thread, since that looks at disks."""
     loader = manager.loader
     return await asyncio.to_thread(lambda: {part.key: loader.outlook(part) for part in parts})
-
-
-def _victims(
-    manager: ModelManager, need_bytes: int, own: Iterable[PartPlan]
-) -> tuple[Part, ...] | None:
-    parts, books = manager.parts, manager.statistics()
-    short = need_bytes - books.free_bytes - books.evicting_bytes
-    keys = plan_eviction(parts.candidates(part.key for part in own), short, parts.policy)
-    if keys is None:
-        return None
-    found = (parts.find(key) for key in keys)
-    return tuple(part for part in found if part is not None)
 
 
 def _fault(manager: ModelManager, plan: VoicePlan) -> VoxswapError | None:
@@ -149,21 +134,16 @@ def _reason(
     if fault is not None:
         return fault.message
     free, queued = manager.statistics().free_bytes, len(manager.parts.queued)
-    line = f", after {queued} others that wait for memory" if queued else ""
+    line = f", after {several(queued, 'load')} that waited before" if queued else ""
     if victims is None:
         return (
-            f"it needs {_mib(need)}, {_mib(free)} are free, and what could be evicted is too "
-            f"little: it would wait for a stream to end{line}"
+            f"it needs {human_bytes(need)}, {human_bytes(free)} are free, and what could be "
+            f"evicted is too little: it would wait for a stream to end{line}"
         )
     if victims:
         gained = sum(part.charged for part in victims)
-        what = "part" if len(victims) == 1 else "parts"
         return (
-            f"it needs {_mib(need)} and {_mib(free)} are free: evicting {len(victims)} {what} "
-            f"gives {_mib(gained)} more{line}"
+            f"it needs {human_bytes(need)} and {human_bytes(free)} are free: evicting "
+            f"{several(len(victims), 'part')} gives {human_bytes(gained)} more{line}"
         )
-    return f"it needs {_mib(need)} and {_mib(free)} are free{line}"
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):.1f} MiB"
+    return f"it needs {human_bytes(need)} and {human_bytes(free)} are free{line}"

@@ -6,9 +6,10 @@ Their states stand in `records`.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -22,6 +23,7 @@ from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.loads import Loads
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.residency.records import Claim, Claimant, LoadedPart, Part, State
+from voxswap_server.residency.units import human_bytes
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -145,14 +147,14 @@ class Parts:
             if part.state is State.RESIDENT and not part.holds and part.plan.key not in spared
         ]
 
-    def missing(self, plan: VoicePlan) -> tuple[PartPlan, ...]:
-        """Parts of ``plan`` that are neither loading nor resident."""
-        return tuple(part for part in plan.parts if part.key not in self._parts)
+    def missing(self, parts: Iterable[PartPlan]) -> tuple[PartPlan, ...]:
+        """Those that are neither loading nor resident."""
+        return tuple(part for part in parts if part.key not in self._parts)
 
     def need_bytes(self, plan: VoicePlan) -> int:
         """Free bytes that `claim` would take now."""
         growth = plan.workspace_bytes - self._ledger.statistics().workspace_bytes
-        return sum(p.footprint_bytes for p in self.missing(plan)) + max(0, growth)
+        return sum(p.footprint_bytes for p in self.missing(plan.parts)) + max(0, growth)
 
     def check_fits(self, plan: VoicePlan) -> None:
         """Raise `VoiceTooLargeError` if there is no room for ``plan`` beside what is pinned."""
@@ -162,11 +164,12 @@ class Parts:
         pinned = sum(part.charged for part in staying)
         workspace = max([plan.workspace_bytes, *(p.workspace_bytes for p in staying)])
         if plan.footprint_bytes + workspace + pinned > books.target_bytes:
-            beside = f", of which {pinned} are pinned for others" if pinned else ""
+            computing = f", and {human_bytes(workspace)} to compute in" if workspace else ""
+            beside = f", of which {human_bytes(pinned)} are pinned for others" if pinned else ""
             raise VoiceTooLargeError(
-                f"{plan.manifest.ref} needs {plan.footprint_bytes} bytes and {workspace} to "
-                f"compute in, and the whole budget has {books.target_bytes}{beside}; give the "
-                f"server a larger memory_budget{', or unpin a voice' if pinned else ''}"
+                f"{plan.manifest.ref} needs {human_bytes(plan.footprint_bytes)}{computing}; the "
+                f"whole budget has {human_bytes(books.target_bytes)}{beside}; give the server a "
+                f"larger memory_budget{', or unpin a voice' if pinned else ''}"
             )
 
     # Claims
@@ -265,7 +268,7 @@ class Parts:
                     self._queue.popleft()
                     self._grant(claim)
                     continue
-                victims = self.room(claim.plan)
+                victims = self.room(claim.plan.parts)
                 if victims is None and self._clock() - claim.asked_s > _PATIENCE_S:
                     # Hits on this and that would keep it waiting for ever: what is idle goes.
                     victims = self._everything_idle(claim.keys)
@@ -275,32 +278,40 @@ class Parts:
         finally:
             self._pumping = False
 
-    def room(self, plan: VoicePlan) -> tuple[Part, ...] | None:
-        """What has to leave so that `claim` is granted; None if something must come idle first."""
-        books = self._ledger.statistics()
-        missing = self.need_bytes(plan) - books.free_bytes - books.evicting_bytes
-        victims = self._plan(missing, but=(part.key for part in plan.parts))
-        return self._with_their_workspace(plan) if victims is None else victims
+    def room(
+        self, parts: Sequence[PartPlan], *, soon: Iterable[PartPlan] = ()
+    ) -> tuple[Part, ...] | None:
+        """What has to leave so that ``parts`` are granted; None if something must come idle first.
 
-    def _with_their_workspace(self, plan: VoicePlan) -> tuple[Part, ...] | None:
-        """Everything idle, if the workspace that only it needs is what is missing.
-
-        Parts of ``plan`` itself are spared if that suffices. One may have the workspace of another
-        voice, which speaks with it as well: then it goes too, with that voice, and is loaded anew.
+        Those of ``soon`` are wanted next: they are spared, as far as that goes. So are ``parts``
+        that are there, but one may have the workspace of another voice, which speaks with it as
+        well: it may have to go, with that voice, and be loaded anew.
         """
-        own = frozenset(part.key for part in plan.parts)
-        for spared in (own, frozenset[str]()):
-            idle = {c.key for c in self.candidates(spared)}
-            staying = [part for key, part in self._parts.items() if key not in idle]
-            workspace = max([plan.workspace_bytes, *(p.workspace_bytes for p in staying)])
-            missing = sum(p.footprint_bytes for p in plan.parts if self._leaves(p.key, idle))
-            charged = sum(part.charged for part in (*staying, *self._abandoned()))
-            if charged + workspace + missing <= self._ledger.statistics().target_bytes:
-                return tuple(self._parts[key] for key in self._parts if key in idle)
-        return None
+        own = {part.key for part in (*parts, *soon)}
+        idle = [
+            # What comes back when it has gone makes no room but by its workspace.
+            dataclasses.replace(c, size_bytes=0, protected=True) if c.key in own else c
+            for c in self.candidates()
+        ]
+        return self._plan(
+            idle,
+            sum(part.footprint_bytes for part in self.missing(parts)),
+            max((part.workspace_bytes for part in parts), default=0),
+        )
 
-    def _leaves(self, key: str, leaving: Collection[str]) -> bool:
-        return key in leaving or key not in self._parts
+    def _plan(
+        self, idle: Sequence[Candidate], further_bytes: int = 0, workspace_bytes: int = 0
+    ) -> tuple[Part, ...] | None:
+        """Which of ``idle`` leave so that the rest, and so much more, keeps within the budget."""
+        keys = {candidate.key for candidate in idle}
+        staying = (part for key, part in self._parts.items() if key not in keys)
+        least = max([workspace_bytes, *(part.workspace_bytes for part in staying)])
+        workspace = max([least, *(candidate.workspace_bytes for candidate in idle)])
+        # What is being evicted is not counted: it is on its way out.
+        charged = sum(part.charged for part in (*self._parts.values(), *self._abandoned()))
+        over = charged + workspace + further_bytes - self._ledger.statistics().target_bytes
+        victims = plan_eviction(idle, over, self._options.policy, workspace_bytes=least)
+        return None if victims is None else tuple(self._parts[key] for key in victims)
 
     def _abandoned(self) -> Iterator[Part]:
         return (part for part in self._leaving if part.state is State.ABANDONED)
@@ -313,10 +324,9 @@ class Parts:
     def _shrink(self) -> None:
         """Evict what is idle until the budget is what it is meant to be, as far as that goes."""
         books = self._ledger.statistics()
-        over = books.budget_bytes - books.target_bytes - books.evicting_bytes
-        if over <= 0:
+        if books.budget_bytes <= books.target_bytes:
             return
-        victims = self._plan(over)
+        victims = self._plan(self.candidates())
         if victims is None:
             victims = self._everything_idle()
         for part in victims:
@@ -377,10 +387,6 @@ class Parts:
         if any(self._abandoned_of(claim) is None for claim in self._put_off):
             raise AssertionError("a claim is put off for nothing")
 
-    def _plan(self, need_bytes: int, but: Iterable[str] = ()) -> tuple[Part, ...] | None:
-        keys = plan_eviction(self.candidates(but), need_bytes, self._options.policy)
-        return None if keys is None else tuple(self._parts[key] for key in keys)
-
     def _everything_idle(self, but: Iterable[str] = ()) -> tuple[Part, ...]:
         return tuple(self._parts[candidate.key] for candidate in self.candidates(but))
 
@@ -390,7 +396,7 @@ class Parts:
         books = self._ledger.statistics()
         self._ledger.set_workspace(max(books.workspace_bytes, claim.plan.workspace_bytes))
         added = []
-        for plan in self.missing(claim.plan):
+        for plan in self.missing(claim.plan.parts):
             self._ledger.reserve(plan.footprint_bytes)
             part = Part(plan, claim.plan, plan.footprint_bytes, started_s=now, last_use_s=now)
             self._parts[plan.key] = part
@@ -415,7 +421,7 @@ class Parts:
 
     def _abandoned_of(self, claim: Claim) -> Part | None:
         """A part that ``claim`` wants to load, and whose abandoned load has not ended yet."""
-        keys = {plan.key for plan in self.missing(claim.plan)}
+        keys = {plan.key for plan in self.missing(claim.plan.parts)}
         return next((part for part in self._abandoned() if part.plan.key in keys), None)
 
     # What loads come to: see `LoadOwner`
@@ -449,9 +455,8 @@ class Parts:
 
     async def make_room(self, part: Part) -> None:
         """Evict as much as ``part`` takes, or everything idle."""
-        victims = self._plan(part.plan.footprint_bytes)
-        if victims is None:
-            victims = self._everything_idle()
+        keys = plan_eviction(self.candidates(), part.plan.footprint_bytes, self._options.policy)
+        victims = self._everything_idle() if keys is None else tuple(self._parts[k] for k in keys)
         for victim in victims:
             self.evict(victim, "refused")
         for victim in victims:
@@ -461,7 +466,8 @@ class Parts:
         """Free bytes of the ledger, and the device's own figures."""
         books = self._ledger.statistics()
         return (
-            f"The ledger has {books.free_bytes} of {books.budget_bytes} bytes free, "
+            f"The ledger has {human_bytes(books.free_bytes)} of "
+            f"{human_bytes(books.budget_bytes)} free, "
             f"{self._device.figures()}"
         )
 
@@ -553,6 +559,7 @@ class Parts:
             uses=part.uses,
             inflation=part.inflation,
             protected=part.protected_until_s > self._clock(),
+            workspace_bytes=part.workspace_bytes,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from voxswap_registry.manifest import Component, Manifest
@@ -11,7 +12,8 @@ from voxswap_registry.manifest import Component, Manifest
 class PartPlan:
     """One part of a voice. Voices whose plans have a part with one key share it.
 
-    ``workspace_bytes`` is what the largest step of a voice with this part needs beside all parts.
+    ``workspace_bytes`` is what the largest step of a voice with this part needs beside all parts;
+    of a voice's parts, the largest has it. ``most_bytes_per_s`` is how fast it is taken up at best.
     """
 
     key: str
@@ -19,6 +21,12 @@ class PartPlan:
     component: Component
     footprint_bytes: int
     workspace_bytes: int = 0
+    most_bytes_per_s: float = math.inf
+
+    @property
+    def kind(self) -> str:
+        """What parts have in common that are loaded alike."""
+        return self.key.removesuffix(self.component.digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     residency.VoiceTooLargeError: _Row(code_pb2.RESOURCE_EXHAUSTED),
     residency.MemoryBusyError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=0.5),
     residency.LoadTimeoutError: _Row(code_pb2.DEADLINE_EXCEEDED),
-    residency.LoadStuckError: _Row(code_pb2.UNAVAILABLE),
+    residency.LoadStuckError: _Row(code_pb2.UNAVAILABLE, retry_s=30.0),
     residency.LoadFailedError: _Row(code_pb2.INTERNAL),
     residency.DeviceRefusedError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),
     residency.VoiceInUseError: _Row(code_pb2.FAILED_PRECONDITION),

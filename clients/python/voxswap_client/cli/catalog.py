@@ -126,9 +126,14 @@ def same_source(args: argparse.Namespace) -> str:
 def add_change(parser: Parser, *, note: bool = True) -> None:
     """Add what every command that changes something takes: the source, ``--actor``, ``--note``."""
     add_source(parser)
-    parser.add_argument("--actor", metavar="NAME", help="who you are, for the history")
+    add_actor(parser)
     if note:
         parser.add_argument("--note", metavar="TEXT", default="", help="why, for the history")
+
+
+def add_actor(parser: Parser) -> None:
+    """Add ``--actor``."""
+    parser.add_argument("--actor", metavar="NAME", help="who you are, for the history")
 
 
 def actor(args: argparse.Namespace) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 
 from voxswap_client import errors
+from voxswap_client.cli.table import WIDTH, wrapped
 
 
 class CliError(Exception):
@@ -47,12 +47,19 @@ def report(error: CliError | errors.VoxswapClientError | OSError) -> int:
     faults = error.violations
     # The server's message usually repeats every fault; each has a line of its own here.
     repeated = faults and all(fault.description in error.message for fault in faults)
-    _say("the request is not valid" if repeated else error.message, _REMEDIES.get(type(error), ""))
+    _say("the request is not valid" if repeated else error.message, _remedy(error))
     for fault in faults:
         _wrapped(f"  {fault.field}: {fault.description}")
     if error.retry_after_s is not None:
         print(f"  try again in {error.retry_after_s:g} s", file=sys.stderr)
     return 1
+
+
+def _remedy(error: errors.VoxswapClientError) -> str:
+    """What to do, unless it is a server that cannot do it just now: that one said what to do."""
+    if isinstance(error, errors.UnavailableError) and error.reason:
+        return ""
+    return _REMEDIES.get(type(error), "")
 
 
 def warn(message: str, remedy: str = "") -> None:
@@ -70,7 +77,4 @@ def _say(message: str, remedy: str = "") -> None:
 
 def _wrapped(line: str) -> None:
     """At most 100 columns; paths and digests stay whole, so that they can be copied."""
-    text = textwrap.fill(
-        line, 100, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-    )
-    print(text, file=sys.stderr)
+    print("\n".join(wrapped(line, WIDTH)), file=sys.stderr)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from datetime import UTC, datetime
 
 from voxswap_client.cli.connection import connect
 from voxswap_client.cli.output import human_ago, human_bytes, human_ms, print_json
 from voxswap_client.cli.ps import several, short_digest
 from voxswap_client.cli.steering import Commands, add_command
-from voxswap_client.cli.table import printable, render, terminal_width
+from voxswap_client.cli.table import printable, render, terminal_width, wrapped
 from voxswap_client.residency_types import (
     CastMember,
     CastOutlook,
@@ -102,7 +101,7 @@ def run_prepare(args: argparse.Namespace) -> int:
 def explanation(found: Explanation, *, now: datetime, width: int = 100) -> str:
     """The answer in a line, the reason in another, and then what it rests on."""
     lines = _wrapped(f"{found.voice} {_verdict(found)}", width)
-    lines += _wrapped(f"{found.reason[:1].upper()}{found.reason[1:]}.", width)
+    lines += _wrapped(f"{_sentence(found.reason)}.", width)
     if found.ahead and not found.resident:
         waits = "load waits" if found.ahead == 1 else "loads wait"
         lines += _wrapped(f"{found.ahead} {waits} for memory before it.", width)
@@ -149,6 +148,13 @@ def scene(found: SceneOutlook, *, dry_run: bool, width: int = 100) -> str:
     return "\n".join(lines)
 
 
+def _sentence(reason: str) -> str:
+    """With a capital, unless it begins with a voice: ids are as they are."""
+    if not reason.partition(" ")[0].isalpha():
+        return reason
+    return f"{reason[0].upper()}{reason[1:]}"
+
+
 def _verdict(found: Explanation) -> str:
     if found.resident:
         return "is resident."
@@ -170,5 +176,4 @@ def _table(headings: list[str], rows: list[list[str]], names: str, width: int) -
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    text = printable(" ".join(line.split()))
-    return textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False)
+    return wrapped(printable(" ".join(line.split())), width, indent="")

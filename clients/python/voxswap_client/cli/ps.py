@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from voxswap_client.cli.connection import add_address, add_json, add_timeout, connect
 from voxswap_client.cli.output import human_ago, human_bytes, human_ms, print_json
-from voxswap_client.cli.table import printable, render, terminal_width
+from voxswap_client.cli.table import printable, render, terminal_width, wrapped
 from voxswap_client.residency_types import (
     Ledger,
     ResidencySnapshot,
@@ -119,7 +118,7 @@ def ledger_lines(ledger: Ledger, *, width: int = 100) -> list[str]:
     parts.append(f"{human_bytes(ledger.free_bytes)} free")
     budget = human_bytes(ledger.budget_bytes)
     lines = [f"{ledger_name(ledger)}: {', '.join(parts)} of {budget}", *ledger_notes(ledger)]
-    return [row for line in lines for row in _wrapped(line, width)]
+    return [row for line in lines for row in wrapped(line, width)]
 
 
 def ledger_name(ledger: Ledger) -> str:
@@ -133,7 +132,7 @@ def ledger_notes(ledger: Ledger) -> list[str]:
     """What goes below the books."""
     notes = []
     if ledger.target_bytes and ledger.target_bytes < ledger.budget_bytes:
-        notes.append(f"shrinking to {human_bytes(ledger.target_bytes)} as streams end")
+        notes.append(f"shrinking to {human_bytes(ledger.target_bytes)} as memory comes free")
     if ledger.held_bytes:
         holder = "process" if ledger.device == "cpu" else "allocator"
         notes.append(f"the {holder} holds {human_bytes(ledger.held_bytes)}")
@@ -155,7 +154,7 @@ def _failure(resident: Resident, width: int) -> list[str]:
         line += (
             f"; it is tried again in {human_ms(resident.retry_ms)}, or at once by `voxswap load`"
         )
-    return _wrapped(printable(line), width)
+    return wrapped(printable(line), width)
 
 
 def _components_table(components: Sequence[ResidentComponent], *, now: datetime, width: int) -> str:
@@ -179,14 +178,4 @@ def _components_table(components: Sequence[ResidentComponent], *, now: datetime,
         names="VOICES",
         optional=["LAST USE", "LEASES"],
         width=width,
-    )
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        line,
-        max(width, 20),
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 
@@ -12,6 +14,9 @@ _GAP = "  "
 _ELLIPSIS = "…"
 _MIN_COLUMN = 8
 _GOOD_NAMES = 24
+_LEAST_WRAPPED = 20
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:[KMGT]iB|B|ms|s)\b)")
 
 
 def render(
@@ -77,6 +82,21 @@ def columns(text: str) -> int:
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text
     )
+
+
+def wrapped(line: str, width: int, *, indent: str = "    ") -> list[str]:
+    """``line`` in lines of ``width``: paths, digests, and numbers with their units stay whole.
+
+    All but the first begin with ``indent``.
+    """
+    rows = textwrap.wrap(
+        _BEFORE_UNIT.sub(_NO_BREAK, line),
+        max(width, _LEAST_WRAPPED),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [row.replace(_NO_BREAK, " ") for row in rows]
 
 
 def printable(text: str) -> str:

@@ -7,8 +7,7 @@ import dataclasses
 from typing import NamedTuple
 
 from voxswap_client.cli import local
-from voxswap_client.cli.catalog import Actions, actor, add_action, add_change, asks_server
-from voxswap_client.cli.failure import usage_error
+from voxswap_client.cli.catalog import Actions, actor, add_action, add_actor
 from voxswap_client.cli.voices_add import tell
 from voxswap_client.types import Registration
 
@@ -41,7 +40,8 @@ def add_to(actions: Actions) -> None:
     mix.add_argument("--name", metavar="TEXT", default="", help="a name for people")
     mix.add_argument("--tag", action="append", default=[], help="repeat it for several")
     mix.add_argument("--gender", metavar="NAME", help="as the publisher states it")
-    add_change(mix, note=False)
+    local.add_registry(mix)
+    add_actor(mix)
     mix.set_defaults(run=run_mix)
 
 
@@ -59,11 +59,6 @@ def part(text: str) -> Part:
 
 def run_mix(args: argparse.Namespace) -> int:
     """Mix, publish, and say what is new."""
-    if asks_server(args):
-        raise usage_error(
-            "voices are mixed in a registry, not at a server",
-            "name the registry with --registry",
-        )
     location = local.registry_location(args)
     done = _mixed(location, args, actor(args))
     return tell(args, {"registry": location}, [done])

@@ -47,6 +47,8 @@ _KNEE = 0.9
 _LOADING_FACTOR, _RESIDENT_FACTOR = 2, 1.25
 _LIBRARIES_BYTES = 48 << 20
 _SESSION_BYTES = 12 << 20
+# Building a session optimises its graph: 1.2 s for the 88 MB of the packages' base.
+_OPTIMISED_BYTES_PER_S = 75e6
 
 _LIMITS = {"base": kokoro.MAX_BASE_BYTES, "style": kokoro.MAX_STYLE_BYTES}
 
@@ -102,7 +104,12 @@ class KokoroEngine:
         self.check(manifest)
         base, style = (manifest.component(role).size_bytes for role in _LIMITS)
         return (
-            PartSpec("base", "onnxruntime", _LOADING_FACTOR * base + _LIBRARIES_BYTES),
+            PartSpec(
+                "base",
+                "onnxruntime",
+                _LOADING_FACTOR * base + _LIBRARIES_BYTES,
+                most_bytes_per_s=_OPTIMISED_BYTES_PER_S,
+            ),
             PartSpec("style", "array", style),
         )
 

@@ -49,7 +49,9 @@ def add_to(commands: Commands) -> None:
         help="time between two looks (default: 1)",
     )
     parser.add_argument(
-        "--once", action="store_true", help="look twice, print that, and leave; so without terminal"
+        "--once",
+        action="store_true",
+        help="look twice, print that and leave, as it does where there is no terminal",
     )
     parser.add_argument("--svg", metavar="FILE", help="as --once, and save it as a picture")
     parser.set_defaults(run=run)

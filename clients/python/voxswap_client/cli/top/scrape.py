@@ -42,14 +42,14 @@ def fetch(url: str, *, timeout_s: float = 2.0) -> Scrape:
         with opener.open(request, timeout=timeout_s) as response:
             data = response.read(_MAX_BYTES + 1)
         if len(data) > _MAX_BYTES:
-            raise ScrapeError(f"the page is larger than {_MAX_BYTES >> 20} MiB")
+            raise ScrapeError(f"{url}: the page is larger than {_MAX_BYTES >> 20} MiB")
         return parse(data.decode())
     except urllib.error.HTTPError as error:
         error.close()
-        raise ScrapeError(f"HTTP {error.code} {error.reason}") from error
+        raise ScrapeError(f"{url}: HTTP {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         cause = error.reason
         told = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-        raise ScrapeError(told) from error
+        raise ScrapeError(f"{url}: {told}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise ScrapeError(str(error) or type(error).__name__) from error
+        raise ScrapeError(f"{url}: {str(error) or type(error).__name__}") from error
