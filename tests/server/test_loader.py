@@ -118,7 +118,7 @@ def test_the_workspace_is_that_of_the_largest_part(tmp_path: Path) -> None:
     """A style that stays when its base has gone computes nothing."""
     house = House(tmp_path)
     one = house.engine.parts(house.manifest)
-    style = PartSpec("symbols", "as a style", 10)
+    style = PartSpec("symbols", "as a style", 1)
     house.engine.parts = lambda manifest: (style, *one)  # type: ignore[method-assign]
     plan = house.loader.plan(house.manifest)
     assert [part.workspace_bytes for part in plan.parts] == [0, 2000, 0]

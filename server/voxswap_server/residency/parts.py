@@ -489,8 +489,13 @@ class Parts:
         self._queue.extendleft(reversed(again))
 
     def _fit_workspace(self) -> None:
-        """Give back what only parts needed that have left."""
-        needed = max((p.workspace_bytes for p in self._parts.values()), default=0)
+        """Give back what only parts needed that have left.
+
+        Memory of steps may go with the session they ran in: an eviction keeps it until it is over.
+        """
+        evicting = (part for part in self._leaving if part.state is State.EVICTING)
+        staying = (*self._parts.values(), *evicting)
+        needed = max((part.workspace_bytes for part in staying), default=0)
         if needed < self._ledger.statistics().workspace_bytes:
             self._ledger.set_workspace(needed)
 
@@ -523,6 +528,7 @@ class Parts:
     def _abandon(self, part: Part) -> None:
         """Nobody waits any more: stop the load as soon as its thread looks up."""
         self._leave(part, State.ABANDONED)
+        self._fit_workspace()  # nothing computes with it, however long its thread hangs
         part.cancelled.set()
         if self._loads.take_back(part):
             self._gone_unloaded(part)
