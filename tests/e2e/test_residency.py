@@ -99,7 +99,7 @@ def test_a_voice_that_speaks_is_not_unloaded_and_what_must_wait_for_it_says_so(
     with house(twins, memory_budget=ONE_VOICE) as (_, client):
         with client.synthesize("a", LONG) as stream:
             next(iter(stream))
-            with pytest.raises(VoxswapClientError, match="a@1 speaks in 1 streams") as error:
+            with pytest.raises(VoxswapClientError, match="a@1 speaks in 1 stream;") as error:
                 client.unload("a")
             assert reason_of(error) == ("FAILED_PRECONDITION", "VOICE_IN_USE")
             outlook = client.explain("b")
