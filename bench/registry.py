@@ -23,7 +23,7 @@ from pathlib import Path
 from bench.report import Report
 from voxswap_client import Client
 from voxswap_registry.draft import DraftComponent, VoiceDraft
-from voxswap_registry.embedded import import_embedded
+from voxswap_registry.embedded import EMBEDDED, import_embedded
 from voxswap_registry.layout import blob_key, manifest_key, state_key
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
@@ -62,7 +62,7 @@ def run(report: Report, *, device: str) -> None:
     with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as name:
         folder = Path(name)
         small = Registry(folder / "small")
-        import_embedded(small)
+        import_embedded(small, voices=[voice for voice in EMBEDDED if voice.id == "joe"])
         joe = small.resolve(VoiceRef("joe"))
         print(f"making a registry of {N_VOICES} voices …", flush=True)
         large = _large(folder / "large", small, joe)
