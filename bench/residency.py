@@ -38,8 +38,8 @@ _WARM_REQUESTS, _SWAPS_PER_S = 500, 5.0
 _VOICES, _FITTING, _ZIPF = 200, 20, 1.0
 _CHURN_SWAPS = 10_000
 _LATER_SHARE = 0.2  # memory is compared between here and the end
-# oneDNN compiles some thirty kernels for each new length of audio, and keeps a thousand of them. That
-# is memory of computing, not of swaps: lines come in so many lengths, all of them heard before.
+# oneDNN compiles some thirty kernels for each new length of audio, and keeps a thousand. That is
+# memory of computing, not of swaps: lines come in so many lengths, all of them heard before.
 _LENGTHS = 32
 
 
