@@ -198,8 +198,10 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
                 client.say("nobody", "Hi.")
             with client.synthesize("joe", LONG) as stream:
                 next(iter(stream))
+            heard = 0
             with pytest.raises(DeadlineExceededError):
-                client.say("joe", LONG, timeout_s=0.6)
+                for _ in client.synthesize("joe", LONG, timeout_s=0.6):
+                    heard = 1  # unless the machine is too busy for a first chunk in time
         thread.wait_until(lambda: active_leases(thread) == 0)
         seen = scrape(thread)
     assert seen['voxswap_streams_total{end="expired"}'] == 1
@@ -210,7 +212,7 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
     assert seen['voxswap_streams_total{end="failed"}'] == 1
     assert seen['voxswap_streams_total{end="cancelled"}'] == 1
     assert seen['voxswap_ttfa_seconds_count{swap="cold"}'] == 1
-    assert seen['voxswap_ttfa_seconds_count{swap="warm"}'] == 3
+    assert 2 + heard <= seen['voxswap_ttfa_seconds_count{swap="warm"}'] <= 3
     assert seen["voxswap_audio_seconds_total"] > 0.5
     assert seen["voxswap_active_streams"] == 0
     accounts = {
