@@ -198,10 +198,9 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
                 client.say("nobody", "Hi.")
             with client.synthesize("joe", LONG) as stream:
                 next(iter(stream))
-            heard = 0
+            late = client.synthesize("joe", LONG, timeout_s=0.6)
             with pytest.raises(DeadlineExceededError):
-                for _ in client.synthesize("joe", LONG, timeout_s=0.6):
-                    heard = 1  # unless the machine is too busy for a first chunk in time
+                list(late)
         thread.wait_until(lambda: active_leases(thread) == 0)
         seen = scrape(thread)
     assert seen['voxswap_streams_total{end="expired"}'] == 1
@@ -212,7 +211,8 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
     assert seen['voxswap_streams_total{end="failed"}'] == 1
     assert seen['voxswap_streams_total{end="cancelled"}'] == 1
     assert seen['voxswap_ttfa_seconds_count{swap="cold"}'] == 1
-    assert 2 + heard <= seen['voxswap_ttfa_seconds_count{swap="warm"}'] <= 3
+    # The one that ran out of time had its first chunk, unless the machine was too busy for that.
+    assert seen['voxswap_ttfa_seconds_count{swap="warm"}'] in (2, 3)
     assert seen["voxswap_audio_seconds_total"] > 0.5
     assert seen["voxswap_active_streams"] == 0
     accounts = {
