@@ -45,7 +45,10 @@ from voxswap_server.rpc.residency import ResidencyServicer
 from voxswap_server.rpc.speech import SpeechServicer
 from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
-from voxswap_server.speech.pipeline import Chunking
+from voxswap_server.speech.chunking import Chunking, StepSizes
+from voxswap_server.speech.pipeline import Stage
+from voxswap_server.speech.playback import Pacing
+from voxswap_server.speech.request import LineClass
 from voxswap_server.speech.scheduler import ComputeThread
 from voxswap_server.speech.self_test import SelfTest
 from voxswap_server.text.normalization import normalize
@@ -119,14 +122,18 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             ],
         )
         health = HealthServicer(catalog, executor=_threads(stack, 2, "health"))
-        chunking = Chunking(settings.first_chunk_ms, settings.largest_chunk_ms)
+        stage = Stage(
+            compute,
+            chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
+            step_sizes=StepSizes(settings.step_bound_ms / 1e3),
+            pacing=_pacing(settings),
+        )
         speech = SpeechServicer(
             catalog,
             manager,
             residents.ahead,
-            compute,
+            stage,
             metrics,
-            chunking=chunking,
             max_text_characters=settings.max_text_characters,
             on_use=residents.uses.count,
         )
@@ -140,9 +147,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             max_bytes=settings.max_upload_bytes,
             max_uploads=settings.max_uploads,
         )
-        voices = VoiceServicer(
-            catalog, store, uploads, SelfTest(manager, compute, chunking=chunking)
-        )
+        voices = VoiceServicer(catalog, store, uploads, SelfTest(manager, stage))
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
         voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
         residency_pb2_grpc.add_ResidencyServiceServicer_to_server(
@@ -242,6 +247,18 @@ def _threads(stack: contextlib.AsyncExitStack, n: int, name: str) -> ThreadPoolE
     executor = ThreadPoolExecutor(n, thread_name_prefix=f"voxswap-{name}")
     stack.callback(executor.shutdown, wait=False, cancel_futures=True)
     return executor
+
+
+def _pacing(settings: Settings) -> Pacing:
+    return Pacing(
+        start_budget_s={
+            LineClass.BARK: settings.bark_start_ms / 1e3,
+            LineClass.DIALOGUE: settings.dialogue_start_ms / 1e3,
+            LineClass.CINEMATIC: settings.cinematic_start_ms / 1e3,
+        },
+        most_ahead_s=settings.most_ahead_s,
+        patience_s=settings.unpaced_patience_s,
+    )
 
 
 def _engines(settings: Settings) -> dict[str, Engine]:

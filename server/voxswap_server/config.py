@@ -166,6 +166,24 @@ class Settings(BaseModel):
     largest_chunk_ms: float = Field(
         1_500.0, ge=10, le=10_000, description="audio in the largest chunk, in milliseconds"
     )
+    step_bound_ms: float = Field(
+        20.0, ge=2, le=1_000, description="how long a step of compute may keep the device"
+    )
+    bark_start_ms: float = Field(
+        80.0, ge=1, le=60_000, description="how soon a BARK should begin to sound"
+    )
+    dialogue_start_ms: float = Field(
+        200.0, ge=1, le=60_000, description="how soon a line of DIALOGUE should"
+    )
+    cinematic_start_ms: float = Field(
+        1_000.0, ge=1, le=60_000, description="how soon a CINEMATIC line should"
+    )
+    most_ahead_s: float = Field(
+        4.0, ge=0.1, le=3_600, description="audio that a paced stream sends before it is played"
+    )
+    unpaced_patience_s: float = Field(
+        2.0, ge=0.01, le=3_600, description="how long a step of an unpaced stream may have to wait"
+    )
     shutdown_grace_s: float = Field(
         10.0, ge=0, le=3_600, description="time for streams to end when the server is stopped"
     )

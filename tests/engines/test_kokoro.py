@@ -28,7 +28,7 @@ from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Audio, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.base import Delivery, prepared
 from voxswap_server.engines.kokoro import engine as module
 from voxswap_server.engines.kokoro.engine import (
     KokoroBase,
@@ -105,7 +105,7 @@ LINE = ids_of("ðə bɹˈɪʤ ɪz klˈOzd ˈæftəɹ dˈɑɹk.")
 
 
 def whole(voice: KokoroVoice, ids: list[int], delivery: Delivery = USUAL) -> Audio32:
-    utterance = voice.prepare(ids, delivery)
+    utterance = prepared(voice.prepare(ids, delivery))
     return utterance.decode(0, utterance.frames)
 
 
@@ -126,7 +126,7 @@ def test_parity_with_onnxruntime(
     real: Real, reference: Callable[..., Audio32], name: str, rate: float
 ) -> None:
     expected = reference(name, LINE, rate)
-    utterance = real.voices[name].prepare(LINE, dataclasses.replace(USUAL, rate=rate))
+    utterance = prepared(real.voices[name].prepare(LINE, dataclasses.replace(USUAL, rate=rate)))
     ours = utterance.decode(0, utterance.frames)
     # The same samples, less some silence at either end and with the highest peaks bent.
     start = np.flatnonzero(expected == ours[0])
@@ -143,7 +143,7 @@ def test_parity_with_onnxruntime(
 
 
 def test_durations_line_up_with_the_sound(real: Real) -> None:
-    utterance = real.voices[KUMO].prepare(LINE, USUAL)
+    utterance = prepared(real.voices[KUMO].prepare(LINE, USUAL))
     assert len(utterance.durations_frames) == len(LINE)
     assert sum(utterance.durations_frames) == utterance.frames
     assert min(utterance.durations_frames[1:-2]) >= 1
@@ -174,7 +174,7 @@ def test_words_of_the_front_end_have_their_time(real: Real, kokoro_registry: Reg
     text = normalize("Pay 2 coins!", "en-US")
     sequence = front_end.symbols(text)
     assert not sequence.unknown
-    durations = real.voices[KUMO].prepare(sequence.ids, USUAL).durations_frames
+    durations = prepared(real.voices[KUMO].prepare(sequence.ids, USUAL)).durations_frames
     frames: dict[str, int] = {}
     for phone in sequence.phones:
         if phone.word is not None:
@@ -233,7 +233,7 @@ def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> No
 
 
 def test_a_piece_is_a_slice(fake: KokoroVoice) -> None:
-    utterance = fake.prepare([0, *range(50, 90), 0], USUAL)
+    utterance = prepared(fake.prepare([0, *range(50, 90), 0], USUAL))
     audio = utterance.decode(0, utterance.frames)
     assert len(audio) == utterance.frames * HOP
     edges = [0, 1, 2, 5, 40, utterance.frames]
@@ -252,14 +252,14 @@ def test_the_style_is_that_of_the_length(fake: KokoroVoice, n: int, row: int) ->
 def test_the_rate_is_the_model_s_speed(fake: KokoroVoice) -> None:
     ids = [6, 48, 55, 0]  # 7, 7, 7 and 1 frames, of which two go from the first to the last
     for rate, expected in ((1.0, [5, 7, 7, 3]), (0.5, [12, 14, 14, 4]), (4.0, [0, 2, 2, 3])):
-        utterance = fake.prepare(ids, dataclasses.replace(USUAL, rate=rate))
+        utterance = prepared(fake.prepare(ids, dataclasses.replace(USUAL, rate=rate)))
         assert list(utterance.durations_frames) == expected
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.5, 0.1, 0.001, 1e-6])
 def test_no_segment_lasts_for_ever(fake: KokoroVoice, rate: float) -> None:
     ids = [0, *[55] * 158, 0]
-    durations = fake.prepare(ids, dataclasses.replace(USUAL, rate=rate)).durations_frames
+    durations = prepared(fake.prepare(ids, dataclasses.replace(USUAL, rate=rate))).durations_frames
     asked = sum(round((7 if i == 55 else 1) / rate) for i in ids)
     if asked <= 800:
         assert sum(durations) == asked
@@ -271,7 +271,7 @@ def test_no_segment_lasts_for_ever(fake: KokoroVoice, rate: float) -> None:
 @pytest.mark.parametrize("ids", [[], [0, 178], [-1], [0] * 161])
 def test_symbols_of_another_voice_are_refused(fake: KokoroVoice, ids: list[int]) -> None:
     with pytest.raises(EngineError, match="symbols"):
-        fake.prepare(ids, USUAL)
+        prepared(fake.prepare(ids, USUAL))
 
 
 def _times(factor: Any) -> Callable[[onnx.ModelProto], None]:
@@ -311,7 +311,7 @@ def test_damaged_weights_never_become_audio(
 ) -> None:
     voice = load(KokoroEngine(), write_fake(tmp_path, edit), _paths(tmp_path))
     with pytest.raises(EngineError, match=expected):
-        voice.prepare([0, *[50] * 40, 0], USUAL)
+        prepared(voice.prepare([0, *[50] * 40, 0], USUAL))
 
 
 @pytest.mark.parametrize("edit", HOSTILE, ids=lambda edit: edit.__name__.strip("_"))
@@ -364,7 +364,7 @@ def test_a_graph_that_asks_for_absurd_memory_stops(tmp_path: Path) -> None:
 
     voice = load(KokoroEngine(), write_fake(tmp_path, greedy), _paths(tmp_path))
     with pytest.raises(EngineError, match="stopped midway") as caught:
-        voice.prepare([0, 50, 0], USUAL)
+        prepared(voice.prepare([0, 50, 0], USUAL))
     assert type(caught.value) is EngineError
 
 

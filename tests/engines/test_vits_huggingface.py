@@ -11,7 +11,7 @@ from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import make_hf_vits
 from voxswap_registry.importers import import_voice
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.base import Delivery, prepared
 from voxswap_server.engines.vits.engine import VitsEngine
 
 
@@ -41,7 +41,7 @@ def test_parity_with_transformers(tmp_path: Path, n_speakers: int, weights: str)
         theirs = model(
             torch.tensor([ids]), speaker_id=speaker if n_speakers > 1 else None
         ).waveform[0]
-    utterance = voice.prepare(ids, Delivery(1.0, 0.0, 0.0, seed=0, speaker=speaker))
+    utterance = prepared(voice.prepare(ids, Delivery(1.0, 0.0, 0.0, seed=0, speaker=speaker)))
     ours = utterance.decode(0, utterance.frames)
     assert ours.shape == tuple(theirs.shape)
     assert np.abs(ours).max() > 1e-3

@@ -17,7 +17,7 @@ from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.base import Delivery, prepared
 from voxswap_server.engines.vits.engine import VitsEngine
 from voxswap_server.residency.device import CudaDevice
 from voxswap_server.residency.errors import DeviceRefusedError
@@ -95,7 +95,7 @@ async def test_the_allocator_never_holds_more_than_the_budget(
     async with managing(registry, 420 << 20) as manager:
         for turn in range(30):
             with await manager.acquire(manifests[turn % 5]) as lease:
-                utterance = lease.loaded.voice.prepare(LINE, DELIVERY)
+                utterance = prepared(lease.loaded.voice.prepare(LINE, DELIVERY))
                 utterance.decode(0, utterance.frames)
                 del utterance
             books = manager.statistics()

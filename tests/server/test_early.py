@@ -36,12 +36,12 @@ from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.store import Registry
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.base import Delivery, OneStep
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice, VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.speech.parts import Chunk, Header, Trailer
-from voxswap_server.speech.pipeline import Chunking, Synthesis
+from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.scheduler import ComputeThread
 
@@ -87,12 +87,15 @@ class SpeakingVoice:
         self.steps.append(what)
         self.during(what)
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:
-        self.step("prepare")
-        return Utterance(self)
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> OneStep:
+        def prepared() -> Utterance:
+            self.step("prepare")
+            return Utterance(self)
+
+        return OneStep(prepared)
 
 
-class Stage:
+class Play:
     """One stream's synthesis, over voices that are made by hand."""
 
     def __init__(self, text: str = TEXT, letters: str = "abcdefghijklmnopqrstuvwxyz") -> None:
@@ -102,7 +105,7 @@ class Stage:
         self.letters = letters
         self.voices: list[SpeakingVoice] = []
         request = SpeechRequest(VoiceRef("a", 1), text, encoding=AudioEncoding.PCM_F32LE, seed=1)
-        self.synthesis = Synthesis(request, self.manifest, self.compute, chunking=Chunking())
+        self.synthesis = Synthesis(request, self.manifest, Stage(self.compute))
 
     def voice(self, level: float) -> LoadedVoice:
         voice = SpeakingVoice(Weights(level), self.tell)
@@ -119,7 +122,7 @@ class Stage:
 
     async def heard(self, lease: Lease) -> npt.NDArray[np.float32]:
         """All of the audio; the stream's form is checked as well."""
-        found = [part async for part in self.synthesis.parts(lease, arrived=0.0)]
+        found = [part async for part in self.synthesis.parts(lease)]
         assert isinstance(found[0], Header)
         assert isinstance(found[-1], Trailer)
         chunks = [part for part in found if isinstance(part, Chunk)]
@@ -136,8 +139,8 @@ def collected() -> None:
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    made = Stage()
+async def stage() -> AsyncIterator[Play]:
+    made = Play()
     yield made
     made.compute.close()
 
@@ -150,10 +153,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def first_window_of(synthesis: Synthesis) -> None:
     """Wait until what `begin` began has ended."""
-    await until(lambda: synthesis._first is not None and synthesis._first.done())
+    await until(lambda: synthesis._ahead is not None and synthesis._ahead.done())
 
 
-async def computed(stage: Stage, step: str) -> Callable[[], None]:
+async def computed(stage: Play, step: str) -> Callable[[], None]:
     """Wait until a step of this kind has begun; it goes on when the result is called."""
     loop, begun, gate = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
@@ -167,7 +170,7 @@ async def computed(stage: Stage, step: str) -> Callable[[], None]:
     return gate.set
 
 
-async def test_the_first_window_is_computed_once_and_the_line_is_the_same(stage: Stage) -> None:
+async def test_the_first_window_is_computed_once_and_the_line_is_the_same(stage: Play) -> None:
     loaded = stage.voice(GOOD)
     async with stage.synthesis as synthesis:
         synthesis.begin(loaded)
@@ -177,7 +180,7 @@ async def test_the_first_window_is_computed_once_and_the_line_is_the_same(stage:
         early = await stage.heard(stage.lease(loaded))
     steps = list(stage.voices[0].steps)
     assert not stage.voices[1].steps
-    late = Stage()
+    late = Play()
     async with late.synthesis:
         assert np.array_equal(early, await late.heard(late.lease(late.voice(GOOD))))
     late.compute.close()
@@ -185,7 +188,7 @@ async def test_the_first_window_is_computed_once_and_the_line_is_the_same(stage:
     assert steps.count("prepare") == 2
 
 
-async def test_what_was_computed_with_other_bytes_is_computed_anew(stage: Stage) -> None:
+async def test_what_was_computed_with_other_bytes_is_computed_anew(stage: Play) -> None:
     stage.letters = "abcdefghijklmnopqrstuvwxy"  # no z
     async with stage.synthesis as synthesis:
         synthesis.begin(stage.voice(BAD))
@@ -193,13 +196,13 @@ async def test_what_was_computed_with_other_bytes_is_computed_anew(stage: Stage)
         heard = await stage.heard(stage.lease(stage.voice(GOOD), early_holds=False))
     assert heard.min() >= 0
     assert stage.voices[0].steps == ["prepare", "decode"]
-    late = Stage()
+    late = Play()
     async with late.synthesis:
         assert np.array_equal(heard, await late.heard(late.lease(late.voice(GOOD))))
     late.compute.close()
 
 
-async def test_a_step_on_other_bytes_is_waited_for_and_dropped(stage: Stage) -> None:
+async def test_a_step_on_other_bytes_is_waited_for_and_dropped(stage: Play) -> None:
     async with stage.synthesis as synthesis:
         synthesis.begin(stage.voice(BAD))
         go_on = await computed(stage, "decode")
@@ -212,7 +215,7 @@ async def test_a_step_on_other_bytes_is_waited_for_and_dropped(stage: Stage) -> 
         assert (await hearing).min() >= 0
 
 
-async def test_a_first_step_that_fails_is_told_when_the_stream_begins(stage: Stage) -> None:
+async def test_a_first_step_that_fails_is_told_when_the_stream_begins(stage: Play) -> None:
     def fail(what: str) -> None:
         raise EngineError("the generator gave NaN")
 
@@ -225,7 +228,7 @@ async def test_a_first_step_that_fails_is_told_when_the_stream_begins(stage: Sta
             await stage.heard(stage.lease(loaded))
 
 
-async def test_a_first_step_that_fails_on_other_bytes_is_told_to_nobody(stage: Stage) -> None:
+async def test_a_first_step_that_fails_on_other_bytes_is_told_to_nobody(stage: Play) -> None:
     async with stage.synthesis as synthesis:
         bad, good = stage.voice(BAD), stage.voice(GOOD)
 
@@ -240,7 +243,7 @@ async def test_a_first_step_that_fails_on_other_bytes_is_told_to_nobody(stage: S
 
 
 async def test_nothing_to_speak_is_told_when_the_stream_begins() -> None:
-    stage = Stage("Zzz!", letters="abc")
+    stage = Play("Zzz!", letters="abc")
     loaded = stage.voice(GOOD)
     async with stage.synthesis as synthesis:
         synthesis.begin(loaded)
@@ -252,7 +255,7 @@ async def test_nothing_to_speak_is_told_when_the_stream_begins() -> None:
 
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_leaving_waits_for_the_step_under_way_and_drops_the_rest(
-    stage: Stage, *, cancelled: bool
+    stage: Play, *, cancelled: bool
 ) -> None:
     async def leave() -> None:
         loaded = stage.voice(GOOD)
@@ -274,7 +277,7 @@ async def test_leaving_waits_for_the_step_under_way_and_drops_the_rest(
     assert leaving.cancelled() == cancelled
     assert stage.voices[0].steps == ["prepare"]
     synthesis = stage.synthesis
-    assert synthesis._loaded is synthesis._first is None
+    assert synthesis._loaded is synthesis._ahead is None
     with pytest.raises(StopAsyncIteration):
         await anext(synthesis._windows)
 
@@ -331,9 +334,9 @@ class Theatre:
 
     async def speak(self, manifest: Manifest) -> None:
         request = SpeechRequest(VoiceRef("a", 1), TEXT, encoding=AudioEncoding.PCM_F32LE, seed=1)
-        async with Synthesis(request, manifest, self.compute, chunking=Chunking()) as synthesis:
+        async with Synthesis(request, manifest, Stage(self.compute)) as synthesis:
             with await self.manager.acquire(manifest, early=synthesis.begin) as lease:
-                parts = synthesis.parts(lease, arrived=0.0)
+                parts = synthesis.parts(lease)
                 async with contextlib.aclosing(parts):
                     async for part in parts:
                         self.sent.append(part)

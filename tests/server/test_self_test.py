@@ -14,13 +14,13 @@ import pytest
 from tests.server.fakes import FakePart, make_manifest
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
-from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.base import Delivery, OneStep
 from voxswap_server.residency.errors import VoiceTooLargeError
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
-from voxswap_server.speech.pipeline import Chunking
+from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.scheduler import ComputeThread
 from voxswap_server.speech.self_test import SelfTest, SelfTestError
 from voxswap_server.text.types import NormalizedText, Phone, SymbolSequence
@@ -60,9 +60,9 @@ class FakeVoice:
         self.steps = 0
         self.deliveries: list[Delivery] = []
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> FakeUtterance:
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> OneStep:
         self.deliveries.append(delivery)
-        return FakeUtterance(self)
+        return OneStep(lambda: FakeUtterance(self))
 
 
 class FakeFrontEnd:
@@ -88,7 +88,7 @@ class House:
         self.executor = ThreadPoolExecutor(1)
         self.manager = ModelManager(self, self.executor, budget_bytes=100)
         self.compute = ComputeThread()
-        self.self_test = SelfTest(self.manager, self.compute, chunking=Chunking())
+        self.self_test = SelfTest(self.manager, Stage(self.compute))
 
     def plan(self, manifest: Manifest) -> VoicePlan:
         parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)

@@ -15,7 +15,7 @@ from there to the device. Where the device is the host's own memory, the second 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -68,6 +68,35 @@ class Utterance(Protocol):
         ...
 
 
+class Preparation(Protocol):
+    """A segment on its way to an utterance: everything that needs it whole, in small steps."""
+
+    def step(self) -> Utterance | None:
+        """*Step.* Go on by a little; the utterance once it is ready. Then it is not called again.
+
+        Raises `EngineError` if the arithmetic gives something that is no speech.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneStep:
+    """The preparation of an engine that speaks a segment in one go."""
+
+    speak: Callable[[], Utterance]
+
+    def step(self) -> Utterance | None:
+        """All of it."""
+        return self.speak()
+
+
+def prepared(preparation: Preparation) -> Utterance:
+    """All steps of ``preparation``, one after the other."""
+    while (utterance := preparation.step()) is None:
+        pass
+    return utterance
+
+
 class Voice(Protocol):
     """Parts on the device that speak together. Immutable, so its steps may serve many streams."""
 
@@ -78,8 +107,8 @@ class Voice(Protocol):
         """
         ...
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:
-        """*Step.* Everything that needs the whole segment. ``ids`` are its symbols, not empty."""
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Preparation:
+        """Begin a segment. ``ids`` are its symbols, not empty. Raises `EngineError` for others."""
         ...
 
 

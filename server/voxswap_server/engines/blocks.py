@@ -11,11 +11,24 @@ device until then.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voxswap_server.engines.carry import Carry
+
+_M = TypeVar("_M", bound=nn.Module)
+
 _ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+
+
+def typed(modules: nn.ModuleList, kind: type[_M]) -> Sequence[_M]:
+    """``modules`` as what they are: torch's list knows them as `nn.Module` alone."""
+    del kind
+    return cast("Sequence[_M]", modules)
 
 
 class Conv(nn.Module):
@@ -34,12 +47,25 @@ class Conv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel))
         self.bias = nn.Parameter(torch.empty(channels_out)) if bias else None
-        self.padding = (0, dilation * (kernel - 1) // 2)
+        self.reach = dilation * (kernel - 1) // 2
         self.dilation = (1, dilation)
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with zeros beyond both ends."""
+        return self._convolved(x, (0, self.reach))
+
+    def inner(self, x: Tensor) -> Tensor:
+        """Convolve without them: ``2 * reach`` samples fewer than ``x`` has."""
+        if x.shape[3] <= 2 * self.reach:
+            return x.new_empty(x.shape[0], self.weight.shape[0], 1, 0)
+        return self._convolved(x, (0, 0))
+
+    def carried(self, x: Tensor, carry: Carry) -> Tensor:
+        """Convolve a piece: as much as can be told by now."""
+        return self.inner(carry.with_context(x, self.reach)) if self.reach else self.forward(x)
+
+    def _convolved(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
         if self.weight.shape[2] == 1 and self.groups == 1:
             # The same sums as a matrix product over channels, which lie last: half the time.
             y = functional.linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0], self.bias)
@@ -48,9 +74,9 @@ class Conv(nn.Module):
         if self.dilation[1] > 1 and x.device.type == "cpu" and _ONEDNN:
             # conv2d would take its slow path for short dilated signals: it judges by their size.
             return torch.mkldnn_convolution(
-                x, weight, self.bias, self.padding, (1, 1), self.dilation, self.groups
+                x, weight, self.bias, padding, (1, 1), self.dilation, self.groups
             )
-        return functional.conv2d(x, weight, self.bias, 1, self.padding, self.dilation, self.groups)
+        return functional.conv2d(x, weight, self.bias, 1, padding, self.dilation, self.groups)
 
 
 class Upsample(nn.Module):
@@ -64,9 +90,23 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, in, 1, time)`` to ``(batch, out, 1, time * rate)``."""
-        return functional.conv_transpose2d(
-            x, self.weight.unsqueeze(2), self.bias, self.stride, self.padding
-        )
+        return self._upsampled(x, self.padding)
+
+    def carried(self, x: Tensor, carry: Carry) -> Tensor:
+        """Upsample a piece: as much as can be told by now."""
+        kernel, rate, cut = self.weight.shape[2], self.stride[1], self.padding[1]
+        x, before = carry.with_tail(x, -(-kernel // rate) - 1)
+        if not x.shape[3]:
+            return x.new_empty(x.shape[0], self.weight.shape[1], 1, 0)
+        y = self._upsampled(x, (0, 0))
+        # What was told before ends where the next sample to come would have changed it.
+        first = before * rate if before else cut
+        last = y.shape[3] - cut if carry.is_last else x.shape[3] * rate
+        return y[..., first:last]
+
+    def _upsampled(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
+        weight = self.weight.unsqueeze(2)
+        return functional.conv_transpose2d(x, weight, self.bias, self.stride, padding)
 
 
 class ChannelNorm(nn.Module):

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxswap_server.engines.blocks import Conv, Upsample
+from voxswap_server.engines.blocks import Conv, Upsample, typed
+from voxswap_server.engines.carry import Carry
 
 _SLOPE = 0.1
 # The activation before the last convolution kept torch's default slope in the original code.
@@ -35,6 +36,16 @@ class ResBlock1(nn.Module):
             x = plain(functional.leaky_relu(y, _SLOPE)) + x
         return x
 
+    def carried(self, x: Tensor, carry: Carry) -> Tensor:
+        """A piece, as much as can be told by now."""
+        convs1, convs2 = typed(self.convs1, Conv), typed(self.convs2, Conv)
+        for dilated, plain in zip(convs1, convs2, strict=True):
+            y = dilated.carried(functional.leaky_relu(x, _SLOPE), carry)
+            y = plain.carried(functional.leaky_relu(y, _SLOPE), carry)
+            x, y = carry.aligned(x, y)
+            x = x + y
+        return x
+
     @staticmethod
     def reach(kernel: int, dilations: Sequence[int]) -> int:
         """Samples that one output sample sees on either side."""
@@ -52,6 +63,14 @@ class ResBlock2(nn.Module):
         """``(batch, channels, 1, time)`` to the same shape."""
         for dilated in self.convs:
             x = dilated(functional.leaky_relu(x, _SLOPE)) + x
+        return x
+
+    def carried(self, x: Tensor, carry: Carry) -> Tensor:
+        """A piece, as much as can be told by now."""
+        for dilated in typed(self.convs, Conv):
+            whole = carry.with_context(x, dilated.reach)
+            y = dilated.inner(functional.leaky_relu(whole, _SLOPE))
+            x = y + whole[..., dilated.reach : dilated.reach + y.shape[3]]
         return x
 
     @staticmethod
@@ -97,6 +116,7 @@ class Generator(nn.Module):
             reach += max(block.reach(k, d) for k, d in blocks) / step
         reach += 3 / step
         self.reach_frames = math.ceil(reach)
+        self.hop = step
         self.conv_post = Conv(channels, 1, 7, bias=False)
 
     def forward(self, x: Tensor, speaker: Tensor | None = None) -> Tensor:
@@ -112,3 +132,19 @@ class Generator(nn.Module):
                 total = total + block(x)
             x = total / self.n_parallel
         return torch.tanh(self.conv_post(functional.leaky_relu(x, _LAST_SLOPE)))
+
+    def carried(self, x: Tensor, carry: Carry, speaker: Tensor | None = None) -> Tensor:
+        """A piece of the frames to a piece of the audio, as much of it as can be told by now."""
+        x = self.conv_pre.carried(x, carry)
+        if self.cond is not None and speaker is not None:
+            x = x + self.cond(speaker)
+        # Either kind: both carry.
+        resblocks = typed(self.resblocks, ResBlock2)
+        for i, up in enumerate(typed(self.ups, Upsample)):
+            x = up.carried(functional.leaky_relu(x, _SLOPE), carry)
+            blocks = resblocks[i * self.n_parallel : (i + 1) * self.n_parallel]
+            first, *others = carry.aligned(*(block.carried(x, carry) for block in blocks))
+            for other in others:
+                first = first + other
+            x = first / self.n_parallel
+        return torch.tanh(self.conv_post.carried(functional.leaky_relu(x, _LAST_SLOPE), carry))

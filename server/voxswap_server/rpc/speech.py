@@ -18,8 +18,7 @@ from voxswap_server.rpc import translate
 from voxswap_server.rpc.calls import mapped, not_built, patience_s
 from voxswap_server.rpc.status import Context
 from voxswap_server.speech.parts import Chunk, Trailer
-from voxswap_server.speech.pipeline import Chunking, Synthesis
-from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.speech.pipeline import Stage, Synthesis
 
 
 class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
@@ -30,10 +29,9 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         catalog: Catalog,
         manager: ModelManager,
         ahead: Ahead,
-        compute: ComputeThread,
+        stage: Stage,
         metrics: Metrics,
         *,
-        chunking: Chunking,
         max_text_characters: int,
         on_use: Callable[[str], None] = lambda ref: None,
     ) -> None:
@@ -42,9 +40,8 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         self._catalog = catalog
         self._manager = manager
         self._ahead = ahead
-        self._compute = compute
+        self._stage = stage
         self._metrics = metrics
-        self._chunking = chunking
         self._max_text_characters = max_text_characters
 
     @mapped
@@ -63,15 +60,13 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         with self._metrics.stream(context.time_remaining) as stream:
             # No thread: the catalog answers from this machine's page cache.
             manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
-            async with Synthesis(
-                spoken, manifest, self._compute, chunking=self._chunking
-            ) as synthesis:
+            async with Synthesis(spoken, manifest, self._stage, arrived=arrived) as synthesis:
                 with await self._manager.acquire(
                     manifest, timeout_s=patience_s(context), early=synthesis.begin
                 ) as lease:
                     stream.leased(cold=lease.cold, waited_s=lease.wait_s)
                     self._on_use(manifest.ref)
-                    parts = synthesis.parts(lease, arrived=arrived)
+                    parts = synthesis.parts(lease)
                     async with contextlib.aclosing(parts):
                         async for part in parts:
                             await context.write(translate.speech_part(part))

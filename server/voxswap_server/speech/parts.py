@@ -55,6 +55,7 @@ class Trailer:
     compute_ms: float
     first_chunk_ms: float
     unknown_symbols: Mapping[str, int]
+    underruns: int = 0
 
 
 Part = Header | Chunk | Trailer

@@ -1,19 +1,21 @@
 """From a request and a leased voice to the parts of its stream.
 
-The pipeline is pulled: a step is computed when the part before it has been taken. So a client that
-stops reading stops its own compute, and one that goes away leaves at most one step behind.
+The pipeline is pulled, with one window ahead: while a chunk is on its way the next is computed, and
+then nothing until that is taken. So a client that stops reading stops its own compute, and one that
+goes away leaves at most one step behind.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-import math
+import json
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Self, TypeVar
 
@@ -23,11 +25,13 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples, make_encoder
 from voxswap_server.audio.resampling import Resampler
-from voxswap_server.engines.base import Delivery, Utterance
+from voxswap_server.engines.base import Delivery, Preparation, Utterance
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
+from voxswap_server.speech.chunking import Chunking, StepSizes
 from voxswap_server.speech.marks import segment_marks
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
+from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.scheduler import ComputeThread
 from voxswap_server.text.normalization import normalize
@@ -40,25 +44,30 @@ _T = TypeVar("_T")
 _SEED_STRIDE = 0x9E3779B97F4A7C15
 _SEED_SPACE = 1 << 64
 
+# Preparing goes on for this share of a step's bound; what was begun then takes the rest at most.
+_SLICE = 0.4
+
 
 @dataclass(frozen=True, slots=True)
-class Chunking:
-    """How much audio a decoding step makes: little at first, then twice as much each time."""
+class Stage:
+    """What the streams of one device share, and how they share it."""
 
-    first_ms: float = 80.0
-    largest_ms: float = 1_500.0
+    compute: ComputeThread
+    chunking: Chunking = field(default_factory=Chunking)
+    step_sizes: StepSizes = field(default_factory=StepSizes)
+    pacing: Pacing = field(default_factory=Pacing)
+    clock: Callable[[], float] = time.perf_counter
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    def windows(self, frames: int, frame_ms: float, largest_yet: int) -> Iterator[tuple[int, int]]:
-        """Cut ``[0, frames)``; ``largest_yet`` is the size of the stream's last window, or 0."""
-        largest = max(1, round(self.largest_ms / frame_ms))
-        size = 2 * largest_yet or max(1, math.ceil(self.first_ms / frame_ms))
-        first = 0
-        while first < frames:
-            size = min(size, largest)
-            # A tail shorter than half a window goes along with it.
-            last = frames if frames - first < 1.5 * size else first + size
-            yield first, last
-            first, size = last, 2 * size
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A segment that was read: what its symbols are, and what makes an utterance of them."""
+
+    segment: Segment
+    text: NormalizedText
+    symbols: SymbolSequence
+    preparation: Preparation
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +95,28 @@ class Synthesis:
         self,
         request: SpeechRequest,
         manifest: Manifest,
-        compute: ComputeThread,
+        stage: Stage,
         *,
-        chunking: Chunking,
-        clock: Callable[[], float] = time.perf_counter,
+        arrived: float | None = None,
     ) -> None:
+        """The request arrived at ``arrived`` on the stage's clock; None: now."""
         self._request = request
         self._manifest = manifest
-        self._compute = compute
-        self._chunking = chunking
-        self._clock = clock
+        self._stage = stage
+        self._arrived = stage.clock() if arrived is None else arrived
+        self._playback = PlaybackClock(
+            stage.pacing,
+            request.line_class,
+            paced=request.paced,
+            arrived_s=self._arrived,
+            clock=stage.clock,
+        )
         self._rate_in = manifest.audio.sample_rate_hertz
         self._hop = manifest.audio.hop_length_samples
         self._rate_out = request.sample_rate_hertz or self._rate_in
         self._resampler = Resampler(self._rate_in, self._rate_out)
         self._encoder = make_encoder(request.encoding, self._rate_out)
+        self._kind = (manifest.engine, json.dumps(manifest.engine_config, sort_keys=True))
         self._seed = secrets.randbits(63) if request.seed is None else request.seed
         self._speaker = _speaker_index(request, manifest)
         self._unknown: Counter[str] = Counter()
@@ -112,7 +128,7 @@ class Synthesis:
         self._queue_s = 0.0
         self._loaded: LoadedVoice | None = None
         self._windows = self._compute_windows()
-        self._first: asyncio.Task[_Window | None] | None = None
+        self._ahead: asyncio.Task[_Window | None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -120,45 +136,52 @@ class Synthesis:
     async def __aexit__(self, *_: object) -> None:
         """Drop what is not computed yet; a step under way is waited for."""
         try:
-            await self._drop_first()
+            await self._drop_ahead()
         finally:
             try:
                 await self._windows.aclose()
             finally:
                 self._loaded = None
 
-    async def _drop_first(self) -> None:
-        """Forget what `begin` began, and what holds the voice's bytes with it."""
-        first, self._first = self._first, None
-        if first is not None:
-            first.cancel()
-            await asyncio.gather(first, return_exceptions=True)
+    async def _drop_ahead(self) -> None:
+        """Forget what is computed ahead, and what holds the voice's bytes with it."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
 
     def begin(self, loaded: LoadedVoice) -> None:
         """Compute the first window with a voice whose bytes are still being verified.
 
         What comes of it is kept back until `parts` is called: that is, until there is a lease.
         """
-        if self._first is None:
+        if self._ahead is None:
             self._loaded = loaded
-            self._first = asyncio.get_running_loop().create_task(self._next_window())
+            self._look_ahead()
 
-    async def parts(self, lease: Lease, *, arrived: float) -> AsyncGenerator[Part, None]:
-        """The stream, for a request that arrived at ``arrived`` on this object's clock.
+    async def parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
+        """The stream. The window after a chunk is computed while that is on its way.
 
         Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
         if the engine fails.
         """
-        if not lease.early_holds and self._first is not None:
+        if not lease.early_holds and self._ahead is not None:
             # It was computed with bytes that turned out not to be the voice's.
-            await self._drop_first()
+            await self._drop_ahead()
             await self._windows.aclose()
             self._windows, self._pending = self._compute_windows(), None
             self._unknown.clear()
         self._loaded = lease.loaded
-        first, self._first = self._first, None
-        window = await (first or self._next_window())
-        del first  # a task keeps its result
+        try:
+            async with contextlib.aclosing(self._parts(lease)) as parts:
+                async for part in parts:
+                    yield part
+        finally:
+            # The lease goes next: nothing may compute without it.
+            await self._drop_ahead()
+
+    async def _parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
+        window = await self._next_window()
         if window is None:
             raise InvalidInputError.one(
                 "text", "has nothing that this voice can speak; send words in the voice's language"
@@ -178,13 +201,15 @@ class Synthesis:
                     # machine that takes time from the first chunk, which it is waiting for.
                     yield header
                     header = None
-                    first_chunk_s = self._clock() - arrived
+                    first_chunk_s = self._stage.clock() - self._arrived
+                self._playback.delivered(chunk.sample_count / self._rate_out)
+                self._look_ahead()
                 yield chunk
             window = await self._next_window()
         chunk = self._chunk(self._resampler.finish(np.zeros(0, np.float32)))
         if header is not None:
             yield header
-            first_chunk_s = self._clock() - arrived
+            first_chunk_s = self._stage.clock() - self._arrived
         if chunk is not None:
             yield chunk
         yield Trailer(
@@ -193,29 +218,64 @@ class Synthesis:
             seed=self._seed,
             compute_ms=self._compute_s * 1e3,
             first_chunk_ms=first_chunk_s * 1e3,
+            underruns=self._playback.underruns,
             unknown_symbols=dict(self._unknown),
         )
 
+    def _look_ahead(self) -> None:
+        """Begin to compute the next window."""
+        self._ahead = asyncio.get_running_loop().create_task(self._compute_window())
+
     async def _next_window(self) -> _Window | None:
+        if self._ahead is None:
+            self._look_ahead()
+        assert self._ahead is not None  # noqa: S101 - see above
+        window = await asyncio.shield(self._ahead)
+        self._ahead = None  # a task keeps its result
+        return window
+
+    async def _compute_window(self) -> _Window | None:
+        if (wait_s := self._playback.wait_s()) > 0:
+            await self._stage.sleep(wait_s)
         return await anext(self._windows, None)
 
     async def _compute_windows(self) -> AsyncGenerator[_Window, None]:
-        """Every window of every segment, a step each."""
-        size = 0
-        while (prepared := await self._run(self._prepare_next)) is not None:
-            utterance, frame_ms = prepared.utterance, 1e3 * self._hop / self._rate_in
-            for first, last in self._chunking.windows(utterance.frames, frame_ms, size):
+        """Every window of every segment."""
+        size, frame_ms = 0, 1e3 * self._hop / self._rate_in
+        while (read := await self._run(self._read_next)) is not None:
+            utterance = None
+            while utterance is None:
+                utterance = await self._run(partial(self._prepare, read.preparation))
+            prepared = _Prepared(read.segment, read.text, read.symbols, utterance)
+            for first, last in self._stage.chunking.windows(utterance.frames, frame_ms, size):
                 size = last - first
-                samples = await self._run(partial(utterance.decode, first, last))
+                samples = await self._decode(utterance, first, last)
                 yield _Window(prepared, first, last, samples)
 
+    async def _decode(self, utterance: Utterance, first: int, last: int) -> Samples:
+        """A window, in steps that each end in time."""
+        sizes, kind = self._stage.step_sizes, self._kind
+        pieces = []
+        for begin, end in sizes.cut(kind, first, last):
+            before = self._compute_s
+            pieces.append(await self._run(partial(utterance.decode, begin, end)))
+            sizes.record(kind, end - begin, self._compute_s - before)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
     async def _run(self, work: Callable[[], _T]) -> _T:
-        step = await self._compute.run(work)
+        step = await self._stage.compute.run(work, due_s=self._playback.due_s())
         self._compute_s += step.compute_s
         self._queue_s += step.queue_s
         return step.result
 
-    def _prepare_next(self) -> _Prepared | None:
+    def _prepare(self, preparation: Preparation) -> Utterance | None:
+        """*Step.* Go on with it, for a while."""
+        until = time.perf_counter() + _SLICE * self._stage.step_sizes.bound_s
+        while (utterance := preparation.step()) is None and time.perf_counter() < until:
+            pass
+        return utterance
+
+    def _read_next(self) -> _Read | None:
         """*Step.* The next segment that speaks, or None after the last."""
         loaded = self._loaded
         assert loaded is not None  # noqa: S101 - set by whoever asks for windows
@@ -233,8 +293,8 @@ class Synthesis:
             self._unknown.update(symbols.unknown)
             if symbols.speaks:
                 seed = (self._seed + part.start * _SEED_STRIDE) % _SEED_SPACE
-                utterance = loaded.voice.prepare(symbols.ids, self._delivery(seed))
-                return _Prepared(part, text, symbols, utterance)
+                preparation = loaded.voice.prepare(symbols.ids, self._delivery(seed))
+                return _Read(part, text, symbols, preparation)
         return None
 
     def _delivery(self, seed: int) -> Delivery:

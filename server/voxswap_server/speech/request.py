@@ -17,11 +17,20 @@ class MarkKind(enum.Enum):
     VISEME = "viseme"
 
 
+class LineClass(enum.Enum):
+    """How a line matters to the player."""
+
+    BARK = "bark"
+    DIALOGUE = "dialogue"
+    CINEMATIC = "cinematic"
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One text to speak. None means the voice's own default.
 
-    Requests of one ``session_id`` go to one version of a voice whose traffic is split.
+    A ``paced`` stream is listened to while it is made; another one is for a file. Requests of one
+    ``session_id`` go to one version of a voice whose traffic is split.
     """
 
     voice: VoiceRef
@@ -35,6 +44,8 @@ class SpeechRequest:
     duration_noise_scale: float | None = None
     seed: int | None = None
     marks: frozenset[MarkKind] = frozenset()
+    line_class: LineClass = LineClass.DIALOGUE
+    paced: bool = True
 
 
 @dataclass(frozen=True, slots=True)

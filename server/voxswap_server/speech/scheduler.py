@@ -1,16 +1,20 @@
-"""Steps of compute, one at a time, off the event loop.
+"""Steps of compute, one at a time, off the event loop: the most urgent first.
 
-First come, first served: every stream has at most one step in line, so streams take turns.
+Every stream has at most one step in line. Which one runs next is decided anew after each step, so
+what is urgent waits for one step at most.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 _T = TypeVar("_T")
 
@@ -24,8 +28,22 @@ class Step(Generic[_T]):
     compute_s: float
 
 
+@dataclass(order=True, slots=True)
+class _Entry:
+    """In line: by due time, and among equals as they came."""
+
+    due_s: float
+    number: int
+    work: Callable[[], Any] = field(compare=False)
+    future: Future[Any] = field(compare=False)
+
+
 class ComputeThread:
     """The one thread that runs engine steps for a device. Call `run` on an event loop.
+
+    Earliest deadline first (Liu and Layland, "Scheduling Algorithms for Multiprogramming in a
+    Hard-Real-Time Environment", 1973), without interrupting a step. Who asks with deadlines that
+    move on with the clock is served in the end, whatever else is asked for.
 
     Cancelling `run` drops a step that has not begun. One that has begun cannot be stopped: `run`
     then ends when the step does, so that whoever awaits it may give back what the step was using.
@@ -39,10 +57,18 @@ class ComputeThread:
     ) -> None:
         """``observer`` hears, on the thread, how many seconds each step took."""
         self._observer = observer
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._line: list[_Entry] = []
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
 
-    async def run(self, work: Callable[[], _T]) -> Step[_T]:
-        """Run ``work`` on the thread. Raises whatever it raises."""
+    async def run(self, work: Callable[[], _T], *, due_s: float = 0.0) -> Step[_T]:
+        """Run ``work`` on the thread; it is due at ``due_s`` of `time.perf_counter`.
+
+        Raises whatever it raises.
+        """
         asked = time.perf_counter()
 
         def step() -> Step[_T]:
@@ -52,7 +78,12 @@ class ComputeThread:
             self._observer(compute_s)
             return Step(result, began - asked, compute_s)
 
-        running = self._executor.submit(step)
+        running: Future[Step[_T]] = Future()
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the compute thread is closed")
+            heapq.heappush(self._line, _Entry(due_s, next(self._numbers), step, running))
+            self._changed.notify()
         wrapped = asyncio.wrap_future(running)
         try:
             return await asyncio.shield(wrapped)
@@ -61,9 +92,41 @@ class ComputeThread:
                 await _settled(wrapped)
             raise
 
+    @property
+    def waiting(self) -> int:
+        """Steps in line. May be called from any thread."""
+        return sum(not entry.future.cancelled() for entry in tuple(self._line))
+
     def close(self) -> None:
         """Let the step under way end, drop the others. Blocks until the thread is gone."""
-        self._executor.shutdown(cancel_futures=True)
+        with self._changed:
+            self._closed = True
+            dropped, self._line = self._line, []
+            self._changed.notify()
+        for entry in dropped:
+            entry.future.cancel()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (entry := self._next()) is not None:
+            if not entry.future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = entry.work()
+            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+                entry.future.set_exception(error)
+            else:
+                entry.future.set_result(result)
+                del result
+            del entry  # what a step used is not kept until the next one comes
+
+    def _next(self) -> _Entry | None:
+        with self._changed:
+            while not self._line:
+                if self._closed:
+                    return None
+                self._changed.wait()
+            return heapq.heappop(self._line)
 
 
 async def _settled(future: asyncio.Future[Step[_T]]) -> None:

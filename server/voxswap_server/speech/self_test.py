@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,9 +16,8 @@ from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.speech.parts import Chunk, Part
-from voxswap_server.speech.pipeline import Chunking, Synthesis
+from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
-from voxswap_server.speech.scheduler import ComputeThread
 
 # One sentence for languages that we know; names and numbers are left out, for any front-end.
 _SENTENCES: Mapping[str, str] = MappingProxyType(
@@ -63,12 +61,9 @@ class SelfTestReport:
 class SelfTest:
     """Loads versions and lets them speak. Confined to one event loop."""
 
-    def __init__(
-        self, manager: ModelManager, compute: ComputeThread, *, chunking: Chunking
-    ) -> None:
+    def __init__(self, manager: ModelManager, stage: Stage) -> None:
         self._manager = manager
-        self._compute = compute
-        self._chunking = chunking
+        self._stage = stage
 
     async def run(
         self, manifest: Manifest, text: str = "", *, timeout_s: float | None = None
@@ -81,11 +76,11 @@ class SelfTest:
         asked = text
         text = text or _SENTENCES.get(manifest.language.lower().partition("-")[0], _FALLBACK)
         ref = VoiceRef(manifest.voice_id, manifest.version)
-        request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0)
+        request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
         # The lease is left last: it must outlive every step.
         with await self._manager.acquire(manifest, timeout_s=timeout_s) as lease:
-            synthesis = Synthesis(request, manifest, self._compute, chunking=self._chunking)
-            parts = synthesis.parts(lease, arrived=time.perf_counter())
+            synthesis = Synthesis(request, manifest, self._stage)
+            parts = synthesis.parts(lease)
             async with synthesis, contextlib.aclosing(parts):
                 try:
                     samples = await _heard(parts, longest_s=_longest_s(text), manifest=manifest)

@@ -7,6 +7,7 @@ import functools
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,16 @@ from voxswap_registry import kokoro
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Audio, Manifest
 from voxswap_registry.onnx_check import parse_graph
-from voxswap_server.engines.base import Delivery, DevicePart, HostPart, PartSpec, Utterance, Voice
+from voxswap_server.engines.base import (
+    Delivery,
+    DevicePart,
+    HostPart,
+    OneStep,
+    PartSpec,
+    Preparation,
+    Utterance,
+    Voice,
+)
 from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.engines.kokoro.session import Session
 
@@ -218,8 +228,8 @@ class KokoroVoice:
         """With the two boundaries. Longer steps would keep other streams waiting."""
         return max(_LEAST_SYMBOLS, round(_MOST_SYMBOLS * min(1.0, rate)))
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:
-        """Speak the whole segment. Cost grows with its duration.
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Preparation:
+        """Speak the whole segment, in one step whose cost grows with its duration.
 
         Kokoro draws no noise, so seed and noise scales change nothing, and it has one speaker.
         A segment that would last absurdly long is spoken faster. Silence at either end is cut
@@ -232,13 +242,16 @@ class KokoroVoice:
                 f"some of {len(ids)} symbols are outside this model's 0 to {kokoro.N_SYMBOLS - 1}: "
                 "the symbol table belongs to another voice"
             )
+        return OneStep(partial(self._spoken, ids, delivery.rate))
+
+    def _spoken(self, ids: Sequence[int], rate: float) -> Utterance:
         # The boundaries at either end do not count.
         row = min(max(len(ids) - 2, 1), len(self._vectors)) - 1
         outputs = self._session.run(
             {
                 "tokens": np.array([ids], np.int64),
                 "style": self._vectors[row : row + 1],
-                "speed": np.array([delivery.rate], np.float32),
+                "speed": np.array([rate], np.float32),
                 "most_frames": np.array(_MOST_FRAMES, np.float32),
             },
             workspace_bytes=_WORKSPACE_BYTES,

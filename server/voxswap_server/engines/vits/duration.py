@@ -7,6 +7,7 @@ to 8. Only the reverse direction is here; training needs more.
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 
 import torch
 from torch import Tensor, nn
@@ -156,7 +157,9 @@ class StochasticDurationPredictor(nn.Module):
             stack += [ConvFlow(channels, kernel, layers, bins), Flip()]
         self.flows = nn.ModuleList(stack)
 
-    def forward(self, hidden: Tensor, noise: Tensor, speaker: Tensor | None) -> Tensor:
+    def steps(
+        self, hidden: Tensor, noise: Tensor, speaker: Tensor | None
+    ) -> Generator[None, None, Tensor]:
         """``(batch, hidden, 1, time)`` and noise ``(batch, 2, 1, time)`` to one channel."""
         x = self.pre(hidden)
         if self.cond is not None and speaker is not None:
@@ -165,5 +168,6 @@ class StochasticDurationPredictor(nn.Module):
         z = noise
         for position in reversed(range(len(self.flows))):
             if position != 1:
+                yield
                 z = self.flows[position](z, condition)
         return z[:, :1]

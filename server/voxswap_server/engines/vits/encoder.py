@@ -6,12 +6,13 @@ A transformer with relative positions (Shaw et al. 2018) within a window, as VIT
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxswap_server.engines.blocks import ChannelNorm, Conv, Table
+from voxswap_server.engines.blocks import ChannelNorm, Conv, Table, typed
 
 
 class RelativeAttention(nn.Module):
@@ -65,9 +66,11 @@ class FeedForward(nn.Module):
         self.conv_1 = Conv(channels, filter_channels, kernel)
         self.conv_2 = Conv(filter_channels, channels, kernel)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
         """``(batch, channels, 1, time)`` to the same."""
-        return self.conv_2(torch.relu(self.conv_1(x)))  # type: ignore[no-any-return]
+        y = torch.relu(self.conv_1(x.to(self.conv_1.weight.dtype)))
+        yield
+        return self.conv_2(y).to(x.dtype)  # type: ignore[no-any-return]
 
 
 class Encoder(nn.Module):
@@ -92,13 +95,16 @@ class Encoder(nn.Module):
         )
         self.norm_layers_2 = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
         """``(batch, channels, 1, time)`` to the same."""
+        feeds = typed(self.ffn_layers, FeedForward)
         for attend, norm_1, feed, norm_2 in zip(
-            self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2, strict=True
+            self.attn_layers, self.norm_layers_1, feeds, self.norm_layers_2, strict=True
         ):
             x = norm_1(x + attend(x))
-            x = norm_2(x + feed(x))
+            yield
+            x = norm_2(x + (yield from feed.steps(x)))
+            yield
         return x
 
 
@@ -123,8 +129,8 @@ class TextEncoder(nn.Module):
         self.encoder = Encoder(hidden, filter_hidden, heads, layers, kernel, window)
         self.proj = Conv(hidden, 2 * inter)
 
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def steps(self, ids: Tensor) -> Generator[None, None, tuple[Tensor, Tensor, Tensor]]:
         """``(batch, time)`` ids to three signals: hidden states, mean, log deviation."""
-        x = self.encoder(self.emb(ids) * self.scale)
+        x = yield from self.encoder.steps(self.emb(ids) * self.scale)
         mean, log_deviation = self.proj(x).chunk(2, dim=1)
         return x, mean, log_deviation

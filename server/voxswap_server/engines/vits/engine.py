@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,17 @@ from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.vits import VitsArchitecture
 from voxswap_registry.vits_shapes import expected_shapes
-from voxswap_server.engines.base import Delivery, DevicePart, HostPart, PartSpec, Utterance, Voice
+from voxswap_server.engines.base import (
+    Delivery,
+    DevicePart,
+    HostPart,
+    PartSpec,
+    Preparation,
+    Utterance,
+    Voice,
+    prepared,
+)
+from voxswap_server.engines.carry import Carry
 from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.tensors import StagedTensors, block_bytes
 from voxswap_server.engines.vits.model import (
@@ -31,11 +41,11 @@ from voxswap_server.engines.vits.model import (
 # keeps the memory of a segment proportional to its text.
 _MAX_SYMBOL_FRAMES = 400.0
 
-# Windows of the flow: 18, 18, 36, 72, 144, 192, 192 … frames, whatever windows are decoded. The
-# flow magnifies the rounding that comes with another shape; on a grid of its own it gives the same
-# bits for every way of cutting a line. The first window is just enough for a chunk of 80 ms.
+# Pieces of the flow, whatever is decoded. It magnifies the rounding that comes with another shape;
+# on a grid of its own it gives the same bits for every way of cutting a line. What the first piece
+# gives is just enough for a chunk of 80 ms.
 _FIRST_FLOW_FRAMES = 18
-_LARGEST_FLOW_FRAMES = 192
+_LATER_FLOW_FRAMES = 64
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
 
@@ -113,12 +123,11 @@ class VitsEngine:
         model = load_model(_USUAL, zeros)
         delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
         for symbols in (40, 160):
-            utterance = VitsVoice(VitsWeights(model, _USUAL, self._device)).prepare(
-                [1] * symbols, delivery
-            )
+            voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
+            utterance = prepared(voice.prepare([1] * symbols, delivery))
             # With nothing before it, and with something: the shapes that first chunks have.
-            for first in (0, 40):
-                utterance.decode(first, min(first + 40, utterance.frames))
+            utterance.decode(0, 7)
+            utterance.decode(7, 21)
 
     def read(self, manifest: Manifest, role: str, path: Path) -> HostPart:
         """Map the weights; for another device than the host's memory, copy them for the journey."""
@@ -254,22 +263,27 @@ class VitsVoice:
         del rate  # frames are decoded a window at a time
         return _MOST_SYMBOLS
 
-    @torch.inference_mode()
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Utterance:
-        """Encode the text and predict durations. Cost grows with the segment's length."""
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Preparation:
+        """Encode the text and predict durations, a layer or two at a time."""
         if not len(ids) > 0 or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
             raise EngineError(
                 f"{len(ids)} symbols, of which some are outside this model's 0 to "
                 f"{self.architecture.n_symbols - 1}: the symbol table belongs to another voice"
             )
+        return _Preparation(self._utterance(ids, delivery))
+
+    def _utterance(
+        self, ids: Sequence[int], delivery: Delivery
+    ) -> Generator[None, None, Utterance]:
+        """The utterance, in steps whose cost grows with the segment's length."""
         generator = torch.Generator().manual_seed(delivery.seed)
         symbols = torch.tensor([ids], device=self.device)
         speaker = self._speaker(delivery.speaker)
-        hidden, mean, log_deviation = self.model.enc_p(symbols)
+        hidden, mean, log_deviation = yield from self.model.enc_p.steps(symbols)
         # Noise is drawn on the host: a seed gives the same line on every device.
         noise = torch.randn((1, 2, 1, len(ids)), generator=generator)
         noise = noise.to(self.device) * delivery.duration_noise_scale
-        log_durations = self.model.dp(hidden, noise, speaker)
+        log_durations = yield from self.model.dp.steps(hidden, noise, speaker)
         durations = torch.exp(log_durations.float()).flatten().cpu() / delivery.rate
         if not bool(torch.isfinite(log_durations).all()):
             raise EngineError(
@@ -292,6 +306,23 @@ class VitsVoice:
         return self.model.emb_g(torch.tensor([[index]], device=self.device))  # type: ignore[no-any-return]
 
 
+class _Preparation:
+    """Runs a generator to its end; what it returns is the utterance."""
+
+    def __init__(self, work: Generator[None, None, Utterance]) -> None:
+        self._work = work
+
+    @torch.inference_mode()
+    def step(self) -> Utterance | None:
+        """See `Preparation`."""
+        try:
+            next(self._work)
+        except StopIteration as done:
+            utterance: Utterance = done.value
+            return utterance
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Prior:
     """The acoustic prior of a segment, ``(1, inter, 1, symbols)``, and the symbol of each frame."""
@@ -312,10 +343,10 @@ class _Prior:
 
 
 class VitsUtterance:
-    """A prepared segment. The flow runs just ahead of the generator, a window at a time.
+    """A prepared segment. The flow runs just ahead of the generator, a piece at a time.
 
-    Invariant: ``_decodable[..., :_ready]`` equals the flow of the whole segment, because every
-    window is taken with as much context as the flow can see (`PriorFlow.reach_frames`).
+    Both carry what they have to remember from piece to piece (`Carry`), so that nothing is computed
+    twice. Invariant: ``_decodable[..., :_ready]`` equals the flow of the whole segment.
     """
 
     def __init__(
@@ -330,10 +361,15 @@ class VitsUtterance:
         self._speaker = speaker
         self._durations = durations
         self._frames = len(prior.symbol_of_frame)
-        self._latents = _frames_like(prior.mean, self._frames, model.flow.dtype)
+        self._latents = _frames_like(prior.mean, self._frames, prior.mean.dtype)
         self._decodable = _frames_like(prior.mean, self._frames, model.dec.conv_pre.weight.dtype)
-        self._drawn = 0
-        self._ready = 0
+        self._flow, self._generator = Carry(), Carry()
+        self._drawn = 0  # frames with noise
+        self._flowed = 0  # frames that the flow has seen
+        self._ready = 0  # frames that it has given
+        self._seen = 0  # of these, those that the generator has seen
+        self._told = 0  # frames whose audio was asked for
+        self._audio = np.zeros(0, np.float32)  # made, and not asked for yet
 
     @property
     def durations_frames(self) -> Sequence[int]:
@@ -347,35 +383,51 @@ class VitsUtterance:
 
     @torch.inference_mode()
     def decode(self, first_frame: int, last_frame: int) -> npt.NDArray[np.float32]:
-        """Audio of a window, with the generator's reach as context on either side."""
-        if not 0 <= first_frame < last_frame <= self.frames:
+        """Audio of a piece, once the generator has seen as far beyond it as it reaches."""
+        if not self._told == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
-        reach = self._model.dec.reach_frames
-        begin, end = max(0, first_frame - reach), min(self.frames, last_frame + reach)
-        self._run_flow(end)
-        audio = self._model.dec(self._decodable[..., begin:end], self._in_decoder(self._speaker))
-        hop = audio.shape[3] // (end - begin)
-        wanted = audio[0, 0, 0, (first_frame - begin) * hop : (last_frame - begin) * hop]
-        samples: npt.NDArray[np.float32] = wanted.float().cpu().numpy()
+        end = min(self.frames, last_frame + self._model.dec.reach_frames)
+        while self._ready < end:
+            self._run_flow()
+        audio = self._audio
+        # Near the end of the segment everything may have been made before.
+        if self._seen < end:
+            audio = np.concatenate([audio, self._generated(end)])
+        self._told = last_frame
+        wanted = (last_frame - first_frame) * self._model.dec.hop
+        audio, self._audio = audio[:wanted], audio[wanted:].copy()
+        return audio
+
+    def _generated(self, until: int) -> npt.NDArray[np.float32]:
+        """What the generator can tell, once it has seen the frames before ``until``."""
+        self._generator.begin(last=until == self.frames)
+        made = self._model.dec.carried(
+            self._decodable[..., self._seen : until],
+            self._generator,
+            self._in_decoder(self._speaker),
+        )
+        self._seen = until
+        samples: npt.NDArray[np.float32] = made[0, 0, 0].float().cpu().numpy()
         # NaN and infinity survive a sum, and one sum is cheaper than a mask.
         if not np.isfinite(samples.sum()):
             raise EngineError("the generator gave NaN or infinity: the weights are damaged")
         return samples
 
-    def _run_flow(self, until: int) -> None:
-        """Extend the decodable latents to ``until`` or beyond, by whole windows of the grid."""
-        while self._ready < until:
-            size = min(max(_FIRST_FLOW_FRAMES, self._ready), _LARGEST_FLOW_FRAMES)
-            self._flow_window(min(self._ready + size, self.frames))
-
-    def _flow_window(self, until: int) -> None:
-        reach = self._model.flow.reach_frames
-        begin, end = max(0, self._ready - reach), min(self.frames, until + reach)
-        self._draw(end)
-        speaker = None if self._speaker is None else self._speaker.to(self._latents.dtype)
-        window = self._model.flow(self._latents[..., begin:end], speaker)
-        self._decodable[..., self._ready : until] = window[..., self._ready - begin : until - begin]
-        self._ready = until
+    def _run_flow(self) -> None:
+        """The flow's next piece. Its sizes are its own, whatever is decoded: see `PriorFlow`."""
+        size = _LATER_FLOW_FRAMES
+        if not self._flowed:
+            size = _FIRST_FLOW_FRAMES + self._model.flow.reach_frames
+        until = min(self._flowed + size, self.frames)
+        self._draw(until)
+        self._flow.begin(last=until == self.frames)
+        speaker = None if self._speaker is None else self._speaker.to(self._model.flow.dtype)
+        made = self._model.flow.carried(
+            self._latents[..., self._flowed : until], self._flow, speaker
+        )
+        self._flowed, ready = until, self._ready + made.shape[3]
+        self._decodable[..., self._ready : ready] = made
+        self._ready = ready
 
     def _draw(self, until: int) -> None:
         while self._drawn < until:

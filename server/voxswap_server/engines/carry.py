@@ -1,0 +1,80 @@
+"""What convolutions remember between the pieces of a signal, so that pieces equal the whole.
+
+A convolution of kernel k sees (k - 1) / 2 samples to either side. Over a signal that comes in
+pieces it gives what it can, and keeps the end of its input: nothing is computed twice, and nothing
+depends on where the cuts are, since every sum has the same terms. The price is delay: a network
+gives its first sample when it has seen its reach.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Carry:
+    """The memory of one signal on its way through one network. Not thread-safe.
+
+    Layers take their slots in the order in which they run, which is the same for every piece.
+    Signals are ``(batch, channels, 1, time)``, stored channels last; pieces may be empty.
+    """
+
+    def __init__(self) -> None:
+        self._slots: list[Tensor | None] = []
+        self._next = 0
+        self.is_last = False
+
+    def begin(self, *, last: bool) -> None:
+        """The next piece comes; ``last``: no other will."""
+        self._next = 0
+        self.is_last = last
+
+    def with_context(self, x: Tensor, reach: int) -> Tensor:
+        """``x`` after the ``2 * reach`` samples before it; zeros beyond both ends of the signal.
+
+        What a convolution without padding makes of it are the samples that can be told by now.
+        """
+        before = self._take()
+        if before is None:
+            before = _zeros_like(x, reach)
+        joined = [before, x, _zeros_like(x, reach)] if self.is_last else [before, x]
+        whole = _joined(joined)
+        self._keep(whole[..., max(0, whole.shape[3] - 2 * reach) :])
+        return whole
+
+    def with_tail(self, x: Tensor, length: int) -> tuple[Tensor, int]:
+        """``x`` after the last ``length`` samples before it, and how many of those there are."""
+        before = self._take()
+        whole = x if before is None else _joined([before, x])
+        self._keep(whole[..., max(0, whole.shape[3] - length) :])
+        return whole, whole.shape[3] - x.shape[3]
+
+    def aligned(self, *signals: Tensor) -> list[Tensor]:
+        """Of signals that lag behind each other, as much as there is of all; the rest waits."""
+        first, held = self._next, []
+        for signal in signals:
+            before = self._take()
+            held.append(signal if before is None else _joined([before, signal]))
+        length = min(signal.shape[3] for signal in held)
+        for i, signal in enumerate(held, first):
+            self._slots[i] = signal[..., length:] if signal.shape[3] > length else None
+        return [signal[..., :length] for signal in held]
+
+    def _take(self) -> Tensor | None:
+        if self._next == len(self._slots):
+            self._slots.append(None)
+        self._next += 1
+        return self._slots[self._next - 1]
+
+    def _keep(self, tail: Tensor) -> None:
+        self._slots[self._next - 1] = tail
+
+
+def _zeros_like(x: Tensor, length: int) -> Tensor:
+    batch, channels, _, _ = x.shape
+    return x.new_zeros(batch, 1, length, channels).permute(0, 3, 1, 2)
+
+
+def _joined(pieces: list[Tensor]) -> Tensor:
+    """One after the other in time, channels last."""
+    return torch.cat([p.permute(0, 2, 3, 1) for p in pieces], dim=2).permute(0, 3, 1, 2)
