@@ -36,17 +36,21 @@ class _AudioEncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AudioEn
     sent: both size fields hold 0xFFFFFFFF, which readers take as "until the end of the stream".
     """
     AUDIO_ENCODING_MULAW: _AudioEncoding.ValueType  # 4
-    """ITU-T G.711 mu-law. UNIMPLEMENTED in this version."""
+    """ITU-T G.711 mu-law. Each byte is a sample."""
     AUDIO_ENCODING_ALAW: _AudioEncoding.ValueType  # 5
-    """ITU-T G.711 A-law. UNIMPLEMENTED in this version."""
+    """ITU-T G.711 A-law. Each byte is a sample."""
     AUDIO_ENCODING_FLAC: _AudioEncoding.ValueType  # 6
-    """FLAC stream. UNIMPLEMENTED in this version."""
+    """A FLAC stream of 16-bit samples. Its length is not known when it begins."""
     AUDIO_ENCODING_OPUS_PACKETS: _AudioEncoding.ValueType  # 7
-    """Raw Opus packets of 20 ms, as game engines take them. UNIMPLEMENTED in this version."""
+    """Raw Opus packets of 20 ms, as game engines take them; AudioChunk.packet_sizes parts them. At
+    8000, 12000, 16000, 24000 or 48000 samples a second; unset: 24000.
+    """
     AUDIO_ENCODING_OGG_OPUS: _AudioEncoding.ValueType  # 8
-    """Opus in Ogg, as browsers and files take it. UNIMPLEMENTED in this version."""
+    """Opus in Ogg, as browsers and files take it. Sample rates as for OPUS_PACKETS."""
     AUDIO_ENCODING_MP3: _AudioEncoding.ValueType  # 9
-    """MPEG-1 layer III. UNIMPLEMENTED in this version."""
+    """MPEG layer III (MP3). At 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 or 48000
+    samples a second.
+    """
 
 class AudioEncoding(_AudioEncoding, metaclass=_AudioEncodingEnumTypeWrapper):
     """What the bytes of an AudioChunk are. All are mono and little-endian."""
@@ -62,17 +66,21 @@ AUDIO_ENCODING_WAV: AudioEncoding.ValueType  # 3
 sent: both size fields hold 0xFFFFFFFF, which readers take as "until the end of the stream".
 """
 AUDIO_ENCODING_MULAW: AudioEncoding.ValueType  # 4
-"""ITU-T G.711 mu-law. UNIMPLEMENTED in this version."""
+"""ITU-T G.711 mu-law. Each byte is a sample."""
 AUDIO_ENCODING_ALAW: AudioEncoding.ValueType  # 5
-"""ITU-T G.711 A-law. UNIMPLEMENTED in this version."""
+"""ITU-T G.711 A-law. Each byte is a sample."""
 AUDIO_ENCODING_FLAC: AudioEncoding.ValueType  # 6
-"""FLAC stream. UNIMPLEMENTED in this version."""
+"""A FLAC stream of 16-bit samples. Its length is not known when it begins."""
 AUDIO_ENCODING_OPUS_PACKETS: AudioEncoding.ValueType  # 7
-"""Raw Opus packets of 20 ms, as game engines take them. UNIMPLEMENTED in this version."""
+"""Raw Opus packets of 20 ms, as game engines take them; AudioChunk.packet_sizes parts them. At
+8000, 12000, 16000, 24000 or 48000 samples a second; unset: 24000.
+"""
 AUDIO_ENCODING_OGG_OPUS: AudioEncoding.ValueType  # 8
-"""Opus in Ogg, as browsers and files take it. UNIMPLEMENTED in this version."""
+"""Opus in Ogg, as browsers and files take it. Sample rates as for OPUS_PACKETS."""
 AUDIO_ENCODING_MP3: AudioEncoding.ValueType  # 9
-"""MPEG-1 layer III. UNIMPLEMENTED in this version."""
+"""MPEG layer III (MP3). At 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 or 48000
+samples a second.
+"""
 Global___AudioEncoding: _TypeAlias = AudioEncoding  # noqa: Y015
 
 class _MarkKind:
@@ -135,6 +143,34 @@ LINE_CLASS_CINEMATIC: LineClass.ValueType  # 3
 """May be prepared ahead; quality before latency."""
 Global___LineClass: _TypeAlias = LineClass  # noqa: Y015
 
+class _Pacing:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PacingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pacing.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PACING_UNSPECIFIED: _Pacing.ValueType  # 0
+    """Unset: REALTIME."""
+    PACING_REALTIME: _Pacing.ValueType  # 1
+    """It is: each chunk is made in time to be played after the one before, and no sooner than the
+    server's look-ahead (ten seconds unless set otherwise).
+    """
+    PACING_NONE: _Pacing.ValueType  # 2
+    """It is not, as for a file: all of it comes as soon as nobody who listens needs the device."""
+
+class Pacing(_Pacing, metaclass=_PacingEnumTypeWrapper):
+    """Whether the audio is listened to while it is made."""
+
+PACING_UNSPECIFIED: Pacing.ValueType  # 0
+"""Unset: REALTIME."""
+PACING_REALTIME: Pacing.ValueType  # 1
+"""It is: each chunk is made in time to be played after the one before, and no sooner than the
+server's look-ahead (ten seconds unless set otherwise).
+"""
+PACING_NONE: Pacing.ValueType  # 2
+"""It is not, as for a file: all of it comes as soon as nobody who listens needs the device."""
+Global___Pacing: _TypeAlias = Pacing  # noqa: Y015
+
 class _CachePolicy:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -142,21 +178,21 @@ class _CachePolicy:
 class _CachePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CachePolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CACHE_POLICY_UNSPECIFIED: _CachePolicy.ValueType  # 0
-    """Unset: the server's default. This version has no audio cache."""
+    """Unset: the server's default."""
     CACHE_POLICY_OFF: _CachePolicy.ValueType  # 1
-    """Neither read nor written: always honoured, since this version has no audio cache."""
+    """Neither read nor written."""
     CACHE_POLICY_USE: _CachePolicy.ValueType  # 2
-    """Read and written. UNIMPLEMENTED in this version."""
+    """Read and written. Without a cache on the server it is as OFF."""
 
 class CachePolicy(_CachePolicy, metaclass=_CachePolicyEnumTypeWrapper):
     """Whether the server may keep or reuse the audio of a request."""
 
 CACHE_POLICY_UNSPECIFIED: CachePolicy.ValueType  # 0
-"""Unset: the server's default. This version has no audio cache."""
+"""Unset: the server's default."""
 CACHE_POLICY_OFF: CachePolicy.ValueType  # 1
-"""Neither read nor written: always honoured, since this version has no audio cache."""
+"""Neither read nor written."""
 CACHE_POLICY_USE: CachePolicy.ValueType  # 2
-"""Read and written. UNIMPLEMENTED in this version."""
+"""Read and written. Without a cache on the server it is as OFF."""
 Global___CachePolicy: _TypeAlias = CachePolicy  # noqa: Y015
 
 @_typing.final
@@ -323,6 +359,7 @@ class SynthesizeRequest(_message.Message):
     START_BY_MS_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     CACHE_POLICY_FIELD_NUMBER: _builtins.int
+    PACING_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
     """The voice: "npc/village/blacksmith@3" for one version, "npc/village/blacksmith@stable" for the
     one that a label names, "npc/village/blacksmith" for its traffic split; without a split, for
@@ -347,10 +384,11 @@ class SynthesizeRequest(_message.Message):
     version if set.
     """
     line_class: Global___LineClass.ValueType
-    """Scheduling class. UNIMPLEMENTED in this version if set."""
+    """Scheduling class: how soon the first sound is due. Unset: the server's default, DIALOGUE."""
     start_by_ms: _builtins.int
-    """Latest useful start of the audio, in milliseconds after arrival. UNIMPLEMENTED in this version
-    if set.
+    """Latest useful start of the audio, in milliseconds after arrival, from 1 to 600000. A line that
+    cannot start by then is refused at once, and one that became late in the queue is dropped:
+    DEADLINE_EXCEEDED with the estimate. Unset: never too late.
     """
     session_id: _builtins.str
     """A conversation, at most 128 characters: with a traffic split, a bare voice keeps resolving to
@@ -358,6 +396,8 @@ class SynthesizeRequest(_message.Message):
     """
     cache_policy: Global___CachePolicy.ValueType
     """Use of the audio cache."""
+    pacing: Global___Pacing.ValueType
+    """Whether the audio is listened to while it is made."""
     @_builtins.property
     def audio(self) -> Global___AudioFormat:
         """The form of the audio. Unset: 16-bit samples at the voice's own rate."""
@@ -392,10 +432,11 @@ class SynthesizeRequest(_message.Message):
         start_by_ms: _builtins.int | None = ...,
         session_id: _builtins.str = ...,
         cache_policy: Global___CachePolicy.ValueType = ...,
+        pacing: Global___Pacing.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_start_by_ms", b"_start_by_ms", "audio", b"audio", "controls", b"controls", "emotion", b"emotion", "seed", b"seed", "start_by_ms", b"start_by_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_start_by_ms", b"_start_by_ms", "audio", b"audio", "cache_policy", b"cache_policy", "controls", b"controls", "emotion", b"emotion", "line_class", b"line_class", "marks", b"marks", "seed", b"seed", "session_id", b"session_id", "speaker", b"speaker", "start_by_ms", b"start_by_ms", "style_prompt", b"style_prompt", "text", b"text", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_start_by_ms", b"_start_by_ms", "audio", b"audio", "cache_policy", b"cache_policy", "controls", b"controls", "emotion", b"emotion", "line_class", b"line_class", "marks", b"marks", "pacing", b"pacing", "seed", b"seed", "session_id", b"session_id", "speaker", b"speaker", "start_by_ms", b"start_by_ms", "style_prompt", b"style_prompt", "text", b"text", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -417,6 +458,7 @@ class SynthesizeResponse(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     TRAILER_FIELD_NUMBER: _builtins.int
+    INTERRUPTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> Global___Header:
         """Always the first message."""
@@ -429,18 +471,23 @@ class SynthesizeResponse(_message.Message):
     def trailer(self) -> Global___Trailer:
         """Always the last message of a complete stream."""
 
+    @_builtins.property
+    def interrupted(self) -> Global___InterruptReceipt:
+        """The last message of a stream that was interrupted."""
+
     def __init__(
         self,
         *,
         header: Global___Header | None = ...,
         chunk: Global___AudioChunk | None = ...,
         trailer: Global___Trailer | None = ...,
+        interrupted: Global___InterruptReceipt | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "interrupted", b"interrupted", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "header", b"header", "interrupted", b"interrupted", "part", b"part", "trailer", b"trailer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk", "trailer"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["header", "chunk", "trailer", "interrupted"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -461,6 +508,8 @@ class Header(_message.Message):
     QUEUE_MS_FIELD_NUMBER: _builtins.int
     SWAP_MS_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
+    CODEC_DELAY_SAMPLES_FIELD_NUMBER: _builtins.int
+    STREAM_ID_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
     """The version that speaks, as "voice@version". It stays the same for the whole stream."""
     sample_rate_hertz: _builtins.int
@@ -476,7 +525,13 @@ class Header(_message.Message):
     swap_ms: _builtins.float
     """Time from asking for the voice to having it: next to nothing for a resident one."""
     cached: _builtins.bool
-    """True if the audio comes from the cache. Always false in this version."""
+    """True if the audio comes from the cache."""
+    codec_delay_samples: _builtins.int
+    """Samples at the beginning of the decoded audio that are the codec's own delay: skip them. 0 for
+    encodings without one, and for those whose container says it (OGG_OPUS).
+    """
+    stream_id: _builtins.str
+    """Names this stream to Interrupt. A secret: whoever knows it can stop the stream."""
     @_builtins.property
     def component_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Digests ("sha256:…") of the components that speak, in the manifest's order."""
@@ -493,10 +548,12 @@ class Header(_message.Message):
         queue_ms: _builtins.float = ...,
         swap_ms: _builtins.float = ...,
         cached: _builtins.bool = ...,
+        codec_delay_samples: _builtins.int = ...,
+        stream_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "cold", b"cold", "component_digests", b"component_digests", "encoding", b"encoding", "estimated_samples", b"estimated_samples", "queue_ms", b"queue_ms", "sample_rate_hertz", b"sample_rate_hertz", "swap_ms", b"swap_ms", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "codec_delay_samples", b"codec_delay_samples", "cold", b"cold", "component_digests", b"component_digests", "encoding", b"encoding", "estimated_samples", b"estimated_samples", "queue_ms", b"queue_ms", "sample_rate_hertz", b"sample_rate_hertz", "stream_id", b"stream_id", "swap_ms", b"swap_ms", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -554,6 +611,7 @@ class AudioChunk(_message.Message):
     START_SAMPLE_FIELD_NUMBER: _builtins.int
     SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
     MARKS_FIELD_NUMBER: _builtins.int
+    PACKET_SIZES_FIELD_NUMBER: _builtins.int
     audio: _builtins.bytes
     """The bytes, in the header's encoding. Never empty."""
     start_sample: _builtins.int
@@ -564,6 +622,10 @@ class AudioChunk(_message.Message):
     def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mark]:
         """The marks that begin in this chunk."""
 
+    @_builtins.property
+    def packet_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """OPUS_PACKETS only: how many bytes of `audio` each packet has, in order."""
+
     def __init__(
         self,
         *,
@@ -571,10 +633,11 @@ class AudioChunk(_message.Message):
         start_sample: _builtins.int = ...,
         sample_count: _builtins.int = ...,
         marks: _abc.Iterable[Global___Mark] | None = ...,
+        packet_sizes: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "marks", b"marks", "sample_count", b"sample_count", "start_sample", b"start_sample"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "marks", b"marks", "packet_sizes", b"packet_sizes", "sample_count", b"sample_count", "start_sample", b"start_sample"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -617,6 +680,7 @@ class Trailer(_message.Message):
     COMPUTE_MS_FIELD_NUMBER: _builtins.int
     FIRST_CHUNK_MS_FIELD_NUMBER: _builtins.int
     UNKNOWN_SYMBOLS_FIELD_NUMBER: _builtins.int
+    UNDERRUNS_FIELD_NUMBER: _builtins.int
     total_samples: _builtins.int
     """Samples of the whole stream."""
     seed: _builtins.int
@@ -625,6 +689,8 @@ class Trailer(_message.Message):
     """Compute time of the engine: the RTF is compute_ms / 1000 * sample_rate_hertz / total_samples."""
     first_chunk_ms: _builtins.float
     """Time from the request's arrival to the first chunk being handed to the transport."""
+    underruns: _builtins.int
+    """How often a chunk was handed to the transport after what came before must have been played."""
     @_builtins.property
     def unknown_symbols(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnknownSymbol]:
         """What was left out of the speech, because the voice has no symbol for it."""
@@ -637,10 +703,11 @@ class Trailer(_message.Message):
         compute_ms: _builtins.float = ...,
         first_chunk_ms: _builtins.float = ...,
         unknown_symbols: _abc.Iterable[Global___UnknownSymbol] | None = ...,
+        underruns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ms", b"compute_ms", "first_chunk_ms", b"first_chunk_ms", "seed", b"seed", "total_samples", b"total_samples", "unknown_symbols", b"unknown_symbols"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_ms", b"compute_ms", "first_chunk_ms", b"first_chunk_ms", "seed", b"seed", "total_samples", b"total_samples", "underruns", b"underruns", "unknown_symbols", b"unknown_symbols"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -765,6 +832,52 @@ class ConverseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___ConverseResponse: _TypeAlias = ConverseResponse  # noqa: Y015
+
+@_typing.final
+class InterruptRequest(_message.Message):
+    """A stream to stop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_ID_FIELD_NUMBER: _builtins.int
+    stream_id: _builtins.str
+    """The Header.stream_id of the stream. Required."""
+    def __init__(
+        self,
+        *,
+        stream_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stream_id", b"stream_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InterruptRequest: _TypeAlias = InterruptRequest  # noqa: Y015
+
+@_typing.final
+class InterruptResponse(_message.Message):
+    """What became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> Global___InterruptReceipt:
+        """What had been sent."""
+
+    def __init__(
+        self,
+        *,
+        receipt: Global___InterruptReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InterruptResponse: _TypeAlias = InterruptResponse  # noqa: Y015
 
 @_typing.final
 class InterruptReceipt(_message.Message):

@@ -35,10 +35,12 @@ class SpeechServiceStub(object):
     INVALID_ARGUMENT    a field is out of range, malformed, or there is nothing to speak
     NOT_FOUND           no such voice or version; another one is never taken in its place
     UNIMPLEMENTED       a field or method that this server does not carry out yet
-    RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server is full
+    RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server has as much to
+    compute as it can in time; RetryInfo says when to come again
     FAILED_PRECONDITION the voice needs a part that is not installed on the server
     DATA_LOSS           a component of the voice is missing, or differs from its digest
-    DEADLINE_EXCEEDED   the client's deadline passed; the compute was stopped
+    DEADLINE_EXCEEDED   the client's deadline passed, or the line could not start by its
+    start_by_ms; the compute was stopped
     INTERNAL            the engine failed; the message has a reference for the server's log
     """
 
@@ -58,6 +60,11 @@ class SpeechServiceStub(object):
                 request_serializer=voxswap_dot_v1_dot_speech__pb2.ConverseRequest.SerializeToString,
                 response_deserializer=voxswap_dot_v1_dot_speech__pb2.ConverseResponse.FromString,
                 _registered_method=True)
+        self.Interrupt = channel.unary_unary(
+                '/voxswap.v1.SpeechService/Interrupt',
+                request_serializer=voxswap_dot_v1_dot_speech__pb2.InterruptRequest.SerializeToString,
+                response_deserializer=voxswap_dot_v1_dot_speech__pb2.InterruptResponse.FromString,
+                _registered_method=True)
         self.Prepare = channel.unary_unary(
                 '/voxswap.v1.SpeechService/Prepare',
                 request_serializer=voxswap_dot_v1_dot_speech__pb2.PrepareRequest.SerializeToString,
@@ -75,10 +82,12 @@ class SpeechServiceServicer(object):
     INVALID_ARGUMENT    a field is out of range, malformed, or there is nothing to speak
     NOT_FOUND           no such voice or version; another one is never taken in its place
     UNIMPLEMENTED       a field or method that this server does not carry out yet
-    RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server is full
+    RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server has as much to
+    compute as it can in time; RetryInfo says when to come again
     FAILED_PRECONDITION the voice needs a part that is not installed on the server
     DATA_LOSS           a component of the voice is missing, or differs from its digest
-    DEADLINE_EXCEEDED   the client's deadline passed; the compute was stopped
+    DEADLINE_EXCEEDED   the client's deadline passed, or the line could not start by its
+    start_by_ms; the compute was stopped
     INTERNAL            the engine failed; the message has a reference for the server's log
     """
 
@@ -94,7 +103,18 @@ class SpeechServiceServicer(object):
 
     def Converse(self, request_iterator, context):
         """Speaks text that is still being written: fragments in, audio out. Sentences are spoken as soon
-        as they are certain. UNIMPLEMENTED in this version.
+        as they are certain. The responses are one Header, then AudioChunks in order and without gaps,
+        a receipt for each Interrupt, and one Trailer once the client has closed its side. After a
+        receipt more text may come: what had not been spoken is forgotten, and samples count on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Interrupt(self, request, context):
+        """Stops a stream of Synthesize or Converse by its Header.stream_id, and says what of it had been
+        sent. A Synthesize stream then ends with the same receipt instead of a Trailer. NOT_FOUND if
+        there is no such stream, or no longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,6 +142,11 @@ def add_SpeechServiceServicer_to_server(servicer, server):
                     request_deserializer=voxswap_dot_v1_dot_speech__pb2.ConverseRequest.FromString,
                     response_serializer=voxswap_dot_v1_dot_speech__pb2.ConverseResponse.SerializeToString,
             ),
+            'Interrupt': grpc.unary_unary_rpc_method_handler(
+                    servicer.Interrupt,
+                    request_deserializer=voxswap_dot_v1_dot_speech__pb2.InterruptRequest.FromString,
+                    response_serializer=voxswap_dot_v1_dot_speech__pb2.InterruptResponse.SerializeToString,
+            ),
             'Prepare': grpc.unary_unary_rpc_method_handler(
                     servicer.Prepare,
                     request_deserializer=voxswap_dot_v1_dot_speech__pb2.PrepareRequest.FromString,
@@ -145,10 +170,12 @@ class SpeechService(object):
     INVALID_ARGUMENT    a field is out of range, malformed, or there is nothing to speak
     NOT_FOUND           no such voice or version; another one is never taken in its place
     UNIMPLEMENTED       a field or method that this server does not carry out yet
-    RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server is full
+    RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server has as much to
+    compute as it can in time; RetryInfo says when to come again
     FAILED_PRECONDITION the voice needs a part that is not installed on the server
     DATA_LOSS           a component of the voice is missing, or differs from its digest
-    DEADLINE_EXCEEDED   the client's deadline passed; the compute was stopped
+    DEADLINE_EXCEEDED   the client's deadline passed, or the line could not start by its
+    start_by_ms; the compute was stopped
     INTERNAL            the engine failed; the message has a reference for the server's log
     """
 
@@ -196,6 +223,33 @@ class SpeechService(object):
             '/voxswap.v1.SpeechService/Converse',
             voxswap_dot_v1_dot_speech__pb2.ConverseRequest.SerializeToString,
             voxswap_dot_v1_dot_speech__pb2.ConverseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Interrupt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxswap.v1.SpeechService/Interrupt',
+            voxswap_dot_v1_dot_speech__pb2.InterruptRequest.SerializeToString,
+            voxswap_dot_v1_dot_speech__pb2.InterruptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,10 +36,12 @@ class SpeechServiceStub:
       INVALID_ARGUMENT    a field is out of range, malformed, or there is nothing to speak
       NOT_FOUND           no such voice or version; another one is never taken in its place
       UNIMPLEMENTED       a field or method that this server does not carry out yet
-      RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server is full
+      RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server has as much to
+                          compute as it can in time; RetryInfo says when to come again
       FAILED_PRECONDITION the voice needs a part that is not installed on the server
       DATA_LOSS           a component of the voice is missing, or differs from its digest
-      DEADLINE_EXCEEDED   the client's deadline passed; the compute was stopped
+      DEADLINE_EXCEEDED   the client's deadline passed, or the line could not start by its
+                          start_by_ms; the compute was stopped
       INTERNAL            the engine failed; the message has a reference for the server's log
     """
 
@@ -55,7 +57,14 @@ class SpeechServiceStub:
     """
     Converse: _grpc.StreamStreamMultiCallable[_speech_pb2.ConverseRequest, _speech_pb2.ConverseResponse]
     """Speaks text that is still being written: fragments in, audio out. Sentences are spoken as soon
-    as they are certain. UNIMPLEMENTED in this version.
+    as they are certain. The responses are one Header, then AudioChunks in order and without gaps,
+    a receipt for each Interrupt, and one Trailer once the client has closed its side. After a
+    receipt more text may come: what had not been spoken is forgotten, and samples count on.
+    """
+    Interrupt: _grpc.UnaryUnaryMultiCallable[_speech_pb2.InterruptRequest, _speech_pb2.InterruptResponse]
+    """Stops a stream of Synthesize or Converse by its Header.stream_id, and says what of it had been
+    sent. A Synthesize stream then ends with the same receipt instead of a Trailer. NOT_FOUND if
+    there is no such stream, or no longer.
     """
     Prepare: _grpc.UnaryUnaryMultiCallable[_speech_pb2.PrepareRequest, _speech_pb2.PrepareResponse]
     """Begins to load the voices of a scene, in order of their first lines, and answers at once what
@@ -74,10 +83,12 @@ class SpeechServiceAsyncStub(SpeechServiceStub):
       INVALID_ARGUMENT    a field is out of range, malformed, or there is nothing to speak
       NOT_FOUND           no such voice or version; another one is never taken in its place
       UNIMPLEMENTED       a field or method that this server does not carry out yet
-      RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server is full
+      RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server has as much to
+                          compute as it can in time; RetryInfo says when to come again
       FAILED_PRECONDITION the voice needs a part that is not installed on the server
       DATA_LOSS           a component of the voice is missing, or differs from its digest
-      DEADLINE_EXCEEDED   the client's deadline passed; the compute was stopped
+      DEADLINE_EXCEEDED   the client's deadline passed, or the line could not start by its
+                          start_by_ms; the compute was stopped
       INTERNAL            the engine failed; the message has a reference for the server's log
     """
 
@@ -90,7 +101,14 @@ class SpeechServiceAsyncStub(SpeechServiceStub):
     """
     Converse: _aio.StreamStreamMultiCallable[_speech_pb2.ConverseRequest, _speech_pb2.ConverseResponse]  # type: ignore[assignment]
     """Speaks text that is still being written: fragments in, audio out. Sentences are spoken as soon
-    as they are certain. UNIMPLEMENTED in this version.
+    as they are certain. The responses are one Header, then AudioChunks in order and without gaps,
+    a receipt for each Interrupt, and one Trailer once the client has closed its side. After a
+    receipt more text may come: what had not been spoken is forgotten, and samples count on.
+    """
+    Interrupt: _aio.UnaryUnaryMultiCallable[_speech_pb2.InterruptRequest, _speech_pb2.InterruptResponse]  # type: ignore[assignment]
+    """Stops a stream of Synthesize or Converse by its Header.stream_id, and says what of it had been
+    sent. A Synthesize stream then ends with the same receipt instead of a Trailer. NOT_FOUND if
+    there is no such stream, or no longer.
     """
     Prepare: _aio.UnaryUnaryMultiCallable[_speech_pb2.PrepareRequest, _speech_pb2.PrepareResponse]  # type: ignore[assignment]
     """Begins to load the voices of a scene, in order of their first lines, and answers at once what
@@ -108,10 +126,12 @@ class SpeechServiceServicer(metaclass=_abc_1.ABCMeta):
       INVALID_ARGUMENT    a field is out of range, malformed, or there is nothing to speak
       NOT_FOUND           no such voice or version; another one is never taken in its place
       UNIMPLEMENTED       a field or method that this server does not carry out yet
-      RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server is full
+      RESOURCE_EXHAUSTED  the voice does not fit the memory budget, or the server has as much to
+                          compute as it can in time; RetryInfo says when to come again
       FAILED_PRECONDITION the voice needs a part that is not installed on the server
       DATA_LOSS           a component of the voice is missing, or differs from its digest
-      DEADLINE_EXCEEDED   the client's deadline passed; the compute was stopped
+      DEADLINE_EXCEEDED   the client's deadline passed, or the line could not start by its
+                          start_by_ms; the compute was stopped
       INTERNAL            the engine failed; the message has a reference for the server's log
     """
 
@@ -134,7 +154,20 @@ class SpeechServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_speech_pb2.ConverseResponse], _abc.AsyncIterator[_speech_pb2.ConverseResponse]]:
         """Speaks text that is still being written: fragments in, audio out. Sentences are spoken as soon
-        as they are certain. UNIMPLEMENTED in this version.
+        as they are certain. The responses are one Header, then AudioChunks in order and without gaps,
+        a receipt for each Interrupt, and one Trailer once the client has closed its side. After a
+        receipt more text may come: what had not been spoken is forgotten, and samples count on.
+        """
+
+    @_abc_1.abstractmethod
+    def Interrupt(
+        self,
+        request: _speech_pb2.InterruptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_speech_pb2.InterruptResponse, _abc.Awaitable[_speech_pb2.InterruptResponse]]:
+        """Stops a stream of Synthesize or Converse by its Header.stream_id, and says what of it had been
+        sent. A Synthesize stream then ends with the same receipt instead of a Trailer. NOT_FOUND if
+        there is no such stream, or no longer.
         """
 
     @_abc_1.abstractmethod
