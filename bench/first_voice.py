@@ -26,8 +26,9 @@ from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weigh
 from voxswap_registry.importers import import_voice
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery, prepared
+from voxswap_server.engines.base import Delivery
 from voxswap_server.engines.vits.engine import VitsEngine
+from voxswap_server.engines.work import finished
 from voxswap_server.residency.loader import LoadedVoice, VoiceLoader
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.text.normalization import normalize
@@ -79,21 +80,21 @@ def _parity(report: Report, loaded: LoadedVoice) -> None:
     against_ort, against_whole = 0.0, 0.0
     for text in TEN:
         ids = loaded.front_end.symbols(normalize(text, "en-US")).ids
-        utterance = prepared(loaded.voice.prepare(ids, quiet))
+        utterance = finished(loaded.voice.prepare(ids, quiet))
         feeds = {
             "input": np.array([ids]),
             "input_lengths": np.array([len(ids)]),
             "scales": np.array([0, 1, 0], np.float32),
         }
         reference = session.run(None, feeds)[0].ravel()
-        ours = utterance.decode(0, utterance.frames)
+        ours = finished(utterance.decode(0, utterance.frames))
         against_ort = max(against_ort, float(np.abs(ours - reference).max()))
 
-        utterance = prepared(loaded.voice.prepare(ids, lively))
-        whole = utterance.decode(0, utterance.frames)
-        utterance = prepared(loaded.voice.prepare(ids, lively))
+        utterance = finished(loaded.voice.prepare(ids, lively))
+        whole = finished(utterance.decode(0, utterance.frames))
+        utterance = finished(loaded.voice.prepare(ids, lively))
         windows = Chunking().windows(utterance.frames, 256 / 22.05, 0)
-        joined = np.concatenate([utterance.decode(*window) for window in windows])
+        joined = np.concatenate([finished(utterance.decode(*window)) for window in windows])
         against_whole = max(against_whole, float(np.abs(joined - whole).max()))
     report.add("against onnxruntime, no noise, ten sentences", against_ort, "max |diff|", 1e-4)
     report.add("chunks against the whole, ten sentences", against_whole, "max |diff|", 1e-5)

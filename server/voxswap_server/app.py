@@ -30,6 +30,7 @@ from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
 from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
+from voxswap_server.engines.work import Work
 from voxswap_server.metrics import Metrics
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residents import (
@@ -49,7 +50,7 @@ from voxswap_server.speech.chunking import Chunking, StepSizes
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
-from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest
 from voxswap_server.text.normalization import normalize
 
@@ -103,14 +104,14 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         catalog = await _catalog(settings, metrics, looks, stack)
         engines = await importing
         registry = catalog.registry
-        compute = ComputeThread(observer=metrics.observe_step)
-        stack.callback(compute.close)
+        scheduler = Scheduler(observer=metrics.observe_step)
+        stack.callback(scheduler.close)
         residents = await keep_residents(settings, catalog, engines, metrics, stack)
         manager = residents.manager
         looks.append(residents.observe_look)
         for engine in engines.values():
-            await compute.run(engine.warm_up)
-        await compute.run(functools.partial(normalize, "It is 7 o'clock.", "en"))
+            await scheduler.run(Work.of(engine.warm_up))
+        await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
 
         server = grpc.aio.server(
             maximum_concurrent_rpcs=settings.max_streams,
@@ -123,7 +124,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         )
         health = HealthServicer(catalog, executor=_threads(stack, 2, "health"))
         stage = Stage(
-            compute,
+            scheduler,
             chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
             step_sizes=StepSizes(settings.step_bound_ms / 1e3),
             pacing=_pacing(settings),

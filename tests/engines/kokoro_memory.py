@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from tests.engines.kokoro_voices import manifest_of
-from voxswap_server.engines.base import Delivery, Voice, prepared
+from voxswap_server.engines.base import Delivery, Voice
 from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.engines.kokoro.engine import KokoroEngine, frames_bytes
+from voxswap_server.engines.work import finished
 from voxswap_server.residency.device import HostDevice
 
 
@@ -61,6 +62,11 @@ def refused(work: Callable[[], Any]) -> str:
     return "nothing"
 
 
+def heard(voice: Voice, ids: list[int], delivery: Delivery) -> np.ndarray[Any, Any]:
+    """The first ten frames."""
+    return finished(finished(voice.prepare(ids, delivery)).decode(0, 10))
+
+
 def main(base: Path, style: Path, n_symbols: int, rate: float) -> dict[str, Any]:
     """Load, speak one segment, then both with too little memory."""
     engine = KokoroEngine(threads=2)
@@ -79,13 +85,13 @@ def main(base: Path, style: Path, n_symbols: int, rate: float) -> dict[str, Any]
     ids = [0, *map(int, np.random.default_rng(0).integers(43, 150, n_symbols - 2)), 0]
     usual = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
     slow = dataclasses.replace(usual, rate=rate)
-    utterance, found["slow"] = measured(lambda: prepared(voice.prepare(ids, slow)))
+    utterance, found["slow"] = measured(lambda: finished(voice.prepare(ids, slow)))
     found["slow"]["frames"] = utterance.frames
     found["slow"]["bound_bytes"] = frames_bytes(utterance.frames)
     del utterance
-    found["speaking"] = refused(lambda: prepared(voice.prepare(ids, usual)))
+    found["speaking"] = refused(lambda: finished(voice.prepare(ids, usual)))
     found["loading"] = refused(lambda: engine.read(manifest, "base", base))
-    found["audible"] = float(np.abs(prepared(voice.prepare(ids[:20], usual)).decode(0, 10)).max())
+    found["audible"] = float(np.abs(heard(voice, ids[:20], usual)).max())
     return found
 
 

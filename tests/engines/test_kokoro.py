@@ -28,7 +28,7 @@ from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Audio, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery, prepared
+from voxswap_server.engines.base import Delivery
 from voxswap_server.engines.kokoro import engine as module
 from voxswap_server.engines.kokoro.engine import (
     KokoroBase,
@@ -38,6 +38,7 @@ from voxswap_server.engines.kokoro.engine import (
     KokoroVoice,
     frames_bytes,
 )
+from voxswap_server.engines.work import finished
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.symbols import SymbolTable
@@ -105,8 +106,8 @@ LINE = ids_of("ðə bɹˈɪʤ ɪz klˈOzd ˈæftəɹ dˈɑɹk.")
 
 
 def whole(voice: KokoroVoice, ids: list[int], delivery: Delivery = USUAL) -> Audio32:
-    utterance = prepared(voice.prepare(ids, delivery))
-    return utterance.decode(0, utterance.frames)
+    utterance = finished(voice.prepare(ids, delivery))
+    return finished(utterance.decode(0, utterance.frames))
 
 
 @pytest.fixture
@@ -126,8 +127,8 @@ def test_parity_with_onnxruntime(
     real: Real, reference: Callable[..., Audio32], name: str, rate: float
 ) -> None:
     expected = reference(name, LINE, rate)
-    utterance = prepared(real.voices[name].prepare(LINE, dataclasses.replace(USUAL, rate=rate)))
-    ours = utterance.decode(0, utterance.frames)
+    utterance = finished(real.voices[name].prepare(LINE, dataclasses.replace(USUAL, rate=rate)))
+    ours = finished(utterance.decode(0, utterance.frames))
     # The same samples, less some silence at either end and with the highest peaks bent.
     start = np.flatnonzero(expected == ours[0])
     before = next(int(i) for i in start if np.array_equal(expected[i : i + HOP], ours[:HOP]))
@@ -143,11 +144,11 @@ def test_parity_with_onnxruntime(
 
 
 def test_durations_line_up_with_the_sound(real: Real) -> None:
-    utterance = prepared(real.voices[KUMO].prepare(LINE, USUAL))
+    utterance = finished(real.voices[KUMO].prepare(LINE, USUAL))
     assert len(utterance.durations_frames) == len(LINE)
     assert sum(utterance.durations_frames) == utterance.frames
     assert min(utterance.durations_frames[1:-2]) >= 1
-    audio = utterance.decode(0, utterance.frames)
+    audio = finished(utterance.decode(0, utterance.frames))
     assert len(audio) == utterance.frames * HOP
     levels = np.square(audio).reshape(-1, HOP).mean(axis=1)
     edges = np.cumsum(utterance.durations_frames)
@@ -174,7 +175,7 @@ def test_words_of_the_front_end_have_their_time(real: Real, kokoro_registry: Reg
     text = normalize("Pay 2 coins!", "en-US")
     sequence = front_end.symbols(text)
     assert not sequence.unknown
-    durations = prepared(real.voices[KUMO].prepare(sequence.ids, USUAL)).durations_frames
+    durations = finished(real.voices[KUMO].prepare(sequence.ids, USUAL)).durations_frames
     frames: dict[str, int] = {}
     for phone in sequence.phones:
         if phone.word is not None:
@@ -233,15 +234,15 @@ def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> No
 
 
 def test_a_piece_is_a_slice(fake: KokoroVoice) -> None:
-    utterance = prepared(fake.prepare([0, *range(50, 90), 0], USUAL))
-    audio = utterance.decode(0, utterance.frames)
+    utterance = finished(fake.prepare([0, *range(50, 90), 0], USUAL))
+    audio = finished(utterance.decode(0, utterance.frames))
     assert len(audio) == utterance.frames * HOP
     edges = [0, 1, 2, 5, 40, utterance.frames]
-    pieces = [utterance.decode(first, last) for first, last in pairwise(edges)]
+    pieces = [finished(utterance.decode(first, last)) for first, last in pairwise(edges)]
     assert np.array_equal(np.concatenate(pieces), audio)
     for first, last in ((-1, 2), (3, 3), (0, utterance.frames + 1)):
         with pytest.raises(ValueError, match="frames"):
-            utterance.decode(first, last)
+            finished(utterance.decode(first, last))
 
 
 @pytest.mark.parametrize(("n", "row"), [(1, 0), (2, 0), (3, 0), (4, 1), (160, 157)])
@@ -252,14 +253,14 @@ def test_the_style_is_that_of_the_length(fake: KokoroVoice, n: int, row: int) ->
 def test_the_rate_is_the_model_s_speed(fake: KokoroVoice) -> None:
     ids = [6, 48, 55, 0]  # 7, 7, 7 and 1 frames, of which two go from the first to the last
     for rate, expected in ((1.0, [5, 7, 7, 3]), (0.5, [12, 14, 14, 4]), (4.0, [0, 2, 2, 3])):
-        utterance = prepared(fake.prepare(ids, dataclasses.replace(USUAL, rate=rate)))
+        utterance = finished(fake.prepare(ids, dataclasses.replace(USUAL, rate=rate)))
         assert list(utterance.durations_frames) == expected
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.5, 0.1, 0.001, 1e-6])
 def test_no_segment_lasts_for_ever(fake: KokoroVoice, rate: float) -> None:
     ids = [0, *[55] * 158, 0]
-    durations = prepared(fake.prepare(ids, dataclasses.replace(USUAL, rate=rate))).durations_frames
+    durations = finished(fake.prepare(ids, dataclasses.replace(USUAL, rate=rate))).durations_frames
     asked = sum(round((7 if i == 55 else 1) / rate) for i in ids)
     if asked <= 800:
         assert sum(durations) == asked
@@ -271,7 +272,7 @@ def test_no_segment_lasts_for_ever(fake: KokoroVoice, rate: float) -> None:
 @pytest.mark.parametrize("ids", [[], [0, 178], [-1], [0] * 161])
 def test_symbols_of_another_voice_are_refused(fake: KokoroVoice, ids: list[int]) -> None:
     with pytest.raises(EngineError, match="symbols"):
-        prepared(fake.prepare(ids, USUAL))
+        finished(fake.prepare(ids, USUAL))
 
 
 def _times(factor: Any) -> Callable[[onnx.ModelProto], None]:
@@ -311,7 +312,7 @@ def test_damaged_weights_never_become_audio(
 ) -> None:
     voice = load(KokoroEngine(), write_fake(tmp_path, edit), _paths(tmp_path))
     with pytest.raises(EngineError, match=expected):
-        prepared(voice.prepare([0, *[50] * 40, 0], USUAL))
+        finished(voice.prepare([0, *[50] * 40, 0], USUAL))
 
 
 @pytest.mark.parametrize("edit", HOSTILE, ids=lambda edit: edit.__name__.strip("_"))
@@ -364,7 +365,7 @@ def test_a_graph_that_asks_for_absurd_memory_stops(tmp_path: Path) -> None:
 
     voice = load(KokoroEngine(), write_fake(tmp_path, greedy), _paths(tmp_path))
     with pytest.raises(EngineError, match="stopped midway") as caught:
-        prepared(voice.prepare([0, 50, 0], USUAL))
+        finished(voice.prepare([0, 50, 0], USUAL))
     assert type(caught.value) is EngineError
 
 
@@ -472,7 +473,7 @@ def test_what_is_cut_is_silence_at_the_ends(symbols: list[tuple[int, bool]]) -> 
     # The model says that sounds come two frames later than they do.
     said = [n for n, _ in symbols]
     utterance = utterance_of([*levels, 0, 0], [said[0] + 2, *said[1:]])
-    audio = utterance.decode(0, utterance.frames)
+    audio = finished(utterance.decode(0, utterance.frames))
     assert sum(utterance.durations_frames) == utterance.frames > 0
     assert np.count_nonzero(audio) == np.count_nonzero(levels) * HOP
     kept = iter(audio.reshape(-1, HOP)[:, 0])

@@ -21,7 +21,7 @@ from voxswap_registry.manifest import Audio, Manifest
 from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 from voxswap_registry.vits import VitsArchitecture, infer_architecture
-from voxswap_server.engines.base import Delivery, Voice, prepared
+from voxswap_server.engines.base import Delivery, Voice
 from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.vits import model as vits_model
 from voxswap_server.engines.vits.engine import VitsEngine, VitsVoice, VitsWeights
@@ -30,6 +30,7 @@ from voxswap_server.engines.vits.model import (
     in_canonical_shape,
     load_model,
 )
+from voxswap_server.engines.work import finished
 
 SILENT_NOISE = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
 LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
@@ -69,18 +70,18 @@ def component(folder: Path, architecture: VitsArchitecture) -> Path:
 
 
 def whole(voice: Voice, ids: list[int], delivery: Delivery) -> npt.NDArray[np.float32]:
-    utterance = prepared(voice.prepare(ids, delivery))
-    return utterance.decode(0, utterance.frames)
+    utterance = finished(voice.prepare(ids, delivery))
+    return finished(utterance.decode(0, utterance.frames))
 
 
 def pieces(
     voice: Voice, ids: list[int], delivery: Delivery, sizes: list[int]
 ) -> npt.NDArray[np.float32]:
-    utterance = prepared(voice.prepare(ids, delivery))
+    utterance = finished(voice.prepare(ids, delivery))
     out, first = [], 0
     while first < utterance.frames:
         last = min(utterance.frames, first + sizes[min(len(out), len(sizes) - 1)])
-        out.append(utterance.decode(first, last))
+        out.append(finished(utterance.decode(first, last)))
         first = last
     return np.concatenate(out)
 
@@ -127,7 +128,7 @@ def test_every_preset_loads_speaks_and_joins(name: str, n_speakers: int) -> None
     voice = random_voice(name, n_speakers)
     ids = line(12, 1, 60)
     audio = whole(voice, ids, LIVELY)
-    utterance = prepared(voice.prepare(ids, LIVELY))
+    utterance = finished(voice.prepare(ids, LIVELY))
     assert len(utterance.durations_frames) == len(ids)
     assert sum(utterance.durations_frames) == utterance.frames
     assert len(audio) == utterance.frames * voice.architecture.hop_length_samples
@@ -162,10 +163,10 @@ def test_speakers_differ() -> None:
 
 def test_a_seed_repeats_a_line_whatever_runs_between(joe_voice: Voice) -> None:
     ids = line(20, 3)
-    first = prepared(joe_voice.prepare(ids, LIVELY))
-    a = first.decode(0, 10)
+    first = finished(joe_voice.prepare(ids, LIVELY))
+    a = finished(first.decode(0, 10))
     whole(joe_voice, line(5, 4), Delivery(1.0, 0.667, 0.8, 99))
-    b = first.decode(10, first.frames)
+    b = finished(first.decode(10, first.frames))
     again = whole(joe_voice, ids, LIVELY)
     assert np.abs(np.concatenate([a, b]) - again).max() < 1e-5
     other = whole(joe_voice, ids, Delivery(1.0, 0.667, 0.8, 8))
@@ -175,7 +176,7 @@ def test_a_seed_repeats_a_line_whatever_runs_between(joe_voice: Voice) -> None:
 def test_rate_changes_the_length(joe_voice: Voice) -> None:
     ids = line(40, 6)
     frames = [
-        prepared(joe_voice.prepare(ids, Delivery(rate, 0.0, 0.0, 0))).frames
+        finished(joe_voice.prepare(ids, Delivery(rate, 0.0, 0.0, 0))).frames
         for rate in (0.5, 1.0, 2.0)
     ]
     assert frames[0] > 1.6 * frames[1] > 1.6 * 1.3 * frames[2]
@@ -229,7 +230,7 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 def test_symbols_of_another_voice_are_refused(joe_voice: Voice) -> None:
     for ids in ([], [1, 256], [-1]):
         with pytest.raises(EngineError, match="symbol"):
-            prepared(joe_voice.prepare(ids, LIVELY))
+            finished(joe_voice.prepare(ids, LIVELY))
 
 
 def test_an_absurd_duration_is_bounded() -> None:
@@ -237,7 +238,7 @@ def test_an_absurd_duration_is_bounded() -> None:
     tensors = canonical(architecture)
     tensors["dp.flows.0.m"][:] = -60.0
     voice = voice_of(load_model(architecture, tensors), architecture)
-    utterance = prepared(voice.prepare(line(4, 2, 60), SILENT_NOISE))
+    utterance = finished(voice.prepare(line(4, 2, 60), SILENT_NOISE))
     assert max(utterance.durations_frames) == 400
 
 

@@ -11,8 +11,9 @@ from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import make_hf_vits
 from voxswap_registry.importers import import_voice
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery, prepared
+from voxswap_server.engines.base import Delivery
 from voxswap_server.engines.vits.engine import VitsEngine
+from voxswap_server.engines.work import finished
 
 
 @pytest.mark.parametrize("n_speakers", [1, 3])
@@ -41,8 +42,8 @@ def test_parity_with_transformers(tmp_path: Path, n_speakers: int, weights: str)
         theirs = model(
             torch.tensor([ids]), speaker_id=speaker if n_speakers > 1 else None
         ).waveform[0]
-    utterance = prepared(voice.prepare(ids, Delivery(1.0, 0.0, 0.0, seed=0, speaker=speaker)))
-    ours = utterance.decode(0, utterance.frames)
+    utterance = finished(voice.prepare(ids, Delivery(1.0, 0.0, 0.0, seed=0, speaker=speaker)))
+    ours = finished(utterance.decode(0, utterance.frames))
     assert ours.shape == tuple(theirs.shape)
     assert np.abs(ours).max() > 1e-3
     assert np.abs(ours - theirs.numpy()).max() < 1e-4

@@ -17,8 +17,9 @@ from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery, prepared
+from voxswap_server.engines.base import Delivery
 from voxswap_server.engines.vits.engine import VitsEngine
+from voxswap_server.engines.work import finished
 from voxswap_server.residency.device import CudaDevice
 from voxswap_server.residency.errors import DeviceRefusedError
 from voxswap_server.residency.host_tier import HostTier
@@ -95,8 +96,8 @@ async def test_the_allocator_never_holds_more_than_the_budget(
     async with managing(registry, 420 << 20) as manager:
         for turn in range(30):
             with await manager.acquire(manifests[turn % 5]) as lease:
-                utterance = prepared(lease.loaded.voice.prepare(LINE, DELIVERY))
-                utterance.decode(0, utterance.frames)
+                utterance = finished(lease.loaded.voice.prepare(LINE, DELIVERY))
+                finished(utterance.decode(0, utterance.frames))
                 del utterance
             books = manager.statistics()
             assert torch.cuda.memory_allocated(DEVICE) <= books.budget_bytes

@@ -36,14 +36,15 @@ from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.store import Registry
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.engines.base import Delivery, OneStep
+from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.work import Work
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice, VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.speech.parts import Chunk, Header, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
-from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.speech.scheduler import Scheduler
 
 HOP, FRAMES = 256, 40
 GOOD, BAD = 0.25, -0.5
@@ -67,9 +68,12 @@ class Utterance:
         self._voice = voice
         self.durations_frames = [FRAMES]
 
-    def decode(self, first_frame: int, last_frame: int) -> npt.NDArray[np.float32]:
-        self._voice.step("decode")
-        return np.full((last_frame - first_frame) * HOP, self._voice.weights.level, np.float32)
+    def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
+        def decoded() -> npt.NDArray[np.float32]:
+            self._voice.step("decode")
+            return np.full((last_frame - first_frame) * HOP, self._voice.weights.level, np.float32)
+
+        return Work.of(decoded)
 
 
 class SpeakingVoice:
@@ -87,12 +91,12 @@ class SpeakingVoice:
         self.steps.append(what)
         self.during(what)
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> OneStep:
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
         def prepared() -> Utterance:
             self.step("prepare")
             return Utterance(self)
 
-        return OneStep(prepared)
+        return Work.of(prepared)
 
 
 class Play:
@@ -100,7 +104,7 @@ class Play:
 
     def __init__(self, text: str = TEXT, letters: str = "abcdefghijklmnopqrstuvwxyz") -> None:
         self.manifest = make_manifest("a")
-        self.compute = ComputeThread()
+        self.compute = Scheduler()
         self.during: Callable[[str], None] = lambda what: None
         self.letters = letters
         self.voices: list[SpeakingVoice] = []
@@ -325,7 +329,7 @@ class Theatre:
         self.loader = VerifyingLoader(self.loop)
         self.executor = ThreadPoolExecutor(1)
         self.freeing = ThreadPoolExecutor(1)
-        self.compute = ComputeThread()
+        self.compute = Scheduler()
         self.manager = ModelManager(
             self.loader, self.executor, freeing=self.freeing, budget_bytes=30
         )
@@ -438,7 +442,9 @@ async def test_who_goes_away_meanwhile_leaves_no_step_and_no_bytes(
     else:
         theatre.loader.during = during
         if when == "before the step":
-            blocked = asyncio.ensure_future(theatre.compute.run(lambda: gate.wait(timeout=20)))
+            blocked = asyncio.ensure_future(
+                theatre.compute.run(Work.of(lambda: gate.wait(timeout=20)))
+            )
         speaking = asyncio.ensure_future(theatre.speak(make_manifest("a")))
         await theatre.loader.reading.wait()
         if when == "in the step":

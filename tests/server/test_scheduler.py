@@ -6,12 +6,13 @@ import threading
 import pytest
 
 from tests.server.fakes import settle
-from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.engines.work import Work
+from voxswap_server.speech.scheduler import Scheduler
 
 
 @pytest.fixture
 def compute() -> object:
-    thread = ComputeThread()
+    thread = Scheduler()
     yield thread
     thread.close()
 
@@ -32,7 +33,7 @@ class Gate:
 
 
 async def test_steps_run_one_at_a_time_in_the_order_they_were_asked_for(
-    compute: ComputeThread,
+    compute: Scheduler,
 ) -> None:
     order: list[int] = []
     names: set[str] = set()
@@ -42,24 +43,24 @@ async def test_steps_run_one_at_a_time_in_the_order_they_were_asked_for(
         names.add(threading.current_thread().name)
         return number
 
-    steps = await asyncio.gather(*(compute.run(lambda n=n: step(n)) for n in range(20)))
+    steps = await asyncio.gather(*(compute.run(Work.of(lambda n=n: step(n))) for n in range(20)))
     assert [s.result for s in steps] == order == list(range(20))
     assert len(names) == 1
     assert threading.current_thread().name not in names
 
 
-async def test_an_error_is_the_callers(compute: ComputeThread) -> None:
+async def test_an_error_is_the_callers(compute: Scheduler) -> None:
     def fail() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        await compute.run(fail)
-    assert (await compute.run(lambda: 7)).result == 7
+        await compute.run(Work.of(fail))
+    assert (await compute.run(Work.of(lambda: 7))).result == 7
 
 
-async def test_cancelling_waits_for_the_step_that_has_begun(compute: ComputeThread) -> None:
+async def test_cancelling_waits_for_the_step_that_has_begun(compute: Scheduler) -> None:
     gate = Gate()
-    task = asyncio.ensure_future(compute.run(gate))
+    task = asyncio.ensure_future(compute.run(Work.of(gate)))
     await asyncio.to_thread(gate.begun.wait, 10)
     task.cancel()
     await settle()
@@ -71,11 +72,11 @@ async def test_cancelling_waits_for_the_step_that_has_begun(compute: ComputeThre
         await task
 
 
-async def test_cancelling_drops_a_step_that_has_not_begun(compute: ComputeThread) -> None:
+async def test_cancelling_drops_a_step_that_has_not_begun(compute: Scheduler) -> None:
     gate, never = Gate(), Gate()
-    running = asyncio.ensure_future(compute.run(gate))
+    running = asyncio.ensure_future(compute.run(Work.of(gate)))
     await asyncio.to_thread(gate.begun.wait, 10)
-    waiting = asyncio.ensure_future(compute.run(never))
+    waiting = asyncio.ensure_future(compute.run(Work.of(never)))
     await settle()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -88,7 +89,7 @@ async def test_cancelling_drops_a_step_that_has_not_begun(compute: ComputeThread
 
 
 async def test_a_step_that_fails_after_its_cancellation_is_not_left_unheard(
-    compute: ComputeThread,
+    compute: Scheduler,
 ) -> None:
     gate = Gate()
 
@@ -96,7 +97,7 @@ async def test_a_step_that_fails_after_its_cancellation_is_not_left_unheard(
         gate()
         raise ValueError("too late for anybody")
 
-    task = asyncio.ensure_future(compute.run(fail))
+    task = asyncio.ensure_future(compute.run(Work.of(fail)))
     await asyncio.to_thread(gate.begun.wait, 10)
     task.cancel()
     gate.let_go.set()

@@ -14,14 +14,15 @@ import pytest
 from tests.server.fakes import FakePart, make_manifest
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
-from voxswap_server.engines.base import Delivery, OneStep
+from voxswap_server.engines.base import Delivery
+from voxswap_server.engines.work import Work
 from voxswap_server.residency.errors import VoiceTooLargeError
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.speech.pipeline import Stage
-from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest, SelfTestError
 from voxswap_server.text.types import NormalizedText, Phone, SymbolSequence
 
@@ -41,7 +42,10 @@ class FakeUtterance:
         self.frames = max(1, len(voice.audio) // HOP)
         self.durations_frames = [self.frames]
 
-    def decode(self, first_frame: int, last_frame: int) -> Samples:
+    def decode(self, first_frame: int, last_frame: int) -> Work[Samples]:
+        return Work.of(lambda: self._decoded(first_frame, last_frame))
+
+    def _decoded(self, first_frame: int, last_frame: int) -> Samples:
         self._voice.steps += 1
         if self._voice.fault is not None:
             raise self._voice.fault
@@ -60,9 +64,9 @@ class FakeVoice:
         self.steps = 0
         self.deliveries: list[Delivery] = []
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> OneStep:
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[FakeUtterance]:
         self.deliveries.append(delivery)
-        return OneStep(lambda: FakeUtterance(self))
+        return Work.of(lambda: FakeUtterance(self))
 
 
 class FakeFrontEnd:
@@ -87,7 +91,7 @@ class House:
         self.front_end = FakeFrontEnd(letters)
         self.executor = ThreadPoolExecutor(1)
         self.manager = ModelManager(self, self.executor, budget_bytes=100)
-        self.compute = ComputeThread()
+        self.compute = Scheduler()
         self.self_test = SelfTest(self.manager, Stage(self.compute))
 
     def plan(self, manifest: Manifest) -> VoicePlan:

@@ -1,8 +1,8 @@
 """The contract between the server and its engines.
 
 An engine computes. It owns no threads, no cache and no clock: whoever calls it decides on which
-thread, in which order, and how much at a time. Methods marked *step* run on the device's compute
-thread and take a bounded time; methods marked *load* run on a loading thread and may block on disk.
+thread, in which order, and how much at a time. What speaking takes is `Work`, whose steps run on the
+device's compute thread and take a bounded time; so do methods marked *step*. Those marked *load* run on a loading thread and may block on disk.
 Those marked neither return at once and may run on the event loop.
 
 A voice is assembled from *parts*. A part is one component of the registry in the form in which the
@@ -15,12 +15,13 @@ from there to the device. Where the device is the host's own memory, the second 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from voxswap_registry.manifest import Manifest
+from voxswap_server.engines.work import Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,43 +59,14 @@ class Utterance(Protocol):
         """Length of the segment in frames of the voice's hop length."""
         ...
 
-    def decode(self, first_frame: int, last_frame: int) -> npt.NDArray[np.float32]:
-        """*Step.* Audio of ``[first_frame, last_frame)``: ``(samples,)`` float32 in [-1, 1].
+    def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
+        """Audio of ``[first_frame, last_frame)``: ``(samples,)`` float32 in [-1, 1].
 
         Pieces joined are the whole: the result does not depend on where the cuts are (up to float
         rounding). Calls must go forward: ``first_frame`` is the ``last_frame`` of the call before.
-        Raises `EngineError` if the arithmetic gives something that is no audio.
+        One at a time. The work fails with `EngineError` if the arithmetic gives no audio.
         """
         ...
-
-
-class Preparation(Protocol):
-    """A segment on its way to an utterance: everything that needs it whole, in small steps."""
-
-    def step(self) -> Utterance | None:
-        """*Step.* Go on by a little; the utterance once it is ready. Then it is not called again.
-
-        Raises `EngineError` if the arithmetic gives something that is no speech.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class OneStep:
-    """The preparation of an engine that speaks a segment in one go."""
-
-    speak: Callable[[], Utterance]
-
-    def step(self) -> Utterance | None:
-        """All of it."""
-        return self.speak()
-
-
-def prepared(preparation: Preparation) -> Utterance:
-    """All steps of ``preparation``, one after the other."""
-    while (utterance := preparation.step()) is None:
-        pass
-    return utterance
 
 
 class Voice(Protocol):
@@ -107,8 +79,12 @@ class Voice(Protocol):
         """
         ...
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Preparation:
-        """Begin a segment. ``ids`` are its symbols, not empty. Raises `EngineError` for others."""
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
+        """Everything that needs a segment whole. ``ids`` are its symbols, not empty.
+
+        Raises `EngineError` for symbols that are not the voice's. The work fails with it if the
+        arithmetic gives no speech.
+        """
         ...
 
 

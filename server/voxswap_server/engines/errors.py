@@ -3,7 +3,8 @@
 ::
 
     EngineError               (voxswap_registry.errors)
-    └── DeviceMemoryError     DEVICE_MEMORY   the device refused memory that the ledger had allowed
+    ├── DeviceMemoryError     DEVICE_MEMORY   the device refused memory that the ledger had allowed
+    └── DeviceStuckError      DEVICE_STUCK    a step does not come back
 """
 
 from __future__ import annotations
@@ -15,3 +16,9 @@ class DeviceMemoryError(EngineError):
     """The device refused an allocation: another process has it, or what is free is in pieces."""
 
     reason = "DEVICE_MEMORY"
+
+
+class DeviceStuckError(EngineError):
+    """A step does not come back: whatever needs its thread fails until it does."""
+
+    reason = "DEVICE_STUCK"

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from voxswap_server.engines.blocks import Conv, Upsample, typed
 from voxswap_server.engines.carry import Carry
+from voxswap_server.engines.work import Steps
 
 _SLOPE = 0.1
 # The activation before the last convolution kept torch's default slope in the original code.
@@ -133,8 +134,11 @@ class Generator(nn.Module):
             x = total / self.n_parallel
         return torch.tanh(self.conv_post(functional.leaky_relu(x, _LAST_SLOPE)))
 
-    def carried(self, x: Tensor, carry: Carry, speaker: Tensor | None = None) -> Tensor:
-        """A piece of the frames to a piece of the audio, as much of it as can be told by now."""
+    def carried(self, x: Tensor, carry: Carry, speaker: Tensor | None = None) -> Steps[Tensor]:
+        """A piece of the frames to a piece of the audio, as much of it as can be told by now.
+
+        Its steps are residual blocks. The last stage's are the longest, a sixth of the whole each.
+        """
         x = self.conv_pre.carried(x, carry)
         if self.cond is not None and speaker is not None:
             x = x + self.cond(speaker)
@@ -143,7 +147,11 @@ class Generator(nn.Module):
         for i, up in enumerate(typed(self.ups, Upsample)):
             x = up.carried(functional.leaky_relu(x, _SLOPE), carry)
             blocks = resblocks[i * self.n_parallel : (i + 1) * self.n_parallel]
-            first, *others = carry.aligned(*(block.carried(x, carry) for block in blocks))
+            told = []
+            for block in blocks:
+                told.append(block.carried(x, carry))
+                yield None
+            first, *others = carry.aligned(*told)
             for other in others:
                 first = first + other
             x = first / self.n_parallel

@@ -1,4 +1,4 @@
-"""How a segment is cut: into the chunks that a client gets, and into the steps that make them."""
+"""How a segment is cut: into the chunks that a client gets, and into what is decoded at a time."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Chunking:
 
 
 class StepSizes:
-    """How many frames a step may decode, so that it ends in time. Thread-safe.
+    """How many frames may be decoded at a time, so that each step ends in time. Thread-safe.
 
-    Learnt by kind of voice from the steps that there were. Sizes are powers of two of the grid:
+    Learnt by kind of voice from the longest steps that there were. Sizes are powers of two of the grid:
     a step that differs a little from the one before would have to be compiled anew.
     """
 
@@ -57,7 +57,7 @@ class StepSizes:
         return self._bound_s
 
     def cut(self, kind: Hashable, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """``[first, last)`` in steps; what is no whole grid goes along with the first one."""
+        """``[first, last)`` in pieces; what is no whole grid goes along with the first one."""
         size = self._size(kind)
         odd = (last - first) % GRID_FRAMES
         until = first
@@ -67,7 +67,7 @@ class StepSizes:
             until, odd = until + taken, 0
 
     def record(self, kind: Hashable, frames: int, took_s: float) -> None:
-        """A step for so many frames took so long."""
+        """The longest step of decoding so many frames took so long."""
         measured = took_s / frames
         with self._lock:
             known = self._frame_s.get(kind, measured)

@@ -16,7 +16,6 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Self, TypeVar
 
 import numpy as np
@@ -25,7 +24,8 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples, make_encoder
 from voxswap_server.audio.resampling import Resampler
-from voxswap_server.engines.base import Delivery, Preparation, Utterance
+from voxswap_server.engines.base import Delivery, Utterance
+from voxswap_server.engines.work import Work
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.chunking import Chunking, StepSizes
@@ -33,7 +33,7 @@ from voxswap_server.speech.marks import segment_marks
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.request import SpeechRequest
-from voxswap_server.speech.scheduler import ComputeThread
+from voxswap_server.speech.scheduler import Ran, Scheduler
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation import segment
 from voxswap_server.text.types import NormalizedText, Segment, SymbolSequence
@@ -44,15 +44,12 @@ _T = TypeVar("_T")
 _SEED_STRIDE = 0x9E3779B97F4A7C15
 _SEED_SPACE = 1 << 64
 
-# Preparing goes on for this share of a step's bound; what was begun then takes the rest at most.
-_SLICE = 0.4
-
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What the streams of one device share, and how they share it."""
 
-    compute: ComputeThread
+    scheduler: Scheduler
     chunking: Chunking = field(default_factory=Chunking)
     step_sizes: StepSizes = field(default_factory=StepSizes)
     pacing: Pacing = field(default_factory=Pacing)
@@ -67,7 +64,7 @@ class _Read:
     segment: Segment
     text: NormalizedText
     symbols: SymbolSequence
-    preparation: Preparation
+    preparation: Work[Utterance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +239,8 @@ class Synthesis:
     async def _compute_windows(self) -> AsyncGenerator[_Window, None]:
         """Every window of every segment."""
         size, frame_ms = 0, 1e3 * self._hop / self._rate_in
-        while (read := await self._run(self._read_next)) is not None:
-            utterance = None
-            while utterance is None:
-                utterance = await self._run(partial(self._prepare, read.preparation))
+        while (read := (await self._run(Work.of(self._read_next))).result) is not None:
+            utterance = (await self._run(read.preparation)).result
             prepared = _Prepared(read.segment, read.text, read.symbols, utterance)
             for first, last in self._stage.chunking.windows(utterance.frames, frame_ms, size):
                 size = last - first
@@ -253,27 +248,20 @@ class Synthesis:
                 yield _Window(prepared, first, last, samples)
 
     async def _decode(self, utterance: Utterance, first: int, last: int) -> Samples:
-        """A window, in steps that each end in time."""
+        """A window, in pieces whose steps each end in time."""
         sizes, kind = self._stage.step_sizes, self._kind
         pieces = []
         for begin, end in sizes.cut(kind, first, last):
-            before = self._compute_s
-            pieces.append(await self._run(partial(utterance.decode, begin, end)))
-            sizes.record(kind, end - begin, self._compute_s - before)
+            ran = await self._run(utterance.decode(begin, end))
+            sizes.record(kind, end - begin, ran.longest_step_s)
+            pieces.append(ran.result)
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
-    async def _run(self, work: Callable[[], _T]) -> _T:
-        step = await self._stage.compute.run(work, due_s=self._playback.due_s())
-        self._compute_s += step.compute_s
-        self._queue_s += step.queue_s
-        return step.result
-
-    def _prepare(self, preparation: Preparation) -> Utterance | None:
-        """*Step.* Go on with it, for a while."""
-        until = time.perf_counter() + _SLICE * self._stage.step_sizes.bound_s
-        while (utterance := preparation.step()) is None and time.perf_counter() < until:
-            pass
-        return utterance
+    async def _run(self, work: Work[_T]) -> Ran[_T]:
+        ran = await self._stage.scheduler.run(work, due_s=self._playback.due_s())
+        self._compute_s += ran.compute_s
+        self._queue_s += ran.queue_s
+        return ran
 
     def _read_next(self) -> _Read | None:
         """*Step.* The next segment that speaks, or None after the last."""

@@ -55,11 +55,9 @@ class PlaybackClock:
 
     def due_s(self) -> float:
         """When the next step's audio is needed."""
-        if self._dry_at_s is None:
-            return self._begin_by_s
         if not self._paced:
             return self._clock() + self._pacing.patience_s
-        return self._dry_at_s
+        return self._begin_by_s if self._dry_at_s is None else self._dry_at_s
 
     def wait_s(self) -> float:
         """How long the stream is so far ahead that it should wait; 0 if it is not."""

@@ -21,14 +21,13 @@ from voxswap_server.engines.base import (
     Delivery,
     DevicePart,
     HostPart,
-    OneStep,
     PartSpec,
-    Preparation,
     Utterance,
     Voice,
 )
 from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.engines.kokoro.session import Session
+from voxswap_server.engines.work import Work
 
 # A segment is one step, so this is how long others wait for it: 3 s on two cores for 10 s of audio.
 # Slow speech gets shorter segments, down to a word or two.
@@ -228,7 +227,7 @@ class KokoroVoice:
         """With the two boundaries. Longer steps would keep other streams waiting."""
         return max(_LEAST_SYMBOLS, round(_MOST_SYMBOLS * min(1.0, rate)))
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Preparation:
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
         """Speak the whole segment, in one step whose cost grows with its duration.
 
         Kokoro draws no noise, so seed and noise scales change nothing, and it has one speaker.
@@ -242,7 +241,7 @@ class KokoroVoice:
                 f"some of {len(ids)} symbols are outside this model's 0 to {kokoro.N_SYMBOLS - 1}: "
                 "the symbol table belongs to another voice"
             )
-        return OneStep(partial(self._spoken, ids, delivery.rate))
+        return Work.of(partial(self._spoken, ids, delivery.rate), may_be_long=True)
 
     def _spoken(self, ids: Sequence[int], rate: float) -> Utterance:
         # The boundaries at either end do not count.
@@ -318,12 +317,12 @@ class KokoroUtterance:
         """Frames of the segment."""
         return len(self._audio) // kokoro.HOP_LENGTH_SAMPLES
 
-    def decode(self, first_frame: int, last_frame: int) -> npt.NDArray[np.float32]:
+    def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
         """A piece of what is there."""
         if not 0 <= first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
         hop = kokoro.HOP_LENGTH_SAMPLES
-        return self._audio[first_frame * hop : last_frame * hop]
+        return Work.of(lambda: self._audio[first_frame * hop : last_frame * hop])
 
 
 def _shortened(durations: Sequence[int], cut: int) -> list[int]:

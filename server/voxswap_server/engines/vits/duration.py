@@ -7,13 +7,13 @@ to 8. Only the reverse direction is here; training needs more.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from voxswap_server.engines.blocks import ChannelNorm, Conv
+from voxswap_server.engines.work import Steps
 
 _TAIL_BOUND = 5.0
 _MIN_BIN = 1e-3
@@ -157,9 +157,7 @@ class StochasticDurationPredictor(nn.Module):
             stack += [ConvFlow(channels, kernel, layers, bins), Flip()]
         self.flows = nn.ModuleList(stack)
 
-    def steps(
-        self, hidden: Tensor, noise: Tensor, speaker: Tensor | None
-    ) -> Generator[None, None, Tensor]:
+    def steps(self, hidden: Tensor, noise: Tensor, speaker: Tensor | None) -> Steps[Tensor]:
         """``(batch, hidden, 1, time)`` and noise ``(batch, 2, 1, time)`` to one channel."""
         x = self.pre(hidden)
         if self.cond is not None and speaker is not None:
@@ -168,6 +166,6 @@ class StochasticDurationPredictor(nn.Module):
         z = noise
         for position in reversed(range(len(self.flows))):
             if position != 1:
-                yield
+                yield None
                 z = self.flows[position](z, condition)
         return z[:, :1]

@@ -6,13 +6,13 @@ A transformer with relative positions (Shaw et al. 2018) within a window, as VIT
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from voxswap_server.engines.blocks import ChannelNorm, Conv, Table, typed
+from voxswap_server.engines.work import Steps
 
 
 class RelativeAttention(nn.Module):
@@ -66,10 +66,10 @@ class FeedForward(nn.Module):
         self.conv_1 = Conv(channels, filter_channels, kernel)
         self.conv_2 = Conv(filter_channels, channels, kernel)
 
-    def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
+    def steps(self, x: Tensor) -> Steps[Tensor]:
         """``(batch, channels, 1, time)`` to the same."""
         y = torch.relu(self.conv_1(x.to(self.conv_1.weight.dtype)))
-        yield
+        yield None
         return self.conv_2(y).to(x.dtype)  # type: ignore[no-any-return]
 
 
@@ -95,16 +95,16 @@ class Encoder(nn.Module):
         )
         self.norm_layers_2 = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
 
-    def steps(self, x: Tensor) -> Generator[None, None, Tensor]:
+    def steps(self, x: Tensor) -> Steps[Tensor]:
         """``(batch, channels, 1, time)`` to the same."""
         feeds = typed(self.ffn_layers, FeedForward)
         for attend, norm_1, feed, norm_2 in zip(
             self.attn_layers, self.norm_layers_1, feeds, self.norm_layers_2, strict=True
         ):
             x = norm_1(x + attend(x))
-            yield
+            yield None
             x = norm_2(x + (yield from feed.steps(x)))
-            yield
+            yield None
         return x
 
 
@@ -129,7 +129,7 @@ class TextEncoder(nn.Module):
         self.encoder = Encoder(hidden, filter_hidden, heads, layers, kernel, window)
         self.proj = Conv(hidden, 2 * inter)
 
-    def steps(self, ids: Tensor) -> Generator[None, None, tuple[Tensor, Tensor, Tensor]]:
+    def steps(self, ids: Tensor) -> Steps[tuple[Tensor, Tensor, Tensor]]:
         """``(batch, time)`` ids to three signals: hidden states, mean, log deviation."""
         x = yield from self.encoder.steps(self.emb(ids) * self.scale)
         mean, log_deviation = self.proj(x).chunk(2, dim=1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +24,20 @@ from voxswap_server.engines.base import (
     DevicePart,
     HostPart,
     PartSpec,
-    Preparation,
     Utterance,
     Voice,
-    prepared,
 )
 from voxswap_server.engines.carry import Carry
 from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.tensors import StagedTensors, block_bytes
+from voxswap_server.engines.vits.flow import Coupling
 from voxswap_server.engines.vits.model import (
     VitsModel,
     check_shapes,
     in_canonical_shape,
     load_model,
 )
+from voxswap_server.engines.work import Call, Steps, Work, finished
 
 # A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound
 # keeps the memory of a segment proportional to its text.
@@ -43,9 +45,9 @@ _MAX_SYMBOL_FRAMES = 400.0
 
 # Pieces of the flow, whatever is decoded. It magnifies the rounding that comes with another shape;
 # on a grid of its own it gives the same bits for every way of cutting a line. What the first piece
-# gives is just enough for a chunk of 80 ms.
-_FIRST_FLOW_FRAMES = 18
-_LATER_FLOW_FRAMES = 64
+# gives is just enough for a chunk of 80 ms. A flow costs nearly the same for 40 frames as for 100, so
+# later pieces are long, and so is their context (`PriorFlow.reach_frames`).
+_FLOW_FRAMES = (18, 64, 192)
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
 
@@ -124,10 +126,10 @@ class VitsEngine:
         delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
         for symbols in (40, 160):
             voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
-            utterance = prepared(voice.prepare([1] * symbols, delivery))
+            utterance = finished(voice.prepare([1] * symbols, delivery))
             # With nothing before it, and with something: the shapes that first chunks have.
-            utterance.decode(0, 7)
-            utterance.decode(7, 21)
+            finished(utterance.decode(0, 7))
+            finished(utterance.decode(7, 21))
 
     def read(self, manifest: Manifest, role: str, path: Path) -> HostPart:
         """Map the weights; for another device than the host's memory, copy them for the journey."""
@@ -263,18 +265,16 @@ class VitsVoice:
         del rate  # frames are decoded a window at a time
         return _MOST_SYMBOLS
 
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Preparation:
+    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
         """Encode the text and predict durations, a layer or two at a time."""
         if not len(ids) > 0 or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
             raise EngineError(
                 f"{len(ids)} symbols, of which some are outside this model's 0 to "
                 f"{self.architecture.n_symbols - 1}: the symbol table belongs to another voice"
             )
-        return _Preparation(self._utterance(ids, delivery))
+        return Work(self._utterance(ids, delivery), around=torch.inference_mode)
 
-    def _utterance(
-        self, ids: Sequence[int], delivery: Delivery
-    ) -> Generator[None, None, Utterance]:
+    def _utterance(self, ids: Sequence[int], delivery: Delivery) -> Steps[Utterance]:
         """The utterance, in steps whose cost grows with the segment's length."""
         generator = torch.Generator().manual_seed(delivery.seed)
         symbols = torch.tensor([ids], device=self.device)
@@ -306,23 +306,6 @@ class VitsVoice:
         return self.model.emb_g(torch.tensor([[index]], device=self.device))  # type: ignore[no-any-return]
 
 
-class _Preparation:
-    """Runs a generator to its end; what it returns is the utterance."""
-
-    def __init__(self, work: Generator[None, None, Utterance]) -> None:
-        self._work = work
-
-    @torch.inference_mode()
-    def step(self) -> Utterance | None:
-        """See `Preparation`."""
-        try:
-            next(self._work)
-        except StopIteration as done:
-            utterance: Utterance = done.value
-            return utterance
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class _Prior:
     """The acoustic prior of a segment, ``(1, inter, 1, symbols)``, and the symbol of each frame."""
@@ -345,8 +328,8 @@ class _Prior:
 class VitsUtterance:
     """A prepared segment. The flow runs just ahead of the generator, a piece at a time.
 
-    Both carry what they have to remember from piece to piece (`Carry`), so that nothing is computed
-    twice. Invariant: ``_decodable[..., :_ready]`` equals the flow of the whole segment.
+    The generator carries what it has to remember from piece to piece (`Carry`), so that nothing is
+    computed twice. Invariant: ``_decodable[..., :_ready]`` equals the flow of the whole segment.
     """
 
     def __init__(
@@ -363,10 +346,10 @@ class VitsUtterance:
         self._frames = len(prior.symbol_of_frame)
         self._latents = _frames_like(prior.mean, self._frames, prior.mean.dtype)
         self._decodable = _frames_like(prior.mean, self._frames, model.dec.conv_pre.weight.dtype)
-        self._flow, self._generator = Carry(), Carry()
+        self._generator = Carry()
         self._drawn = 0  # frames with noise
-        self._flowed = 0  # frames that the flow has seen
-        self._ready = 0  # frames that it has given
+        self._ready = 0  # frames that the flow has given
+        self._n_pieces = 0  # of them, up to the last of `_FLOW_FRAMES`
         self._seen = 0  # of these, those that the generator has seen
         self._told = 0  # frames whose audio was asked for
         self._audio = np.zeros(0, np.float32)  # made, and not asked for yet
@@ -381,30 +364,32 @@ class VitsUtterance:
         """Frames of the segment."""
         return self._frames
 
-    @torch.inference_mode()
-    def decode(self, first_frame: int, last_frame: int) -> npt.NDArray[np.float32]:
+    def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
         """Audio of a piece, once the generator has seen as far beyond it as it reaches."""
         if not self._told == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
+        self._told = last_frame
+        wanted = (last_frame - first_frame) * self._model.dec.hop
+        return Work(self._decoding(last_frame, wanted), around=torch.inference_mode)
+
+    def _decoding(self, last_frame: int, wanted: int) -> Steps[npt.NDArray[np.float32]]:
         end = min(self.frames, last_frame + self._model.dec.reach_frames)
         while self._ready < end:
-            self._run_flow()
+            yield from self._run_flow()
         audio = self._audio
         # Near the end of the segment everything may have been made before.
         if self._seen < end:
-            audio = np.concatenate([audio, self._generated(end)])
-        self._told = last_frame
-        wanted = (last_frame - first_frame) * self._model.dec.hop
+            audio = np.concatenate([audio, (yield from self._generated(end))])
         audio, self._audio = audio[:wanted], audio[wanted:].copy()
         return audio
 
-    def _generated(self, until: int) -> npt.NDArray[np.float32]:
+    def _generated(self, until: int) -> Steps[npt.NDArray[np.float32]]:
         """What the generator can tell, once it has seen the frames before ``until``."""
         self._generator.begin(last=until == self.frames)
-        made = self._model.dec.carried(
+        made = yield from self._model.dec.carried(
             self._decodable[..., self._seen : until],
             self._generator,
-            self._in_decoder(self._speaker),
+            None if self._speaker is None else self._speaker.to(self._decodable.dtype),
         )
         self._seen = until
         samples: npt.NDArray[np.float32] = made[0, 0, 0].float().cpu().numpy()
@@ -413,21 +398,19 @@ class VitsUtterance:
             raise EngineError("the generator gave NaN or infinity: the weights are damaged")
         return samples
 
-    def _run_flow(self) -> None:
-        """The flow's next piece. Its sizes are its own, whatever is decoded: see `PriorFlow`."""
-        size = _LATER_FLOW_FRAMES
-        if not self._flowed:
-            size = _FIRST_FLOW_FRAMES + self._model.flow.reach_frames
-        until = min(self._flowed + size, self.frames)
-        self._draw(until)
-        self._flow.begin(last=until == self.frames)
-        speaker = None if self._speaker is None else self._speaker.to(self._model.flow.dtype)
-        made = self._model.flow.carried(
-            self._latents[..., self._flowed : until], self._flow, speaker
-        )
-        self._flowed, ready = until, self._ready + made.shape[3]
-        self._decodable[..., self._ready : ready] = made
-        self._ready = ready
+    def _run_flow(self) -> Steps[None]:
+        """The flow's next piece. Its sizes are its own, whatever is decoded: see `_FLOW_FRAMES`."""
+        flow, first = self._model.flow, self._ready
+        last = min(first + _FLOW_FRAMES[self._n_pieces], self.frames)
+        begin, end = max(0, first - flow.reach_frames), min(last + flow.reach_frames, self.frames)
+        self._draw(end)
+        z = self._latents[..., begin:end]
+        speaker = None if self._speaker is None else self._speaker.to(flow.dtype)
+        for coupling in flow.inverse:
+            z = yield Call((coupling, end - begin), (z, speaker), partial(_undone, coupling))
+        self._decodable[..., first:last] = z[..., first - begin : last - begin]
+        self._ready = last
+        self._n_pieces = min(self._n_pieces + 1, len(_FLOW_FRAMES) - 1)
 
     def _draw(self, until: int) -> None:
         while self._drawn < until:
@@ -435,8 +418,12 @@ class VitsUtterance:
             self._latents[..., self._drawn : last] = self._prior.sample(self._drawn, last)
             self._drawn = last
 
-    def _in_decoder(self, tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.to(self._decodable.dtype)
+
+def _undone(coupling: Coupling, inputs: Sequence[tuple[Tensor, Tensor | None]]) -> Sequence[Tensor]:
+    """Pieces of one length through one coupling."""
+    speakers = [speaker for _, speaker in inputs if speaker is not None]
+    z = coupling(torch.cat([z for z, _ in inputs]), torch.cat(speakers) if speakers else None)
+    return cast("Sequence[Tensor]", z.split(1))
 
 
 def _frames_like(prior: Tensor, frames: int, dtype: torch.dtype) -> Tensor:

@@ -5,11 +5,12 @@ Mean-only affine couplings on a non-causal WaveNet (Kim et al. 2021, appendix B)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from voxswap_server.engines.blocks import Conv, typed
-from voxswap_server.engines.carry import Carry
 
 
 class WaveNet(nn.Module):
@@ -38,35 +39,11 @@ class WaveNet(nn.Module):
             if conditions:
                 y = y + conditions[i]
             wave, sigma = y.chunk(2, dim=1)
-            y = res_skip(torch.tanh(wave) * torch.sigmoid(sigma))
+            y = res_skip(wave.tanh_() * sigma.sigmoid_())
             if i < len(self.in_layers) - 1:
                 x = x + y[:, : self.channels]
                 y = y[:, self.channels :]
-            output = y if output is None else output + y
-        assert output is not None  # noqa: S101 - a WaveNet has layers
-        return output
-
-    def carried(self, x: Tensor, carry: Carry, speaker: Tensor | None) -> Tensor:
-        """A piece, as much as can be told by now."""
-        conditions: tuple[Tensor, ...] = ()
-        if self.cond_layer is not None and speaker is not None:
-            conditions = self.cond_layer(speaker).chunk(len(self.in_layers), dim=1)
-        output: Tensor | None = None
-        gates = typed(self.in_layers, Conv)
-        for i, (gate, res_skip) in enumerate(zip(gates, self.res_skip_layers, strict=True)):
-            whole = carry.with_context(x, gate.reach)
-            y = gate.inner(whole)
-            if conditions:
-                y = y + conditions[i]
-            wave, sigma = y.chunk(2, dim=1)
-            y = res_skip(torch.tanh(wave) * torch.sigmoid(sigma))
-            if i < len(self.in_layers) - 1:
-                x = whole[..., gate.reach : gate.reach + y.shape[3]] + y[:, : self.channels]
-                y = y[:, self.channels :]
-            if output is not None:
-                output, y = carry.aligned(output, y)
-                y = output + y
-            output = y
+            output = y if output is None else output.add_(y)
         assert output is not None  # noqa: S101 - a WaveNet has layers
         return output
 
@@ -81,25 +58,17 @@ class Coupling(nn.Module):
         self.post = Conv(hidden, inter // 2)
 
     def forward(self, z: Tensor, speaker: Tensor | None) -> Tensor:
-        """Inverse of the flow; the shape stays."""
-        kept, shifted = z.chunk(2, dim=1)
+        """Inverse of a coupling and of the flip that follows it; the shape stays."""
+        kept, shifted = z.flip(1).chunk(2, dim=1)
         shift = self.post(self.enc(self.pre(kept.to(self.pre.weight.dtype)), speaker))
         return torch.cat([kept, shifted - shift.to(z.dtype)], dim=1)
-
-    def carried(self, z: Tensor, carry: Carry, speaker: Tensor | None) -> Tensor:
-        """A piece, as much as can be told by now."""
-        kept, _ = z.chunk(2, dim=1)
-        hidden = self.pre(kept.to(self.pre.weight.dtype))
-        shift = self.post(self.enc.carried(hidden, carry, speaker)).to(z.dtype)
-        z, shift = carry.aligned(z, shift)
-        kept, shifted = z.chunk(2, dim=1)
-        return torch.cat([kept, shifted - shift], dim=1)
 
 
 class PriorFlow(nn.Module):
     """Couplings with the channels' order reversed between them.
 
-    ``reach_frames`` is what one frame depends on at either side, for exact windows.
+    ``reach_frames`` is what one frame depends on at either side: run a window with that much context,
+    cut the context off, and the cut is exact.
     """
 
     def __init__(
@@ -125,14 +94,8 @@ class PriorFlow(nn.Module):
         """What the weights are, and the input must be."""
         return next(self.parameters()).dtype
 
-    def forward(self, z: Tensor, speaker: Tensor | None) -> Tensor:
-        """``(batch, inter, 1, frames)`` to the same."""
-        for position in reversed(range(0, len(self.flows), 2)):
-            z = self.flows[position](z.flip(1), speaker)
-        return z
-
-    def carried(self, z: Tensor, carry: Carry, speaker: Tensor | None) -> Tensor:
-        """A piece, as much as can be told by now."""
-        for position in reversed(range(0, len(self.flows), 2)):
-            z = typed(self.flows, Coupling)[position].carried(z.flip(1), carry, speaker)
-        return z
+    @property
+    def inverse(self) -> Sequence[Coupling]:
+        """The couplings in the order in which they are undone."""
+        couplings = typed(self.flows, Coupling)
+        return [couplings[i] for i in reversed(range(0, len(couplings), 2))]
