@@ -8,7 +8,9 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from voxswap_registry.arithmetic import Dtype
 from voxswap_registry.clock import utc_now
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import ImportSourceError, VersionExistsError
@@ -148,11 +150,13 @@ def import_embedded(
     progress: Progress | None = None,
     *,
     voices: Sequence[EmbeddedVoice] | None = None,
+    dtype: Dtype | Literal["auto"] = "float32",
 ) -> list[Manifest]:
     """Import each installed embedded voice that ``registry`` lacks; returns the new manifests.
 
     Quick if they are all there; otherwise blocks for seconds a model. Safe to call from several
-    processes at once: one of them publishes. ``voices`` are some of `EMBEDDED` in place of all.
+    processes at once: one of them publishes. ``voices`` are some of `EMBEDDED` in place of all;
+    ``dtype`` is as for `import_voice`.
     Raises `ImportSourceError` if a package's weights are not the pinned ones.
     """
     missing = [
@@ -167,16 +171,18 @@ def import_embedded(
     with registry.workdir() as workdir:
         models: dict[tuple[PinnedFile, ...], KokoroParts] = {}
         for voice in missing:
-            request = _request(voice, workdir, progress or NullProgress())
+            request = _request(voice, dtype, workdir, progress or NullProgress())
             # Another process may be faster, with the same bytes.
             with contextlib.suppress(VersionExistsError):
                 imported.append(_import(registry, voice, request, models))
     return imported
 
 
-def _request(voice: EmbeddedVoice, workdir: Path, progress: Progress) -> ImportRequest:
+def _request(
+    voice: EmbeddedVoice, dtype: Dtype | Literal["auto"], workdir: Path, progress: Progress
+) -> ImportRequest:
     return ImportRequest(
-        voice.id, "float32", voice.licence, None, voice.language, workdir, progress, utc_now
+        voice.id, dtype, voice.licence, None, voice.language, workdir, progress, utc_now
     )
 
 
@@ -207,13 +213,16 @@ def _piper_draft(voice: EmbeddedVoice, request: ImportRequest) -> VoiceDraft:
     draft = import_voice(
         weights.path,
         voice.id,
+        dtype=request.dtype,
         licence=voice.licence,
         language=voice.language,
         workdir=request.workdir,
         progress=request.progress,
     )
     provenance = dataclasses.replace(
-        draft.provenance, source=f"{file.source}: {weights.path.name}", note=voice.note
+        draft.provenance,
+        source=f"{file.source}: {weights.path.name}",
+        note="; ".join(filter(None, (voice.note, draft.provenance.note))),
     )
     return dataclasses.replace(draft, provenance=provenance, display_name=voice.display_name)
 

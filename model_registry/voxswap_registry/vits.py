@@ -190,6 +190,14 @@ def stored_channels_last(name: str, dimensions: int) -> bool:
     return dimensions == 3 and name.endswith(".weight")
 
 
+def may_be_rounded(name: str) -> bool:
+    """Whether a weight may be bfloat16: those that speaking spends its time in.
+
+    Not what decides durations alone, attention and what is normalised: it costs little as float32.
+    """
+    return name.startswith(("flow.", "dec.", "enc_p.encoder.ffn_layers."))
+
+
 def infer_architecture(shapes: Shapes) -> VitsArchitecture:
     """Read the architecture off the shapes of a canonical checkpoint.
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from voxswap.v1 import (
     voices_pb2,
     voices_pb2_grpc,
 )
+from voxswap_registry.arithmetic import fastest_dtype
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
 from voxswap_registry.signing import TrustedKeys
@@ -53,6 +55,8 @@ from voxswap_server.speech.request import LineClass
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest
 from voxswap_server.text.normalization import normalize
+
+_LOGGER = logging.getLogger(__name__)
 
 _FIRST_LOOK_S, _FIRST_LOOK_EVER_S = 1.0, 15.0
 
@@ -277,8 +281,11 @@ def _engines(settings: Settings) -> dict[str, Engine]:
             )
     if settings.compute_threads:
         torch.set_num_threads(settings.compute_threads)
+    asked = settings.arithmetic
+    dtype = fastest_dtype(settings.device) if asked == "auto" else asked
+    _LOGGER.info("the large products of VITS voices are computed in %s", dtype)
     engines: tuple[Engine, ...] = (
-        VitsEngine(settings.device),
+        VitsEngine(settings.device, dtype),
         KokoroEngine(settings.device, threads=settings.compute_threads),
     )
     return {engine.name: engine for engine in engines}

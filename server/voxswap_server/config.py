@@ -140,6 +140,11 @@ class Settings(BaseModel):
     device: str = Field(
         "cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="where voices speak: cpu or cuda:0"
     )
+    arithmetic: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="what the large products of VITS voices are computed in; auto: whichever is "
+        "faster here, measured at the start",
+    )
     compute_threads: int = Field(
         0, ge=0, le=256, description="threads of one computation; 0 for all cores"
     )

@@ -72,7 +72,7 @@ def import_kokoro(onnx_path: Path, request: ImportRequest) -> VoiceDraft:
 
     Without a name, the folder's only style. Blocks for seconds; raises `ImportSourceError`.
     """
-    if request.dtype != "float32":
+    if request.dtype == "bfloat16":
         raise InvalidInputError.one("dtype", "does not apply: a Kokoro model keeps its own types")
     folder = onnx_path.parent
     packs_path = _only(_pack_files(folder), folder, "files of styles")

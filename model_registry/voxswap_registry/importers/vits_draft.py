@@ -12,12 +12,12 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from voxswap_registry.arithmetic import Dtype, fastest_dtype
 from voxswap_registry.clock import Clock
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.importers.source import Fields, SourceFile
 from voxswap_registry.importers.vits_tensors import (
-    Dtype,
     as_stored,
     round_tensors,
     write_safetensors,
@@ -53,7 +53,7 @@ class ImportRequest:
     """What the caller of `import_voice` asked for, checked; shared by the importers."""
 
     voice_id: str
-    dtype: Dtype
+    dtype: Dtype | Literal["auto"]
     licence: str | None
     code_licence: str | None
     language: str | None
@@ -172,12 +172,15 @@ def make_draft(
         request.workdir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="vits-", dir=request.workdir))
     model, table = folder / "model.safetensors", folder / "symbols.json"
-    stored = as_stored(round_tensors(tensors, request.dtype))
+    dtype = fastest_dtype() if request.dtype == "auto" else request.dtype
+    stored = as_stored(round_tensors(tensors, dtype))
     write_safetensors(stored, model, progress=request.progress)
     with as_registry_errors("write", table):
         table.write_bytes(symbols.to_json())
-    if request.dtype != "float32":
-        note = "; ".join(filter(None, (note, f"flow and generator stored as {request.dtype}")))
+    if dtype != "float32":
+        note = "; ".join(
+            filter(None, (note, f"feed-forward layers, flow and generator stored as {dtype}"))
+        )
     created = request.clock().astimezone(UTC).replace(microsecond=0, tzinfo=None)
     return VoiceDraft(
         voice_id=request.voice_id,

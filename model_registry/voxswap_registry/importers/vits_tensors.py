@@ -10,24 +10,26 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from voxswap_registry.arithmetic import Dtype
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
-from voxswap_registry.vits import VitsArchitecture, infer_architecture, stored_channels_last
+from voxswap_registry.vits import (
+    VitsArchitecture,
+    infer_architecture,
+    may_be_rounded,
+    stored_channels_last,
+)
 from voxswap_registry.vits_shapes import expected_shapes
 
 if TYPE_CHECKING:
     import torch
 
-Dtype = Literal["float32", "bfloat16"]
-
 # The posterior encoder and the forward half of the duration predictor. Its first ConvFlow
 # (flows.1) is skipped by the reverse pass, and its flips (flows.2, 4, ...) hold no tensors.
 _TRAINING_ONLY = re.compile(r"(?:enc_q|dp\.post_\w+|dp\.flows\.1|net_dur_disc)\.")
-# Only the flow and the generator may be rounded: a rounded duration would move all later samples.
-_MAY_BE_ROUNDED = ("flow.", "dec.")
 _WEIGHT_NORM = {
     ".weight_g": ".weight_v",
     ".parametrizations.weight.original0": ".parametrizations.weight.original1",
@@ -132,13 +134,13 @@ def _some(names: list[str]) -> str:
 
 
 def round_tensors(tensors: Mapping[str, torch.Tensor], dtype: Dtype) -> dict[str, torch.Tensor]:
-    """Store the flow and the generator as ``dtype``; everything else stays float32."""
+    """Store what `may_be_rounded` as ``dtype``; everything else stays float32."""
     import torch
 
     if dtype == "float32":
         return dict(tensors)
     return {
-        name: tensor.to(torch.bfloat16) if name.startswith(_MAY_BE_ROUNDED) else tensor
+        name: tensor.to(torch.bfloat16) if may_be_rounded(name) else tensor
         for name, tensor in tensors.items()
     }
 

@@ -1,9 +1,10 @@
 """The contract between the server and its engines.
 
 An engine computes. It owns no threads, no cache and no clock: whoever calls it decides on which
-thread, in which order, and how much at a time. What speaking takes is `Work`, whose steps run on the
-device's compute thread and take a bounded time; so do methods marked *step*. Those marked *load* run on a loading thread and may block on disk.
-Those marked neither return at once and may run on the event loop.
+thread, in which order, and how much at a time. What speaking takes is `Work`: its steps run on the
+device's compute thread and take a bounded time, and so do methods marked *step*. Methods marked
+*load* run on a loading thread and may block on disk. Those marked neither return at once and may
+run on the event loop.
 
 A voice is assembled from *parts*. A part is one component of the registry in the form in which the
 device wants it: a whole VITS model, an acoustic model, a vocoder, a base and a style vector. Parts

@@ -7,7 +7,8 @@ what it takes is known before, and freeing it leaves one hole and not hundreds.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+import mmap
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -88,6 +89,30 @@ def _views(slots: Mapping[str, _Slot], block: Tensor) -> dict[str, Tensor]:
         name: block[slot.offset : slot.offset + slot.size].view(slot.dtype).view(slot.shape)
         for name, slot in slots.items()
     }
+
+
+def as_dtype(
+    tensors: Mapping[str, Tensor], dtype: torch.dtype, may_change: Callable[[str], bool]
+) -> tuple[dict[str, Tensor], int]:
+    """``tensors``, those that ``may_change`` as ``dtype``; and the bytes that these take now.
+
+    What is converted lies in one anonymous map, which the system has back as soon as the last of it
+    is dropped; what needs no conversion stays where it is.
+    """
+    kinds = {torch.float32, torch.bfloat16, torch.float16} - {dtype}
+    old = {n: t for n, t in tensors.items() if t.dtype in kinds and may_change(n)}
+    if not old:
+        return dict(tensors), 0
+    slots, end = {}, 0
+    for name, tensor in old.items():
+        size = tensor.numel() * dtype.itemsize
+        slots[name] = _Slot(end, size, dtype, tensor.shape)
+        end += _aligned(size)
+    block = torch.frombuffer(mmap.mmap(-1, end), dtype=torch.uint8)
+    new = _views(slots, block)
+    for name, view in new.items():
+        view.copy_(old[name])
+    return {**tensors, **new}, end
 
 
 @contextlib.contextmanager

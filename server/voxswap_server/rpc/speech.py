@@ -96,3 +96,10 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
     ) -> NoReturn:
         """Not built yet."""
         raise not_built("SpeechService.Converse")
+
+    @mapped
+    async def Interrupt(  # noqa: N802
+        self, request: speech_pb2.InterruptRequest, context: Context
+    ) -> NoReturn:
+        """Not built yet."""
+        raise not_built("SpeechService.Interrupt")

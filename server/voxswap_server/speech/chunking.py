@@ -41,8 +41,8 @@ class Chunking:
 class StepSizes:
     """How many frames may be decoded at a time, so that each step ends in time. Thread-safe.
 
-    Learnt by kind of voice from the longest steps that there were. Sizes are powers of two of the grid:
-    a step that differs a little from the one before would have to be compiled anew.
+    Learnt by kind of voice from the longest steps that there were. Sizes are powers of two of the
+    grid: a step that differs a little from the one before would have to be compiled anew.
     """
 
     def __init__(self, bound_s: float = 0.02) -> None:

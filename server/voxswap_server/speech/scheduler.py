@@ -94,7 +94,8 @@ class Scheduler:
         If so, whoever waits for that thread gets `DeviceStuckError`, and so does whoever comes,
         until the step ends after all.
         """
-        return any([lane.stuck(after_s) for lane in self._lanes])
+        found = [lane.stuck(after_s) for lane in self._lanes]  # each of them is to look
+        return any(found)
 
     def close(self) -> None:
         """Let steps under way end, drop the others. Blocks until the threads are gone."""

@@ -54,7 +54,7 @@ def add_embedded(location: str) -> list[Voice]:
         from voxswap_registry.embedded import import_embedded
 
         try:
-            found = import_embedded(registry, progress)
+            found = import_embedded(registry, progress, dtype="auto")
         finally:
             progress.finish()
         return [as_voice(manifest, registry.record(manifest.voice_id)) for manifest in found]
@@ -68,7 +68,7 @@ def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
         draft = import_voice(
             args.path,
             args.id,
-            dtype=args.dtype or "float32",
+            dtype=args.dtype or "auto",
             licence=args.licence,
             code_licence=args.code_licence,
             language=args.language,

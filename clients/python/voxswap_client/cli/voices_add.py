@@ -29,7 +29,11 @@ def add_to(actions: Actions) -> None:
     )
     add.add_argument("--embedded", action="store_true", help="voices of installed packages")
     add.add_argument("--id", metavar="ID", help="what the voice shall be called, such as npc/smith")
-    add.add_argument("--dtype", choices=("float32", "bfloat16"), help="the type of stored weights")
+    add.add_argument(
+        "--dtype",
+        choices=("auto", "float32", "bfloat16"),
+        help="the type of stored weights; auto (the default): what this machine is fastest in",
+    )
     add.add_argument("--licence", "--license", metavar="TEXT", help="of the weights")
     add.add_argument(
         "--code-licence", "--code-license", metavar="TEXT", help="of the code that made them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from voxswap_registry.arithmetic import Dtype
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.vits import VitsArchitecture
+from voxswap_registry.vits import VitsArchitecture, may_be_rounded
 from voxswap_registry.vits_shapes import expected_shapes
 from voxswap_server.engines.base import (
     Delivery,
@@ -29,7 +31,7 @@ from voxswap_server.engines.base import (
 )
 from voxswap_server.engines.carry import Carry
 from voxswap_server.engines.mapping import map_tensors
-from voxswap_server.engines.tensors import StagedTensors, block_bytes
+from voxswap_server.engines.tensors import StagedTensors, as_dtype, block_bytes
 from voxswap_server.engines.vits.flow import Coupling
 from voxswap_server.engines.vits.model import (
     VitsModel,
@@ -45,8 +47,8 @@ _MAX_SYMBOL_FRAMES = 400.0
 
 # Pieces of the flow, whatever is decoded. It magnifies the rounding that comes with another shape;
 # on a grid of its own it gives the same bits for every way of cutting a line. What the first piece
-# gives is just enough for a chunk of 80 ms. A flow costs nearly the same for 40 frames as for 100, so
-# later pieces are long, and so is their context (`PriorFlow.reach_frames`).
+# gives is just enough for a chunk of 80 ms. A flow of 100 frames costs little more than one of 40,
+# so later pieces are long, and so is their context (`PriorFlow.reach_frames`).
 _FLOW_FRAMES = (18, 64, 192)
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
@@ -95,8 +97,10 @@ class VitsEngine:
     # Views on a map, each of them checked: nothing is run.
     reads_unverified = frozenset({"model"})
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", dtype: Dtype | None = None) -> None:
+        """What `may_be_rounded` is computed in ``dtype``; None: in whatever it is stored as."""
         self._device = device
+        self._dtype = dtype
 
     def check(self, manifest: Manifest) -> None:
         """Read the architecture, and compare it with what the manifest says elsewhere."""
@@ -106,11 +110,14 @@ class VitsEngine:
     def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
         """One part: all weights, taken up as they are stored."""
         architecture = _architecture(manifest)
-        size_bytes = manifest.component("model").size_bytes
+        size_bytes, shapes = manifest.component("model").size_bytes, expected_shapes(architecture)
+        if self._dtype is not None:
+            # Rounded to the cache line that each tensor begins at.
+            size_bytes = max(size_bytes, _size_bytes(shapes, self._dtype) + 256 * len(shapes))
         if not _is_host(self._device):
-            n = len(expected_shapes(architecture))
-            size_bytes = block_bytes([size_bytes, *[_ALIGNMENT_LOSS_BYTES] * n])
-        return (PartSpec("model", form=_form(architecture), footprint_bytes=size_bytes),)
+            size_bytes = block_bytes([size_bytes, *[_ALIGNMENT_LOSS_BYTES] * len(shapes)])
+        form = _form(architecture, self._dtype)
+        return (PartSpec("model", form=form, footprint_bytes=size_bytes),)
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         """What encoding `_MOST_SYMBOLS` takes, or decoding that much audio."""
@@ -137,9 +144,11 @@ class VitsEngine:
         architecture = _architecture(manifest)
         tensors = map_tensors(path)
         if _is_host(self._device):
-            return _MappedPart(tensors, architecture, self._device)
+            return _MappedPart(tensors, architecture, self._device, self._dtype)
         canonical = in_canonical_shape(tensors)
         check_shapes(architecture, {name: tuple(t.shape) for name, t in canonical.items()})
+        if self._dtype is not None:
+            tensors, _ = as_dtype(tensors, getattr(torch, self._dtype), may_be_rounded)
         staged = StagedTensors(tensors, pinned=self._device.startswith("cuda"))
         return _StagedPart(staged, architecture, self._device)
 
@@ -155,9 +164,17 @@ def _is_host(device: str) -> bool:
     return device == "cpu"
 
 
-def _form(architecture: VitsArchitecture) -> str:
+def _size_bytes(shapes: Mapping[str, tuple[int, ...]], dtype: Dtype) -> int:
+    """Of all tensors, with ``dtype`` where it may be."""
+    return sum(
+        math.prod(shape) * (2 if dtype == "bfloat16" and may_be_rounded(name) else 4)
+        for name, shape in shapes.items()
+    )
+
+
+def _form(architecture: VitsArchitecture, dtype: Dtype | None) -> str:
     """What decides how the bytes of a component are taken up."""
-    config = json.dumps(architecture.to_config(), sort_keys=True)
+    config = json.dumps([architecture.to_config(), dtype], sort_keys=True)
     return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
@@ -177,11 +194,15 @@ def _workspace_bytes(a: VitsArchitecture, largest_samples: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _MappedPart:
-    """Pages of the component's file: host and device are one memory, and nothing is copied."""
+    """Pages of the component's file: host and device are one memory.
+
+    Nothing is copied but what is stored in another type than it is computed in.
+    """
 
     tensors: Mapping[str, Tensor]
     architecture: VitsArchitecture
     device: str
+    dtype: Dtype | None
 
     @property
     def host_bytes(self) -> int:
@@ -190,8 +211,12 @@ class _MappedPart:
 
     def place(self) -> DevicePart:
         """Hang the pages into a skeleton."""
-        model = load_model(self.architecture, in_canonical_shape(self.tensors))
-        return VitsWeights(model, self.architecture, self.device)
+        tensors, converted_bytes = self.tensors, 0
+        if self.dtype is not None:
+            kind: torch.dtype = getattr(torch, self.dtype)
+            tensors, converted_bytes = as_dtype(tensors, kind, may_be_rounded)
+        model = load_model(self.architecture, in_canonical_shape(tensors))
+        return VitsWeights(model, self.architecture, self.device, allocated_bytes=converted_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +236,8 @@ class _StagedPart:
         """Copy the block and hang it into a skeleton."""
         tensors = self.staged.to_device(self.device)
         model = load_model(self.architecture, in_canonical_shape(tensors))
-        return VitsWeights(model, self.architecture, self.device, self.staged.size_bytes)
+        size_bytes = self.staged.size_bytes
+        return VitsWeights(model, self.architecture, self.device, size_bytes, size_bytes)
 
 
 def _architecture(manifest: Manifest) -> VitsArchitecture:
@@ -233,11 +259,13 @@ class VitsWeights:
         architecture: VitsArchitecture,
         device: str,
         resident_bytes: int | None = None,
+        allocated_bytes: int = 0,
     ) -> None:
         self.model = model
         self.architecture = architecture
         self.device = device
         self._resident_bytes = resident_bytes
+        self._allocated_bytes = allocated_bytes
 
     @property
     def resident_bytes(self) -> int:
@@ -248,8 +276,8 @@ class VitsWeights:
 
     @property
     def allocated_bytes(self) -> int:
-        """Those of the block."""
-        return self._resident_bytes or 0
+        """Those of the block, or of what was converted."""
+        return self._allocated_bytes
 
 
 class VitsVoice:

@@ -67,8 +67,8 @@ class Coupling(nn.Module):
 class PriorFlow(nn.Module):
     """Couplings with the channels' order reversed between them.
 
-    ``reach_frames`` is what one frame depends on at either side: run a window with that much context,
-    cut the context off, and the cut is exact.
+    ``reach_frames`` is what one frame depends on at either side: run a window with that much
+    context, cut the context off, and the cut is exact.
     """
 
     def __init__(
