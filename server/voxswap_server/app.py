@@ -48,6 +48,7 @@ from voxswap_server.rpc.residency import ResidencyServicer
 from voxswap_server.rpc.speech import SpeechServicer
 from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
+from voxswap_server.speech.admission import Admission, Limits
 from voxswap_server.speech.chunking import Chunking, StepSizes
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
@@ -133,11 +134,17 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             step_sizes=StepSizes(settings.step_bound_ms / 1e3),
             pacing=_pacing(settings),
         )
+        limits = Limits(settings.most_load, settings.most_backlog_s)
+        admission = Admission(limits, stage.pacing, clock=stage.clock)
+        metrics.watch_speech(
+            lambda: scheduler.waiting, lambda: admission.load, lambda: admission.backlog_s
+        )
         speech = SpeechServicer(
             catalog,
             manager,
             residents.ahead,
             stage,
+            admission,
             metrics,
             max_text_characters=settings.max_text_characters,
             on_use=residents.uses.count,

@@ -189,6 +189,12 @@ class Settings(BaseModel):
     unpaced_patience_s: float = Field(
         2.0, ge=0.01, le=3_600, description="how long a step of an unpaced stream may have to wait"
     )
+    most_load: float = Field(
+        0.9, gt=0, le=10, description="share of the device that paced streams may take together"
+    )
+    most_backlog_s: float = Field(
+        30.0, ge=0, le=3_600, description="seconds of compute promised to streams without pacing"
+    )
     shutdown_grace_s: float = Field(
         10.0, ge=0, le=3_600, description="time for streams to end when the server is stopped"
     )

@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from voxswap_registry.catalog.watcher import Look
+from voxswap_registry.errors import VoxswapError
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.ledger import LedgerStatistics
@@ -67,6 +68,8 @@ class Metrics:
         self._requests = counter("cache_requests", "Voices asked for, by outcome.", "outcome")
         self._active = Gauge("voxswap_active_streams", "Streams now.", registry=self.registry)
         self._streams = counter("streams", "Streams by their end.", "end")
+        self._refusals = counter("admission_refusals", "Streams not let in, by reason.", "reason")
+        self._underruns = counter("underruns", "Paced streams' chunks that came too late.")
         self._ttfa = seconds("ttfa_seconds", "From arrival to the first audio sent.", "swap")
         self._rtf = Histogram(
             "voxswap_rtf",
@@ -152,6 +155,26 @@ class Metrics:
         self._changes.inc(len(found.changed - found.failed) + len(found.gone))
 
     @contextlib.contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Count what is refused in the block, by the error's reason."""
+        try:
+            yield
+        except VoxswapError as error:
+            self._refusals.labels(error.reason).inc()
+            raise
+
+    def watch_speech(
+        self, queue: Callable[[], int], load: Callable[[], float], backlog_s: Callable[[], float]
+    ) -> None:
+        """Show what is in line at a scrape. The callables are called from other threads."""
+        for name, text, figure in (
+            ("queue_depth", "Works in line for the device.", queue),
+            ("admitted_load", "Share of the device that paced streams take, estimated.", load),
+            ("backlog_seconds", "Compute that streams without pacing wait for.", backlog_s),
+        ):
+            Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
+
+    @contextlib.contextmanager
     def stream(self, remaining_s: Callable[[], float | None]) -> Iterator[StreamObservation]:
         """Observe one stream; its end is told by what leaves the block.
 
@@ -231,6 +254,7 @@ class StreamObservation:
         audio_s = trailer.total_samples / trailer.sample_rate_hertz
         self.metrics._audio.inc(audio_s)
         self.metrics._characters.inc(characters)
+        self.metrics._underruns.inc(trailer.underruns)
         self.metrics._unknown.inc(sum(trailer.unknown_symbols.values()))
         if audio_s:
             self.metrics._rtf.observe(trailer.compute_ms / 1e3 / audio_s)

@@ -101,7 +101,7 @@ def test_what_is_said_goes_before_what_the_files_say(imports, tmp_path):
 def test_add_leaves_unsaid_what_the_files_say(imports, tmp_path):
     assert add() == 0
     options = ("dtype", "licence", "code_licence", "language", "style")
-    assert [imports[0][name] for name in options] == ["float32", None, None, None, None]
+    assert [imports[0][name] for name in options] == ["auto", None, None, None, None]
     manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
     assert (manifest.display_name, manifest.tags, manifest.gender) == ("Smith", (), "")
 
@@ -169,7 +169,8 @@ def test_an_add_that_is_unclear(capsys, flags):
 
 
 def test_add_embedded(capsys, monkeypatch, tmp_path):
-    def import_embedded(registry, progress):
+    def import_embedded(registry, progress, dtype):
+        assert dtype == "auto"
         progress.start("joe", 0)
         if registry.versions("joe"):
             return []

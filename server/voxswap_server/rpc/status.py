@@ -15,9 +15,10 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from voxswap_registry import errors
-from voxswap_server.engines.errors import DeviceMemoryError
+from voxswap_server.engines.errors import DeviceMemoryError, DeviceStuckError
 from voxswap_server.residency import errors as residency
 from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
+from voxswap_server.speech import errors as speech
 from voxswap_server.speech.self_test import SelfTestError
 
 _LOGGER = logging.getLogger(__name__)
@@ -79,6 +80,11 @@ _TABLE: dict[type[BaseException], _Row] = {
     residency.TooManyWatchersError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=5.0),
     residency.ScenesBusyError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),
     DeviceMemoryError: _Row(code_pb2.RESOURCE_EXHAUSTED),
+    DeviceStuckError: _Row(code_pb2.UNAVAILABLE, retry_s=30.0),
+    speech.OverloadedError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),
+    speech.TooLateError: _Row(code_pb2.DEADLINE_EXCEEDED),
+    speech.StreamNotFoundError: _Row(code_pb2.NOT_FOUND),
+    speech.ConversationIdleError: _Row(code_pb2.DEADLINE_EXCEEDED),
     residency.FootprintError: _Row(code_pb2.INTERNAL),
     residency.ClosedError: _Row(code_pb2.UNAVAILABLE, retry_s=1.0),
 }

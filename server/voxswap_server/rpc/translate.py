@@ -15,8 +15,11 @@ from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltE
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
-from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
-from voxswap_server.speech.request import MarkKind, SceneRequest, SpeechRequest
+from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Receipt, Trailer
+from voxswap_server.speech.request import LineClass, MarkKind, SceneRequest, SpeechRequest
+
+# Metadata that names on whose behalf a call is made.
+TENANT_KEY = "voxswap-tenant"
 
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_NOISE_SCALE = 2.0
@@ -24,6 +27,8 @@ MAX_SESSION_CHARACTERS = 128
 MAX_MARKS = 32
 MAX_CAST = 256
 MAX_DUE_MS = 3_600_000
+MAX_START_BY_MS = 600_000
+MAX_TENANT_CHARACTERS = 64
 
 _ENCODINGS = {
     speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
@@ -42,6 +47,12 @@ _MARKS = {
     speech_pb2.MARK_KIND_WORD: MarkKind.WORD,
     speech_pb2.MARK_KIND_PHONEME: MarkKind.PHONEME,
     speech_pb2.MARK_KIND_VISEME: MarkKind.VISEME,
+}
+_CLASSES = {
+    speech_pb2.LINE_CLASS_UNSPECIFIED: LineClass.DIALOGUE,
+    speech_pb2.LINE_CLASS_BARK: LineClass.BARK,
+    speech_pb2.LINE_CLASS_DIALOGUE: LineClass.DIALOGUE,
+    speech_pb2.LINE_CLASS_CINEMATIC: LineClass.CINEMATIC,
 }
 _MARKS_OUT = {kind: number for number, kind in _MARKS.items()}
 
@@ -81,13 +92,22 @@ class _Faults:
             raise InvalidInputError(self.found)
 
 
-def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int) -> SpeechRequest:
+def speech_request(
+    message: speech_pb2.SynthesizeRequest,
+    *,
+    max_characters: int,
+    tenant: str = "",
+    text_may_follow: bool = False,
+) -> SpeechRequest:
     """A validated request. Raises `InvalidInputError` with every fault, or `NotBuiltError`."""
     faults = _Faults()
     controls = message.controls
     voice = faults.voice(message.voice)
-    for description in text_faults(message.text, max_characters):
+    find = fragment_faults if text_may_follow else text_faults
+    for description in find(message.text, max_characters):
         faults.add("text", description)
+    if len(tenant) > MAX_TENANT_CHARACTERS:
+        faults.add(TENANT_KEY, f"is longer than {MAX_TENANT_CHARACTERS} characters; shorten it")
     rate = 1.0
     if controls.HasField("rate"):
         rate = faults.number("controls.rate", controls.rate, MIN_RATE, MAX_RATE)
@@ -113,6 +133,16 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
     for kind in message.marks[:MAX_MARKS]:
         if kind not in _MARKS:
             faults.add("marks", f"has the unknown kind {kind}; use WORD, PHONEME or VISEME")
+    if message.line_class not in _CLASSES:
+        faults.add(
+            "line_class",
+            f"has the unknown value {message.line_class}; use BARK, DIALOGUE or CINEMATIC",
+        )
+    if message.pacing not in speech_pb2.Pacing.values():
+        faults.add("pacing", f"has the unknown value {message.pacing}; use REALTIME or NONE")
+    start_by_ms = message.start_by_ms if message.HasField("start_by_ms") else None
+    if start_by_ms is not None:
+        faults.number("start_by_ms", start_by_ms, 1, MAX_START_BY_MS)
     faults.session(message.session_id)
     if len(message.speaker) > 128:
         faults.add("speaker", "is longer than 128 characters; GetVoice lists a voice's speakers")
@@ -131,6 +161,10 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
         duration_noise_scale=duration_noise_scale,
         seed=message.seed if message.HasField("seed") else None,
         marks=frozenset(_MARKS[kind] for kind in message.marks),
+        line_class=_CLASSES[message.line_class],
+        start_by_s=None if start_by_ms is None else start_by_ms / 1e3,
+        paced=message.pacing != speech_pb2.PACING_NONE,
+        tenant=tenant,
     )
 
 
@@ -167,15 +201,27 @@ def text_faults(text: str, max_characters: int) -> Iterator[str]:
     elif not text.strip():
         yield "is empty or blank; send the words to speak"
     else:
-        for position, character in enumerate(text):
-            if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
-                yield (
-                    f"has the control character U+{ord(character):04X} at position {position}; "
-                    "remove it"
-                )
-                break
+        yield from _control_characters(text)
         if not any(unicodedata.category(character)[0] in "LN" for character in text):
             yield "has no letter and no digit, so nothing to speak; send words"
+
+
+def fragment_faults(text: str, max_characters: int) -> Iterator[str]:
+    """What is wrong with a piece of a text; it may be blank."""
+    if len(text) > max_characters:
+        yield f"has {len(text)} characters; {max_characters} at most: send it in smaller pieces"
+    else:
+        yield from _control_characters(text)
+
+
+def _control_characters(text: str) -> Iterator[str]:
+    for position, character in enumerate(text):
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
+            yield (
+                f"has the control character U+{ord(character):04X} at position {position}; "
+                "remove it"
+            )
+            break
 
 
 def _encoding(faults: _Faults, number: int) -> AudioEncoding:
@@ -199,8 +245,6 @@ def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest) -> None:
         "audio.encoding": audio.encoding not in _ENCODINGS,
         "emotion": message.HasField("emotion"),
         "style_prompt": bool(message.style_prompt),
-        "line_class": bool(message.line_class),
-        "start_by_ms": message.HasField("start_by_ms"),
         "cache_policy": message.cache_policy not in cacheless,
         "controls.pitch_semitones": bool(controls.pitch_semitones),
         "controls.volume_db": bool(controls.volume_db),
@@ -236,8 +280,11 @@ def speech_part(part: Part) -> speech_pb2.SynthesizeResponse:
                     cold=part.cold,
                     queue_ms=part.queue_ms,
                     swap_ms=part.swap_ms,
+                    stream_id=part.stream_id,
                 )
             )
+        case Receipt():
+            return speech_pb2.SynthesizeResponse(interrupted=receipt(part))
         case Trailer():
             return speech_pb2.SynthesizeResponse(
                 trailer=speech_pb2.Trailer(
@@ -245,12 +292,34 @@ def speech_part(part: Part) -> speech_pb2.SynthesizeResponse:
                     seed=part.seed,
                     compute_ms=part.compute_ms,
                     first_chunk_ms=part.first_chunk_ms,
+                    underruns=part.underruns,
                     unknown_symbols=[
                         speech_pb2.UnknownSymbol(symbol=symbol, count=count)
                         for symbol, count in sorted(part.unknown_symbols.items())
                     ],
                 )
             )
+
+
+def receipt(found: Receipt) -> speech_pb2.InterruptReceipt:
+    """What had been sent."""
+    return speech_pb2.InterruptReceipt(
+        end_sample=found.end_sample, last_word=found.last_word, text_end=found.text_end
+    )
+
+
+def conversation_part(part: Part) -> speech_pb2.ConverseResponse:
+    """One message of a conversation: the same parts as a stream's."""
+    said = speech_part(part)
+    match said.WhichOneof("part"):
+        case "header":
+            return speech_pb2.ConverseResponse(header=said.header)
+        case "chunk":
+            return speech_pb2.ConverseResponse(chunk=said.chunk)
+        case "trailer":
+            return speech_pb2.ConverseResponse(trailer=said.trailer)
+        case _:
+            return speech_pb2.ConverseResponse(interrupted=said.interrupted)
 
 
 def _mark(mark: Mark) -> speech_pb2.Mark:

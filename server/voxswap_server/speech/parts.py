@@ -1,4 +1,7 @@
-"""The parts of a response stream: one `Header`, `Chunk` after `Chunk`, one `Trailer`."""
+"""The parts of a response stream: one `Header`, `Chunk` after `Chunk`, one `Trailer`.
+
+One that is interrupted has a `Receipt` in the trailer's place, or where that happened.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ class Header:
     cold: bool
     queue_ms: float
     swap_ms: float
+    stream_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +62,16 @@ class Trailer:
     underruns: int = 0
 
 
-Part = Header | Chunk | Trailer
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What had been given out when a stream was interrupted.
+
+    One past the last sample; the last word that was said whole, and where it ends in the text.
+    """
+
+    end_sample: int
+    last_word: str
+    text_end: int
+
+
+Part = Header | Chunk | Trailer | Receipt

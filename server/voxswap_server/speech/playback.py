@@ -45,18 +45,22 @@ class PlaybackClock:
         paced: bool,
         arrived_s: float,
         clock: Callable[[], float],
+        weight: Callable[[], float] = lambda: 1.0,
     ) -> None:
+        """``weight`` is by how much longer a stream without pacing waits for its steps."""
         self._pacing = pacing
         self._paced = paced
         self._clock = clock
-        self._begin_by_s = arrived_s + pacing.start_budget_s[line_class]
+        self._weight = weight
+        self._budget_s = pacing.start_budget_s[line_class]
+        self._begin_by_s = arrived_s + self._budget_s
         self._dry_at_s: float | None = None  # when what was delivered will have been played
         self.underruns = 0
 
     def due_s(self) -> float:
         """When the next step's audio is needed."""
         if not self._paced:
-            return self._clock() + self._pacing.patience_s
+            return self._clock() + self._pacing.patience_s * self._weight()
         return self._begin_by_s if self._dry_at_s is None else self._dry_at_s
 
     def wait_s(self) -> float:
@@ -64,6 +68,12 @@ class PlaybackClock:
         if self._dry_at_s is None or not self._paced:
             return 0.0
         return max(0.0, self._dry_at_s - self._clock() - self._pacing.most_ahead_s)
+
+    def begin_anew(self) -> None:
+        """There was nothing to say; now there is. If the listener has heard all, it begins anew."""
+        now = self._clock()
+        if self._dry_at_s is None or self._dry_at_s < now:
+            self._begin_by_s, self._dry_at_s = now + self._budget_s, None
 
     def delivered(self, audio_s: float) -> None:
         """So much audio goes out now."""

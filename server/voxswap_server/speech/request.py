@@ -29,8 +29,10 @@ class LineClass(enum.Enum):
 class SpeechRequest:
     """One text to speak. None means the voice's own default.
 
-    A ``paced`` stream is listened to while it is made; another one is for a file. Requests of one
-    ``session_id`` go to one version of a voice whose traffic is split.
+    A ``paced`` stream is listened to while it is made; another one is for a file. A line that does
+    not sound ``start_by_s`` after its arrival is of no use. Requests of one ``session_id`` go to
+    one version of a voice whose traffic is split. A ``tenant`` is whoever shares the server with
+    others, fairly.
     """
 
     voice: VoiceRef
@@ -45,7 +47,9 @@ class SpeechRequest:
     seed: int | None = None
     marks: frozenset[MarkKind] = frozenset()
     line_class: LineClass = LineClass.DIALOGUE
+    start_by_s: float | None = None
     paced: bool = True
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

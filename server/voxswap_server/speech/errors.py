@@ -1,0 +1,38 @@
+"""What can go wrong with a stream beside its voice and its text.
+
+::
+
+    VoxswapError                   (voxswap_registry.errors)
+    ├── OverloadedError            OVERLOADED      as much to compute as can be, in time
+    ├── TooLateError               TOO_LATE        the line cannot start by its start_by_ms
+    ├── StreamNotFoundError        STREAM_NOT_FOUND
+    └── ConversationIdleError      CONVERSATION_IDLE   a Converse that says nothing
+"""
+
+from __future__ import annotations
+
+from voxswap_registry.errors import VoxswapError
+
+
+class OverloadedError(VoxswapError):
+    """The device has as much to do as it can do in time. Waiting helps: see ``retry_s``."""
+
+    reason = "OVERLOADED"
+
+
+class TooLateError(VoxswapError):
+    """A line would start, or did not start, later than it is of use."""
+
+    reason = "TOO_LATE"
+
+
+class StreamNotFoundError(VoxswapError):
+    """No stream has this id, or no longer."""
+
+    reason = "STREAM_NOT_FOUND"
+
+
+class ConversationIdleError(VoxswapError):
+    """A Converse call did not say in time what it wants, or hangs in the middle."""
+
+    reason = "CONVERSATION_IDLE"

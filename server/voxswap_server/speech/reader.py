@@ -1,0 +1,105 @@
+"""From a segment of text to a voice's symbols, and to the work that makes speech of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections import Counter
+from dataclasses import dataclass
+
+from voxswap_registry.errors import InvalidInputError
+from voxswap_registry.manifest import Manifest
+from voxswap_server.engines.base import Delivery, Utterance
+from voxswap_server.engines.work import Work
+from voxswap_server.residency.loader import LoadedVoice
+from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.text.normalization import normalize
+from voxswap_server.text.segmentation import segment
+from voxswap_server.text.types import NormalizedText, Segment, SymbolSequence
+
+# Spreads consecutive segments over the seed space (2^64 divided by the golden ratio).
+_SEED_STRIDE = 0x9E3779B97F4A7C15
+_SEED_SPACE = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A segment that was read: what its symbols are, and what makes an utterance of them."""
+
+    segment: Segment
+    text: NormalizedText
+    symbols: SymbolSequence
+    preparation: Work[Utterance]
+
+
+class Reader:
+    """Reads the segments of one stream. Not thread-safe; `read` is a step of the compute thread."""
+
+    def __init__(self, request: SpeechRequest, manifest: Manifest) -> None:
+        """Raises `InvalidInputError` for a speaker that the voice does not have."""
+        self._request = request
+        self._manifest = manifest
+        self._speaker = _speaker_index(request, manifest)
+        self.seed = secrets.randbits(63) if request.seed is None else request.seed
+        self.unknown: Counter[str] = Counter()
+
+    def read(self, part: Segment, loaded: LoadedVoice) -> Read | list[Segment]:
+        """The segment read; or smaller ones in its place, none if there is nothing to speak.
+
+        Raises `InvalidInputError` if it cannot be parted, `FrontEndError`, `EngineError`.
+        """
+        text = normalize(part.text, self._manifest.language)
+        symbols = loaded.front_end.symbols(text)
+        most = loaded.voice.most_symbols(self._request.rate)
+        if len(symbols.ids) > most:
+            return _parted(part, len(symbols.ids) / most)
+        self.unknown.update(text.dropped)
+        self.unknown.update(symbols.unknown)
+        if not symbols.speaks:
+            return []
+        seed = (self.seed + part.start * _SEED_STRIDE) % _SEED_SPACE
+        return Read(part, text, symbols, loaded.voice.prepare(symbols.ids, self._delivery(seed)))
+
+    def _delivery(self, seed: int) -> Delivery:
+        request, defaults = self._request, self._manifest.defaults
+
+        def scale(asked: float | None, default: str) -> float:
+            return defaults.get(default, 0.0) if asked is None else asked
+
+        return Delivery(
+            rate=request.rate / defaults.get("length_scale", 1.0),
+            noise_scale=scale(request.noise_scale, "noise_scale"),
+            duration_noise_scale=scale(request.duration_noise_scale, "noise_w"),
+            seed=seed,
+            speaker=self._speaker,
+        )
+
+
+def _parted(part: Segment, excess: float) -> list[Segment]:
+    """A segment with ``excess`` times as many symbols as its voice takes, in smaller ones."""
+    longest = max(1, min(len(part.text) - 1, int(0.9 * len(part.text) / excess)))
+    pieces = tuple(segment(part.text, longest=longest)) if len(part.text) > 1 else ()
+    if not pieces:
+        raise InvalidInputError.one(
+            "text", f"has {part.text[:64]!r}, which is more than the voice can say in one go"
+        )
+    *first, last = pieces
+    last = dataclasses.replace(last, pause_ms=part.pause_ms)
+    return [dataclasses.replace(piece, start=part.start + piece.start) for piece in (*first, last)]
+
+
+def _speaker_index(request: SpeechRequest, manifest: Manifest) -> int:
+    if request.speaker is None:
+        return 0
+    index = manifest.speakers.get(request.speaker)
+    if index is None:
+        names = sorted(manifest.speakers)
+        known = (
+            f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+            if names
+            else ("it has one speaker only; leave the field out")
+        )
+        raise InvalidInputError.one(
+            "speaker", f"{manifest.ref} has no speaker {request.speaker[:64]!r}; {known}"
+        )
+    return index
