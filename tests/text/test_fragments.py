@@ -162,6 +162,31 @@ def test_the_layout_after_a_sentence_is_waited_for(line: str, pause_ms: int) -> 
     assert fragments.push(after) == []
 
 
+# The end of each is decided by something that comes later, or that came long before.
+WAITED_FOR = [
+    "Wait. . . what? No.",
+    "Wait... (what)? No.",
+    "the end of\n(the line) is here. No.",
+    "Nobody came. This line of prose is wrapped where it is\nParis and goes on. No.",
+    "He has a piano. 5 men carry it. No.",
+    "We take approx. Five of them. No.",
+    "Mr. A saw a big casino. 5 men came. No.",
+]
+
+
+@pytest.mark.parametrize("text", WAITED_FOR)
+@pytest.mark.parametrize("longest", [1, 2, 3, 5, 8, LONGEST_SEGMENT])
+def test_what_decides_may_be_far_away(text: str, longest: int) -> None:
+    assert fed(text, [1], longest) == list(segment(text, longest=longest))
+
+
+def test_punctuation_without_end_is_not_kept() -> None:
+    fragments = Fragments()
+    assert fragments.push("Stop. ") == []
+    assert max(fragments.push("-") == [] and fragments.kept for _ in range(10_000)) < 1300
+    assert [part.text for part in fragments.push("x")][:1] == ["Stop."]
+
+
 def test_text_without_a_sentence_end_is_cut_at_twice_the_longest_segment() -> None:
     fragments, longest, came = Fragments(), LONGEST_SEGMENT, 0
     while not (pieces := fragments.push("word ")):

@@ -128,6 +128,10 @@ LINES = [
         ],
     ),
     ("—Hola.\n—Adiós.", ["—Hola.", "—Adiós."]),
+    (
+        "This line of prose is wrapped where it reached the margin of\nthe page\nA title",
+        ["This line of prose is wrapped where it reached the margin of\nthe page", "A title"],
+    ),
 ]
 
 
@@ -146,6 +150,8 @@ PUNCTUATION = [
     ("*** Stop.", ["*** Stop."]),
     ("!!! Stop. ?? Go.", ["!!! Stop. ??", "Go."]),
     ("One.\n\n***\n\nTwo.", ["One.", "Two."]),
+    pytest.param("Stop. " + "-" * 300, ["Stop. " + "-" * 300], id="a long tail"),
+    pytest.param("Stop. " + "-" * 401, ["Stop."], id="too long a tail"),
 ]
 
 

@@ -31,12 +31,11 @@ def line_breaks(gap: str) -> int:
 def pause_at(text: str, line_start: int, start: int, end: int, *, whole: bool = True) -> int | None:
     """The silence for the whitespace ``text[start:end]``: 0 where what is around it goes on.
 
-    Its line begins at ``line_start``. None: what comes after ``text`` decides; never if ``whole``.
+    Its line begins at ``line_start``. None: what comes after ``text`` decides; never if ``whole``,
+    else the whitespace must have ended or be a `LONGEST_GAP`.
     """
     if end - start >= LONGEST_GAP:
         return PARAGRAPH_PAUSE_MS
-    if end == len(text) and not whole:
-        return None
     lines = line_breaks(text[start:end])
     if lines > 1:
         return PARAGRAPH_PAUSE_MS

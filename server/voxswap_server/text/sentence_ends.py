@@ -27,8 +27,6 @@ SENTENCE_END = re.compile(
     r"(?:\[\d{1,3}\]){0,20}+"
     rf"(?P<space>\s{{0,{LONGEST_GAP}}}+)"
 )
-# What more text may make a mark, or a citation, of.
-_SPACED_DOTS_BEGUN = re.compile(r"\.[ \u00a0]\.[ \u00a0]?\Z")
 _CITATION_BEGUN = re.compile(r"\[\d{0,3}\Z")
 
 _QUOTE = re.compile(f"[{_CLOSING}{_EITHER}]")
@@ -95,12 +93,13 @@ _AFTER_GERMAN_ORDINAL = _words(
 
 
 def is_settled(text: str, end: re.Match[str]) -> bool:
-    """Whether ``end``, a match of `SENTENCE_END`, stays as it is whatever comes after ``text``."""
+    """Whether ``end``, a match of `SENTENCE_END`, stays as it is whatever comes after ``text``.
+
+    But for ". ." that may become an ellipsis: `ends_sentence` waits for a word anyway.
+    """
     if end.end() == len(text):
-        return end.end() - end.start("space") == LONGEST_GAP
-    if end["space"]:
-        return not _SPACED_DOTS_BEGUN.match(text, end.start())
-    return not _CITATION_BEGUN.match(text, end.end())
+        return len(end["space"]) == LONGEST_GAP
+    return bool(end["space"]) or not _CITATION_BEGUN.match(text, end.end())
 
 
 def ends_sentence(
