@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxswap_server.text.segmentation import (
-    LONGEST_SEGMENT,
-    PARAGRAPH_PAUSE_MS,
-    SENTENCE_PAUSE_MS,
-    segment,
-)
+from tests.text.segmentation_at_once import segment_at_once
+from tests.text.texts import ADVERSARIAL, TEXTS
+from voxswap_server.text.layout import PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS
+from voxswap_server.text.segmentation import LONGEST_SEGMENT, Cutter, segment, segments
 
 # Sentences are written with a stroke between them; joining them with a space gives the text.
 SPACED = """
@@ -128,6 +128,10 @@ LINES = [
         ],
     ),
     ("—Hola.\n—Adiós.", ["—Hola.", "—Adiós."]),
+    (
+        "This line of prose is wrapped where it reached the margin of\nthe page\nA title",
+        ["This line of prose is wrapped where it reached the margin of\nthe page", "A title"],
+    ),
 ]
 
 
@@ -146,6 +150,8 @@ PUNCTUATION = [
     ("*** Stop.", ["*** Stop."]),
     ("!!! Stop. ?? Go.", ["!!! Stop. ??", "Go."]),
     ("One.\n\n***\n\nTwo.", ["One.", "Two."]),
+    pytest.param("Stop. " + "-" * 300, ["Stop. " + "-" * 300], id="a long tail"),
+    pytest.param("Stop. " + "-" * 401, ["Stop."], id="too long a tail"),
 ]
 
 
@@ -197,42 +203,7 @@ def test_default_bound_holds() -> None:
 
 def test_longest_must_be_positive() -> None:
     with pytest.raises(ValueError, match="longest is 0"):
-        segment("Hello.", longest=0)
-
-
-FRAGMENTS = [
-    "Dr.",
-    "e.g.",
-    "U.S.",
-    "3.14",
-    "Hello",
-    "he said",
-    '"',
-    "”",
-    "!",
-    "?",
-    "...",
-    "…",
-    "。",
-]
-MORE_FRAGMENTS = [
-    "「",
-    "」",
-    " ",
-    "  ",
-    "\n",
-    "\n\n",
-    "(",
-    ")",
-    "[1]",
-    "5",
-    "No.",
-    "é",
-    "🎉",
-    ",",
-    "*",
-]
-TEXTS = st.text() | st.lists(st.sampled_from(FRAGMENTS + MORE_FRAGMENTS), max_size=40).map("".join)
+        segments("Hello.", longest=0)
 
 
 @given(text=TEXTS, longest=st.integers(1, 60))
@@ -260,24 +231,27 @@ def test_only_the_last_segment_is_sure_not_to_pause(text: str) -> None:
     assert set(pauses) <= {0, SENTENCE_PAUSE_MS, PARAGRAPH_PAUSE_MS}
 
 
-ADVERSARIAL = {
-    "prose": 'Dr. No paid $3.50 at 3 p.m. and left. "Was it enough?" she asked. ',
-    "dots": "....…",
-    "initials": "a.b.c.d",
-    "spaced initials": "A. ",
-    "quotes": '"',
-    "stops and quotes": '." ',
-    "stops and brackets": ". (",
-    "brackets": "([{",
-    "spaces": " ",
-    "line breaks": "\n",
-    "blank lines": "a\n \n",
-    "letters": "x",
-    "marks": "\u0301",
-    "clauses": "a,",
-    "guillemets": "..\u00a0»",
-    "spaced dots": ". ",
-}
+@given(text=TEXTS, longest=st.integers(1, 60) | st.just(LONGEST_SEGMENT))
+def test_segments_are_those_of_a_text_that_is_read_in_passes(text: str, longest: int) -> None:
+    assert list(segments(text, longest=longest)) == segment_at_once(text, longest)
+
+
+def test_a_segment_comes_before_the_rest_is_cut() -> None:
+    """However long the text: at the first letter after it."""
+    cutter = Cutter(LONGEST_SEGMENT)
+    cutter.add(ADVERSARIAL["prose"] * 1000)
+    for part in islice(cutter.certain(whole=True), 100):
+        assert cutter.read - (part.start + len(part.text)) < len(ADVERSARIAL["prose"])
+
+
+def test_pieces_of_a_long_sentence_come_before_its_end_is_known() -> None:
+    text = "word " * 1000
+    assert segment(text)[0] == segment(text[: 2 * LONGEST_SEGMENT])[0]
+
+
+def test_whitespace_without_end_parts_paragraphs() -> None:
+    text = "one" + " " * 1000 + "two" + " " * 999 + "three"
+    assert [part.pause_ms for part in segment(text, longest=2000)] == [PARAGRAPH_PAUSE_MS, 0]
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)

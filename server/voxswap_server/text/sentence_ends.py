@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import re
 
+from voxswap_server.text.layout import LONGEST_GAP
+
 # Western marks that also stand inside words, numbers and addresses: space must follow them.
 _WEAK_MARKS = ".!?…‥"
 # Marks that end a sentence whether or not space follows: ideographic, Arabic, Indic, Armenian,
 # Ethiopic, Khmer, Myanmar and Tibetan full stops, and the fused interrobangs.
 _STRONG_MARKS = "。｡．！？︒﹒﹖﹗؟۔\u037e।॥։።፧፨។៕။།‼⁇⁈⁉‽"
+MARKS = _WEAK_MARKS + _STRONG_MARKS
+"""What may end a sentence, for a class of characters."""
 _CLOSING = r"”’\)\]\}」』】〉》〕〗〙〛）］｝｣"
 # Marks that open in one language or place and close in another: they close before no letter.
 _EITHER = "\"'“‘«»‹›*_~"
 _PICTOGRAPHS = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f\u200d"
 
-# Possessive throughout, so that a run of any length is read once.
+# Possessive throughout, so that a run is read once; and bounded, because text that comes bit by bit
+# has its end read again and again.
 SENTENCE_END = re.compile(
-    rf"(?P<mark>\.(?:[ \u00a0]\.){{2,}}+|[{_WEAK_MARKS}{_STRONG_MARKS}]++)"
-    rf"(?P<closers>(?:[{_CLOSING}]|[{_EITHER}](?!\w)|[{_PICTOGRAPHS}])*+"
+    rf"(?P<mark>\.(?:[ \u00a0]\.){{2,200}}+|[{MARKS}]{{1,400}}+)"
+    rf"(?P<closers>(?:[{_CLOSING}]|[{_EITHER}](?!\w)|[{_PICTOGRAPHS}]){{0,400}}+"
     r"(?:[ \u00a0\u202f][»›](?!\w))?+)"
-    r"(?:\[\d{1,3}\])*+"
-    r"(?P<space>\s*+)"
+    r"(?:\[\d{1,3}\]){0,20}+"
+    rf"(?P<space>\s{{0,{LONGEST_GAP}}}+)"
 )
+_CITATION_BEGUN = re.compile(r"\[\d{0,3}\Z")
 
 _QUOTE = re.compile(f"[{_CLOSING}{_EITHER}]")
 _STRONG = re.compile(f"[{_STRONG_MARKS}]")
 _EAST_ASIAN = re.compile("[\u2e80-\u2fdf\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff「『]")
-_NEXT_WORD = re.compile(r"[^\w]{0,8}(?P<word>\w[\w'’]{0,20})(?P<dot>\.?)")
-_ATTRIBUTION = re.compile(
-    r"(?:[A-Z][\w.'’-]{0,20}\s){1,3}"
-    r"(?:said|says|asked|asks|cried|shouted|yelled|called|replied|answered|whispered|muttered"
-    r"|murmured|exclaimed|added|demanded|screamed|growled|laughed|sighed|snapped)\b"
+_MOST_BEFORE_WORD = 8
+_NEXT_WORD = re.compile(rf"[^\w]{{0,{_MOST_BEFORE_WORD}}}(?P<word>\w[\w'’]{{0,20}})(?P<dot>\.?)")
+_SAYING = (
+    "said|says|asked|asks|cried|shouted|yelled|called|replied|answered|whispered|muttered"
+    "|murmured|exclaimed|added|demanded|screamed|growled|laughed|sighed|snapped"
+)
+_NAME = r"[A-Z][\w.'’-]{0,20}"
+_ATTRIBUTION = re.compile(rf"(?:{_NAME}\s){{1,3}}(?:{_SAYING})\b")
+_ATTRIBUTION_BEGUN = re.compile(
+    rf"(?:{_NAME}\s){{0,2}}{_NAME}\Z|(?:{_NAME}\s){{1,3}}(?P<saying>[a-z]*)\Z"
 )
 _INITIALISM = re.compile(r"[^\W\d_](?:[^\W\d_]?\.[^\W\d_]{1,2})*")
 _NUMERAL = re.compile(r"\d|[IVXLC]{2,}\b|[VX]\b")
@@ -81,10 +92,23 @@ _AFTER_GERMAN_ORDINAL = _words(
 )
 
 
-def ends_sentence(text: str, sentence_start: int, end: re.Match[str]) -> bool:
+def is_settled(text: str, end: re.Match[str]) -> bool:
+    """Whether ``end``, a match of `SENTENCE_END`, stays as it is whatever comes after ``text``.
+
+    But for ". ." that may become an ellipsis: `ends_sentence` waits for a word anyway.
+    """
+    if end.end() == len(text):
+        return len(end["space"]) == LONGEST_GAP
+    return bool(end["space"]) or not _CITATION_BEGUN.match(text, end.end())
+
+
+def ends_sentence(
+    text: str, sentence_start: int, end: re.Match[str], *, whole: bool = True
+) -> bool | None:
     """Whether ``end``, a match of `SENTENCE_END`, ends the sentence begun at ``sentence_start``.
 
-    Takes time bounded by a constant, whatever the text.
+    None: what comes after ``text`` decides. Never if the text is ``whole``; else the match must be
+    settled. Takes time bounded by a constant, whatever the text.
     """
     following = text[end.end() : end.end() + 1]
     if _STRONG.search(end["mark"]):
@@ -93,16 +117,31 @@ def ends_sentence(text: str, sentence_start: int, end: re.Match[str]) -> bool:
         return not set("!?").isdisjoint(end["mark"]) and bool(_EAST_ASIAN.match(following))
     ahead = _NEXT_WORD.match(text, end.end())
     if ahead is None:
-        return True
+        return True if whole or len(text) - end.end() > _MOST_BEFORE_WORD else None
     word = ahead["word"]
-    quoted = _QUOTE.search(end["closers"])
-    if quoted and (word[0].islower() or _ATTRIBUTION.match(text, end.end())):
-        return False  # "Halt!" he said. "Why?" Mary asked.
+    may_grow = not whole and ahead.end("word") == len(text)
+    if _QUOTE.search(end["closers"]):  # "Halt!" he said. "Why?" Mary asked.
+        said = _attribution(text, end.end(), whole=whole)
+        if word[0].islower() or said:
+            return False
+        if said is None:
+            return None
     if not set("!?").isdisjoint(end["mark"]):
         return True
     if end["mark"] != ".":  # An ellipsis. "I" has a capital wherever it stands.
+        if may_grow and word == "I":
+            return None
         return not word[0].islower() and word.replace("’", "'").split("'")[0] != "I"
-    return _full_stop_ends(_token_before(text, sentence_start, end.start()), ahead)
+    before = _token_before(text, sentence_start, end.start())
+    return _full_stop_ends(before, ahead, may_grow=may_grow)
+
+
+def _attribution(text: str, start: int, *, whole: bool) -> bool | None:
+    """Whether "Mary said" or the like stands there; None if it may yet."""
+    begun = None if whole else _ATTRIBUTION_BEGUN.match(text, start)
+    if begun and any(saying.startswith(begun["saying"] or "") for saying in _SAYING.split("|")):
+        return None
+    return bool(_ATTRIBUTION.match(text, start))
 
 
 def _strong_mark_ends(text: str, end: re.Match[str], following: str) -> bool:
@@ -122,7 +161,10 @@ def _token_before(text: str, sentence_start: int, stop: int) -> tuple[str, bool]
     return token.lstrip("\"'“‘«‹„([{*_~¿¡-–—"), opens
 
 
-def _full_stop_ends(before: tuple[str, bool], ahead: re.Match[str]) -> bool:
+def _full_stop_ends(
+    before: tuple[str, bool], ahead: re.Match[str], *, may_grow: bool
+) -> bool | None:
+    """As `ends_sentence`; whether the word ``ahead`` ``may_grow``, it says."""
     token, opens = before
     word, key = ahead["word"], token.lower()
     if opens and (token.isdecimal() and len(token) <= 3):
@@ -130,12 +172,19 @@ def _full_stop_ends(before: tuple[str, bool], ahead: re.Match[str]) -> bool:
     if key in _LEADING or token in _LEADING_NAMES:
         return False
     if key in _BEFORE_NUMERAL:
+        if may_grow and not word.strip("IVXLC"):
+            return None
         return not _NUMERAL.match(word)
     either_way = key in _EITHER_WAY or token in _EITHER_WAY_NAMES
     if either_way or _INITIALISM.fullmatch(token):
+        if may_grow and not word[0].islower():
+            return None
         return _opens_sentence(word, after=key) and not (len(word) == 1 and ahead["dot"])
     if token.isdecimal():  # "am 3. Oktober", "den 3. oktober"
-        return not word[0].islower() and word.lower() not in _AFTER_GERMAN_ORDINAL
+        month = word.lower()
+        if may_grow and any(name.startswith(month) for name in _AFTER_GERMAN_ORDINAL):
+            return False if word[0].islower() else None
+        return not word[0].islower() and month not in _AFTER_GERMAN_ORDINAL
     return True
 
 
