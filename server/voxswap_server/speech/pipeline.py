@@ -23,7 +23,7 @@ import numpy as np
 
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
-from voxswap_server.audio.encoding import Samples, make_encoder
+from voxswap_server.audio.encoding import Encoded, Samples, make_encoder, output_rate
 from voxswap_server.audio.resampling import Resampler
 from voxswap_server.engines.base import Delivery, Preparation, Utterance
 from voxswap_server.residency.lease import Lease
@@ -113,7 +113,7 @@ class Synthesis:
         )
         self._rate_in = manifest.audio.sample_rate_hertz
         self._hop = manifest.audio.hop_length_samples
-        self._rate_out = request.sample_rate_hertz or self._rate_in
+        self._rate_out = output_rate(request.encoding, request.sample_rate_hertz, self._rate_in)
         self._resampler = Resampler(self._rate_in, self._rate_out)
         self._encoder = make_encoder(request.encoding, self._rate_out)
         self._kind = (manifest.engine, json.dumps(manifest.engine_config, sort_keys=True))
@@ -194,7 +194,7 @@ class Synthesis:
             samples = window.samples
             if window.last == window.prepared.utterance.frames:
                 samples = self._with_pause(samples, window.prepared.segment)
-            chunk = self._chunk(self._resampler.push(samples))
+            chunk = self._chunk(self._encoder.encode(self._resampler.push(samples)))
             if chunk is not None:
                 if header is not None:
                     # Not sooner: a message of its own would wake the client, and on a small
@@ -206,7 +206,8 @@ class Synthesis:
                 self._look_ahead()
                 yield chunk
             window = await self._next_window()
-        chunk = self._chunk(self._resampler.finish(np.zeros(0, np.float32)))
+        rest = self._resampler.finish(np.zeros(0, np.float32))
+        chunk = self._chunk(self._encoder.finish(rest))
         if header is not None:
             yield header
             first_chunk_s = self._stage.clock() - self._arrived
@@ -325,6 +326,7 @@ class Synthesis:
             cold=lease.cold,
             queue_ms=self._queue_s * 1e3,
             swap_ms=lease.wait_s * 1e3,
+            codec_delay_samples=self._encoder.delay_samples,
         )
 
     def _with_pause(self, samples: Samples, part: Segment) -> Samples:
@@ -357,12 +359,12 @@ class Synthesis:
         self._samples_in += prepared.utterance.frames * self._hop
         self._samples_in += self._pause_samples(prepared.segment)
 
-    def _chunk(self, samples: Samples) -> Chunk | None:
-        """Encode what the resampler gave; None if it kept everything for now."""
-        if not len(samples):
+    def _chunk(self, encoded: Encoded) -> Chunk | None:
+        """What can be sent now; None if resampler and encoder kept everything back."""
+        if not encoded.data:
             return None
         start = self._samples_out
-        self._samples_out = end = start + len(samples)
+        self._samples_out = end = start + encoded.samples
         marks: list[Mark] = []
         # A mark without length at the very end has no chunk to begin in but this one.
         while self._marks and (
@@ -370,7 +372,7 @@ class Synthesis:
             or (self._marks[0].start_sample == end and not self._marks[0].duration_samples)
         ):
             marks.append(self._marks.popleft())
-        return Chunk(self._encoder.encode(samples), start, len(samples), tuple(marks))
+        return Chunk(encoded.data, start, encoded.samples, tuple(marks), encoded.packet_sizes)
 
 
 def _parted(part: Segment, excess: float) -> list[Segment]:
