@@ -21,6 +21,7 @@
     │   └── DigestMismatchError       DIGEST_MISMATCH        bytes differ from their name
     ├── ImportSourceError             IMPORT_REFUSED         a foreign file that is not taken
     ├── FrontEndError                 FRONT_END_UNAVAILABLE  a language part is not installed
+    ├── EncoderUnavailableError       ENCODER_UNAVAILABLE    a codec's library is not installed
     ├── NotBuiltError                 NOT_IMPLEMENTED        the wire has it, this server not yet
     ├── EngineError                   ENGINE_FAILED          weights or arithmetic went wrong
     └── ResidencyError                RESIDENCY              (voxswap_server.residency.errors)
@@ -184,6 +185,12 @@ class FrontEndError(VoxswapError):
     """A text front-end cannot be had: its package is missing or its language is unknown to it."""
 
     reason = "FRONT_END_UNAVAILABLE"
+
+
+class EncoderUnavailableError(VoxswapError):
+    """The library that writes an audio encoding is missing on the server, or cannot be opened."""
+
+    reason = "ENCODER_UNAVAILABLE"
 
 
 class NotBuiltError(VoxswapError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import stat
@@ -12,7 +13,7 @@ import wave
 import pytest
 
 from voxswap_client import Encoding, Header, SpeechResult, Trailer
-from voxswap_client.audio_file import container, wav_header, write_atomically
+from voxswap_client.audio_file import container, encoding_of, wav_header, write_atomically
 
 SAMPLES = struct.pack("<6h", 0, 1, -1, 32767, -32768, 5)
 
@@ -59,6 +60,45 @@ def test_a_wav_without_data_is_kept_as_it_came(tmp_path, damaged):
 
 def test_other_encodings_are_kept_as_they_came(tmp_path):
     assert result(b"OggS", Encoding.OGG_OPUS).save(tmp_path / "l").read_bytes() == b"OggS"
+
+
+def test_a_streamed_flac_gets_its_true_length(tmp_path):
+    # 16000 Hz, one channel, 16 bits, and no length; then the checksum, which stays unknown.
+    streamed = b"fLaC" + bytes(14) + (16000 << 44 | 15 << 36).to_bytes(8, "big") + bytes(40)
+    path = result(streamed, Encoding.FLAC, samples=70_000).save(tmp_path / "line.flac")
+    length = (16000 << 44 | 15 << 36 | 70_000).to_bytes(8, "big")
+    assert path.read_bytes() == streamed[:18] + length + streamed[26:]
+    damaged = result(b"no flac", Encoding.FLAC).save(tmp_path / "damaged.flac")
+    assert damaged.read_bytes() == b"no flac"
+
+
+def test_packets_are_parted_but_are_no_file(tmp_path):
+    packets = dataclasses.replace(
+        result(b"abcdef", Encoding.OPUS_PACKETS), packet_sizes=(1, 3, 0, 2)
+    )
+    assert packets.packets == (b"a", b"bcd", b"", b"ef")
+    with pytest.raises(ValueError, match="ogg_opus"):
+        packets.save(tmp_path / "line.opus")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("line.flac", Encoding.FLAC),
+        ("a.b/line.MP3", Encoding.MP3),
+        ("line.ogg", Encoding.OGG_OPUS),
+        ("line.opus", Encoding.OGG_OPUS),
+        ("line.ulaw", Encoding.MULAW),
+        ("line.alaw", Encoding.ALAW),
+        ("line.wav", None),
+        ("line.opuspackets", None),
+        ("mp3", None),
+        ("-", None),
+    ],
+)
+def test_a_files_name_may_ask_for_an_encoding(name, encoding):
+    assert encoding_of(name) == encoding
 
 
 @pytest.mark.parametrize("encoding", Encoding)

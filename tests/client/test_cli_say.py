@@ -167,9 +167,25 @@ def test_the_servers_own_wav_is_piped_as_it_is(capsysbinary, server):
 
 
 @pytest.mark.parametrize(
+    ("flags", "encoding"),
+    [
+        (["-o", "line.mp3"], speech_pb2.AUDIO_ENCODING_MP3),
+        (["-o", "line.opus"], speech_pb2.AUDIO_ENCODING_OGG_OPUS),
+        (["-o", "line.mp3", "--encoding", "flac"], speech_pb2.AUDIO_ENCODING_FLAC),
+        (["-o", "line.wav"], speech_pb2.AUDIO_ENCODING_UNSPECIFIED),
+    ],
+)
+def test_the_files_name_says_the_encoding_unless_told_otherwise(server, flags, encoding):
+    assert main(["say", "npc/smith", "Hi", *flags]) == 0
+    assert server.requests[0].audio.encoding == encoding
+
+
+@pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["-o", "-", "--json"], "both want stdout"),
+        (["-o", "line.mp3", "--play"], "--play does not take mp3"),
+        (["--encoding", "opus_packets"], "opus_packets"),
         (["--play", "--encoding", "mp3"], "--play does not take mp3"),
         (["-o", "."], ". is a folder"),
         (["-o", "no/such/line.wav"], "there is no folder no/such"),

@@ -58,6 +58,21 @@ async def test_the_parts_of_a_line_are_typed(server, connect):
     ]
 
 
+async def test_packets_and_delay_reach_the_listener(server, connect):
+    packets = [(b"ab", b"c"), (b"", b"defg")]
+    parts = [server.chunk(6 * n, 6, audio=b"".join(some)) for n, some in enumerate(packets)]
+    for part, some in zip(parts, packets, strict=True):
+        part.chunk.packet_sizes.extend(map(len, some))
+    first = server.header(encoding=speech_pb2.AUDIO_ENCODING_OPUS_PACKETS, codec_delay_samples=52)
+    server.script.append(server.play(first, *parts, server.trailer()))
+    async with connect().synthesize("npc/smith", "Hi", encoding="opus_packets") as stream:
+        chunks = [chunk async for chunk in stream]
+        result = stream.result(chunks)
+    assert result.header.codec_delay_samples == 52
+    assert [chunk.packets for chunk in chunks] == packets
+    assert result.packets == (b"ab", b"c", b"", b"defg")
+
+
 async def test_every_option_reaches_its_field(server, connect):
     await connect().say(
         "npc/smith@3",

@@ -106,6 +106,31 @@ INVALID = [
 ]
 
 
+RATES = [
+    ("OPUS_PACKETS", 22050, "8000, 12000, 16000, 24000 or 48000"),
+    ("OGG_OPUS", 44100, "8000, 12000, 16000, 24000 or 48000"),
+    ("OGG_OPUS", 7999, "8000, 12000, 16000, 24000 or 48000"),
+    ("MP3", 22051, "8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100 or 48000"),
+    ("FLAC", 48001, "8000 to 48000"),
+    ("MULAW", 7999, "8000 to 48000"),
+    ("ALAW", -1, "8000 to 48000"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "rate", "allowed"), RATES)
+def test_a_rate_that_an_encoding_has_not_is_refused_with_those_that_it_has(
+    server: ServerThread, encoding: str, rate: int, allowed: str
+) -> None:
+    number = speech_pb2.AudioEncoding.Value(f"AUDIO_ENCODING_{encoding}")
+    wanted = Format(encoding=number, sample_rate_hertz=rate)
+    error = fault(server, Request(voice="joe", text="Hi.", audio=wanted))
+    assert isinstance(error, InvalidRequestError)
+    (violation,) = error.violations
+    assert violation.field == "audio.sample_rate_hertz"
+    assert f"is {rate}; use {allowed}" in violation.description
+    assert "leave it unset" in violation.description
+
+
 @pytest.mark.parametrize(("field", "request_"), INVALID)
 def test_invalid_fields_are_named_with_a_remedy(
     server: ServerThread, client: Client, field: str, request_: Request
@@ -129,7 +154,6 @@ def test_all_faults_are_told_at_once(server: ServerThread) -> None:
 
 
 UNBUILT = [
-    ("audio.encoding", Request(audio=Format(encoding=speech_pb2.AUDIO_ENCODING_MP3))),
     ("emotion", Request(emotion=speech_pb2.Emotion())),
     ("style_prompt", Request(style_prompt="afraid")),
     ("line_class", Request(line_class=speech_pb2.LINE_CLASS_BARK)),

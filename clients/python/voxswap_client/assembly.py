@@ -85,4 +85,5 @@ class SpeechAssembly:
             trailer=self.trailer,
             marks=tuple(marks),
             ttfa_ms=self.ttfa_ms or 0.0,
+            packet_sizes=tuple(size for chunk in chunks for size in chunk.packet_sizes),
         )

@@ -12,6 +12,9 @@ from typing import NamedTuple
 _STREAMED_BYTES = 0xFFFFFFFF
 _WAVE_PCM = 1
 _WAVE_FLOAT = 3
+# Where a FLAC file has its length in samples: the lower 36 of these bits (RFC 9639, section 8.2).
+_FLAC_LENGTH = slice(18, 26)
+_FLAC_LENGTH_MASK = (1 << 36) - 1
 
 
 class Container(NamedTuple):
@@ -35,9 +38,23 @@ _CONTAINERS = {
 }
 
 
+_ENCODINGS = {".ogg": "ogg_opus"} | {
+    _CONTAINERS[encoding].suffix: encoding
+    for encoding in ("mulaw", "alaw", "flac", "ogg_opus", "mp3")
+}
+
+
 def container(encoding: str) -> Container:
     """The container for an encoding's name."""
     return _CONTAINERS[encoding]
+
+
+def encoding_of(path: str | PathLike[str]) -> str | None:
+    """The encoding that a file's name asks for: ``line.mp3`` for mp3; None if it is no matter.
+
+    Nothing for ``.wav``: PCM becomes such a file too, and then has its true length.
+    """
+    return _ENCODINGS.get(Path(path).suffix.lower())
 
 
 def wav_header(encoding: str, sample_rate_hertz: int, data_bytes: int | None = None) -> bytes:
@@ -66,11 +83,27 @@ def wav_header(encoding: str, sample_rate_hertz: int, data_bytes: int | None = N
     )
 
 
-def file_bytes(audio: bytes, encoding: str, sample_rate_hertz: int) -> bytes:
-    """What a file of this audio holds: PCM gets a header, a streamed WAV its true sizes."""
+def file_bytes(
+    audio: bytes, encoding: str, sample_rate_hertz: int, *, samples: int | None = None
+) -> bytes:
+    """What a file of this audio holds: PCM gets a header, streamed WAV and FLAC their true length.
+
+    Raises `ValueError` for raw Opus packets: nothing in their bytes says where one ends.
+    """
+    if encoding == "opus_packets":
+        raise ValueError("opus_packets have no file format; ask for ogg_opus to save a file")
     if container(encoding).sample_bytes:
         return wav_header(encoding, sample_rate_hertz, len(audio)) + audio
+    if encoding == "flac" and samples is not None:
+        return _with_flac_length(audio, samples)
     return _with_true_sizes(audio) if encoding == "wav" else audio
+
+
+def _with_flac_length(flac: bytes, samples: int) -> bytes:
+    if not flac.startswith(b"fLaC") or samples > _FLAC_LENGTH_MASK:
+        return flac
+    packed = int.from_bytes(flac[_FLAC_LENGTH], "big") & ~_FLAC_LENGTH_MASK | samples
+    return flac[: _FLAC_LENGTH.start] + packed.to_bytes(8, "big") + flac[_FLAC_LENGTH.stop :]
 
 
 def _with_true_sizes(wav: bytes) -> bytes:

@@ -56,6 +56,7 @@ def header(wire: speech_pb2.Header) -> Header:
         queue_ms=wire.queue_ms,
         swap_ms=wire.swap_ms,
         cached=wire.cached,
+        codec_delay_samples=wire.codec_delay_samples,
     )
 
 
@@ -76,6 +77,7 @@ def chunk(wire: speech_pb2.AudioChunk) -> Chunk:
             )
             for mark in wire.marks
         ),
+        packet_sizes=tuple(wire.packet_sizes),
     )
 
 

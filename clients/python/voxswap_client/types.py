@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import accumulate
 from os import PathLike
 from pathlib import Path
 
@@ -57,7 +58,8 @@ class Header:
     """What is known when the audio begins. ``voice`` is ``id@version``.
 
     ``estimated_samples`` is exact if the text is one sentence; ``cold`` is True if the voice had to
-    be loaded first, which took ``swap_ms``.
+    be loaded first, which took ``swap_ms``. The first ``codec_delay_samples`` of what a decoder
+    gives are the codec's own, and are to be skipped.
     """
 
     voice: str
@@ -69,16 +71,26 @@ class Header:
     queue_ms: float
     swap_ms: float
     cached: bool
+    codec_delay_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the audio: ``sample_count`` samples from ``start_sample`` on, and their marks."""
+    """A piece of the audio: ``sample_count`` samples from ``start_sample`` on, and their marks.
+
+    ``packet_sizes`` part the bytes of ``opus_packets``; other encodings have none.
+    """
 
     audio: bytes
     start_sample: int
     sample_count: int
     marks: tuple[Mark, ...] = ()
+    packet_sizes: tuple[int, ...] = ()
+
+    @property
+    def packets(self) -> tuple[bytes, ...]:
+        """The packets of ``opus_packets``, 20 ms each; empty for other encodings."""
+        return _packets(self.audio, self.packet_sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,12 @@ class SpeechResult:
     trailer: Trailer
     marks: tuple[Mark, ...]
     ttfa_ms: float
+    packet_sizes: tuple[int, ...] = ()
+
+    @property
+    def packets(self) -> tuple[bytes, ...]:
+        """The packets of ``opus_packets``, 20 ms each; empty for other encodings."""
+        return _packets(self.audio, self.packet_sizes)
 
     @property
     def duration_s(self) -> float:
@@ -134,11 +152,22 @@ class SpeechResult:
     def save(self, path: str | PathLike[str]) -> Path:
         """Write a playable file and return its path. Blocks on the disk.
 
-        PCM becomes a WAV file with its true length; any other encoding is written as it came. The
-        file appears whole or not at all: it is written beside its place and then renamed.
+        PCM becomes a WAV file, and WAV and FLAC get their true length; any other encoding is
+        written as it came. The file appears whole or not at all: it is written beside its place and
+        then renamed. Raises `ValueError` for ``opus_packets``, which are no file.
         """
-        data = file_bytes(self.audio, self.header.encoding, self.header.sample_rate_hertz)
+        data = file_bytes(
+            self.audio,
+            self.header.encoding,
+            self.header.sample_rate_hertz,
+            samples=self.trailer.total_samples,
+        )
         return write_atomically(path, data)
+
+
+def _packets(audio: bytes, sizes: tuple[int, ...]) -> tuple[bytes, ...]:
+    ends = tuple(accumulate(sizes))
+    return tuple(audio[end - size : end] for end, size in zip(ends, sizes, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,28 @@
-"""Encoders: float samples to the bytes that a client asked for."""
+"""The encodings of the public API: which sample rates they take, and what encodes them."""
 
 from __future__ import annotations
 
 import enum
-import struct
-from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
+from voxswap_server.audio.companding import alaw_bytes, mulaw_bytes
+from voxswap_server.audio.encoder import Encoded, Encoder, Samples
+from voxswap_server.audio.flac import FlacEncoder
+from voxswap_server.audio.mp3 import RATES_HERTZ as MP3_RATES_HERTZ
+from voxswap_server.audio.mp3 import Mp3Encoder
+from voxswap_server.audio.opus import DEFAULT_RATE_HERTZ as OPUS_DEFAULT_RATE_HERTZ
+from voxswap_server.audio.opus import RATES_HERTZ as OPUS_RATES_HERTZ
+from voxswap_server.audio.opus import OggOpusEncoder, OpusPacketsEncoder
+from voxswap_server.audio.pcm import PlainEncoder, float32_bytes, pcm16_bytes, wav_header
 
-Samples = npt.NDArray[np.float32]
-
-_UNKNOWN_LENGTH = 0xFFFFFFFF
+__all__ = [
+    "AudioEncoding",
+    "Encoded",
+    "Encoder",
+    "Samples",
+    "make_encoder",
+    "output_rate",
+    "rates_of",
+]
 
 
 class AudioEncoding(enum.Enum):
@@ -20,73 +31,67 @@ class AudioEncoding(enum.Enum):
     PCM_S16LE = "pcm_s16le"
     PCM_F32LE = "pcm_f32le"
     WAV = "wav"
+    MULAW = "mulaw"
+    ALAW = "alaw"
+    FLAC = "flac"
+    OPUS_PACKETS = "opus_packets"
+    OGG_OPUS = "ogg_opus"
+    MP3 = "mp3"
 
 
-class Encoder(Protocol):
-    """Keeps whatever state its format needs. Not thread-safe; one for each stream."""
-
-    def encode(self, samples: Samples) -> bytes:
-        """Bytes of the next samples: ``(n,)`` float32. Never peak-normalises: levels are kept."""
-        ...
-
-
-class Pcm16Encoder:
-    """Signed 16-bit samples; what lies outside [-1, 1] is clipped, never wrapped around."""
-
-    def encode(self, samples: Samples) -> bytes:
-        """Round to the nearest step of 1 / 32767."""
-        scaled: npt.NDArray[np.int16] = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
-        return scaled.tobytes()
+def rates_of(encoding: AudioEncoding) -> tuple[int, ...]:
+    """The sample rates that an encoding has, lowest first; empty if it takes any."""
+    match encoding:
+        case AudioEncoding.OPUS_PACKETS | AudioEncoding.OGG_OPUS:
+            return OPUS_RATES_HERTZ
+        case AudioEncoding.MP3:
+            return MP3_RATES_HERTZ
+        case _:
+            return ()
 
 
-class Float32Encoder:
-    """32-bit floats in [-1, 1]."""
+def output_rate(encoding: AudioEncoding, asked: int | None, own: int) -> int:
+    """The sample rate of a stream, from what was asked for and the voice's own.
 
-    def encode(self, samples: Samples) -> bytes:
-        """Clip; resampling may overshoot full scale a little."""
-        clipped: Samples = np.clip(samples, -1.0, 1.0).astype("<f4")
-        return clipped.tobytes()
-
-
-class WavEncoder:
-    """A RIFF/WAVE file of 16-bit samples whose length is not known beforehand."""
-
-    def __init__(self, sample_rate_hertz: int) -> None:
-        self._pcm = Pcm16Encoder()
-        self._header: bytes | None = wav_header(sample_rate_hertz)
-
-    def encode(self, samples: Samples) -> bytes:
-        """The header goes before the first samples."""
-        header, self._header = self._header, None
-        return (header or b"") + self._pcm.encode(samples)
-
-
-def wav_header(sample_rate_hertz: int) -> bytes:
-    """The 44 bytes before mono 16-bit samples, with both sizes unknown (0xFFFFFFFF)."""
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF",
-        _UNKNOWN_LENGTH,
-        b"WAVE",
-        b"fmt ",
-        16,
-        1,  # PCM
-        1,  # channel
-        sample_rate_hertz,
-        sample_rate_hertz * 2,
-        2,
-        16,
-        b"data",
-        _UNKNOWN_LENGTH,
-    )
+    Where nothing was asked for, Opus goes at 24000, and MP3 at the next rate that it has above the
+    voice's own.
+    """
+    if asked is not None:
+        return asked
+    match encoding:
+        case AudioEncoding.OPUS_PACKETS | AudioEncoding.OGG_OPUS:
+            return OPUS_DEFAULT_RATE_HERTZ
+        case AudioEncoding.MP3:
+            return next((rate for rate in MP3_RATES_HERTZ if rate >= own), MP3_RATES_HERTZ[-1])
+        case _:
+            return own
 
 
 def make_encoder(encoding: AudioEncoding, sample_rate_hertz: int) -> Encoder:
-    """The encoder of one stream."""
+    """The encoder of one stream.
+
+    Raises `EncoderUnavailableError` if its library is not installed, `ValueError` for a rate that
+    is not of `rates_of`.
+    """
+    rates = rates_of(encoding)
+    if rates and sample_rate_hertz not in rates:
+        raise ValueError(f"{encoding.name} has no rate {sample_rate_hertz}; use one of {rates}")
     match encoding:
         case AudioEncoding.PCM_S16LE:
-            return Pcm16Encoder()
+            return PlainEncoder(pcm16_bytes)
         case AudioEncoding.PCM_F32LE:
-            return Float32Encoder()
+            return PlainEncoder(float32_bytes)
         case AudioEncoding.WAV:
-            return WavEncoder(sample_rate_hertz)
+            return PlainEncoder(pcm16_bytes, header=wav_header(sample_rate_hertz))
+        case AudioEncoding.MULAW:
+            return PlainEncoder(mulaw_bytes)
+        case AudioEncoding.ALAW:
+            return PlainEncoder(alaw_bytes)
+        case AudioEncoding.FLAC:
+            return FlacEncoder(sample_rate_hertz)
+        case AudioEncoding.OPUS_PACKETS:
+            return OpusPacketsEncoder(sample_rate_hertz)
+        case AudioEncoding.OGG_OPUS:
+            return OggOpusEncoder(sample_rate_hertz)
+        case AudioEncoding.MP3:
+            return Mp3Encoder(sample_rate_hertz)

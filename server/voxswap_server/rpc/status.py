@@ -62,6 +62,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.DigestMismatchError: _Row(code_pb2.DATA_LOSS),
     errors.ImportSourceError: _Row(code_pb2.INVALID_ARGUMENT),
     errors.FrontEndError: _Row(code_pb2.FAILED_PRECONDITION),
+    errors.EncoderUnavailableError: _Row(code_pb2.FAILED_PRECONDITION),
     SelfTestError: _Row(code_pb2.FAILED_PRECONDITION),
     TooManyUploadsError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=5.0),
     UploadStalledError: _Row(code_pb2.DEADLINE_EXCEEDED),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from voxswap.v1 import speech_pb2
 from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
 from voxswap_registry.names import VoiceRef
-from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.audio.encoding import AudioEncoding, rates_of
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Receipt, Trailer
 from voxswap_server.speech.request import LineClass, MarkKind, SceneRequest, SpeechRequest
@@ -30,19 +30,22 @@ MAX_DUE_MS = 3_600_000
 MAX_START_BY_MS = 600_000
 MAX_TENANT_CHARACTERS = 64
 
-_ENCODINGS = {
-    speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
-    speech_pb2.AUDIO_ENCODING_PCM_S16LE: AudioEncoding.PCM_S16LE,
-    speech_pb2.AUDIO_ENCODING_PCM_F32LE: AudioEncoding.PCM_F32LE,
-    speech_pb2.AUDIO_ENCODING_WAV: AudioEncoding.WAV,
-}
 _ENCODINGS_OUT = {
     AudioEncoding.PCM_S16LE: speech_pb2.AUDIO_ENCODING_PCM_S16LE,
     AudioEncoding.PCM_F32LE: speech_pb2.AUDIO_ENCODING_PCM_F32LE,
     AudioEncoding.WAV: speech_pb2.AUDIO_ENCODING_WAV,
+    AudioEncoding.MULAW: speech_pb2.AUDIO_ENCODING_MULAW,
+    AudioEncoding.ALAW: speech_pb2.AUDIO_ENCODING_ALAW,
+    AudioEncoding.FLAC: speech_pb2.AUDIO_ENCODING_FLAC,
+    AudioEncoding.OPUS_PACKETS: speech_pb2.AUDIO_ENCODING_OPUS_PACKETS,
+    AudioEncoding.OGG_OPUS: speech_pb2.AUDIO_ENCODING_OGG_OPUS,
+    AudioEncoding.MP3: speech_pb2.AUDIO_ENCODING_MP3,
 }
-_ENCODING_REMEDY = "use PCM_S16LE, PCM_F32LE or WAV"
-_REMEDIES = {"audio.encoding": _ENCODING_REMEDY, "cache_policy": "leave it unset, or use OFF"}
+_ENCODINGS = {
+    speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
+    **{number: encoding for encoding, number in _ENCODINGS_OUT.items()},
+}
+_REMEDIES = {"cache_policy": "leave it unset, or use OFF"}
 _MARKS = {
     speech_pb2.MARK_KIND_WORD: MarkKind.WORD,
     speech_pb2.MARK_KIND_PHONEME: MarkKind.PHONEME,
@@ -122,12 +125,8 @@ def speech_request(
         )
     encoding = _encoding(faults, message.audio.encoding)
     sample_rate = message.audio.sample_rate_hertz
-    if sample_rate and not MIN_SAMPLE_RATE_HERTZ <= sample_rate <= MAX_SAMPLE_RATE_HERTZ:
-        faults.add(
-            "audio.sample_rate_hertz",
-            f"is {sample_rate}; use {MIN_SAMPLE_RATE_HERTZ} to {MAX_SAMPLE_RATE_HERTZ}, or leave "
-            "it unset for the voice's own rate",
-        )
+    if sample_rate:
+        _check_sample_rate(faults, encoding, sample_rate)
     if len(message.marks) > MAX_MARKS:
         faults.add("marks", f"are {len(message.marks)}; name each kind once, {MAX_MARKS} at most")
     for kind in message.marks[:MAX_MARKS]:
@@ -226,8 +225,20 @@ def _control_characters(text: str) -> Iterator[str]:
 
 def _encoding(faults: _Faults, number: int) -> AudioEncoding:
     if number not in speech_pb2.AudioEncoding.values():
-        faults.add("audio.encoding", f"has the unknown value {number}; {_ENCODING_REMEDY}")
+        known = ", ".join(encoding.name for encoding in AudioEncoding)
+        faults.add("audio.encoding", f"has the unknown value {number}; use one of {known}")
     return _ENCODINGS.get(number, AudioEncoding.PCM_S16LE)  # type: ignore[call-overload,no-any-return]
+
+
+def _check_sample_rate(faults: _Faults, encoding: AudioEncoding, hertz: int) -> None:
+    rates = rates_of(encoding)
+    if rates and hertz not in rates:
+        allowed = f"{', '.join(map(str, rates[:-1]))} or {rates[-1]} for {encoding.name}"
+    elif not MIN_SAMPLE_RATE_HERTZ <= hertz <= MAX_SAMPLE_RATE_HERTZ:
+        allowed = f"{MIN_SAMPLE_RATE_HERTZ} to {MAX_SAMPLE_RATE_HERTZ}"
+    else:
+        return
+    faults.add("audio.sample_rate_hertz", f"is {hertz}; use {allowed}, or leave it unset")
 
 
 def _check_ranges_of_unbuilt(faults: _Faults, message: speech_pb2.SynthesizeRequest) -> None:
@@ -239,10 +250,9 @@ def _check_ranges_of_unbuilt(faults: _Faults, message: speech_pb2.SynthesizeRequ
 
 
 def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest) -> None:
-    controls, audio = message.controls, message.audio
+    controls = message.controls
     cacheless = (speech_pb2.CACHE_POLICY_UNSPECIFIED, speech_pb2.CACHE_POLICY_OFF)
     unbuilt = {
-        "audio.encoding": audio.encoding not in _ENCODINGS,
         "emotion": message.HasField("emotion"),
         "style_prompt": bool(message.style_prompt),
         "cache_policy": message.cache_policy not in cacheless,
@@ -267,6 +277,7 @@ def speech_part(part: Part) -> speech_pb2.SynthesizeResponse:
                     start_sample=part.start_sample,
                     sample_count=part.sample_count,
                     marks=[_mark(mark) for mark in part.marks],
+                    packet_sizes=part.packet_sizes,
                 )
             )
         case Header():
@@ -281,6 +292,7 @@ def speech_part(part: Part) -> speech_pb2.SynthesizeResponse:
                     queue_ms=part.queue_ms,
                     swap_ms=part.swap_ms,
                     stream_id=part.stream_id,
+                    codec_delay_samples=part.codec_delay_samples,
                 )
             )
         case Receipt():

@@ -37,16 +37,21 @@ class Header:
     queue_ms: float
     swap_ms: float
     stream_id: str = ""
+    codec_delay_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the audio, with the marks that begin in it."""
+    """A piece of the audio, with the marks that begin in it.
+
+    ``packet_sizes`` part the bytes of an encoding that does not do so itself.
+    """
 
     audio: bytes
     start_sample: int
     sample_count: int
     marks: tuple[Mark, ...]
+    packet_sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,4 +335,5 @@ class Synthesis:
             queue_ms=self._queue_s * 1e3,
             swap_ms=lease.wait_s * 1e3,
             stream_id=self._stream_id,
+            codec_delay_samples=self._track.delay_samples,
         )

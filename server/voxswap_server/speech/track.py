@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from voxswap_registry.manifest import Manifest
-from voxswap_server.audio.encoding import Samples, make_encoder
+from voxswap_server.audio.encoding import Encoded, Samples, make_encoder, output_rate
 from voxswap_server.audio.resampling import Resampler
 from voxswap_server.speech.marks import segment_marks
 from voxswap_server.speech.parts import Chunk, Mark, Receipt
@@ -36,14 +36,15 @@ class Track:
         self._kinds = request.marks
         self.hop = manifest.audio.hop_length_samples
         self.rate_in = manifest.audio.sample_rate_hertz
-        self.rate = request.sample_rate_hertz or self.rate_in
+        self.rate = output_rate(request.encoding, request.sample_rate_hertz, self.rate_in)
         self._resampler = Resampler(self.rate_in, self.rate)
         self._encoder = make_encoder(request.encoding, self.rate)
         self._marks: deque[Mark] = deque()
         # The last word may have been said a segment ago.
         self._latest: deque[_Spoken] = deque(maxlen=2)
         self._samples_in = 0  # of the segments that have begun, at the engine's rate
-        self.samples = 0  # given out, at the client's rate
+        self._samples_encoded = 0  # the encoder's input, at the client's rate
+        self.samples = 0  # of these, given out
 
     def begin(self, read: Read, durations_frames: Sequence[int]) -> None:
         """A segment comes; its marks go out with the chunks that they begin in."""
@@ -56,15 +57,19 @@ class Track:
     def push(self, samples: Samples, *, ends: Read | None = None) -> Chunk | None:
         """More audio, at the engine's rate; of ``ends`` the last, which its pause follows.
 
-        None if all of it is held back for now.
+        None if all of it is held back for now: by the resampler, or by a codec that has frames.
         """
         if ends is not None:
             samples = np.concatenate([samples, self._pause(ends)])
-        return self._chunk(self._resampler.push(samples))
+        resampled = self._resampler.push(samples)
+        self._samples_encoded += len(resampled)
+        return self._chunk(self._encoder.encode(resampled))
 
     def finish(self) -> Chunk | None:
         """What was held back."""
-        return self._chunk(self._resampler.finish(np.zeros(0, np.float32)))
+        rest = self._resampler.finish(np.zeros(0, np.float32))
+        self._samples_encoded += len(rest)
+        return self._chunk(self._encoder.finish(rest))
 
     def cut(self) -> Receipt:
         """Forget what has not been given out; what was, and the last word of it said whole."""
@@ -73,10 +78,16 @@ class Track:
         self._marks.clear()
         self._latest.clear()
         self._resampler = Resampler(self.rate_in, self.rate)
-        self._samples_in = round(self.samples * self.rate_in / self.rate)
+        # What a codec has not given out yet comes before whatever is pushed from now on.
+        self._samples_in = round(self._samples_encoded * self.rate_in / self.rate)
         if not said:
             return Receipt(self.samples, "", 0)
         return Receipt(self.samples, said[-1].text, said[-1].text_end)
+
+    @property
+    def delay_samples(self) -> int:
+        """What a reader skips at the beginning: see `Encoder`."""
+        return self._encoder.delay_samples
 
     def to_output(self, sample: int) -> int:
         """A sample at the engine's rate, at the client's."""
@@ -97,12 +108,11 @@ class Track:
     def _sample_of_frame(self, start: int, frame: int) -> int:
         return self.to_output(start + frame * self.hop)
 
-    def _chunk(self, samples: Samples) -> Chunk | None:
-        """Encode what the resampler gave."""
-        if not len(samples):
+    def _chunk(self, encoded: Encoded) -> Chunk | None:
+        if not encoded.data:
             return None
         start = self.samples
-        self.samples = end = start + len(samples)
+        self.samples = end = start + encoded.samples
         marks: list[Mark] = []
         # A mark without length at the very end has no chunk to begin in but this one.
         while self._marks and (
@@ -110,4 +120,4 @@ class Track:
             or (self._marks[0].start_sample == end and not self._marks[0].duration_samples)
         ):
             marks.append(self._marks.popleft())
-        return Chunk(self._encoder.encode(samples), start, len(samples), tuple(marks))
+        return Chunk(encoded.data, start, encoded.samples, tuple(marks), encoded.packet_sizes)

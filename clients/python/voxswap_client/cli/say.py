@@ -8,7 +8,7 @@ import math
 import sys
 from pathlib import Path
 
-from voxswap_client.audio_file import container, wav_header
+from voxswap_client.audio_file import container, encoding_of, wav_header
 from voxswap_client.cli.connection import add_address, add_json, add_timeout, connect
 from voxswap_client.cli.failure import usage_error, warn
 from voxswap_client.cli.output import human_ms, print_json
@@ -17,6 +17,8 @@ from voxswap_client.cli.table import render
 from voxswap_client.types import Chunk, Encoding, Header, Mark, MarkKind, SpeechResult
 
 _STDOUT = "-"
+# Raw packets are for programs: a file or a pipe of them could not be read again.
+_ENCODINGS = [str(encoding) for encoding in Encoding if encoding is not Encoding.OPUS_PACKETS]
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,7 +33,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument("voice", metavar="VOICE", help="npc/smith, or npc/smith@3 for one version")
     parser.add_argument("text", metavar="TEXT", help="what to say; '-' reads it from stdin")
-    parser.add_argument("-o", "--output", metavar="FILE", help="file to write; '-' pipes a WAV")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="file to write, such as line.mp3; '-' pipes a WAV"
+    )
     parser.add_argument("--play", action="store_true", help="play it as it arrives")
     parser.add_argument("--speaker", metavar="NAME", help="a speaker that the voice lists")
     parser.add_argument("--rate", type=float, metavar="FACTOR", help="2 is twice as fast")
@@ -40,9 +44,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--encoding",
         type=str.lower,
-        choices=[str(e) for e in Encoding],
+        choices=_ENCODINGS,
         metavar="NAME",
-        help=", ".join(Encoding),
+        help=f"{', '.join(_ENCODINGS)}; unset: what -o is named after, or WAV",
     )
     parser.add_argument("--noise-scale", type=float, metavar="SIGMA", help="noise of the voice")
     parser.add_argument(
@@ -66,6 +70,8 @@ def _kinds(text: str) -> list[MarkKind]:
 
 def run(args: argparse.Namespace) -> int:
     """Speak, deliver, and say in one line how it went."""
+    if args.output and not args.encoding:
+        args.encoding = encoding_of(args.output)
     _check(args)
     program = find_program() if args.play else None
     text = _read_stdin() if args.text == "-" else args.text
