@@ -125,9 +125,12 @@ class Synthesis:
     async def __aexit__(self, *_: object) -> None:
         """Drop what is not computed yet; a step under way is waited for."""
         try:
-            await self._drop_windows()
+            await self._drop_ahead()
         finally:
-            self._loaded = None
+            try:
+                await self._windows.aclose()
+            finally:
+                self._loaded = None
 
     @property
     def characters(self) -> int:
