@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,9 +39,14 @@ def peer_python(peer: str) -> Path:
         print(f"  installing {', '.join(PACKAGES[peer])} into {venv.name}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", *PACKAGES[peer]]
-        subprocess.run(pip, check=True)
+        subprocess.run(pip, check=True, env=peer_environment())
         stamp.write_text(wanted)
     return venv / "bin/python"
+
+
+def peer_environment() -> dict[str, str]:
+    """Ours, without what would lead a peer's Python to our packages."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def ask_peer(peer: str, script: str, question: object) -> Any:
@@ -51,6 +57,7 @@ def ask_peer(peer: str, script: str, question: object) -> Any:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
+        env=peer_environment(),
     )
     return json.loads(answer.stdout)
 
@@ -60,7 +67,8 @@ def peer_in_turns(peer: str, script: str) -> Iterator[Callable[[object], Any]]:
     """The same for a script that answers question after question, so that we can take turns."""
     command = [str(peer_python(peer)), str(_HERE / script)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+    environment = peer_environment()
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
         stdin, stdout = process.stdin, process.stdout
         assert stdin is not None
         assert stdout is not None

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.peers import peer_python
+from bench.peers import peer_environment, peer_python
 
 _WAV_HEADER_BYTES = 44
 
@@ -39,7 +39,9 @@ def piper_serving(weights: Path) -> Iterator[PiperServer]:
         command = [str(peer_python("piper")), "-m", "piper.http_server", "-m", "voice"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--data-dir", name]
         quiet = subprocess.DEVNULL
-        with subprocess.Popen(command, stdout=quiet, stderr=quiet, cwd=name) as process:
+        with subprocess.Popen(
+            command, stdout=quiet, stderr=quiet, cwd=name, env=peer_environment()
+        ) as process:
             try:
                 server = PiperServer(f"127.0.0.1:{port}", process.pid)
                 _wait(server)
