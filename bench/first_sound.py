@@ -222,7 +222,13 @@ def _first_sound(stage: Stage) -> None:
 
 
 def _whole_line(stage: Stage) -> None:
-    """In turns with Piper's server. What the client waits beyond the engine's steps is framing."""
+    """In turns with Piper's server.
+
+    Framing is what the client waits beyond ``Trailer.compute_ms``, the time in the engine's steps,
+    reading the text among them: handing steps to their thread and results back, encoding audio,
+    protobuf, HTTP/2 and the client. What these take from a step that runs beside them lengthens it,
+    and is not seen here.
+    """
     ours, piper = [], []
     for turn in range(stage.sizes.rounds + _WARM_UP):
         ours.append(_unpaced(stage, LINE, turn))

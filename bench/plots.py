@@ -43,7 +43,7 @@ def load(offered: Sequence[Offered], bound_ms: float, path: Path) -> None:
         offers = [f"{one.lines_per_s:g}\n{one.audio_s_per_s:.0f}" for one in offered]
         below.set_xticks(rates, offers)
         below.set_xlabel("load offered: lines a second, and below seconds of audio a second")
-        below.legend(loc="upper left")
+        below.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)
 
     _picture(draw, path)
 
