@@ -1,9 +1,10 @@
-"""``scripts/bench NAME [--json FILE]``: run one benchmark."""
+"""``scripts/bench NAME [--json FILE] …``: run one benchmark."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ BENCHMARKS = {
     "front-ends": "espeak-ng and the Apache-licensed English front-end side by side",
     "registry": "ten thousand voices: start, listing, memory; publishing beside copying",
     "residency": "swaps beside piper HTTP's, memory, warm voices beside swaps, an hour of churn",
+    "first-sound": "TTFA, whole lines, throughput, paced readers, cancelling, a game's load; peers",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }
 
@@ -27,10 +29,17 @@ def main() -> int:
     parser.add_argument("name", choices=BENCHMARKS, metavar="NAME")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:0 (default: cpu)")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: few repetitions")
+    parser.add_argument("--only", metavar="FIGURE", help="one group of figures")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="put its pictures there")
     arguments = parser.parse_args()
     module = importlib.import_module(f"bench.{arguments.name.replace('-', '_')}")
+    options = {name: getattr(arguments, name) for name in ("quick", "only", "pictures")}
+    options = {name: value for name, value in options.items() if value}
+    if unknown := options.keys() - inspect.signature(module.run).parameters:
+        parser.error(f"{arguments.name} does not take --{', --'.join(sorted(unknown))}")
     report = Report(arguments.name)
-    module.run(report, device=arguments.device)
+    module.run(report, device=arguments.device, **options)
     print(report.table())
     if arguments.json:
         arguments.json.write_text(report.json())

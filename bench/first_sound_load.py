@@ -1,0 +1,217 @@
+"""First sounds under load: throughput, paced readers, and a game's arrivals."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from bench import plots
+from bench.lines import speeches
+from bench.load import Clients, Open, Outcome, Row, Target, offer
+from bench.schedule import game_mix, quantile
+
+if TYPE_CHECKING:
+    from bench.first_sound import Stage
+
+_WARM_S = 2.0  # of a closed loop, not counted: every client is in its first line
+_TTFA_BOUND_MS = 200
+_REFUSALS = ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
+
+
+def throughput(stage: Stage) -> None:
+    """Eight clients who do not listen, each with texts that nobody had before. In turns."""
+    sizes = stage.sizes
+    per_s: dict[str, list[float]] = {"grpc": [], "piper": []}
+    shares: dict[str, list[float]] = {"grpc": [], "piper": []}
+    for turn in range(sizes.throughput_turns):
+        texts = speeches(100 + turn)
+        for target in (stage.ours, stage.theirs):
+            load = Clients(sizes.clients, sizes.throughput_s, texts, paced=False)
+            outcome = offer(target, load)
+            _must_speak(outcome)
+            per_s[target.kind].append(_audio_per_s(outcome))
+            shares[target.kind].append(outcome.generator_cores)
+    stage.raw["throughput"] = {"audio_s_per_s": per_s, "generator_cores": shares}
+    ours, piper = (statistics.median(per_s[kind]) for kind in ("grpc", "piper"))
+    add = stage.report.add
+    add(f"throughput, {sizes.clients} clients", ours, "audio s/s", peer=piper)
+    add("throughput / piper HTTP's", ours / piper, "times", 2, sense="at_least")
+
+
+def _audio_per_s(outcome: Outcome) -> float:
+    """Audio of the lines that ended while it was measured: a line counts when its end comes."""
+    done = (row.audio_s for row in outcome.rows if row.ended_s and row.ended_s > _WARM_S)
+    return sum(done) / (outcome.duration_s - _WARM_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What so many paced readers met."""
+
+    readers: int
+    lines: int
+    p50_ms: float
+    p95_ms: float
+    underruns: int
+    worst_gap_ms: float
+    failed: int
+    generator_cores: float
+
+    @property
+    def holds(self) -> bool:
+        """Nobody waited for long and nobody heard a gap."""
+        return not self.underruns and not self.failed and self.p95_ms < _TTFA_BOUND_MS
+
+
+def paced(stage: Stage) -> None:
+    """More and more readers who listen in real time, line after line, until it no longer holds."""
+    ours = _levels(stage.ours, stage.sizes.levels, stage.sizes.level_s)
+    piper = _levels(stage.theirs, stage.sizes.piper_levels, stage.sizes.level_s)
+    stage.raw["paced"] = {
+        "ours": [asdict(level) for level in ours],
+        "piper": [asdict(level) for level in piper],
+    }
+    held = [level for level in ours if level.holds]
+    best = max((level.readers for level in held), default=0)
+    piper_best = max((level.readers for level in piper if level.holds), default=0)
+    add = stage.report.add
+    peer = piper_best or None
+    add("paced readers, no underrun, p95 < 200 ms", best, "", 30, sense="at_least", peer=peer)
+    if held:
+        add("  their TTFA, p95", held[-1].p95_ms, "ms")
+        add("  the load generator's own share", held[-1].generator_cores, "cores")
+    for level in ours:
+        add(f"  underruns of {level.readers}", level.underruns, f"in {level.lines} lines")
+    plots.capacity(ours, piper, _TTFA_BOUND_MS, stage.pictures / "first-sound-readers.svg")
+
+
+def _levels(target: Target, readers: Sequence[int], level_s: float) -> list[Level]:
+    """One more than hold, so that the end can be seen."""
+    levels: list[Level] = []
+    for n in readers:
+        load = Clients(n, level_s, speeches(200 + n), paced=True, stagger_s=min(5, level_s / 2))
+        outcome = offer(target, load)
+        rows = outcome.rows
+        ttfa_ms = _waits_ms(rows)
+        level = Level(
+            n,
+            len(rows),
+            quantile(ttfa_ms, 0.5),
+            quantile(ttfa_ms, 0.95),
+            sum(row.underruns for row in rows),
+            max((row.worst_gap_ms for row in rows), default=0.0),
+            sum(row.status not in {"OK", "CUT"} for row in rows),
+            outcome.generator_cores,
+        )
+        print(
+            f"    {target.kind}, {n} readers: p95 {level.p95_ms:.0f} ms, {level.underruns} "
+            f"underruns in {level.lines} lines, generator {level.generator_cores:.2f} cores",
+            flush=True,
+        )
+        levels.append(level)
+        if sum(not level.holds for level in levels) > 1:
+            break
+    return levels
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a game's lines met at one rate. Times are of lines that were spoken."""
+
+    lines_per_s: float
+    audio_s_per_s: float
+    lines: int
+    dialogues: int
+    ttfa_ms: dict[str, dict[str, float]]  # of each class, and of all: p50, p95, p99
+    refused: int
+    failed: int
+    underrun_lines: int
+    underruns: int
+    statuses: dict[str, int]
+    generator_cores: float
+    worst_lag_ms: float
+
+
+def open_loop(stage: Stage) -> None:
+    """Poisson arrivals of barks and dialogue at rising rates, voices as Zipf says."""
+    sizes = stage.sizes
+    offered = []
+    for step, rate in enumerate(sizes.rates):
+        lines = game_mix(rate, sizes.rate_s, stage.voices, seed=300 + step)
+        outcome = offer(stage.ours, Open(lines))
+        offered.append(_offered(rate, sizes.rate_s, outcome))
+        print(f"    {rate} lines/s: {offered[-1].statuses}, {_shown(offered[-1])}", flush=True)
+    stage.raw["open-loop"] = [asdict(one) for one in offered]
+    add = stage.report.add
+    calm = [
+        one
+        for one in offered
+        if not (one.refused or one.failed or one.underruns)
+        and one.ttfa_ms["all"]["p95"] < _TTFA_BOUND_MS
+    ]
+    if calm:
+        best = calm[-1]
+        add("open loop: lines a second, nothing refused, no underrun", best.lines_per_s, "per s")
+        add("  audio offered", best.audio_s_per_s, "audio s/s")
+        for name in ("bark", "dialogue"):
+            add(f"  TTFA of a {name}, p95", best.ttfa_ms[name]["p95"], "ms")
+    most = offered[-1]
+    add(f"open loop at {most.lines_per_s:g} lines a second: refused", most.refused, "")
+    add("  dialogues with an underrun", most.underrun_lines, f"of {most.dialogues}")
+    plots.load(offered, _TTFA_BOUND_MS, stage.pictures / "first-sound-load.svg")
+
+
+def _offered(rate: float, duration_s: float, outcome: Outcome) -> Offered:
+    rows = outcome.rows
+    statuses = Counter(row.status for row in rows)
+    refused = sum(statuses[status] for status in _REFUSALS)
+    return Offered(
+        rate,
+        sum(_lasts_s(rows, row.line_class) for row in rows) / duration_s,
+        len(rows),
+        sum(row.line_class == "dialogue" for row in rows),
+        {
+            name: _percentiles([row for row in rows if name in ("all", row.line_class)])
+            for name in ("all", "bark", "dialogue")
+        },
+        refused,
+        len(rows) - refused - statuses["OK"] - statuses["CUT"],
+        sum(row.underruns > 0 for row in rows if row.line_class == "dialogue"),
+        sum(row.underruns for row in rows),
+        dict(statuses),
+        outcome.generator_cores,
+        outcome.worst_lag_ms,
+    )
+
+
+def _lasts_s(rows: Sequence[Row], line_class: str) -> float:
+    """A line of that class, on average."""
+    spoken = [r.audio_s for r in rows if r.status == "OK" and r.line_class == line_class]
+    return statistics.mean(spoken) if spoken else 0.0
+
+
+def _waits_ms(rows: Sequence[Row]) -> list[float]:
+    """Times to first audio. Lines that were cut off before it count with their wait if it was long:
+    without those, the slowest would be missing.
+    """
+    heard = [row.ttfa_ms for row in rows if row.ttfa_ms is not None]
+    return heard + [row.waited_ms for row in rows if row.waited_ms > _TTFA_BOUND_MS]
+
+
+def _percentiles(rows: Sequence[Row]) -> dict[str, float]:
+    ttfa_ms = _waits_ms(rows)
+    return {f"p{share}": quantile(ttfa_ms, share / 100) for share in (50, 95, 99)}
+
+
+def _shown(offered: Offered) -> str:
+    of_all = offered.ttfa_ms["all"]
+    return ", ".join(f"{name} {of_all[name]:.0f} ms" for name in of_all)
+
+
+def _must_speak(outcome: Outcome) -> None:
+    """A throughput of failures is none."""
+    bad = {row.status for row in outcome.rows} - {"OK", "CUT"}
+    assert not bad, f"lines ended with {bad}"
