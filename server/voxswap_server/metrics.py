@@ -18,6 +18,7 @@ from voxswap_registry.errors import VoxswapError
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.ledger import LedgerStatistics
+from voxswap_server.speech.errors import TooLateError
 from voxswap_server.speech.parts import Trailer
 
 _SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.35, 0.6, 1.0, 2.0, 5.0, 10.0)
@@ -154,15 +155,6 @@ class Metrics:
         # Those that failed are looked at again each time, and count once they can be read.
         self._changes.inc(len(found.changed - found.failed) + len(found.gone))
 
-    @contextlib.contextmanager
-    def refusals(self) -> Iterator[None]:
-        """Count what is refused in the block, by the error's reason."""
-        try:
-            yield
-        except VoxswapError as error:
-            self._refusals.labels(error.reason).inc()
-            raise
-
     def watch_speech(
         self, queue: Callable[[], int], load: Callable[[], float], backlog_s: Callable[[], float]
     ) -> None:
@@ -187,13 +179,15 @@ class Metrics:
                 yield observation
             except BaseException as error:
                 left_s = remaining_s()
-                if left_s is not None and left_s <= 0:
+                too_late = isinstance(error, TooLateError)
+                if too_late or (left_s is not None and left_s <= 0):
                     observation.end = StreamEnd.EXPIRED
                 elif isinstance(error, Exception):
                     observation.end = StreamEnd.FAILED
                 raise
             finally:
-                self._streams.labels(observation.end.value).inc()
+                if not observation.refused:
+                    self._streams.labels(observation.end.value).inc()
 
 
 class _LedgerCollector(Collector):
@@ -234,6 +228,17 @@ class StreamObservation:
     end: StreamEnd = StreamEnd.CANCELLED
     cold: bool = False
     spoke: bool = False
+    refused: bool = False
+
+    @contextlib.contextmanager
+    def admission(self) -> Iterator[None]:
+        """What raises in the block refuses the stream: it never began, and has no end."""
+        try:
+            yield
+        except VoxswapError as error:
+            self.refused = True
+            self.metrics._refusals.labels(error.reason).inc()
+            raise
 
     def leased(self, *, cold: bool, waited_s: float) -> None:
         """Its voice is there."""

@@ -156,8 +156,6 @@ def test_all_faults_are_told_at_once(server: ServerThread) -> None:
 UNBUILT = [
     ("emotion", Request(emotion=speech_pb2.Emotion())),
     ("style_prompt", Request(style_prompt="afraid")),
-    ("line_class", Request(line_class=speech_pb2.LINE_CLASS_BARK)),
-    ("start_by_ms", Request(start_by_ms=100)),
     ("cache_policy", Request(cache_policy=speech_pb2.CACHE_POLICY_USE)),
     ("controls.pitch_semitones", Request(controls=Controls(pitch_semitones=2))),
     ("controls.volume_db", Request(controls=Controls(volume_db=-3))),
@@ -173,15 +171,6 @@ def test_what_is_not_built_says_so_and_does_not_speak(
     assert isinstance(error, NotImplementedByServerError)
     assert error.reason == "NOT_IMPLEMENTED"
     assert [v.field for v in error.violations] == [field]
-
-
-def test_a_method_that_is_not_built_says_so(server: ServerThread) -> None:
-    with grpc.insecure_channel(server.server.address) as channel:
-        call = speech_pb2_grpc.SpeechServiceStub(channel).Converse
-        with pytest.raises(grpc.RpcError) as raised:
-            list(call(iter([speech_pb2.ConverseRequest()]), timeout=30))
-    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
-    assert "Converse" in raised.value.details()  # type: ignore[attr-defined]
 
 
 def test_an_unknown_voice_is_not_found_and_never_another(client: Client) -> None:

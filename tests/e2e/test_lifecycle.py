@@ -64,7 +64,7 @@ def test_cancelling_stops_the_compute(
     stopped_at = counter.steps
     assert stopped_at < 60
     client.say("joe", "Hi.")  # what runs now runs after the cancelled stream's last step
-    assert counter.steps <= stopped_at + 3
+    assert counter.steps <= stopped_at + 6
     server.on_loop(server.server.manager.check_integrity)
 
 
@@ -95,7 +95,7 @@ def test_a_deadline_stops_the_compute(
     assert counter.steps < 300
     stopped_at = counter.steps
     client.say("joe", "Hi.")
-    assert counter.steps <= stopped_at + 3
+    assert counter.steps <= stopped_at + 6
 
 
 def test_a_client_that_stops_reading_stops_its_own_compute_and_no_others(
@@ -219,7 +219,7 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
         account: seen[f'voxswap_memory_bytes{{account="{account}",device="cpu",tier="device"}}']
         for account in ("budget", "free", "reserved", "resident", "evicting")
     }
-    assert accounts["resident"] > 60e6
+    assert accounts["resident"] > 30e6
     assert accounts["budget"] == sum(v for k, v in accounts.items() if k != "budget")
 
 

@@ -54,6 +54,8 @@ def twins(
 
 @contextlib.contextmanager
 def house(registry: Registry, **settings: Any) -> Iterator[tuple[ServerThread, Client]]:
+    # Sizes as they are stored, on every machine.
+    settings = {"arithmetic": "float32"} | settings
     with (
         serving(root_of(registry), **settings) as thread,
         Client(thread.server.address, timeout_s=60) as client,

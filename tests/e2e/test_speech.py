@@ -202,7 +202,7 @@ async def test_many_streams_at_once_do_not_mix(server: ServerThread) -> None:
     for before, after in zip(alone, together, strict=True):
         a, b = samples(before), samples(after)
         assert len(a) == len(b)
-        assert np.abs(a - b).max() < 1e-3
+        assert np.abs(a - b).max() < 5e-3  # bfloat16 rounds otherwise in a step of another size
 
 
 def test_a_long_text_begins_as_early_as_a_short_one(client: Client) -> None:

@@ -153,15 +153,13 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         script: Script | None = None,
         begun: Callable[[Synthesis], None] = lambda synthesis: None,
     ) -> None:
-        # No thread: the catalog answers from this machine's page cache.
-        manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
-        with self._metrics.refusals():
-            swap_s = 0.0
-            if spoken.start_by_s is not None:
-                swap_s = (await explain(self._manager, manifest)).estimated_s
-            ticket = self._admission.admit(spoken, kind_of(manifest), swap_s=swap_s)
         stream_id = secrets.token_urlsafe(12)
-        with ticket, self._metrics.stream(context.time_remaining) as stream:
+        with contextlib.ExitStack() as held:
+            stream = held.enter_context(self._metrics.stream(context.time_remaining))
+            # No thread: the catalog answers from this machine's page cache.
+            manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
+            with stream.admission():
+                ticket = held.enter_context(await self._admit(spoken, manifest))
             async with Synthesis(
                 spoken,
                 manifest,
@@ -184,6 +182,12 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                         async for part in _in_time(parts, spoken, arrived, self._stage.clock):
                             await write(part)
                             self._note(part, spoken, ticket, stream, synthesis, arrived)
+
+    async def _admit(self, spoken: SpeechRequest, manifest: Manifest) -> Ticket:
+        swap_s = 0.0
+        if spoken.start_by_s is not None:
+            swap_s = (await explain(self._manager, manifest)).estimated_s
+        return self._admission.admit(spoken, kind_of(manifest), swap_s=swap_s)
 
     async def _lease(
         self,
