@@ -1,0 +1,198 @@
+"""Who computes next: a state machine over the line, with a clock and works made by hand."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from voxswap_server.engines.work import Call, Steps, Work
+from voxswap_server.speech.line import Entry, Line
+
+MOST_TOGETHER = 3
+
+
+@dataclass(eq=False)
+class Stream:
+    """What the test knows of a work in line."""
+
+    due_s: float
+    number: int
+    steps: int
+    key: str | None
+    fails_at: int | None
+    entry: Entry
+    taken: int = 0
+    ends: list[str] = field(default_factory=list)
+
+    @property
+    def is_in(self) -> bool:
+        return not self.ends
+
+
+class LineMachine(RuleBasedStateMachine):
+    """Streams come, go on, give up; after each step the next one is chosen anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = Line(MOST_TOGETHER)
+        self.streams: list[Stream] = []
+        self.stepping: list[Stream] = []
+        self.now = 0.0
+        self.calls: list[int] = []
+
+    def steps_of(self, n: int, key: str | None, fails_at: int | None) -> Steps[str]:
+        for i in range(n):
+            if i == fails_at:
+                raise ValueError("broken")
+            if key is None:
+                yield None
+            else:
+                assert (yield Call(key, i, self.together)) == i * 2
+        return "done"
+
+    def together(self, inputs: list[int]) -> list[int]:
+        self.calls.append(len(inputs))
+        return [2 * i for i in inputs]
+
+    @rule(
+        due_s=st.floats(0, 10),
+        steps=st.integers(0, 4),
+        key=st.sampled_from([None, "a", "b"]),
+        fails_at=st.none() | st.integers(0, 3),
+    )
+    def come(self, due_s: float, steps: int, key: str | None, fails_at: int | None) -> None:
+        work: Work[Any] = Work(self.steps_of(steps, key, fails_at))
+        entry = self.line.add(work, Future(), due_s=self.now + due_s, asked_s=self.now)
+        self.streams.append(
+            Stream(self.now + due_s, len(self.streams), steps, key, fails_at, entry)
+        )
+
+    @precondition(lambda self: not self.stepping)
+    @rule()
+    def choose(self) -> None:
+        waiting = [s for s in self.streams if s.is_in]
+        keys = {s.number: s.entry.work.key for s in waiting if s.entry.work is not None}
+        chosen = {entry.number for entry in self.line.next()}
+        self.stepping = [s for s in self.streams if s.number in chosen]
+        if not waiting:
+            assert not chosen
+            return
+        first = min(waiting, key=lambda s: (s.due_s, s.number))
+        assert first.number in chosen, "the earliest deadline goes first"
+        assert len(chosen) <= MOST_TOGETHER
+        key = keys[first.number]
+        others = chosen - {first.number}
+        assert all(keys[n] == key is not None for n in others), "only like goes with like"
+        alike = sorted(
+            (s.due_s, s.number) for s in waiting if key is not None and keys[s.number] == key
+        )
+        assert chosen == {n for _, n in alike[:MOST_TOGETHER]} | {first.number}
+
+    @precondition(lambda self: self.stepping)
+    @rule(took_s=st.floats(0.001, 1.0))
+    def step(self, took_s: float) -> None:
+        works = [s.entry.work for s in self.stepping if s.entry.work is not None]
+        if len(works) == 1:
+            works[0].step()
+        elif works:
+            Work.step_together(works)
+        self.now += took_s
+        out = {entry.number for entry in self.line.put_back(took_s)}
+        for stream in self.stepping:
+            stream.taken += 1
+            work = stream.entry.work
+            if work is None:
+                assert stream.number in out
+                assert stream.ends == ["given up"]
+            elif work.is_done:
+                assert stream.number in out
+                fails = stream.fails_at is not None and stream.fails_at < stream.steps
+                stream.ends.append("failed" if fails else "finished")
+                if not fails:
+                    assert work.result() == "done"
+                    assert stream.taken == stream.steps + 1
+                stream.entry.work = None
+            else:
+                assert stream.number not in out
+        self.stepping = []
+
+    @precondition(lambda self: any(s.is_in for s in self.streams))
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        stream = data.draw(st.sampled_from([s for s in self.streams if s.is_in]))
+        is_out = self.line.give_up(stream.entry)
+        assert is_out == (stream not in self.stepping), "a step that has begun ends first"
+        stream.ends.append("given up")
+
+    @rule()
+    def drop(self) -> None:
+        out = {entry.number for entry in self.line.drop()}
+        assert out == {s.number for s in self.streams if s.is_in}
+        for stream in self.streams:
+            if stream.is_in:
+                stream.ends.append("dropped")
+        self.stepping = []
+
+    @invariant()
+    def every_stream_ends_once_and_the_books_balance(self) -> None:
+        assert all(len(s.ends) <= 1 for s in self.streams)
+        waiting = sum(s.is_in and s not in self.stepping for s in self.streams)
+        assert len(self.line) == waiting
+
+    def teardown(self) -> None:
+        """Nobody starves: with nobody new, each of those in line comes to its end."""
+        if self.stepping:
+            self.step(0.001)
+        bound = sum(s.steps + 2 for s in self.streams)
+        for _ in range(bound):
+            self.choose()
+            if not self.stepping:
+                break
+            self.step(0.001)
+        assert all(s.ends for s in self.streams)
+
+
+TestLine = LineMachine.TestCase
+TestLine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_who_moves_its_deadline_on_is_not_starved_by_urgent_ones() -> None:
+    """Urgent works come all the time; each is due sooner than the patient one was, not than now."""
+    line, now, served = Line(1), 0.0, False
+    patient = line.add(Work.of(lambda: "file"), Future(), due_s=now + 2.0, asked_s=now)
+    for _ in range(1000):
+        line.add(Work.of(lambda: "bark"), Future(), due_s=now + 0.08, asked_s=now)
+        (first,) = line.next()
+        assert first.work is not None
+        first.work.step()
+        now += 0.01
+        line.put_back(0.01)
+        if first is patient:
+            served = True
+            break
+    assert served
+    assert now <= 2.1
+
+
+def test_a_call_that_fails_for_one_is_made_for_the_others() -> None:
+    def together(inputs: list[int]) -> list[int]:
+        if 13 in inputs:
+            raise ValueError("13")
+        return inputs
+
+    def steps(n: int) -> Steps[int]:
+        return (yield Call("k", n, together))  # type: ignore[no-any-return]
+
+    works = [Work(steps(n)) for n in (1, 13, 2)]
+    for work in works:
+        work.step()
+    Work.step_together(works)
+    assert [work.result() for work in (works[0], works[2])] == [1, 2]
+    with pytest.raises(ValueError, match="13"):
+        works[1].result()
