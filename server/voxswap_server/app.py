@@ -28,6 +28,7 @@ from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
 from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
+from voxswap_server.audio_cache import keep_audio
 from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
 from voxswap_server.metrics import Metrics
@@ -45,6 +46,7 @@ from voxswap_server.rpc.residency import ResidencyServicer
 from voxswap_server.rpc.speech import SpeechServicer
 from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
+from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking, StepSizes
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
@@ -69,6 +71,7 @@ class RunningServer:
     address: str
     metrics_address: str | None
     residents: Residents
+    audio_cache: AudioCache
 
     @property
     def catalog(self) -> Catalog:
@@ -128,11 +131,13 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             step_sizes=StepSizes(settings.step_bound_ms / 1e3),
             pacing=_pacing(settings),
         )
+        audio_cache = keep_audio(settings, metrics, stack)
         speech = SpeechServicer(
             catalog,
             manager,
             residents.ahead,
             stage,
+            audio_cache,
             metrics,
             max_text_characters=settings.max_text_characters,
             on_use=residents.uses.count,
@@ -190,7 +195,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         else:
             await become_ready()
         look_after(residents, stack)
-        yield RunningServer(address, metrics_address, residents)
+        yield RunningServer(address, metrics_address, residents, audio_cache)
 
 
 async def _catalog(

@@ -16,7 +16,7 @@ from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
-from voxswap_server.speech.request import MarkKind, SceneRequest, SpeechRequest
+from voxswap_server.speech.request import CachePolicy, MarkKind, SceneRequest, SpeechRequest
 
 MIN_RATE, MAX_RATE = 0.25, 4.0
 MAX_NOISE_SCALE = 2.0
@@ -37,11 +37,16 @@ _ENCODINGS_OUT = {
     AudioEncoding.WAV: speech_pb2.AUDIO_ENCODING_WAV,
 }
 _ENCODING_REMEDY = "use PCM_S16LE, PCM_F32LE or WAV"
-_REMEDIES = {"audio.encoding": _ENCODING_REMEDY, "cache_policy": "leave it unset, or use OFF"}
+_REMEDIES = {"audio.encoding": _ENCODING_REMEDY}
 _MARKS = {
     speech_pb2.MARK_KIND_WORD: MarkKind.WORD,
     speech_pb2.MARK_KIND_PHONEME: MarkKind.PHONEME,
     speech_pb2.MARK_KIND_VISEME: MarkKind.VISEME,
+}
+_CACHE_POLICIES = {
+    speech_pb2.CACHE_POLICY_UNSPECIFIED: CachePolicy.DEFAULT,
+    speech_pb2.CACHE_POLICY_OFF: CachePolicy.OFF,
+    speech_pb2.CACHE_POLICY_USE: CachePolicy.USE,
 }
 _MARKS_OUT = {kind: number for number, kind in _MARKS.items()}
 
@@ -116,6 +121,8 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
     faults.session(message.session_id)
     if len(message.speaker) > 128:
         faults.add("speaker", "is longer than 128 characters; GetVoice lists a voice's speakers")
+    if message.cache_policy not in _CACHE_POLICIES:
+        faults.add("cache_policy", f"is {message.cache_policy}; use USE or OFF, or leave it unset")
     _check_ranges_of_unbuilt(faults, message)
     faults.raise_if_any()
     _refuse_unbuilt(message)
@@ -131,6 +138,7 @@ def speech_request(message: speech_pb2.SynthesizeRequest, *, max_characters: int
         duration_noise_scale=duration_noise_scale,
         seed=message.seed if message.HasField("seed") else None,
         marks=frozenset(_MARKS[kind] for kind in message.marks),
+        cache_policy=_CACHE_POLICIES[message.cache_policy],
     )
 
 
@@ -194,14 +202,12 @@ def _check_ranges_of_unbuilt(faults: _Faults, message: speech_pb2.SynthesizeRequ
 
 def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest) -> None:
     controls, audio = message.controls, message.audio
-    cacheless = (speech_pb2.CACHE_POLICY_UNSPECIFIED, speech_pb2.CACHE_POLICY_OFF)
     unbuilt = {
         "audio.encoding": audio.encoding not in _ENCODINGS,
         "emotion": message.HasField("emotion"),
         "style_prompt": bool(message.style_prompt),
         "line_class": bool(message.line_class),
         "start_by_ms": message.HasField("start_by_ms"),
-        "cache_policy": message.cache_policy not in cacheless,
         "controls.pitch_semitones": bool(controls.pitch_semitones),
         "controls.volume_db": bool(controls.volume_db),
     }
@@ -236,6 +242,7 @@ def speech_part(part: Part) -> speech_pb2.SynthesizeResponse:
                     cold=part.cold,
                     queue_ms=part.queue_ms,
                     swap_ms=part.swap_ms,
+                    cached=part.cached,
                 )
             )
         case Trailer():

@@ -33,6 +33,7 @@ class Header:
     cold: bool
     queue_ms: float
     swap_ms: float
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

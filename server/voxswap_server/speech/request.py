@@ -25,6 +25,14 @@ class LineClass(enum.Enum):
     CINEMATIC = "cinematic"
 
 
+class CachePolicy(enum.Enum):
+    """Whether audio may be kept, and come from what was kept."""
+
+    DEFAULT = "default"
+    OFF = "off"
+    USE = "use"
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One text to speak. None means the voice's own default.
@@ -46,6 +54,7 @@ class SpeechRequest:
     marks: frozenset[MarkKind] = frozenset()
     line_class: LineClass = LineClass.DIALOGUE
     paced: bool = True
+    cache_policy: CachePolicy = CachePolicy.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
