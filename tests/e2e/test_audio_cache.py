@@ -20,7 +20,8 @@ from voxswap_registry.store import Registry
 
 LINE = "Halt! Who goes there? The bridge is closed after dark."
 LONG = "The road goes ever on and on, down from the door where it began. " * 12
-CACHE = {"audio_cache_bytes": "64MiB"}
+# Far ahead: nobody plays what is sent here.
+CACHE = {"audio_cache_bytes": "64MiB", "most_ahead_s": 3_600}
 Response = speech_pb2.SynthesizeResponse
 
 
@@ -204,7 +205,7 @@ def test_an_error_is_not_kept(house: tuple[ServerThread, Client]) -> None:
     thread, _ = house
     for _ in range(2):
         with pytest.raises(grpc.RpcError) as raised:
-            spoken(thread, text="?!", seed=1)
+            spoken(thread, speaker="nobody", seed=1)
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
     assert outcomes(thread) == {"miss": 2}
     assert figure(thread, "audio_cache_entries") == 0

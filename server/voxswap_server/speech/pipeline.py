@@ -116,7 +116,10 @@ class Synthesis:
         self._rate_out = request.sample_rate_hertz or self._rate_in
         self._resampler = Resampler(self._rate_in, self._rate_out)
         self._encoder = make_encoder(request.encoding, self._rate_out)
-        self._kind = (manifest.engine, json.dumps(manifest.engine_config, sort_keys=True))
+        self._kind = (
+            manifest.engine,
+            json.dumps(manifest.engine_config, sort_keys=True, default=dict),
+        )
         self._seed = secrets.randbits(63) if request.seed is None else request.seed
         self._speaker = _speaker_index(request, manifest)
         self._unknown: Counter[str] = Counter()
