@@ -8,12 +8,18 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 
+from tests.server.fakes import make_manifest, settle
+from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.cache.flight import Outcome
 from voxswap_server.speech.cache.store import AudioStore, MemoryStore, StoreFault
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
 from voxswap_server.speech.request import MarkKind, SpeechRequest
+
+VOICE = make_manifest("a")
+REQUEST = SpeechRequest(VoiceRef("a"), "Halt!", seed=7)
+ALL = 1_000
 
 RATE = 22050
 TOTAL = 40
@@ -117,3 +123,71 @@ class Kitchen:
     @property
     def running(self) -> list[Take]:
         return [take for take in self.takes if take.running]
+
+
+def sent(parts: list[Part]) -> bytes:
+    return b"".join(part.audio for part in parts if isinstance(part, Chunk))
+
+
+def check_whole(parts: list[Part], seed: int = 7, head: bytes = b"") -> None:
+    """In order, without gaps, each mark once, and nothing that is not of this seed."""
+    header, *chunks, trailer = parts
+    assert isinstance(header, Header)
+    assert isinstance(trailer, Trailer)
+    position = 0
+    marks = []
+    for chunk in chunks:
+        assert isinstance(chunk, Chunk)
+        assert chunk.audio
+        assert chunk.start_sample == position
+        position += chunk.sample_count
+        marks += [mark.start_sample for mark in chunk.marks]
+    assert position == trailer.total_samples == TOTAL
+    assert marks == list(range(0, TOTAL, 5))
+    assert sent(parts) == head + audio_of(seed, 0, TOTAL)
+    assert trailer.seed == seed
+
+
+class Ear:
+    """Reads a stream, as fast as the test lets it."""
+
+    def __init__(self, kitchen: Kitchen, request: SpeechRequest) -> None:
+        self.parts: list[Part] = []
+        self.gate = asyncio.Semaphore(0)
+        self._stream = kitchen.cache.parts(request, VOICE, kitchen.make, arrived_s=0.0)
+        self.task = asyncio.ensure_future(self._listen())
+
+    async def _listen(self) -> None:
+        try:
+            await self.gate.acquire()
+            async for part in self._stream:
+                self.parts.append(part)
+                await self.gate.acquire()
+        finally:
+            await self._stream.aclose()
+
+    def read(self, n: int = ALL) -> Ear:
+        for _ in range(n):
+            self.gate.release()
+        return self
+
+    async def leave(self) -> None:
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        await settle()
+
+    @property
+    def header(self) -> Header:
+        assert isinstance(self.parts[0], Header)
+        return self.parts[0]
+
+
+async def heard(kitchen: Kitchen, request: SpeechRequest = REQUEST) -> list[Part]:
+    """All of a line; a take that it needs is let run."""
+    before = len(kitchen.takes)
+    ear = Ear(kitchen, request).read()
+    await settle()
+    for take in kitchen.takes[before:]:
+        take.let(ALL)
+    await asyncio.wait_for(ear.task, 30)
+    return ear.parts

@@ -8,15 +8,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.server.audio_makers import TOTAL, Kitchen, audio_of
-from tests.server.fakes import make_manifest, settle
-from tests.server.test_audio_cache import Ear, check_whole, sent
+from tests.server.audio_makers import TOTAL, Ear, Kitchen, audio_of, check_whole, sent
+from tests.server.fakes import settle
 from voxswap_registry.errors import EngineError
 from voxswap_registry.names import VoiceRef
 from voxswap_server.speech.cache.store import MemoryStore
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 
-VOICE = make_manifest("a")
 LINES = {
     text: SpeechRequest(VoiceRef("a"), text, seed=seed, cache_policy=CachePolicy.USE)
     for text, seed in (("One.", 1), ("Two.", 2), ("Any.", None))
