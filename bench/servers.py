@@ -51,6 +51,7 @@ def serving(
         "metrics_listen": "off",
         "log_level": "error",
         "warm_start": "false",
+        "audio_cache_bytes": "0",
     }
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in (chosen | settings).items()]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}

@@ -30,6 +30,7 @@ from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
 from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
+from voxswap_server.audio_cache import keep_audio
 from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
 from voxswap_server.engines.work import Work
@@ -49,6 +50,7 @@ from voxswap_server.rpc.speech import SpeechServicer
 from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
 from voxswap_server.speech.admission import Admission, Limits
+from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking, StepSizes
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
@@ -75,6 +77,7 @@ class RunningServer:
     address: str
     metrics_address: str | None
     residents: Residents
+    audio_cache: AudioCache
 
     @property
     def catalog(self) -> Catalog:
@@ -139,12 +142,14 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         metrics.watch_speech(
             lambda: scheduler.waiting, lambda: admission.load, lambda: admission.backlog_s
         )
+        audio_cache = keep_audio(settings, metrics, stack)
         speech = SpeechServicer(
             catalog,
             manager,
             residents.ahead,
             stage,
             admission,
+            audio_cache,
             metrics,
             max_text_characters=settings.max_text_characters,
             on_use=residents.uses.count,
@@ -202,7 +207,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         else:
             await become_ready()
         look_after(residents, stack)
-        yield RunningServer(address, metrics_address, residents)
+        yield RunningServer(address, metrics_address, residents, audio_cache)
 
 
 async def _catalog(

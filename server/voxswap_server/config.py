@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
 
 from voxswap_registry.errors import InvalidInputError, VoxswapError
@@ -21,7 +29,11 @@ ENVIRONMENT_PREFIX = "VOXSWAP_"
 # Read by others or before the settings are; not settings themselves.
 _OTHER_VARIABLES = {"VOXSWAP_ADDRESS", "VOXSWAP_CI", "VOXSWAP_CONFIG"}
 
-_SIZES = {"memory_budget", "host_budget", "max_message_bytes", "cache_bytes", "max_upload_bytes"}
+_SIZES = {
+    *("memory_budget", "host_budget", "max_message_bytes", "cache_bytes", "max_upload_bytes"),
+    *("audio_cache_bytes", "audio_cache_entry_bytes"),
+}
+_SECRETS = {"audio_cache_redis_url"}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -67,16 +79,26 @@ def _voice(value: str) -> str:
     return value
 
 
+def _redis_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(
+            "write redis://host:6379/0, rediss:// for TLS or unix:///path, or leave it out"
+        )
+    return value
+
+
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_list)]
 Voices = Annotated[tuple[Annotated[str, AfterValidator(_voice)], ...], BeforeValidator(_list)]
 Size = Annotated[int, BeforeValidator(_size)]
 Address = Annotated[str, BeforeValidator(_address)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
 class Settings(BaseModel):
     """Everything that an operator may set. Descriptions are the help of ``voxswap serve``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     registry: str = Field(
         "var/registry",
@@ -151,6 +173,20 @@ class Settings(BaseModel):
     load_threads: int = Field(2, ge=1, le=64, description="components loaded side by side")
     load_timeout_s: float = Field(
         60.0, ge=0.1, le=86_400, description="seconds after which a load counts as failed"
+    )
+    audio_cache_bytes: Size = Field(
+        64 << 20, ge=0, description="memory for audio that may be asked for again; 0 for no cache"
+    )
+    audio_cache_entry_bytes: Size = Field(
+        4 << 20, ge=1 << 10, le=64 << 20, description="most audio of one request that is kept"
+    )
+    audio_cache_redis_url: RedisUrl = Field(
+        SecretStr(""),
+        description="Redis to keep audio in as well, redis://…; with a password, put it into the "
+        "file or the environment: others on the machine can see flags",
+    )
+    audio_cache_ttl_s: float = Field(
+        86_400.0, ge=1, le=1e9, description="seconds that Redis keeps audio"
     )
     front_end: Literal["auto", "espeak", "english"] = Field(
         "auto",
@@ -259,7 +295,7 @@ def _metavar(field: FieldInfo) -> str:
 def _shown(name: str, default: object) -> str:
     if isinstance(default, int) and name in _SIZES:
         return f"{default >> 20}MiB"
-    if default == ():
+    if default == () or name in _SECRETS:
         return "none"
     return str(default)
 
@@ -293,5 +329,6 @@ def _faults(error: ValidationError, origins: Mapping[str, str]) -> list[str]:
             lines.append(f"{name} (from {origin}): there is no such setting; there are {known}")
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{name} (from {origin}): {message}; found {fault['input']!r}")
+            found = "what is not shown here" if name in _SECRETS else repr(fault["input"])
+            lines.append(f"{name} (from {origin}): {message}; found {found}")
     return list(dict.fromkeys(lines))

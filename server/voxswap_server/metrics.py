@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from voxswap_registry.catalog.watcher import Look
 from voxswap_registry.errors import VoxswapError
+from voxswap_server.audio_cache_metrics import AudioCacheMetrics
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.ledger import LedgerStatistics
@@ -97,6 +98,7 @@ class Metrics:
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.6, 1.2, 2.5),
             registry=self.registry,
         )
+        self.audio_cache = AudioCacheMetrics(self.registry)
         self._ledgers = _LedgerCollector(device)
         self.registry.register(self._ledgers)
 
@@ -227,7 +229,9 @@ class StreamObservation:
     metrics: Metrics
     end: StreamEnd = StreamEnd.CANCELLED
     cold: bool = False
+    cached: bool = False
     spoke: bool = False
+    characters: int = 0
     refused: bool = False
 
     @contextlib.contextmanager
@@ -251,15 +255,16 @@ class StreamObservation:
         """Audio was handed to the transport."""
         if not self.spoke:
             self.spoke = True
-            self.metrics._ttfa.labels("cold" if self.cold else "warm").observe(since_arrival_s)
+            swap = "cached" if self.cached else "cold" if self.cold else "warm"
+            self.metrics._ttfa.labels(swap).observe(since_arrival_s)
 
-    def finished(self, trailer: Trailer, *, characters: int) -> None:
+    def finished(self, trailer: Trailer) -> None:
         """The whole line was sent."""
         self.end = StreamEnd.FINISHED
         audio_s = trailer.total_samples / trailer.sample_rate_hertz
         self.metrics._audio.inc(audio_s)
-        self.metrics._characters.inc(characters)
+        self.metrics._characters.inc(self.characters)
         self.metrics._underruns.inc(trailer.underruns)
         self.metrics._unknown.inc(sum(trailer.unknown_symbols.values()))
-        if audio_s:
+        if audio_s and not self.cached:
             self.metrics._rtf.observe(trailer.compute_ms / 1e3 / audio_s)

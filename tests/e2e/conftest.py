@@ -90,12 +90,14 @@ def serving(registry: Path | str, **settings: Any) -> Iterator[ServerThread]:
             "metrics_listen": "127.0.0.1:0",
             "registry": str(registry),
             "cache_dir": cache_dir,
+            "audio_cache_bytes": 0,  # what repeats a line with its seed wants it made again
         }
         thread = ServerThread(Settings.model_validate(chosen | settings)).start()
         try:
             yield thread
             if thread.running:
                 thread.on_loop(thread.server.manager.check_integrity)
+                thread.on_loop(thread.server.audio_cache.check_integrity)
         finally:
             if thread.running:
                 thread.begin_stop()

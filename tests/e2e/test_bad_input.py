@@ -100,6 +100,7 @@ INVALID = [
         Request(voice="joe", text="Hi.", audio=Format(sample_rate_hertz=-1)),
     ),
     ("audio.encoding", Request(voice="joe", text="Hi.", audio=Format(encoding=99))),  # type: ignore[arg-type]
+    ("cache_policy", Request(voice="joe", text="Hi.", cache_policy=3)),  # type: ignore[arg-type]
     ("marks", Request(voice="joe", text="Hi.", marks=[0])),  # type: ignore[list-item]
     ("marks", Request(voice="joe", text="Hi.", marks=[77])),  # type: ignore[list-item]
     ("marks", Request(voice="joe", text="Hi.", marks=[speech_pb2.MARK_KIND_WORD] * 33)),
@@ -156,7 +157,6 @@ def test_all_faults_are_told_at_once(server: ServerThread) -> None:
 UNBUILT = [
     ("emotion", Request(emotion=speech_pb2.Emotion())),
     ("style_prompt", Request(style_prompt="afraid")),
-    ("cache_policy", Request(cache_policy=speech_pb2.CACHE_POLICY_USE)),
     ("controls.pitch_semitones", Request(controls=Controls(pitch_semitones=2))),
     ("controls.volume_db", Request(controls=Controls(volume_db=-3))),
 ]

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
+from voxswap_server.audio_cache import keep_audio
 from voxswap_server.config import Settings, SettingsError, load_settings
+from voxswap_server.metrics import Metrics
 
 
 def test_defaults_listen_on_loopback() -> None:
@@ -59,6 +64,43 @@ def test_a_wrong_variable_and_an_unknown_one_are_named() -> None:
     with pytest.raises(SettingsError, match=r"memory_budged \(from the environment\): there is no"):
         load_settings([], {"VOXSWAP_MEMORY_BUDGED": "1G"})
     load_settings([], {"VOXSWAP_ADDRESS": "somewhere:1", "VOXSWAP_CI": "1"})
+
+
+URL = "redis://me:hunter2@redis:6379/0"
+
+
+def test_a_password_is_shown_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load_settings([], {"VOXSWAP_AUDIO_CACHE_REDIS_URL": URL})
+    assert settings.audio_cache_redis_url.get_secret_value() == URL
+    assert "hunter2" not in repr(settings) + str(settings)
+    with pytest.raises(SettingsError, match=r"audio_cache_redis_url .*write redis://") as raised:
+        load_settings(["--audio-cache-redis-url", URL.replace("redis:", "http:")], {})
+    told = "".join(traceback.format_exception(raised.value))
+    assert "hunter2" not in told
+    with pytest.raises(SystemExit):
+        load_settings(["--help"], {"VOXSWAP_AUDIO_CACHE_REDIS_URL": URL})
+    assert "hunter2" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://me:hun/ter2@redis:6379/0", "redis://redis:hunter2", "rediss://[hunter2"]
+)
+async def test_a_url_that_cannot_be_read_is_told_without_what_it_was(url: str) -> None:
+    settings = Settings.model_validate({"audio_cache_redis_url": url})
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(SettingsError, match="audio_cache_redis_url: cannot be read") as raised:
+            keep_audio(settings, Metrics("cpu"), stack)
+    assert "ter2" not in "".join(traceback.format_exception(raised.value))
+
+
+async def test_a_redis_that_is_not_installed_is_told_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "voxswap_server.speech.cache.redis_store", None)
+    settings = Settings.model_validate({"audio_cache_redis_url": URL})
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(SettingsError, match=r"pip install 'voxswap\[redis\]'"):
+            keep_audio(settings, Metrics("cpu"), stack)
 
 
 def test_every_fault_is_told_at_once() -> None:

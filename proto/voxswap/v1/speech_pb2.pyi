@@ -178,21 +178,34 @@ class _CachePolicy:
 class _CachePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CachePolicy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CACHE_POLICY_UNSPECIFIED: _CachePolicy.ValueType  # 0
-    """Unset: the server's default."""
+    """Unset: USE for a request with a seed, whose audio is the same either way, and OFF for one
+    without, which then sounds a little different each time.
+    """
     CACHE_POLICY_OFF: _CachePolicy.ValueType  # 1
     """Neither read nor written."""
     CACHE_POLICY_USE: _CachePolicy.ValueType  # 2
-    """Read and written. Without a cache on the server it is as OFF."""
+    """Read and written, and shared with equal requests while it is made. A request without a seed then
+    gets what the first such request got, as long as that is kept. Without a cache on the server it
+    is as OFF.
+    """
 
 class CachePolicy(_CachePolicy, metaclass=_CachePolicyEnumTypeWrapper):
-    """Whether the server may keep or reuse the audio of a request."""
+    """Whether the server may keep or reuse the audio of a request. Requests share audio if they agree in
+    voice version, text as it is read aloud, speaker, controls, seed, format and kinds of marks; with
+    WORD marks, in the text as written. An unset seed agrees with an unset seed alone.
+    """
 
 CACHE_POLICY_UNSPECIFIED: CachePolicy.ValueType  # 0
-"""Unset: the server's default."""
+"""Unset: USE for a request with a seed, whose audio is the same either way, and OFF for one
+without, which then sounds a little different each time.
+"""
 CACHE_POLICY_OFF: CachePolicy.ValueType  # 1
 """Neither read nor written."""
 CACHE_POLICY_USE: CachePolicy.ValueType  # 2
-"""Read and written. Without a cache on the server it is as OFF."""
+"""Read and written, and shared with equal requests while it is made. A request without a seed then
+gets what the first such request got, as long as that is kept. Without a cache on the server it
+is as OFF.
+"""
 Global___CachePolicy: _TypeAlias = CachePolicy  # noqa: Y015
 
 @_typing.final
@@ -395,7 +408,7 @@ class SynthesizeRequest(_message.Message):
     one version within it. Unset: each request is drawn anew. INVALID_ARGUMENT if longer.
     """
     cache_policy: Global___CachePolicy.ValueType
-    """Use of the audio cache."""
+    """Use of the audio cache. Unset: USE with a seed, else OFF. INVALID_ARGUMENT if unknown."""
     pacing: Global___Pacing.ValueType
     """Whether the audio is listened to while it is made."""
     @_builtins.property
@@ -525,7 +538,9 @@ class Header(_message.Message):
     swap_ms: _builtins.float
     """Time from asking for the voice to having it: next to nothing for a resident one."""
     cached: _builtins.bool
-    """True if the audio comes from the cache."""
+    """True if the audio comes from the cache, or is being made for another request. Then nothing was
+    loaded or computed for this one: cold is false, queue_ms and swap_ms are 0.
+    """
     codec_delay_samples: _builtins.int
     """Samples at the beginning of the decoded audio that are the codec's own delay: skip them. 0 for
     encodings without one, and for those whose container says it (OGG_OPUS).
@@ -686,7 +701,9 @@ class Trailer(_message.Message):
     seed: _builtins.int
     """The seed that makes this line again."""
     compute_ms: _builtins.float
-    """Compute time of the engine: the RTF is compute_ms / 1000 * sample_rate_hertz / total_samples."""
+    """Compute time of the engine: the RTF is compute_ms / 1000 * sample_rate_hertz / total_samples. 0
+    if the audio was not made for this request.
+    """
     first_chunk_ms: _builtins.float
     """Time from the request's arrival to the first chunk being handed to the transport."""
     underruns: _builtins.int

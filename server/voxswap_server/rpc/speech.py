@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
-
-import grpc
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
 from voxswap_registry.catalog.catalog import Catalog
@@ -24,21 +22,27 @@ from voxswap_server.residency.outlook import CastMember, explain
 from voxswap_server.rpc import residency_messages as messages
 from voxswap_server.rpc import translate
 from voxswap_server.rpc.calls import mapped, patience_s
+from voxswap_server.rpc.conversations import begun, listen
 from voxswap_server.rpc.status import Context
-from voxswap_server.speech.admission import Admission, Ticket, too_late
+from voxswap_server.speech.admission import Admission, Ticket
+from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.conversation import Conversation
-from voxswap_server.speech.errors import ConversationIdleError, StreamNotFoundError
-from voxswap_server.speech.parts import Chunk, Part, Trailer
+from voxswap_server.speech.errors import StreamNotFoundError
+from voxswap_server.speech.listening import Listening, too_late
+from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis, kind_of
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.script import Script
 
-# A Converse call says what it wants within this, and then something now and then.
-_START_WITHIN_S, _IDLE_S = 10.0, 60.0
+_Write = Callable[[Part], Awaitable[None]]
+_Interrupt = Callable[[], Receipt]
 
 
 class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
-    """Thin: translate, resolve, admit, lease, and pass the parts on. Confined to one event loop."""
+    """Thin: translate, resolve, ask the cache, or admit and lease, and pass the parts on.
+
+    Confined to one event loop.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         ahead: Ahead,
         stage: Stage,
         admission: Admission,
+        audio_cache: AudioCache,
         metrics: Metrics,
         *,
         max_text_characters: int,
@@ -59,9 +64,10 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         self._ahead = ahead
         self._stage = stage
         self._admission = admission
+        self._audio_cache = audio_cache
         self._metrics = metrics
         self._max_text_characters = max_text_characters
-        self._streams: dict[str, Synthesis] = {}
+        self._interrupts: dict[str, _Interrupt] = {}
 
     @mapped
     async def Synthesize(  # type: ignore[override]  # noqa: N802
@@ -76,11 +82,26 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         spoken = translate.speech_request(
             request, max_characters=self._max_text_characters, tenant=_tenant(context)
         )
+        now_s = asyncio.get_running_loop().time()
+        listening = Listening(arrived_s=now_s, start_by_s=spoken.start_by_s)
 
         async def write(part: Part) -> None:
             await context.write(translate.speech_part(part))
 
-        await self._speak(spoken, context, write, arrived=arrived)
+        with self._metrics.stream(context.time_remaining) as stream:
+            # No thread: the catalog answers from this machine's page cache.
+            manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
+
+            stream.characters = len(spoken.text)
+
+            def make(request: SpeechRequest) -> AsyncGenerator[Part, None]:
+                patience = patience_s(context)  # the context may be gone before the generator is
+                return self._made(request, manifest, stream, arrived, patience)
+
+            shared = self._audio_cache.parts(spoken, manifest, make, arrived_s=arrived)
+            async with contextlib.aclosing(shared):
+                parts = listening.parts(shared)
+                await self._send(parts, stream, write, arrived, listening.interrupt)
 
     @mapped
     async def Converse(  # type: ignore[override]  # noqa: N802
@@ -88,17 +109,15 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         request: AsyncIterator[speech_pb2.ConverseRequest],
         context: Context,
     ) -> None:
-        """Speak a text that is still being written.
+        """Speak a text that is still being written; what is being written is never in the cache.
 
         Reads with ``context.read``, since that can be waited for with a limit.
         """
         del request
         arrived = time.perf_counter()
-        first = await _read(context, _START_WITHIN_S)
-        if first is None or first.WhichOneof("part") != "start":
-            raise InvalidInputError.one("start", "is missing; the first message carries it")
+        start = await begun(context)
         spoken = translate.speech_request(
-            first.start,
+            start,
             max_characters=self._max_text_characters,
             tenant=_tenant(context),
             text_may_follow=True,
@@ -106,18 +125,35 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         conversation = Conversation(most_waiting=self._max_text_characters)
         conversation.push(spoken.text)
         speaking: list[Synthesis] = []
-        reading = asyncio.create_task(self._listen(context, conversation, speaking))
+
+        def interrupt() -> Receipt:
+            if speaking:
+                return speaking[0].interrupt()
+            conversation.cut()
+            return Receipt(0, "", 0)
 
         async def write(part: Part) -> None:
             await context.write(translate.conversation_part(part))
 
-        try:
-            await self._speak(
-                spoken, context, write, arrived=arrived, script=conversation, begun=speaking.append
+        with self._metrics.stream(context.time_remaining) as stream:
+            manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
+            reading = asyncio.create_task(
+                listen(context, conversation, interrupt, max_characters=self._max_text_characters)
             )
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            try:
+                parts = self._made(
+                    spoken,
+                    manifest,
+                    stream,
+                    arrived,
+                    patience_s(context),
+                    script=conversation,
+                    begun=speaking.append,
+                )
+                await self._send(parts, stream, write, arrived, interrupt)
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
 
     @mapped
     async def Interrupt(  # noqa: N802
@@ -126,10 +162,10 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         """Stop a stream."""
         if not request.stream_id:
             raise InvalidInputError.one("stream_id", "is empty; send a Header's stream_id")
-        synthesis = self._streams.get(request.stream_id)
-        if synthesis is None:
+        interrupt = self._interrupts.get(request.stream_id)
+        if interrupt is None:
             raise StreamNotFoundError("no stream has this stream_id; it may have ended")
-        return speech_pb2.InterruptResponse(receipt=translate.receipt(synthesis.interrupt()))
+        return speech_pb2.InterruptResponse(receipt=translate.receipt(interrupt()))
 
     @mapped
     async def Prepare(  # noqa: N802
@@ -143,161 +179,118 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         ]
         return messages.scene(await self._ahead.prepare(cast, dry_run=scene.dry_run))
 
-    async def _speak(
+    async def _send(
         self,
-        spoken: SpeechRequest,
-        context: Context,
-        write: Callable[[Part], Awaitable[None]],
-        *,
+        parts: AsyncGenerator[Part, None],
+        stream: StreamObservation,
+        write: _Write,
         arrived: float,
+        interrupt: _Interrupt,
+    ) -> None:
+        """Write ``parts`` under an id by which they can be interrupted."""
+        stream_id = secrets.token_urlsafe(12)
+        async with contextlib.aclosing(parts):
+            with self._known(stream_id, interrupt):
+                async for part in parts:
+                    match part:
+                        case Header():
+                            stream.cached = part.cached
+                            await write(dataclasses.replace(part, stream_id=stream_id))
+                            continue
+                        case Trailer():
+                            # Before the client knows, and may look at what was counted.
+                            stream.finished(part)
+                    await write(part)
+                    if isinstance(part, Chunk):
+                        stream.sent_chunk(time.perf_counter() - arrived)
+
+    @contextlib.contextmanager
+    def _known(self, stream_id: str, interrupt: _Interrupt) -> Iterator[None]:
+        """Whoever has the id may interrupt it."""
+        self._interrupts[stream_id] = interrupt
+        try:
+            yield
+        finally:
+            del self._interrupts[stream_id]
+
+    async def _made(
+        self,
+        request: SpeechRequest,
+        manifest: Manifest,
+        stream: StreamObservation,
+        arrived: float,
+        patience: float | None,
+        *,
         script: Script | None = None,
         begun: Callable[[Synthesis], None] = lambda synthesis: None,
-    ) -> None:
-        stream_id = secrets.token_urlsafe(12)
-        with contextlib.ExitStack() as held:
-            stream = held.enter_context(self._metrics.stream(context.time_remaining))
-            # No thread: the catalog answers from this machine's page cache.
-            manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
-            with stream.admission():
-                ticket = held.enter_context(await self._admit(spoken, manifest))
+    ) -> AsyncGenerator[Part, None]:
+        """The parts as they are made, with a place and a lease held from the first to the last.
+
+        May go on when its own stream has ended, for others that share the audio.
+        """
+        with stream.admission():
+            ticket = await self._admit(request, manifest)
+        with ticket:
             async with Synthesis(
-                spoken,
+                request,
                 manifest,
                 self._stage,
                 script=script,
-                stream_id=stream_id,
                 arrived=arrived,
                 weight=ticket.weight,
             ) as synthesis:
                 ticket.done = lambda: synthesis.compute_s
                 begun(synthesis)
-                with (
-                    await self._lease(manifest, spoken, context, synthesis, arrived) as lease,
-                    self._known(stream_id, synthesis),
-                ):
+                with await self._lease(request, manifest, synthesis, arrived, patience) as lease:
                     stream.leased(cold=lease.cold, waited_s=lease.wait_s)
                     self._on_use(manifest.ref)
                     parts = synthesis.parts(lease)
                     async with contextlib.aclosing(parts):
-                        async for part in _in_time(parts, spoken, arrived, self._stage.clock):
-                            await write(part)
-                            self._note(part, spoken, ticket, stream, synthesis, arrived)
+                        async for part in parts:
+                            _learn(part, request, ticket, synthesis, stream)
+                            yield part
 
-    async def _admit(self, spoken: SpeechRequest, manifest: Manifest) -> Ticket:
+    async def _admit(self, request: SpeechRequest, manifest: Manifest) -> Ticket:
         swap_s = 0.0
-        if spoken.start_by_s is not None:
+        if request.start_by_s is not None:
             swap_s = (await explain(self._manager, manifest)).estimated_s
-        return self._admission.admit(spoken, kind_of(manifest), swap_s=swap_s)
+        return self._admission.admit(request, kind_of(manifest), swap_s=swap_s)
 
     async def _lease(
         self,
+        request: SpeechRequest,
         manifest: Manifest,
-        spoken: SpeechRequest,
-        context: Context,
         synthesis: Synthesis,
         arrived: float,
+        patience: float | None,
     ) -> Lease:
-        timeout_s = patience_s(context)
-        if spoken.start_by_s is not None:
-            left_s = max(0.0, arrived + spoken.start_by_s - self._stage.clock())
-            timeout_s = left_s if timeout_s is None else min(timeout_s, left_s)
+        left_s = None
+        if request.start_by_s is not None:
+            left_s = max(0.0, arrived + request.start_by_s - time.perf_counter())
+        timeout_s = min((t for t in (left_s, patience) if t is not None), default=None)
         try:
             return await self._manager.acquire(manifest, timeout_s=timeout_s, early=synthesis.begin)
         except (LoadTimeoutError, MemoryBusyError) as error:
-            if spoken.start_by_s is None or timeout_s != left_s:
+            if left_s is None or timeout_s != left_s:
                 raise
-            raise too_late(spoken.start_by_s, None) from error
-
-    @contextlib.contextmanager
-    def _known(self, stream_id: str, synthesis: Synthesis) -> Iterator[None]:
-        """Whoever has the id may interrupt it."""
-        self._streams[stream_id] = synthesis
-        try:
-            yield
-        finally:
-            del self._streams[stream_id]
-
-    def _note(
-        self,
-        part: Part,
-        spoken: SpeechRequest,
-        ticket: Ticket,
-        stream: StreamObservation,
-        synthesis: Synthesis,
-        arrived: float,
-    ) -> None:
-        """What was written tells how the stream goes, and what the next ones will cost."""
-        match part:
-            case Chunk():
-                stream.sent_chunk(time.perf_counter() - arrived)
-                if not ticket.has_begun:
-                    ticket.begun(synthesis.compute_s, len(spoken.text))
-            case Trailer():
-                characters = synthesis.characters
-                stream.finished(part, characters=characters)
-                audio_s = part.total_samples / part.sample_rate_hertz
-                ticket.finished(part.compute_ms / 1e3, audio_s, characters)
-
-    async def _listen(
-        self, context: Context, conversation: Conversation, speaking: list[Synthesis]
-    ) -> None:
-        """Read what the client says, as far as there is room for it."""
-        try:
-            while (said := await _read(context, _IDLE_S)) is not None:
-                match said.WhichOneof("part"):
-                    case "text":
-                        for description in translate.fragment_faults(
-                            said.text, self._max_text_characters
-                        ):
-                            raise InvalidInputError.one("text", description)
-                        conversation.push(said.text)
-                    case "flush":
-                        conversation.flush()
-                    case "interrupt":
-                        if speaking:
-                            speaking[0].interrupt()
-                        else:
-                            conversation.cut()
-                    case "start":
-                        raise InvalidInputError.one("start", "comes once, in the first message")
-                    case _:
-                        raise InvalidInputError.one(
-                            "part", "is missing; send text, flush or interrupt"
-                        )
-                await conversation.make_room()
-            conversation.end()
-        except Exception as error:  # noqa: BLE001 - raised where the stream is spoken
-            conversation.fail(error)
+            raise too_late(request.start_by_s or 0.0, None) from error
 
 
-async def _read(context: Context, within_s: float) -> speech_pb2.ConverseRequest | None:
-    """The client's next message; None once it has closed its side."""
-    try:
-        async with asyncio.timeout(within_s):
-            said: Any = await context.read()
-    except TimeoutError as error:
-        raise ConversationIdleError(
-            f"nothing came for {within_s:.0f} s; send text, or close your side of the call"
-        ) from error
-    return None if said is grpc.aio.EOF else said
-
-
-async def _in_time(
-    parts: AsyncIterator[Part],
-    spoken: SpeechRequest,
-    arrived: float,
-    clock: Callable[[], float],
-) -> AsyncIterator[Part]:
-    """``parts``, unless the first of them comes too late. Raises `TooLateError`."""
-    if spoken.start_by_s is not None:
-        try:
-            async with asyncio.timeout(max(0.0, arrived + spoken.start_by_s - clock())):
-                first = await anext(parts)
-        except TimeoutError as error:
-            raise too_late(spoken.start_by_s, None) from error
-        yield first
-    async for part in parts:
-        yield part
+def _learn(
+    part: Part,
+    request: SpeechRequest,
+    ticket: Ticket,
+    synthesis: Synthesis,
+    stream: StreamObservation,
+) -> None:
+    """What was made tells what the next ones will cost."""
+    match part:
+        case Chunk() if not ticket.has_begun:
+            ticket.begun(synthesis.compute_s, len(request.text))
+        case Trailer():
+            stream.characters = stream.characters or synthesis.characters
+            audio_s = part.total_samples / part.sample_rate_hertz
+            ticket.finished(part.compute_ms / 1e3, audio_s, synthesis.characters)
 
 
 def _tenant(context: Context) -> str:

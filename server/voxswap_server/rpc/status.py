@@ -19,6 +19,7 @@ from voxswap_server.engines.errors import DeviceMemoryError, DeviceStuckError
 from voxswap_server.residency import errors as residency
 from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
 from voxswap_server.speech import errors as speech
+from voxswap_server.speech.cache.errors import CannotContinueError
 from voxswap_server.speech.self_test import SelfTestError
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.FrontEndError: _Row(code_pb2.FAILED_PRECONDITION),
     errors.EncoderUnavailableError: _Row(code_pb2.FAILED_PRECONDITION),
     SelfTestError: _Row(code_pb2.FAILED_PRECONDITION),
+    CannotContinueError: _Row(code_pb2.UNAVAILABLE, retry_s=0.1),
     TooManyUploadsError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=5.0),
     UploadStalledError: _Row(code_pb2.DEADLINE_EXCEEDED),
     errors.NotBuiltError: _Row(code_pb2.UNIMPLEMENTED),

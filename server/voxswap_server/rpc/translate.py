@@ -16,7 +16,13 @@ from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding, rates_of
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Receipt, Trailer
-from voxswap_server.speech.request import LineClass, MarkKind, SceneRequest, SpeechRequest
+from voxswap_server.speech.request import (
+    CachePolicy,
+    LineClass,
+    MarkKind,
+    SceneRequest,
+    SpeechRequest,
+)
 
 # Metadata that names on whose behalf a call is made.
 TENANT_KEY = "voxswap-tenant"
@@ -45,7 +51,6 @@ _ENCODINGS = {
     speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
     **{number: encoding for encoding, number in _ENCODINGS_OUT.items()},
 }
-_REMEDIES = {"cache_policy": "leave it unset, or use OFF"}
 _MARKS = {
     speech_pb2.MARK_KIND_WORD: MarkKind.WORD,
     speech_pb2.MARK_KIND_PHONEME: MarkKind.PHONEME,
@@ -56,6 +61,11 @@ _CLASSES = {
     speech_pb2.LINE_CLASS_BARK: LineClass.BARK,
     speech_pb2.LINE_CLASS_DIALOGUE: LineClass.DIALOGUE,
     speech_pb2.LINE_CLASS_CINEMATIC: LineClass.CINEMATIC,
+}
+_CACHE_POLICIES = {
+    speech_pb2.CACHE_POLICY_UNSPECIFIED: CachePolicy.DEFAULT,
+    speech_pb2.CACHE_POLICY_OFF: CachePolicy.OFF,
+    speech_pb2.CACHE_POLICY_USE: CachePolicy.USE,
 }
 _MARKS_OUT = {kind: number for number, kind in _MARKS.items()}
 
@@ -145,6 +155,8 @@ def speech_request(
     faults.session(message.session_id)
     if len(message.speaker) > 128:
         faults.add("speaker", "is longer than 128 characters; GetVoice lists a voice's speakers")
+    if message.cache_policy not in _CACHE_POLICIES:
+        faults.add("cache_policy", f"is {message.cache_policy}; use USE or OFF, or leave it unset")
     _check_ranges_of_unbuilt(faults, message)
     faults.raise_if_any()
     _refuse_unbuilt(message)
@@ -164,6 +176,7 @@ def speech_request(
         start_by_s=None if start_by_ms is None else start_by_ms / 1e3,
         paced=message.pacing != speech_pb2.PACING_NONE,
         tenant=tenant,
+        cache_policy=_CACHE_POLICIES[message.cache_policy],
     )
 
 
@@ -251,11 +264,9 @@ def _check_ranges_of_unbuilt(faults: _Faults, message: speech_pb2.SynthesizeRequ
 
 def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest) -> None:
     controls = message.controls
-    cacheless = (speech_pb2.CACHE_POLICY_UNSPECIFIED, speech_pb2.CACHE_POLICY_OFF)
     unbuilt = {
         "emotion": message.HasField("emotion"),
         "style_prompt": bool(message.style_prompt),
-        "cache_policy": message.cache_policy not in cacheless,
         "controls.pitch_semitones": bool(controls.pitch_semitones),
         "controls.volume_db": bool(controls.volume_db),
     }
@@ -263,7 +274,7 @@ def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest) -> None:
     if fields:
         raise NotBuiltError(
             f"this server does not carry out {', '.join(fields)} as asked yet",
-            [FieldViolation(name, _REMEDIES.get(name, "leave it unset")) for name in fields],
+            [FieldViolation(name, "leave it unset") for name in fields],
         )
 
 
@@ -293,6 +304,7 @@ def speech_part(part: Part) -> speech_pb2.SynthesizeResponse:
                     swap_ms=part.swap_ms,
                     stream_id=part.stream_id,
                     codec_delay_samples=part.codec_delay_samples,
+                    cached=part.cached,
                 )
             )
         case Receipt():

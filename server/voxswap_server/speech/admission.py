@@ -12,7 +12,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from types import TracebackType
 
-from voxswap_server.speech.errors import OverloadedError, TooLateError
+from voxswap_server.speech.errors import OverloadedError
+from voxswap_server.speech.listening import too_late
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import SpeechRequest
 
@@ -223,18 +224,6 @@ class Admission:
         if len(tenants) == 1 or mine <= most / len(tenants):
             return most
         return (1 - _KEPT_SHARE) * most
-
-
-def too_late(start_by_s: float, estimate_s: float | None) -> TooLateError:
-    """The error of a line that is of no use any more; None: it became late in the queue."""
-    message = (
-        f"the line was to start within {start_by_s * 1e3:.0f} ms and did not; it was dropped"
-        if estimate_s is None
-        else f"the line is to start within {start_by_s * 1e3:.0f} ms and would take "
-        f"{estimate_s * 1e3:.0f} ms; send it earlier, or leave start_by_ms unset"
-    )
-    metadata = {} if estimate_s is None else {"estimated_start_ms": f"{estimate_s * 1e3:.0f}"}
-    return TooLateError(message, metadata=metadata)
 
 
 def _overloaded(message: str, retry_s: float) -> OverloadedError:

@@ -5,6 +5,7 @@ One that is interrupted has a `Receipt` in the trailer's place, or where that ha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known when the audio begins."""
+    """What is known when the audio begins. ``text_digest`` is of the text as its maker had it."""
 
     voice: str
     component_digests: tuple[str, ...]
@@ -37,14 +38,17 @@ class Header:
     queue_ms: float
     swap_ms: float
     stream_id: str = ""
+    text_digest: str = ""
     codec_delay_samples: int = 0
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of the audio, with the marks that begin in it.
 
-    ``packet_sizes`` part the bytes of an encoding that does not do so itself.
+    ``packet_sizes`` part the bytes of an encoding that does not do so itself. ``words`` begin in it
+    as well as its marks: they are for receipts, and there whether they were asked for or not.
     """
 
     audio: bytes
@@ -52,6 +56,7 @@ class Chunk:
     sample_count: int
     marks: tuple[Mark, ...]
     packet_sizes: tuple[int, ...] = ()
+    words: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +85,8 @@ class Receipt:
 
 
 Part = Header | Chunk | Trailer | Receipt
+
+
+def digest_of(text: str) -> str:
+    """Tells texts from one another."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

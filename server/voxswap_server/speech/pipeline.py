@@ -26,7 +26,7 @@ from voxswap_server.engines.work import Work
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.chunking import Chunking, StepSizes
-from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer
+from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
@@ -79,7 +79,6 @@ class Synthesis:
         stage: Stage,
         *,
         script: Script | None = None,
-        stream_id: str = "",
         arrived: float | None = None,
         weight: Callable[[], float] = lambda: 1.0,
     ) -> None:
@@ -92,7 +91,6 @@ class Synthesis:
         self._request = request
         self._manifest = manifest
         self._stage = stage
-        self._stream_id = stream_id
         self._arrived = stage.clock() if arrived is None else arrived
         self._playback = PlaybackClock(
             stage.pacing,
@@ -337,6 +335,6 @@ class Synthesis:
             cold=lease.cold,
             queue_ms=self._queue_s * 1e3,
             swap_ms=lease.wait_s * 1e3,
-            stream_id=self._stream_id,
+            text_digest=digest_of(self._request.text),
             codec_delay_samples=self._track.delay_samples,
         )

@@ -25,6 +25,14 @@ class LineClass(enum.Enum):
     CINEMATIC = "cinematic"
 
 
+class CachePolicy(enum.Enum):
+    """Whether audio may be kept, and come from what was kept."""
+
+    DEFAULT = "default"
+    OFF = "off"
+    USE = "use"
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One text to speak. None means the voice's own default.
@@ -50,6 +58,7 @@ class SpeechRequest:
     start_by_s: float | None = None
     paced: bool = True
     tenant: str = ""
+    cache_policy: CachePolicy = CachePolicy.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,21 +11,13 @@ import numpy as np
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Encoded, Samples, make_encoder, output_rate
 from voxswap_server.audio.resampling import Resampler
+from voxswap_server.speech.listening import Heard
 from voxswap_server.speech.marks import segment_marks
 from voxswap_server.speech.parts import Chunk, Mark, Receipt
 from voxswap_server.speech.reader import Read
 from voxswap_server.speech.request import MarkKind, SpeechRequest
 
 _WORDS = frozenset({MarkKind.WORD})
-
-
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    """A segment on the track: where it begins, at the engine's rate."""
-
-    read: Read
-    durations_frames: Sequence[int]
-    start: int
 
 
 class Track:
@@ -40,18 +31,24 @@ class Track:
         self._resampler = Resampler(self.rate_in, self.rate)
         self._encoder = make_encoder(request.encoding, self.rate)
         self._marks: deque[Mark] = deque()
-        # The last word may have been said a segment ago.
-        self._latest: deque[_Spoken] = deque(maxlen=2)
+        self._words: deque[Mark] = deque()
+        self._heard = Heard()
         self._samples_in = 0  # of the segments that have begun, at the engine's rate
         self._samples_encoded = 0  # the encoder's input, at the client's rate
-        self.samples = 0  # of these, given out
 
     def begin(self, read: Read, durations_frames: Sequence[int]) -> None:
         """A segment comes; its marks go out with the chunks that they begin in."""
-        spoken = _Spoken(read, tuple(durations_frames), self._samples_in)
-        self._latest.append(spoken)
-        self._marks.extend(self._marks_of(spoken, self._kinds))
-        self._samples_in += sum(spoken.durations_frames) * self.hop
+        marks = segment_marks(
+            self._kinds | _WORDS,
+            read.segment,
+            read.text,
+            read.symbols,
+            durations_frames,
+            partial(self._sample_of_frame, self._samples_in),
+        )
+        self._marks.extend(mark for mark in marks if mark.kind in self._kinds)
+        self._words.extend(mark for mark in marks if mark.kind is MarkKind.WORD)
+        self._samples_in += sum(durations_frames) * self.hop
         self._samples_in += len(self._pause(read))
 
     def push(self, samples: Samples, *, ends: Read | None = None) -> Chunk | None:
@@ -72,17 +69,18 @@ class Track:
         return self._chunk(self._encoder.finish(rest))
 
     def cut(self) -> Receipt:
-        """Forget what has not been given out; what was, and the last word of it said whole."""
-        words = [mark for spoken in self._latest for mark in self._marks_of(spoken, _WORDS)]
-        said = [word for word in words if word.start_sample + word.duration_samples <= self.samples]
+        """Forget what has not been given out; what was."""
         self._marks.clear()
-        self._latest.clear()
+        self._words.clear()
         self._resampler = Resampler(self.rate_in, self.rate)
         # What a codec has not given out yet comes before whatever is pushed from now on.
         self._samples_in = round(self._samples_encoded * self.rate_in / self.rate)
-        if not said:
-            return Receipt(self.samples, "", 0)
-        return Receipt(self.samples, said[-1].text, said[-1].text_end)
+        return self._heard.cut()
+
+    @property
+    def samples(self) -> int:
+        """Given out, at the client's rate."""
+        return self._heard.samples
 
     @property
     def delay_samples(self) -> int:
@@ -96,28 +94,32 @@ class Track:
     def _pause(self, read: Read) -> Samples:
         return np.zeros(read.segment.pause_ms * self.rate_in // 1000, np.float32)
 
-    def _marks_of(self, spoken: _Spoken, kinds: frozenset[MarkKind]) -> Sequence[Mark]:
-        if not kinds:
-            return ()
-        read = spoken.read
-        to_sample = partial(self._sample_of_frame, spoken.start)
-        return segment_marks(
-            kinds, read.segment, read.text, read.symbols, spoken.durations_frames, to_sample
-        )
-
     def _sample_of_frame(self, start: int, frame: int) -> int:
         return self.to_output(start + frame * self.hop)
 
     def _chunk(self, encoded: Encoded) -> Chunk | None:
         if not encoded.data:
             return None
-        start = self.samples
-        self.samples = end = start + encoded.samples
-        marks: list[Mark] = []
-        # A mark without length at the very end has no chunk to begin in but this one.
-        while self._marks and (
-            self._marks[0].start_sample < end
-            or (self._marks[0].start_sample == end and not self._marks[0].duration_samples)
-        ):
-            marks.append(self._marks.popleft())
-        return Chunk(encoded.data, start, encoded.samples, tuple(marks), encoded.packet_sizes)
+        start, end = self.samples, self.samples + encoded.samples
+        chunk = Chunk(
+            encoded.data,
+            start,
+            encoded.samples,
+            _begun(self._marks, end),
+            encoded.packet_sizes,
+            _begun(self._words, end),
+        )
+        self._heard.note(chunk)
+        return chunk
+
+
+def _begun(marks: deque[Mark], end: int) -> tuple[Mark, ...]:
+    """Takes those out that begin before sample ``end``."""
+    begun: list[Mark] = []
+    # A mark without length at the very end has no chunk to begin in but this one.
+    while marks and (
+        marks[0].start_sample < end
+        or (marks[0].start_sample == end and not marks[0].duration_samples)
+    ):
+        begun.append(marks.popleft())
+    return tuple(begun)

@@ -1,0 +1,1 @@
+"""Audio that was made before, kept for requests that would make it again."""

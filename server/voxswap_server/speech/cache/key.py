@@ -1,0 +1,95 @@
+"""The key of a request's audio: equal keys, equal audio."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from collections.abc import Mapping
+
+from voxswap_registry.manifest import Manifest
+from voxswap_server.speech.request import MarkKind, SpeechRequest
+from voxswap_server.text.normalization import normalize
+from voxswap_server.text.segmentation import segment
+from voxswap_server.text.types import Segment
+
+SCHEMA_VERSION = 1
+
+# A field that is added to `SpeechRequest` counts until it is named here: then a forgotten one
+# costs hits, and not the right audio. The voice counts as the version that it was resolved to.
+INDIFFERENT = frozenset(
+    {"voice", "session_id", "line_class", "paced", "cache_policy", "start_by_s", "tenant"}
+)
+
+# Normalising takes 3 microseconds a character on the event loop. Longer texts are taken as written.
+_LONGEST_NORMALIZED = 1_000
+# What is longer, at rate 1, a voice may have to part, and where it does so depends on how the text
+# was written. Kokoro's 160 symbols, at two for a character.
+_NEVER_PARTED = 80
+
+
+def audio_key(request: SpeechRequest, manifest: Manifest, *, maker: str) -> str:
+    """64 hexadecimal digits. ``maker`` names whatever else audio depends on, such as the device.
+
+    Pure. Takes as long as normalising the text.
+    """
+    fields: dict[str, object] = {
+        field.name: _plain(getattr(request, field.name))
+        for field in dataclasses.fields(request)
+        if field.name not in INDIFFERENT
+    }
+    speaker, rate_hertz = request.speaker, request.sample_rate_hertz
+    # The default and its name are the same speaker, and the voice's own rate the same rate.
+    fields["speaker"] = 0 if speaker is None else manifest.speakers.get(speaker, speaker)
+    fields["sample_rate_hertz"] = rate_hertz or manifest.audio.sample_rate_hertz
+    fields["text"] = _as_heard(request, manifest.language)
+    said = {
+        "schema": SCHEMA_VERSION,
+        "maker": maker,
+        "version": hashlib.sha256(manifest.to_json()).hexdigest(),
+        "request": fields,
+    }
+    canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _as_heard(request: SpeechRequest, language: str) -> object:
+    """The text as the voice hears it, so that ways of writing one line share its audio.
+
+    Where a seed was given this is all that the samples depend on, places of sentences included:
+    these spread the seed. Without one it is what listeners can tell apart.
+    """
+    text = request.text
+    # Word marks say where words stand in the text as written.
+    if MarkKind.WORD in request.marks or len(text) > _LONGEST_NORMALIZED:
+        return text
+    return [_sentence(part, request, language) for part in segment(text)]
+
+
+def _sentence(part: Segment, request: SpeechRequest, language: str) -> object:
+    heard = normalize(part.text, language)
+    words = [(word.start, word.end) for word in heard.words]
+    what = [heard.text, words, sorted(heard.dropped.items()), part.pause_ms]
+    if request.seed is None:
+        return what
+    may_be_parted = len(heard.text) > _NEVER_PARTED * min(1.0, request.rate)
+    return [*what, part.start, part.text if may_be_parted else None]
+
+
+def _plain(value: object) -> object:
+    """In terms of JSON, the same for equal values. Raises TypeError for what has no such form."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case enum.Enum():
+            return _plain(value.value)
+        case frozenset():
+            return sorted((_plain(item) for item in value), key=repr)
+        case tuple() | list():
+            return [_plain(item) for item in value]
+        case Mapping():
+            return sorted([_plain(key), _plain(item)] for key, item in value.items())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [_plain(getattr(value, field.name)) for field in dataclasses.fields(value)]
+    raise TypeError(f"{type(value).__name__} cannot be part of an audio key")

@@ -1,0 +1,193 @@
+"""Streams that are made by hand: each part when the test says so."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+
+from tests.server.fakes import make_manifest, settle
+from voxswap_registry.names import VoiceRef
+from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.speech.cache.cache import AudioCache
+from voxswap_server.speech.cache.flight import Outcome
+from voxswap_server.speech.cache.store import AudioStore, MemoryStore, StoreFault
+from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
+from voxswap_server.speech.request import MarkKind, SpeechRequest
+
+VOICE = make_manifest("a")
+REQUEST = SpeechRequest(VoiceRef("a"), "Halt!", seed=7)
+ALL = 1_000
+
+RATE = 22050
+TOTAL = 40
+
+
+def audio_of(seed: int | None, first: int, last: int) -> bytes:
+    """Samples ``[first, last)``: two bytes each, unlike those of any other seed and place."""
+    every = b"".join(
+        hashlib.blake2b(f"{seed} {n}".encode(), digest_size=2).digest() for n in range(TOTAL)
+    )
+    return every[2 * first : 2 * last]
+
+
+def line(seed: int | None, cuts: random.Random, encoding: AudioEncoding) -> Iterator[Part]:
+    """A line of `TOTAL` samples with a mark at each fifth, cut anywhere."""
+    yield Header("a@1", ("sha256:0",), RATE, encoding, TOTAL, True, 3.0, 4.0)
+    start = 0
+    while start < TOTAL:
+        end = min(TOTAL, start + cuts.randint(1, 15))
+        marks = [Mark(MarkKind.VISEME, f"{n}", n, 5) for n in range(start, end) if not n % 5]
+        head = b"RIFF" if encoding is AudioEncoding.WAV and not start else b""
+        yield Chunk(head + audio_of(seed, start, end), start, end - start, tuple(marks))
+        start = end
+    assert seed is not None, "whoever makes a line is told its seed"
+    yield Trailer(TOTAL, RATE, seed, 5.0, 6.0, {"?": 1})
+
+
+class Take:
+    """One making. Its next part comes for each `let`; `fail` ends it."""
+
+    def __init__(self, seed: int | None, number: int, encoding: AudioEncoding) -> None:
+        self.seed = seed
+        self.number = number
+        self.parts = line(seed, random.Random(number), encoding)
+        self.gate = asyncio.Semaphore(0)
+        self.error: Exception | None = None
+        self.waits = False  # for the gate
+        self.running = False  # as long as it has something to give back
+        self.cancelled = False
+
+    def let(self, n: int = 1) -> None:
+        for _ in range(n):
+            self.gate.release()
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        self.gate.release()
+
+    async def run(self) -> AsyncGenerator[Part, None]:
+        self.running = True
+        try:
+            for part in self.parts:
+                self.waits = True
+                await self.gate.acquire()
+                self.waits = False
+                if self.error is not None:
+                    raise self.error
+                yield part
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled = True
+            raise
+        finally:
+            self.waits = self.running = False
+
+
+class Observer:
+    def __init__(self) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self.faults: Counter[StoreFault] = Counter()
+
+    def request(self, outcome: Outcome) -> None:
+        self.outcomes[outcome] += 1
+
+    def fault(self, fault: StoreFault) -> None:
+        self.faults[fault] += 1
+
+
+class Kitchen:
+    """A cache and all the takes that were ever begun for it."""
+
+    def __init__(
+        self, store: AudioStore | None = None, *, entry: int = 1 << 20, held: int = 1 << 20
+    ) -> None:
+        self.store = MemoryStore(1 << 20) if store is None else store
+        self.observer = Observer()
+        self.takes: list[Take] = []
+        self.cache = AudioCache(
+            self.store,
+            self.observer,
+            maker="here",
+            most_entry_bytes=entry,
+            most_held_bytes=held,
+            clock=lambda: 0.0,
+        )
+
+    def make(self, request: SpeechRequest) -> AsyncGenerator[Part, None]:
+        take = Take(request.seed, len(self.takes), request.encoding)
+        self.takes.append(take)
+        return take.run()
+
+    @property
+    def running(self) -> list[Take]:
+        return [take for take in self.takes if take.running]
+
+
+def sent(parts: list[Part]) -> bytes:
+    return b"".join(part.audio for part in parts if isinstance(part, Chunk))
+
+
+def check_whole(parts: list[Part], seed: int = 7, head: bytes = b"") -> None:
+    """In order, without gaps, each mark once, and nothing that is not of this seed."""
+    header, *chunks, trailer = parts
+    assert isinstance(header, Header)
+    assert isinstance(trailer, Trailer)
+    position = 0
+    marks = []
+    for chunk in chunks:
+        assert isinstance(chunk, Chunk)
+        assert chunk.audio
+        assert chunk.start_sample == position
+        position += chunk.sample_count
+        marks += [mark.start_sample for mark in chunk.marks]
+    assert position == trailer.total_samples == TOTAL
+    assert marks == list(range(0, TOTAL, 5))
+    assert sent(parts) == head + audio_of(seed, 0, TOTAL)
+    assert trailer.seed == seed
+
+
+class Ear:
+    """Reads a stream, as fast as the test lets it."""
+
+    def __init__(self, kitchen: Kitchen, request: SpeechRequest) -> None:
+        self.parts: list[Part] = []
+        self.gate = asyncio.Semaphore(0)
+        self._stream = kitchen.cache.parts(request, VOICE, kitchen.make, arrived_s=0.0)
+        self.task = asyncio.ensure_future(self._listen())
+
+    async def _listen(self) -> None:
+        try:
+            await self.gate.acquire()
+            async for part in self._stream:
+                self.parts.append(part)
+                await self.gate.acquire()
+        finally:
+            await self._stream.aclose()
+
+    def read(self, n: int = ALL) -> Ear:
+        for _ in range(n):
+            self.gate.release()
+        return self
+
+    async def leave(self) -> None:
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        await settle()
+
+    @property
+    def header(self) -> Header:
+        assert isinstance(self.parts[0], Header)
+        return self.parts[0]
+
+
+async def heard(kitchen: Kitchen, request: SpeechRequest = REQUEST) -> list[Part]:
+    """All of a line; a take that it needs is let run."""
+    before = len(kitchen.takes)
+    ear = Ear(kitchen, request).read()
+    await settle()
+    for take in kitchen.takes[before:]:
+        take.let(ALL)
+    await asyncio.wait_for(ear.task, 30)
+    return ear.parts

@@ -1,0 +1,244 @@
+"""What was made comes again, within bounds, whatever the store does."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.server.audio_makers import (
+    ALL,
+    REQUEST,
+    TOTAL,
+    Ear,
+    Kitchen,
+    check_whole,
+    heard,
+)
+from tests.server.fakes import settle
+from voxswap_server.residency.errors import ClosedError
+from voxswap_server.speech.cache.flight import Outcome
+from voxswap_server.speech.cache.store import MemoryStore, StoreFault
+from voxswap_server.speech.parts import Header, Trailer
+from voxswap_server.speech.request import CachePolicy
+
+
+@pytest.fixture
+async def kitchen() -> AsyncIterator[Kitchen]:
+    made = Kitchen()
+    yield made
+    await settle()
+    made.cache.check_integrity()
+    assert not made.running
+    assert made.cache.statistics() == type(made.cache.statistics())(0, 0, 0)
+    await made.cache.close()
+
+
+async def test_a_line_is_made_once_and_then_it_is_there(kitchen: Kitchen) -> None:
+    first, second = await heard(kitchen), await heard(kitchen)
+    check_whole(first)
+    check_whole(second)
+    assert len(kitchen.takes) == 1
+    assert kitchen.observer.outcomes == {Outcome.MISS: 1, Outcome.HIT: 1}
+    header, trailer = first[0], first[-1]
+    assert header == Header("a@1", ("sha256:0",), 22050, REQUEST.encoding, TOTAL, True, 3.0, 4.0)
+    assert second[0] == dataclasses.replace(
+        header, cached=True, cold=False, queue_ms=0.0, swap_ms=0.0
+    )
+    assert isinstance(trailer, Trailer)
+    assert trailer.compute_ms == 5.0
+    assert second[-1] == dataclasses.replace(trailer, compute_ms=0.0)
+    assert second[1:-1] == first[1:-1]
+
+
+@pytest.mark.parametrize(
+    ("policy", "seed", "takes"),
+    [
+        (CachePolicy.DEFAULT, 7, 1),
+        (CachePolicy.DEFAULT, None, 2),
+        (CachePolicy.OFF, 7, 2),
+        (CachePolicy.USE, None, 1),
+        (CachePolicy.USE, 7, 1),
+    ],
+)
+async def test_who_says_nothing_gets_what_is_the_same_either_way(
+    kitchen: Kitchen, policy: CachePolicy, seed: int | None, takes: int
+) -> None:
+    request = dataclasses.replace(REQUEST, cache_policy=policy, seed=seed)
+    ears = [Ear(kitchen, request).read(1) for _ in range(2)]
+    await settle()
+    assert len(kitchen.takes) == takes
+    off = 2 if takes == 2 else 0
+    assert kitchen.observer.outcomes[Outcome.OFF] == off
+    for ear in ears:
+        await ear.leave()
+
+
+async def test_off_is_neither_read_nor_written(kitchen: Kitchen) -> None:
+    off = dataclasses.replace(REQUEST, cache_policy=CachePolicy.OFF)
+    for request, takes in ((off, 1), (REQUEST, 2), (off, 3), (REQUEST, 3)):
+        check_whole(await heard(kitchen, request))
+        assert len(kitchen.takes) == takes
+
+
+async def test_without_a_seed_all_get_the_audio_and_the_seed_of_the_first(
+    kitchen: Kitchen,
+) -> None:
+    request = dataclasses.replace(REQUEST, seed=None, cache_policy=CachePolicy.USE)
+    lines = [await heard(kitchen, request) for _ in range(3)]
+    (take,) = kitchen.takes
+    assert take.seed is not None
+    for parts in lines:
+        check_whole(parts, take.seed)
+
+
+async def test_what_is_too_large_is_not_kept_and_may_not_be_joined() -> None:
+    kitchen = Kitchen(entry=2_500)  # three parts or so
+    first, second = (Ear(kitchen, REQUEST).read() for _ in range(2))
+    await settle()
+    take = kitchen.takes[0]
+    take.let(1)
+    await settle()
+    assert kitchen.cache.statistics().held_bytes > 0
+    take.let(4)
+    await settle()
+    assert not take.gate._value
+    assert len(first.parts) == len(second.parts) == 5
+    assert kitchen.cache.statistics().held_bytes == 0, "both have read it"
+    third = Ear(kitchen, REQUEST).read()
+    await settle()
+    assert len(kitchen.takes) == 2
+    for one in kitchen.takes:
+        one.let(ALL)
+    for ear in (first, second, third):
+        await asyncio.wait_for(ear.task, 30)
+        check_whole(ear.parts)
+    assert isinstance(kitchen.store, MemoryStore)
+    assert kitchen.store.statistics().entries == 0
+    await settle()
+    assert kitchen.cache.statistics().flights == 0
+
+
+async def test_all_that_is_held_is_bounded() -> None:
+    kitchen = Kitchen(held=5_000)
+    requests = [dataclasses.replace(REQUEST, seed=n) for n in range(6)]
+    ears = [Ear(kitchen, request).read() for request in requests]
+    await settle()
+    for _ in range(4):
+        for take in kitchen.takes:
+            take.let()
+        await settle()
+        assert kitchen.cache.statistics().held_bytes <= 5_000
+    for take in kitchen.takes:
+        take.let(ALL)
+    for n, ear in enumerate(ears):
+        await asyncio.wait_for(ear.task, 30)
+        check_whole(ear.parts, n)
+
+
+async def test_who_is_far_behind_where_too_much_is_held_goes_on_alone() -> None:
+    kitchen = Kitchen(entry=2_000)
+    slow, fast = Ear(kitchen, REQUEST).read(2), Ear(kitchen, REQUEST).read()
+    await settle()
+    take = kitchen.takes[0]
+    take.let(ALL)
+    await asyncio.wait_for(fast.task, 30)
+    check_whole(fast.parts)
+    assert kitchen.cache.statistics().held_bytes <= 3_000
+    slow.read()
+    await settle()
+    assert len(kitchen.takes) == 2
+    kitchen.takes[1].let(ALL)
+    await asyncio.wait_for(slow.task, 30)
+    check_whole(slow.parts)
+    await settle()
+    assert kitchen.cache.statistics().flights == 0
+    assert not kitchen.running
+
+
+async def test_a_damaged_recording_is_made_anew_and_put_right(kitchen: Kitchen) -> None:
+    await heard(kitchen)
+    assert isinstance(kitchen.store, MemoryStore)
+    (key,) = kitchen.store._entries
+    await kitchen.store.put(key, b"damaged")
+    check_whole(await heard(kitchen))
+    assert kitchen.observer.faults == {StoreFault.DAMAGED: 1}
+    check_whole(await heard(kitchen))
+    assert len(kitchen.takes) == 2
+
+
+class HeldUp(MemoryStore):
+    """Waits for a gate, as one that is far away does."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 20)
+        self.reads, self.writes = asyncio.Event(), asyncio.Event()
+        self.reads.set()
+        self.writes.set()
+        self.asked = 0
+
+    async def get(self, key: str) -> bytes | None:
+        self.asked += 1
+        await self.reads.wait()
+        return await super().get(key)
+
+    async def put(self, key: str, value: bytes) -> None:
+        await self.writes.wait()
+        await super().put(key, value)
+
+
+async def test_looking_up_is_shared_too() -> None:
+    store = HeldUp()
+    kitchen = Kitchen(store)
+    store.reads.clear()
+    ears = [Ear(kitchen, REQUEST).read() for _ in range(5)]
+    await settle()
+    await ears.pop(0).leave()
+    assert not kitchen.observer.outcomes, "it is not known yet"
+    store.reads.set()
+    await settle()
+    assert kitchen.observer.outcomes == {Outcome.MISS: 1, Outcome.JOINED: 3}
+    kitchen.takes[0].let(ALL)
+    for ear in ears:
+        await ear.task
+        check_whole(ear.parts)
+    assert store.asked == len(kitchen.takes) == 1
+
+
+async def test_a_slow_store_holds_up_no_listener_and_later_ones_need_not_wait_for_it() -> None:
+    store = HeldUp()
+    kitchen = Kitchen(store)
+    store.writes.clear()
+    check_whole(await heard(kitchen))
+    check_whole(await heard(kitchen))
+    assert len(kitchen.takes) == 1
+    assert kitchen.observer.outcomes == {Outcome.MISS: 1, Outcome.HIT: 1}
+    assert kitchen.cache.statistics().flights == 1, "it is still being kept"
+    store.writes.set()
+    await settle()
+    assert kitchen.cache.statistics().flights == 0
+    assert store.statistics().entries == 1
+
+
+async def test_closing_tells_whoever_listens() -> None:
+    kitchen = Kitchen()
+    ear = Ear(kitchen, REQUEST).read()
+    await settle()
+    kitchen.takes[0].let(2)
+    await settle()
+    await kitchen.cache.close()
+    with pytest.raises(ClosedError):
+        await ear.task
+    assert kitchen.takes[0].cancelled
+    assert kitchen.cache.statistics().flights == 0
+
+
+async def test_without_a_store_everything_is_made(kitchen: Kitchen) -> None:
+    kitchen.cache._store = None
+    request = dataclasses.replace(REQUEST, cache_policy=CachePolicy.USE)
+    for n in (1, 2):
+        check_whole(await heard(kitchen, request))
+        assert len(kitchen.takes) == n
+    assert kitchen.observer.outcomes == {Outcome.OFF: 2}

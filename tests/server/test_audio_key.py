@@ -1,0 +1,181 @@
+"""Which requests share audio: those that sound the same, and no others."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.server.fakes import make_manifest
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.names import VoiceRef
+from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.speech.cache.key import INDIFFERENT, _plain, audio_key
+from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind, SpeechRequest
+
+VOICE = dataclasses.replace(make_manifest("a"), speakers={"anna": 0, "ben": 1, "benjamin": 1})
+REQUEST = SpeechRequest(VoiceRef("a"), "Halt! Who goes there?", seed=1)
+
+
+def key(request: SpeechRequest, manifest: Manifest = VOICE, maker: str = "here") -> str:
+    return audio_key(request, manifest, maker=maker)
+
+
+def but(**changes: Any) -> str:
+    return key(dataclasses.replace(REQUEST, **changes))
+
+
+MATTERS: dict[str, list[Any]] = {
+    "text": ["Halt! Who goes here?", "Halt. Who goes there?", "halt! Who goes there?", "Halt!"],
+    "speaker": ["ben", "nobody"],
+    "encoding": [AudioEncoding.WAV, AudioEncoding.PCM_F32LE],
+    "sample_rate_hertz": [8_000, 24_000],
+    "rate": [0.5, 1.0000001],
+    "noise_scale": [0.0, 0.667],
+    "duration_noise_scale": [0.0, 0.8],
+    "seed": [None, 0, 2, (1 << 64) - 1],
+    "marks": [frozenset([kind]) for kind in MarkKind] + [frozenset(MarkKind)],
+}
+DOES_NOT: dict[str, list[Any]] = {
+    "voice": [VoiceRef("a", 1), VoiceRef("a", label="stable")],
+    "session_id": ["scene 1"],
+    "line_class": list(LineClass),
+    "paced": [False],
+    "cache_policy": list(CachePolicy),
+}
+
+
+def test_of_every_field_it_is_known_whether_it_matters() -> None:
+    """A new field must be thought about: does it change what is sent?"""
+    fields = {field.name for field in dataclasses.fields(SpeechRequest)}
+    assert fields == set(MATTERS) | set(DOES_NOT)
+    assert set(DOES_NOT) == INDIFFERENT
+
+
+def test_what_matters_changes_the_key_each_to_its_own() -> None:
+    values = [(name, value) for name, values in MATTERS.items() for value in values]
+    keys = {key(REQUEST)} | {but(**{name: value}) for name, value in values}
+    assert len(keys) == len(values) + 1
+
+
+@pytest.mark.parametrize("name", sorted(DOES_NOT))
+def test_what_does_not_matter_does_not(name: str) -> None:
+    assert {but(**{name: value}) for value in DOES_NOT[name]} == {key(REQUEST)}
+
+
+def test_the_version_matters_and_the_maker() -> None:
+    others = [
+        key(REQUEST, dataclasses.replace(VOICE, version=2)),
+        key(REQUEST, dataclasses.replace(VOICE, defaults={"noise_w": 0.5})),
+        key(REQUEST, dataclasses.replace(VOICE, components=make_manifest("b").components)),
+        key(REQUEST, maker="there"),
+    ]
+    assert len({key(REQUEST), *others}) == len(others) + 1
+
+
+def test_what_is_said_and_what_goes_without_saying_are_the_same() -> None:
+    assert but(speaker="anna") == key(REQUEST)
+    assert but(speaker="ben") == but(speaker="benjamin")
+    assert but(sample_rate_hertz=VOICE.audio.sample_rate_hertz) == key(REQUEST)
+
+
+SCRIPT = """
+from tests.server.test_audio_key import REQUEST, MarkKind, dataclasses, key
+print(key(dataclasses.replace(REQUEST, marks=frozenset(MarkKind), noise_scale=0.1)))
+"""
+
+
+def test_a_key_is_the_same_in_every_process() -> None:
+    """Servers share a Redis: nothing of a key may depend on the order of a set's members."""
+    keys = [
+        subprocess.run(  # noqa: S603
+            [sys.executable, "-c", SCRIPT],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2", "3")
+    ]
+    assert set(keys) == {but(marks=frozenset(MarkKind), noise_scale=0.1).encode()}
+
+
+ALIKE = [
+    ("Who goes  there?", "Who goes there?"),
+    ("Who goes\tthere?  \n", "Who goes there?"),
+    ("It\N{RIGHT SINGLE QUOTATION MARK}s late.", "It's late."),
+    ("cafe\N{COMBINING ACUTE ACCENT} noir", "caf\N{LATIN SMALL LETTER E WITH ACUTE} noir"),
+]
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+@pytest.mark.parametrize(("text", "other"), ALIKE)
+def test_ways_of_writing_a_sentence_are_the_same(text: str, other: str, seed: int | None) -> None:
+    assert but(text=text, seed=seed) == but(text=other, seed=seed)
+
+
+@pytest.mark.parametrize(("text", "other"), ALIKE)
+def test_word_marks_tell_how_it_was_written(text: str, other: str) -> None:
+    marks = frozenset({MarkKind.WORD})
+    assert but(text=text, marks=marks) != but(text=other, marks=marks)
+
+
+def test_a_seed_is_spread_by_the_places_of_sentences_and_then_they_matter() -> None:
+    text, other = "Halt! Who goes there?", "Halt!   Who goes there?"
+    assert but(text=text, seed=None) == but(text=other, seed=None)
+    assert but(text=text, seed=1) != but(text=other, seed=1)
+
+
+def test_where_a_voice_may_part_a_sentence_its_writing_matters_to_a_seed() -> None:
+    long, short = "the road goes on and on, " * 5, "the road goes on and on"
+    for text, rate, same in ((long, 1.0, False), (short, 1.0, True), (short, 0.25, False)):
+        other = text.replace(" goes", "  goes")
+        assert but(text=text, seed=None, rate=rate) == but(text=other, seed=None, rate=rate)
+        assert (but(text=text, rate=rate) == but(text=other, rate=rate)) is same
+
+
+def test_pauses_and_what_was_left_out_are_heard_and_told() -> None:
+    keys = {
+        but(text=text, seed=None)
+        for text in ("One.\nTwo.", "One.\n\nTwo.", "One. \N{PARTY POPPER} Two.")
+    }
+    assert len(keys) == 3
+
+
+def test_a_long_text_is_taken_as_written() -> None:
+    text = "The road is long. " * 60
+    assert but(text=text, seed=None) != but(text=text + " ", seed=None)
+    assert but(text=text, seed=None) == but(text=text, seed=None)
+
+
+@given(st.text(min_size=1, max_size=200), st.booleans())
+def test_any_text_has_a_key_and_keeps_it(text: str, seeded: bool) -> None:
+    request = dataclasses.replace(REQUEST, text=text, seed=1 if seeded else None)
+    found = key(request)
+    assert len(found) == 64
+    assert found == key(dataclasses.replace(request, session_id="other"))
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    name: str
+    weight: float
+
+
+def test_fields_of_later_kinds_have_a_form_or_are_refused() -> None:
+    assert _plain(Colour.RED) == "red"
+    assert _plain((Share("b", 0.5), None, 1)) == [["b", 0.5], None, 1]
+    assert _plain({"b": 1, "a": (2,)}) == [["a", [2]], ["b", 1]]
+    assert _plain(frozenset({3, 1, 2})) == [1, 2, 3]
+    with pytest.raises(TypeError, match="bytearray cannot be part"):
+        _plain(bytearray(b"x"))
