@@ -58,6 +58,7 @@ from voxswap_server.speech.request import LineClass
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest
 from voxswap_server.text.normalization import normalize
+from voxswap_server.watchdog import watch_steps
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -193,19 +194,25 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         stack.push_async_callback(server.stop, settings.shutdown_grace_s)
         # Watchers would hold the server up until the grace is over.
         stack.callback(residents.events.close)
-        for service in ("", *_SERVICES):
-            await health.set(service, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+        async def tell(*, serves: bool) -> None:
+            status = health_pb2.HealthCheckResponse
+            for service in ("", *_SERVICES):
+                await health.set(service, status.SERVING if serves else status.NOT_SERVING)
+
+        await tell(serves=False)
         stack.push_async_callback(health.enter_graceful_shutdown)
 
         async def become_ready() -> None:
             await residents.preload()
-            for service in ("", *_SERVICES):
-                await health.set(service, health_pb2.HealthCheckResponse.SERVING)
+            await tell(serves=True)
 
         if settings.preload:
             in_background(stack, become_ready(), "preload")
         else:
             await become_ready()
+        watching = watch_steps(scheduler, tell, after_s=settings.step_limit_s)
+        in_background(stack, watching, "watch compute")
         look_after(residents, stack)
         yield RunningServer(address, metrics_address, residents, audio_cache)
 

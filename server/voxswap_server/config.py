@@ -210,6 +210,9 @@ class Settings(BaseModel):
     step_bound_ms: float = Field(
         20.0, ge=2, le=1_000, description="how long a step of compute may keep the device"
     )
+    step_limit_s: float = Field(
+        30.0, ge=1, le=3_600, description="seconds after which a step counts as stuck: streams fail"
+    )
     bark_start_ms: float = Field(
         80.0, ge=1, le=60_000, description="how soon a BARK should begin to sound"
     )

@@ -49,6 +49,8 @@ DOES_NOT: dict[str, list[Any]] = {
     "line_class": list(LineClass),
     "paced": [False],
     "cache_policy": list(CachePolicy),
+    "start_by_s": [0.3],
+    "tenant": ["a game"],
 }
 
 

@@ -40,7 +40,9 @@ def streams(draw: st.DrawFn) -> tuple[Part, ...]:
     total = 0
     for audio in draw(st.lists(st.binary(min_size=1, max_size=40), max_size=5)):
         count = draw(st.integers(1, 1_000_000))
-        chunks.append(Chunk(audio, total, count, tuple(draw(st.lists(marks, max_size=3)))))
+        begun, words = (tuple(draw(st.lists(marks, max_size=3))) for _ in range(2))
+        packets = draw(st.sampled_from([(), (len(audio),), (1, len(audio) - 1)]))
+        chunks.append(Chunk(audio, total, count, begun, packets if audio else (), words))
         total += count
     rate = draw(st.integers(8_000, 48_000))
     encoding = draw(st.sampled_from(AudioEncoding))
@@ -53,6 +55,8 @@ def streams(draw: st.DrawFn) -> tuple[Part, ...]:
         draw(st.booleans()),
         draw(figures),
         draw(figures),
+        text_digest=draw(texts),
+        codec_delay_samples=draw(st.integers(0, INT32)),
     )
     trailer = Trailer(
         total,
@@ -89,14 +93,17 @@ def test_a_stream_comes_back(parts: tuple[Part, ...]) -> None:
 def test_every_field_of_a_part_is_recorded_or_known_not_to_be() -> None:
     """A new field must be thought about: whose is it, the audio's or the stream's?"""
     fields = {kind: [f.name for f in dataclasses.fields(kind)] for kind in (Chunk, Mark)}
-    assert fields[Chunk] == ["audio", "start_sample", "sample_count", "marks"]
+    assert fields[Chunk] == [
+        *("audio", "start_sample", "sample_count", "marks", "packet_sizes", "words"),
+    ]
     assert fields[Mark] == [
         *("kind", "text", "start_sample", "duration_samples"),
         *("text_start", "text_end"),
     ]
     assert [f.name for f in dataclasses.fields(Header)] == [
         *("voice", "component_digests", "sample_rate_hertz", "encoding", "estimated_samples"),
-        *("cold", "queue_ms", "swap_ms", "cached"),
+        *("cold", "queue_ms", "swap_ms", "stream_id", "text_digest"),
+        *("codec_delay_samples", "cached"),
     ]
     assert [f.name for f in dataclasses.fields(Trailer)] == [
         *("total_samples", "sample_rate_hertz", "seed", "compute_ms", "first_chunk_ms"),

@@ -64,9 +64,9 @@ class Weights:
 class Utterance:
     frames = FRAMES
 
-    def __init__(self, voice: SpeakingVoice) -> None:
+    def __init__(self, voice: SpeakingVoice, n_symbols: int) -> None:
         self._voice = voice
-        self.durations_frames = [FRAMES]
+        self.durations_frames = [FRAMES] + [0] * (n_symbols - 1)
 
     def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
         def decoded() -> npt.NDArray[np.float32]:
@@ -94,7 +94,7 @@ class SpeakingVoice:
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
         def prepared() -> Utterance:
             self.step("prepare")
-            return Utterance(self)
+            return Utterance(self, len(ids))
 
         return Work.of(prepared)
 

@@ -37,10 +37,10 @@ def tone(seconds: float, level: float = 0.1) -> Samples:
 
 
 class FakeUtterance:
-    def __init__(self, voice: FakeVoice) -> None:
+    def __init__(self, voice: FakeVoice, n_symbols: int) -> None:
         self._voice = voice
         self.frames = max(1, len(voice.audio) // HOP)
-        self.durations_frames = [self.frames]
+        self.durations_frames = [self.frames] + [0] * (n_symbols - 1)
 
     def decode(self, first_frame: int, last_frame: int) -> Work[Samples]:
         return Work.of(lambda: self._decoded(first_frame, last_frame))
@@ -66,7 +66,7 @@ class FakeVoice:
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[FakeUtterance]:
         self.deliveries.append(delivery)
-        return Work.of(lambda: FakeUtterance(self))
+        return Work.of(lambda: FakeUtterance(self, len(ids)))
 
 
 class FakeFrontEnd:

@@ -81,7 +81,10 @@ class Scheduler:
         return any(found)
 
     def close(self) -> None:
-        """Let steps under way end, drop the others. Blocks until the threads are gone."""
+        """Let steps under way end, drop the others. Blocks until the threads are gone.
+
+        One that is stuck is left behind.
+        """
         for lane in self._lanes:
             lane.close()
 
@@ -146,7 +149,8 @@ class _Lane:
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        self._thread.join()
+        # One that is stuck is not waited for; it ends with the process.
+        self._thread.join(timeout=0.0 if self._refuses else None)
         with self._changed:
             for entry in self._line.drop():
                 entry.future.cancel()
