@@ -197,7 +197,7 @@ class Admission:
     def _check_load(self, ticket: Ticket) -> None:
         mine = sum(t.load for t in self._tickets if t.tenant == ticket.tenant) + ticket.load
         most = self._room(ticket, mine, self._limits.most_load)
-        if self._tickets and ticket.load and self.load + ticket.load > most:
+        if self.load and self.load + ticket.load > most:
             ends_s = [t.ends_in_s for t in self._tickets if t.paced]
             raise _overloaded(
                 f"{len(ends_s)} streams take {self.load:.0%} of the device, and another one would "

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from voxswap_server.text.segmentation import segment
+from voxswap_server.text.segmentation import segments
 from voxswap_server.text.types import Segment
 
 
@@ -41,7 +41,7 @@ class WholeText:
 
     def __init__(self, text: str) -> None:
         self._length = len(text)
-        self._rest = iter(segment(text))
+        self._rest = segments(text)
         self._first: deque[Segment] = deque()
         self._end = 0
 

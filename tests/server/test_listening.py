@@ -1,0 +1,157 @@
+"""What a listener got when it interrupts, and lines that come too late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.server.fakes import settle
+from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.speech.errors import TooLateError
+from voxswap_server.speech.listening import Heard, Listening
+from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Receipt, Trailer
+from voxswap_server.speech.request import MarkKind
+
+HEADER = Header("a@1", (), 16_000, AudioEncoding.PCM_S16LE, 0, cold=False, queue_ms=0, swap_ms=0)
+TRAILER = Trailer(300, 16_000, 0, 0.0, 0.0, {})
+
+
+def word(text: str, start: int, length: int, end: int) -> Mark:
+    return Mark(MarkKind.WORD, text, start, length, end - len(text), end)
+
+
+def chunk(start: int, count: int, *words: Mark) -> Chunk:
+    return Chunk(bytes(2 * count), start, count, (), (), words)
+
+
+class Maker:
+    """Parts that come when they are let go."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Part | Exception] = asyncio.Queue()
+        self.is_closed = False
+
+    async def parts(self) -> AsyncGenerator[Part, None]:
+        try:
+            while True:
+                part = await self.queue.get()
+                if isinstance(part, Exception):
+                    raise part
+                yield part
+                if isinstance(part, Trailer):
+                    return
+        finally:
+            self.is_closed = True
+
+
+async def hear(listening: Listening, made: AsyncGenerator[Part, None], into: list[Part]) -> None:
+    try:
+        async for part in listening.parts(made):
+            into.append(part)  # noqa: PERF401 - what came is looked at while more comes
+    finally:
+        await made.aclose()
+
+
+async def test_an_interruption_ends_a_stream_that_waits_for_its_next_part() -> None:
+    maker, listening, got = Maker(), Listening(arrived_s=0.0), list[Part]()
+    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    maker.queue.put_nowait(HEADER)
+    maker.queue.put_nowait(chunk(0, 100, word("stop", 10, 50, 4), word("there", 70, 60, 10)))
+    await settle()
+    receipt = listening.interrupt()
+    assert receipt == Receipt(100, "stop", 4), "'there' was not said whole"
+    assert listening.interrupt() is receipt
+    await hearing
+    assert got[2:] == [receipt]
+    assert maker.is_closed
+
+
+async def test_a_part_that_came_meanwhile_is_not_let_through() -> None:
+    maker, listening, got = Maker(), Listening(arrived_s=0.0), list[Part]()
+    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    maker.queue.put_nowait(HEADER)
+    await settle()
+    maker.queue.put_nowait(chunk(0, 100))
+    receipt = listening.interrupt()
+    await hearing
+    assert got == [HEADER, receipt]
+    assert receipt == Receipt(0, "", 0)
+
+
+async def test_an_interruption_while_the_client_is_written_to_waits_for_that() -> None:
+    maker, listening = Maker(), Listening(arrived_s=0.0)
+    for part in (HEADER, chunk(0, 100, word("a", 0, 10, 1)), chunk(100, 100)):
+        maker.queue.put_nowait(part)
+    made = maker.parts()
+    parts = listening.parts(made)
+    assert await anext(parts) == HEADER
+    assert isinstance(await anext(parts), Chunk)
+    receipt = listening.interrupt()
+    assert await anext(parts) == receipt == Receipt(100, "a", 1)
+    with pytest.raises(StopAsyncIteration):
+        await anext(parts)
+    await made.aclose()
+
+
+async def test_a_line_that_is_not_there_in_time_is_dropped() -> None:
+    now = asyncio.get_running_loop().time()
+    maker = Maker()
+    listening = Listening(arrived_s=now - 1.0, start_by_s=0.5)
+    with pytest.raises(TooLateError, match="within 500 ms and did not"):
+        await hear(listening, maker.parts(), [])
+    assert maker.is_closed
+
+
+async def test_one_that_began_in_time_is_never_too_late() -> None:
+    maker, got = Maker(), list[Part]()
+    listening = Listening(arrived_s=asyncio.get_running_loop().time(), start_by_s=60.0)
+    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    maker.queue.put_nowait(HEADER)
+    await settle()
+    assert listening._limit is not None
+    assert listening._limit.when() is None
+    maker.queue.put_nowait(TRAILER)
+    await hearing
+    assert got == [HEADER, TRAILER]
+
+
+@pytest.mark.parametrize("error", [TimeoutError("the engine's own"), ValueError("broken")])
+async def test_errors_of_the_maker_are_passed_on(error: Exception) -> None:
+    maker, listening = Maker(), Listening(arrived_s=0.0)
+    maker.queue.put_nowait(error)
+    with pytest.raises(type(error), match=str(error)):
+        await hear(listening, maker.parts(), [])
+
+
+async def test_cancelling_closes_the_maker() -> None:
+    maker, listening = Maker(), Listening(arrived_s=0.0)
+    hearing = asyncio.ensure_future(hear(listening, maker.parts(), []))
+    await settle()
+    hearing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hearing
+    assert maker.is_closed
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.data())
+def test_the_last_word_is_the_last_that_ended_by_then(
+    lengths: list[int], data: st.DataObject
+) -> None:
+    words, start = [], 0
+    for i, length in enumerate(lengths):
+        words.append(word(f"w{i}", start, length, 10 * i + 5))
+        start += length
+    cuts = sorted(data.draw(st.sets(st.integers(1, start), min_size=1)))
+    heard, before = Heard(), 0
+    for cut in cuts:
+        heard.note(
+            chunk(before, cut - before, *(w for w in words if before <= w.start_sample < cut))
+        )
+        before = cut
+    said = [w for w in words if w.start_sample + w.duration_samples <= cuts[-1]]
+    expected = (said[-1].text, said[-1].text_end) if said else ("", 0)
+    assert heard.cut() == Receipt(cuts[-1], *expected)
