@@ -15,6 +15,7 @@ BENCHMARKS = {
     "registry": "ten thousand voices: start, listing, memory; publishing beside copying",
     "residency": "swaps beside piper HTTP's, memory, warm voices beside swaps, an hour of churn",
     "first-sound": "TTFA, whole lines, throughput, paced readers, cancelling, a game's load; peers",
+    "quality": "bfloat16 beside float32: DNSMOS, word error rate, log-spectral distance",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }
 

@@ -27,6 +27,11 @@ PACKAGES = {
         "piper-phonemize==1.1.0",  # its faithful phonemes, and no process for each line
         "onnxruntime==1.31.1",
     ),
+    "dnsmos": (
+        "speechmos==0.0.1.1",
+        "librosa==0.11.0",  # which speechmos needs, and does not say
+        "onnxruntime==1.31.1",
+    ),
 }
 
 
