@@ -17,6 +17,7 @@ from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.app import RunningServer, running
 from voxswap_server.config import RELOADABLE, Settings, load_settings
+from voxswap_server.process import keep_freed_memory, tame_openmp
 from voxswap_server.residents import LOADING_THREADS
 
 _LOGGER = logging.getLogger("voxswap_server")
@@ -28,7 +29,8 @@ _CLIENTS_DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; 0 after a clean end, 2 for a wrong setting."""
-    _tame_openmp()
+    tame_openmp()
+    keep_freed_memory()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         settings = load_settings(arguments)
@@ -56,17 +58,6 @@ def _leave_behind_what_hangs() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
-
-
-def _tame_openmp() -> None:
-    """Let OpenMP's threads spin for microseconds, not milliseconds, while they wait for each other.
-
-    libgomp's default assumes that nothing else wants a core. Where something does, each of a
-    thousand barriers a line then costs a time slice, and a line takes thirty times as long
-    (``docs/performance.md``). Must come before torch is imported; the operator's choice stands.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "500")
 
 
 async def _serve(settings: Settings, arguments: Sequence[str]) -> None:

@@ -35,6 +35,7 @@ from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
 from voxswap_server.engines.work import Work
 from voxswap_server.metrics import Metrics
+from voxswap_server.process import compute_threads
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residents import (
     Residents,
@@ -107,14 +108,15 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
     metrics = Metrics(settings.device)
     async with contextlib.AsyncExitStack() as stack:
         # Side by side: one waits for torch, the other for disk or network.
-        importing = asyncio.create_task(asyncio.to_thread(_engines, settings))
+        importing = asyncio.create_task(asyncio.to_thread(_import_engines))
         stack.push_async_callback(asyncio.wait, [importing])
         looks = [metrics.observe_look]
         catalog = await _catalog(settings, metrics, looks, stack)
-        engines = await importing
+        await importing
         registry = catalog.registry
         scheduler = Scheduler(observer=metrics.observe_step)
         stack.callback(scheduler.close)
+        engines = await _engines(settings, scheduler)
         residents = await keep_residents(settings, catalog, engines, metrics, stack)
         manager = residents.manager
         looks.append(residents.observe_look)
@@ -285,7 +287,18 @@ def _pacing(settings: Settings) -> Pacing:
     )
 
 
-def _engines(settings: Settings) -> dict[str, Engine]:
+def _import_engines() -> None:
+    """Takes a second or two, without an event loop to hold up."""
+    import torch
+
+    import voxswap_server.engines.kokoro.engine
+    import voxswap_server.engines.vits.engine  # noqa: F401 - see above
+
+    torch.set_num_threads(1)  # on whatever thread; see voxswap_server.process
+
+
+async def _engines(settings: Settings, scheduler: Scheduler) -> dict[str, Engine]:
+    """The engines, on their device; how they compute is settled on the thread that will."""
     import torch
 
     from voxswap_server.engines.kokoro.engine import KokoroEngine
@@ -298,14 +311,16 @@ def _engines(settings: Settings) -> dict[str, Engine]:
             raise SettingsError(
                 f"device: {settings.device} is not there: torch sees {count} CUDA devices; use cpu"
             )
-    if settings.compute_threads:
-        torch.set_num_threads(settings.compute_threads)
-    asked = settings.arithmetic
-    dtype = fastest_dtype(settings.device) if asked == "auto" else asked
-    _LOGGER.info("the large products of VITS voices are computed in %s", dtype)
+    threads, arithmetic = compute_threads(settings.compute_threads), settings.arithmetic
+    await scheduler.run(Work.of(functools.partial(torch.set_num_threads, threads)))
+    measure = Work.of(functools.partial(fastest_dtype, settings.device))
+    dtype = (await scheduler.run(measure)).result if arithmetic == "auto" else arithmetic
+    _LOGGER.info(
+        "computing with %d threads; the large products of VITS voices in %s", threads, dtype
+    )
     engines: tuple[Engine, ...] = (
         VitsEngine(settings.device, dtype),
-        KokoroEngine(settings.device, threads=settings.compute_threads),
+        KokoroEngine(settings.device, threads=threads),
     )
     return {engine.name: engine for engine in engines}
 

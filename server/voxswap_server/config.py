@@ -168,7 +168,10 @@ class Settings(BaseModel):
         "faster here, measured at the start",
     )
     compute_threads: int = Field(
-        0, ge=0, le=256, description="threads of one computation; 0 for all cores"
+        0,
+        ge=0,
+        le=256,
+        description="threads of one computation; 0: all of two cores, one less of more, at most 8",
     )
     load_threads: int = Field(2, ge=1, le=64, description="components loaded side by side")
     load_timeout_s: float = Field(
