@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -76,8 +76,8 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
     def speak(self, fragments: Iterable[str], *, end: bool = True) -> None:
         """Send ``fragments`` as they come, in a thread of their own; then `end`, or else `flush`.
 
-        `interrupt` stops it: no further fragment is sent, and our side stays open. What
-        ``fragments`` raises ends the conversation, and is raised by the iteration.
+        `interrupt` stops it: no further fragment is sent, a generator is closed, and our side stays
+        open. What ``fragments`` raises ends the conversation, and is raised by the iteration.
         """
         feeding = threading.Thread(
             target=self._feed, args=(fragments, self._turn, end), name="voxswap-feed", daemon=True
@@ -183,6 +183,8 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
         try:
             for fragment in fragments:
                 if not self._put_fed(turn, more_text(fragment)):
+                    if isinstance(fragments, Generator):
+                        fragments.close()  # whoever writes them need not go on
                     return
         except BaseException as error:  # noqa: BLE001 - raised where the conversation is heard
             self._failure = error

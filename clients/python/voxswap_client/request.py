@@ -115,8 +115,10 @@ INTERRUPT = speech_pb2.ConverseRequest(interrupt=speech_pb2.Interrupt())
 
 def more_text(text: str) -> speech_pb2.ConverseRequest:
     """More text of a conversation."""
+    request = speech_pb2.ConverseRequest()
     with fitting("text"):
-        return speech_pb2.ConverseRequest(text=text)
+        request.text = text
+    return request
 
 
 def may_wait(request: speech_pb2.SynthesizeRequest) -> bool:
