@@ -94,7 +94,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         """
         del request
         arrived = time.perf_counter()
-        first = await _read(context, _START_WITHIN_S)
+        first = await _read(context, _Silence(_START_WITHIN_S))
         if first is None or first.WhichOneof("part") != "start":
             raise InvalidInputError.one("start", "is missing; the first message carries it")
         spoken = translate.speech_request(
@@ -105,15 +105,22 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         )
         conversation = Conversation(most_waiting=self._max_text_characters)
         conversation.push(spoken.text)
-        speaking: list[Synthesis] = []
-        reading = asyncio.create_task(self._listen(context, conversation, speaking))
+        speaking: asyncio.Future[Synthesis] = asyncio.get_running_loop().create_future()
+        silence = _Silence(_IDLE_S)
+        reading = asyncio.create_task(self._listen(context, conversation, speaking, silence))
 
         async def write(part: Part) -> None:
             await context.write(translate.conversation_part(part))
+            silence.broken()
 
         try:
             await self._speak(
-                spoken, context, write, arrived=arrived, script=conversation, begun=speaking.append
+                spoken,
+                context,
+                write,
+                arrived=arrived,
+                script=conversation,
+                begun=speaking.set_result,
             )
         finally:
             reading.cancel()
@@ -239,11 +246,15 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                 ticket.finished(part.compute_ms / 1e3, audio_s, characters)
 
     async def _listen(
-        self, context: Context, conversation: Conversation, speaking: list[Synthesis]
+        self,
+        context: Context,
+        conversation: Conversation,
+        speaking: asyncio.Future[Synthesis],
+        silence: _Silence,
     ) -> None:
         """Read what the client says, as far as there is room for it."""
         try:
-            while (said := await _read(context, _IDLE_S)) is not None:
+            while (said := await _read(context, silence)) is not None:
                 match said.WhichOneof("part"):
                     case "text":
                         for description in translate.fragment_faults(
@@ -254,10 +265,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                     case "flush":
                         conversation.flush()
                     case "interrupt":
-                        if speaking:
-                            speaking[0].interrupt()
-                        else:
-                            conversation.cut()
+                        (await speaking).interrupt()
                     case "start":
                         raise InvalidInputError.one("start", "comes once, in the first message")
                     case _:
@@ -270,15 +278,40 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
             conversation.fail(error)
 
 
-async def _read(context: Context, within_s: float) -> speech_pb2.ConverseRequest | None:
+class _Silence:
+    """How long neither side has said anything. Confined to one event loop."""
+
+    def __init__(self, most_s: float) -> None:
+        self.most_s = most_s
+        self._clock = asyncio.get_running_loop().time
+        self.broken()
+
+    def broken(self) -> None:
+        """Somebody says something: it begins anew."""
+        self._since_s = self._clock()
+
+    @property
+    def left_s(self) -> float:
+        """Until it is too long."""
+        return self._since_s + self.most_s - self._clock()
+
+
+async def _read(context: Context, silence: _Silence) -> speech_pb2.ConverseRequest | None:
     """The client's next message; None once it has closed its side."""
+    silence.broken()
+    # One read, however often it is waited for: what a cancelled one had received would be lost.
+    reading: asyncio.Future[Any] = asyncio.ensure_future(context.read())
     try:
-        async with asyncio.timeout(within_s):
-            said: Any = await context.read()
-    except TimeoutError as error:
-        raise ConversationIdleError(
-            f"nothing came for {within_s:.0f} s; send text, or close your side of the call"
-        ) from error
+        while not reading.done():
+            if (left_s := silence.left_s) <= 0:
+                raise ConversationIdleError(
+                    f"nothing came for {silence.most_s:.0f} s; send text, or close your side of "
+                    "the call"
+                )
+            await asyncio.wait((reading,), timeout=left_s)
+        said = reading.result()
+    finally:
+        reading.cancel()
     return None if said is grpc.aio.EOF else said
 
 

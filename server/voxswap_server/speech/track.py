@@ -42,6 +42,7 @@ class Track:
         self._marks: deque[Mark] = deque()
         # The last word may have been said a segment ago.
         self._latest: deque[_Spoken] = deque(maxlen=2)
+        self._last_word, self._text_end = "", 0  # before the latest interruption
         self._samples_in = 0  # of the segments that have begun, at the engine's rate
         self._samples_encoded = 0  # the encoder's input, at the client's rate
         self.samples = 0  # of these, given out
@@ -80,9 +81,9 @@ class Track:
         self._resampler = Resampler(self.rate_in, self.rate)
         # What a codec has not given out yet comes before whatever is pushed from now on.
         self._samples_in = round(self._samples_encoded * self.rate_in / self.rate)
-        if not said:
-            return Receipt(self.samples, "", 0)
-        return Receipt(self.samples, said[-1].text, said[-1].text_end)
+        if said:
+            self._last_word, self._text_end = said[-1].text, said[-1].text_end
+        return Receipt(self.samples, self._last_word, self._text_end)
 
     @property
     def delay_samples(self) -> int:
