@@ -114,6 +114,8 @@ async def test_after_our_end_nothing_can_be_said(server, connect):
         for saying in (conversation.send("more"), conversation.flush()):
             with pytest.raises(VoxswapClientError, match="has been ended"):
                 await saying
+        with pytest.raises(VoxswapClientError, match="has been ended"):
+            conversation.speak(["more"])
         assert await heard(conversation) == [2]
 
 

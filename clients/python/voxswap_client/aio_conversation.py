@@ -70,6 +70,7 @@ class AsyncConversation(AsyncIterator[Chunk | InterruptReceipt]):
         `interrupt` cancels it, and our side stays open. What ``fragments`` raises ends the
         conversation, and is raised by the iteration. A plain iterable must not block.
         """
+        self._check()
         task = asyncio.get_running_loop().create_task(self._feed(fragments, end=end))
         self._feeding.add(task)
         task.add_done_callback(self._feeding.discard)
@@ -159,12 +160,16 @@ class AsyncConversation(AsyncIterator[Chunk | InterruptReceipt]):
             raise
 
     def _put(self, message: Request) -> None:
+        self._check()
+        self._outbox.put_nowait(message)
+
+    def _check(self) -> None:
+        """Raise if nothing more can be sent: what the call has ended with, if it has."""
         if self._ended:
             raise over("has been ended")
         if self._call.done():
             failure = self._statuses.ended_with
             raise over("is over") if failure is None else from_rpc_error(failure)
-        self._outbox.put_nowait(message)
 
     async def _feed(self, fragments: AsyncIterable[str] | Iterable[str], *, end: bool) -> None:
         try:

@@ -79,10 +79,12 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
         `interrupt` stops it: no further fragment is sent, a generator is closed, and our side stays
         open. What ``fragments`` raises ends the conversation, and is raised by the iteration.
         """
-        feeding = threading.Thread(
-            target=self._feed, args=(fragments, self._turn, end), name="voxswap-feed", daemon=True
-        )
-        feeding.start()
+        with self._lock:
+            self._check()
+            turn = self._turn
+        threading.Thread(
+            target=self._feed, args=(fragments, turn, end), name="voxswap-feed", daemon=True
+        ).start()
 
     def interrupt(self) -> None:
         """Stop speaking, and forget what has not been spoken. The iteration gets a receipt."""
@@ -166,13 +168,13 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
 
     def _put(self, message: Request) -> None:
         with self._lock:
-            if self._ended:
-                raise over("has been ended")
             self._check()
             self._outbox.put(message)
 
     def _check(self) -> None:
-        """Raise what the call has ended with, if it has."""
+        """Raise if nothing more can be sent: what the call has ended with, if it has."""
+        if self._ended:
+            raise over("has been ended")
         if self._call.is_active():
             return
         if isinstance(self._call, grpc.RpcError) and self._call.code() is not grpc.StatusCode.OK:
