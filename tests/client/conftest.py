@@ -17,6 +17,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from tests.client.fake_conversations import FakeConversations, SyncConversation
 from tests.client.fake_residency import FakeResidency
 from tests.client.fake_voices import FakeVoices
 from tests.client.statuses import abort, fail, reason, retry_info
@@ -83,6 +84,7 @@ def play(*parts: Part) -> Behaviour:
 
 
 class FakeServer(
+    FakeConversations,
     FakeResidency,
     FakeVoices,
     speech_pb2_grpc.SpeechServiceServicer,
@@ -256,6 +258,7 @@ class _SyncStream:
         self.cancel = stream.cancel
         self.result = stream.result
 
+    receipt = property(lambda self: self._stream.receipt)
     trailer = property(lambda self: self._stream.trailer)
     ttfa_ms = property(lambda self: self._stream.ttfa_ms)
 
@@ -264,6 +267,9 @@ class _SyncStream:
 
     async def collect(self) -> Any:
         return self._stream.collect()
+
+    async def interrupt(self) -> Any:
+        return self._stream.interrupt()
 
     def __aiter__(self) -> _SyncStream:
         return self
@@ -311,6 +317,9 @@ class _SyncClient:
 
     def synthesize(self, *args: Any, **options: Any) -> _SyncStream:
         return _SyncStream(self._client.synthesize(*args, **options))
+
+    def converse(self, *args: Any, **options: Any) -> SyncConversation:
+        return SyncConversation(self._client.converse(*args, **options))
 
     def watch(self, **options: Any) -> _SyncWatch:
         return _SyncWatch(self._client.watch(**options))

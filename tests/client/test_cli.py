@@ -44,6 +44,7 @@ def test_help_imports_neither_grpc_nor_server_nor_torch():
 COMMANDS = [
     [],
     ["say"],
+    ["converse"],
     ["ps"],
     *([name] for name in ("load", "unload", "pin", "unpin", "budget", "explain", "prepare")),
     *([name] for name in ("watch", "top")),
@@ -83,6 +84,10 @@ def test_version(capsys):
         ["say", "npc/smith", "Hi", "--timeout", "0"],
         ["say", "npc/smith", "Hi", "--timeout", "nan"],
         ["say", "npc/smith", "Hi", "--encoding", "mp4"],
+        ["say", "npc/smith", "Hi", "--class", "song"],
+        ["say", "npc/smith", "Hi", "--start-by", "soon"],
+        ["converse"],
+        ["converse", "npc/smith", "Hi"],
         ["voices", "list", "--address", "a:1", "--registry", "b"],
         ["ps", "--addr", "abbreviated:1"],
         ["load"],
@@ -152,7 +157,9 @@ def test_every_violation_has_a_line(capsys, server):
 def test_a_retry_hint_is_told(capsys, server):
     hint = server.retry_info(1.5)
     server.script.append(server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "60 streams speak", hint))
-    assert main(["say", "npc/smith", "Hi", "--address", server.address]) == 1
+    # One that is as good later would be tried again.
+    line = ["say", "npc/smith", "Hi", "--start-by", "300"]
+    assert main([*line, "--address", server.address]) == 1
     assert capsys.readouterr().err == "voxswap: error: 60 streams speak\n  try again in 1.5 s\n"
 
 

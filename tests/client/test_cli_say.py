@@ -82,9 +82,17 @@ def test_every_flag_reaches_the_request(server):
         "--noise-scale": "0",
         "--duration-noise-scale": "0.75",
         "--marks": "word, viseme",
+        "--class": "bark",
+        "--start-by": "300",
     }
     assert (
-        main(["say", "npc/smith@3", "Hi", *(part for flag in flags.items() for part in flag)]) == 0
+        main(
+            [
+                *("say", "npc/smith@3", "Hi", "--no-cache"),
+                *(part for flag in flags.items() for part in flag),
+            ]
+        )
+        == 0
     )
     assert server.requests == [
         speech_pb2.SynthesizeRequest(
@@ -95,8 +103,41 @@ def test_every_flag_reaches_the_request(server):
             controls=speech_pb2.Controls(rate=0.5, noise_scale=0, duration_noise_scale=0.75),
             seed=9,
             marks=[1, 3],
+            line_class=speech_pb2.LINE_CLASS_BARK,
+            start_by_ms=300,
+            cache_policy=speech_pb2.CACHE_POLICY_OFF,
+            pacing=speech_pb2.PACING_NONE,
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "pacing"),
+    [
+        ([], speech_pb2.PACING_NONE),
+        (["-o", "-"], speech_pb2.PACING_NONE),
+        (["--play"], speech_pb2.PACING_REALTIME),
+        (["--play", "-o", "line.wav"], speech_pb2.PACING_REALTIME),
+    ],
+    ids=str,
+)
+def test_who_plays_a_line_listens_to_it(monkeypatch, server, tmp_path, flags, pacing):
+    install(tmp_path, "pw-play", "cat >/dev/null")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    assert main(["say", "npc/smith", "Hi", *flags]) == 0
+    assert [request.pacing for request in server.requests] == [pacing]
+
+
+def test_a_line_that_is_too_late(capsys, server):
+    late = server.fail(
+        grpc.StatusCode.DEADLINE_EXCEEDED, "would take 900 ms", server.reason("TOO_LATE")
+    )
+    server.script.append(late)
+    assert main(["say", "npc/smith", "Hi", "--start-by", "300"]) == 1
+    assert capsys.readouterr().err == (
+        "voxswap: error: would take 900 ms\n"
+        "  give it longer with --start-by MS, or leave that out\n"
+    )
 
 
 def test_text_from_stdin(monkeypatch, server):

@@ -59,6 +59,10 @@ REASONS = {
     ("FAILED_PRECONDITION", "VOICE_IN_USE"): voxswap_client.VoiceInUseError,
     ("OUT_OF_RANGE", "EVENTS_LOST"): voxswap_client.EventsLostError,
     ("RESOURCE_EXHAUSTED", "SLOW_WATCHER"): voxswap_client.SlowWatcherError,
+    ("RESOURCE_EXHAUSTED", "OVERLOADED"): voxswap_client.OverloadedError,
+    ("DEADLINE_EXCEEDED", "TOO_LATE"): voxswap_client.TooLateError,
+    ("DEADLINE_EXCEEDED", "CONVERSATION_IDLE"): voxswap_client.ConversationIdleError,
+    ("NOT_FOUND", "STREAM_NOT_FOUND"): voxswap_client.StreamNotFoundError,
     ("FAILED_PRECONDITION", "FRONT_END_UNAVAILABLE"): voxswap_client.FailedPreconditionError,
     ("ABORTED", "SOMETHING_ELSE"): VoxswapClientError,
 }
@@ -92,7 +96,7 @@ async def test_the_retry_hint_is_decoded(server, connect):
         server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", server.retry_info(2.25))
     )
     with pytest.raises(voxswap_client.ResourceExhaustedError) as caught:
-        await connect().say("npc/smith", "Hi")
+        await connect(retries=NO_RETRY).say("npc/smith", "Hi")
     assert caught.value.retry_after_s == 2.25
 
 

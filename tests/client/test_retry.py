@@ -11,8 +11,10 @@ from voxswap.v1 import voices_pb2
 from voxswap_client import (
     CallCancelledError,
     InternalServerError,
+    OverloadedError,
     ResourceExhaustedError,
     RetryPolicy,
+    TooLateError,
     UnavailableError,
 )
 from voxswap_client.retry import DEFAULT_RETRIES
@@ -20,12 +22,21 @@ from voxswap_client.retry import DEFAULT_RETRIES
 DOWN = grpc.StatusCode.UNAVAILABLE
 
 
-def delay(policy=DEFAULT_RETRIES, *, error=None, attempts=1, remaining_s=None, random=1.0):
+def delay(
+    policy=DEFAULT_RETRIES,
+    *,
+    error=None,
+    attempts=1,
+    remaining_s=None,
+    random=1.0,
+    may_wait=False,
+):
     return policy.delay_s(
         error or UnavailableError("down"),
         attempts=attempts,
         remaining_s=remaining_s,
         random=lambda: random,
+        may_wait=may_wait,
     )
 
 
@@ -48,6 +59,15 @@ def test_attempts_are_counted_with_the_first():
 def test_only_unavailable_is_tried_again():
     assert delay(error=InternalServerError("broken")) is None
     assert delay(error=ResourceExhaustedError("full", retry_after_s=0.1)) is None
+
+
+def test_a_full_server_is_asked_again_if_it_says_when_and_nobody_waits():
+    full = ResourceExhaustedError("full", retry_after_s=1.0)
+    assert delay(error=full, random=0.5, may_wait=True) == 1.05
+    assert delay(error=full, remaining_s=1.0, may_wait=True) is None
+    assert delay(error=full, attempts=4, may_wait=True) is None
+    assert delay(error=ResourceExhaustedError("too large"), may_wait=True) is None
+    assert delay(error=TooLateError("late", retry_after_s=0.1), may_wait=True) is None
 
 
 def test_no_wait_reaches_the_deadline():
@@ -132,6 +152,48 @@ async def test_other_codes_are_not_tried_again(server, connect, fake_time):
     server.script.append(server.fail(grpc.StatusCode.INTERNAL, "broken"))
     with pytest.raises(InternalServerError):
         await connect(time=fake_time).say("npc/smith", "Hi")
+    assert (len(server.requests), fake_time.sleeps) == (1, [])
+
+
+async def test_a_line_for_a_file_waits_for_a_full_server(server, connect, fake_time):
+    full = server.fail(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "full",
+        server.reason("OVERLOADED"),
+        server.retry_info(2),
+    )
+    server.script.append(full)
+    await connect(time=fake_time, random=lambda: 0.0).say("npc/smith", "Hi")
+    assert fake_time.sleeps == [2.0]
+
+
+@pytest.mark.parametrize(
+    "options", [{"pacing": "realtime"}, {"pacing": None}, {"start_by_ms": 500}], ids=str
+)
+async def test_a_listener_learns_at_once_of_a_full_server(server, connect, fake_time, options):
+    full = server.fail(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "full",
+        server.reason("OVERLOADED"),
+        server.retry_info(2),
+    )
+    server.script.append(full)
+    with pytest.raises(OverloadedError):
+        await connect(time=fake_time).say("npc/smith", "Hi", **options)
+    assert (len(server.requests), fake_time.sleeps) == (1, [])
+
+
+async def test_a_line_that_is_too_late_is_not_tried_again(server, connect, fake_time):
+    late = server.fail(
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "late",
+        server.reason("TOO_LATE", estimated_start_ms="900"),
+        server.retry_info(0.1),
+    )
+    server.script.append(late)
+    with pytest.raises(TooLateError) as caught:
+        await connect(time=fake_time).say("npc/smith", "Hi", start_by_ms=300)
+    assert caught.value.metadata == {"estimated_start_ms": "900"}
     assert (len(server.requests), fake_time.sleeps) == (1, [])
 
 

@@ -19,6 +19,7 @@ from voxswap_client import (
     Header,
     IncompleteStreamError,
     InvalidRequestError,
+    LineClass,
     Mark,
     MarkKind,
     Trailer,
@@ -85,6 +86,10 @@ async def test_every_option_reaches_its_field(server, connect):
         marks=[MarkKind.WORD, "viseme"],
         noise_scale=0.0,
         duration_noise_scale=0.75,
+        pacing="realtime",
+        line_class=LineClass.BARK,
+        start_by_ms=300,
+        cache="off",
     )
     assert server.requests == [
         speech_pb2.SynthesizeRequest(
@@ -97,20 +102,44 @@ async def test_every_option_reaches_its_field(server, connect):
             controls=speech_pb2.Controls(rate=0.5, noise_scale=0.0, duration_noise_scale=0.75),
             seed=2**64 - 1,
             marks=[speech_pb2.MARK_KIND_WORD, speech_pb2.MARK_KIND_VISEME],
+            pacing=speech_pb2.PACING_REALTIME,
+            line_class=speech_pb2.LINE_CLASS_BARK,
+            start_by_ms=300,
+            cache_policy=speech_pb2.CACHE_POLICY_OFF,
         )
     ]
     assert server.user_agents[0].startswith(f"voxswap-client/{__version__}")
 
 
 async def test_what_is_not_asked_for_stays_unset(server, connect):
-    await connect().say("npc/smith", "Hi")
+    async with connect().synthesize("npc/smith", "Hi") as stream:
+        await stream.collect()
     assert server.requests == [speech_pb2.SynthesizeRequest(voice="npc/smith", text="Hi")]
+
+
+async def test_who_collects_a_line_does_not_listen_to_it(server, connect):
+    client = connect()
+    await client.say("npc/smith", "Hi")
+    await client.say("npc/smith", "Hi", pacing=None)
+    assert [request.pacing for request in server.requests] == [
+        speech_pb2.PACING_NONE,
+        speech_pb2.PACING_UNSPECIFIED,
+    ]
 
 
 async def test_values_that_fit_no_field_are_all_named_before_anything_is_sent(server, connect):
     with pytest.raises(InvalidRequestError) as caught:
         await connect().say(
-            "npc/smith", "\ud800", seed=-1, encoding="mp4", marks=["vowel"], rate="fast"
+            "npc/smith",
+            "\ud800",
+            seed=-1,
+            encoding="mp4",
+            marks=["vowel"],
+            rate="fast",
+            pacing="slow",
+            line_class="song",
+            start_by_ms=2**40,
+            cache="maybe",
         )
     assert [violation.field for violation in caught.value.violations] == [
         "text",
@@ -118,8 +147,13 @@ async def test_values_that_fit_no_field_are_all_named_before_anything_is_sent(se
         "controls.rate",
         "audio.encoding",
         "marks",
+        "line_class",
+        "start_by_ms",
+        "cache_policy",
+        "pacing",
     ]
-    assert "word, phoneme, viseme" in caught.value.violations[-1].description
+    assert "word, phoneme, viseme" in caught.value.violations[4].description
+    assert "realtime, none" in caught.value.violations[-1].description
     assert server.requests == []
 
 

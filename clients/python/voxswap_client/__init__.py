@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxswap_client.errors import (
     CallCancelledError,
+    ConversationIdleError,
     DataLossError,
     DeadlineExceededError,
     EventsLostError,
@@ -26,10 +27,13 @@ from voxswap_client.errors import (
     InvalidRequestError,
     NothingToRollBackError,
     NotImplementedByServerError,
+    OverloadedError,
     ResourceExhaustedError,
     RevisionConflictError,
     SelfTestFailedError,
     SlowWatcherError,
+    StreamNotFoundError,
+    TooLateError,
     UnavailableError,
     VersionExistsError,
     VersionInUseError,
@@ -55,14 +59,18 @@ from voxswap_client.residency_types import (
 )
 from voxswap_client.retry import RetryPolicy
 from voxswap_client.types import (
+    CachePolicy,
     Change,
     Chunk,
     Component,
     Encoding,
     Header,
+    InterruptReceipt,
     LabelMove,
+    LineClass,
     Mark,
     MarkKind,
+    Pacing,
     Provenance,
     Registration,
     SpeechResult,
@@ -76,25 +84,31 @@ from voxswap_client.version import __version__
 
 if TYPE_CHECKING:
     from voxswap_client.aio import AsyncClient, AsyncSpeechStream
+    from voxswap_client.aio_conversation import AsyncConversation
     from voxswap_client.aio_watch import AsyncResidencyWatch
     from voxswap_client.client import Client
+    from voxswap_client.conversation import Conversation
     from voxswap_client.stream import SpeechStream
     from voxswap_client.watch import ResidencyWatch
 
 # grpc takes a tenth of a second to import, which `voxswap --help` need not pay.
 _LATE = {
     "AsyncClient": "voxswap_client.aio",
+    "AsyncConversation": "voxswap_client.aio_conversation",
     "AsyncResidencyWatch": "voxswap_client.aio_watch",
     "AsyncSpeechStream": "voxswap_client.aio",
     "Client": "voxswap_client.client",
+    "Conversation": "voxswap_client.conversation",
     "ResidencyWatch": "voxswap_client.watch",
     "SpeechStream": "voxswap_client.stream",
 }
 
 __all__ = [
     "AsyncClient",
+    "AsyncConversation",
     "AsyncResidencyWatch",
     "AsyncSpeechStream",
+    "CachePolicy",
     "CallCancelledError",
     "CastMember",
     "CastOutlook",
@@ -103,6 +117,8 @@ __all__ = [
     "Client",
     "Component",
     "ComponentOutlook",
+    "Conversation",
+    "ConversationIdleError",
     "DataLossError",
     "DeadlineExceededError",
     "Encoding",
@@ -112,13 +128,17 @@ __all__ = [
     "Header",
     "IncompleteStreamError",
     "InternalServerError",
+    "InterruptReceipt",
     "InvalidRequestError",
     "LabelMove",
     "Ledger",
+    "LineClass",
     "Mark",
     "MarkKind",
     "NotImplementedByServerError",
     "NothingToRollBackError",
+    "OverloadedError",
+    "Pacing",
     "Provenance",
     "Registration",
     "ResidencyEvent",
@@ -136,7 +156,9 @@ __all__ = [
     "SlowWatcherError",
     "SpeechResult",
     "SpeechStream",
+    "StreamNotFoundError",
     "Tier",
+    "TooLateError",
     "TrafficShare",
     "Trailer",
     "UnavailableError",

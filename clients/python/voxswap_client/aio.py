@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -11,17 +12,18 @@ import grpc
 import grpc.aio
 
 from voxswap.v1 import speech_pb2
-from voxswap_client import readiness
+from voxswap_client import convert, readiness
 from voxswap_client.aio_catalog import AsyncCatalog
 from voxswap_client.aio_connection import Sleep, call_cancelled, grpc_errors
+from voxswap_client.aio_conversation import AsyncConversation
 from voxswap_client.aio_residency import AsyncResidency
-from voxswap_client.assembly import SpeechAssembly
-from voxswap_client.channel import Clock
+from voxswap_client.assembly import SpeechAssembly, not_begun
+from voxswap_client.channel import Clock, effective_timeout_s
 from voxswap_client.errors import VoxswapClientError
-from voxswap_client.request import SpeechOptions, build_request
-from voxswap_client.retry import Attempts
+from voxswap_client.request import SpeechOptions, build_request, interrupt_request, may_wait
+from voxswap_client.retry import Attempts, Repeat
 from voxswap_client.rpc_status import from_rpc_error
-from voxswap_client.types import Chunk, Header, SpeechResult, Trailer
+from voxswap_client.types import Chunk, Header, InterruptReceipt, Pacing, SpeechResult, Trailer
 
 if TYPE_CHECKING:
     SpeechCall = grpc.aio.UnaryStreamCall[
@@ -34,7 +36,9 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
 
     Use it in an ``async with`` block: leaving the block early cancels the call, and the server
     stops computing; so does cancelling the task that waits for it. For one task at a time, in the
-    event loop of its client. `header`, iteration and `collect` raise `VoxswapClientError`.
+    event loop of its client, but for `cancel` and `interrupt`, which any of its tasks may call.
+    `header`, iteration, `collect` and `interrupt` raise `VoxswapClientError`. A line that was
+    interrupted ends well, with a `receipt` and no `trailer`.
     """
 
     def __init__(
@@ -42,10 +46,12 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
         start: Callable[[float | None], SpeechCall],
         attempts: Attempts,
         *,
+        interrupt: Callable[[str], Awaitable[InterruptReceipt]],
         clock: Clock,
         sleep: Sleep,
     ) -> None:
         self._start = start
+        self._interrupt = interrupt
         self._attempts = attempts
         self._clock = clock
         self._sleep = sleep
@@ -70,6 +76,11 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
         return self._assembly.trailer
 
     @property
+    def receipt(self) -> InterruptReceipt | None:
+        """What had been sent, if the line was interrupted; None until the iteration has ended."""
+        return self._assembly.receipt
+
+    @property
     def ttfa_ms(self) -> float | None:
         """Time from the request to the first audio bytes; None until they have been read."""
         return self._assembly.ttfa_ms
@@ -79,9 +90,9 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
 
     async def __anext__(self) -> Chunk:
         while (message := await self._receive()) is not None:
-            chunk = self._accept(message)
-            if chunk is not None:
-                return chunk
+            part = self._accept(message)
+            if isinstance(part, Chunk):
+                return part
         self._assembly.finish()
         raise StopAsyncIteration
 
@@ -92,6 +103,15 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
     def result(self, chunks: list[Chunk]) -> SpeechResult:
         """The whole line from its chunks, for who has iterated to the end and kept them."""
         return self._assembly.result(chunks)
+
+    async def interrupt(self) -> InterruptReceipt:
+        """Say nothing more; what had been sent. The iteration then ends by itself.
+
+        Raises `StreamNotFoundError` if the line is over.
+        """
+        if self._assembly.header is None:
+            raise not_begun()
+        return await self._interrupt(self._assembly.header.stream_id)
 
     def cancel(self) -> None:
         """Stop the line, here and at the server. Idempotent; does nothing after the end."""
@@ -131,7 +151,7 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
                 raise call_cancelled()
             self._call = self._start(self._attempts.next_timeout_s())
 
-    def _accept(self, message: speech_pb2.SynthesizeResponse) -> Chunk | None:
+    def _accept(self, message: speech_pb2.SynthesizeResponse) -> Chunk | InterruptReceipt | None:
         try:
             return self._assembly.accept(message, self._clock())
         except VoxswapClientError:
@@ -158,7 +178,8 @@ class AsyncClient(AsyncCatalog, AsyncResidency):
         request = build_request(voice, text, **options)
         return AsyncSpeechStream(
             lambda remaining_s: self._speech.Synthesize(request, timeout=remaining_s),
-            self._attempts(timeout_s),
+            self._attempts(timeout_s, may_wait=may_wait(request)),
+            interrupt=self.interrupt,
             clock=self._clock,
             sleep=self._sleep,
         )
@@ -172,8 +193,41 @@ class AsyncClient(AsyncCatalog, AsyncResidency):
         **options: Unpack[SpeechOptions],
     ) -> SpeechResult:
         """Speak a line and return it whole."""
+        options.setdefault("pacing", Pacing.NONE)
         async with self.synthesize(voice, text, timeout_s=timeout_s, **options) as stream:
             return await stream.collect()
+
+    def converse(
+        self,
+        voice: str,
+        text: str = "",
+        *,
+        timeout_s: float = math.inf,
+        **options: Unpack[SpeechOptions],
+    ) -> AsyncConversation:
+        """Begin to speak a text that is still being written; returns at once.
+
+        ``async with client.converse(...) as conversation:`` is its use.
+        """
+        request = build_request(voice, text, **options)
+        remaining_s = effective_timeout_s(timeout_s, None)
+        return AsyncConversation(
+            lambda messages: self._speech.Converse(messages, timeout=remaining_s),
+            request,
+            interrupt=self.interrupt,
+            clock=self._clock,
+        )
+
+    async def interrupt(
+        self, stream_id: str, *, timeout_s: float | None = None
+    ) -> InterruptReceipt:
+        """Stop a stream by its ``header.stream_id``; what of it had been sent.
+
+        Raises `StreamNotFoundError` if there is no such stream, or no longer.
+        """
+        asked = interrupt_request(stream_id)
+        answer = await self._unary(self._speech.Interrupt, asked, timeout_s, Repeat.IF_ASKED)
+        return convert.receipt(answer.receipt)
 
     async def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Wait until the server is there and its health service says that it serves.

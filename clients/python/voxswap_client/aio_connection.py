@@ -101,13 +101,20 @@ class AsyncConnection:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._address!r})"
 
-    def _attempts(self, timeout_s: float | None, repeat: Repeat = Repeat.ALWAYS) -> Attempts:
+    def _attempts(
+        self,
+        timeout_s: float | None,
+        repeat: Repeat = Repeat.ALWAYS,
+        *,
+        may_wait: bool = False,
+    ) -> Attempts:
         return Attempts.begin(
             self._retries,
             clock=self._clock,
             random=self._random,
             timeout_s=effective_timeout_s(timeout_s, self._timeout_s),
             repeat=repeat,
+            may_wait=may_wait,
         )
 
     async def _unary(

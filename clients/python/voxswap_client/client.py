@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import Unpack
 
 import grpc
 
-from voxswap_client import readiness
+from voxswap_client import convert, readiness
 from voxswap_client.catalog import Catalog
-from voxswap_client.request import SpeechOptions, build_request
+from voxswap_client.channel import effective_timeout_s
+from voxswap_client.conversation import Conversation
+from voxswap_client.request import SpeechOptions, build_request, interrupt_request, may_wait
 from voxswap_client.residency import Residency
+from voxswap_client.retry import Repeat
 from voxswap_client.rpc_status import from_rpc_error
 from voxswap_client.stream import SpeechStream
-from voxswap_client.types import SpeechResult
+from voxswap_client.types import InterruptReceipt, Pacing, SpeechResult
 
 
 class Client(Catalog, Residency):
     """Speaks to one voxswap server over one channel. Thread-safe; its streams are not.
 
-    Every method but `synthesize` and `watch` blocks until the server has answered, and raises
-    `VoxswapClientError`. ``timeout_s`` is the deadline of a call with all of its tries: the call's
-    own, or else the client's; ``math.inf`` is none. ``credentials`` None: without encryption.
-    ``clock``, ``sleep`` and ``random`` are for tests.
+    Every method but `synthesize`, `converse` and `watch` blocks until the server has answered, and
+    raises `VoxswapClientError`. ``timeout_s`` is the deadline of a call with all of its tries: the
+    call's own, or else the client's; ``math.inf`` is none. ``credentials`` None: without
+    encryption. ``clock``, ``sleep`` and ``random`` are for tests.
     """
 
     def synthesize(
@@ -40,7 +44,8 @@ class Client(Catalog, Residency):
         request = build_request(voice, text, **options)
         return SpeechStream(
             lambda remaining_s: self._speech.Synthesize(request, timeout=remaining_s),
-            self._attempts(timeout_s),
+            self._attempts(timeout_s, may_wait=may_wait(request)),
+            interrupt=self.interrupt,
             clock=self._clock,
             sleep=self._sleep,
         )
@@ -53,9 +58,47 @@ class Client(Catalog, Residency):
         timeout_s: float | None = None,
         **options: Unpack[SpeechOptions],
     ) -> SpeechResult:
-        """Speak a line and return it whole."""
+        """Speak a line and return it whole.
+
+        Nobody listens while it is made: ``pacing`` is "none" unless another one is given.
+        """
+        options.setdefault("pacing", Pacing.NONE)
         with self.synthesize(voice, text, timeout_s=timeout_s, **options) as stream:
             return stream.collect()
+
+    def converse(
+        self,
+        voice: str,
+        text: str = "",
+        *,
+        timeout_s: float = math.inf,
+        **options: Unpack[SpeechOptions],
+    ) -> Conversation:
+        """Begin to speak a text that is still being written; returns at once.
+
+        ``with client.converse(...) as conversation:`` is its use. ``text`` is spoken first, and may
+        be empty. Without ``timeout_s`` there is no deadline, even if the client has one, but the
+        server ends a conversation in which nothing is said for a minute.
+        """
+        request = build_request(voice, text, **options)
+        remaining_s = effective_timeout_s(timeout_s, None)
+        return Conversation(
+            lambda messages: self._speech.Converse(messages, timeout=remaining_s),
+            request,
+            interrupt=self.interrupt,
+            clock=self._clock,
+        )
+
+    def interrupt(self, stream_id: str, *, timeout_s: float | None = None) -> InterruptReceipt:
+        """Stop a stream by its ``header.stream_id``; what of it had been sent.
+
+        A line of `synthesize` then ends, and a conversation goes on with what is said from now on.
+        Raises `StreamNotFoundError` if there is no such stream, or no longer.
+        """
+        asked = interrupt_request(stream_id)
+        # The stream that was stopped may be gone when an unanswered call is made again.
+        answer = self._unary(self._speech.Interrupt, asked, timeout_s, Repeat.IF_ASKED)
+        return convert.receipt(answer.receipt)
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Block until the server is there and its health service says that it serves.

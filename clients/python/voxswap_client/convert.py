@@ -17,6 +17,7 @@ from voxswap_client.types import (
     Component,
     Encoding,
     Header,
+    InterruptReceipt,
     LabelMove,
     Mark,
     MarkKind,
@@ -57,6 +58,7 @@ def header(wire: speech_pb2.Header) -> Header:
         swap_ms=wire.swap_ms,
         cached=wire.cached,
         codec_delay_samples=wire.codec_delay_samples,
+        stream_id=wire.stream_id,
     )
 
 
@@ -89,7 +91,13 @@ def trailer(wire: speech_pb2.Trailer) -> Trailer:
         compute_ms=wire.compute_ms,
         first_chunk_ms=wire.first_chunk_ms,
         unknown_symbols=tuple(UnknownSymbol(u.symbol, u.count) for u in wire.unknown_symbols),
+        underruns=wire.underruns,
     )
+
+
+def receipt(wire: speech_pb2.InterruptReceipt) -> InterruptReceipt:
+    """What had been sent of an interrupted stream."""
+    return InterruptReceipt(wire.end_sample, wire.last_word, wire.text_end)
 
 
 def voice(wire: voices_pb2.Voice) -> Voice:

@@ -9,6 +9,7 @@
     ├── RevisionConflictError         (REVISION_CONFLICT)  somebody else changed the voice first
     ├── NotImplementedByServerError   UNIMPLEMENTED        this server does not carry that out yet
     ├── ResourceExhaustedError        RESOURCE_EXHAUSTED   no memory for the voice, or server full
+    │   ├── OverloadedError           (OVERLOADED)         more to compute than can be in time
     │   └── SlowWatcherError          (SLOW_WATCHER)       events came faster than they were read
     ├── FailedPreconditionError       FAILED_PRECONDITION  something must be there or done first
     │   ├── VersionInUseError         (VERSION_IN_USE)     a label or split names what would go
@@ -17,7 +18,10 @@
     │   └── VoiceInUseError           (VOICE_IN_USE)       it speaks, is being loaded or is pinned
     ├── EventsLostError               (EVENTS_LOST)        the next event is not kept any more
     ├── DataLossError                 DATA_LOSS            a voice's component is missing or damaged
+    ├── StreamNotFoundError           (STREAM_NOT_FOUND)   nothing to interrupt, or no longer
     ├── DeadlineExceededError         DEADLINE_EXCEEDED    the deadline passed first
+    │   ├── TooLateError              (TOO_LATE)           the line cannot start by its time
+    │   └── ConversationIdleError     (CONVERSATION_IDLE)  nothing was said for too long
     ├── UnavailableError              UNAVAILABLE          no server, or the connection broke
     ├── CallCancelledError            CANCELLED            somebody cancelled the call
     ├── InternalServerError           INTERNAL, UNKNOWN    the server failed; its log knows more
@@ -92,6 +96,13 @@ class ResourceExhaustedError(VoxswapClientError):
     """The voice does not fit the memory budget, or the server is full; see ``retry_after_s``."""
 
 
+class OverloadedError(ResourceExhaustedError):
+    """The server has as much to compute as it can in time; ``retry_after_s`` says when it may not.
+
+    A line that nobody listens to (``pacing="none"``) is tried again by the client itself.
+    """
+
+
 class SlowWatcherError(ResourceExhaustedError):
     """Events came faster than this watch was read, and the server kept no more of them for it."""
 
@@ -129,6 +140,21 @@ class DataLossError(VoxswapClientError):
 
 class DeadlineExceededError(VoxswapClientError):
     """The deadline passed; the server has stopped computing."""
+
+
+class TooLateError(DeadlineExceededError):
+    """The line cannot start, or did not start, within its ``start_by_ms``. Never tried again.
+
+    ``metadata`` may have the server's estimate as ``estimated_start_ms``.
+    """
+
+
+class ConversationIdleError(DeadlineExceededError):
+    """A conversation was silent for longer than the server waits; `end` it when all is said."""
+
+
+class StreamNotFoundError(VoxswapClientError):
+    """No stream has this id, or no longer: what was to be interrupted has ended."""
 
 
 class UnavailableError(VoxswapClientError):
@@ -174,4 +200,8 @@ CLASS_BY_REASON: Mapping[str, type[VoxswapClientError]] = {
     "VOICE_IN_USE": VoiceInUseError,
     "EVENTS_LOST": EventsLostError,
     "SLOW_WATCHER": SlowWatcherError,
+    "OVERLOADED": OverloadedError,
+    "TOO_LATE": TooLateError,
+    "CONVERSATION_IDLE": ConversationIdleError,
+    "STREAM_NOT_FOUND": StreamNotFoundError,
 }

@@ -8,7 +8,8 @@ from typing import Any, TypedDict, TypeVar
 
 from voxswap.v1 import speech_pb2
 from voxswap_client.errors import InvalidRequestError, Violation
-from voxswap_client.types import Encoding, MarkKind
+from voxswap_client.fields import fitting
+from voxswap_client.types import CachePolicy, Encoding, LineClass, MarkKind, Pacing
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -19,7 +20,10 @@ class SpeechOptions(TypedDict, total=False):
     ``speaker`` is a name that the voice lists; ``rate`` is a factor, 2 is twice as fast; ``seed``
     makes a line repeatable; ``sample_rate_hertz`` resamples; ``encoding`` and ``marks`` take enum
     members or their values. The noise scales are standard deviations (VITS: noise_scale, noise_w).
-    Ranges are the server's to check, see speech.proto.
+    ``pacing`` "none" is for a line that nobody hears while it is made: it takes what is left of the
+    server, and waits if that is full. ``line_class`` says how soon the first sound is due; a line
+    that cannot start within ``start_by_ms`` is refused with `TooLateError`. ``cache`` "off" neither
+    reads nor writes the server's audio cache. Ranges are the server's to check, see speech.proto.
     """
 
     speaker: str | None
@@ -30,6 +34,10 @@ class SpeechOptions(TypedDict, total=False):
     marks: Iterable[MarkKind | str]
     noise_scale: float | None
     duration_noise_scale: float | None
+    pacing: Pacing | str | None
+    line_class: LineClass | str | None
+    start_by_ms: int | None
+    cache: CachePolicy | str | None
 
 
 def build_request(
@@ -44,6 +52,10 @@ def build_request(
     marks: Iterable[MarkKind | str] = (),
     noise_scale: float | None = None,
     duration_noise_scale: float | None = None,
+    pacing: Pacing | str | None = None,
+    line_class: LineClass | str | None = None,
+    start_by_ms: int | None = None,
+    cache: CachePolicy | str | None = None,
 ) -> speech_pb2.SynthesizeRequest:
     """The request; `InvalidRequestError` names every value that does not fit its field."""
     request = speech_pb2.SynthesizeRequest()
@@ -57,6 +69,15 @@ def build_request(
         except (TypeError, ValueError) as error:
             faults.append(Violation(f"{path}{field}", f"does not take {value!r}: {error}"))
 
+    def choose(
+        message: Any, field: str, kind: type[_E], value: str | None, wire: Any, path: str = ""
+    ) -> None:
+        wanted = None if value is None else _member(kind, value, f"{path}{field}", faults)
+        if wanted is not None:
+            # Every value of a protobuf enum begins with the enum's name.
+            prefix = wire.Name(0).removesuffix("UNSPECIFIED")
+            setattr(message, field, wire.Value(f"{prefix}{wanted.name}"))
+
     put(request, "voice", voice)
     put(request, "text", text)
     put(request, "speaker", speaker)
@@ -65,21 +86,44 @@ def build_request(
     put(request.controls, "rate", rate, "controls.")
     put(request.controls, "noise_scale", noise_scale, "controls.")
     put(request.controls, "duration_noise_scale", duration_noise_scale, "controls.")
-    if encoding is not None:
-        wanted = _member(Encoding, encoding, "audio.encoding", faults)
-        if wanted is not None:
-            name = f"AUDIO_ENCODING_{wanted.name}"
-            request.audio.encoding = speech_pb2.AudioEncoding.Value(name)
+    choose(request.audio, "encoding", Encoding, encoding, speech_pb2.AudioEncoding, "audio.")
     for mark in [marks] if isinstance(marks, str) else marks:
         kind = _member(MarkKind, mark, "marks", faults)
         if kind is not None:
             request.marks.append(speech_pb2.MarkKind.Value(f"MARK_KIND_{kind.name}"))
+    choose(request, "line_class", LineClass, line_class, speech_pb2.LineClass)
+    put(request, "start_by_ms", start_by_ms)
+    choose(request, "cache_policy", CachePolicy, cache, speech_pb2.CachePolicy)
+    choose(request, "pacing", Pacing, pacing, speech_pb2.Pacing)
     if faults:
         raise InvalidRequestError(
             "the request cannot be sent: " + "; ".join(f"{f} {d}" for f, d in faults),
             violations=faults,
         )
     return request
+
+
+def interrupt_request(stream_id: str) -> speech_pb2.InterruptRequest:
+    """Asks to stop a stream."""
+    with fitting("stream_id"):
+        return speech_pb2.InterruptRequest(stream_id=stream_id)
+
+
+FLUSH = speech_pb2.ConverseRequest(flush=speech_pb2.Flush())
+INTERRUPT = speech_pb2.ConverseRequest(interrupt=speech_pb2.Interrupt())
+
+
+def more_text(text: str) -> speech_pb2.ConverseRequest:
+    """More text of a conversation."""
+    request = speech_pb2.ConverseRequest()
+    with fitting("text"):
+        request.text = text
+    return request
+
+
+def may_wait(request: speech_pb2.SynthesizeRequest) -> bool:
+    """Whether the line is as good later: nobody listens, and it need not start by any time."""
+    return request.pacing == speech_pb2.PACING_NONE and not request.HasField("start_by_ms")
 
 
 def _member(kind: type[_E], value: str, path: str, faults: list[Violation]) -> _E | None:

@@ -7,12 +7,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from voxswap_client.errors import UnavailableError, VoxswapClientError
+from voxswap_client.errors import ResourceExhaustedError, UnavailableError, VoxswapClientError
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential back-off with full jitter, for UNAVAILABLE alone.
+    """Exponential back-off with full jitter, for UNAVAILABLE.
+
+    And for RESOURCE_EXHAUSTED with RetryInfo, where nobody waits for the answer: whoever listens
+    had better know at once that the server is full.
 
     The wait after try n is drawn from ``[0, min(max_backoff_ms, initial_backoff_ms * 2**(n-1))]``
     (Brooker, "Exponential Backoff And Jitter", 2015). If the server sent RetryInfo, its delay comes
@@ -32,13 +35,19 @@ class RetryPolicy:
         attempts: int,
         remaining_s: float | None,
         random: Callable[[], float],
+        may_wait: bool = False,
     ) -> float | None:
         """Seconds to wait before the next try, or None if ``error`` is final.
 
         ``attempts`` have been made; ``remaining_s`` is left until the deadline (None: there is
-        none); ``random`` gives a number in [0, 1).
+        none); ``random`` gives a number in [0, 1); ``may_wait`` if the answer is as good later.
         """
-        if not isinstance(error, UnavailableError) or attempts >= self.max_attempts:
+        passes = isinstance(error, UnavailableError) or (
+            may_wait
+            and isinstance(error, ResourceExhaustedError)
+            and error.retry_after_s is not None
+        )
+        if not passes or attempts >= self.max_attempts:
             return None
         hint_s = error.retry_after_s or 0.0
         if hint_s * 1000 > self.max_hint_ms:
@@ -68,6 +77,7 @@ class Attempts:
     random: Callable[[], float]
     deadline_s: float | None
     repeat: Repeat = Repeat.ALWAYS
+    may_wait: bool = False
     count: int = 0
 
     @classmethod
@@ -79,10 +89,11 @@ class Attempts:
         random: Callable[[], float],
         timeout_s: float | None,
         repeat: Repeat = Repeat.ALWAYS,
+        may_wait: bool = False,
     ) -> Attempts:
         """Start the clock. Without ``timeout_s`` there is no deadline."""
         deadline_s = None if timeout_s is None else clock() + timeout_s
-        return cls(policy, clock, random, deadline_s, repeat)
+        return cls(policy, clock, random, deadline_s, repeat, may_wait)
 
     def next_timeout_s(self) -> float | None:
         """Count one more try; return the time it has, 0 at the least."""
@@ -105,5 +116,9 @@ class Attempts:
         if self.repeat is Repeat.IF_ASKED and error.retry_after_s is None:
             return None
         return self.policy.delay_s(
-            error, attempts=self.count, remaining_s=self.remaining_s(), random=self.random
+            error,
+            attempts=self.count,
+            remaining_s=self.remaining_s(),
+            random=self.random,
+            may_wait=self.may_wait,
         )

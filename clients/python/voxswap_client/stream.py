@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Self
 import grpc
 
 from voxswap.v1 import speech_pb2
-from voxswap_client.assembly import SpeechAssembly
+from voxswap_client.assembly import SpeechAssembly, not_begun
 from voxswap_client.channel import Clock
 from voxswap_client.errors import CallCancelledError, VoxswapClientError
 from voxswap_client.retry import Attempts
 from voxswap_client.rpc_status import from_rpc_error
-from voxswap_client.types import Chunk, Header, SpeechResult, Trailer
+from voxswap_client.types import Chunk, Header, InterruptReceipt, SpeechResult, Trailer
 
 if TYPE_CHECKING:
     from grpc import _CallIterator as CallIterator  # the stubs' name for a call that is iterated
@@ -25,8 +25,9 @@ class SpeechStream(Iterator[Chunk]):
     """Iterates over the chunks of one line, each as it arrives.
 
     Use it in a ``with`` block: leaving the block early cancels the call, and the server stops
-    computing. Not thread-safe, but for `cancel`, which any thread may call at any time. `header`,
-    iteration and `collect` block for the server; they raise `VoxswapClientError`.
+    computing. Not thread-safe, but for `cancel` and `interrupt`, which any thread may call at any
+    time. `header`, iteration, `collect` and `interrupt` block for the server; they raise
+    `VoxswapClientError`. A line that was interrupted ends well, with a `receipt` and no `trailer`.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class SpeechStream(Iterator[Chunk]):
         start: Callable[[float | None], CallIterator[speech_pb2.SynthesizeResponse]],
         attempts: Attempts,
         *,
+        interrupt: Callable[[str], InterruptReceipt],
         clock: Clock,
         sleep: Callable[[float], object],
     ) -> None:
         self._start = start
+        self._interrupt = interrupt
         self._attempts = attempts
         self._clock = clock
         self._sleep = sleep
@@ -64,6 +67,11 @@ class SpeechStream(Iterator[Chunk]):
         return self._assembly.trailer
 
     @property
+    def receipt(self) -> InterruptReceipt | None:
+        """What had been sent, if the line was interrupted; None until the iteration has ended."""
+        return self._assembly.receipt
+
+    @property
     def ttfa_ms(self) -> float | None:
         """Time from the request to the first audio bytes; None until they have been read."""
         return self._assembly.ttfa_ms
@@ -73,9 +81,9 @@ class SpeechStream(Iterator[Chunk]):
 
     def __next__(self) -> Chunk:
         while (message := self._receive()) is not None:
-            chunk = self._accept(message)
-            if chunk is not None:
-                return chunk
+            part = self._accept(message)
+            if isinstance(part, Chunk):
+                return part
         self._assembly.finish()
         raise StopIteration
 
@@ -86,6 +94,15 @@ class SpeechStream(Iterator[Chunk]):
     def result(self, chunks: list[Chunk]) -> SpeechResult:
         """The whole line from its chunks, for who has iterated to the end and kept them."""
         return self._assembly.result(chunks)
+
+    def interrupt(self) -> InterruptReceipt:
+        """Say nothing more; what had been sent. The iteration then ends by itself.
+
+        Raises `StreamNotFoundError` if the line is over.
+        """
+        if self._assembly.header is None:
+            raise not_begun()
+        return self._interrupt(self._assembly.header.stream_id)
 
     def cancel(self) -> None:
         """Stop the line, here and at the server. Idempotent; does nothing after the end."""
@@ -123,7 +140,7 @@ class SpeechStream(Iterator[Chunk]):
                     raise CallCancelledError("the call was cancelled", code="CANCELLED")
                 self._call = self._start(self._attempts.next_timeout_s())
 
-    def _accept(self, message: speech_pb2.SynthesizeResponse) -> Chunk | None:
+    def _accept(self, message: speech_pb2.SynthesizeResponse) -> Chunk | InterruptReceipt | None:
         try:
             return self._assembly.accept(message, self._clock())
         except VoxswapClientError:

@@ -38,6 +38,31 @@ class MarkKind(StrEnum):
     VISEME = "viseme"
 
 
+class Pacing(StrEnum):
+    """Whether the audio is listened to while it is made, or is for a file."""
+
+    REALTIME = "realtime"
+    NONE = "none"
+
+
+class LineClass(StrEnum):
+    """How a line matters to the player.
+
+    A bark is short and useless when late, a dialogue starts soon, and a cinematic line may wait.
+    """
+
+    BARK = "bark"
+    DIALOGUE = "dialogue"
+    CINEMATIC = "cinematic"
+
+
+class CachePolicy(StrEnum):
+    """Whether the server may keep or reuse the audio."""
+
+    OFF = "off"
+    USE = "use"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A word, phoneme or viseme in time. ``text_start:text_end`` is set for words alone.
@@ -59,7 +84,8 @@ class Header:
 
     ``estimated_samples`` is exact if the text is one sentence; ``cold`` is True if the voice had to
     be loaded first, which took ``swap_ms``. The first ``codec_delay_samples`` of what a decoder
-    gives are the codec's own, and are to be skipped.
+    gives are the codec's own, and are to be skipped. ``stream_id`` is for `Client.interrupt`:
+    whoever knows it can stop the stream.
     """
 
     voice: str
@@ -72,6 +98,7 @@ class Header:
     swap_ms: float
     cached: bool
     codec_delay_samples: int = 0
+    stream_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +132,8 @@ class UnknownSymbol:
 class Trailer:
     """What is known when the audio is complete. ``seed`` makes the same line again.
 
-    ``first_chunk_ms`` is measured at the server, from the request's arrival.
+    ``first_chunk_ms`` is measured at the server, from the request's arrival. ``underruns`` is how
+    often a chunk was sent after what came before it must have been played.
     """
 
     total_samples: int
@@ -113,6 +141,20 @@ class Trailer:
     compute_ms: float
     first_chunk_ms: float
     unknown_symbols: tuple[UnknownSymbol, ...] = ()
+    underruns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptReceipt:
+    """What had been sent when a stream was interrupted, which may be ahead of what was heard.
+
+    ``end_sample`` is one past the last sample; ``last_word`` is the last word that was sent whole,
+    and ``text_end`` where it ends in the text, in code points. Without any it is empty, at 0.
+    """
+
+    end_sample: int
+    last_word: str
+    text_end: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import grpc.aio
 
 from voxswap.v1.voices_pb2 import RegisterVoiceRequest, RegisterVoiceResponse
 from voxswap_client.aio_connection import grpc_errors
+from voxswap_client.aio_status import Statuses
 from voxswap_client.errors import CallCancelledError
 from voxswap_client.rpc_status import from_rpc_error
 from voxswap_client.upload import Meter
@@ -62,7 +63,6 @@ async def send_async(
 ) -> RegisterVoiceResponse:
     """Send everything and wait for the answer; reads files in other threads."""
     failures: list[Exception] = []
-    statuses: list[grpc.aio.AioRpcError] = []
 
     async def feed() -> AsyncIterator[RegisterVoiceRequest]:
         # Writing to the call ourselves would hang if it were cancelled before it had begun.
@@ -75,47 +75,16 @@ async def send_async(
             raise  # grpc cancels the call
 
     call = method(feed(), timeout=timeout_s)
-    call.add_done_callback(lambda _: statuses.extend(_status_now(call)))
+    statuses = Statuses(call)
     try:
         with grpc_errors():
             try:
                 return await call
             except grpc.RpcError as raised:
-                raise _servers_own([*statuses, raised]) from None
+                raise statuses.servers_own(raised) from None
     except CallCancelledError:
         if failures:
             raise failures[0] from None
         raise
     finally:
         call.cancel()
-
-
-def _servers_own(statuses: list[grpc.RpcError]) -> grpc.RpcError:
-    """The status that the server gave, of all that a call took on one after the other.
-
-    If the server ends a call while a message is being written, grpc.aio makes it INTERNAL before or
-    after the true status is there: without details, while our server's INTERNAL has some.
-    """
-    for status in statuses:
-        if status.code() is not grpc.StatusCode.INTERNAL or status.trailing_metadata():
-            return status
-    return statuses[-1]
-
-
-def _status_now(call: grpc.aio.Call) -> list[grpc.aio.AioRpcError]:
-    """The status of a call that has just been given one. It may be another one soon."""
-    reading = _status(call)
-    try:
-        reading.send(None)
-    except StopIteration as end:
-        return [end.value]
-    reading.close()
-    return []  # it would have had to wait
-
-
-async def _status(call: grpc.aio.Call) -> grpc.aio.AioRpcError:
-    return grpc.aio.AioRpcError(
-        await call.code(),
-        trailing_metadata=await call.trailing_metadata(),
-        details=await call.details(),
-    )

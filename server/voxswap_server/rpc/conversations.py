@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -19,9 +19,27 @@ from voxswap_server.speech.errors import ConversationIdleError
 START_WITHIN_S, IDLE_S = 10.0, 60.0
 
 
+class Silence:
+    """How long neither side has said anything. Confined to one event loop."""
+
+    def __init__(self, most_s: float | None = None) -> None:
+        self.most_s = IDLE_S if most_s is None else most_s
+        self._clock = asyncio.get_running_loop().time
+        self.broken()
+
+    def broken(self) -> None:
+        """Somebody says something: it begins anew."""
+        self._since_s = self._clock()
+
+    @property
+    def left_s(self) -> float:
+        """Until it is too long."""
+        return self._since_s + self.most_s - self._clock()
+
+
 async def begun(context: Context) -> speech_pb2.SynthesizeRequest:
     """What the first message starts. Raises `InvalidInputError`, `ConversationIdleError`."""
-    first = await _read(context, START_WITHIN_S)
+    first = await read(context, Silence(START_WITHIN_S))
     if first is None or first.WhichOneof("part") != "start":
         raise InvalidInputError.one("start", "is missing; the first message carries it")
     return first.start
@@ -30,13 +48,14 @@ async def begun(context: Context) -> speech_pb2.SynthesizeRequest:
 async def listen(
     context: Context,
     conversation: Conversation,
-    interrupt: Callable[[], object],
+    interrupt: Callable[[], Awaitable[None]],
+    silence: Silence,
     *,
     max_characters: int,
 ) -> None:
     """Read what the client says, as far as there is room for it. Faults are the conversation's."""
     try:
-        while (said := await _read(context, IDLE_S)) is not None:
+        while (said := await read(context, silence)) is not None:
             match said.WhichOneof("part"):
                 case "text":
                     for description in translate.fragment_faults(said.text, max_characters):
@@ -45,7 +64,7 @@ async def listen(
                 case "flush":
                     conversation.flush()
                 case "interrupt":
-                    interrupt()
+                    await interrupt()
                 case "start":
                     raise InvalidInputError.one("start", "comes once, in the first message")
                 case _:
@@ -56,13 +75,23 @@ async def listen(
         conversation.fail(error)
 
 
-async def _read(context: Context, within_s: float) -> speech_pb2.ConverseRequest | None:
-    """The client's next message; None once it has closed its side."""
+async def read(context: Context, silence: Silence) -> speech_pb2.ConverseRequest | None:
+    """The client's next message; None once it has closed its side.
+
+    Raises `ConversationIdleError` when the silence has lasted too long.
+    """
+    silence.broken()
+    # One read, however often it is waited for: what a cancelled one had received would be lost.
+    reading: asyncio.Future[Any] = asyncio.ensure_future(context.read())
     try:
-        async with asyncio.timeout(within_s):
-            said: Any = await context.read()
-    except TimeoutError as error:
-        raise ConversationIdleError(
-            f"nothing came for {within_s:g} s; send text, or close your side of the call"
-        ) from error
+        while not reading.done():
+            if (left_s := silence.left_s) <= 0:
+                raise ConversationIdleError(
+                    f"nothing came for {silence.most_s:g} s; send text, or close your side of the "
+                    "call"
+                )
+            await asyncio.wait((reading,), timeout=left_s)
+        said = reading.result()
+    finally:
+        reading.cancel()
     return None if said is grpc.aio.EOF else said

@@ -19,10 +19,9 @@ from voxswap_server.residency.errors import LoadTimeoutError, MemoryBusyError
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.outlook import CastMember, explain
+from voxswap_server.rpc import conversations, translate
 from voxswap_server.rpc import residency_messages as messages
-from voxswap_server.rpc import translate
 from voxswap_server.rpc.calls import mapped, patience_s
-from voxswap_server.rpc.conversations import begun, listen
 from voxswap_server.rpc.status import Context
 from voxswap_server.speech.admission import Admission, Ticket
 from voxswap_server.speech.cache.cache import AudioCache
@@ -115,7 +114,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         """
         del request
         arrived = time.perf_counter()
-        start = await begun(context)
+        start = await conversations.begun(context)
         spoken = translate.speech_request(
             start,
             max_characters=self._max_text_characters,
@@ -124,21 +123,26 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         )
         conversation = Conversation(most_waiting=self._max_text_characters)
         conversation.push(spoken.text)
-        speaking: list[Synthesis] = []
+        speaking: asyncio.Future[Synthesis] = asyncio.get_running_loop().create_future()
+        silence = conversations.Silence()
 
-        def interrupt() -> Receipt:
-            if speaking:
-                return speaking[0].interrupt()
-            conversation.cut()
-            return Receipt(0, "", 0)
+        async def interrupt() -> None:
+            (await speaking).interrupt()
 
         async def write(part: Part) -> None:
             await context.write(translate.conversation_part(part))
+            silence.broken()
 
         with self._metrics.stream(context.time_remaining) as stream:
             manifest = self._catalog.resolve(spoken.voice, session_id=spoken.session_id)
             reading = asyncio.create_task(
-                listen(context, conversation, interrupt, max_characters=self._max_text_characters)
+                conversations.listen(
+                    context,
+                    conversation,
+                    interrupt,
+                    silence,
+                    max_characters=self._max_text_characters,
+                )
             )
             try:
                 parts = self._made(
@@ -148,9 +152,11 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                     arrived,
                     patience_s(context),
                     script=conversation,
-                    begun=speaking.append,
+                    begun=speaking.set_result,
                 )
-                await self._send(parts, stream, write, arrived, interrupt)
+                await self._send(
+                    parts, stream, write, arrived, lambda: speaking.result().interrupt()
+                )
             finally:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)

@@ -114,7 +114,7 @@ class Synthesis:
         self._loaded: LoadedVoice | None = None
         self._windows = self._compute_windows()
         self._ahead: asyncio.Task[_Window | None] | None = None
-        self._receipt: Receipt | None = None
+        self._receipts: list[Receipt] = []  # that `parts` is still to give out
         self._cut = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -152,13 +152,18 @@ class Synthesis:
     def interrupt(self) -> Receipt:
         """Say nothing more of what there is; what had been given out until now.
 
-        Asked again before `parts` got to it, the answer is the same.
+        `parts` gives each receipt out as well.
         """
-        if self._receipt is None:
-            self._receipt = self._track.cut()
-            self._script.cut()
-            self._cut.set()
-        return self._receipt
+        receipt = self._track.cut()
+        self._receipts.append(receipt)
+        self._script.cut()
+        if self._taken is not None:
+            self._taken.clear()
+        if self._ahead is not None:
+            # Here and not where it is dropped: it must not take what the script gets from now on.
+            self._ahead.cancel()
+        self._cut.set()
+        return receipt
 
     async def parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
         """The stream. The window after a chunk is computed while that is on its way.
@@ -185,16 +190,16 @@ class Synthesis:
         header_is_out = False
         while True:
             window = await self._next_window()
-            if self._receipt is not None:
+            if self._receipts:
                 await self._drop_windows()
+                receipts = self._take_receipts()
                 if not header_is_out:
                     yield self._header(None, lease)
                     header_is_out = True
-                yield self._receipt
+                for receipt in receipts:
+                    yield receipt
                 if self._ends_when_cut:
                     return
-                self._receipt = None
-                self._cut.clear()
                 continue
             if window is None and not header_is_out and self._ends_when_cut:
                 raise InvalidInputError.one(
@@ -216,6 +221,11 @@ class Synthesis:
                 yield chunk
             if window is None:
                 break
+        for receipt in self._take_receipts():
+            # It came while the last audio was on its way.
+            yield receipt
+            if self._ends_when_cut:
+                return
         yield Trailer(
             total_samples=self._track.samples,
             sample_rate_hertz=self._track.rate,
@@ -225,6 +235,11 @@ class Synthesis:
             underruns=self._playback.underruns,
             unknown_symbols=dict(self._reader.unknown),
         )
+
+    def _take_receipts(self) -> list[Receipt]:
+        receipts, self._receipts = self._receipts, []
+        self._cut.clear()
+        return receipts[:1] if self._ends_when_cut else receipts
 
     def _pushed(self, window: _Window) -> Chunk | None:
         if not window.first:
@@ -238,6 +253,8 @@ class Synthesis:
 
     async def _next_window(self) -> _Window | None:
         """The next one; None if there is none, or nobody wants it any more."""
+        if self._receipts:
+            return None
         if self._ahead is None:
             self._look_ahead()
         assert self._ahead is not None  # noqa: S101 - see above
@@ -246,7 +263,7 @@ class Synthesis:
             await asyncio.wait((self._ahead, cut), return_when=asyncio.FIRST_COMPLETED)
         finally:
             cut.cancel()
-        if self._receipt is not None:
+        if self._receipts:
             return None
         ahead, self._ahead = self._ahead, None  # a task keeps its result
         return ahead.result()

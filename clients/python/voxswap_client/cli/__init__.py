@@ -7,7 +7,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from voxswap_client.cli import keys, outlook, ps, registry, say, serve, steering, top, voices, watch
+from voxswap_client.cli import (
+    converse,
+    keys,
+    outlook,
+    ps,
+    registry,
+    say,
+    serve,
+    steering,
+    top,
+    voices,
+    watch,
+)
 from voxswap_client.cli.failure import CliError, report
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.version import __version__
@@ -25,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"voxswap {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for group in (serve, say, voices, ps, top, watch, steering, outlook, registry, keys):
+    for group in (serve, say, converse, voices, ps, top, watch, steering, outlook, registry, keys):
         group.add_to(commands)
     return parser
 

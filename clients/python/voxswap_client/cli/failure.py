@@ -28,6 +28,8 @@ _REMEDIES: dict[type[errors.VoxswapClientError], str] = {
         "start a server with `voxswap serve`, or say where one is with --address or VOXSWAP_ADDRESS"
     ),
     errors.DeadlineExceededError: "give it longer with --timeout SECONDS",
+    errors.TooLateError: "give it longer with --start-by MS, or leave that out",
+    errors.ConversationIdleError: "end the text when all is said, at a terminal with Ctrl-D",
     errors.RevisionConflictError: "look at the voice with `voxswap voices history`, then try again",
     errors.EventsLostError: "see what is in memory with `voxswap ps`, then watch from now on",
     errors.SlowWatcherError: "let something fast read it, such as a file, and watch again",

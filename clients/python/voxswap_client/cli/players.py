@@ -37,7 +37,9 @@ def _is_float(header: Header) -> bool:
 def _pw_play(path: str, header: Header) -> list[str]:
     # From 1.4 on, PipeWire parses what is on stdin unless it is told "--raw"; before, it knew no
     # such option and took stdin for raw samples.
-    told = subprocess.run([path, "--help"], capture_output=True, check=False, text=True)  # noqa: S603
+    told = subprocess.run(  # noqa: S603
+        [path, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
+    )
     kind = ["--raw"] if "--raw" in told.stdout + told.stderr else []
     sample = "f32" if _is_float(header) else "s16"
     rate = f"--rate={header.sample_rate_hertz}"
@@ -82,7 +84,8 @@ def find_program() -> tuple[Program, str]:
 class Player:
     """One run of a player. Leave the ``with`` block and it is stopped, if it still plays.
 
-    Not thread-safe. `write` blocks while the player's pipe is full, `finish` until all is played.
+    Not thread-safe, but for `stop`. `write` blocks while the player's pipe is full, `finish` until
+    all is played.
     """
 
     def __init__(self, program: Program, path: str, header: Header) -> None:
@@ -121,6 +124,11 @@ class Player:
         else:
             self._wait()
 
+    def stop(self) -> None:
+        """Play no more, at once. Any thread may; a `write` or `finish` under way fails."""
+        if self._process is not None:
+            self._process.kill()
+
     def __enter__(self) -> Self:
         return self
 
@@ -137,7 +145,10 @@ class Player:
 
     def _start(self, command: Sequence[str], *, stdin: int) -> subprocess.Popen[bytes]:
         # Never our stdout, which may carry a WAV. What it has to say on stderr is for the user.
-        return subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL)  # noqa: S603
+        # A terminal's Ctrl-C is for us: we stop the player if that is what it means.
+        return subprocess.Popen(  # noqa: S603
+            command, stdin=stdin, stdout=subprocess.DEVNULL, process_group=0
+        )
 
     def _wait(self) -> None:
         if self._process is None:
