@@ -78,7 +78,9 @@ def test_the_line_is_the_same_in_every_encoding(
 
 @pytest.mark.parametrize("encoding", Encoding)
 def test_chunks_cover_the_line_and_have_their_marks(client: Client, encoding: Encoding) -> None:
-    with client.synthesize("joe", LINE, seed=4, encoding=encoding, marks=list(MarkKind)) as stream:
+    with client.synthesize(
+        "joe", LINE, seed=4, encoding=encoding, marks=list(MarkKind), pacing="none"
+    ) as stream:
         chunks = list(stream)
         trailer = stream.trailer
     assert trailer is not None

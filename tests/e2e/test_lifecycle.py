@@ -110,7 +110,7 @@ def test_a_client_that_stops_reading_stops_its_own_compute_and_no_others(
 def test_shutdown_lets_streams_end_and_takes_no_new_ones(joe_registry: Registry) -> None:
     with serving(root_of(joe_registry), shutdown_grace_s=60) as thread:
         with Client(thread.server.address, timeout_s=60) as client:
-            with client.synthesize("joe", "A first sentence. " * 12) as stream:
+            with client.synthesize("joe", "A first sentence. " * 12, pacing="none") as stream:
                 chunks = iter(stream)
                 next(chunks)
                 thread.begin_stop()

@@ -99,7 +99,7 @@ def test_a_voice_that_speaks_is_not_unloaded_and_what_must_wait_for_it_says_so(
     twins: Registry,
 ) -> None:
     with house(twins, memory_budget=ONE_VOICE) as (_, client):
-        with client.synthesize("a", LONG) as stream:
+        with client.synthesize("a", LONG, pacing="none") as stream:
             next(iter(stream))
             with pytest.raises(VoxswapClientError, match="a@1 speaks in 1 stream;") as error:
                 client.unload("a")
@@ -194,7 +194,7 @@ def test_a_watcher_that_does_not_read_is_dropped_and_holds_nobody_up(twins: Regi
 def test_the_budget_changes_while_it_speaks(twins: Registry) -> None:
     with house(twins, memory_budget=TWO_VOICES) as (thread, client):
         client.load("b")
-        with client.synthesize("a", LONG) as stream:
+        with client.synthesize("a", LONG, pacing="none") as stream:
             chunks = iter(stream)
             next(chunks)
             ledger = client.set_budget(300 << 20)
@@ -243,7 +243,7 @@ def test_a_deleted_voice_finishes_its_line_and_goes(twins: Registry, tmp_path: P
     )
     registry.publish(dataclasses.replace(VoiceDraft.of(manifest, components), voice_id="doomed"))
     with house(registry, registry_poll_s=0.05) as (thread, client):
-        with client.synthesize("doomed", LONG) as stream:
+        with client.synthesize("doomed", LONG, pacing="none") as stream:
             chunks = iter(stream)
             next(chunks)
             client.delete_voice("doomed")
@@ -335,7 +335,7 @@ def test_without_file_descriptors_loads_fail_and_what_speaks_goes_on(
     try:
         with Client(address, timeout_s=60) as client:
             client.say("a", "Warm.")
-            with client.synthesize("a", LONG) as stream:
+            with client.synthesize("a", LONG, pacing="none") as stream:
                 chunks = iter(stream)
                 next(chunks)
                 used = len(os.listdir(f"/proc/{process.pid}/fd"))  # noqa: PTH208

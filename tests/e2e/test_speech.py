@@ -30,7 +30,7 @@ def samples(result: SpeechResult) -> npt.NDArray[np.float32]:
 
 
 def test_a_line_arrives_in_chunks_that_join(client: Client) -> None:
-    with client.synthesize("joe", LINE, seed=1) as stream:
+    with client.synthesize("joe", LINE, seed=1, pacing="none") as stream:
         chunks = list(stream)
         header, trailer = stream.header, stream.trailer
     assert header.voice == "joe@1"
@@ -58,7 +58,7 @@ def test_speech_is_neither_silent_nor_clipped_nor_broken(client: Client) -> None
 
 def test_chunk_joins_do_not_click(client: Client) -> None:
     """At joins, samples differ from their neighbours no more than anywhere else."""
-    with client.synthesize("joe", LINE, seed=3, encoding="pcm_f32le") as stream:
+    with client.synthesize("joe", LINE, seed=3, encoding="pcm_f32le", pacing="none") as stream:
         chunks = [np.frombuffer(chunk.audio, "<f4") for chunk in stream]
     audio = np.concatenate(chunks)
     curvature = np.abs(np.diff(audio, 2))
@@ -157,7 +157,9 @@ def test_marks_lie_on_the_audio_and_the_mouth_is_shut_at_the_end(client: Client,
 
 def test_marks_come_with_the_chunk_in_which_they_begin(client: Client) -> None:
     for rate in (22050, 16000):
-        with client.synthesize("joe", LINE, marks=["viseme"], sample_rate_hertz=rate) as stream:
+        with client.synthesize(
+            "joe", LINE, marks=["viseme"], sample_rate_hertz=rate, pacing="none"
+        ) as stream:
             for chunk in stream:
                 for mark in chunk.marks:
                     assert chunk.start_sample <= mark.start_sample
@@ -208,7 +210,7 @@ async def test_many_streams_at_once_do_not_mix(server: ServerThread) -> None:
 def test_a_long_text_begins_as_early_as_a_short_one(client: Client) -> None:
     """First audio does not wait for the whole text: the first chunk is the first sentence's."""
     text = "The road is long. " * 200
-    with client.synthesize("joe", text) as stream:
+    with client.synthesize("joe", text, pacing="none") as stream:
         first = next(iter(stream))
         assert first.start_sample == 0
         assert stream.header.estimated_samples > 22050 * 100

@@ -459,7 +459,7 @@ def test_a_damaged_version_gets_no_label_and_disturbs_no_stream(house: House) ->
     alone = house.say("warm/damaged", LONG)
     house.publish("warm/damaged", "damaged")
     before = scrape(house.thread)
-    with house.client.synthesize("warm/damaged", LONG, seed=7) as stream:
+    with house.client.synthesize("warm/damaged", LONG, seed=7, pacing="none") as stream:
         chunks = iter(stream)
         heard = [next(chunks).audio]
         for _ in range(3):
@@ -756,7 +756,7 @@ def test_a_stream_goes_on_with_its_version_whatever_becomes_of_it(house: House) 
     house.label("swap/live@1", "stable")
     alone = house.say("swap/live@1", LONG)
     house.publish("swap/live", "soft")
-    with house.client.synthesize("swap/live", LONG, seed=7) as stream:
+    with house.client.synthesize("swap/live", LONG, seed=7, pacing="none") as stream:
         chunks = iter(stream)
         heard = [next(chunks).audio]
         house.label("swap/live@2", "stable", warm_up=True)

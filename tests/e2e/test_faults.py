@@ -1,0 +1,138 @@
+"""Endless texts, silent connections, steps that throw and steps that do not come back."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.e2e.conftest import ServerThread, serving
+from tests.registry.drafts import root_of
+from voxswap.v1 import speech_pb2, speech_pb2_grpc
+from voxswap_client import AsyncClient, Client, VoxswapClientError
+from voxswap_registry.store import Registry
+from voxswap_server.engines.vits.engine import VitsUtterance
+from voxswap_server.engines.work import Steps, Work
+from voxswap_server.speech.reader import Reader
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def active_leases(thread: ServerThread) -> int:
+    return sum(r.leases for r in thread.server.manager.residents())
+
+
+def test_of_an_endless_text_no_more_is_read_than_is_spoken(
+    joe_registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = ("The road goes ever on and on, down from the door where it began. " * 1600)[:100_000]
+    reads = []
+    original = Reader.read
+
+    def read(reader: Reader, part: Any, loaded: Any) -> Any:
+        reads.append(part)
+        return original(reader, part, loaded)
+
+    monkeypatch.setattr(Reader, "read", read)
+    with serving(root_of(joe_registry), max_text_characters=100_000) as thread:
+        with Client(thread.server.address, timeout_s=60) as client:
+            with client.synthesize("joe", text, pacing="none") as stream:
+                chunks = iter(stream)
+                first = next(chunks)
+                assert len(reads) <= 2, "the first sound waits for the first sentence alone"
+                assert first.sample_count < 22050 // 4
+                # 1,540 sentences of four seconds, known by the first of them.
+                assert stream.header.estimated_samples > 1_000 * 22050
+                for _ in range(10):
+                    next(chunks)
+                assert len(reads) < 30
+        thread.wait_until(lambda: active_leases(thread) == 0)
+
+
+def test_a_thousand_connections_that_say_nothing_keep_nobody_waiting(
+    server: ServerThread, client: Client
+) -> None:
+    host, _, port = server.server.address.rpartition(":")
+    with contextlib.ExitStack() as stack:
+        for _ in range(1_000):
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+        with Client(server.server.address, timeout_s=60) as another:
+            assert another.say("joe", "Halt! Who goes there?").trailer.total_samples
+        assert client.say("joe", "Nobody at all.").trailer.total_samples
+
+
+@contextlib.contextmanager
+def cursed(monkeypatch: pytest.MonkeyPatch, steps: Any) -> Iterator[None]:
+    """The next utterance's decoding takes ``steps``; those of others are as they were."""
+    original, marked = VitsUtterance.decode, list[VitsUtterance]()
+
+    def decode(utterance: VitsUtterance, first: int, last: int) -> Any:
+        if not marked:
+            marked.append(utterance)
+        if utterance is marked[0]:
+            return Work(steps())
+        return original(utterance, first, last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VitsUtterance, "decode", decode)
+        yield
+
+
+async def test_a_step_that_throws_ends_its_own_stream_with_a_reference(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throws() -> Steps[None]:
+        yield None
+        raise ZeroDivisionError("what nobody foresaw, with a path: /srv/secret")
+
+    with cursed(monkeypatch, throws):
+        async with AsyncClient(server.server.address, timeout_s=60) as client:
+            with pytest.raises(VoxswapClientError) as raised:
+                await client.say("joe", "This one is cursed.")
+            assert raised.value.code == "INTERNAL"
+            assert "reference" in str(raised.value)
+            assert "secret" not in str(raised.value)
+            assert (await client.say("joe", "This one is not.")).trailer.total_samples
+    server.wait_until(lambda: active_leases(server) == 0)
+    server.on_loop(server.server.manager.check_integrity)
+
+
+def test_a_step_that_does_not_come_back_fails_its_stream_and_turns_health(
+    joe_registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = threading.Event()
+
+    def hangs() -> Steps[None]:
+        yield None
+        assert gate.wait(60)
+        yield None
+
+    with serving(root_of(joe_registry), step_limit_s=1.0) as thread:
+        with grpc.insecure_channel(thread.server.address) as channel:
+            statuses = iter(
+                health_pb2_grpc.HealthStub(channel).Watch(
+                    health_pb2.HealthCheckRequest(service=""), timeout=60
+                )
+            )
+            assert next(statuses).status == SERVING
+            speak = speech_pb2_grpc.SpeechServiceStub(channel).Synthesize
+            request = speech_pb2.SynthesizeRequest(voice="joe", text="This one is cursed.")
+            with cursed(monkeypatch, hangs):
+                for _ in range(2):  # the one that hangs, and one that comes after it
+                    with pytest.raises(grpc.RpcError) as raised:
+                        list(speak(request, timeout=60))
+                    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+                    assert "restart the server" in raised.value.details()  # type: ignore[attr-defined]
+            assert next(statuses).status == NOT_SERVING
+            assert "Restart the server" in caplog.text
+            gate.set()
+            assert next(statuses).status == SERVING
+            assert list(speak(request, timeout=60))
+        thread.wait_until(lambda: active_leases(thread) == 0)
