@@ -153,7 +153,7 @@ class _PacingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pacing.ValueTy
     """Unset: REALTIME."""
     PACING_REALTIME: _Pacing.ValueType  # 1
     """It is: each chunk is made in time to be played after the one before, and no sooner than the
-    server's look-ahead (ten seconds unless set otherwise).
+    server's look-ahead (four seconds unless set otherwise).
     """
     PACING_NONE: _Pacing.ValueType  # 2
     """It is not, as for a file: all of it comes as soon as nobody who listens needs the device."""
@@ -165,7 +165,7 @@ PACING_UNSPECIFIED: Pacing.ValueType  # 0
 """Unset: REALTIME."""
 PACING_REALTIME: Pacing.ValueType  # 1
 """It is: each chunk is made in time to be played after the one before, and no sooner than the
-server's look-ahead (ten seconds unless set otherwise).
+server's look-ahead (four seconds unless set otherwise).
 """
 PACING_NONE: Pacing.ValueType  # 2
 """It is not, as for a file: all of it comes as soon as nobody who listens needs the device."""
@@ -910,7 +910,9 @@ class InterruptReceipt(_message.Message):
     last_word: _builtins.str
     """The last word that was sent whole."""
     text_end: _builtins.int
-    """Where that word ends in the text, in Unicode code points."""
+    """Where that word ends in the text, in Unicode code points; 0 if there is no such word, or if the
+    audio is shared with a request whose text has the same words at other places.
+    """
     def __init__(
         self,
         *,
