@@ -449,6 +449,8 @@ class VitsUtterance:
 
 def _undone(coupling: Coupling, inputs: Sequence[tuple[Tensor, Tensor | None]]) -> Sequence[Tensor]:
     """Pieces of one length through one coupling."""
+    if len(inputs) == 1:
+        return (coupling(*inputs[0]),)
     speakers = [speaker for _, speaker in inputs if speaker is not None]
     z = coupling(torch.cat([z for z, _ in inputs]), torch.cat(speakers) if speakers else None)
     return cast("Sequence[Tensor]", z.split(1))
