@@ -289,12 +289,9 @@ def _pacing(settings: Settings) -> Pacing:
 
 def _import_engines() -> None:
     """Takes a second or two, without an event loop to hold up."""
-    import torch
 
     import voxswap_server.engines.kokoro.engine
     import voxswap_server.engines.vits.engine  # noqa: F401 - see above
-
-    torch.set_num_threads(1)  # on whatever thread; see voxswap_server.process
 
 
 async def _engines(settings: Settings, scheduler: Scheduler) -> dict[str, Engine]:
@@ -314,7 +311,9 @@ async def _engines(settings: Settings, scheduler: Scheduler) -> dict[str, Engine
     threads, arithmetic = compute_threads(settings.compute_threads), settings.arithmetic
     await scheduler.run(Work.of(functools.partial(torch.set_num_threads, threads)))
     measure = Work.of(functools.partial(fastest_dtype, settings.device))
-    dtype = (await scheduler.run(measure)).result if arithmetic == "auto" else arithmetic
+    fastest = (await scheduler.run(measure)).result  # also binds the thread to its number
+    torch.set_num_threads(1)  # for every thread that has not computed yet: see `process`
+    dtype = fastest if arithmetic == "auto" else arithmetic
     _LOGGER.info(
         "computing with %d threads; the large products of VITS voices in %s", threads, dtype
     )
