@@ -10,6 +10,10 @@ from dataclasses import dataclass
 # Steps have multiples of so many frames, but for one in a segment: a convolution's kernel is
 # compiled for a length, which takes a millisecond and 100 KB.
 GRID_FRAMES = 8
+_FIRST_SIZE, _LARGEST_SIZE = 8 * GRID_FRAMES, 64 * GRID_FRAMES
+_LATEST = 4
+# Twice as many frames take twice as long at the most, and that must leave a little.
+_ROOM = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +45,21 @@ class Chunking:
 class StepSizes:
     """How many frames may be decoded at a time, so that each step ends in time. Thread-safe.
 
-    Learnt by kind of voice from the longest steps that there were. Sizes are powers of two of the
-    grid: a step that differs a little from the one before would have to be compiled anew.
+    Learnt by kind of voice, from pieces of the size that is allowed now. Of the last few the
+    quickest counts: whoever else computes may make a step longer, and never shorter. Sizes are
+    powers of two of the grid: a piece of another size would have to be compiled anew.
     """
 
     def __init__(self, bound_s: float = 0.02) -> None:
         """No step should take longer than ``bound_s``."""
         self._bound_s = bound_s
-        self._frame_s: dict[Hashable, float] = {}
+        self._sizes: dict[Hashable, int] = {}
+        self._latest: dict[Hashable, list[float]] = {}
         self._lock = threading.Lock()
-
-    @property
-    def bound_s(self) -> float:
-        """See the constructor."""
-        return self._bound_s
 
     def cut(self, kind: Hashable, first: int, last: int) -> Iterator[tuple[int, int]]:
         """``[first, last)`` in pieces; what is no whole grid goes along with the first one."""
-        size = self._size(kind)
+        size = self.size(kind)
         odd = (last - first) % GRID_FRAMES
         until = first
         while until < last:
@@ -66,20 +67,25 @@ class StepSizes:
             yield until, until + taken
             until, odd = until + taken, 0
 
-    def record(self, kind: Hashable, frames: int, took_s: float) -> None:
-        """The longest step of decoding so many frames took so long."""
-        measured = took_s / frames
+    def size(self, kind: Hashable) -> int:
+        """Frames of a piece, as it is now."""
         with self._lock:
-            known = self._frame_s.get(kind, measured)
-            # Up at once and down slowly: what is measured varies with who else computes.
-            weight = 0.5 if measured > known else 0.05
-            self._frame_s[kind] = known + weight * (measured - known)
+            return self._sizes.get(kind, _FIRST_SIZE)
 
-    def _size(self, kind: Hashable) -> int:
+    def record(self, kind: Hashable, frames: int, longest_s: float) -> None:
+        """The longest step of decoding so many frames took so long."""
         with self._lock:
-            frame_s = self._frame_s.get(kind)
-        if frame_s is None:
-            return 2 * GRID_FRAMES
-        # Three quarters: a step also pays for what comes with each one.
-        grids = max(1.0, 0.75 * self._bound_s / frame_s / GRID_FRAMES)
-        return int(GRID_FRAMES * 2 ** min(6, math.floor(math.log2(grids))))
+            size = self._sizes.setdefault(kind, _FIRST_SIZE)
+            latest = self._latest.setdefault(kind, [])
+            # A smaller piece says nothing, unless it was too long already.
+            if frames < size and longest_s <= self._bound_s:
+                return
+            latest.append(longest_s)
+            if len(latest) < _LATEST:
+                return
+            quickest = min(latest)
+            latest.clear()
+            if quickest > self._bound_s and size > GRID_FRAMES:
+                self._sizes[kind] = size // 2
+            elif quickest <= _ROOM * self._bound_s / 2 and size < _LARGEST_SIZE:
+                self._sizes[kind] = 2 * size
