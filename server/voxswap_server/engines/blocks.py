@@ -23,6 +23,8 @@ from voxswap_server.engines.carry import Carry
 _M = TypeVar("_M", bound=nn.Module)
 
 _LARGE_WEIGHTS = 1 << 18
+# An operator of torch's own compiler, which another version may not have.
+_FUSES = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 _ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
@@ -56,11 +58,20 @@ class Conv(nn.Module):
         """Convolve with zeros beyond both ends."""
         return self._convolved(x, (0, self.reach))
 
-    def inner(self, x: Tensor) -> Tensor:
-        """Convolve without them: ``2 * reach`` samples fewer than ``x`` has."""
+    def inner(self, x: Tensor, *, plus: Tensor | None = None) -> Tensor:
+        """Convolve without them: ``2 * reach`` samples fewer than ``x`` has. Then add ``plus``."""
         if x.shape[3] <= 2 * self.reach:
             return x.new_empty(x.shape[0], self.weight.shape[0], 1, 0)
-        return self._convolved(x, (0, 0))
+        if plus is None:
+            return self._convolved(x, (0, 0))
+        if _FUSES and x.device.type == "cpu":
+            # One pass over the signal in place of two, and it has more bytes than the weights.
+            weight, stride = self.weight.unsqueeze(2), (1, 1)
+            return torch.ops.mkldnn._convolution_pointwise.binary(  # type: ignore[no-any-return]
+                *(x, plus, weight, self.bias, (0, 0), stride, self.dilation, self.groups),
+                *("add", None, None, [], None),
+            )
+        return self._convolved(x, (0, 0)).add_(plus)
 
     def carried(self, x: Tensor, carry: Carry) -> Tensor:
         """Convolve a piece: as much as can be told by now."""

@@ -21,8 +21,10 @@ class Carry:
 
     def __init__(self) -> None:
         self._slots: list[Tensor | None] = []
+        self._told: dict[int, int] = {}  # by slot: how much of the signal its context has left
         self._next = 0
         self.is_last = False
+        self.told = 0
 
     def begin(self, *, last: bool) -> None:
         """The next piece comes; ``last``: no other will."""
@@ -33,12 +35,16 @@ class Carry:
         """``x`` after the ``2 * reach`` samples before it; zeros beyond both ends of the signal.
 
         What a convolution without padding makes of it are the samples that can be told by now.
+        ``told`` is how many it told before: with less than ``reach`` of them, the beginning of the
+        signal is still within the context.
         """
         before = self._take()
         if before is None:
             before = _zeros_like(x, reach)
         joined = [before, x, _zeros_like(x, reach)] if self.is_last else [before, x]
         whole = _joined(joined)
+        self.told = self._told.get(self._next, 0)
+        self._told[self._next] = self.told + max(0, whole.shape[3] - 2 * reach)
         self._keep(whole[..., max(0, whole.shape[3] - 2 * reach) :])
         return whole
 
@@ -48,17 +54,6 @@ class Carry:
         whole = x if before is None else _joined([before, x])
         self._keep(whole[..., max(0, whole.shape[3] - length) :])
         return whole, whole.shape[3] - x.shape[3]
-
-    def aligned(self, *signals: Tensor) -> list[Tensor]:
-        """Of signals that lag behind each other, as much as there is of all; the rest waits."""
-        first, held = self._next, []
-        for signal in signals:
-            before = self._take()
-            held.append(signal if before is None else _joined([before, signal]))
-        length = min(signal.shape[3] for signal in held)
-        for i, signal in enumerate(held, first):
-            self._slots[i] = signal[..., length:] if signal.shape[3] > length else None
-        return [signal[..., :length] for signal in held]
 
     def _take(self) -> Tensor | None:
         if self._next == len(self._slots):

@@ -27,6 +27,7 @@ class ResBlock1(nn.Module):
 
     def __init__(self, channels: int, kernel: int, dilations: Sequence[int]) -> None:
         super().__init__()
+        self.whole_reach = self.reach(kernel, dilations)
         self.convs1 = nn.ModuleList(Conv(channels, channels, kernel, dilation=d) for d in dilations)
         self.convs2 = nn.ModuleList(Conv(channels, channels, kernel) for _ in dilations)
 
@@ -37,14 +38,18 @@ class ResBlock1(nn.Module):
             x = plain(functional.leaky_relu(y, _SLOPE)) + x
         return x
 
-    def carried(self, x: Tensor, carry: Carry) -> Tensor:
-        """A piece, as much as can be told by now."""
+    def inner(self, x: Tensor, active: Tensor, *, told: int, last: bool) -> Tensor:
+        """See `ResBlock2.inner`."""
+        left = self.whole_reach
         convs1, convs2 = typed(self.convs1, Conv), typed(self.convs2, Conv)
-        for dilated, plain in zip(convs1, convs2, strict=True):
-            y = dilated.carried(functional.leaky_relu(x, _SLOPE), carry)
-            y = plain.carried(functional.leaky_relu(y, _SLOPE), carry)
-            x, y = carry.aligned(x, y)
-            x = x + y
+        for i, (dilated, plain) in enumerate(zip(convs1, convs2, strict=True)):
+            left -= dilated.reach
+            y = dilated.inner(functional.leaky_relu(x, _SLOPE) if i else active)
+            _silence(y, left, told=told, last=last)
+            left -= plain.reach
+            y = functional.leaky_relu(y, _SLOPE)
+            x = plain.inner(y, plus=_within(x, dilated.reach + plain.reach))
+            _silence(x, left, told=told, last=last)
         return x
 
     @staticmethod
@@ -58,6 +63,7 @@ class ResBlock2(nn.Module):
 
     def __init__(self, channels: int, kernel: int, dilations: Sequence[int]) -> None:
         super().__init__()
+        self.whole_reach = self.reach(kernel, dilations)
         self.convs = nn.ModuleList(Conv(channels, channels, kernel, dilation=d) for d in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,18 +72,37 @@ class ResBlock2(nn.Module):
             x = dilated(functional.leaky_relu(x, _SLOPE)) + x
         return x
 
-    def carried(self, x: Tensor, carry: Carry) -> Tensor:
-        """A piece, as much as can be told by now."""
-        for dilated in typed(self.convs, Conv):
-            whole = carry.with_context(x, dilated.reach)
-            y = dilated.inner(functional.leaky_relu(whole, _SLOPE))
-            x = y + whole[..., dilated.reach : dilated.reach + y.shape[3]]
+    def inner(self, x: Tensor, active: Tensor, *, told: int, last: bool) -> Tensor:
+        """A piece without its context, which is ``whole_reach`` samples at either end of ``x``.
+
+        ``active`` is ``x`` behind its activation. ``told`` samples of the signal came before, and
+        ``last`` says whether it ends here: context beyond either end is zero for each convolution.
+        """
+        left = self.whole_reach
+        for i, dilated in enumerate(typed(self.convs, Conv)):
+            left -= dilated.reach
+            y = functional.leaky_relu(x, _SLOPE) if i else active
+            x = dilated.inner(y, plus=_within(x, dilated.reach))
+            _silence(x, left, told=told, last=last)
         return x
 
     @staticmethod
     def reach(kernel: int, dilations: Sequence[int]) -> int:
         """Samples that one output sample sees on either side."""
         return sum((kernel - 1) // 2 * d for d in dilations)
+
+
+def _within(x: Tensor, reach: int) -> Tensor:
+    """``x`` without ``reach`` samples at either end."""
+    return x[..., reach : x.shape[3] - reach] if reach else x
+
+
+def _silence(x: Tensor, reach: int, *, told: int, last: bool) -> None:
+    """Zero what of the context of ``reach`` samples lies beyond the signal's ends."""
+    if reach > told:
+        x[..., : reach - told].zero_()
+    if reach and last:
+        x[..., x.shape[3] - reach :].zero_()
 
 
 class Generator(nn.Module):
@@ -137,22 +162,33 @@ class Generator(nn.Module):
     def carried(self, x: Tensor, carry: Carry, speaker: Tensor | None = None) -> Steps[Tensor]:
         """A piece of the frames to a piece of the audio, as much of it as can be told by now.
 
-        Its steps are residual blocks. The last stage's are the longest, a sixth of the whole each.
+        Each stage remembers the context of its widest residual block; blocks compute that little
+        anew, and so remember nothing. Its steps are blocks: the last stage's are the longest.
         """
         x = self.conv_pre.carried(x, carry)
         if self.cond is not None and speaker is not None:
             x = x + self.cond(speaker)
-        # Either kind: both carry.
+        # Either kind: both have what is used here.
         resblocks = typed(self.resblocks, ResBlock2)
         for i, up in enumerate(typed(self.ups, Upsample)):
             x = up.carried(functional.leaky_relu(x, _SLOPE), carry)
             blocks = resblocks[i * self.n_parallel : (i + 1) * self.n_parallel]
-            told = []
+            reach = max(block.whole_reach for block in blocks)
+            whole = carry.with_context(x, reach)
+            if whole.shape[3] <= 2 * reach:
+                return x.new_zeros(x.shape[0], 1, 1, 0)
+            active = functional.leaky_relu(whole, _SLOPE)
+            total: Tensor | None = None
             for block in blocks:
-                told.append(block.carried(x, carry))
+                spare = reach - block.whole_reach
+                y = block.inner(
+                    _within(whole, spare),
+                    _within(active, spare),
+                    told=carry.told,
+                    last=carry.is_last,
+                )
+                total = y if total is None else total.add_(y)
                 yield None
-            first, *others = carry.aligned(*told)
-            for other in others:
-                first = first + other
-            x = first / self.n_parallel
+            assert total is not None  # noqa: S101 - a stage has blocks
+            x = total.div_(self.n_parallel)
         return torch.tanh(self.conv_post.carried(functional.leaky_relu(x, _LAST_SLOPE), carry))
