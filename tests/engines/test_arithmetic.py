@@ -1,0 +1,161 @@
+"""Computing in another type than what is stored, several segments at a time, and in small steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.engines.test_vits import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
+from tests.registry.drafts import blob_path
+from tests.registry.vits_fakes import canonical, preset
+from voxswap_registry.arithmetic import Dtype, fastest_dtype
+from voxswap_registry.importers.vits_tensors import as_stored, round_tensors, write_safetensors
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.progress import NullProgress
+from voxswap_registry.store import Registry
+from voxswap_registry.vits import may_be_rounded
+from voxswap_server.engines.base import Voice
+from voxswap_server.engines.vits.engine import VitsEngine, VitsWeights
+from voxswap_server.engines.work import Work, finished
+
+DTYPES: list[Dtype] = ["float32", "bfloat16"]
+
+
+def stored(folder: Path, dtype: Dtype) -> tuple[Manifest, Path]:
+    architecture = preset("low")
+    path = folder / "model.safetensors"
+    tensors = round_tensors(canonical(architecture), dtype)
+    write_safetensors(as_stored(tensors), path, progress=NullProgress())
+    manifest = manifest_of(architecture)
+    components = [
+        dataclasses.replace(c, size_bytes=path.stat().st_size) if c.role == "model" else c
+        for c in manifest.components
+    ]
+    return dataclasses.replace(manifest, components=tuple(components)), path
+
+
+@pytest.mark.parametrize("kept", DTYPES)
+@pytest.mark.parametrize("computed", DTYPES)
+def test_what_is_stored_otherwise_is_converted_and_counted(
+    tmp_path: Path, kept: Dtype, computed: Dtype
+) -> None:
+    manifest, path = stored(tmp_path, kept)
+    engine = VitsEngine("cpu", computed)
+    (spec,) = engine.parts(manifest)
+    part = engine.read(manifest, "model", path).place()
+    assert isinstance(part, VitsWeights)
+    for name, parameter in part.model.named_parameters():
+        wanted = getattr(torch, computed) if may_be_rounded(name) else torch.float32
+        assert parameter.dtype == wanted, name
+    assert part.resident_bytes <= spec.footprint_bytes
+    # What was converted is memory of our own; the rest is the file's pages.
+    assert (part.allocated_bytes > 0) == (kept != computed)
+    assert part.allocated_bytes <= part.resident_bytes
+    voice = engine.assemble(manifest, {"model": part})
+    assert np.abs(whole(voice, line(20, 1), LIVELY)).max() > 0
+
+
+def test_another_arithmetic_is_another_part(tmp_path: Path) -> None:
+    manifest, _ = stored(tmp_path, "float32")
+    forms = {VitsEngine("cpu", dtype).parts(manifest)[0].form for dtype in (None, *DTYPES)}
+    assert len(forms) == 3
+
+
+def test_a_voice_is_converted_to_the_very_weights_that_import_would_have_stored(
+    tmp_path: Path,
+) -> None:
+    voices = []
+    for dtype in DTYPES:
+        folder = tmp_path / dtype
+        folder.mkdir()
+        manifest, path = stored(folder, dtype)
+        engine = VitsEngine("cpu", "bfloat16")
+        part = engine.read(manifest, "model", path).place()
+        voices.append(engine.assemble(manifest, {"model": part}))
+    a, b = (whole(voice, line(20, 2), LIVELY) for voice in voices)
+    assert np.array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def rounded_joe(joe: Manifest, joe_registry: Registry) -> Voice:
+    engine = VitsEngine("cpu", "bfloat16")
+    path = blob_path(joe_registry, joe.component("model"))
+    return engine.assemble(joe, {"model": engine.read(joe, "model", path).place()})
+
+
+def test_pieces_in_bfloat16_are_the_whole_but_for_rounding(rounded_joe: Voice) -> None:
+    ids = line(40, 5)
+    full = whole(rounded_joe, ids, LIVELY)
+    for sizes in ([7, 14, 28, 56], [33]):
+        cut = pieces(rounded_joe, ids, LIVELY, sizes)
+        assert cut.shape == full.shape
+        assert np.abs(cut - full).max() < 0.02
+        assert np.sqrt(np.mean((cut - full) ** 2)) < 0.02 * np.sqrt(np.mean(full**2))
+
+
+def test_joe_in_bfloat16_is_joe(rounded_joe: Voice, joe: Manifest, joe_registry: Registry) -> None:
+    engine = VitsEngine()
+    path = blob_path(joe_registry, joe.component("model"))
+    plain = engine.assemble(joe, {"model": engine.read(joe, "model", path).place()})
+    ids = line(40, 6)
+    a, b = (finished(voice.prepare(ids, SILENT_NOISE)) for voice in (plain, rounded_joe))
+    moved = [abs(x - y) for x, y in zip(a.durations_frames, b.durations_frames, strict=True)]
+    assert max(moved) <= 1
+    assert sum(map(bool, moved)) <= len(ids) // 20
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_segments_that_go_through_the_flow_together_are_each_their_own(
+    joe: Manifest, joe_registry: Registry, dtype: Dtype | None
+) -> None:
+    """Four streams of one voice, whose calls are made together, and each by itself."""
+    engine = VitsEngine("cpu", dtype)
+    path = blob_path(joe_registry, joe.component("model"))
+    voice = engine.assemble(joe, {"model": engine.read(joe, "model", path).place()})
+    lines = [line(30, seed) for seed in range(4)]
+    alone = [whole(voice, ids, LIVELY) for ids in lines]
+    utterances = [finished(voice.prepare(ids, LIVELY)) for ids in lines]
+    works = [utterance.decode(0, utterance.frames) for utterance in utterances]
+    together = 0
+    while pending := [work for work in works if not work.is_done]:
+        groups: dict[object, list[Work[Any]]] = {}
+        for work in pending:
+            groups.setdefault(work.key or work, []).append(work)
+        for group in groups.values():
+            if len(group) > 1:
+                together += 1
+                Work.step_together(group)
+            else:
+                group[0].step()
+    assert together >= 8, "their first pieces have one length, and so do the second ones"
+    bound = 1e-5 if dtype is None else 0.02
+    for work, before in zip(works, alone, strict=True):
+        assert np.abs(work.result() - before).max() < bound
+
+
+def test_no_step_is_much_of_the_whole(rounded_joe: Voice) -> None:
+    """Counted and not timed: a line of 80 symbols takes a hundred steps, and any text more."""
+    preparation, steps = rounded_joe.prepare(line(40, 7), LIVELY), 0
+    while not preparation.is_done:
+        preparation.step()
+        steps += 1
+    assert steps >= 15
+    utterance = preparation.result()
+    decoding, decoded = utterance.decode(0, utterance.frames), 0
+    while not decoding.is_done:
+        decoding.step()
+        decoded += 1
+    assert decoded >= 13
+
+
+def test_the_fastest_type_is_measured_once() -> None:
+    fastest_dtype.cache_clear()
+    found = fastest_dtype()
+    assert found in DTYPES
+    assert fastest_dtype() == found
+    assert fastest_dtype.cache_info().misses == 1
