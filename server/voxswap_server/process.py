@@ -48,7 +48,7 @@ def tame_openmp() -> None:
     (``docs/performance.md``). Must come before torch is imported; the operator's choice stands.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "500")
 
 
 def compute_threads(asked: int, cores: int | None = None) -> int:
