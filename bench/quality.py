@@ -30,8 +30,8 @@ from voxswap_registry.vits import VitsArchitecture, may_be_rounded
 from voxswap_server.engines.base import Delivery, Voice
 from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.tensors import as_dtype
-from voxswap_server.engines.vits.engine import VitsVoice, VitsWeights
 from voxswap_server.engines.vits.model import in_canonical_shape, load_model
+from voxswap_server.engines.vits.voice import VitsVoice, VitsWeights
 from voxswap_server.engines.work import finished
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize

@@ -17,7 +17,7 @@ from tests.registry.drafts import root_of
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
 from voxswap_client import AsyncClient, Client, VoxswapClientError
 from voxswap_registry.store import Registry
-from voxswap_server.engines.vits.engine import VitsUtterance
+from voxswap_server.engines.vits.voice import VitsUtterance
 from voxswap_server.engines.work import Steps, Work
 from voxswap_server.speech.reader import Reader
 

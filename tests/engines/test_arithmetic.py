@@ -20,7 +20,8 @@ from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 from voxswap_registry.vits import may_be_rounded
 from voxswap_server.engines.base import Voice
-from voxswap_server.engines.vits.engine import VitsEngine, VitsWeights
+from voxswap_server.engines.vits.engine import VitsEngine
+from voxswap_server.engines.vits.voice import VitsWeights
 from voxswap_server.engines.work import Work, finished
 
 DTYPES: list[Dtype] = ["float32", "bfloat16"]

@@ -24,12 +24,13 @@ from voxswap_registry.vits import VitsArchitecture, infer_architecture
 from voxswap_server.engines.base import Delivery, Voice
 from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.vits import model as vits_model
-from voxswap_server.engines.vits.engine import VitsEngine, VitsVoice, VitsWeights
+from voxswap_server.engines.vits.engine import VitsEngine
 from voxswap_server.engines.vits.model import (
     VitsModel,
     in_canonical_shape,
     load_model,
 )
+from voxswap_server.engines.vits.voice import VitsVoice, VitsWeights
 from voxswap_server.engines.work import finished
 
 SILENT_NOISE = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)

@@ -1,4 +1,4 @@
-"""The VITS engine: prepare a segment as a whole, decode it in windows that join exactly."""
+"""The VITS engine: from a component to a voice on its device."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -26,35 +22,19 @@ from voxswap_server.engines.base import (
     DevicePart,
     HostPart,
     PartSpec,
-    Utterance,
     Voice,
 )
-from voxswap_server.engines.carry import Carry
 from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.tensors import StagedTensors, as_dtype, block_bytes
-from voxswap_server.engines.vits.flow import Coupling
 from voxswap_server.engines.vits.model import (
     VitsModel,
     check_shapes,
     in_canonical_shape,
     load_model,
 )
-from voxswap_server.engines.work import Call, Steps, Work, finished
+from voxswap_server.engines.vits.voice import MOST_SYMBOLS, VitsVoice, VitsWeights
+from voxswap_server.engines.work import finished
 
-# A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound
-# keeps the memory of a segment proportional to its text.
-_MAX_SYMBOL_FRAMES = 400.0
-
-# Pieces of the flow, whatever is decoded. It magnifies the rounding that comes with another shape;
-# on a grid of its own it gives the same bits for every way of cutting a line. What the first piece
-# gives is just enough for a chunk of 80 ms. A flow of 100 frames costs little more than one of 40,
-# so later pieces are long, and so is their context (`PriorFlow.reach_frames`).
-_FLOW_FRAMES = (18, 64, 192)
-# Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
-_DRAWN_FRAMES = 64
-
-# A segment of 400 characters has about 900.
-_MOST_SYMBOLS = 1_200
 # What stays between steps: oneDNN keeps a thousand compiled kernels, about 100 KB each, and the
 # allocator keeps about as much as a step used, in pieces.
 _KERNEL_BYTES = 128 << 20
@@ -120,7 +100,7 @@ class VitsEngine:
         return (PartSpec("model", form=form, footprint_bytes=size_bytes),)
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
-        """What encoding `_MOST_SYMBOLS` takes, or decoding that much audio."""
+        """What encoding `MOST_SYMBOLS` takes, or decoding that much audio."""
         rate = manifest.audio.sample_rate_hertz
         return _workspace_bytes(_architecture(manifest), round(largest_chunk_s * rate))
 
@@ -181,7 +161,7 @@ def _form(architecture: VitsArchitecture, dtype: Dtype | None) -> str:
 def _workspace_bytes(a: VitsArchitecture, largest_samples: int) -> int:
     """Factors are from peaks of published shapes (``docs/performance.md``), rounded up."""
     # Attention: scores, their softmax and the relative shifts, of one layer at a time.
-    encoding = 4 * (4 * a.n_heads * _MOST_SYMBOLS**2 + 4 * a.filter_hidden * _MOST_SYMBOLS)
+    encoding = 4 * (4 * a.n_heads * MOST_SYMBOLS**2 + 4 * a.filter_hidden * MOST_SYMBOLS)
     # The widest stage of the generator, with the copies that its convolutions make. Its context
     # is 13 frames to either side at most.
     samples = largest_samples + 26 * a.hop_length_samples
@@ -248,216 +228,3 @@ def _architecture(manifest: Manifest) -> VitsArchitecture:
             f"frame, its manifest says {manifest.audio.hop_length_samples}; import it again"
         )
     return architecture
-
-
-class VitsWeights:
-    """A VITS model on its device: the whole voice but for the table that spells for it."""
-
-    def __init__(
-        self,
-        model: VitsModel,
-        architecture: VitsArchitecture,
-        device: str,
-        resident_bytes: int | None = None,
-        allocated_bytes: int = 0,
-    ) -> None:
-        self.model = model
-        self.architecture = architecture
-        self.device = device
-        self._resident_bytes = resident_bytes
-        self._allocated_bytes = allocated_bytes
-
-    @property
-    def resident_bytes(self) -> int:
-        """Bytes of the block, or of all parameters if they lie by themselves."""
-        if self._resident_bytes is not None:
-            return self._resident_bytes
-        return sum(p.numel() * p.element_size() for p in self.model.parameters())
-
-    @property
-    def allocated_bytes(self) -> int:
-        """Those of the block, or of what was converted."""
-        return self._allocated_bytes
-
-
-class VitsVoice:
-    """A VITS voice. Immutable: any number of utterances may be made from it."""
-
-    def __init__(self, weights: VitsWeights) -> None:
-        self.model = weights.model
-        self.architecture = weights.architecture
-        self.device = weights.device
-
-    def most_symbols(self, rate: float) -> int:
-        """Beyond it the memory of attention, which grows with the square, would pass its bound."""
-        del rate  # frames are decoded a window at a time
-        return _MOST_SYMBOLS
-
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
-        """Encode the text and predict durations, a layer or two at a time."""
-        if not len(ids) > 0 or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
-            raise EngineError(
-                f"{len(ids)} symbols, of which some are outside this model's 0 to "
-                f"{self.architecture.n_symbols - 1}: the symbol table belongs to another voice"
-            )
-        return Work(self._utterance(ids, delivery), around=torch.inference_mode)
-
-    def _utterance(self, ids: Sequence[int], delivery: Delivery) -> Steps[Utterance]:
-        """The utterance, in steps whose cost grows with the segment's length."""
-        generator = torch.Generator().manual_seed(delivery.seed)
-        symbols = torch.tensor([ids], device=self.device)
-        speaker = self._speaker(delivery.speaker)
-        hidden, mean, log_deviation = yield from self.model.enc_p.steps(symbols)
-        # Noise is drawn on the host: a seed gives the same line on every device.
-        noise = torch.randn((1, 2, 1, len(ids)), generator=generator)
-        noise = noise.to(self.device) * delivery.duration_noise_scale
-        log_durations = yield from self.model.dp.steps(hidden, noise, speaker)
-        durations = torch.exp(log_durations.float()).flatten().cpu() / delivery.rate
-        if not bool(torch.isfinite(log_durations).all()):
-            raise EngineError(
-                "the duration predictor gave NaN or infinity: the weights are damaged"
-            )
-        frames = torch.ceil(durations).clamp(max=_MAX_SYMBOL_FRAMES).long()
-        if not bool(frames.any()):
-            frames[-1] = 1
-        prior = _Prior(
-            mean,
-            torch.exp(log_deviation) * delivery.noise_scale,
-            torch.repeat_interleave(frames).to(self.device),
-            generator if delivery.noise_scale > 0 else None,
-        )
-        return VitsUtterance(self.model, prior, speaker, tuple(frames.tolist()))
-
-    def _speaker(self, index: int) -> Tensor | None:
-        if self.model.emb_g is None:
-            return None
-        return self.model.emb_g(torch.tensor([[index]], device=self.device))  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True, slots=True)
-class _Prior:
-    """The acoustic prior of a segment, ``(1, inter, 1, symbols)``, and the symbol of each frame."""
-
-    mean: Tensor
-    deviation: Tensor
-    symbol_of_frame: Tensor
-    generator: torch.Generator | None
-
-    def sample(self, first_frame: int, last_frame: int) -> Tensor:
-        """Latents of these frames. Draws noise, so calls must come in order and in equal cuts."""
-        symbols = self.symbol_of_frame[first_frame:last_frame]
-        mean = self.mean[..., symbols]
-        if self.generator is None:
-            return mean
-        noise = torch.randn(mean.shape, generator=self.generator).to(mean.device)
-        return mean + noise * self.deviation[..., symbols]
-
-
-class VitsUtterance:
-    """A prepared segment. The flow runs just ahead of the generator, a piece at a time.
-
-    The generator carries what it has to remember from piece to piece (`Carry`), so that nothing is
-    computed twice. Invariant: ``_decodable[..., :_ready]`` equals the flow of the whole segment.
-    """
-
-    def __init__(
-        self,
-        model: VitsModel,
-        prior: _Prior,
-        speaker: Tensor | None,
-        durations: tuple[int, ...],
-    ) -> None:
-        self._model = model
-        self._prior = prior
-        self._speaker = speaker
-        self._durations = durations
-        self._frames = len(prior.symbol_of_frame)
-        self._latents = _frames_like(prior.mean, self._frames, prior.mean.dtype)
-        self._decodable = _frames_like(prior.mean, self._frames, model.dec.conv_pre.weight.dtype)
-        self._generator = Carry()
-        self._drawn = 0  # frames with noise
-        self._ready = 0  # frames that the flow has given
-        self._n_pieces = 0  # of them, up to the last of `_FLOW_FRAMES`
-        self._seen = 0  # of these, those that the generator has seen
-        self._told = 0  # frames whose audio was asked for
-        self._audio = np.zeros(0, np.float32)  # made, and not asked for yet
-
-    @property
-    def durations_frames(self) -> Sequence[int]:
-        """Frames of each symbol."""
-        return self._durations
-
-    @property
-    def frames(self) -> int:
-        """Frames of the segment."""
-        return self._frames
-
-    def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
-        """Audio of a piece, once the generator has seen as far beyond it as it reaches."""
-        if not self._told == first_frame < last_frame <= self.frames:
-            raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
-        self._told = last_frame
-        wanted = (last_frame - first_frame) * self._model.dec.hop
-        return Work(self._decoding(last_frame, wanted), around=torch.inference_mode)
-
-    def _decoding(self, last_frame: int, wanted: int) -> Steps[npt.NDArray[np.float32]]:
-        end = min(self.frames, last_frame + self._model.dec.reach_frames)
-        while self._ready < end:
-            yield from self._run_flow()
-        audio = self._audio
-        # Near the end of the segment everything may have been made before.
-        if self._seen < end:
-            audio = np.concatenate([audio, (yield from self._generated(end))])
-        audio, self._audio = audio[:wanted], audio[wanted:].copy()
-        return audio
-
-    def _generated(self, until: int) -> Steps[npt.NDArray[np.float32]]:
-        """What the generator can tell, once it has seen the frames before ``until``."""
-        self._generator.begin(last=until == self.frames)
-        made = yield from self._model.dec.carried(
-            self._decodable[..., self._seen : until],
-            self._generator,
-            None if self._speaker is None else self._speaker.to(self._decodable.dtype),
-        )
-        self._seen = until
-        samples: npt.NDArray[np.float32] = made[0, 0, 0].float().cpu().numpy()
-        # NaN and infinity survive a sum, and one sum is cheaper than a mask.
-        if not np.isfinite(samples.sum()):
-            raise EngineError("the generator gave NaN or infinity: the weights are damaged")
-        return samples
-
-    def _run_flow(self) -> Steps[None]:
-        """The flow's next piece. Its sizes are its own, whatever is decoded: see `_FLOW_FRAMES`."""
-        flow, first = self._model.flow, self._ready
-        last = min(first + _FLOW_FRAMES[self._n_pieces], self.frames)
-        begin, end = max(0, first - flow.reach_frames), min(last + flow.reach_frames, self.frames)
-        self._draw(end)
-        z = self._latents[..., begin:end]
-        speaker = None if self._speaker is None else self._speaker.to(flow.dtype)
-        for coupling in flow.inverse:
-            z = yield Call((coupling, end - begin), (z, speaker), partial(_undone, coupling))
-        self._decodable[..., first:last] = z[..., first - begin : last - begin]
-        self._ready = last
-        self._n_pieces = min(self._n_pieces + 1, len(_FLOW_FRAMES) - 1)
-
-    def _draw(self, until: int) -> None:
-        while self._drawn < until:
-            last = min(self._drawn + _DRAWN_FRAMES, self._frames)
-            self._latents[..., self._drawn : last] = self._prior.sample(self._drawn, last)
-            self._drawn = last
-
-
-def _undone(coupling: Coupling, inputs: Sequence[tuple[Tensor, Tensor | None]]) -> Sequence[Tensor]:
-    """Pieces of one length through one coupling."""
-    if len(inputs) == 1:
-        return (coupling(*inputs[0]),)
-    speakers = [speaker for _, speaker in inputs if speaker is not None]
-    z = coupling(torch.cat([z for z, _ in inputs]), torch.cat(speakers) if speakers else None)
-    return cast("Sequence[Tensor]", z.split(1))
-
-
-def _frames_like(prior: Tensor, frames: int, dtype: torch.dtype) -> Tensor:
-    """An unset signal of ``frames``, with the prior's channels, channels last."""
-    batch, channels, _, _ = prior.shape
-    shape = (batch, 1, frames, channels)
-    return torch.empty(shape, dtype=dtype, device=prior.device).permute(0, 3, 1, 2)
