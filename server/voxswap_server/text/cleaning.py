@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-_TIDY = re.compile(r"[!-Z\\^_a-z|~]++(?: [!-Z\\^_a-z|~]++)*+")
+_TIDY = re.compile(r"[!-Z\\^_a-z|~]++(?>(?: [!-Z\\^_a-z|~]++)*)")
 # One spelling for each kind of quote, dash and dots, of those that front-ends know.
 _TYPOGRAPHY: Mapping[str, str] = {
     **dict.fromkeys("“”„‟«»″〝〞「」『』＂", '"'),

@@ -42,8 +42,8 @@ _CANDIDATE = re.compile(
     rf"(?P<address>{ADDRESS})"
     rf"|(?P<number>(?<![\w-])(?:[+-]?{CURRENCY}\s?|[+-])(?=\.?\d)|(?<!\w)'(?=\d\d)"
     r"|(?<!\w)\((?=\d{3}\))|(?<![\w.])\.(?=\d)|\d)"
-    r"|(?P<version>(?<!\w)(?:v\.?|V(?=\d+\.\d))(?P<parts>\d+(?:\.\d+)*+))"
-    r"|(?P<word>(?<!\w)[A-Za-z]{1,2}(?:\.[A-Za-z]{1,2})++(?!\w|\.[A-Za-z])|[^\W\d_²³]+)"
+    r"|(?P<version>(?<!\w)(?:v\.?|V(?=\d+\.\d))(?P<parts>\d+(?>(?:\.\d+)*)))"
+    r"|(?P<word>(?<!\w)[A-Za-z]{1,2}(?>(?:\.[A-Za-z]{1,2})+)(?!\w|\.[A-Za-z])|[^\W\d_²³]+)"
     r"|(?P<dot>(?<!\.)\.(?=[A-Za-z]))"
     rf"|(?P<symbol>{SYMBOL_RUN})"
 )

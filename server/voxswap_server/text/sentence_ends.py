@@ -21,10 +21,10 @@ _PICTOGRAPHS = "\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe
 # Possessive throughout, so that a run is read once; and bounded, because text that comes bit by bit
 # has its end read again and again.
 SENTENCE_END = re.compile(
-    rf"(?P<mark>\.(?:[ \u00a0]\.){{2,200}}+|[{MARKS}]{{1,400}}+)"
-    rf"(?P<closers>(?:[{_CLOSING}]|[{_EITHER}](?!\w)|[{_PICTOGRAPHS}]){{0,400}}+"
-    r"(?:[ \u00a0\u202f][»›](?!\w))?+)"
-    r"(?:\[\d{1,3}\]){0,20}+"
+    rf"(?P<mark>\.(?>(?:[ \u00a0]\.){{2,200}})|[{MARKS}]{{1,400}}+)"
+    rf"(?P<closers>(?>(?:[{_CLOSING}]|[{_EITHER}](?!\w)|[{_PICTOGRAPHS}]){{0,400}})"
+    r"(?>(?:[ \u00a0\u202f][»›](?!\w))?))"
+    r"(?>(?:\[\d{1,3}\]){0,20})"
     rf"(?P<space>\s{{0,{LONGEST_GAP}}}+)"
 )
 _CITATION_BEGUN = re.compile(r"\[\d{0,3}\Z")

@@ -186,7 +186,7 @@ PHONE_RULES = (
     _rule(r"(?:1[ .-])?\d{3}[ .-]\d{3}[ .-]\d{4}(?![\d-])", _digit_groups),
     _rule(r"0\d{2,4}(?:[ -]\d{3,4}){1,2}(?![\d-])", _digit_groups),
     _rule(r"[2-9]\d{2}-\d{4}(?![\d-])", _digit_groups),
-    _rule(r"\d+(?:-\d+){2,}+", _digit_groups),
+    _rule(r"\d+(?>(?:-\d+){2,})", _digit_groups),
 )
 MONEY_RULES = (
     _rule(
@@ -209,8 +209,8 @@ QUANTITY_RULES = (
         _measure,
     ),
     _rule(r"(?P<number>\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:st|nd|rd|th)(?!\w)", _ordinal),
-    _rule(rf"{NUMBER}(?:\s?[x×]\s?{NUMBER})++", _by),
-    _rule(r"\d++(?:\.\d++){2,}+", _dotted),
+    _rule(rf"{NUMBER}(?>(?:\s?[x×]\s?{NUMBER})+)", _by),
+    _rule(r"\d++(?>(?:\.\d++){2,})", _dotted),
     _rule(rf"(?P<base>[+-]?{NUMBER})[eE](?P<power>[+-]?\d{{1,3}})(?!\w)", _scientific),
     _rule(rf"[+-]?{_FRACTION}", lambda match: _amount(match[0])),
     _rule(rf"(?P<first>{INTEGER}):(?P<last>{INTEGER})(?![\d:])", _ratio),

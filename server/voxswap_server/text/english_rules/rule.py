@@ -17,8 +17,8 @@ class Rule(NamedTuple):
     read: Callable[[re.Match[str]], str | None]
 
 
-INTEGER = r"(?:\d{1,3}(?:,\d{3}){1,12}+(?!\d)|\d++)"
-NUMBER = rf"(?:{INTEGER}(?:\.\d++)?+|\.\d++)"
+INTEGER = r"(?:\d{1,3}(?>(?:,\d{3}){1,12})(?!\d)|\d++)"
+NUMBER = rf"(?:{INTEGER}(?>(?:\.\d++)?)|\.\d++)"
 # The full stop of an abbreviation, unless it ends the segment too: then it is left standing.
 STOP = r"""(?:\.(?![\s.,;:!?'"()—-]*\Z))"""
 

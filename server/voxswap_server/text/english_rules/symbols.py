@@ -10,7 +10,7 @@ from voxswap_server.text.english_rules.numerals import mixed
 from voxswap_server.text.english_rules.rule import after, before
 from voxswap_server.text.english_rules.units import CURRENCIES
 
-SYMBOL_RUN = r"(?P<char>[^\w\s.,;:!?'\"()—-]|[_²³])(?P=char)*+"
+SYMBOL_RUN = r"(?P<char>[^\w\s.,;:!?'\"()—-]|[_²³])(?>(?P=char)*)"
 """One symbol, or several of the same kind."""
 
 _NAMES: Mapping[str, str] = {
