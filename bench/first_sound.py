@@ -107,7 +107,7 @@ def _stage(report: Report, sizes: Sizes, device: str, pictures: Path) -> Iterato
     assert weights is not None
     with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder:
         registry = Registry(Path(folder) / "registry")
-        import_embedded(registry, voices=EMBEDDED[:1])
+        import_embedded(registry, voices=EMBEDDED[:1], dtype="auto")
         voices = _add_names(registry, sizes.voices)
         with (
             serving(

@@ -320,8 +320,10 @@ def _talking(
     folder: Path, registry: Registry, device: str, **settings: str
 ) -> Iterator[tuple[BenchServer, Client]]:
     name = registry.objects.name
+    # In the type in which these voices are stored: what is mapped then is the whole checkpoint.
+    chosen = {"arithmetic": "float32"} | settings
     with (
-        serving(name, cache_dir=folder / "cache", device=device, **settings) as server,
+        serving(name, cache_dir=folder / "cache", device=device, **chosen) as server,
         Client(server.address, timeout_s=60) as client,
     ):
         yield server, client
