@@ -41,8 +41,7 @@ async def watch_steps(
             if is_stuck:
                 _LOGGER.error(
                     "a step of compute has not come back for %g s; streams fail, and the health "
-                    "service says NOT_SERVING until it does. Restart the server if it stays so, "
-                    "and report which voice spoke last (its load or first stream is logged above)",
+                    "service says NOT_SERVING until it does. Restart the server if it stays so",
                     after_s,
                 )
             else:

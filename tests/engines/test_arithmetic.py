@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 from voxswap_registry.vits import may_be_rounded
 from voxswap_server.engines.base import Voice
+from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.engines.vits.engine import VitsEngine
 from voxswap_server.engines.vits.voice import VitsWeights
 from voxswap_server.engines.work import Work, finished
@@ -59,6 +61,21 @@ def test_what_is_stored_otherwise_is_converted_and_counted(
     assert part.allocated_bytes <= part.resident_bytes
     voice = engine.assemble(manifest, {"model": part})
     assert np.abs(whole(voice, line(20, 1), LIVELY)).max() > 0
+
+
+def test_memory_that_the_system_refuses_is_the_devices_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Residency evicts and tries once more for this error alone."""
+    manifest, path = stored(tmp_path, "float32")
+    read = VitsEngine("cpu", "bfloat16").read(manifest, "model", path)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("voxswap_server.engines.tensors.mmap.mmap", refuse)
+    with pytest.raises(DeviceMemoryError, match=r"bytes for weights in torch\.bfloat16"):
+        read.place()
 
 
 def test_another_arithmetic_is_another_part(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def as_dtype(
     """``tensors``, those that ``may_change`` as ``dtype``; and the bytes that these take now.
 
     What is converted lies in one anonymous map, which the system has back as soon as the last of it
-    is dropped; what needs no conversion stays where it is.
+    is dropped; what needs no conversion stays where it is. Raises `DeviceMemoryError` if the system
+    has no memory for it.
     """
     kinds = {torch.float32, torch.bfloat16, torch.float16} - {dtype}
     old = {n: t for n, t in tensors.items() if t.dtype in kinds and may_change(n)}
@@ -108,7 +109,12 @@ def as_dtype(
         size = tensor.numel() * dtype.itemsize
         slots[name] = _Slot(end, size, dtype, tensor.shape)
         end += _aligned(size)
-    block = torch.frombuffer(mmap.mmap(-1, end), dtype=torch.uint8)
+    try:
+        block = torch.frombuffer(mmap.mmap(-1, end), dtype=torch.uint8)
+    except OSError as error:
+        raise DeviceMemoryError(
+            f"the system refused {end} bytes for weights in {dtype}; something else has them"
+        ) from error
     new = _views(slots, block)
     for name, view in new.items():
         view.copy_(old[name])

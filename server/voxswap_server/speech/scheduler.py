@@ -200,8 +200,8 @@ class _Lane:
 
     def _stuck(self) -> DeviceStuckError:
         return DeviceStuckError(
-            f"a step on the thread {self._name} does not come back, so nothing can be spoken; "
-            "restart the server if it stays so"
+            f"a step of speech on the thread {self._name} does not come back, and what needs that "
+            "thread fails meanwhile; restart the server if it stays so"
         )
 
 
