@@ -53,6 +53,7 @@ from voxswap_server.rpc.voices import VoiceServicer
 from voxswap_server.speech.admission import Admission, Limits
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking, StepSizes
+from voxswap_server.speech.lane import Surroundings
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
@@ -114,7 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         catalog = await _catalog(settings, metrics, looks, stack)
         await importing
         registry = catalog.registry
-        scheduler = Scheduler(observer=metrics.observe_step)
+        scheduler = _scheduler(settings, metrics)
         stack.callback(scheduler.close)
         engines = await _engines(settings, scheduler)
         residents = await keep_residents(settings, catalog, engines, metrics, stack)
@@ -141,7 +142,9 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             pacing=_pacing(settings),
         )
         limits = Limits(settings.most_load, settings.most_backlog_s)
-        admission = Admission(limits, stage.pacing, clock=stage.clock)
+        admission = Admission(
+            limits, stage.pacing, clock=stage.clock, side_by_side=scheduler.threads
+        )
         metrics.watch_speech(
             lambda: scheduler.waiting, lambda: admission.load, lambda: admission.backlog_s
         )
@@ -294,6 +297,23 @@ def _import_engines() -> None:
     import voxswap_server.engines.vits.engine  # noqa: F401 - see above
 
 
+def _scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
+    """Compute threads for the device: of a GPU one, since it computes there."""
+    import torch
+
+    def compute_alone() -> None:
+        # A thread that torch does not know yet gets the number that any thread set last, when it
+        # computes for the first time. Asking makes it known.
+        torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    compute_alone()
+    return Scheduler(
+        threads=compute_threads(settings.compute_threads) if settings.device == "cpu" else 1,
+        surroundings=Surroundings(prepare=compute_alone, observe=metrics.observe_step),
+    )
+
+
 async def _engines(settings: Settings, scheduler: Scheduler) -> dict[str, Engine]:
     """The engines, on their device; how they compute is settled on the thread that will."""
     import torch
@@ -308,18 +328,16 @@ async def _engines(settings: Settings, scheduler: Scheduler) -> dict[str, Engine
             raise SettingsError(
                 f"device: {settings.device} is not there: torch sees {count} CUDA devices; use cpu"
             )
-    threads, arithmetic = compute_threads(settings.compute_threads), settings.arithmetic
-    await scheduler.run(Work.of(functools.partial(torch.set_num_threads, threads)))
     measure = Work.of(functools.partial(fastest_dtype, settings.device))
-    fastest = (await scheduler.run(measure)).result  # also binds the thread to its number
-    torch.set_num_threads(1)  # for every thread that has not computed yet: see `process`
-    dtype = fastest if arithmetic == "auto" else arithmetic
+    fastest = (await scheduler.run(measure)).result
+    dtype = fastest if settings.arithmetic == "auto" else settings.arithmetic
     _LOGGER.info(
-        "computing with %d threads; the large products of VITS voices in %s", threads, dtype
+        "computing with %d threads; the large products of VITS voices in %s",
+        *(scheduler.threads, dtype),
     )
     engines: tuple[Engine, ...] = (
         VitsEngine(settings.device, dtype),
-        KokoroEngine(settings.device, threads=threads),
+        KokoroEngine(settings.device, threads=compute_threads(settings.compute_threads)),
     )
     return {engine.name: engine for engine in engines}
 

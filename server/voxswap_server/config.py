@@ -171,7 +171,8 @@ class Settings(BaseModel):
         0,
         ge=0,
         le=256,
-        description="threads of one computation; 0: all of two cores, one less of more, at most 8",
+        description="threads that compute, each for a stream; 0: one per core of two, one less of "
+        "more, at most 16",
     )
     load_threads: int = Field(2, ge=1, le=64, description="components loaded side by side")
     load_timeout_s: float = Field(

@@ -4,10 +4,9 @@
 system each time, and the next step faults them in again, a thousand pages of it: a tenth to a fifth
 of the time to the first sound. So freed memory is kept, up to a bound that the workspace covers.
 
-**Threads.** libgomp lets threads wait for each other by spinning as long as there are no more of
-them than cores, and lets them sleep at once if there are, which a product of fifty microseconds
-notices. Every thread that makes a parallel product gets a team of its own. So the compute thread is
-the only one: everywhere else torch computes alone.
+**Threads.** Each step of compute is one thread's; torch's teams of threads are not used. A
+team hands over some hundred times in a line, each time one thread waits for another, and on a
+machine that has anything else to do one of them is late: see ``docs/performance.md``.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ import sys
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _KEPT_BYTES, _PADDING_BYTES, _LARGEST_ON_HEAP = 128 << 20, 16 << 20, 32 << 20
 
-# Beyond this many, products as small as ours gain nothing more.
-_MOST_COMPUTE_THREADS = 8
+# Each of them needs Python now and then, which one thread has at a time.
+_MOST_THREADS = 16
 
 
 def keep_freed_memory() -> bool:
@@ -40,21 +39,10 @@ def keep_freed_memory() -> bool:
     return all(taken)
 
 
-def tame_openmp() -> None:
-    """Let OpenMP's threads spin for microseconds, not milliseconds, while they wait for each other.
-
-    libgomp's default assumes that nothing else wants a core. Where something does, each of a
-    thousand barriers a line then costs a time slice, and a line takes thirty times as long
-    (``docs/performance.md``). Must come before torch is imported; the operator's choice stands.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "500")
-
-
 def compute_threads(asked: int, cores: int | None = None) -> int:
-    """Threads of one computation: those ``asked`` for, or what suits the machine if that is 0.
+    """How many threads compute: those ``asked`` for, or what suits the machine if that is 0.
 
     On one or two cores all of them; on more, one is left to the event loop, loading and encoding.
     """
     cores = cores or len(os.sched_getaffinity(0))
-    return asked or max(min(cores, 2), min(cores - 1, _MOST_COMPUTE_THREADS))
+    return asked or max(min(cores, 2), min(cores - 1, _MOST_THREADS))

@@ -21,10 +21,15 @@ KIND = "vits"
 
 
 class Desk:
-    def __init__(self, most_load: float = 0.9, most_backlog_s: float = 10.0) -> None:
+    def __init__(
+        self, most_load: float = 0.9, most_backlog_s: float = 10.0, side_by_side: int = 1
+    ) -> None:
         self.now = 50.0
         self.admission = Admission(
-            Limits(most_load, most_backlog_s), Pacing(), clock=lambda: self.now
+            Limits(most_load, most_backlog_s),
+            Pacing(),
+            clock=lambda: self.now,
+            side_by_side=side_by_side,
         )
 
     def teach(self, *, compute_s: float, audio_s: float, first_s: float = 0.025) -> None:
@@ -53,6 +58,23 @@ def test_paced_streams_are_let_in_as_far_as_the_device_can_keep_up() -> None:
     assert refused.value.retry_s == pytest.approx(3.0)
     desk.admission.leave(tickets[0])
     desk.admission.admit(LINE, KIND)
+
+
+def test_a_device_that_computes_for_two_at_a_time_has_twice_as_much_to_give() -> None:
+    desk = Desk(most_load=0.91, most_backlog_s=10.0, side_by_side=2)
+    desk.teach(compute_s=0.5, audio_s=5.0)
+    tickets = [desk.admission.admit(LINE, KIND) for _ in range(18)]
+    assert desk.admission.load == pytest.approx(0.9)
+    with pytest.raises(OverloadedError, match="18 streams take 90% of the device"):
+        desk.admission.admit(LINE, KIND)
+    for ticket in tickets:
+        desk.admission.leave(ticket)
+    files = [desk.admission.admit(FILE, KIND) for _ in range(40)]
+    assert desk.admission.backlog_s == pytest.approx(10.0)
+    with pytest.raises(OverloadedError):
+        desk.admission.admit(FILE, KIND)
+    files[0].done = lambda: 0.5
+    desk.admission.admit(FILE, KIND)
 
 
 def test_a_device_that_is_too_slow_for_one_still_speaks_that_one() -> None:

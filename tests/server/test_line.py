@@ -15,6 +15,7 @@ from voxswap_server.engines.work import Call, Steps, Work
 from voxswap_server.speech.line import Entry, Line
 
 MOST_TOGETHER = 3
+MOST_TURNS = 3
 
 
 @dataclass(eq=False)
@@ -36,13 +37,13 @@ class Stream:
 
 
 class LineMachine(RuleBasedStateMachine):
-    """Streams come, go on, give up; after each step the next one is chosen anew."""
+    """Streams come, go on, give up; several steps are under way, and end in any order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.line = Line(MOST_TOGETHER)
         self.streams: list[Stream] = []
-        self.stepping: list[Stream] = []
+        self.turns: list[list[Stream]] = []
         self.now = 0.0
         self.calls: list[int] = []
 
@@ -73,16 +74,20 @@ class LineMachine(RuleBasedStateMachine):
             Stream(self.now + due_s, len(self.streams), steps, key, fails_at, entry)
         )
 
-    @precondition(lambda self: not self.stepping)
+    @property
+    def stepping(self) -> list[Stream]:
+        return [stream for turn in self.turns for stream in turn]
+
+    @precondition(lambda self: len(self.turns) < MOST_TURNS)
     @rule()
     def choose(self) -> None:
-        waiting = [s for s in self.streams if s.is_in]
+        waiting = [s for s in self.streams if s.is_in and s not in self.stepping]
         keys = {s.number: s.entry.work.key for s in waiting if s.entry.work is not None}
         chosen = {entry.number for entry in self.line.next()}
-        self.stepping = [s for s in self.streams if s.number in chosen]
         if not waiting:
             assert not chosen
             return
+        self.turns.append([s for s in self.streams if s.number in chosen])
         first = min(waiting, key=lambda s: (s.due_s, s.number))
         assert first.number in chosen, "the earliest deadline goes first"
         assert len(chosen) <= MOST_TOGETHER
@@ -94,20 +99,26 @@ class LineMachine(RuleBasedStateMachine):
         )
         assert chosen == {n for _, n in alike[:MOST_TOGETHER]} | {first.number}
 
-    @precondition(lambda self: self.stepping)
-    @rule(took_s=st.floats(0.001, 1.0))
-    def step(self, took_s: float) -> None:
-        works = [s.entry.work for s in self.stepping if s.entry.work is not None]
+    @precondition(lambda self: self.turns)
+    @rule(took_s=st.floats(0.001, 1.0), data=st.data())
+    def step(self, took_s: float, data: st.DataObject) -> None:
+        self.end(data.draw(st.sampled_from(self.turns)), took_s)
+
+    def end(self, turn: list[Stream], took_s: float) -> None:
+        self.turns.remove(turn)
+        works = [s.entry.work for s in turn if s.entry.work is not None]
         if len(works) == 1:
             works[0].step()
         elif works:
             Work.step_together(works)
         self.now += took_s
-        out = {entry.number for entry in self.line.put_back(took_s)}
-        for stream in self.stepping:
+        out = {entry.number for entry in self.line.put_back([s.entry for s in turn], took_s)}
+        for stream in turn:
             stream.taken += 1
             work = stream.entry.work
-            if work is None:
+            if stream.ends == ["dropped"]:
+                assert stream.number not in out, "it was out already"
+            elif work is None:
                 assert stream.number in out
                 assert stream.ends == ["given up"]
             elif work.is_done:
@@ -120,7 +131,6 @@ class LineMachine(RuleBasedStateMachine):
                 stream.entry.work = None
             else:
                 assert stream.number not in out
-        self.stepping = []
 
     @precondition(lambda self: any(s.is_in for s in self.streams))
     @rule(data=st.data())
@@ -132,12 +142,14 @@ class LineMachine(RuleBasedStateMachine):
 
     @rule()
     def drop(self) -> None:
+        stepping = {s.number for s in self.stepping}
         out = {entry.number for entry in self.line.drop()}
         assert out == {s.number for s in self.streams if s.is_in}
         for stream in self.streams:
             if stream.is_in:
+                # Who holds what the step uses can wait for its end.
+                assert (stream.entry.returned is not None) == (stream.number in stepping)
                 stream.ends.append("dropped")
-        self.stepping = []
 
     @invariant()
     def every_stream_ends_once_and_the_books_balance(self) -> None:
@@ -147,14 +159,14 @@ class LineMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Nobody starves: with nobody new, each of those in line comes to its end."""
-        if self.stepping:
-            self.step(0.001)
+        for turn in list(self.turns):
+            self.end(turn, 0.001)
         bound = sum(s.steps + 2 for s in self.streams)
         for _ in range(bound):
             self.choose()
-            if not self.stepping:
+            if not self.turns:
                 break
-            self.step(0.001)
+            self.end(self.turns[0], 0.001)
         assert all(s.ends for s in self.streams)
 
 
@@ -172,7 +184,7 @@ def test_who_moves_its_deadline_on_is_not_starved_by_urgent_ones() -> None:
         assert first.work is not None
         first.work.step()
         now += 0.01
-        line.put_back(0.01)
+        line.put_back([first], 0.01)
         if first is patient:
             served = True
             break

@@ -11,7 +11,7 @@ from voxswap_server.process import compute_threads
 
 
 @pytest.mark.parametrize(
-    ("cores", "threads"), [(1, 1), (2, 2), (3, 2), (4, 3), (8, 7), (16, 8), (64, 8)]
+    ("cores", "threads"), [(1, 1), (2, 2), (3, 2), (4, 3), (8, 7), (16, 15), (64, 16)]
 )
 def test_a_core_is_left_where_there_are_several(cores: int, threads: int) -> None:
     assert compute_threads(0, cores) == threads

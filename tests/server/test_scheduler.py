@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from tests.server.fakes import settle
-from voxswap_server.engines.work import Work
+from voxswap_server.engines.work import Steps, Work
+from voxswap_server.speech.lane import Surroundings
 from voxswap_server.speech.scheduler import Scheduler
 
 
@@ -47,6 +48,56 @@ async def test_steps_run_one_at_a_time_in_the_order_they_were_asked_for(
     assert [s.result for s in steps] == order == list(range(20))
     assert len(names) == 1
     assert threading.current_thread().name not in names
+
+
+async def test_as_many_steps_at_a_time_as_there_are_threads() -> None:
+    compute = Scheduler(threads=2)
+    gates = [Gate() for _ in range(3)]
+    tasks = [asyncio.ensure_future(compute.run(Work.of(gate))) for gate in gates]
+    try:
+        for gate in gates[:2]:
+            assert await asyncio.to_thread(gate.begun.wait, 10)
+        await settle()
+        assert not gates[2].begun.is_set()
+        gates[1].let_go.set()  # whichever ends first takes the next one
+        assert await asyncio.to_thread(gates[2].begun.wait, 10)
+        assert not tasks[0].done()
+    finally:
+        for gate in gates:
+            gate.let_go.set()
+        assert [(await task).result for task in tasks] == ["done"] * 3
+        compute.close()
+
+
+async def test_a_work_is_in_one_step_at_a_time_and_goes_on_on_any_thread() -> None:
+    """Steps of one work use what the one before it made."""
+    compute = Scheduler(threads=4)
+    inside: set[int] = set()
+    names: set[str] = set()
+
+    def steps(n: int) -> Steps[int]:
+        for _ in range(20):
+            assert n not in inside
+            inside.add(n)
+            names.add(threading.current_thread().name)
+            inside.remove(n)
+            yield None
+        return n
+
+    ran = await asyncio.gather(*(compute.run(Work(steps(n))) for n in range(12)))
+    assert [r.result for r in ran] == list(range(12))
+    assert len(names) > 1
+    compute.close()
+
+
+async def test_threads_are_prepared_before_they_compute() -> None:
+    prepared: list[str] = []
+    around = Surroundings(prepare=lambda: prepared.append(threading.current_thread().name))
+    compute = Scheduler(threads=3, surroundings=around)
+    assert len(set(prepared)) == 4  # with the one for long steps
+    name = (await compute.run(Work.of(lambda: threading.current_thread().name))).result
+    assert name in prepared
+    compute.close()
 
 
 async def test_an_error_is_the_callers(compute: Scheduler) -> None:

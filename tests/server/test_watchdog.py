@@ -12,6 +12,7 @@ import pytest
 from tests.server.fakes import settle
 from voxswap_server.engines.errors import DeviceStuckError
 from voxswap_server.engines.work import Steps, Work
+from voxswap_server.speech.lane import Surroundings
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.watchdog import watch_steps
 
@@ -19,9 +20,11 @@ from voxswap_server.watchdog import watch_steps
 class House:
     """A scheduler whose clock stands still until it is moved, and a watchdog that looks then."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
         self.now = 100.0
-        self.scheduler = Scheduler(clock=lambda: self.now)
+        self.scheduler = Scheduler(
+            threads=threads, surroundings=Surroundings(clock=lambda: self.now)
+        )
         self.told: list[bool] = []
         self.looks = asyncio.Semaphore(0)
         self.gate, self.begun = threading.Event(), threading.Event()
@@ -117,3 +120,28 @@ async def test_long_steps_have_a_thread_of_their_own(house: House) -> None:
 async def test_closing_does_not_wait_for_a_stuck_step(house: House) -> None:
     await house.stuck()
     await asyncio.wait_for(asyncio.to_thread(house.scheduler.close), 10)
+
+
+async def test_whose_step_it_is_can_wait_until_that_comes_back(house: House) -> None:
+    """What it computes with must not be freed before."""
+    hanging, behind = await house.stuck()
+    errors = [task.exception() for task in (hanging, behind)]
+    mine, others = [e.returned for e in errors if isinstance(e, DeviceStuckError)]
+    assert others is None
+    assert mine is not None
+    assert not mine.done()
+    house.gate.set()
+    await asyncio.wait_for(asyncio.wrap_future(mine), 10)
+
+
+async def test_who_gave_up_in_a_stuck_step_waits_for_its_end(house: House) -> None:
+    hanging = asyncio.ensure_future(house.scheduler.run(house.hang()))
+    await asyncio.to_thread(house.begun.wait, 20)
+    hanging.cancel()
+    await settle()
+    await house.look(later_s=31.0)
+    assert house.told == [False]
+    assert not hanging.done(), "its lease would be given back while the step still computes"
+    house.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(hanging, 10)

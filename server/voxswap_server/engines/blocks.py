@@ -80,10 +80,11 @@ class Conv(nn.Module):
     def _convolved(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
         if self.weight.shape[2] == 1 and self.groups == 1:
             # The same sums as a matrix product over channels, which lie last: half the time.
-            y = functional.linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0], self.bias)
-            return y.permute(0, 3, 1, 2)
+            return _product(x.permute(0, 2, 3, 1), self.weight[:, :, 0], self.bias)
         if self._is_product and x.device.type == "cpu":
             return self._multiplied(x, padding)
+        if self.groups == self.weight.shape[0] == x.shape[1] and x.device.type == "cpu":
+            return self._weighed(x, padding)
         weight = self.weight.unsqueeze(2)
         if self.dilation[1] > 1 and x.device.type == "cpu" and _ONEDNN:
             # conv2d would take its slow path for short dilated signals: it judges by their size.
@@ -113,8 +114,25 @@ class Conv(nn.Module):
             (y.stride(0), y.stride(1), y.stride(2), y.stride(2) * self.dilation[1], y.stride(3)),
         )
         weight = self.weight.permute(0, 2, 1).reshape(out, kernel * channels)
-        z = functional.linear(seen.flatten(3), weight, self.bias)
+        return _product(seen.flatten(3), weight, self.bias)
+
+    def _weighed(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
+        """The same sums of one channel each, a tap at a time: a quarter of oneDNN's time."""
+        if padding[1]:
+            x = functional.pad(x, (padding[1], padding[1]))
+        y = x.permute(0, 2, 3, 1)
+        taps, step = self.weight[:, 0].t().contiguous(), self.dilation[1]
+        time = x.shape[3] - 2 * self.reach
+        z = self.bias if self.bias is not None else y.new_zeros(())
+        for i, tap in enumerate(taps):
+            z = torch.addcmul(z, y[:, :, i * step : i * step + time], tap)
         return z.permute(0, 3, 1, 2)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``(batch, 1, time, in)`` times ``(out, in)``, as a signal. Two axes, so that bias is free."""
+    y = functional.linear(x.flatten(0, 2), weight, bias)
+    return y.view(*x.shape[:3], -1).permute(0, 3, 1, 2)
 
 
 class Upsample(nn.Module):

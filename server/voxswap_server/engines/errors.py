@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 from voxswap_registry.errors import EngineError
 
 
@@ -22,3 +24,6 @@ class DeviceStuckError(EngineError):
     """A step does not come back: whatever needs its thread fails until it does."""
 
     reason = "DEVICE_STUCK"
+
+    #: Done when the step that has the caller's work ends after all; None if it is in no step.
+    returned: Future[None] | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 
 from voxswap_server.residency.loader import LoadedVoice
@@ -16,7 +18,15 @@ class Lease:
     says whether what was computed before there was a lease, was so with this voice's own bytes.
     """
 
-    __slots__ = ("_loaded", "_on_release", "cold", "early_holds", "queue_s", "wait_s")
+    __slots__ = (
+        "_loaded",
+        "_on_release",
+        "_used_until",
+        "cold",
+        "early_holds",
+        "queue_s",
+        "wait_s",
+    )
 
     def __init__(
         self,
@@ -29,6 +39,7 @@ class Lease:
     ) -> None:
         self._loaded: LoadedVoice | None = loaded
         self._on_release: Callable[[], None] | None = on_release
+        self._used_until: Future[None] | None = None
         self.cold = cold
         self.wait_s = wait_s
         self.queue_s = queue_s
@@ -46,12 +57,23 @@ class Lease:
         """Whether it was given back."""
         return self._loaded is None
 
+    def used_until(self, done: Future[None]) -> None:
+        """Something computes with the voice until ``done``, whatever becomes of who asked for it.
+
+        So the voice stays resident until then, even if it is given back before.
+        """
+        self._used_until = done
+
     def release(self) -> None:
         """Give the voice back. Calling it again does nothing."""
-        if self._on_release is not None:
-            # Both are let go of: a lease that somebody keeps must not keep a voice's bytes.
-            on_release, self._on_release, self._loaded = self._on_release, None, None
+        if self._on_release is None:
+            return
+        # Both are let go of: a lease that somebody keeps must not keep a voice's bytes.
+        on_release, self._on_release, self._loaded = self._on_release, None, None
+        if self._used_until is None or self._used_until.done():
             on_release()
+        else:
+            asyncio.wrap_future(self._used_until).add_done_callback(lambda _: on_release())
 
     def __enter__(self) -> Lease:
         return self

@@ -74,15 +74,17 @@ class Ticket:
         self._admission = admission
         self._costs = costs
         self._since_s = admission.clock()
+        # Of the device's time: others compute beside it.
+        self._share = 1 / admission.side_by_side
         self.tenant = request.tenant
         self.paced = request.paced
         self.begins_by_s = begins_by_s
         self.has_begun = False
         self.first_s = _known(costs.first_s) * min(len(request.text), _FIRST_CHARACTERS)
         characters = len(request.text) or _UNKNOWN_CHARACTERS
-        self.compute_s = _known(costs.compute_s) * characters
+        self.compute_s = _known(costs.compute_s) * characters * self._share
         self.audio_s = _known(costs.audio_s) * characters
-        self.load = costs.load if self.paced else 0.0
+        self.load = costs.load * self._share if self.paced else 0.0
         self.done: Callable[[], float] = lambda: 0.0
 
     def __enter__(self) -> Ticket:
@@ -98,8 +100,8 @@ class Ticket:
 
     @property
     def left_s(self) -> float:
-        """Compute that is still to come."""
-        return max(0.0, self.compute_s - self.done())
+        """Of the device's time, what is still to come."""
+        return max(0.0, self.compute_s - self.done() * self._share)
 
     @property
     def ends_in_s(self) -> float:
@@ -128,7 +130,16 @@ class Admission:
     Invariant: a ticket is counted from `admit` until it is left, once.
     """
 
-    def __init__(self, limits: Limits, pacing: Pacing, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        pacing: Pacing,
+        *,
+        clock: Callable[[], float],
+        side_by_side: int = 1,
+    ) -> None:
+        """The device computes for ``side_by_side`` streams at the same time."""
+        self.side_by_side = side_by_side
         self._limits = limits
         self._pacing = pacing
         self.clock = clock
@@ -176,7 +187,7 @@ class Admission:
 
     @property
     def backlog_s(self) -> float:
-        """Compute that streams without pacing wait for."""
+        """Of the device's time, what streams without pacing wait for."""
         return sum(ticket.left_s for ticket in self._tickets if not ticket.paced)
 
     def start_s(self, ticket: Ticket) -> float:
@@ -187,7 +198,7 @@ class Admission:
             if other.paced and not other.has_begun and other.begins_by_s <= ticket.begins_by_s
         )
         # What streams that speak already take goes off the device's speed.
-        return (before + ticket.first_s) / max(0.1, 1.0 - self.load)
+        return (before / self.side_by_side + ticket.first_s) / max(0.1, 1.0 - self.load)
 
     def check_integrity(self) -> None:
         """Raise AssertionError if the books do not balance."""

@@ -1,13 +1,14 @@
 """Works in line for a device: which one takes the next step, and what becomes of each. No threads.
 
-A work is in one of three places: in line, stepping, or out. It goes out once: done, given up by
-whoever waited for it, or dropped with all others.
+A work is in one of three places: in line, in a step, or out. It goes out once: done, given up by
+whoever waited for it, or dropped with all others. Any number of steps may be under way.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,10 @@ class Entry:
     asked_s: float = field(compare=False)
     work: Work[Any] | None = field(compare=False)  # None: nobody waits for it any more
     future: Future[Any] = field(compare=False)
+    is_stepping: bool = field(compare=False, default=False)
+    is_dropped: bool = field(compare=False, default=False)
+    # Of one that was dropped in a step: done when that ends.
+    returned: Future[None] | None = field(compare=False, default=None)
     compute_s: float = field(compare=False, default=0.0)
     longest_step_s: float = field(compare=False, default=0.0)
 
@@ -40,27 +45,35 @@ class Line:
         """At most ``most_together`` works take a step together."""
         self._most_together = most_together
         self._waiting: list[Entry] = []
-        self._stepping: list[Entry] = []
+        self._stepping: dict[int, Entry] = {}  # by number
         self._numbers = itertools.count()
+        self._n_waiting = 0  # without those that were given up
 
     def __len__(self) -> int:
-        return sum(entry.work is not None for entry in self._waiting)
+        return self._n_waiting
 
     def add(self, work: Work[Any], future: Future[Any], *, due_s: float, asked_s: float) -> Entry:
         """A new work; ``future`` will hear what becomes of it."""
         entry = Entry(due_s, next(self._numbers), asked_s, work, future)
-        heapq.heappush(self._waiting, entry)
+        self._push(entry)
         return entry
+
+    def _push(self, entry: Entry) -> None:
+        heapq.heappush(self._waiting, entry)
+        self._n_waiting += 1
 
     def next(self) -> list[Entry]:
         """Who takes the next step: the most urgent, and those who can take it along. Or nobody."""
-        assert not self._stepping  # noqa: S101 - one step at a time
         while self._waiting:
             first = heapq.heappop(self._waiting)
             if first.work is not None:
-                self._stepping = [first, *self._joining(first.work.key)]
-                break
-        return list(self._stepping)
+                chosen = [first, *self._joining(first.work.key)]
+                for entry in chosen:
+                    entry.is_stepping = True
+                    self._stepping[entry.number] = entry
+                self._n_waiting -= len(chosen)
+                return chosen
+        return []
 
     def _joining(self, key: object) -> list[Entry]:
         """The most urgent of those whose next step goes along with one of ``key``."""
@@ -74,14 +87,21 @@ class Line:
             heapq.heapify(self._waiting)
         return joining
 
-    def put_back(self, took_s: float) -> list[Entry]:
-        """The step is over. Who is not done goes back in line; the others are out."""
-        out, stepped, self._stepping = [], self._stepping, []
+    def put_back(self, stepped: Sequence[Entry], took_s: float) -> list[Entry]:
+        """A step is over. Who is not done goes back in line; the others are out.
+
+        ``stepped`` are whom `next` gave for it. Of those that were dropped nothing more is said.
+        """
+        out = []
         for entry in stepped:
+            entry.is_stepping = False
+            if entry.is_dropped:
+                continue
+            del self._stepping[entry.number]
             entry.compute_s += took_s / len(stepped)
             entry.longest_step_s = max(entry.longest_step_s, took_s)
             if entry.work is not None and not entry.work.is_done:
-                heapq.heappush(self._waiting, entry)
+                self._push(entry)
             else:
                 out.append(entry)
         return out
@@ -91,13 +111,20 @@ class Line:
 
         What it holds is let go of at once, or by the thread that steps it.
         """
+        if not entry.is_stepping and entry.work is not None:
+            self._n_waiting -= 1
         entry.work = None
-        return entry not in self._stepping
+        return not entry.is_stepping
 
     def drop(self) -> list[Entry]:
-        """All that wait or step are out. A step under way ends, and nobody hears of it."""
-        out = [entry for entry in (*self._stepping, *self._waiting) if entry.work is not None]
+        """All that anybody waits for are out. Steps under way end, and nobody hears of it.
+
+        Those that were given up in a step are out when it ends, as always.
+        """
+        out = [e for e in (*self._stepping.values(), *self._waiting) if e.work is not None]
         for entry in out:
-            entry.work = None
-        self._stepping, self._waiting = [], []
+            entry.work, entry.is_dropped = None, True
+            entry.returned = Future() if entry.is_stepping else None
+        self._stepping = {n: e for n, e in self._stepping.items() if not e.is_dropped}
+        self._waiting, self._n_waiting = [], 0
         return out

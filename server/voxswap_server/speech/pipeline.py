@@ -12,6 +12,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Self, TypeVar
@@ -22,15 +23,17 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
 from voxswap_server.engines.base import Utterance
+from voxswap_server.engines.errors import DeviceStuckError
 from voxswap_server.engines.work import Work
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.chunking import Chunking, StepSizes
+from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
-from voxswap_server.speech.scheduler import Ran, Scheduler
+from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.script import Script, WholeText
 from voxswap_server.speech.track import Track
 from voxswap_server.text.types import Segment
@@ -112,6 +115,7 @@ class Synthesis:
         self._queue_s = 0.0
         self._first_chunk_s: float | None = None
         self._loaded: LoadedVoice | None = None
+        self._stuck: Future[None] | None = None  # until a step with the voice comes back
         self._windows = self._compute_windows()
         self._ahead: asyncio.Task[_Window | None] | None = None
         self._receipts: list[Receipt] = []  # that `parts` is still to give out
@@ -185,6 +189,8 @@ class Synthesis:
         finally:
             # The lease goes next: nothing may compute without it.
             await self._drop_ahead()
+            if self._stuck is not None:
+                lease.used_until(self._stuck)
 
     async def _parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
         header_is_out = False
@@ -332,7 +338,11 @@ class Synthesis:
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     async def _run(self, work: Work[_T]) -> Ran[_T]:
-        ran = await self._stage.scheduler.run(work, due_s=self._playback.due_s())
+        try:
+            ran = await self._stage.scheduler.run(work, due_s=self._playback.due_s())
+        except DeviceStuckError as error:
+            self._stuck = error.returned
+            raise
         self._compute_s += ran.compute_s
         self._queue_s += ran.queue_s
         return ran

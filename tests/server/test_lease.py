@@ -1,0 +1,72 @@
+"""A lease whose voice is still computed with when it is given back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+import pytest
+
+from tests.server.fakes import settle
+from tests.server.test_early import Play
+from voxswap_server.engines.errors import DeviceStuckError
+from voxswap_server.residency.lease import Lease
+
+
+def make(play: Play, freed: list[str]) -> Lease:
+    return Lease(play.voice(1.0), lambda: freed.append("freed"))
+
+
+async def test_a_voice_that_a_step_still_uses_is_given_back_when_that_ends() -> None:
+    play, freed, step = Play(), [], Future[None]()
+    with make(play, freed) as lease:
+        lease.used_until(step)
+    assert lease.released
+    lease.release()
+    await settle()
+    assert freed == []
+    # From the thread that took the step.
+    await asyncio.to_thread(step.set_result, None)
+    await settle()
+    assert freed == ["freed"]
+    play.compute.close()
+
+
+async def test_one_whose_step_came_back_before_is_given_back_at_once() -> None:
+    play, freed, step = Play(), [], Future[None]()
+    step.set_result(None)
+    with make(play, freed) as lease:
+        lease.used_until(step)
+    assert freed == ["freed"]
+    play.compute.close()
+
+
+async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_comes_back() -> None:
+    play, freed = Play(), []
+    begun, gate = threading.Event(), threading.Event()
+
+    def hang(_: str) -> None:
+        begun.set()
+        assert gate.wait(20)
+
+    play.during = hang
+
+    async def speak() -> None:
+        async with play.synthesis:
+            with make(play, freed) as lease:
+                await play.heard(lease)
+
+    speaking = asyncio.ensure_future(speak())
+    try:
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert play.compute.is_stuck(0.0)
+        with pytest.raises(DeviceStuckError):
+            await speaking
+        await settle()
+        assert freed == [], "the step still computes with it"
+    finally:
+        gate.set()
+        await asyncio.to_thread(play.compute.close)
+    await settle()
+    assert freed == ["freed"]
