@@ -18,9 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxswap_server.engines.carry import Carry
+from voxswap_server.engines.carry import Carry, silenced
 
 _M = TypeVar("_M", bound=nn.Module)
+
+# oneDNN compiles a kernel for each length, for a millisecond and 100 KB, and keeps a thousand. So
+# what may have any length is computed for the next multiple of this, and cut.
+GRID = 16
 
 _LARGE_WEIGHTS = 1 << 18
 # An operator of torch's own compiler, which another version may not have.
@@ -56,14 +60,22 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with zeros beyond both ends."""
-        return self._convolved(x, (0, self.reach))
+        if not self.reach:
+            return self._convolved(x)
+        if x.device.type != "cpu":
+            weight = self.weight.unsqueeze(2)
+            padding = (0, self.reach)
+            return functional.conv2d(x, weight, self.bias, 1, padding, self.dilation, self.groups)
+        time = x.shape[3]
+        x = functional.pad(x, (self.reach, self.reach + -time % GRID))
+        return self._convolved(x)[..., :time]
 
     def inner(self, x: Tensor, *, plus: Tensor | None = None) -> Tensor:
         """Convolve without them: ``2 * reach`` samples fewer than ``x`` has. Then add ``plus``."""
         if x.shape[3] <= 2 * self.reach:
             return x.new_empty(x.shape[0], self.weight.shape[0], 1, 0)
         if plus is None:
-            return self._convolved(x, (0, 0))
+            return self._convolved(x)
         if _FUSES and x.device.type == "cpu":
             # One pass over the signal in place of two, and it has more bytes than the weights.
             weight, stride = self.weight.unsqueeze(2), (1, 1)
@@ -71,27 +83,27 @@ class Conv(nn.Module):
                 *(x, plus, weight, self.bias, (0, 0), stride, self.dilation, self.groups),
                 *("add", None, None, [], None),
             )
-        return self._convolved(x, (0, 0)).add_(plus)
+        return self._convolved(x).add_(plus)
 
     def carried(self, x: Tensor, carry: Carry) -> Tensor:
         """Convolve a piece: as much as can be told by now."""
         return self.inner(carry.with_context(x, self.reach)) if self.reach else self.forward(x)
 
-    def _convolved(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
+    def _convolved(self, x: Tensor) -> Tensor:
         if self.weight.shape[2] == 1 and self.groups == 1:
             # The same sums as a matrix product over channels, which lie last: half the time.
             return _product(x.permute(0, 2, 3, 1), self.weight[:, :, 0], self.bias)
-        if self._is_product and x.device.type == "cpu":
-            return self._multiplied(x, padding)
-        if self.groups == self.weight.shape[0] == x.shape[1] and x.device.type == "cpu":
-            return self._weighed(x, padding)
-        weight = self.weight.unsqueeze(2)
-        if self.dilation[1] > 1 and x.device.type == "cpu" and _ONEDNN:
+        weight, is_host = self.weight.unsqueeze(2), x.device.type == "cpu"
+        if self._is_product and is_host:
+            return self._multiplied(x)
+        if self.groups == self.weight.shape[0] == x.shape[1] and is_host:
+            return self._weighed(x)
+        if self.dilation[1] > 1 and is_host and _ONEDNN:
             # conv2d would take its slow path for short dilated signals: it judges by their size.
             return torch.mkldnn_convolution(
-                x, weight, self.bias, padding, (1, 1), self.dilation, self.groups
+                x, weight, self.bias, (0, 0), (1, 1), self.dilation, self.groups
             )
-        return functional.conv2d(x, weight, self.bias, 1, padding, self.dilation, self.groups)
+        return functional.conv2d(x, weight, self.bias, 1, 0, self.dilation, self.groups)
 
     @property
     def _is_product(self) -> bool:
@@ -102,24 +114,22 @@ class Conv(nn.Module):
         w = self.weight
         return w.dtype == torch.bfloat16 and self.groups == 1 and w.numel() >= _LARGE_WEIGHTS
 
-    def _multiplied(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
+    def _multiplied(self, x: Tensor) -> Tensor:
         """The same sums as one matrix product: rows are what each output sample sees."""
-        if padding[1]:
-            x = functional.pad(x, (padding[1], padding[1]))
         out, channels, kernel = self.weight.shape
         y = x.permute(0, 2, 3, 1)
         batch, _, time, _ = y.shape
-        seen = y.as_strided(
-            (batch, 1, time - 2 * self.reach, kernel, channels),
-            (y.stride(0), y.stride(1), y.stride(2), y.stride(2) * self.dilation[1], y.stride(3)),
-        )
+        shape = (batch, 1, time - 2 * self.reach, kernel, channels)
+        step = y.stride(2)
+        seen = y.as_strided(shape, (*y.stride()[:3], step * self.dilation[1], y.stride(3)))
+        if step == channels and self.dilation[1] == 1:
+            # Rows that overlap: nothing is copied.
+            seen = y.as_strided((*shape[:3], kernel * channels), (*y.stride()[:3], 1))
         weight = self.weight.permute(0, 2, 1).reshape(out, kernel * channels)
         return _product(seen.flatten(3), weight, self.bias)
 
-    def _weighed(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
+    def _weighed(self, x: Tensor) -> Tensor:
         """The same sums of one channel each, a tap at a time: a quarter of oneDNN's time."""
-        if padding[1]:
-            x = functional.pad(x, (padding[1], padding[1]))
         y = x.permute(0, 2, 3, 1)
         taps, step = self.weight[:, 0].t().contiguous(), self.dilation[1]
         time = x.shape[3] - 2 * self.reach
@@ -131,7 +141,11 @@ class Conv(nn.Module):
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``(batch, 1, time, in)`` times ``(out, in)``, as a signal. Two axes, so that bias is free."""
-    y = functional.linear(x.flatten(0, 2), weight, bias)
+    rows = x.flatten(0, 2)
+    n = rows.shape[0]
+    if rows.dtype == torch.bfloat16 and n % GRID and x.device.type == "cpu":
+        rows = functional.pad(rows, (0, 0, 0, -n % GRID))
+    y = functional.linear(rows, weight, bias)[:n]
     return y.view(*x.shape[:3], -1).permute(0, 3, 1, 2)
 
 
@@ -158,7 +172,8 @@ class Upsample(nn.Module):
         # What was told before ends where the next sample to come would have changed it.
         first = before * rate if before else cut
         last = y.shape[3] - cut if carry.is_last else x.shape[3] * rate
-        return y[..., first:last]
+        carry.beyond *= rate
+        return silenced(y[..., first:last], carry.beyond)
 
     def _upsampled(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
         weight = self.weight.unsqueeze(2)

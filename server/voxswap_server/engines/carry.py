@@ -25,11 +25,15 @@ class Carry:
         self._next = 0
         self.is_last = False
         self.told = 0
+        # Samples at the end of the last piece that are no part of the signal; layers that make it
+        # longer count on. They are zero before each convolution, as what lies beyond an end is.
+        self.beyond = 0
 
-    def begin(self, *, last: bool) -> None:
-        """The next piece comes; ``last``: no other will."""
+    def begin(self, *, last: bool, beyond: int = 0) -> None:
+        """The next piece comes; ``last``: no other will, and its last ``beyond`` are no signal."""
         self._next = 0
         self.is_last = last
+        self.beyond = beyond
 
     def with_context(self, x: Tensor, reach: int) -> Tensor:
         """``x`` after the ``2 * reach`` samples before it; zeros beyond both ends of the signal.
@@ -63,6 +67,13 @@ class Carry:
 
     def _keep(self, tail: Tensor) -> None:
         self._slots[self._next - 1] = tail
+
+
+def silenced(x: Tensor, beyond: int) -> Tensor:
+    """``x`` itself, with its last ``beyond`` samples zero."""
+    if beyond:
+        x[..., max(0, x.shape[3] - beyond) :].zero_()
+    return x
 
 
 def _zeros_like(x: Tensor, length: int) -> Tensor:

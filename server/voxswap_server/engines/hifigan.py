@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from voxswap_server.engines.blocks import Conv, Upsample, typed
-from voxswap_server.engines.carry import Carry
+from voxswap_server.engines.carry import Carry, silenced
 from voxswap_server.engines.work import Steps
 
 _SLOPE = 0.1
@@ -38,18 +38,18 @@ class ResBlock1(nn.Module):
             x = plain(functional.leaky_relu(y, _SLOPE)) + x
         return x
 
-    def inner(self, x: Tensor, active: Tensor, *, told: int, last: bool) -> Tensor:
+    def inner(self, x: Tensor, active: Tensor, *, told: int, beyond: int | None) -> Tensor:
         """See `ResBlock2.inner`."""
         left = self.whole_reach
         convs1, convs2 = typed(self.convs1, Conv), typed(self.convs2, Conv)
         for i, (dilated, plain) in enumerate(zip(convs1, convs2, strict=True)):
             left -= dilated.reach
             y = dilated.inner(functional.leaky_relu(x, _SLOPE) if i else active)
-            _silence(y, left, told=told, last=last)
+            _silence(y, left, told=told, beyond=beyond)
             left -= plain.reach
             y = functional.leaky_relu(y, _SLOPE)
             x = plain.inner(y, plus=_within(x, dilated.reach + plain.reach))
-            _silence(x, left, told=told, last=last)
+            _silence(x, left, told=told, beyond=beyond)
         return x
 
     @staticmethod
@@ -72,18 +72,19 @@ class ResBlock2(nn.Module):
             x = dilated(functional.leaky_relu(x, _SLOPE)) + x
         return x
 
-    def inner(self, x: Tensor, active: Tensor, *, told: int, last: bool) -> Tensor:
+    def inner(self, x: Tensor, active: Tensor, *, told: int, beyond: int | None) -> Tensor:
         """A piece without its context, which is ``whole_reach`` samples at either end of ``x``.
 
-        ``active`` is ``x`` behind its activation. ``told`` samples of the signal came before, and
-        ``last`` says whether it ends here: context beyond either end is zero for each convolution.
+        ``active`` is ``x`` behind its activation. ``told`` samples of the signal came before; if it
+        ends here, the last ``beyond`` ones of the piece are none of it, and otherwise that is None.
+        What lies beyond either end is zero for each convolution.
         """
         left = self.whole_reach
         for i, dilated in enumerate(typed(self.convs, Conv)):
             left -= dilated.reach
             y = functional.leaky_relu(x, _SLOPE) if i else active
             x = dilated.inner(y, plus=_within(x, dilated.reach))
-            _silence(x, left, told=told, last=last)
+            _silence(x, left, told=told, beyond=beyond)
         return x
 
     @staticmethod
@@ -97,12 +98,12 @@ def _within(x: Tensor, reach: int) -> Tensor:
     return x[..., reach : x.shape[3] - reach] if reach else x
 
 
-def _silence(x: Tensor, reach: int, *, told: int, last: bool) -> None:
-    """Zero what of the context of ``reach`` samples lies beyond the signal's ends."""
+def _silence(x: Tensor, reach: int, *, told: int, beyond: int | None) -> None:
+    """Zero what lies beyond the signal's ends of a piece and its context of ``reach`` samples."""
     if reach > told:
         x[..., : reach - told].zero_()
-    if reach and last:
-        x[..., x.shape[3] - reach :].zero_()
+    if beyond is not None:
+        silenced(x, reach + beyond)
 
 
 class Generator(nn.Module):
@@ -162,12 +163,15 @@ class Generator(nn.Module):
     def carried(self, x: Tensor, carry: Carry, speaker: Tensor | None = None) -> Steps[Tensor]:
         """A piece of the frames to a piece of the audio, as much of it as can be told by now.
 
+        Frames beyond the end (`Carry.beyond`) must be zero, and become audio that is no part of it.
+
         Each stage remembers the context of its widest residual block; blocks compute that little
         anew, and so remember nothing. Its steps are blocks: the last stage's are the longest.
         """
         x = self.conv_pre.carried(x, carry)
         if self.cond is not None and speaker is not None:
             x = x + self.cond(speaker)
+        x = silenced(x, carry.beyond)
         # Either kind: both have what is used here.
         resblocks = typed(self.resblocks, ResBlock2)
         for i, up in enumerate(typed(self.ups, Upsample)):
@@ -185,7 +189,7 @@ class Generator(nn.Module):
                     _within(whole, spare),
                     _within(active, spare),
                     told=carry.told,
-                    last=carry.is_last,
+                    beyond=carry.beyond if carry.is_last else None,
                 )
                 total = y if total is None else total.add_(y)
                 yield None

@@ -15,6 +15,7 @@ from torch import Tensor
 from voxswap_registry.errors import EngineError
 from voxswap_registry.vits import VitsArchitecture
 from voxswap_server.engines.base import Delivery, Utterance
+from voxswap_server.engines.blocks import GRID
 from voxswap_server.engines.carry import Carry
 from voxswap_server.engines.vits.flow import Coupling
 from voxswap_server.engines.vits.model import VitsModel
@@ -25,10 +26,10 @@ from voxswap_server.engines.work import Call, Steps, Work
 _MAX_SYMBOL_FRAMES = 400.0
 
 # Pieces of the flow, whatever is decoded. It magnifies the rounding that comes with another shape;
-# on a grid of its own it gives the same bits for every way of cutting a line. What the first piece
-# gives is just enough for a chunk of 80 ms. A flow of 100 frames costs little more than one of 40,
-# so later pieces are long, and so is their context (`PriorFlow.reach_frames`).
-_FLOW_FRAMES = (18, 64, 192)
+# on a grid of its own it gives the same bits for every way of cutting a line. The first piece is
+# for a chunk of 80 ms. Its layers cost little more for 100 frames than for 40, so later pieces are
+# long, and so is their context (`PriorFlow.reach_frames`); with it all are multiples of `GRID`.
+_FLOW_FRAMES = (32, 64, 192)
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
 
@@ -159,7 +160,9 @@ class VitsUtterance:
         self._durations = durations
         self._frames = len(prior.symbol_of_frame)
         self._latents = _frames_like(prior.mean, self._frames, prior.mean.dtype)
-        self._decodable = _frames_like(prior.mean, self._frames, model.dec.conv_pre.weight.dtype)
+        kind = model.dec.conv_pre.weight.dtype
+        self._decodable = _frames_like(prior.mean, self._frames + GRID, kind)
+        self._decodable[..., self._frames :].zero_()  # what lies beyond the end
         self._generator = Carry()
         self._drawn = 0  # frames with noise
         self._ready = 0  # frames that the flow has given
@@ -188,25 +191,30 @@ class VitsUtterance:
 
     def _decoding(self, last_frame: int, wanted: int) -> Steps[npt.NDArray[np.float32]]:
         end = min(self.frames, last_frame + self._model.dec.reach_frames)
-        while self._ready < end:
-            yield from self._run_flow()
-        audio = self._audio
+        audio = [self._audio]
         # Near the end of the segment everything may have been made before.
         if self._seen < end:
-            audio = np.concatenate([audio, (yield from self._generated(end))])
-        audio, self._audio = audio[:wanted], audio[wanted:].copy()
-        return audio
+            n = _on_grid(end - self._seen)
+            while self._ready < min(self.frames, self._seen + n):
+                yield from self._run_flow()
+            audio.append((yield from self._generated(n)))
+        made = np.concatenate(audio)
+        # What is left is little, and the rest must not live as long.
+        self._audio = made[wanted:].copy()
+        return made[:wanted]
 
-    def _generated(self, until: int) -> Steps[npt.NDArray[np.float32]]:
-        """What the generator can tell, once it has seen the frames before ``until``."""
-        self._generator.begin(last=until == self.frames)
+    def _generated(self, n: int) -> Steps[npt.NDArray[np.float32]]:
+        """What the generator can tell, once it has seen ``n`` frames more, or the last ones."""
+        beyond = max(0, self._seen + n - self.frames)
+        self._generator.begin(last=self._seen + n >= self.frames, beyond=beyond)
         made = yield from self._model.dec.carried(
-            self._decodable[..., self._seen : until],
+            self._decodable[..., self._seen : self._seen + n],
             self._generator,
             None if self._speaker is None else self._speaker.to(self._decodable.dtype),
         )
-        self._seen = until
-        samples: npt.NDArray[np.float32] = made[0, 0, 0].float().cpu().numpy()
+        self._seen += n - beyond
+        made = made[0, 0, 0, : made.shape[3] - beyond * self._model.dec.hop]
+        samples: npt.NDArray[np.float32] = made.float().cpu().numpy()
         # NaN and infinity survive a sum, and one sum is cheaper than a mask.
         if not np.isfinite(samples.sum()):
             raise EngineError("the generator gave NaN or infinity: the weights are damaged")
@@ -231,6 +239,12 @@ class VitsUtterance:
             last = min(self._drawn + _DRAWN_FRAMES, self._frames)
             self._latents[..., self._drawn : last] = self._prior.sample(self._drawn, last)
             self._drawn = last
+
+
+def _on_grid(frames: int) -> int:
+    """At least as many: the generator's pieces have few lengths, and small ones are exact."""
+    grid = GRID if frames > 2 * GRID else GRID // 4
+    return -(-frames // grid) * grid
 
 
 def _undone(coupling: Coupling, inputs: Sequence[tuple[Tensor, Tensor | None]]) -> Sequence[Tensor]:
