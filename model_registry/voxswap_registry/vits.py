@@ -190,17 +190,12 @@ def stored_channels_last(name: str, dimensions: int) -> bool:
     return dimensions == 3 and name.endswith(".weight")
 
 
-_LARGE_PRODUCTS = re.compile(
-    r"(flow|dec|enc_p\.encoder\.(ffn_layers|attn_layers\.\d+\.conv_[qkvo])|dp\..*convs_1x1)\."
-)
-
-
 def may_be_rounded(name: str) -> bool:
-    """Whether a weight may be bfloat16: those of the products that speaking spends its time in.
+    """Whether a weight may be bfloat16: those that speaking spends its time in.
 
-    What is normalised, or small, costs little as float32.
+    Not what decides durations alone, attention and what is normalised: it costs little as float32.
     """
-    return bool(_LARGE_PRODUCTS.match(name))
+    return name.startswith(("flow.", "dec.", "enc_p.encoder.ffn_layers."))
 
 
 def infer_architecture(shapes: Shapes) -> VitsArchitecture:

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxswap_server.speech.chunking import GRID_FRAMES, Chunking, StepSizes
+from voxswap_server.speech.chunking import Chunking, StepSizes
 
 
 @given(
@@ -25,22 +25,22 @@ def test_windows_cover_everything_once_and_are_bounded(
     assert windows[-1][1] == frames
     assert all(a[1] == b[0] for a, b in itertools.pairwise(windows))
     assert all(last - first <= 1.5 * max(1, round(1500 / frame_ms)) for first, last in windows)
-    # What is no whole grid: the stream's first window, the next one, and then no more.
-    odd = [i for i, (first, last) in enumerate(windows) if (last - first) % GRID_FRAMES]
-    assert set(odd) <= {0, 1}
+    # None is less than half of the one before it: small ones cost more than they give.
+    sizes = [last - first for first, last in windows]
+    assert all(2 * b >= a - 1 for a, b in itertools.pairwise(sizes))
 
 
 def test_little_at_first_then_twice_as_much() -> None:
     sizes = [b - a for a, b in Chunking(120, 1500).windows(1000, 10, 0)]
-    assert sizes[:5] == [12, 28, 48, 96, 144]
+    assert sizes[:5] == [12, 24, 48, 96, 150]
 
 
 def test_a_later_sentence_goes_on_with_the_size_reached() -> None:
-    assert next(iter(Chunking(120, 1500).windows(1000, 10, 96))) == (0, 144)
+    assert next(iter(Chunking(120, 1500).windows(1000, 10, 96))) == (0, 150)
 
 
 @given(first=st.integers(0, 1000), length=st.integers(1, 2000), frame_s=st.floats(1e-6, 0.1))
-def test_pieces_cover_a_window_on_the_grid(first: int, length: int, frame_s: float) -> None:
+def test_pieces_cover_a_window(first: int, length: int, frame_s: float) -> None:
     sizes = StepSizes(0.02)
     for _ in range(100):
         sizes.record("kind", sizes.size("kind"), sizes.size("kind") * frame_s)
@@ -48,8 +48,9 @@ def test_pieces_cover_a_window_on_the_grid(first: int, length: int, frame_s: flo
     assert pieces[0][0] == first
     assert pieces[-1][1] == first + length
     assert all(a[1] == b[0] for a, b in itertools.pairwise(pieces))
-    assert all((b - a) % GRID_FRAMES == 0 for a, b in pieces[1:])
-    assert max(b - a for a, b in pieces) < sizes.size("kind") + GRID_FRAMES
+    size = sizes.size("kind")
+    assert all(b - a == size for a, b in pieces[:-1])
+    assert pieces[-1][1] - pieces[-1][0] < 1.5 * size
 
 
 @given(
@@ -67,8 +68,8 @@ def test_the_size_is_what_ends_in_time_whoever_else_computes(
         noise_s = 0.5 if is_disturbed and i % 4 else 0.0
         sizes.record("kind", size, size * frame_s + noise_s)
     size = sizes.size("kind")
-    assert size * frame_s <= bound_s or size == GRID_FRAMES
-    assert 4 * size * frame_s > 0.75 * bound_s or size == 64 * GRID_FRAMES
+    assert size * frame_s <= bound_s or size == 8
+    assert 4 * size * frame_s > 0.6 * bound_s or size == 512
 
 
 def test_small_pieces_say_nothing_unless_they_were_too_long() -> None:

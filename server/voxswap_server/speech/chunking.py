@@ -7,13 +7,10 @@ import threading
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
-# Steps have multiples of so many frames, but for one in a segment: a convolution's kernel is
-# compiled for a length, which takes a millisecond and 100 KB.
-GRID_FRAMES = 8
-_FIRST_SIZE, _LARGEST_SIZE = 8 * GRID_FRAMES, 64 * GRID_FRAMES
+_LEAST_SIZE, _FIRST_SIZE, _LARGEST_SIZE = 8, 64, 512
 _LATEST = 4
-# Twice as many frames take twice as long at the most, and that must leave a little.
-_ROOM = 0.75
+# Twice as many frames take twice as long at the most, and that with a tail must leave a little.
+_ROOM = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +21,14 @@ class Chunking:
     largest_ms: float = 1_500.0
 
     def windows(self, frames: int, frame_ms: float, largest_yet: int) -> Iterator[tuple[int, int]]:
-        """Cut ``[0, frames)``; ``largest_yet`` is the size of the stream's last window, or 0.
-
-        All windows but the stream's first and each segment's next one are of whole grids.
-        """
+        """Cut ``[0, frames)``; ``largest_yet`` is the size of the stream's last window, or 0."""
         largest = max(1, round(self.largest_ms / frame_ms))
-        grid = GRID_FRAMES if largest >= 2 * GRID_FRAMES else 1
         size = 2 * largest_yet or max(1, math.ceil(self.first_ms / frame_ms))
         first = 0
         while first < frames:
             size, left = min(size, largest), frames - first
             # A tail shorter than half a window goes along with it.
             taken = left if left < 1.5 * size else size
-            if taken < left and (first or largest_yet):
-                taken = max(grid, size - size % grid) + left % grid
             yield first, first + taken
             first, size = first + taken, 2 * size
 
@@ -46,8 +37,7 @@ class StepSizes:
     """How many frames may be decoded at a time, so that each step ends in time. Thread-safe.
 
     Learnt by kind of voice, from pieces of the size that is allowed now. Of the last few the
-    quickest counts: whoever else computes may make a step longer, and never shorter. Sizes are
-    powers of two of the grid: a piece of another size would have to be compiled anew.
+    quickest counts: whoever else computes may make a step longer, and never shorter.
     """
 
     def __init__(self, bound_s: float = 0.02) -> None:
@@ -58,14 +48,13 @@ class StepSizes:
         self._lock = threading.Lock()
 
     def cut(self, kind: Hashable, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """``[first, last)`` in pieces; what is no whole grid goes along with the first one."""
+        """``[first, last)`` in pieces; a short tail goes along with the piece before it."""
         size = self.size(kind)
-        odd = (last - first) % GRID_FRAMES
-        until = first
-        while until < last:
-            taken = min(size, last - until - odd) + odd
-            yield until, until + taken
-            until, odd = until + taken, 0
+        while first < last:
+            left = last - first
+            taken = left if left < 1.5 * size else size
+            yield first, first + taken
+            first += taken
 
     def size(self, kind: Hashable) -> int:
         """Frames of a piece, as it is now."""
@@ -85,7 +74,7 @@ class StepSizes:
                 return
             quickest = min(latest)
             latest.clear()
-            if quickest > self._bound_s and size > GRID_FRAMES:
+            if quickest > self._bound_s and size > _LEAST_SIZE:
                 self._sizes[kind] = size // 2
             elif quickest <= _ROOM * self._bound_s / 2 and size < _LARGEST_SIZE:
                 self._sizes[kind] = 2 * size

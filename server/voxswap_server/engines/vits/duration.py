@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxswap_server.engines.blocks import ChannelNorm, Conv, typed
+from voxswap_server.engines.blocks import ChannelNorm, Conv
 from voxswap_server.engines.work import Steps
 
 _TAIL_BOUND = 5.0
@@ -37,13 +37,11 @@ class DilatedSeparableConv(nn.Module):
         """``(batch, channels, 1, time)`` to the same; ``condition`` like it is added first."""
         if condition is not None:
             x = x + condition
-        points = typed(self.convs_1x1, Conv)
         for sep, point, norm_1, norm_2 in zip(
-            self.convs_sep, points, self.norms_1, self.norms_2, strict=True
+            self.convs_sep, self.convs_1x1, self.norms_1, self.norms_2, strict=True
         ):
             y = functional.gelu(norm_1(sep(x)))
-            y = point(y.to(point.weight.dtype)).to(x.dtype)
-            x = x + functional.gelu(norm_2(y))
+            x = x + functional.gelu(norm_2(point(y)))
         return x
 
 

@@ -31,26 +31,22 @@ class RelativeAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, 1, time)`` to the same."""
         batch, channels, _, time = x.shape
-        narrow = x.to(self.conv_q.weight.dtype)
 
         def split(y: Tensor) -> Tensor:
-            """Heads, each ``(time, size)``; in float32, since a softmax magnifies what differs."""
-            y = y.permute(0, 2, 3, 1).view(batch, time, self.heads, self.size)
-            return y.transpose(1, 2).flatten(0, 1).to(x.dtype)
+            y = y.permute(0, 2, 3, 1).reshape(batch, time, self.heads, self.size)
+            return y.transpose(1, 2).reshape(batch * self.heads, time, self.size)
 
-        query, key, value = (split(c(narrow)) for c in (self.conv_q, self.conv_k, self.conv_v))
+        query = split(self.conv_q(x)) / math.sqrt(self.size)
+        key, value = split(self.conv_k(x)), split(self.conv_v(x))
         # scores[t, s] = q_t . (k_s + rel_k[s - t]), the second term within the window alone.
         relative = query.new_zeros(query.shape[0], time, time + 2 * self.window)
-        _band(relative).copy_(query @ self.emb_rel_k[0].t())
-        relative = relative[:, :, self.window : self.window + time]
-        scale = 1 / math.sqrt(self.size)
-        scores = torch.baddbmm(relative, query, key.transpose(1, 2), beta=scale, alpha=scale)
+        _band(relative).copy_(query @ self.emb_rel_k.transpose(1, 2))
+        scores = query @ key.transpose(1, 2) + relative[:, :, self.window : self.window + time]
         weights = torch.softmax(scores, dim=-1)
         near = _band(functional.pad(weights, (self.window, self.window)))
-        y = torch.baddbmm(near @ self.emb_rel_v[0], weights, value)
-        y = y.view(batch, self.heads, time, self.size).transpose(1, 2)
-        y = y.reshape(batch, 1, time, channels).permute(0, 3, 1, 2)
-        return self.conv_o(y.to(narrow.dtype)).to(x.dtype)  # type: ignore[no-any-return]
+        y = (weights @ value + near @ self.emb_rel_v).view(batch, self.heads, time, self.size)
+        y = y.transpose(1, 2).reshape(batch, 1, time, channels).permute(0, 3, 1, 2)
+        return self.conv_o(y)  # type: ignore[no-any-return]
 
 
 def _band(padded: Tensor) -> Tensor:

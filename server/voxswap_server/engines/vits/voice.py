@@ -27,9 +27,9 @@ _MAX_SYMBOL_FRAMES = 400.0
 
 # Pieces of the flow, whatever is decoded. It magnifies the rounding that comes with another shape;
 # on a grid of its own it gives the same bits for every way of cutting a line. The first piece is
-# for a chunk of 80 ms. Its layers cost little more for 100 frames than for 40, so later pieces are
-# long, and so is their context (`PriorFlow.reach_frames`); with it all are multiples of `GRID`.
-_FLOW_FRAMES = (32, 64, 192)
+# for a chunk of 80 ms; later ones are as long as steps may take, since each has context at both
+# ends (`PriorFlow.reach_frames`), with which all are multiples of `GRID`.
+_FLOW_FRAMES = {torch.bfloat16: (32, 448), torch.float32: (32, 64, 192)}
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
 
@@ -166,7 +166,8 @@ class VitsUtterance:
         self._generator = Carry()
         self._drawn = 0  # frames with noise
         self._ready = 0  # frames that the flow has given
-        self._n_pieces = 0  # of them, up to the last of `_FLOW_FRAMES`
+        self._pieces = iter(_FLOW_FRAMES[model.flow.dtype])
+        self._piece = 0  # the length of the last one, which is that of all that follow
         self._seen = 0  # of these, those that the generator has seen
         self._told = 0  # frames whose audio was asked for
         self._audio = np.zeros(0, np.float32)  # made, and not asked for yet
@@ -223,7 +224,8 @@ class VitsUtterance:
     def _run_flow(self) -> Steps[None]:
         """The flow's next piece. Its sizes are its own, whatever is decoded: see `_FLOW_FRAMES`."""
         flow, first = self._model.flow, self._ready
-        last = min(first + _FLOW_FRAMES[self._n_pieces], self.frames)
+        self._piece = next(self._pieces, self._piece)
+        last = min(first + self._piece, self.frames)
         begin, end = max(0, first - flow.reach_frames), min(last + flow.reach_frames, self.frames)
         self._draw(end)
         z = self._latents[..., begin:end]
@@ -232,7 +234,6 @@ class VitsUtterance:
             z = yield Call((coupling, end - begin), (z, speaker), partial(_undone, coupling))
         self._decodable[..., first:last] = z[..., first - begin : last - begin]
         self._ready = last
-        self._n_pieces = min(self._n_pieces + 1, len(_FLOW_FRAMES) - 1)
 
     def _draw(self, until: int) -> None:
         while self._drawn < until:
