@@ -105,10 +105,20 @@ class VitsEngine:
         return _workspace_bytes(_architecture(manifest), round(largest_chunk_s * rate))
 
     def warm_up(self) -> None:
-        """Run a silent model of the most usual shape: torch makes kernels when first used."""
+        """Run a silent model of the most usual shape: torch makes kernels when first used.
+
+        In the type that it will compute in, and for the lengths of first chunks; text of another
+        length has them soon (`GRID`).
+        """
         with torch.device("meta"):
             skeleton = VitsModel(_USUAL).state_dict()
-        zeros = {name: torch.zeros(t.shape, device=self._device) for name, t in skeleton.items()}
+        kind = getattr(torch, self._dtype or "float32")
+        zeros = {
+            name: torch.zeros(
+                t.shape, device=self._device, dtype=kind if may_be_rounded(name) else torch.float32
+            )
+            for name, t in skeleton.items()
+        }
         model = load_model(_USUAL, zeros)
         delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
         for symbols in (40, 160):
