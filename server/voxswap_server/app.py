@@ -25,7 +25,7 @@ from voxswap.v1 import (
     voices_pb2,
     voices_pb2_grpc,
 )
-from voxswap_registry.arithmetic import fastest_dtype
+from voxswap_registry.arithmetic import fastest_dtype, gains_from_tf32
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
 from voxswap_registry.signing import TrustedKeys
@@ -331,12 +331,14 @@ async def _engines(settings: Settings, scheduler: Scheduler) -> dict[str, Engine
     measure = Work.of(functools.partial(fastest_dtype, settings.device))
     fastest = (await scheduler.run(measure)).result
     dtype = fastest if settings.arithmetic == "auto" else settings.arithmetic
+    if settings.device != "cpu" and settings.arithmetic != "float32":
+        await scheduler.run(Work.of(functools.partial(gains_from_tf32, settings.device)))
     _LOGGER.info(
         "computing with %d threads; the large products of VITS voices in %s",
         *(scheduler.threads, dtype),
     )
     engines: tuple[Engine, ...] = (
-        VitsEngine(settings.device, dtype),
+        VitsEngine(settings.device, dtype, most_steps=scheduler.threads),
         KokoroEngine(settings.device, threads=compute_threads(settings.compute_threads)),
     )
     return {engine.name: engine for engine in engines}

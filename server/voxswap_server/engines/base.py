@@ -169,9 +169,10 @@ class Engine(Protocol):
         ...
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
-        """An upper bound of what the largest step of this voice takes on the device for itself.
+        """An upper bound of what the largest steps of this voice take on the device for themselves.
 
-        That is preparing `Voice.most_symbols`, or decoding ``largest_chunk_s`` seconds of audio.
+        Of as many as the engine was told may be taken at the same time. The largest is preparing
+        `Voice.most_symbols`, or decoding ``largest_chunk_s`` seconds of audio.
         """
         ...
 

@@ -8,6 +8,8 @@ gives its first sample when it has seen its reach.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ class Carry:
     def __init__(self) -> None:
         self._slots: list[Tensor | None] = []
         self._told: dict[int, int] = {}  # by slot: how much of the signal its context has left
+        self._reach: dict[int, int] = {}  # by slot: how far its context reaches
         self._next = 0
         self.is_last = False
         self.told = 0
@@ -34,6 +37,34 @@ class Carry:
         self._next = 0
         self.is_last = last
         self.beyond = beyond
+
+    @property
+    def state(self) -> Hashable:
+        """Pieces of one length and state have one shape at every layer, and so can go together."""
+        kept = tuple(0 if slot is None else slot.shape[3] for slot in self._slots)
+        return kept, tuple(min(self._told.get(n, 0), reach) for n, reach in self._reach.items())
+
+    @classmethod
+    def joined(cls, carries: Sequence[Carry]) -> Carry:
+        """One memory for several signals in the same `state`, along the batch axis."""
+        one, first = cls(), carries[0]
+        for slots in zip(*(carry._slots for carry in carries), strict=True):
+            one._slots.append(torch.cat([slot for slot in slots if slot is not None]))
+        # Of the signals' beginnings, which may differ, nothing is within a context any more; or
+        # they do not differ.
+        one._told, one._reach = dict(first._told), dict(first._reach)
+        return one
+
+    def parted(self) -> list[Carry]:
+        """The memory of each signal of a batch."""
+        parts = []
+        batches = [slot.chunk(slot.shape[0]) for slot in self._slots if slot is not None]
+        for slots in zip(*batches, strict=True):
+            part = Carry()
+            part._slots = list(slots)
+            part._told, part._reach = dict(self._told), dict(self._reach)
+            parts.append(part)
+        return parts
 
     def with_context(self, x: Tensor, reach: int) -> Tensor:
         """``x`` after the ``2 * reach`` samples before it; zeros beyond both ends of the signal.
@@ -48,6 +79,7 @@ class Carry:
         joined = [before, x, _zeros_like(x, reach)] if self.is_last else [before, x]
         whole = _joined(joined)
         self.told = self._told.get(self._next, 0)
+        self._reach[self._next] = reach
         self._told[self._next] = self.told + max(0, whole.shape[3] - 2 * reach)
         self._keep(whole[..., max(0, whole.shape[3] - 2 * reach) :])
         return whole

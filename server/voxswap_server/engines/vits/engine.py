@@ -32,6 +32,7 @@ from voxswap_server.engines.vits.model import (
     in_canonical_shape,
     load_model,
 )
+from voxswap_server.engines.vits.together import Batching
 from voxswap_server.engines.vits.voice import MOST_SYMBOLS, VitsVoice, VitsWeights
 from voxswap_server.engines.work import finished
 
@@ -71,16 +72,23 @@ _USUAL = VitsArchitecture(
 
 
 class VitsEngine:
-    """Loads VITS voices onto one device. Stateless after construction; thread-safe."""
+    """Loads VITS voices onto one device. Stateless once it is warm; thread-safe."""
 
     name = "vits"
     # Views on a map, each of them checked: nothing is run.
     reads_unverified = frozenset({"model"})
 
-    def __init__(self, device: str = "cpu", dtype: Dtype | None = None) -> None:
-        """What `may_be_rounded` is computed in ``dtype``; None: in whatever it is stored as."""
+    def __init__(
+        self, device: str = "cpu", dtype: Dtype | None = None, *, most_steps: int = 1
+    ) -> None:
+        """What `may_be_rounded` is computed in ``dtype``; None: in whatever it is stored as.
+
+        At most ``most_steps`` are taken at the same time.
+        """
         self._device = device
         self._dtype = dtype
+        self._most_steps = most_steps
+        self._batching = Batching()
 
     def check(self, manifest: Manifest) -> None:
         """Read the architecture, and compare it with what the manifest says elsewhere."""
@@ -102,7 +110,8 @@ class VitsEngine:
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         """What encoding `MOST_SYMBOLS` takes, or decoding that much audio."""
         rate = manifest.audio.sample_rate_hertz
-        return _workspace_bytes(_architecture(manifest), round(largest_chunk_s * rate))
+        largest = _step_bytes(_architecture(manifest), round(largest_chunk_s * rate))
+        return self._most_steps * largest + _KERNEL_BYTES
 
     def warm_up(self) -> None:
         """Run a silent model of the most usual shape: torch makes kernels when first used.
@@ -120,6 +129,7 @@ class VitsEngine:
             for name, t in skeleton.items()
         }
         model = load_model(_USUAL, zeros)
+        self._batching = Batching.measured(self._device, model.flow.inverse[0])
         delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
         for symbols in (40, 160):
             voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
@@ -147,7 +157,7 @@ class VitsEngine:
         weights = parts["model"]
         if not isinstance(weights, VitsWeights):
             raise EngineError(f"{manifest.ref}: its model is no VITS model; import it again")
-        return VitsVoice(weights)
+        return VitsVoice(weights, self._batching)
 
 
 def _is_host(device: str) -> bool:
@@ -168,7 +178,7 @@ def _form(architecture: VitsArchitecture, dtype: Dtype | None) -> str:
     return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
-def _workspace_bytes(a: VitsArchitecture, largest_samples: int) -> int:
+def _step_bytes(a: VitsArchitecture, largest_samples: int) -> int:
     """Factors are from peaks of published shapes (``docs/performance.md``), rounded up."""
     # Attention: scores, their softmax and the relative shifts, of one layer at a time.
     encoding = 4 * (4 * a.n_heads * MOST_SYMBOLS**2 + 4 * a.filter_hidden * MOST_SYMBOLS)
@@ -179,7 +189,7 @@ def _workspace_bytes(a: VitsArchitecture, largest_samples: int) -> int:
     for upsampled in a.upsample_rates:
         channels, rate = channels // 2, rate // upsampled
         stage = max(stage, samples // rate * channels)
-    return _FRAGMENTATION * max(encoding, 4 * 6 * stage) + _KERNEL_BYTES
+    return _FRAGMENTATION * max(encoding, 4 * 6 * stage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,8 @@ from voxswap_registry.vits import VitsArchitecture
 from voxswap_server.engines.base import Delivery, Utterance
 from voxswap_server.engines.blocks import GRID
 from voxswap_server.engines.carry import Carry
-from voxswap_server.engines.vits.flow import Coupling
 from voxswap_server.engines.vits.model import VitsModel
+from voxswap_server.engines.vits.together import Batching, decoded, undone
 from voxswap_server.engines.work import Call, Steps, Work
 
 # A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound
@@ -70,7 +69,8 @@ class VitsWeights:
 class VitsVoice:
     """A VITS voice. Immutable: any number of utterances may be made from it."""
 
-    def __init__(self, weights: VitsWeights) -> None:
+    def __init__(self, weights: VitsWeights, batching: Batching | None = None) -> None:
+        self.batching = batching or Batching()
         self.model = weights.model
         self.architecture = weights.architecture
         self.device = weights.device
@@ -113,7 +113,7 @@ class VitsVoice:
             torch.repeat_interleave(frames).to(self.device),
             generator if delivery.noise_scale > 0 else None,
         )
-        return VitsUtterance(self.model, prior, speaker, tuple(frames.tolist()))
+        return VitsUtterance(self, prior, speaker, tuple(frames.tolist()))
 
     def _speaker(self, index: int) -> Tensor | None:
         if self.model.emb_g is None:
@@ -149,12 +149,13 @@ class VitsUtterance:
 
     def __init__(
         self,
-        model: VitsModel,
+        voice: VitsVoice,
         prior: _Prior,
         speaker: Tensor | None,
         durations: tuple[int, ...],
     ) -> None:
-        self._model = model
+        self._model = model = voice.model
+        self._architecture, self._batching = voice.architecture, voice.batching
         self._prior = prior
         self._speaker = speaker
         self._durations = durations
@@ -206,13 +207,16 @@ class VitsUtterance:
 
     def _generated(self, n: int) -> Steps[npt.NDArray[np.float32]]:
         """What the generator can tell, once it has seen ``n`` frames more, or the last ones."""
+        x = self._decodable[..., self._seen : self._seen + n]
+        speaker = None if self._speaker is None else self._speaker.to(x.dtype)
+        dec, carry = self._model.dec, self._generator
         beyond = max(0, self._seen + n - self.frames)
-        self._generator.begin(last=self._seen + n >= self.frames, beyond=beyond)
-        made = yield from self._model.dec.carried(
-            self._decodable[..., self._seen : self._seen + n],
-            self._generator,
-            None if self._speaker is None else self._speaker.to(self._decodable.dtype),
-        )
+        if self._batching.decodes and self._seen + n < self.frames:
+            key = (dec, n, carry.state)
+            made, self._generator = yield Call(key, (x, carry, speaker), partial(decoded, dec))
+        else:
+            carry.begin(last=self._seen + n >= self.frames, beyond=beyond)
+            made = yield from dec.carried(x, carry, speaker)
         self._seen += n - beyond
         made = made[0, 0, 0, : made.shape[3] - beyond * self._model.dec.hop]
         samples: npt.NDArray[np.float32] = made.float().cpu().numpy()
@@ -230,8 +234,9 @@ class VitsUtterance:
         self._draw(end)
         z = self._latents[..., begin:end]
         speaker = None if self._speaker is None else self._speaker.to(flow.dtype)
-        for coupling in flow.inverse:
-            z = yield Call((coupling, end - begin), (z, speaker), partial(_undone, coupling))
+        for i, coupling in enumerate(flow.inverse):
+            layer = (self._architecture, i) if self._batching.across_voices else coupling
+            z = yield Call((layer, end - begin), (coupling, z, speaker), undone)
         self._decodable[..., first:last] = z[..., first - begin : last - begin]
         self._ready = last
 
@@ -246,15 +251,6 @@ def _on_grid(frames: int) -> int:
     """At least as many: the generator's pieces have few lengths, and small ones are exact."""
     grid = GRID if frames > 2 * GRID else GRID // 4
     return -(-frames // grid) * grid
-
-
-def _undone(coupling: Coupling, inputs: Sequence[tuple[Tensor, Tensor | None]]) -> Sequence[Tensor]:
-    """Pieces of one length through one coupling."""
-    if len(inputs) == 1:
-        return (coupling(*inputs[0]),)
-    speakers = [speaker for _, speaker in inputs if speaker is not None]
-    z = coupling(torch.cat([z for z, _ in inputs]), torch.cat(speakers) if speakers else None)
-    return cast("Sequence[Tensor]", z.split(1))
 
 
 def _frames_like(prior: Tensor, frames: int, dtype: torch.dtype) -> Tensor:

@@ -1,0 +1,105 @@
+"""What goes together on a GPU, tried on the CPU: the sums are the same ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tests.engines.test_vits import LIVELY, line, random_voice, whole
+from voxswap_server.engines.base import Utterance
+from voxswap_server.engines.vits.together import Batching
+from voxswap_server.engines.vits.voice import VitsVoice
+from voxswap_server.engines.work import Work, finished
+
+EVERYTHING = Batching(decodes=True, across_voices=True)
+SIZES = (7, 16, 32, 64, 64, 64)
+
+
+def decoded_together(
+    utterances: list[Utterance], sizes: tuple[int, ...] = SIZES
+) -> tuple[list[npt.NDArray[np.float32]], Counter[str]]:
+    """All of them in rounds: whoever has a call in common makes it in one. And how often."""
+    audio: list[list[npt.NDArray[np.float32]]] = [[] for _ in utterances]
+    shared: Counter[str] = Counter()
+    for size in [*sizes, 10_000]:
+        works: dict[int, Work[Any]] = {}
+        for i, utterance in enumerate(utterances):
+            first = sum(len(a) for a in audio[i]) // 256
+            if first < utterance.frames:
+                works[i] = utterance.decode(first, min(utterance.frames, first + size))
+        while pending := [work for work in works.values() if not work.is_done]:
+            groups: dict[object, list[Work[Any]]] = {}
+            for work in pending:
+                groups.setdefault(work.key or work, []).append(work)
+            for key, group in groups.items():
+                if len(group) > 1:
+                    assert isinstance(key, tuple)
+                    shared["decode" if len(key) == 3 else "flow"] += 1
+                    Work.step_together(group)
+                else:
+                    group[0].step()
+        for i, work in works.items():
+            audio[i].append(work.result())
+    return [np.concatenate(a) for a in audio], shared
+
+
+def batching(voice: VitsVoice, what: Batching = EVERYTHING) -> VitsVoice:
+    voice.batching = what
+    return voice
+
+
+@pytest.mark.parametrize("n_speakers", [0, 3])
+@pytest.mark.parametrize("n_voices", [1, 3])
+def test_streams_that_go_together_are_each_their_own(n_voices: int, n_speakers: int) -> None:
+    voices = [random_voice("low", n_speakers, seed) for seed in range(n_voices)]
+    lines = [(voices[i % n_voices], line(60 + 5 * i, i, 60)) for i in range(6)]
+    alone = [whole(voice, ids, LIVELY) for voice, ids in lines]
+    for voice in voices:
+        batching(voice)
+    utterances = [finished(voice.prepare(ids, LIVELY)) for voice, ids in lines]
+    assert min(u.frames for u in utterances) > 48, "they shall be in the middle for a while"
+    found, shared = decoded_together(utterances)
+    assert shared["flow"] >= 4
+    assert shared["decode"] >= 2
+    for ours, before in zip(found, alone, strict=True):
+        assert np.abs(ours - before).max() < 1e-5
+
+
+def test_only_what_is_in_one_state_decodes_together() -> None:
+    """One stream is at its beginning, where context is zero, and one in the middle."""
+    voice = batching(random_voice("low"))
+    ids = line(80, 3, 60)
+    alone = whole(random_voice("low"), ids, LIVELY)
+    ahead, behind = (finished(voice.prepare(ids, LIVELY)) for _ in range(2))
+    began = finished(ahead.decode(0, 7))
+    found, _ = decoded_together([behind], sizes=(7,))
+    works = [ahead.decode(7, 23)]
+    while not works[0].is_done:
+        works[0].step()
+    joined = np.concatenate([began, works[0].result()])
+    assert np.abs(joined - alone[: len(joined)]).max() < 1e-5
+    assert np.abs(found[0] - alone).max() < 1e-5
+
+
+def test_voices_of_different_shapes_never_go_together() -> None:
+    voices = [batching(random_voice(name)) for name in ("low", "high")]
+    utterances = [finished(voice.prepare(line(60, 1, 60), LIVELY)) for voice in voices]
+    works = [utterance.decode(0, 7) for utterance in utterances]
+    keys: list[set[object]] = []
+    for work in works:
+        seen: set[object] = set()
+        while not work.is_done:
+            work.step()
+            seen.add(work.key)
+        keys.append(seen - {None})
+    assert keys[0]
+    assert keys[1]
+    assert not keys[0] & keys[1]
+
+
+def test_a_cpu_batches_one_voices_flow_alone() -> None:
+    assert Batching.measured("cpu", random_voice("low").model.flow.inverse[0]) == Batching()
