@@ -233,7 +233,7 @@ class Settings(BaseModel):
         2.0, ge=0.01, le=3_600, description="how long a step of an unpaced stream may have to wait"
     )
     most_load: float = Field(
-        0.9, gt=0, le=10, description="share of the device that paced streams may take together"
+        0.8, gt=0, le=10, description="share of the device that paced streams may take together"
     )
     most_backlog_s: float = Field(
         30.0, ge=0, le=3_600, description="seconds of compute promised to streams without pacing"

@@ -54,8 +54,8 @@ def twins(
 
 @contextlib.contextmanager
 def house(registry: Registry, **settings: Any) -> Iterator[tuple[ServerThread, Client]]:
-    # Sizes as they are stored, on every machine.
-    settings = {"arithmetic": "float32"} | settings
+    # Sizes as they are stored, and one workspace, on every machine.
+    settings = {"arithmetic": "float32", "compute_threads": 1} | settings
     with (
         serving(root_of(registry), **settings) as thread,
         Client(thread.server.address, timeout_s=60) as client,

@@ -57,7 +57,7 @@ class Limits:
     ``most_backlog_s`` is how much compute may be promised to streams without pacing.
     """
 
-    most_load: float = 0.9
+    most_load: float = 0.8
     most_backlog_s: float = 30.0
 
 
