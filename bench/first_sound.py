@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,14 @@ import grpc
 
 from bench import first_sound_load
 from bench.compute_watch import busy_threads, share_running, stopped_after_ms, watched
-from bench.first_sound_sizes import QUICK, USUAL, Sizes
+from bench.first_sound_stage import QUICK, USUAL, Sizes, Stage
 from bench.lines import LINE, speeches
-from bench.load import Target
 from bench.peers import peer_in_turns
-from bench.peers.piper_server import PiperServer, piper_serving, post, say
+from bench.peers.piper_server import piper_serving, post, say
 from bench.report import Report
 from bench.requests import CHANNEL_OPTIONS, refused_fields, speech_request
 from bench.schedule import quantile
-from bench.servers import BenchServer, serving
+from bench.servers import serving
 from voxswap.v1 import speech_pb2_grpc
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
@@ -46,31 +45,6 @@ _BREATH_S = 0.1
 _WARM_UP = 5
 _LONG_SENTENCES = 25
 FIGURES = ("first-sound", "whole-line", "throughput", "cancel", "paced", "open-loop")
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What every figure needs: both servers, what to ask ours for, and where figures go."""
-
-    report: Report
-    sizes: Sizes
-    server: BenchServer
-    stub: speech_pb2_grpc.SpeechServiceStub
-    piper: PiperServer
-    leave_out: list[str]
-    voices: list[str]
-    pictures: Path
-    raw: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ours(self) -> Target:
-        """Our server, for the load generator."""
-        return Target("grpc", self.server.address, self.leave_out)
-
-    @property
-    def theirs(self) -> Target:
-        """Piper's."""
-        return Target("piper", self.piper.address)
 
 
 def run(

@@ -6,15 +6,12 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from bench import plots
+from bench.first_sound_stage import Stage
 from bench.lines import speeches
 from bench.load import Clients, Open, Outcome, Row, Target, offer
 from bench.schedule import game_mix, quantile
-
-if TYPE_CHECKING:
-    from bench.first_sound import Stage
 
 _WARM_S = 2.0  # of a closed loop, not counted: every client is in its first line
 _TTFA_BOUND_MS = 200

@@ -1,8 +1,16 @@
-"""How much the bench of first sounds measures."""
+"""What the figures of first sounds share: servers, how much to measure, where results go."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.load import Target
+from bench.peers.piper_server import PiperServer
+from bench.report import Report
+from bench.servers import BenchServer
+from voxswap.v1 import speech_pb2_grpc
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +52,28 @@ QUICK = Sizes(
     rates=(1, 3),
     rate_s=6,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What every figure needs: both servers, what to ask ours for, and where figures go."""
+
+    report: Report
+    sizes: Sizes
+    server: BenchServer
+    stub: speech_pb2_grpc.SpeechServiceStub
+    piper: PiperServer
+    leave_out: list[str]
+    voices: list[str]
+    pictures: Path
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> Target:
+        """Our server, for the load generator."""
+        return Target("grpc", self.server.address, self.leave_out)
+
+    @property
+    def theirs(self) -> Target:
+        """Piper's."""
+        return Target("piper", self.piper.address)
