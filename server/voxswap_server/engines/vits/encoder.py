@@ -14,6 +14,9 @@ from torch.nn import functional
 from voxswap_server.engines.blocks import ChannelNorm, Conv, Table, typed
 from voxswap_server.engines.work import Steps
 
+# Of more symbols, attention takes more than one step; of fewer, a step is not worth its price.
+_LONG = 400
+
 
 class RelativeAttention(nn.Module):
     """Multi-head self attention with learnt offsets for keys and values up to ``window`` away."""
@@ -28,8 +31,8 @@ class RelativeAttention(nn.Module):
         self.emb_rel_k = nn.Parameter(torch.empty(1, 2 * window + 1, self.size))
         self.emb_rel_v = nn.Parameter(torch.empty(1, 2 * window + 1, self.size))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(batch, channels, 1, time)`` to the same."""
+    def steps(self, x: Tensor) -> Steps[Tensor]:
+        """``(batch, channels, 1, time)`` to the same; long ones in parts: scores are a square."""
         batch, channels, _, time = x.shape
 
         def split(y: Tensor) -> Tensor:
@@ -42,7 +45,11 @@ class RelativeAttention(nn.Module):
         relative = query.new_zeros(query.shape[0], time, time + 2 * self.window)
         _band(relative).copy_(query @ self.emb_rel_k.transpose(1, 2))
         scores = query @ key.transpose(1, 2) + relative[:, :, self.window : self.window + time]
+        if time > _LONG:
+            yield None
         weights = torch.softmax(scores, dim=-1)
+        if time > _LONG:
+            yield None
         near = _band(functional.pad(weights, (self.window, self.window)))
         y = (weights @ value + near @ self.emb_rel_v).view(batch, self.heads, time, self.size)
         y = y.transpose(1, 2).reshape(batch, 1, time, channels).permute(0, 3, 1, 2)
@@ -97,11 +104,12 @@ class Encoder(nn.Module):
 
     def steps(self, x: Tensor) -> Steps[Tensor]:
         """``(batch, channels, 1, time)`` to the same."""
+        attends = typed(self.attn_layers, RelativeAttention)
         feeds = typed(self.ffn_layers, FeedForward)
         for attend, norm_1, feed, norm_2 in zip(
-            self.attn_layers, self.norm_layers_1, feeds, self.norm_layers_2, strict=True
+            attends, self.norm_layers_1, feeds, self.norm_layers_2, strict=True
         ):
-            x = norm_1(x + attend(x))
+            x = norm_1(x + (yield from attend.steps(x)))
             yield None
             x = norm_2(x + (yield from feed.steps(x)))
             yield None
