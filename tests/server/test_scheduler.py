@@ -100,6 +100,14 @@ async def test_threads_are_prepared_before_they_compute() -> None:
     compute.close()
 
 
+def test_a_thread_that_cannot_be_prepared_is_told_where_it_is_made() -> None:
+    def fail() -> None:
+        raise OSError("no such core")
+
+    with pytest.raises(OSError, match="no such core"):
+        Scheduler(threads=2, surroundings=Surroundings(prepare=fail))
+
+
 async def test_an_error_is_the_callers(compute: Scheduler) -> None:
     def fail() -> None:
         raise ValueError("broken")

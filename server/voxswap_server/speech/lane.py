@@ -63,7 +63,7 @@ class Lane:
     def __init__(
         self, name: str, threads: int, most_together: int, surroundings: Surroundings
     ) -> None:
-        """Blocks until the threads are prepared."""
+        """Blocks until the threads are prepared; raises what that raises."""
         self._name = name
         self._around = surroundings
         self._clock = surroundings.clock
@@ -71,14 +71,14 @@ class Lane:
         self._lock = threading.Lock()
         self._is_closed = False
         self._workers = [_Worker(f"{name}-{n}", self._lock) for n in range(threads)]
-        ready = [threading.Event() for _ in self._workers]
+        ready: list[Future[None]] = [Future() for _ in self._workers]
         for worker, is_ready in zip(self._workers, ready, strict=True):
             worker.thread = threading.Thread(
                 target=self._take_turns, args=(worker, is_ready), name=worker.name, daemon=True
             )
             worker.thread.start()
         for is_ready in ready:
-            is_ready.wait()
+            is_ready.result()
 
     def add(self, work: Work[_T], due_s: float) -> tuple[Entry, Future[Ran[_T]]]:
         """A new work. Raises `DeviceStuckError` while a step does not come back."""
@@ -131,9 +131,13 @@ class Lane:
             for entry in self._line.drop():
                 entry.future.cancel()
 
-    def _take_turns(self, worker: _Worker, is_ready: threading.Event) -> None:
-        self._around.prepare()
-        is_ready.set()
+    def _take_turns(self, worker: _Worker, is_ready: Future[None]) -> None:
+        try:
+            self._around.prepare()
+        except BaseException as error:  # noqa: BLE001 - raised where the lane is made
+            is_ready.set_exception(error)
+            return
+        is_ready.set_result(None)
         while (works := self._next(worker)) is not None:
             began = self._clock()
             if len(works) == 1:
