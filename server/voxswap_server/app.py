@@ -119,6 +119,8 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         stack.callback(scheduler.close)
         engines = await _engines(settings, scheduler)
         residents = await keep_residents(settings, catalog, engines, metrics, stack)
+        # Before residency waits for its leases, once no stream is left.
+        stack.callback(scheduler.abandon)
         manager = residents.manager
         looks.append(residents.observe_look)
         for engine in engines.values():

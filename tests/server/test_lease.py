@@ -70,3 +70,34 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
         await asyncio.to_thread(play.compute.close)
     await settle()
     assert freed == ["freed"]
+
+
+async def test_a_server_that_ends_does_not_wait_for_a_stuck_step() -> None:
+    play, freed = Play(), []
+    begun, gate = threading.Event(), threading.Event()
+
+    def hang(_: str) -> None:
+        begun.set()
+        assert gate.wait(20)
+
+    play.during = hang
+
+    async def speak() -> None:
+        async with play.synthesis:
+            with make(play, freed) as lease:
+                await play.heard(lease)
+
+    speaking = asyncio.ensure_future(speak())
+    try:
+        assert await asyncio.to_thread(begun.wait, 10)
+        assert play.compute.is_stuck(0.0)
+        with pytest.raises(DeviceStuckError):
+            await speaking
+        assert freed == []
+        play.compute.abandon()
+        await settle()
+        assert freed == ["freed"], "closing residency waits for its leases"
+    finally:
+        gate.set()
+        await asyncio.to_thread(play.compute.close)
+    assert freed == ["freed"]

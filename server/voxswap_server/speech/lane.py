@@ -119,6 +119,12 @@ class Lane:
                 entry.future.set_exception(self._stuck(entry.returned))
         return True
 
+    def abandon(self) -> None:
+        """Nobody waits any more for stuck steps to come back: the process ends."""
+        with self._lock:
+            for worker in self._workers:
+                _tell_returned(worker.turn)
+
     def close(self) -> None:
         """Let steps under way end, drop the others. One that is stuck is left behind."""
         with self._lock:
@@ -166,9 +172,7 @@ class Lane:
             worker.since, worker.is_stuck = None, False
             for entry in self._line.put_back(turn, took_s):
                 self._settle(entry)
-            for entry in turn:
-                if entry.returned is not None:
-                    entry.returned.set_result(None)
+            _tell_returned(turn)
             self._call(worker)
 
     def _call(self, mine: _Worker | None = None) -> None:
@@ -206,3 +210,9 @@ class Lane:
         )
         error.returned = returned
         return error
+
+
+def _tell_returned(turn: Sequence[Entry]) -> None:
+    for entry in turn:
+        if entry.returned is not None and not entry.returned.done():
+            entry.returned.set_result(None)

@@ -73,6 +73,11 @@ class Scheduler:
         found = [lane.is_stuck(after_s) for lane in self._lanes]  # each of them is to look
         return any(found)
 
+    def abandon(self) -> None:
+        """Let go of what stuck steps hold, because the process ends: leases wait for them."""
+        for lane in self._lanes:
+            lane.abandon()
+
     def close(self) -> None:
         """Let steps under way end, drop the others. Blocks until the threads are gone.
 
