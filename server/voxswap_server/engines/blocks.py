@@ -30,6 +30,8 @@ _LARGE_WEIGHTS = 1 << 18
 # An operator of torch's own compiler, which another version may not have.
 _FUSES = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 _ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+# Its convolutions refuse bfloat16 on processors without AVX-512; torch's own take it everywhere.
+_ROUNDED: bool = _ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def typed(modules: nn.ModuleList, kind: type[_M]) -> Sequence[_M]:
@@ -76,7 +78,7 @@ class Conv(nn.Module):
             return x.new_empty(x.shape[0], self.weight.shape[0], 1, 0)
         if plus is None:
             return self._convolved(x)
-        if _FUSES and x.device.type == "cpu":
+        if _FUSES and self._suits_onednn(x):
             # One pass over the signal in place of two, and it has more bytes than the weights.
             weight, stride = self.weight.unsqueeze(2), (1, 1)
             return torch.ops.mkldnn._convolution_pointwise.binary(  # type: ignore[no-any-return]
@@ -98,12 +100,18 @@ class Conv(nn.Module):
             return self._multiplied(x)
         if self.groups == self.weight.shape[0] == x.shape[1] and is_host:
             return self._weighed(x)
-        if self.dilation[1] > 1 and is_host and _ONEDNN:
+        if self.dilation[1] > 1 and self._suits_onednn(x):
             # conv2d would take its slow path for short dilated signals: it judges by their size.
             return torch.mkldnn_convolution(
                 x, weight, self.bias, (0, 0), (1, 1), self.dilation, self.groups
             )
         return functional.conv2d(x, weight, self.bias, 1, 0, self.dilation, self.groups)
+
+    @staticmethod
+    def _suits_onednn(x: Tensor) -> bool:
+        """Whether oneDNN convolves such signals on this processor."""
+        takes = _ROUNDED if x.dtype == torch.bfloat16 else _ONEDNN
+        return takes and x.device.type == "cpu"
 
     @property
     def _is_product(self) -> bool:
