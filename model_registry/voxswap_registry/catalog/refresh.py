@@ -99,8 +99,9 @@ class Refresher:
         """No voice goes without a trace: a store that is empty all at once is not there."""
         if next(self._registry.objects.list(VOICES), None) is None:
             raise RegistryError(
-                f"{self._registry.objects.name} is empty, and it had {self._index.count()} voices: "
-                "it was moved, emptied or not mounted; bring it back, or publish a voice there"
+                f"the registry is empty, and it had {self._index.count()} voices: it was moved, "
+                "emptied or not mounted; bring it back, or publish a voice there",
+                detail=self._registry.objects.name,
             )
 
     def _everything(self) -> dict[str, _Folder]:
@@ -176,21 +177,19 @@ class Refresher:
             stored = fresh.get(name) or self._index.stored(voice_id, name)
             return stored.data if stored else b""
 
-        store, state = self._registry.objects.name, VoiceState()
+        state = VoiceState()
         newest, manifest = 0, None
         with contextlib.suppress(ManifestError):  # Told to whoever asks for the voice.
             if revision:
                 state = checked_state(
-                    bytes_of(f"s{revision}.json"), state_key(voice_id, revision), revision, store
+                    bytes_of(f"s{revision}.json"), state_key(voice_id, revision), revision
                 )
         there = {*self._index.names(voice_id), *fresh}
         versions = {v for v in folder.versions() - state.deleted if manifest_name(v) in there}
         if versions:
             newest = max(versions)
             with contextlib.suppress(ManifestError):
-                manifest = checked_manifest(
-                    bytes_of(manifest_name(newest)), voice_id, newest, store
-                )
+                manifest = checked_manifest(bytes_of(manifest_name(newest)), voice_id, newest)
         indexed = IndexedVoice(
             voice_id=voice_id,
             fingerprint=b"" if failed else folder.fingerprint(),
