@@ -55,8 +55,7 @@ class Journal:
                     self.trim()
                 return number
         raise RegistryBusyError(
-            f"{_TRIES} others wrote into the registry's journal first; try again",
-            detail=self._objects.name,
+            f"{_TRIES} others wrote into the registry's journal first; try again"
         )
 
     def note(self, voice_id: str) -> None:

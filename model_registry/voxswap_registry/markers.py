@@ -115,8 +115,7 @@ def publishing(
         while others := _living(objects, COLLECTING, marker):
             if clock() - began > _WAIT_S:
                 raise RegistryBusyError(
-                    f"garbage is being collected ({others[0]}); publish again when that has ended",
-                    detail=objects.name,
+                    f"garbage is being collected ({others[0]}); publish again when that has ended"
                 )
             tick()
             sleep(_POLL_S)
@@ -134,8 +133,7 @@ def collecting(objects: Objects, *, clock: Callable[[], float] = uptime_s) -> It
         if others := _living(objects, PUBLISHING, marker):
             raise RegistryBusyError(
                 f"{len(others)} publishing now ({others[0]}); collect again when that has ended, "
-                f"or {_minutes(LIFETIME)} minutes after its process died on another machine",
-                detail=objects.name,
+                f"or {_minutes(LIFETIME)} minutes after its process died on another machine"
             )
         yield marker
     finally:

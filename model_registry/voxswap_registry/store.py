@@ -453,7 +453,6 @@ class Registry:
                 f"{voice_id}@{version} is not in the registry; list what there is with: voxswap "
                 f"voices versions {voice_id}",
                 metadata={"voice": voice_id, "version": str(version)},
-                detail=self.objects.name,
             )
         return data
 
