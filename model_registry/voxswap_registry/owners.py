@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 MAX_OWNER_BYTES = 4096
 _PROC = Path("/proc")
+_NAME = re.compile(r"(?P<place>[0-9a-f]{16})\.(?P<pid>[0-9]{1,10})\.(?P<started>[0-9]{1,18})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,18 @@ class Owner:
             return None
         return found
 
+    def to_name(self) -> str:
+        """For the name of a folder: there from the moment when the folder is."""
+        return f"{_digest(self.host, self.boot, self.namespace)}.{self.pid}.{self.started}"
+
+    @classmethod
+    def from_name(cls, name: str) -> Owner | None:
+        """Whose `to_name` was; None for anything else, and for processes that are not of here."""
+        match, here = _NAME.fullmatch(name), _here()
+        if match is None or not here[1] or match["place"] != _digest(*here):
+            return None
+        return cls(here[0], int(match["pid"]), here[1], here[2], int(match["started"]))
+
     @property
     def is_here(self) -> bool:
         """Whether this process could see it: the same host, boot and pid namespace."""
@@ -78,6 +93,10 @@ class Owner:
             return False  # Hidden from this user.
         state, started = found
         return state in "ZX" or started != self.started
+
+
+def _digest(*place: str) -> str:
+    return hashlib.blake2b("\0".join(place).encode(), digest_size=8).hexdigest()
 
 
 def _here() -> tuple[str, str, str]:

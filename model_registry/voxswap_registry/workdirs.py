@@ -11,20 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxswap_registry.os_errors import as_registry_errors
-from voxswap_registry.owners import MAX_OWNER_BYTES, Owner
+from voxswap_registry.owners import Owner
 
 PREFIX = "import-"
-_OWNER = ".owner.json"
 
 
 @contextlib.contextmanager
 def workdir(parent: Path) -> Iterator[Path]:
     """A folder in ``parent`` that only this user may enter; gone afterwards. Blocks."""
+    prefix = f"{PREFIX}{Owner.this_process().to_name()}-"
     with as_registry_errors("write into", parent, name="the folder for files on their way"):
-        path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     try:
-        with as_registry_errors("write", path / _OWNER):
-            (path / _OWNER).write_bytes(Owner.this_process().to_json())
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
@@ -58,19 +56,8 @@ def _is_abandoned(entry: Path, before_s: float) -> bool:
     found = entry.lstat()
     if not stat.S_ISDIR(found.st_mode):  # A link is judged itself, whatever it leads to.
         return found.st_mtime < before_s
-    owner = _owner(entry)
-    if owner is not None and owner.is_here:
-        return owner.is_known_dead
-    return _newest_s(entry) < before_s
-
-
-def _owner(folder: Path) -> Owner | None:
-    try:
-        descriptor = os.open(folder / _OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None  # An older folder, or one that was made this moment: its age decides.
-    with os.fdopen(descriptor, "rb") as file:
-        return Owner.from_json(file.read(MAX_OWNER_BYTES))
+    owner = Owner.from_name(entry.name.removeprefix(PREFIX).rpartition("-")[0])
+    return _newest_s(entry) < before_s if owner is None else owner.is_known_dead
 
 
 def _newest_s(folder: Path) -> float:

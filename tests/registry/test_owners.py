@@ -47,8 +47,8 @@ def zombie() -> Iterator[Owner]:
     process.communicate()
 
 
-def killed(tmp_path: Path) -> Owner:
-    """A process that was killed and is gone."""
+def ended() -> Owner:
+    """A process that is gone."""
 
     def tell(connection: object) -> None:
         connection.send_bytes(Owner.this_process().to_json())  # type: ignore[attr-defined]
@@ -68,8 +68,8 @@ def test_a_living_process_is_not_dead() -> None:
     assert Owner.from_json(OURS.to_json()) == OURS
 
 
-def test_a_process_that_was_killed_is_dead(tmp_path: Path) -> None:
-    assert killed(tmp_path).is_known_dead
+def test_a_process_that_is_gone_is_dead() -> None:
+    assert ended().is_known_dead
 
 
 def test_a_process_that_nobody_waited_for_is_dead(zombie: Owner) -> None:
@@ -84,7 +84,7 @@ def test_a_pid_that_was_given_again_is_not_the_owner() -> None:
 def test_of_other_machines_and_containers_nothing_is_known(
     change: dict[str, str], tmp_path: Path
 ) -> None:
-    elsewhere = dataclasses.replace(killed(tmp_path), **change)  # type: ignore[arg-type]
+    elsewhere = dataclasses.replace(ended(), **change)  # type: ignore[arg-type]
     assert not elsewhere.is_here
     assert not elsewhere.is_known_dead
 
@@ -92,7 +92,7 @@ def test_of_other_machines_and_containers_nothing_is_known(
 def test_where_the_system_tells_nothing_nobody_is_known_dead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dead = killed(tmp_path)
+    dead = ended()
     monkeypatch.setattr(owners, "_PROC", tmp_path)
     blind = Owner.this_process()
     assert (blind.boot, blind.namespace, blind.started) == ("", "", 0)
@@ -142,7 +142,7 @@ def test_nobody_waits_for_a_collector_that_was_killed_here(
     clocked: ClockedObjects, tmp_path: Path
 ) -> None:
     """Publishing would wait for a minute, and then fail."""
-    leave_marker(clocked, COLLECTING, killed(tmp_path))
+    leave_marker(clocked, COLLECTING, ended())
     began = uptime_s()
     Registry(clocked).publish(make_draft(tmp_path))
     assert uptime_s() - began < 30
@@ -153,7 +153,7 @@ def test_a_collection_runs_at_once_after_publishers_were_killed_here(
 ) -> None:
     registry = Registry(clocked)
     registry.publish(make_draft(tmp_path))
-    left = leave_marker(clocked, PUBLISHING, killed(tmp_path))
+    left = leave_marker(clocked, PUBLISHING, ended())
     assert collect(registry, grace=NONE).leftovers == 1
     assert clocked.head(left) is None
     check_sound(registry)
@@ -165,7 +165,7 @@ def test_a_collection_runs_at_once_after_publishers_were_killed_here(
 def test_a_marker_from_elsewhere_dies_of_age(
     age: timedelta, lives: bool, clocked: ClockedObjects, tmp_path: Path
 ) -> None:
-    leave_marker(clocked, PUBLISHING, dataclasses.replace(killed(tmp_path), host="elsewhere"))
+    leave_marker(clocked, PUBLISHING, dataclasses.replace(ended(), host="elsewhere"))
     clocked.pass_time(age)
     if lives:
         with pytest.raises(RegistryBusyError):
@@ -202,6 +202,25 @@ def test_a_living_owner_of_an_old_marker_does_not_keep_it_alive(clocked: Clocked
 # Folders of files on their way
 
 
+def test_the_name_of_a_folder_says_whose_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Owner.from_name(OURS.to_name()) == OURS
+    for name in ("", "kepkbw0g", f"x{OURS.to_name()}", f"{OURS.to_name()}1" * 9):
+        assert Owner.from_name(name) is None
+    elsewhere = dataclasses.replace(OURS, host="elsewhere")
+    assert Owner.from_name(elsewhere.to_name()) is None
+
+
+def left_by(owner: Owner | None, objects: FolderObjects) -> Path:
+    """A folder as ``owner`` left it, or an earlier version; with a file deep in it."""
+    with objects.workdir():
+        pass  # Makes tmp/.
+    name = "import-kepkbw0g" if owner is None else f"import-{owner.to_name()}-kepkbw0g"
+    folder = objects.root / "tmp" / name
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep/part").write_bytes(b"x")
+    return folder
+
+
 def test_a_folder_stays_as_long_as_its_process_lives(tmp_path: Path) -> None:
     """An upload may take days; the time of a folder stands still while a file in it grows."""
     objects = FolderObjects(tmp_path / "objects")
@@ -216,31 +235,23 @@ def test_a_folder_stays_as_long_as_its_process_lives(tmp_path: Path) -> None:
 
 def test_a_folder_of_a_dead_process_goes_at_once(tmp_path: Path) -> None:
     objects = FolderObjects(tmp_path / "objects")
-    with objects.workdir() as folder:
-        (folder / ".owner.json").write_bytes(killed(tmp_path).to_json())
-        (folder / "part").write_bytes(b"x")
-        assert objects.sweep(before_s=0, dry_run=True) == 1
-        assert folder.exists()
-        assert objects.sweep(before_s=0, dry_run=False) == 1
-        assert not folder.exists()
+    folder = left_by(ended(), objects)
+    assert objects.sweep(before_s=0, dry_run=True) == 1
+    assert folder.exists()
+    assert objects.sweep(before_s=0, dry_run=False) == 1
+    assert not folder.exists()
 
 
-@pytest.mark.parametrize("owner", ["elsewhere", "older version"])
-def test_the_age_of_a_folder_is_that_of_what_was_written_last(owner: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whose", ["elsewhere", "older version"])
+def test_the_age_of_a_folder_is_that_of_what_was_written_last(whose: str, tmp_path: Path) -> None:
     objects = FolderObjects(tmp_path / "objects")
-    with objects.workdir() as folder:
-        (folder / "deep").mkdir()
-        (folder / "deep/part").write_bytes(b"x")
-        if owner == "elsewhere":
-            elsewhere = dataclasses.replace(killed(tmp_path), host="elsewhere")
-            (folder / ".owner.json").write_bytes(elsewhere.to_json())
-        else:
-            (folder / ".owner.json").unlink()
-        for path in (*folder.rglob("*"), folder):
-            os.utime(path, (100, 100))
-        os.utime(folder / "deep/part", (200, 200))
-        assert objects.sweep(before_s=200, dry_run=False) == 0
-        assert objects.sweep(before_s=201, dry_run=False) == 1
+    owner = dataclasses.replace(ended(), host=whose) if whose == "elsewhere" else None
+    folder = left_by(owner, objects)
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (100, 100))
+    os.utime(folder / "deep/part", (200, 200))
+    assert objects.sweep(before_s=200, dry_run=False) == 0
+    assert objects.sweep(before_s=201, dry_run=False) == 1
 
 
 def test_an_upload_to_a_bucket_leaves_the_folders_of_others_alone(tmp_path: Path) -> None:
