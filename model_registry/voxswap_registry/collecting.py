@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from voxswap_registry.errors import ObjectMissingError, RegistryError, VoiceNotFoundError
 from voxswap_registry.layout import BLOBS, VOICES, blob_digest, voice_object
-from voxswap_registry.markers import LIFETIME, Marker, collecting, remove_dead
+from voxswap_registry.markers import LONGEST_LIFETIME, Marker, collecting, remove_dead
 from voxswap_registry.progress import NullProgress, Progress
 from voxswap_registry.storage.folder import FolderObjects
-from voxswap_registry.store import Registry
+from voxswap_registry.store import Registry, spent_revisions
 
 DEFAULT_GRACE = timedelta(hours=24)
-KEPT_STATES = 1000  # of each voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,9 @@ def collect(
 ) -> Collected:
     """Remove unreferenced blobs and what dead processes left behind.
 
-    Blocks on the store. Nothing that was written within ``grace`` goes, no file on its way that is
-    younger than an hour, and nothing at all while somebody publishes: `RegistryBusyError` then.
+    Blocks on the store. Nothing that was written within ``grace`` goes, no file on its way that
+    belongs to a living process or is younger than an hour, and nothing at all while somebody
+    publishes: `RegistryBusyError` then.
     `RegistryError` if a manifest cannot be read, for then it is not known what it names.
     """
     if grace < timedelta(0):
@@ -54,10 +55,16 @@ def collect(
     objects = registry.objects
     with collecting(objects) as marker:
         oldest = marker.store_time() - grace
-        leftovers = 0 if dry_run else remove_dead(objects, marker) + registry.journal.trim()
+        leftovers = 0
+        if not dry_run:
+            leftovers = remove_dead(objects, marker) + registry.journal.trim(tick=marker.refresh)
         referenced, obsolete = _references(registry, marker)
         removed = removed_bytes = young = kept = 0
-        blobs = [info for info in objects.list(BLOBS) if blob_digest(info.key) is not None]
+        blobs = []
+        for info in objects.list(BLOBS):
+            marker.refresh()
+            if blob_digest(info.key) is not None:
+                blobs.append(info)
         progress.start("collecting", sum(info.size_bytes for info in blobs))
         try:
             for info in blobs:
@@ -75,8 +82,8 @@ def collect(
         finally:
             progress.finish()
         # Whoever edits, imports or uploads has no marker, and may have files on their way.
-        on_their_way = marker.store_time() - max(grace, LIFETIME)
-        leftovers += _remove_obsolete(registry, obsolete, on_their_way, dry_run=dry_run)
+        on_their_way = marker.store_time() - max(grace, LONGEST_LIFETIME)
+        leftovers += _remove_obsolete(registry, obsolete, on_their_way, marker, dry_run=dry_run)
     return Collected(removed, removed_bytes, young, leftovers, kept)
 
 
@@ -84,6 +91,7 @@ def _references(registry: Registry, marker: Marker) -> tuple[set[str], list[str]
     """Digests that some version names; keys that are of no more use."""
     keys: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for info in registry.objects.list(VOICES):
+        marker.refresh()
         found = voice_object(info.key)
         if found is None:
             # A stray file names nothing. Behind a link there may be voices: that is an error.
@@ -94,43 +102,56 @@ def _references(registry: Registry, marker: Marker) -> tuple[set[str], list[str]
     referenced: set[str] = set()
     obsolete: list[str] = []
     with ThreadPoolExecutor(registry.objects.readers, "voxswap-collect") as pool:
-        named = pool.map(lambda voice_id: _named(registry, voice_id), keys)
+        named = pool.map(lambda voice_id: _named(registry, voice_id, marker), keys)
         for objects, (versions, digests) in zip(keys.values(), named, strict=True):
             marker.refresh()
             referenced |= digests
-            newest = max((n for _, kind, n in objects if kind == "state"), default=0)
+            spent = set(spent_revisions(n for _, kind, n in objects if kind == "state"))
             for key, kind, number in objects:
-                last_spent = newest - KEPT_STATES
-                spent = number <= last_spent if kind == "state" else number not in versions
-                if spent:
+                if number in spent if kind == "state" else number not in versions:
                     obsolete.append(key)
     return referenced, obsolete
 
 
-def _named(registry: Registry, voice_id: str) -> tuple[set[int], set[str]]:
+def _named(registry: Registry, voice_id: str, marker: Marker) -> tuple[set[int], set[str]]:
     """The versions of a voice, and the digests that they name."""
     digests: set[str] = set()
-    try:
+    with _nothing_collected():
         versions = set(registry.versions(voice_id))
-        for version in versions:
-            with contextlib.suppress(VoiceNotFoundError):  # Deleted in this moment.
-                manifest = registry.read(voice_id, version)
-                digests |= {component.digest for component in manifest.components}
-    except RegistryError as error:
-        raise RegistryError(
-            f"nothing was collected: {error.message}. What it names is not known; repair or "
-            "delete that version first"
-        ) from error
+    for version in versions:
+        marker.refresh()
+        # One that is not found was deleted in this moment.
+        with _nothing_collected(), contextlib.suppress(VoiceNotFoundError):
+            manifest = registry.read(voice_id, version)
+            digests |= {component.digest for component in manifest.components}
     return versions, digests
 
 
+@contextlib.contextmanager
+def _nothing_collected() -> Iterator[None]:
+    try:
+        yield
+    except RegistryError as error:
+        raise RegistryError(
+            f"nothing was collected: {error.message}. What it names is not known; repair or "
+            "delete that version first",
+            detail=error.detail,
+        ) from error
+
+
 def _remove_obsolete(
-    registry: Registry, obsolete: list[str], on_their_way: datetime, *, dry_run: bool
+    registry: Registry,
+    obsolete: list[str],
+    on_their_way: datetime,
+    marker: Marker,
+    *,
+    dry_run: bool,
 ) -> int:
     """Remove what deleted versions left, spent states, and files ``on_their_way`` since then."""
     n = len(obsolete)
     if not dry_run:
         for key in obsolete:
+            marker.refresh()
             registry.objects.delete(key)
     if isinstance(registry.objects, FolderObjects):
         n += registry.objects.sweep(before_s=on_their_way.timestamp(), dry_run=dry_run)

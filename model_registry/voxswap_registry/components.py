@@ -148,9 +148,10 @@ class Components:
     ) -> Iterator[Path]:
         if self._cache is None:
             raise ComponentMissingError(
-                f"{self._objects.name} is not on this machine, and there is no cache to fetch the "
-                "component into; give one with cache_dir",
+                "the registry is not on this machine, and there is no cache to fetch the component "
+                "into; give one with cache_dir",
                 metadata={"digest": component.digest},
+                detail=self._objects.name,
             )
         etags: list[str] = []
 
@@ -189,9 +190,10 @@ class Components:
 
     def _absent(self, component: Component) -> ComponentMissingError:
         return ComponentMissingError(
-            f"the {component.role} component {component.digest} is not in {self._objects.name}; "
-            "import the voice again, or copy the blob from another registry",
+            f"the {component.role} component {component.digest} is not in the registry; import "
+            "the voice again, or copy the blob from another registry",
             metadata={"digest": component.digest},
+            detail=self._objects.name,
         )
 
     def _refuse_quarantined(self, component: Component, etag: str) -> None:

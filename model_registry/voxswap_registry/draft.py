@@ -14,7 +14,8 @@ from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, 
 class DraftComponent:
     """One part to be: a local file, which belongs to whoever made the draft.
 
-    Without a file, ``digest`` names bytes that the registry has already.
+    Without a file, ``digest`` names bytes that the registry has already. With one, it is that of
+    the file, if its maker knows it: the file need not be hashed to learn it.
     """
 
     role: str

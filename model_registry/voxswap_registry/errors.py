@@ -26,8 +26,10 @@
     ├── EngineError                   ENGINE_FAILED          weights or arithmetic went wrong
     └── ResidencyError                RESIDENCY              (voxswap_server.residency.errors)
 
-Every message says what happened, to what, and what to do. ``reason`` is stable: clients may match
-on it. ``metadata`` holds short strings for the same purpose.
+Every message says what happened, to what, and what to do; it may go to any client, so it names keys
+and digests and no path of this machine. ``detail`` is for logs and for commands on this machine
+alone: paths, and the words of foreign libraries. ``str(error)`` has both. ``reason`` is stable:
+clients may match on it. ``metadata`` holds short strings for the same purpose.
 """
 
 from __future__ import annotations
@@ -42,11 +44,20 @@ class VoxswapError(Exception):
 
     reason: ClassVar[str] = "INTERNAL"
 
-    def __init__(self, message: str, *, metadata: Mapping[str, str] | None = None) -> None:
+    # Here, for a subclass may have an __init__ of its own.
+    detail: str = ""
+
+    def __init__(
+        self, message: str, *, metadata: Mapping[str, str] | None = None, detail: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.detail = detail
         self.metadata: dict[str, str] = dict(metadata or {})
         self.retry_s: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.detail}]" if self.detail else self.message
 
     def copy(self) -> Self:
         """The same error for another caller, without the frames that this one has seen."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 
 from voxswap_registry.errors import InvalidInputError, RegistryBusyError, RegistryError
 from voxswap_registry.layout import JOURNAL, journal_key, journal_number
@@ -54,7 +55,7 @@ class Journal:
                     self.trim()
                 return number
         raise RegistryBusyError(
-            f"{self._objects.name}: {_TRIES} others wrote into the journal first; try again"
+            f"{_TRIES} others wrote into the registry's journal first; try again"
         )
 
     def note(self, voice_id: str) -> None:
@@ -86,10 +87,11 @@ class Journal:
                 continue  # Torn or foreign: the next full look finds what it meant.
         return number, voices
 
-    def trim(self) -> int:
-        """Delete all but the newest entries; returns how many."""
+    def trim(self, *, tick: Callable[[], object] = lambda: None) -> int:
+        """Delete all but the newest entries; returns how many. ``tick`` is called before each."""
         numbers = sorted(journal_number(info.key) or 0 for info in self._objects.list(JOURNAL))
         old = [number for number in numbers[:-KEPT_ENTRIES] if number]
         for number in old:
+            tick()
             self._objects.delete(journal_key(number))
         return len(old)

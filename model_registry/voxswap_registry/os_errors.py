@@ -23,14 +23,24 @@ _REMEDIES = {
 
 
 @contextmanager
-def as_registry_errors(action: str, path: Path) -> Iterator[None]:
-    """Turn an `OSError` inside the block into a `RegistryError`: what, where, and the remedy."""
+def as_registry_errors(action: str, path: Path, *, name: str = "") -> Iterator[None]:
+    """Turn an `OSError` inside the block into a `RegistryError`: what, where, and the remedy.
+
+    The message names the file by ``name``, or else by the last part of ``path``; the whole path is
+    the error's detail.
+    """
     try:
         yield
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "check the folder and the disk under it")
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise (StorageFullError if full else RegistryError)(
-            f"cannot {action} {path}: {error.strerror or error}; {remedy}",
+            f"cannot {action} {name or path.name}: {_why(error)}; {remedy}",
             metadata={"errno": errno.errorcode.get(error.errno or 0, "UNKNOWN")},
+            detail=str(path),
         ) from error
+
+
+def _why(error: OSError) -> str:
+    """The system's own words; what else an `OSError` says may hold a path."""
+    return error.strerror or type(error).__name__

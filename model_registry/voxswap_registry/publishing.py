@@ -1,43 +1,51 @@
 """Publishing: blobs first, the manifest last, so that no reader meets a version with parts missing.
 
 A publisher that dies anywhere leaves the old state or the new; what else it leaves is unreferenced,
-in nobody's way, and collected one day.
+in nobody's way, and collected one day. A blob gets its name only with the bytes that were hashed on
+their way there, and sound bytes that are there already are not touched.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from io import FileIO
 from pathlib import Path
 
-from voxswap_registry.components import check_file
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import (
     ComponentMissingError,
-    DigestMismatchError,
     ManifestError,
     RegistryError,
+    RevisionConflictError,
     VersionExistsError,
+    VersionInUseError,
+    VoiceNotFoundError,
 )
 from voxswap_registry.journal import Journal
 from voxswap_registry.layout import blob_key, manifest_key
 from voxswap_registry.manifest import Component, Manifest
-from voxswap_registry.markers import publishing
+from voxswap_registry.markers import Marker, publishing
 from voxswap_registry.names import check_label, check_voice_id
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.state import VoiceRecord
+from voxswap_registry.storage.folder import open_no_follow
 from voxswap_registry.storage.objects import Objects
 
 _BLOCK_BYTES = 1 << 20
+Tick = Callable[[], object]
 
 
 class Publisher:
     """Publishes into a store. Thread-safe; blocks on the store and the draft's files.
 
-    ``look`` and ``read`` are the registry's own: the record of a voice, and a manifest.
+    ``look``, ``read`` and ``withdraw`` are the registry's own: the record of a voice, a manifest,
+    and a version that goes for good.
     """
 
     def __init__(
@@ -47,11 +55,13 @@ class Publisher:
         *,
         look: Callable[[str], VoiceRecord],
         read: Callable[[str, int], Manifest],
+        withdraw: Callable[[str, int], object],
     ) -> None:
         self._objects = objects
         self._journal = journal
         self._look = look
         self._read = read
+        self._withdraw = withdraw
 
     def publish(
         self,
@@ -59,8 +69,9 @@ class Publisher:
         version: int | None,
         label: str | None,
         *,
-        rewrite: bool,
+        rewrite: bool | Collection[str],
         again: bool,
+        cancelled: Callable[[], bool] | None = None,
     ) -> tuple[Manifest, bool]:
         """Publish ``draft``; its manifest, and whether that is new. See `Registry.publish`.
 
@@ -73,20 +84,22 @@ class Publisher:
         if label is not None:
             check_label(label)
         prepared(draft, 1, placeholders(draft))
-        with publishing(self._objects) as marker:
-            components = tuple(
-                stored(self._objects, component, rewrite=rewrite, tick=marker.refresh)
-                for component in draft.components
-            )
-            # Both raise if it may have been taken for dead: then blobs may be gone.
-            marker.refresh()
-            marker.store_time()
+        look_for_cancel = _raising(cancelled, draft.voice_id)
+        with publishing(self._objects, tick=look_for_cancel) as marker:
+
+            def tick() -> None:
+                look_for_cancel()
+                marker.refresh()
+
+            components = stored(self._objects, draft.components, rewrite=rewrite, tick=tick)
+            # Raises if it may have been taken for dead: then blobs may be gone.
+            marker.renew()
             manifest = None if again else self._same(draft, components)
             if manifest is not None and version not in (None, manifest.version):
                 manifest = None
             is_new = manifest is None
             if manifest is None:
-                manifest = self._numbered(draft, version, components)
+                manifest = self._numbered(draft, version, components, marker, look_for_cancel)
         return manifest, is_new
 
     def _same(self, draft: VoiceDraft, components: tuple[Component, ...]) -> Manifest | None:
@@ -103,15 +116,23 @@ class Publisher:
         return newest if ours.to_json() == newest.to_json() else None
 
     def _numbered(
-        self, draft: VoiceDraft, version: int | None, components: tuple[Component, ...]
+        self,
+        draft: VoiceDraft,
+        version: int | None,
+        components: tuple[Component, ...],
+        marker: Marker,
+        look_for_cancel: Tick,
     ) -> Manifest:
         while True:
             record = self._look(draft.voice_id)
             number = version or record.highest_number + 1
             data = prepared(draft, number, components)
             key = manifest_key(draft.voice_id, number)
+            marker.refresh()
+            look_for_cancel()
             if number not in record.state.deleted and self._objects.create(key, data):
                 if number not in self._look(draft.voice_id).state.deleted:
+                    self._certain(draft.voice_id, number, marker)
                     self._journal.note(draft.voice_id)
                     return self._read(draft.voice_id, number)
                 # Others took and deleted it between our look and our write: it is spent.
@@ -122,6 +143,34 @@ class Publisher:
                     "never change; publish without a number to get the next one",
                     metadata={"voice": draft.voice_id, "version": str(version)},
                 )
+
+    def _certain(self, voice_id: str, version: int, marker: Marker) -> None:
+        """Take a version back, and raise, if a collector may have been at work when it was made.
+
+        That is so if this process stood still between its last look at its marker and the write.
+        """
+        try:
+            marker.renew()
+        except RegistryError as error:
+            with contextlib.suppress(VoiceNotFoundError):  # Somebody else was faster.
+                try:
+                    self._withdraw(voice_id, version)
+                except (RegistryError, RevisionConflictError, VersionInUseError) as fault:
+                    raise RegistryError(
+                        f"{voice_id}@{version} is published, and may lack components: "
+                        f"{error.message}; check it with `voxswap voices verify`, and publish the "
+                        "voice again",
+                        detail=str(fault),
+                    ) from error
+            raise
+
+
+def _raising(cancelled: Callable[[], bool] | None, voice_id: str) -> Tick:
+    def look() -> None:
+        if cancelled is not None and cancelled():
+            raise concurrent.futures.CancelledError(f"publishing {voice_id}")
+
+    return look
 
 
 def prepared(draft: VoiceDraft, version: int, components: tuple[Component, ...]) -> bytes:
@@ -151,46 +200,70 @@ def as_upload(draft: VoiceDraft) -> tuple[bytes, dict[str, Path]]:
     Blocks: it hashes them.
     """
     components, files = [], {}
+    hashes: dict[Path, Component] = {}
     for part in draft.components:
         if part.path is None:
             raise ComponentMissingError(
                 f"the {part.role} component {part.digest} of {draft.voice_id} has no file here"
             )
-        with as_registry_errors("read", part.path), part.path.open("rb", buffering=0) as file:
-            digest = _hash(file.readinto, lambda: None)
-            size_bytes = os.fstat(file.fileno()).st_size
-        components.append(Component(part.role, digest, size_bytes, part.media_type))
-        files[digest] = part.path
+        if part.path not in hashes:
+            with as_registry_errors("read", part.path), part.path.open("rb", buffering=0) as file:
+                hashes[part.path] = _hashed(part, file, lambda: None)
+        found = hashes[part.path]
+        components.append(Component(part.role, found.digest, found.size_bytes, part.media_type))
+        files[found.digest] = part.path
     raw = json.loads(prepared(draft, 1, tuple(components)))
     del raw["version"]
     return json.dumps(raw, ensure_ascii=False).encode(), files
 
 
 def stored(
-    objects: Objects, draft: DraftComponent, *, rewrite: bool, tick: Callable[[], None]
-) -> Component:
-    """The component of ``draft``, whose bytes are in the store when this returns.
+    objects: Objects,
+    parts: Collection[DraftComponent],
+    *,
+    rewrite: bool | Collection[str],
+    tick: Tick,
+) -> tuple[Component, ...]:
+    """The components of ``parts``, whose bytes are in the store when this returns.
 
-    Bytes that are there already are not sent again. On a disk of ours they are hashed first, and
-    replaced if they are damaged; in a bucket their size must do, unless ``rewrite`` is true.
-    ``tick`` is called at every block. Raises `ComponentMissingError` for a draft without a file
-    whose bytes are not there, and `RegistryError`.
+    Whatever the number of parts, a file is hashed once, and a digest is stored once. Bytes that are
+    there already are not sent again. On a disk of ours they are hashed first, and replaced if they
+    are damaged; in a bucket their size must do, unless ``rewrite`` is true or names their digest.
+    ``tick`` is called at every block. Raises `ComponentMissingError` for a part without a file
+    whose bytes are not there, and `RegistryError`, also for a file that changes meanwhile: what is
+    stored is what was hashed, or as it was.
     """
-    if draft.path is None:
-        return _already_stored(objects, draft)
-    with as_registry_errors("read", draft.path), draft.path.open("rb", buffering=0) as file:
-        before = os.fstat(file.fileno())
-        digest = _hash(file.readinto, tick)
-        component = Component(draft.role, digest, before.st_size, draft.media_type)
-        key = blob_key(digest)
-        if not rewrite and _is_sound(objects, key, component):
-            return component
+    by_file: dict[Path | str, Component] = {}
+    done: set[str] = set()
+    components = []
+    for part in parts:
+        tick()
+        source = part.digest if part.path is None else part.path
+        if source not in by_file:
+            if part.path is None:
+                by_file[source] = _already_stored(objects, part)
+            else:
+                with (
+                    as_registry_errors("read", part.path),
+                    part.path.open("rb", buffering=0) as file,
+                ):
+                    found = by_file[source] = _known(part, file) or _hashed(part, file, tick)
+                    again = rewrite if isinstance(rewrite, bool) else found.digest in rewrite
+                    if found.digest not in done:
+                        _store(objects, found, file, again=again, tick=tick)
+            done.add(by_file[source].digest)
+        found = by_file[source]
+        components.append(Component(part.role, found.digest, found.size_bytes, part.media_type))
+    return tuple(components)
+
+
+def _store(
+    objects: Objects, component: Component, file: FileIO, *, again: bool, tick: Tick
+) -> None:
+    key = blob_key(component.digest)
+    if not _is_sound(objects, key, component, again=again, tick=tick):
         file.seek(0)
-        objects.upload(key, _blocks(file.readinto, draft.path, tick))
-        after = os.fstat(file.fileno())
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise RegistryError(f"{draft.path} changed while it was published; publish it again")
-    return component
+        objects.upload(key, _blocks(file, component, tick), source=file)
 
 
 def _already_stored(objects: Objects, draft: DraftComponent) -> Component:
@@ -198,44 +271,67 @@ def _already_stored(objects: Objects, draft: DraftComponent) -> Component:
     info = objects.head(key)
     if info is None:
         raise ComponentMissingError(
-            f"the {draft.role} component {draft.digest} is not in {objects.name}, and no file of "
-            "it was given; send its bytes too",
+            f"the {draft.role} component {draft.digest} is not in the registry, and no file of it "
+            "was given; send its bytes too",
             metadata={"digest": draft.digest},
+            detail=objects.name,
         )
     return Component(draft.role, draft.digest, info.size_bytes, draft.media_type)
 
 
-def _is_sound(objects: Objects, key: str, component: Component) -> bool:
+def _is_sound(objects: Objects, key: str, component: Component, *, again: bool, tick: Tick) -> bool:
+    """Whether the store has the bytes: hashed on a disk, by size in a bucket and not ``again``."""
     info = objects.head(key)
     if info is None or info.size_bytes != component.size_bytes:
         return False
     path = objects.path(key)
     if path is None:
-        return True
-    try:
-        check_file(path, component)
-    except DigestMismatchError:
-        return False
-    return True
+        return not again
+    with (
+        as_registry_errors("read", path, name=key),
+        os.fdopen(open_no_follow(path), "rb", 0) as file,
+    ):
+        return _hashed(component, file, tick).digest == component.digest
 
 
-def _hash(readinto: Callable[[memoryview], int | None], tick: Callable[[], None]) -> str:
-    digest = hashlib.sha256()
+def _known(part: DraftComponent, file: FileIO) -> Component | None:
+    """What its maker says of a file. If its bytes are needed, they are hashed on their way."""
+    if not part.digest:
+        return None
+    size_bytes = os.fstat(file.fileno()).st_size
+    return Component(part.role, part.digest, size_bytes, part.media_type)
+
+
+def _hashed(part: DraftComponent | Component, file: FileIO, tick: Tick) -> Component:
+    """What ``file`` holds, from where it is on, as a component like ``part``."""
+    digest, n_bytes = hashlib.sha256(), 0
     block = memoryview(bytearray(_BLOCK_BYTES))
-    while n := readinto(block):
+    while n := file.readinto(block):
         digest.update(block[:n])
+        n_bytes += n
         tick()
-    return f"sha256:{digest.hexdigest()}"
+    return Component(part.role, f"sha256:{digest.hexdigest()}", n_bytes, part.media_type)
 
 
-def _blocks(
-    readinto: Callable[[memoryview], int | None], path: Path, tick: Callable[[], None]
-) -> Iterator[memoryview]:
+def _blocks(file: FileIO, component: Component, tick: Tick) -> Iterator[memoryview]:
+    """The bytes of ``component``; raises before the end if ``file`` holds others."""
+    digest, left = hashlib.sha256(), component.size_bytes
     block = memoryview(bytearray(_BLOCK_BYTES))
     while True:
-        with as_registry_errors("read", path):
-            n = readinto(block)
+        with as_registry_errors("read", Path(str(file.name))):
+            n = file.readinto(block)
         if not n:
-            return
+            break
+        left -= n
+        if left < 0:
+            break
+        digest.update(block[:n])
         yield block[:n]
         tick()
+    if left or f"sha256:{digest.hexdigest()}" != component.digest:
+        raise RegistryError(
+            f"the file of the {component.role} component {component.digest} changed while it was "
+            "published; publish it again",
+            metadata={"digest": component.digest},
+            detail=str(file.name),
+        )

@@ -216,10 +216,10 @@ def rolled_back(record: VoiceRecord, label: str) -> VoiceState:
     while trail and trail[-1] == now:
         trail.pop()
     if not trail:
-        names = f"names {now} and never named another version" if now else "is not set"
+        names = f"names {now}" if now else "is not set"
         raise NothingToRollBackError(
-            f"{record.voice_id}: the label {label!r} {names} that is still there; see: voxswap "
-            f"voices history {record.voice_id}",
+            f"{record.voice_id}: the label {label!r} {names}, and no other version that it named "
+            f"is still there; see: voxswap voices history {record.voice_id}",
             metadata={"voice": record.voice_id, "label": label},
         )
     target = trail.pop()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from voxswap_registry import state as states
@@ -31,6 +30,7 @@ from voxswap_registry.layout import (
 )
 from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest
 from voxswap_registry.names import VoiceRef
+from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.publishing import Publisher
 from voxswap_registry.resolution import chosen_version
 from voxswap_registry.signing import PrivateKey, TrustedKeys, check, sign
@@ -39,10 +39,13 @@ from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.storage.location import open_objects
 from voxswap_registry.storage.objects import Objects
+from voxswap_registry.workdirs import PREFIX, sweep, workdir
 
 MAX_SIGNATURE_BYTES = 1 << 12
 _TRIES = 64
 _ABANDONED_S = 86_400
+KEPT_STATES = 200  # of each voice; what is older goes as new ones come
+_TRIM_AT, _TRIM_AT_ONCE = 8, 64
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -67,7 +70,15 @@ class Registry:
         self.objects: Objects = FolderObjects(objects) if isinstance(objects, Path) else objects
         self.components = Components(self.objects, cache, listener=listener)
         self.journal = Journal(self.objects)
-        self._publisher = Publisher(self.objects, self.journal, look=self.look, read=self.read)
+        self._publisher = Publisher(
+            self.objects,
+            self.journal,
+            look=self.look,
+            read=self.read,
+            withdraw=lambda voice_id, version: self.delete(
+                VoiceRef(voice_id, version), note="its publisher stood still as it was made"
+            ),
+        )
         self._workdir = workdir
         self._clock = clock
 
@@ -101,20 +112,25 @@ class Registry:
         version: int | None = None,
         label: str | None = None,
         actor: str = "",
-        rewrite: bool = False,
+        rewrite: bool | Collection[str] = False,
+        cancelled: Callable[[], bool] | None = None,
     ) -> Manifest:
         """Make ``draft`` the next version of its voice, and return its manifest.
 
         Blocks while the components are hashed, copied and synced. Two publishers get two numbers.
         With ``version``, that number and no other is taken: `VersionExistsError` if it was ever
         used. With ``label``, that label moves to it afterwards. A blob that is there but damaged is
-        replaced, see `publishing.stored`: publishing again repairs it.
+        replaced, see `publishing.stored`: publishing again repairs it. ``cancelled`` is asked at
+        every block of bytes and right before the version is made; once it says True,
+        `concurrent.futures.CancelledError` is raised and nothing is published.
 
         Raises `InvalidInputError` for a bad id, `ManifestError` for a draft that could not be read
         back, `RegistryBusyError` if garbage is collected for longer than a minute, and
         `RegistryError` where the store refuses.
         """
-        published = self._publisher.publish(draft, version, label, rewrite=rewrite, again=True)
+        published = self._publisher.publish(
+            draft, version, label, rewrite=rewrite, again=True, cancelled=cancelled
+        )
         self._label(published[0], label, actor)
         return published[0]
 
@@ -125,14 +141,15 @@ class Registry:
         version: int | None = None,
         label: str | None = None,
         actor: str = "",
-        rewrite: bool = False,
+        rewrite: bool | Collection[str] = False,
+        cancelled: Callable[[], bool] | None = None,
     ) -> tuple[Manifest, bool]:
         """`publish`, unless the newest version is the same; its manifest, and whether it is new.
 
         What differs only in where and when it was imported is the same.
         """
         manifest, is_new = self._publisher.publish(
-            draft, version, label, rewrite=rewrite, again=False
+            draft, version, label, rewrite=rewrite, again=False, cancelled=cancelled
         )
         self._label(manifest, label, actor)
         return manifest, is_new
@@ -148,6 +165,7 @@ class Registry:
                 f"{error.message}; move it with: voxswap voices promote {manifest.ref} --label "
                 f"{label}",
                 metadata=error.metadata,
+                detail=error.detail,
             ) from error
 
     @contextlib.contextmanager
@@ -157,11 +175,15 @@ class Registry:
             with self.objects.workdir() as path:
                 yield path
         else:
+            parent = self._workdir or Path(tempfile.gettempdir())
+            with as_registry_errors("write into", parent, name="the cache's folder"):
+                parent.mkdir(parents=True, exist_ok=True)
             if self._workdir is not None:
-                self._workdir.mkdir(parents=True, exist_ok=True)
-                _sweep(self._workdir)
-            with tempfile.TemporaryDirectory(prefix="import-", dir=self._workdir) as name:
-                yield Path(name)
+                with contextlib.suppress(RegistryError):
+                    before_s = time.time() - _ABANDONED_S
+                    sweep(parent, before_s=before_s, dry_run=False, prefix=PREFIX)
+            with workdir(parent) as path:
+                yield path
 
     # Changing
 
@@ -267,6 +289,10 @@ class Registry:
             data = after.to_json()
             VoiceState.from_json(data, where=f"{voice_id} after this change")  # Or never again.
             if self.objects.create(state_key(voice_id, revision + 1), data):
+                try:
+                    self._tidied(voice_id, revision + 1)
+                except RegistryError as error:  # What is committed counts.
+                    _LOGGER.warning("%s has changed, and was not looked at: %s", voice_id, error)
                 self.journal.note(voice_id)
                 versions = tuple(v for v in record.versions if v not in after.deleted)
                 return VoiceRecord(voice_id, versions, after)
@@ -274,6 +300,33 @@ class Registry:
             f"{voice_id} was changed by others {_TRIES} times in a row; try again",
             metadata={"voice": voice_id},
         )
+
+    def _tidied(self, voice_id: str, revision: int) -> None:
+        """See that the state ``revision`` which was just made counts, and remove spent ones.
+
+        States go by number, the lowest first, so a number may be free again that was used long ago.
+        Whoever takes it as the next has stood still while others made hundreds of changes, and
+        its own is in nobody's sight: `RevisionConflictError`. Where fewer are above it than are
+        kept, its number was never removed, so it was the first to have it.
+        """
+        numbers = self._revisions(voice_id)
+        newest = max(numbers, default=revision)
+        if newest >= revision + KEPT_STATES:
+            with contextlib.suppress(RegistryError):
+                self.objects.delete(state_key(voice_id, revision))
+            raise RevisionConflictError(
+                f"{voice_id} is at revision {newest}, and the change was made for {revision - 1}, "
+                "so it may not count; look at it again, and change what is still to change",
+                metadata={"voice": voice_id, "revision": str(newest)},
+            )
+        spent = spent_revisions(numbers)
+        if len(spent) >= _TRIM_AT:
+            for number in spent[:_TRIM_AT_ONCE]:
+                self.objects.delete(state_key(voice_id, number))
+
+    def _revisions(self, voice_id: str) -> list[int]:
+        found = (voice_object(info.key) for info in self.objects.list(voice_folder(voice_id)))
+        return [named.number for named in found if named and named.kind == "state"]
 
     def sign(self, voice_id: str, version: int, key: PrivateKey) -> str:
         """Sign a version, and return the id of the key. Signing again with one key changes nothing.
@@ -329,14 +382,9 @@ class Registry:
 
         With ``below``, only revisions below it.
         """
-        revisions = [
-            found.number
-            for info in self.objects.list(voice_folder(voice_id))
-            if (found := voice_object(info.key))
-            and found.kind == "state"
-            and (below is None or found.number < below)
-        ]
-        for revision in sorted(revisions, reverse=True):
+        for revision in sorted(self._revisions(voice_id), reverse=True):
+            if below is not None and revision >= below:
+                continue
             try:
                 state = self._state(voice_id, revision)
             except ManifestError:
@@ -364,7 +412,7 @@ class Registry:
     def read(self, voice_id: str, version: int) -> Manifest:
         """The manifest of a version. Raises `VoiceNotFoundError` and `ManifestError`."""
         data = self._manifest_bytes(voice_id, version)
-        return checked_manifest(data, voice_id, version, self.objects.name)
+        return checked_manifest(data, voice_id, version)
 
     def verify(self, component: Component, *, cancelled: Callable[[], bool] | None = None) -> None:
         """Hash the bytes of ``component``; see `Components.hold`."""
@@ -373,46 +421,51 @@ class Registry:
 
     def look(self, voice_id: str) -> VoiceRecord:
         """Versions and state of a voice; without versions if it has none or never was."""
-        versions, revision = set(), 0
-        for info in self.objects.list(voice_folder(voice_id)):
-            found = voice_object(info.key)
-            if found is None:
-                continue
-            if found.kind == "manifest":
-                versions.add(found.number)
-            elif found.kind == "state":
-                revision = max(revision, found.number)
-        state = (self._state(voice_id, revision) if revision else None) or VoiceState()
-        return VoiceRecord(voice_id, tuple(sorted(versions - state.deleted)), state)
+        for _ in range(_TRIES):
+            versions, revision = set(), 0
+            for info in self.objects.list(voice_folder(voice_id)):
+                found = voice_object(info.key)
+                if found is None:
+                    continue
+                if found.kind == "manifest":
+                    versions.add(found.number)
+                elif found.kind == "state":
+                    revision = max(revision, found.number)
+            state = self._state(voice_id, revision) if revision else VoiceState()
+            if state is not None:
+                return VoiceRecord(voice_id, tuple(sorted(versions - state.deleted)), state)
+            # Others have made so many changes since it was listed that it was removed.
+        raise RevisionConflictError(
+            f"{voice_id} changes faster than it can be read; try again",
+            metadata={"voice": voice_id},
+        )
 
     def _state(self, voice_id: str, revision: int) -> VoiceState | None:
         key = state_key(voice_id, revision)
         data = self.objects.read(key, limit_bytes=states.MAX_STATE_BYTES)
-        return None if data is None else checked_state(data, key, revision, self.objects.name)
+        return None if data is None else checked_state(data, key, revision)
 
     def _manifest_bytes(self, voice_id: str, version: int) -> bytes:
         key = manifest_key(voice_id, version)
         data = self.objects.read(key, limit_bytes=MAX_MANIFEST_BYTES)
         if data is None:
             raise VoiceNotFoundError(
-                f"{voice_id}@{version} is not in {self.objects.name}; list what there is with: "
-                f"voxswap voices versions {voice_id}",
+                f"{voice_id}@{version} is not in the registry; list what there is with: voxswap "
+                f"voices versions {voice_id}",
                 metadata={"voice": voice_id, "version": str(version)},
             )
         return data
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the import folders that dead processes left here, more than a day ago."""
-    for entry in folder.glob("import-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - entry.lstat().st_mtime > _ABANDONED_S:
-                shutil.rmtree(entry)
+def spent_revisions(numbers: Iterable[int]) -> list[int]:
+    """Of the revisions that are there, those too far behind the newest to be kept; rising."""
+    rising = sorted(numbers)
+    return [number for number in rising if number <= rising[-1] - KEPT_STATES]
 
 
-def checked_manifest(data: bytes, voice_id: str, version: int, store: str) -> Manifest:
+def checked_manifest(data: bytes, voice_id: str, version: int) -> Manifest:
     """A manifest that was read from where ``voice_id@version`` lies. Raises `ManifestError`."""
-    where = f"{voice_id}@{version} ({store}/{manifest_key(voice_id, version)})"
+    where = f"{voice_id}@{version} ({manifest_key(voice_id, version)})"
     manifest = Manifest.from_json(data, where=where)
     if (manifest.voice_id, manifest.version) != (voice_id, version):
         raise ManifestError(
@@ -422,12 +475,12 @@ def checked_manifest(data: bytes, voice_id: str, version: int, store: str) -> Ma
     return manifest
 
 
-def checked_state(data: bytes, key: str, revision: int, store: str) -> VoiceState:
+def checked_state(data: bytes, key: str, revision: int) -> VoiceState:
     """A state that was read from ``key``. Raises `ManifestError`."""
-    state = VoiceState.from_json(data, where=f"{store}/{key}")
+    state = VoiceState.from_json(data, where=key)
     if state.revision != revision:
         raise ManifestError(
-            f"{store}/{key}: says that it is revision {state.revision}; the file was moved. Remove "
-            "it: the state before it then counts"
+            f"{key}: says that it is revision {state.revision}; the file was moved. Remove it: the "
+            "state before it then counts"
         )
     return state

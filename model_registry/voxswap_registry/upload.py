@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,7 +38,7 @@ class Upload:
         self._registry = registry
         self._workdir = workdir
         self.manifest = _manifest(manifest_json)
-        self._wanted = {component.digest: component for component in self.manifest.components}
+        self._wanted = _by_digest(self.manifest)
         self._files: dict[str, Path] = {}
         self._current: _Incoming | None = None
         self.missing = frozenset(missing(registry, self._wanted))
@@ -89,7 +89,12 @@ class Upload:
             self._current = None
 
     def publish(
-        self, *, version: int | None = None, label: str | None = None, actor: str = ""
+        self,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        actor: str = "",
+        cancelled: Callable[[], bool] | None = None,
     ) -> tuple[Manifest, bool]:
         """Publish what came, see `Registry.publish_if_new`."""
         if self._current is not None:
@@ -105,9 +110,14 @@ class Upload:
                 f"bytes of {', '.join(lacking[:3])} were not sent, and this registry does not have "
                 "them; send every component that FindMissingComponents names",
             )
-        # What was sent was lacking or damaged, and in a bucket nobody looks which of the two.
+        # Of what was missing, a bucket may have damaged bytes, and nobody looks there.
         return self._registry.publish_if_new(
-            self._draft(), version=version, label=label, actor=actor, rewrite=True
+            self._draft(),
+            version=version,
+            label=label,
+            actor=actor,
+            rewrite=self.missing,
+            cancelled=cancelled,
         )
 
     def close(self) -> None:
@@ -130,9 +140,9 @@ class _Incoming:
     def __init__(self, component: Component, path: Path) -> None:
         self.component = component
         self.size_bytes = 0
-        self._path = path
+        self._path, self._name = path, f"the component {component.digest}"
         self._digest = hashlib.sha256()
-        with as_registry_errors("write", path):
+        with as_registry_errors("write", path, name=self._name):
             self._file: BinaryIO = path.open("xb", buffering=0)
 
     @property
@@ -147,7 +157,7 @@ class _Incoming:
                 "that the manifest says",
             )
         left = memoryview(data)
-        with as_registry_errors("write", self._path):
+        with as_registry_errors("write", self._path, name=self._name):
             while left:
                 left = left[self._file.write(left) :]
         self._digest.update(data)
@@ -176,6 +186,20 @@ def missing(registry: Registry, components: Mapping[str, Component]) -> list[str
             registry.components.check_present(component)
         except (ComponentMissingError, DigestMismatchError):
             found.append(digest)
+    return found
+
+
+def _by_digest(manifest: Manifest) -> dict[str, Component]:
+    """The components, each digest once, however many roles name it. Raises `InvalidInputError`."""
+    found: dict[str, Component] = {}
+    for component in manifest.components:
+        first = found.setdefault(component.digest, component)
+        if first.size_bytes != component.size_bytes:
+            raise InvalidInputError.one(
+                "manifest_json",
+                f"gives {component.digest} {first.size_bytes} bytes and "
+                f"{component.size_bytes} bytes; it has one size",
+            )
     return found
 
 

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         asyncio.run(_serve(settings, arguments))
     except VoxswapError as error:
-        for line in error.message.splitlines():
+        for line in str(error).splitlines():
             print(f"voxswap serve: error: {line}", file=sys.stderr)  # noqa: T201
         return 2
     _leave_behind_what_hangs()

@@ -86,6 +86,9 @@ class Metrics:
         )
         self._look_failures = counter("registry_look_failures", "Looks at the store that failed.")
         self._changes = counter("registry_changes", "Voices found new, changed or gone.")
+        self._replaced = counter(
+            "registry_manifests_replaced", "Manifests found with other bytes under their number."
+        )
         self._looked = Gauge(
             "voxswap_registry_look_time_seconds",
             "When the store was last read, in seconds since the epoch.",
@@ -156,6 +159,7 @@ class Metrics:
         found = look.refreshed
         # Those that failed are looked at again each time, and count once they can be read.
         self._changes.inc(len(found.changed - found.failed) + len(found.gone))
+        self._replaced.inc(len(found.replaced))
 
     def watch_speech(
         self, queue: Callable[[], int], load: Callable[[], float], backlog_s: Callable[[], float]

@@ -9,6 +9,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from io import FileIO
 from pathlib import Path
 
 from voxswap_registry.storage.objects import ObjectInfo, Objects
@@ -72,9 +73,11 @@ class WrappedObjects:
         self.inner.replace(key, data)
         self.after("replace", key)
 
-    def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
+    def upload(
+        self, key: str, blocks: Iterator[memoryview], *, source: FileIO | None = None
+    ) -> None:
         self.before("upload", key)
-        self.inner.upload(key, blocks)
+        self.inner.upload(key, blocks, source=source)
         self.after("upload", key)
 
     def delete(self, key: str) -> None:
@@ -189,8 +192,10 @@ class ClockedObjects(WrappedObjects):
         super().replace(key, data)
         self._written[key] = self.now
 
-    def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
-        super().upload(key, blocks)
+    def upload(
+        self, key: str, blocks: Iterator[memoryview], *, source: FileIO | None = None
+    ) -> None:
+        super().upload(key, blocks, source=source)
         self._written[key] = self.now
 
     def delete(self, key: str) -> None:

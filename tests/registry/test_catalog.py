@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
+import logging
 import sqlite3
 import tempfile
 import threading
@@ -142,6 +144,23 @@ def test_a_refresh_tells_what_it_found(house: House, catalog: Catalog) -> None:
     assert (found.changed, found.gone, found.failed) == ({"b"}, {"a"}, frozenset())
     found = catalog.refresh(["a", "b", "never"])
     assert (found.changed, found.gone, found.failed) == (frozenset(), frozenset(), frozenset())
+
+
+def test_a_manifest_that_is_replaced_under_its_number_is_told_of(
+    house: House, catalog: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No voxswap does that; a restore may, or somebody who writes to the store."""
+    manifests = [house.publish("npc/smith", data=b"%d" % i) for i in range(2)]
+    assert catalog.refresh().replaced == frozenset()
+    other = dataclasses.replace(manifests[0], licence="replaced").to_json()
+    house.put(manifest_key("npc/smith", 1), other)
+    house.put(manifest_key("npc/smith", 2), manifests[1].to_json())  # With the bytes that it had.
+    with caplog.at_level(logging.WARNING):
+        assert catalog.refresh().replaced == {"npc/smith@1"}
+    assert "the manifest of npc/smith@1 was replaced" in caplog.text
+    assert "npc/smith@2" not in caplog.text
+    assert catalog.resolve(VoiceRef("npc/smith", 1)).licence == "replaced"
+    assert catalog.refresh().replaced == frozenset()
 
 
 def test_a_restart_over_the_same_folder_reads_nothing(house: House) -> None:

@@ -18,7 +18,7 @@ import pytest
 from tests.registry.drafts import make_draft
 from tests.registry.faults import ClockedObjects, Crash, FaultyObjects
 from tests.registry.stores import check_collected, check_sound, memory_objects
-from voxswap_registry import collecting, journal
+from voxswap_registry import journal, store
 from voxswap_registry.collecting import collect
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import VersionExistsError, VoiceNotFoundError
@@ -247,7 +247,8 @@ def test_dying_at_any_write_leaves_the_old_state_or_the_new(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(collecting, "KEPT_STATES", 2)
+    monkeypatch.setattr(store, "KEPT_STATES", 2)
+    monkeypatch.setattr(store, "_TRIM_AT", 1)
     monkeypatch.setattr(journal, "KEPT_ENTRIES", 3)
     places = Places(kind, tmp_path)
 

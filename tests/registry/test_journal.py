@@ -117,7 +117,9 @@ def test_writer_who_always_loses_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     objects = HookedObjects(memory_objects())
     rival = Journal(objects.inner)
     objects.on("create", "journal/", lambda: rival.append("theirs"))
-    with pytest.raises(RegistryBusyError, match="5 others wrote into the journal first; try again"):
+    with pytest.raises(
+        RegistryBusyError, match="5 others wrote into the registry's journal first; try again"
+    ):
         Journal(objects).append("ours")
     assert rival.since(0) == (5, {"theirs"})
 

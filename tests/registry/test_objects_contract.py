@@ -425,11 +425,12 @@ CALLS: dict[str, Callable[[Objects], object]] = {
 
 
 def refusal(objects: Objects, call: str) -> str:
-    """The message of the error that ``call`` raises: one line, no secret, where it happened."""
+    """What the error that ``call`` raises says: one line, no secret; where, as detail alone."""
     with pytest.raises(RegistryError) as caught:
         CALLS[call](objects)
-    message = caught.value.message
-    assert objects.name in message
+    message = str(caught.value)
+    assert objects.name in caught.value.detail
+    assert objects.name not in caught.value.message
     assert "\n" not in message
     assert "Debug source" not in message
     assert len(message) < 800

@@ -469,7 +469,9 @@ def test_rolling_back_goes_the_way_back_and_ends() -> None:
         assert state.labels == {"stable": expected}
         assert state.change.action == f"roll back stable from {expected + 1} to {expected}"
         known = VoiceRecord(VOICE, known.versions, state)
-    with pytest.raises(NothingToRollBackError, match="names 1 and never named another") as caught:
+    with pytest.raises(
+        NothingToRollBackError, match="names 1, and no other version that it named"
+    ) as caught:
         rolled_back(known, "stable")
     assert caught.value.metadata == {"voice": VOICE, "label": "stable"}
 

@@ -194,7 +194,7 @@ class Catalog:
             raise RegistryError(f"{key} could not be read yet; try again")
         if stored.problem:
             raise RegistryError(stored.problem)
-        return checked_state(stored.data, key, revision, self.registry.objects.name)
+        return checked_state(stored.data, key, revision)
 
     def _read_manifest(self, voice_id: str, version: int) -> Manifest:
         stored = self._index.stored(voice_id, manifest_name(version))
@@ -205,7 +205,7 @@ class Catalog:
             )
         if stored.problem:
             raise RegistryError(stored.problem)
-        manifest = checked_manifest(stored.data, voice_id, version, self.registry.objects.name)
+        manifest = checked_manifest(stored.data, voice_id, version)
         if self._trusted is not None:
             check(stored.data, self._signatures(voice_id, version), self._trusted, ref=manifest.ref)
         return manifest
@@ -220,8 +220,9 @@ class Catalog:
     def _not_found(self, voice_id: str) -> VoxswapError:
         if not self.is_complete:
             return RegistryError(
-                f"{self.registry.objects.name} could not be read yet, so it is not known whether "
-                f"there is a voice {voice_id!r}; the server's log says why; try again"
+                f"the registry could not be read yet, so it is not known whether there is a voice "
+                f"{voice_id!r}; the server's log says why; try again",
+                detail=self.registry.objects.name,
             )
         close = difflib.get_close_matches(voice_id, self._index.near(voice_id, limit=_NEAR), n=3)
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
@@ -238,8 +239,8 @@ class Catalog:
         """
         if not self._refreshing.acquire(timeout=_PATIENCE_S):
             raise RegistryError(
-                f"{self.registry.objects.name} is being read by others, and that takes long; try "
-                "again"
+                "the registry is being read by others, and that takes long; try again",
+                detail=self.registry.objects.name,
             )
         with self._locked():
             refreshed = self._refresher.refresh(voice_ids)

@@ -285,8 +285,9 @@ class Index:
             yield
         except (sqlite3.Error, OSError) as error:
             raise RegistryError(
-                f"the catalog's file {self.path} cannot be used: {error}; free space there, or "
-                "remove the file, or choose another cache_dir"
+                "the catalog's file cannot be used; free space there, or remove the file, or "
+                "choose another cache_dir",
+                detail=f"{self.path}: {error}",
             ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import re
 import threading
 from collections.abc import Iterable
@@ -34,6 +35,7 @@ _LIMITS = {
     "state": MAX_STATE_BYTES,
     "signature": MAX_SIGNATURE_BYTES,
 }
+_LOGGER = logging.getLogger(__name__)
 _BATCH = 250
 _HOPELESS = 16  # reads that fail in a row
 _MANY = 100  # voices whose folders are listed one by one rather than the whole store
@@ -42,11 +44,15 @@ MANIFEST_NAME = re.compile(r"v([0-9]+)\.json")
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What a refresh found: voices that are new or changed, those that went, those unreadable."""
+    """What a refresh found: voices that are new or changed, those that went, those unreadable.
+
+    ``replaced`` are versions whose manifests have other bytes than before, which no voxswap does.
+    """
 
     changed: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
+    replaced: frozenset[str] = frozenset()
 
 
 class Refresher:
@@ -89,18 +95,19 @@ class Refresher:
         )
         if gone:
             self._refuse_emptiness()
-        failed = self._read_all(stale)
+        failed, replaced = self._read_all(stale)
         if gone or (wanted is None and not self._index.meta("complete")):
             meta = {"complete": 1} if wanted is None else None
             self._index.write([], gone=gone, meta=meta)
-        return Refreshed(frozenset(voice_id for voice_id, _ in stale), gone, failed)
+        return Refreshed(frozenset(voice_id for voice_id, _ in stale), gone, failed, replaced)
 
     def _refuse_emptiness(self) -> None:
         """No voice goes without a trace: a store that is empty all at once is not there."""
         if next(self._registry.objects.list(VOICES), None) is None:
             raise RegistryError(
-                f"{self._registry.objects.name} is empty, and it had {self._index.count()} voices: "
-                "it was moved, emptied or not mounted; bring it back, or publish a voice there"
+                f"the registry is empty, and it had {self._index.count()} voices: it was moved, "
+                "emptied or not mounted; bring it back, or publish a voice there",
+                detail=self._registry.objects.name,
             )
 
     def _everything(self) -> dict[str, _Folder]:
@@ -111,9 +118,13 @@ class Refresher:
                 found.setdefault(named.voice_id, _Folder()).add(named, info.etag)
         return found
 
-    def _read_all(self, stale: list[tuple[str, _Folder]]) -> frozenset[str]:
-        """Read what changed of these voices and write it into the index, a batch at a time."""
+    def _read_all(self, stale: list[tuple[str, _Folder]]) -> tuple[frozenset[str], frozenset[str]]:
+        """Read what changed of these voices and write it into the index, a batch at a time.
+
+        Returns the voices of which something could not be read, and versions that were replaced.
+        """
         failed: set[str] = set()
+        replaced: set[str] = set()
         with ThreadPoolExecutor(self._registry.objects.readers, "voxswap-catalog") as pool:
             for start in range(0, len(stale), _BATCH):
                 batch = stale[start : start + _BATCH]
@@ -126,6 +137,7 @@ class Refresher:
                 read = pool.map(lambda key: self._fetch(*key), wanted)
                 for (voice_id, _, _), stored in zip(wanted, read, strict=True):
                     if stored is not None:
+                        replaced |= self._replaced(voice_id, stored)
                         objects[voice_id].append(stored)
                     if stored is None or stored.problem:
                         failed.add(voice_id)
@@ -137,7 +149,25 @@ class Refresher:
                         for voice_id, folder in batch
                     ]
                 )
-        return frozenset(failed)
+        return frozenset(failed), frozenset(replaced)
+
+    def _replaced(self, voice_id: str, stored: StoredObject) -> set[str]:
+        """The version whose manifest ``stored`` is, if it has other bytes than it had."""
+        number = MANIFEST_NAME.fullmatch(stored.name)
+        before = self._index.stored(voice_id, stored.name) if number else None
+        if number is None or before is None or before.problem or stored.problem:
+            return set()
+        if before.data == stored.data:
+            return set()  # Put back, or copied: another file with the same bytes.
+        _LOGGER.warning(
+            "the manifest of %s@%s was replaced by another, and versions never change: it speaks "
+            "as the new one says from now on. If nobody restored or made the registry anew, "
+            "somebody writes to it who should not: sign what you publish, and serve with "
+            "require_signature",
+            voice_id,
+            number[1],
+        )
+        return {f"{voice_id}@{number[1]}"}
 
     def _fetch(self, voice_id: str, name: str, etag: str) -> StoredObject | None:
         """An object of a voice; None if it went away since it was listed."""
@@ -176,21 +206,19 @@ class Refresher:
             stored = fresh.get(name) or self._index.stored(voice_id, name)
             return stored.data if stored else b""
 
-        store, state = self._registry.objects.name, VoiceState()
+        state = VoiceState()
         newest, manifest = 0, None
         with contextlib.suppress(ManifestError):  # Told to whoever asks for the voice.
             if revision:
                 state = checked_state(
-                    bytes_of(f"s{revision}.json"), state_key(voice_id, revision), revision, store
+                    bytes_of(f"s{revision}.json"), state_key(voice_id, revision), revision
                 )
         there = {*self._index.names(voice_id), *fresh}
         versions = {v for v in folder.versions() - state.deleted if manifest_name(v) in there}
         if versions:
             newest = max(versions)
             with contextlib.suppress(ManifestError):
-                manifest = checked_manifest(
-                    bytes_of(manifest_name(newest)), voice_id, newest, store
-                )
+                manifest = checked_manifest(bytes_of(manifest_name(newest)), voice_id, newest)
         indexed = IndexedVoice(
             voice_id=voice_id,
             fingerprint=b"" if failed else folder.fingerprint(),

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 import obstore
@@ -81,14 +82,16 @@ class BucketObjects:
         """See `Objects.stream`."""
         info = self.head(key)
         if info is None:
-            raise ObjectMissingError(f"{key} is not in {self.name}")
+            raise ObjectMissingError(f"{key} is not in the registry", detail=self.name)
         while start < info.size_bytes:
             length = min(_BLOCK_BYTES, info.size_bytes - start)
             with foreign_errors("read", self.name, key):
                 try:
                     block = bytes(obstore.get_range(self._store, key, start=start, length=length))
                 except FileNotFoundError:
-                    raise ObjectMissingError(f"{key} is not in {self.name}") from None
+                    raise ObjectMissingError(
+                        f"{key} is not in the registry", detail=self.name
+                    ) from None
             start += len(block)
             yield block
 
@@ -114,8 +117,10 @@ class BucketObjects:
         with foreign_errors("write", self.name, key):
             obstore.put(self._store, key, data, use_multipart=False)
 
-    def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
-        """See `Objects.upload`."""
+    def upload(
+        self, key: str, blocks: Iterator[memoryview], *, source: FileIO | None = None
+    ) -> None:
+        """See `Objects.upload`. The ``source`` is of no use: all goes over the network."""
         # obstore asks for each block within its own event loop, where none of its other functions
         # can be called. Another thread makes the block, which may renew a marker meanwhile.
         with ThreadPoolExecutor(1, "voxswap-upload") as pool:
@@ -140,11 +145,13 @@ class BucketObjects:
 
 @contextmanager
 def foreign_errors(action: str, name: str, key: str) -> Iterator[None]:
-    """Turn what obstore raises into a `RegistryError`: what, where, and the remedy."""
+    """Turn what obstore raises into a `RegistryError`: what, and the remedy; where, as detail."""
     try:
         yield
     except (exceptions.BaseError, OSError) as error:
         remedy = _REMEDIES.get(type(error), _REMEDY)
         # obstore appends a dump of its own structures to its first lines.
         cause = str(error).partition("\n\nDebug source")[0].replace("\n", " ")[:500]
-        raise RegistryError(f"cannot {action} {key} in {name}: {cause}; {remedy}") from error
+        raise RegistryError(
+            f"cannot {action} {key} in the registry's bucket; {remedy}", detail=f"{name}: {cause}"
+        ) from error

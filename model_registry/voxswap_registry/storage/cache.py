@@ -170,7 +170,7 @@ class ComponentCache:
             if meanwhile is not None:
                 meanwhile.void()
             remedy = "it is fetched again. Check the disk if this happens often"
-            on_mismatch(mismatch(component, f"{finding} in the cache {self.folder}; {remedy}"))
+            on_mismatch(mismatch(component, f"{finding} in the cache; {remedy}", detail=str(path)))
             with (
                 self._locked(_BOOKS, check),
                 as_registry_errors("remove", path),
@@ -249,10 +249,11 @@ class ComponentCache:
                     missing_bytes -= size_bytes
             if missing_bytes > 0:
                 raise StorageFullError(
-                    f"no room for the {component.role} component {component.digest} in the cache "
-                    f"{self.folder}: {missing_bytes} of its {self.capacity_bytes} bytes too many "
-                    "are in use or on their way; raise cache_bytes, or try again later",
+                    f"no room for the {component.role} component {component.digest} in the cache: "
+                    f"{missing_bytes} of its {self.capacity_bytes} bytes too many are in use or "
+                    "on their way; raise cache_bytes, or try again later",
                     metadata={"digest": component.digest},
+                    detail=str(self.folder),
                 )
             # One may have come into use since it was looked at: then all is planned again.
             removed_all = all(self._remove(path, dry=False) for path in victims)
@@ -359,8 +360,9 @@ class ComponentCache:
         path = self.folder / key
         if os.path.realpath(path) != str(path):
             raise RegistryError(
-                f"{path} is or lies behind a symbolic link, and the cache follows none below its "
-                f"folder; remove it, or link {self.folder} as a whole"
+                f"{key} of the cache is or lies behind a symbolic link, and the cache follows none "
+                "below its folder; remove it, or link that folder as a whole",
+                detail=str(path),
             )
         return path
 

@@ -113,11 +113,12 @@ def _difference(component: Component, digest: Any) -> str | None:
     return None if found == component.digest else f"reads as {found}"
 
 
-def mismatch(component: Component, finding: str) -> DigestMismatchError:
+def mismatch(component: Component, finding: str, *, detail: str = "") -> DigestMismatchError:
     """The error for bytes that are not those of ``component``."""
     return DigestMismatchError(
         f"the {component.role} component {component.digest} {finding}",
         metadata={"digest": component.digest},
+        detail=detail,
     )
 
 

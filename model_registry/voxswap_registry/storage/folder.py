@@ -10,18 +10,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 
 from voxswap_registry.errors import ObjectMissingError, RegistryError
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.storage.objects import ObjectInfo
+from voxswap_registry.workdirs import PREFIX, sweep, workdir
 
 _BLOCK_BYTES = 1 << 20
+_SYNC_BYTES = 64 << 20
 TEMPORARY = "tmp"
 
 
@@ -56,7 +59,7 @@ class FolderObjects:
         """
         path = self._file(folder)
         waiting = [folder] if path.is_dir() else []
-        with as_registry_errors("list", path):
+        with as_registry_errors("list", path, name=folder):
             while waiting:
                 folder = waiting.pop()
                 for entry in _entries(self.root / folder):
@@ -71,27 +74,30 @@ class FolderObjects:
     def head(self, key: str) -> ObjectInfo | None:
         """See `Objects.head`."""
         path = self._file(key)
-        with as_registry_errors("read", path):
+        with as_registry_errors("read", path, name=key):
             found = _status(path)
         return _info(key, found) if found and stat.S_ISREG(found.st_mode) else None
 
     def read(self, key: str, *, limit_bytes: int) -> bytes | None:
         """See `Objects.read`."""
         path = self._file(key)
-        with as_registry_errors("read", path):
+        with as_registry_errors("read", path, name=key):
             try:
                 descriptor = open_no_follow(path)
             except (FileNotFoundError, NotADirectoryError):
                 return None
             with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise RegistryError(f"{path} is no regular file; remove it")
+                    raise RegistryError(f"{key} is no regular file; remove it", detail=str(path))
                 return file.read(limit_bytes + 1)
 
     def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
         """See `Objects.stream`."""
         path = self.path(key)
-        with as_registry_errors("read", path), os.fdopen(open_no_follow(path), "rb") as file:
+        with (
+            as_registry_errors("read", path, name=key),
+            os.fdopen(open_no_follow(path), "rb") as file,
+        ):
             file.seek(start)
             while block := file.read(_BLOCK_BYTES):
                 yield block
@@ -99,20 +105,22 @@ class FolderObjects:
     def path(self, key: str) -> Path:
         """See `Objects.path`."""
         path = self._file(key)
-        with as_registry_errors("find", path):
+        with as_registry_errors("find", path, name=key):
             try:
                 mode = path.lstat().st_mode
             except (FileNotFoundError, NotADirectoryError):
-                raise ObjectMissingError(f"{path} is not there") from None
+                raise ObjectMissingError(f"{key} is not there", detail=str(path)) from None
         if not stat.S_ISREG(mode):
-            raise RegistryError(f"{path} is no regular file; remove it and import the voice again")
+            raise RegistryError(
+                f"{key} is no regular file; remove it and import the voice again", detail=str(path)
+            )
         return path
 
     # Writing
 
     def create(self, key: str, data: bytes) -> bool:
         """See `Objects.create`."""
-        with self._written(iter([memoryview(data)])) as temporary, self._place(key) as path:
+        with self._written(key, iter([memoryview(data)])) as temporary, self._place(key) as path:
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -124,57 +132,54 @@ class FolderObjects:
         """See `Objects.replace`."""
         self.upload(key, iter([memoryview(data)]))
 
-    def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
-        """See `Objects.upload`."""
-        with self._written(blocks) as temporary, self._place(key) as path:
+    def upload(
+        self, key: str, blocks: Iterator[memoryview], *, source: FileIO | None = None
+    ) -> None:
+        """See `Objects.upload`. A ``source`` in a folder of `workdir` is linked, not copied."""
+        if source is not None and self._may_adopt(source):
+            made = self._adopted(key, blocks, source)
+        else:
+            made = self._written(key, blocks)
+        with made as temporary, self._place(key) as path:
             os.replace(temporary, path)  # noqa: PTH105 - tests break it here
             _sync_folder(path.parent)
 
     def delete(self, key: str) -> None:
         """See `Objects.delete`."""
         path = self._file(key)
-        with as_registry_errors("remove", path):
+        with as_registry_errors("remove", path, name=key):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def workdir(self) -> Iterator[Path]:
-        """A private folder on this disk; gone afterwards. Blocks."""
-        with as_registry_errors("write into", self.root):
-            path = Path(tempfile.mkdtemp(prefix="import-", dir=self._folder(TEMPORARY)))
-        try:
+        """A private folder on this disk, whose files `upload` need not copy. Blocks."""
+        with as_registry_errors("write into", self.root, name="the registry's folder"):
+            parent = self._folder(TEMPORARY)
+        with workdir(parent) as path:
             yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
 
     def sweep(self, *, before_s: float, dry_run: bool) -> int:
-        """Remove what is in ``tmp/`` since before ``before_s``, seconds of the epoch; how many."""
-        folder, n = self._file(TEMPORARY), 0
-        if not folder.is_dir():
-            return 0
-        for entry in folder.iterdir():
-            with (
-                as_registry_errors("remove", entry),
-                contextlib.suppress(FileNotFoundError),
-            ):
-                found = entry.lstat()
-                if found.st_mtime < before_s:
-                    n += 1
-                    if not dry_run:
-                        # A link is removed, whatever it leads to.
-                        shutil.rmtree(entry) if stat.S_ISDIR(found.st_mode) else entry.unlink()
-        return n
+        """Remove what is in ``tmp/`` and nobody works on, see `workdirs.sweep`; how many."""
+        return sweep(self._file(TEMPORARY), before_s=before_s, dry_run=dry_run)
 
     @contextlib.contextmanager
-    def _written(self, blocks: Iterator[memoryview]) -> Iterator[Path]:
+    def _written(self, key: str, blocks: Iterator[memoryview]) -> Iterator[Path]:
         """A synced, read-only file with an unpredictable name; gone afterwards if still there."""
-        with as_registry_errors("write into", self.root):
+        with as_registry_errors("write into", self.root, name="the registry's folder"):
             descriptor, name = tempfile.mkstemp(dir=self._folder(TEMPORARY))
         path = Path(name)
         try:
             try:
+                n = 0
                 for block in blocks:
-                    write_all(descriptor, block, path)
-                with as_registry_errors("write", path):
+                    write_all(descriptor, block, path, name=key)
+                    n += len(block)
+                    if n >= _SYNC_BYTES:
+                        # No single call waits for the disk so long that a marker grows old.
+                        n = 0
+                        with as_registry_errors("write", path, name=key):
+                            os.fdatasync(descriptor)
+                with as_registry_errors("write", path, name=key):
                     os.fchmod(descriptor, 0o444)
                     os.fsync(descriptor)
             finally:
@@ -184,9 +189,53 @@ class FolderObjects:
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
+    def _adopted(self, key: str, blocks: Iterator[memoryview], source: FileIO) -> Iterator[Path]:
+        """A second name of the file ``source``, synced and read-only; gone afterwards.
+
+        Its first name stays: that is for its maker to remove. What gets the name is the open file
+        that ``blocks`` read, whatever lies at its path by then.
+        """
+        descriptor, path = source.fileno(), self.root / TEMPORARY / f"link-{secrets.token_hex(16)}"
+        with as_registry_errors("write", path, name=key):
+            os.fchmod(descriptor, 0o444)
+            os.fsync(descriptor)
+            before = _identity(os.fstat(descriptor))
+            for _ in blocks:
+                pass
+            unchanged = _identity(os.fstat(descriptor)) == before
+            os.utime(descriptor)  # A collector goes by its age, which counts from here.
+            try:
+                os.link(str(source.name), path)
+                if not (unchanged and os.path.samestat(path.lstat(), os.fstat(descriptor))):
+                    raise RegistryError(
+                        f"the file of {key} changed while it was published; publish it again",
+                        detail=str(source.name),
+                    )
+                yield path
+            finally:
+                # Also once it was renamed: of two names of one file, rename(2) may keep both.
+                path.unlink(missing_ok=True)
+
+    def _may_adopt(self, source: FileIO) -> bool:
+        """Whether ``source`` lies in a private folder of `workdir`, under that name alone."""
+        path, ours = Path(str(source.name)), self.root / TEMPORARY
+        if not path.is_relative_to(ours) or os.path.realpath(path) != str(path):
+            return False
+        folder = ours / path.relative_to(ours).parts[0]
+        found, private = os.fstat(source.fileno()), folder.lstat()
+        return (
+            folder.name.startswith(PREFIX)
+            and stat.S_ISDIR(private.st_mode)
+            and not private.st_mode & 0o077
+            and private.st_uid == found.st_uid == os.geteuid()
+            and stat.S_ISREG(found.st_mode)
+            and found.st_nlink == 1
+        )
+
+    @contextlib.contextmanager
     def _place(self, key: str) -> Iterator[Path]:
         path = self._file(key)
-        with as_registry_errors("write", path):
+        with as_registry_errors("write", path, name=key):
             self._folder(key.rpartition("/")[0])
             yield path
 
@@ -207,8 +256,9 @@ class FolderObjects:
         path = self.root / key
         if os.path.realpath(path) != str(path):
             raise RegistryError(
-                f"{path} is or lies behind a symbolic link, and the registry follows none below "
-                f"its root; move the files there in its place, or link {self.root} as a whole"
+                f"{key} is or lies behind a symbolic link, and the registry follows none below its "
+                "root; move the files there in its place, or link the root as a whole",
+                detail=str(path),
             )
         return path
 
@@ -230,6 +280,10 @@ def _status(file: Path | os.DirEntry[str]) -> os.stat_result | None:
         return None
 
 
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _is_listed(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)
 
@@ -244,9 +298,9 @@ def open_no_follow(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def write_all(descriptor: int, data: memoryview, path: Path) -> None:
-    """Write all of ``data``; ``path`` names the file in errors. Blocks."""
-    with as_registry_errors("write", path):
+def write_all(descriptor: int, data: memoryview, path: Path, *, name: str = "") -> None:
+    """Write all of ``data``; ``path`` and ``name`` are for errors. Blocks."""
+    with as_registry_errors("write", path, name=name):
         while data:
             data = data[os.write(descriptor, data) :]
 

@@ -16,7 +16,7 @@ def open_file(path: Path, flags: int) -> FileIO:
     descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise RegistryError(f"{path} is no regular file; remove it")
+        raise RegistryError(f"{path.name} is no regular file; remove it", detail=str(path))
     return FileIO(descriptor, "r+" if flags & os.O_RDWR else "r")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -67,10 +68,15 @@ class Objects(Protocol):
         """Write a small object, whatever is there."""
         ...
 
-    def upload(self, key: str, blocks: Iterator[memoryview]) -> None:
+    def upload(
+        self, key: str, blocks: Iterator[memoryview], *, source: FileIO | None = None
+    ) -> None:
         """Write a large object, whatever is there. An exception of ``blocks`` leaves the old.
 
-        ``blocks`` may be asked on another thread, and may use these objects itself.
+        ``blocks`` may be asked on another thread, and may use these objects itself. ``source`` may
+        be the open file that they read, whole and from its beginning, if nobody writes to it any
+        more: where it lies on the store's own disk it may be taken as it is in place of being
+        copied. ``blocks`` is read to its end all the same.
         """
         ...
 

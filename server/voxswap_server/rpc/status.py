@@ -112,25 +112,27 @@ def to_status(error: BaseException) -> status_pb2.Status:
             message=f"the server failed; its log has the cause under the reference {reference}",
             details=[_packed(info)],
         )
-    if row.code in (code_pb2.INTERNAL, code_pb2.DATA_LOSS):
-        _LOGGER.error("%s", error, exc_info=error if row.code == code_pb2.INTERNAL else None)
-    info = error_details_pb2.ErrorInfo(
-        reason=error.reason,
-        domain=ERROR_DOMAIN,
-        metadata={
-            _clipped(key, _MAX_NAME_BYTES): _clipped(value, _MAX_NAME_BYTES)
-            for key, value in itertools.islice(error.metadata.items(), _MAX_ENTRIES)
-        },
-    )
+    metadata = {
+        _clipped(key, _MAX_NAME_BYTES): _clipped(value, _MAX_NAME_BYTES)
+        for key, value in itertools.islice(error.metadata.items(), _MAX_ENTRIES)
+    }
+    reference = ""
+    if error.detail:
+        # Where on this machine it happened is the operator's business, and for the log alone.
+        metadata["reference"] = reference = secrets.token_hex(4)
+    where = f" (the server's log says where: reference {reference})" if reference else ""
+    message = _clipped(error.message, _MAX_MESSAGE_BYTES - len(where)) + where
+    if row.code in (code_pb2.INTERNAL, code_pb2.DATA_LOSS) or reference:
+        text = f"reference {reference}: %s" if reference else "%s"
+        _LOGGER.error(text, error, exc_info=error if row.code == code_pb2.INTERNAL else None)
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
     details = [_packed(info)]
     retry_s = row.retry_s if error.retry_s is None else error.retry_s
     if retry_s is not None:
         delay = duration_pb2.Duration()
         delay.FromMilliseconds(int(retry_s * 1e3))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    status = status_pb2.Status(
-        code=row.code, message=_clipped(error.message, _MAX_MESSAGE_BYTES), details=details
-    )
+    status = status_pb2.Status(code=row.code, message=message, details=details)
     if isinstance(error, errors.InvalidInputError | errors.NotBuiltError) and error.violations:
         left = _MAX_STATUS_BYTES - status.ByteSize()
         status.details.append(_packed(_bad_request(error.violations, left)))
