@@ -84,6 +84,9 @@ class Metrics:
         self._quarantined = counter(
             "quarantined_components", "Components whose bytes were not those of their digest."
         )
+        self._undecodable = counter(
+            "undecodable_messages", "Messages that could not be decoded as their method's."
+        )
         self._look_failures = counter("registry_look_failures", "Looks at the store that failed.")
         self._changes = counter("registry_changes", "Voices found new, changed or gone.")
         self._looked = Gauge(
@@ -146,6 +149,10 @@ class Metrics:
                 self._quarantined.inc()
             case EventKind.LOAD_STARTED | EventKind.BUDGET_CHANGED:
                 pass
+
+    def observe_undecodable(self) -> None:
+        """Count a message that was none."""
+        self._undecodable.inc()
 
     def observe_look(self, look: Look) -> None:
         """Count a look at the registry."""

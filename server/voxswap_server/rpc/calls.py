@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -77,14 +78,21 @@ def mapped(method: _Method) -> _Method:
 
     @functools.wraps(method)
     async def call(self: object, request: object, context: Context) -> Any:
-        try:
+        async with statuses(context):
             return await method(self, request, context)
-        except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.BaseError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the one boundary where all of them end
-            await abort(context, error)
 
     return call  # type: ignore[return-value]
+
+
+@contextlib.asynccontextmanager
+async def statuses(context: Context) -> AsyncIterator[None]:
+    """Whatever the block raises ends the call with a status: the one boundary of all errors."""
+    try:
+        yield
+    except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.BaseError):
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        await abort(context, error)
 
 
 def patience_s(context: Context) -> float | None:
