@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 from voxswap_registry.components import check_file
@@ -61,6 +62,7 @@ class Publisher:
         *,
         rewrite: bool,
         again: bool,
+        cancelled: Callable[[], bool] | None = None,
     ) -> tuple[Manifest, bool]:
         """Publish ``draft``; its manifest, and whether that is new. See `Registry.publish`.
 
@@ -74,8 +76,13 @@ class Publisher:
             check_label(label)
         prepared(draft, 1, placeholders(draft))
         with publishing(self._objects) as marker:
+
+            def tick() -> None:
+                marker.refresh()
+                _look_for_cancel(cancelled, draft)
+
             components = tuple(
-                stored(self._objects, component, rewrite=rewrite, tick=marker.refresh)
+                stored(self._objects, component, rewrite=rewrite, tick=tick)
                 for component in draft.components
             )
             # Both raise if it may have been taken for dead: then blobs may be gone.
@@ -86,7 +93,7 @@ class Publisher:
                 manifest = None
             is_new = manifest is None
             if manifest is None:
-                manifest = self._numbered(draft, version, components)
+                manifest = self._numbered(draft, version, components, cancelled)
         return manifest, is_new
 
     def _same(self, draft: VoiceDraft, components: tuple[Component, ...]) -> Manifest | None:
@@ -103,13 +110,18 @@ class Publisher:
         return newest if ours.to_json() == newest.to_json() else None
 
     def _numbered(
-        self, draft: VoiceDraft, version: int | None, components: tuple[Component, ...]
+        self,
+        draft: VoiceDraft,
+        version: int | None,
+        components: tuple[Component, ...],
+        cancelled: Callable[[], bool] | None,
     ) -> Manifest:
         while True:
             record = self._look(draft.voice_id)
             number = version or record.highest_number + 1
             data = prepared(draft, number, components)
             key = manifest_key(draft.voice_id, number)
+            _look_for_cancel(cancelled, draft)
             if number not in record.state.deleted and self._objects.create(key, data):
                 if number not in self._look(draft.voice_id).state.deleted:
                     self._journal.note(draft.voice_id)
@@ -122,6 +134,11 @@ class Publisher:
                     "never change; publish without a number to get the next one",
                     metadata={"voice": draft.voice_id, "version": str(version)},
                 )
+
+
+def _look_for_cancel(cancelled: Callable[[], bool] | None, draft: VoiceDraft) -> None:
+    if cancelled is not None and cancelled():
+        raise CancelledError(f"nobody waits for {draft.voice_id} any more; nothing was published")
 
 
 def prepared(draft: VoiceDraft, version: int, components: tuple[Component, ...]) -> bytes:

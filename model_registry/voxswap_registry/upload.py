@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,7 +89,12 @@ class Upload:
             self._current = None
 
     def publish(
-        self, *, version: int | None = None, label: str | None = None, actor: str = ""
+        self,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        actor: str = "",
+        cancelled: Callable[[], bool] | None = None,
     ) -> tuple[Manifest, bool]:
         """Publish what came, see `Registry.publish_if_new`."""
         if self._current is not None:
@@ -107,7 +112,12 @@ class Upload:
             )
         # What was sent was lacking or damaged, and in a bucket nobody looks which of the two.
         return self._registry.publish_if_new(
-            self._draft(), version=version, label=label, actor=actor, rewrite=True
+            self._draft(),
+            version=version,
+            label=label,
+            actor=actor,
+            rewrite=True,
+            cancelled=cancelled,
         )
 
     def close(self) -> None:
