@@ -175,7 +175,9 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             max_bytes=settings.max_upload_bytes,
             max_uploads=settings.max_uploads,
         )
-        voices = VoiceServicer(catalog, store, uploads, SelfTest(manager, stage))
+        stack.push_async_callback(uploads.close)
+        self_test = SelfTest(manager, stage, admission, observe=metrics.observe_self_test)
+        voices = VoiceServicer(catalog, store, uploads, self_test)
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
         voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
         residency_pb2_grpc.add_ResidencyServiceServicer_to_server(

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import grpc
 
 from voxswap_registry.errors import NotBuiltError, RegistryBusyError
+from voxswap_server.rpc.errors import StoreClosedError
 from voxswap_server.rpc.status import Context, abort
 
 _TELLING_S = 0.05
@@ -37,6 +38,7 @@ class StoreCalls:
     async def run(self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """What ``func`` returns, or raises. Raises `RegistryBusyError` if too many calls wait.
 
+        `StoreClosedError` is one of those, for calls after `close`.
         If cancelled before its turn, ``func`` is never called; after that it goes on to its end.
         """
         if not self._places.acquire(blocking=False):
@@ -47,7 +49,7 @@ class StoreCalls:
         return await self._run(functools.partial(func, *args, **kwargs), self._places.release)
 
     async def finish(self, func: Callable[[], _T]) -> _T:
-        """As `run`, but never refused: for what tidies up after calls that were let in."""
+        """As `run`, but never refused before `close`: for what tidies up after others."""
         return await self._run(func, lambda: None)
 
     async def _run(self, func: Callable[[], _T], ended: Callable[[], object]) -> _T:
@@ -61,7 +63,13 @@ class StoreCalls:
             finally:
                 ended()
 
-        future = asyncio.wrap_future(self._executor.submit(work))
+        try:
+            future = asyncio.wrap_future(self._executor.submit(work))
+        except RuntimeError:  # what an executor says that was shut down
+            ended()
+            raise StoreClosedError(
+                "this server stops, and does not ask the registry any more; ask another one"
+            ) from None
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
