@@ -61,7 +61,7 @@ class Listening:
         """
         if self._receipt is None:
             self._receipt = self._heard.cut()
-            # One that is over ends the wait by itself, however long that takes, and cannot be moved.
+            # A limit that is over ends the wait by itself, in its own time, and cannot be moved.
             if self._limit is not None and not self._limit.expired():
                 self._limit.reschedule(0.0)
         return self._receipt
