@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
-from bench.hostile import messages
+from bench.hostile import headers, messages
 from tests.e2e.conftest import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap.v1 import residency_pb2, residency_pb2_grpc
@@ -57,6 +57,20 @@ def test_mutated_messages_over_all_methods_are_their_senders_fault(
         after = np.frombuffer(client.say("joe", LINE, seed=7).audio, np.int16).astype(int)
         assert np.abs(after - np.frombuffer(before.audio, np.int16)).max() < 33
     assert [r for r in caplog.records if r.exc_info or r.levelno >= logging.ERROR] == []
+
+
+def test_headers_and_frames_of_any_bytes_do_no_harm_and_leave_no_traceback(
+    attacked: ServerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = attacked.server.address
+    with Client(address, timeout_s=60) as client:
+        attacks = itertools.islice(headers.connections(seed=5), N // 3)
+        sending = headers.send(address, attacks)
+        assert asyncio.run_coroutine_threadsafe(sending, attacked.loop).result(150) == N // 3
+        assert client.say("joe", LINE).trailer.total_samples
+    assert [r for r in caplog.records if r.exc_info or r.levelno >= logging.ERROR] == []
+    manager = attacked.server.manager
+    attacked.wait_until(lambda: manager.held_leases() == 0)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

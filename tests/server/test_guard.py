@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
 from grpc_health.v1 import health_pb2
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -223,6 +224,22 @@ async def test_a_connection_that_was_reset_is_a_call_that_was_cancelled(method: 
     context = GuardedContext(Gone())  # type: ignore[arg-type]
     with pytest.raises(asyncio.CancelledError):
         await getattr(context, method)(*([] if method == "read" else [b""]))
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), False),
+        (cygrpc.ExecuteBatchError("failed to send"), False),
+        (ZeroDivisionError(), True),
+        (None, True),
+    ],
+)
+async def test_what_grpc_logs_of_its_callers_is_left_out(
+    house: House, caplog: pytest.LogCaptureFixture, error: Exception | None, shown: bool
+) -> None:
+    logging.getLogger("grpc._cython.cygrpc").error("it happened", exc_info=error)
+    assert ("it happened" in caplog.text) is shown
 
 
 # Paths

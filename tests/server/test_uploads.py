@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -614,7 +615,7 @@ async def test_a_store_that_hangs_takes_its_own_threads_alone(gates: list[Gate])
 
 
 async def test_calls_that_nobody_waits_for_count_until_a_thread_is_done_with_them(
-    gates: list[Gate],
+    gates: list[Gate], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Or clients that give up and come again would pile up calls without end."""
     called: list[int] = []
@@ -635,6 +636,9 @@ async def test_calls_that_nobody_waits_for_count_until_a_thread_is_done_with_the
         await store.run(called.append, 4)
         await store.run(called.append, 5)
     assert called == [3, 4, 5]
+    del first, second, task
+    gc.collect()
+    assert caplog.records == [], "what they came to is no news"
 
 
 async def test_closing_waits_for_no_store_that_hangs(gates: list[Gate]) -> None:

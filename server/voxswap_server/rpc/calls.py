@@ -74,11 +74,18 @@ class StoreCalls:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             wanted = False
+            future.add_done_callback(_look_away)
             raise
 
     def close(self) -> None:
         """Take no more calls, and drop those that wait. Does not wait for threads that hang."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_away(call: asyncio.Future[Any]) -> None:
+    """What a call comes to that nobody waits for is no news; asyncio would log it."""
+    if not call.cancelled():
+        call.exception()
 
 
 def mapped(method: _Method) -> _Method:

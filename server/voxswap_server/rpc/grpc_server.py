@@ -26,6 +26,7 @@ def new_server(
     ends that task and with it the server, while the process lives on. It does so for paths alone
     that nobody has registered, and those never get there any more.
     """
+    logging.getLogger(cygrpc.__name__).addFilter(is_a_servers_fault)
     return cast("grpc.aio.Server", _Server(interceptors, options, maximum_concurrent_rpcs))
 
 
@@ -59,6 +60,16 @@ class _Core(cygrpc.AioServer):  # type: ignore[misc]
             refusal = asyncio.create_task(_refuse(await self._request_call()))
             refusals.add(refusal)
             refusal.add_done_callback(refusals.discard)
+
+
+def is_a_servers_fault(record: logging.LogRecord) -> bool:
+    """Whether a record of grpc's own tells of one; a filter for its logger.
+
+    It logs two kinds with a traceback that any caller may cause at will: metadata that is no UTF-8,
+    which it then takes as Latin-1, and a status that cannot be sent, because the caller is gone.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, UnicodeDecodeError | cygrpc.ExecuteBatchError)
 
 
 async def _refuse(call: Any) -> None:
