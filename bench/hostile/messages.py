@@ -43,7 +43,7 @@ _TEXTS = (
         "voices/joe",
     ),
     *("Hi.", "\x00", "\n\t", "\u202e\ufeff", "𝕵𝖔𝖊 👩‍👩‍👧 声", "9" * 400, "%s%n{}", "é" * 40_000),
-    *("voxswap.v1.SpeechService", "voxswap/v1/speech.proto", "grpc.reflection.v1"),
+    *("voxswap.v1.SpeechService", "voxswap/v1/speech.proto", "voices/" + "x" * 20_000),
 )
 _WHOLE = (0, 1, -1, 2, 7, 48_000, 1 << 20, (1 << 31) - 1, -(1 << 31), (1 << 63) - 1, -(1 << 63))
 _REAL = (0.0, 1.0, -1.0, math.nan, math.inf, -math.inf, 5e-324, 1.8e308, 0.25, 4.0)
@@ -108,7 +108,7 @@ def calls(seed: int, *, spare: frozenset[str] = frozenset({"joe"})) -> Iterator[
             _strange_path(rng) if rng.random() < 0.01 else path.encode(),
             sent,
             (("voxswap-tenant", rng.choice(_TENANTS)),) if rng.random() < 0.1 else (),
-            rng.choice((0.001, 0.02, 5.0)) if rng.random() < 0.1 else 5.0,
+            rng.choice((0.001, 0.02, 1e6, 1e9)) if rng.random() < 0.1 else 5.0,
             closes=rng.random() < 0.9,
         )
 

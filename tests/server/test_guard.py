@@ -44,6 +44,8 @@ class Kinds:
             raise VoiceNotFoundError("no voice 'nobody' is registered")
         if request.service == "broken":
             raise ZeroDivisionError
+        if request.service.startswith("long"):
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no voice {request.service}")
         self.remaining_s = context.time_remaining()
         return self.answer(request)
 
@@ -193,6 +195,15 @@ async def test_errors_of_any_servicer_are_mapped(house: House) -> None:
     broken = Request(service="broken").SerializeToString()
     _, code, details = await house.ended("UnaryUnary", broken)
     assert (code, "reference" in details) == (grpc.StatusCode.INTERNAL, True)
+
+
+async def test_what_a_servicer_says_of_a_long_name_is_short_enough_to_arrive(
+    house: House,
+) -> None:
+    """grpc's client says RESOURCE_EXHAUSTED to trailers over 16 KiB, whatever their code."""
+    long = Request(service="long" * 10_000).SerializeToString()
+    _, code, details = await house.ended("UnaryUnary", long)
+    assert (code, details[:18]) == (grpc.StatusCode.NOT_FOUND, "no voice longlongl")
 
 
 async def test_a_generator_of_answers_is_closed_when_its_client_goes(house: House) -> None:

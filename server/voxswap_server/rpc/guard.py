@@ -14,7 +14,7 @@ import grpc
 
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.rpc.calls import not_built, statuses
-from voxswap_server.rpc.status import Context
+from voxswap_server.rpc.status import Context, clipped_message
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -155,10 +155,12 @@ class GuardedContext:
         with _gone_is_cancelled():
             await self._context.write(message)
 
-    async def abort(self, *args: Any, **kwargs: Any) -> None:
-        """End the call with a status."""
+    async def abort(
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()
+    ) -> None:
+        """End the call with a status that is small enough to arrive."""
         with _gone_is_cancelled():
-            await self._context.abort(*args, **kwargs)
+            await self._context.abort(code, clipped_message(details), trailing_metadata)
 
 
 @contextlib.contextmanager

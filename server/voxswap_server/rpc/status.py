@@ -129,7 +129,7 @@ def to_status(error: BaseException) -> status_pb2.Status:
         delay.FromMilliseconds(int(retry_s * 1e3))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     status = status_pb2.Status(
-        code=row.code, message=_clipped(error.message, _MAX_MESSAGE_BYTES), details=details
+        code=row.code, message=clipped_message(error.message), details=details
     )
     if isinstance(error, errors.InvalidInputError | errors.NotBuiltError) and error.violations:
         left = _MAX_STATUS_BYTES - status.ByteSize()
@@ -151,6 +151,11 @@ def _bad_request(
             del request.field_violations[-1]
             break
     return request
+
+
+def clipped_message(text: str) -> str:
+    """As much of a status's message as arrives with it."""
+    return _clipped(text, _MAX_MESSAGE_BYTES)
 
 
 def _clipped(text: str, limit_bytes: int) -> str:
