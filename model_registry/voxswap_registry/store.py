@@ -146,7 +146,9 @@ class Registry:
     ) -> tuple[Manifest, bool]:
         """`publish`, unless the newest version is the same; its manifest, and whether it is new.
 
-        What differs only in where and when it was imported is the same.
+        What differs only in where and when it was imported is the same. ``cancelled`` is asked at
+        every block and right before the manifest is created; once it says True,
+        `concurrent.futures.CancelledError` is raised and nothing is published.
         """
         manifest, is_new = self._publisher.publish(
             draft, version, label, rewrite=rewrite, again=False, cancelled=cancelled

@@ -14,7 +14,6 @@ from wsgiref.simple_server import WSGIServer
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
 from voxswap.v1 import (
@@ -45,7 +44,10 @@ from voxswap_server.residents import (
     stop,
 )
 from voxswap_server.rpc.calls import StoreCalls
+from voxswap_server.rpc.grpc_server import new_server
+from voxswap_server.rpc.guard import Guard
 from voxswap_server.rpc.health import HealthServicer
+from voxswap_server.rpc.reflection import add_reflection
 from voxswap_server.rpc.residency import ResidencyServicer
 from voxswap_server.rpc.speech import SpeechServicer
 from voxswap_server.rpc.uploads import Uploads
@@ -127,7 +129,8 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             await scheduler.run(Work.of(engine.warm_up))
         await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
 
-        server = grpc.aio.server(
+        server = new_server(
+            interceptors=(Guard(metrics.observe_undecodable),),
             maximum_concurrent_rpcs=settings.max_streams,
             options=[
                 ("grpc.so_reuseport", 0),  # a second server on one port is a mistake
@@ -172,7 +175,9 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             max_bytes=settings.max_upload_bytes,
             max_uploads=settings.max_uploads,
         )
-        voices = VoiceServicer(catalog, store, uploads, SelfTest(manager, stage))
+        stack.push_async_callback(uploads.close)
+        self_test = SelfTest(manager, stage, admission, observe=metrics.observe_self_test)
+        voices = VoiceServicer(catalog, store, uploads, self_test)
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
         voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
         residency_pb2_grpc.add_ResidencyServiceServicer_to_server(
@@ -180,13 +185,8 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             server,
         )
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        reflection.enable_server_reflection(
-            (
-                *_SERVICES,
-                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-                reflection.SERVICE_NAME,
-            ),
-            server,
+        add_reflection(
+            server, (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         )
         address = _bind(server, settings.listen)
         metrics_address = None

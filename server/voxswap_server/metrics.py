@@ -84,6 +84,10 @@ class Metrics:
         self._quarantined = counter(
             "quarantined_components", "Components whose bytes were not those of their digest."
         )
+        self._self_tests = counter("self_tests", "Versions that were tried, by outcome.", "outcome")
+        self._undecodable = counter(
+            "undecodable_messages", "Messages that could not be decoded as their method's."
+        )
         self._look_failures = counter("registry_look_failures", "Looks at the store that failed.")
         self._changes = counter("registry_changes", "Voices found new, changed or gone.")
         self._replaced = counter(
@@ -149,6 +153,14 @@ class Metrics:
                 self._quarantined.inc()
             case EventKind.LOAD_STARTED | EventKind.BUDGET_CHANGED:
                 pass
+
+    def observe_self_test(self, outcome: str) -> None:
+        """Count a version that was tried: "passed", "failed", or "refused" for want of a place."""
+        self._self_tests.labels(outcome).inc()
+
+    def observe_undecodable(self) -> None:
+        """Count a message that was none."""
+        self._undecodable.inc()
 
     def observe_look(self, look: Look) -> None:
         """Count a look at the registry."""

@@ -102,8 +102,12 @@ class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
         first = next(stream)
         assert first.WhichOneof("part") == "manifest_json"
         received: dict[str, bytearray] = {}
-        last = ""
+        last, committed = "", False
         for message in stream:
+            assert not committed, "the commit comes last"
+            if message.WhichOneof("part") == "commit":
+                committed = True
+                continue
             piece = message.component
             data = received.setdefault(piece.digest, bytearray())
             assert message.WhichOneof("part") == "component"
@@ -112,6 +116,10 @@ class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
             assert piece.offset_bytes == 0 or piece.digest == last
             data += piece.data
             last = piece.digest
+        if not committed:
+            invalid = grpc.StatusCode.INVALID_ARGUMENT
+            why = statuses.reason("INVALID_INPUT")
+            statuses.abort(context, invalid, "commit: is missing", why)
         self.uploaded += received
         self.stored |= {digest: bytes(data) for digest, data in received.items()}
         manifest = json.loads(first.manifest_json)

@@ -56,9 +56,11 @@ def source(tmp_path):
 
 
 def pieces(server):
-    """Role-less view of what came: digest, offset, size."""
-    sent = [r.component for r in server.requests if isinstance(r, voices_pb2.RegisterVoiceRequest)]
-    return [(c.digest, c.offset_bytes, len(c.data)) for c in sent[1:]]
+    """Role-less view of what came: digest, offset, size. The commit came last if all of it came."""
+    sent = [r for r in server.requests if isinstance(r, voices_pb2.RegisterVoiceRequest)]
+    *parts, last = sent[1:] or [None]
+    assert last is None or last.WhichOneof("part") == "commit"
+    return [(r.component.digest, r.component.offset_bytes, len(r.component.data)) for r in parts]
 
 
 async def test_everything_is_sent_in_pieces(server, connect, source):
@@ -90,6 +92,25 @@ async def test_what_the_server_has_is_neither_sent_nor_read(server, connect, sou
     found = await connect().register_voice(source.manifest, source.files)
     assert found.created
     assert pieces(server) == [(source.digest("symbols"), 0, 2)]
+
+
+async def test_a_commit_is_the_last_message(server, connect, source):
+    await connect().register_voice(source.manifest, source.files)
+    sent = [r for r in server.requests if isinstance(r, voices_pb2.RegisterVoiceRequest)]
+    kinds = [request.WhichOneof("part") for request in sent]
+    assert (kinds[0], set(kinds[1:-1]), kinds[-1]) == ("manifest_json", {"component"}, "commit")
+
+
+async def test_an_upload_that_breaks_off_never_sent_its_commit(server, connect, source):
+    def on_progress(sent_bytes, total_bytes):
+        if sent_bytes == total_bytes:
+            raise ArithmeticError("at the very end")
+
+    with pytest.raises(ArithmeticError, match="at the very end"):
+        await connect().register_voice(source.manifest, source.files, on_progress=on_progress)
+    sent = [r for r in server.requests if isinstance(r, voices_pb2.RegisterVoiceRequest)]
+    assert all(request.WhichOneof("part") != "commit" for request in sent)
+    assert server.voices == []
 
 
 async def test_a_voice_that_is_there_already(server, connect, source):

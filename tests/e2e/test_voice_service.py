@@ -49,6 +49,7 @@ Share = voices_pb2.TrafficShare
 Update = voices_pb2.UpdateVoiceRequest
 Register = voices_pb2.RegisterVoiceRequest
 Piece = voices_pb2.ComponentBytes
+COMMIT = Register(commit=voices_pb2.UploadCommit())
 
 
 class House:
@@ -181,6 +182,7 @@ def upload_of(house: House, voice_id: str, model: bytes, **first: Any) -> list[R
             Register(component=Piece(digest=digest, offset_bytes=n, data=model[n : n + (1 << 20)]))
             for n in range(0, len(model), 1 << 20)
         ),
+        COMMIT,
     ]
 
 
@@ -207,14 +209,44 @@ def test_a_voice_that_is_registered_speaks_at_once(house: House, new_model: byte
     assert list(answer.voice.labels) == ["canary"]
     result = house.say("new/joe@canary")
     assert result.header.voice == "new/joe@1"
-    assert result.header.cold
+    assert not result.header.cold, "it has spoken already, before it got its label"
     assert messages[1].component.digest in result.header.component_digests
     assert loudness(result) == pytest.approx(loudness(house.say("joe")), rel=0.3)
     # The same again is no new version, and nothing need be sent.
-    again = house.voices.RegisterVoice(iter(messages[:1]), timeout=60)
+    again = house.voices.RegisterVoice(iter([messages[0], COMMIT]), timeout=60)
     assert (again.created, again.voice.version) == (False, 1)
     assert list(house.get("new/joe").versions) == [1]
     assert house.workdirs() == []
+
+
+@pytest.mark.parametrize("content", ["silent", "noise"])
+def test_a_voice_that_does_not_speak_gets_no_label_and_does_not_stay(
+    house: House, new_model: bytes, content: str
+) -> None:
+    """Its content is looked at before anybody is led to it."""
+    voice_id = f"bad/{content}"
+    house.publish(voice_id)
+    house.label(f"{voice_id}@1", "stable")
+    before = house.say(voice_id)
+    if content == "silent":
+        raw = json.loads(house.registry.resolve(VoiceRef("models/silent")).to_json())
+        data = json.dumps({**raw, "voice_id": voice_id}).encode()
+        messages = [Register(manifest_json=data), COMMIT]
+    else:
+        messages = upload_of(house, voice_id, np.random.default_rng(1).bytes(200_000))
+    messages[0].label = "stable"
+    error = fault(lambda: house.voices.RegisterVoice(iter(messages), timeout=60))
+    assert (error.code, error.reason) == ("FAILED_PRECONDITION", "SELF_TEST_FAILED")
+    assert "the version was deleted again" in error.message
+    assert ("it was silent" in error.message) == (content == "silent")
+    assert house.get(voice_id).labels[0].version == 1
+    assert list(house.get(voice_id).versions) == [1]
+    after = house.say(voice_id)
+    assert after.header.voice == f"{voice_id}@1"
+    assert_same_line([after.audio], before)
+    # Its number is spent.
+    house.publish(voice_id)
+    assert list(house.get(voice_id).versions) == [3, 1]
 
 
 def loudness(result: SpeechResult) -> float:
@@ -287,7 +319,9 @@ def test_bytes_that_are_not_what_they_should_be_are_told_by_field(
     for sent, field in (
         ([*messages[:3], altered], "component.data"),
         ([messages[0], messages[2]], "component.offset_bytes"),
-        (messages[:1], "component"),
+        ([messages[0], COMMIT], "component"),
+        (messages[:-1], "commit"),
+        ([*messages, COMMIT], "commit"),
         (messages[1:], "manifest_json"),
         ([Register(manifest_json=b"{}")], "manifest_json"),
         ([Register(manifest_json=messages[0].manifest_json, version=-1)], "version"),

@@ -155,3 +155,91 @@ def test_the_last_word_is_the_last_that_ended_by_then(
     said = [w for w in words if w.start_sample + w.duration_samples <= cuts[-1]]
     expected = (said[-1].text, said[-1].text_end) if said else ("", 0)
     assert heard.cut() == Receipt(cuts[-1], *expected)
+
+
+# Interruptions and limits at the same moment
+
+
+class SlowToEnd:
+    """Parts that never come, from a maker that gives its lease back slowly."""
+
+    def __init__(self) -> None:
+        self.is_ending, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def parts(self) -> AsyncGenerator[Part, None]:
+        try:
+            await asyncio.Event().wait()
+            yield HEADER
+        finally:
+            self.is_ending.set()
+            await self.may_end.wait()
+
+
+async def test_an_interruption_in_the_turn_in_which_the_time_is_over_is_one() -> None:
+    """It is answered, so what it says is what the listener gets: the receipt and no error."""
+    loop = asyncio.get_running_loop()
+    listening, got = Listening(arrived_s=loop.time(), start_by_s=0.0), list[Part]()
+    receipts: list[Receipt] = []
+    # Called in the turn in which the limit's timer is, and after it.
+    hearing = asyncio.ensure_future(hear(listening, Maker().parts(), got))
+    await asyncio.sleep(0)
+    loop.call_later(0.0, lambda: receipts.append(listening.interrupt()))
+    await hearing
+    assert receipts == got == [Receipt(0, "", 0)]
+
+
+async def test_an_interruption_while_a_line_that_is_too_late_ends_is_one() -> None:
+    loop = asyncio.get_running_loop()
+    maker, listening, got = SlowToEnd(), Listening(arrived_s=loop.time(), start_by_s=0.0), []
+    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    await maker.is_ending.wait()
+    receipt = listening.interrupt()
+    assert listening.interrupt() is receipt
+    maker.may_end.set()
+    await hearing
+    assert got == [receipt]
+
+
+async def test_two_interruptions_in_one_turn_are_one() -> None:
+    maker, listening, got = SlowToEnd(), Listening(arrived_s=0.0), []
+    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    await settle()
+    receipt = listening.interrupt()
+    assert listening.interrupt() is receipt
+    await maker.is_ending.wait()
+    assert listening.interrupt() is receipt
+    maker.may_end.set()
+    await hearing
+    assert got == [receipt]
+
+
+async def test_an_interruption_before_anybody_listens_lets_nothing_through() -> None:
+    maker, listening, got = Maker(), Listening(arrived_s=0.0), []
+    maker.queue.put_nowait(HEADER)
+    receipt = listening.interrupt()
+    await hear(listening, maker.parts(), got)
+    assert got == [receipt]
+
+
+async def test_an_interruption_after_the_end_changes_nothing() -> None:
+    maker, listening, got = Maker(), Listening(arrived_s=0.0), []
+    for part in (HEADER, chunk(0, 100), TRAILER):
+        maker.queue.put_nowait(part)
+    await hear(listening, maker.parts(), got)
+    assert listening.interrupt() == Receipt(100, "", 0)
+    assert got == [HEADER, chunk(0, 100), TRAILER]
+
+
+@pytest.mark.parametrize("interrupted_first", [True, False])
+async def test_a_call_that_is_cancelled_as_it_is_interrupted_is_cancelled(
+    interrupted_first: bool,
+) -> None:
+    maker, listening, got = SlowToEnd(), Listening(arrived_s=0.0), []
+    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    await settle()
+    for act in (listening.interrupt, hearing.cancel)[:: 1 if interrupted_first else -1]:
+        act()
+    maker.may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await hearing
+    assert got == []

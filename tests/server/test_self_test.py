@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from google.rpc import code_pb2
 
-from tests.server.fakes import FakePart, make_manifest
+from tests.registry.faults import Gate
+from tests.server.fakes import FakePart, make_manifest, settle
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.engines.base import Delivery
@@ -21,6 +24,9 @@ from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
+from voxswap_server.rpc.status import to_status
+from voxswap_server.speech.admission import Admission, Limits, Ticket
+from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest, SelfTestError
@@ -92,7 +98,10 @@ class House:
         self.executor = ThreadPoolExecutor(1)
         self.manager = ModelManager(self, self.executor, budget_bytes=100)
         self.compute = Scheduler()
-        self.self_test = SelfTest(self.manager, Stage(self.compute))
+        stage = Stage(self.compute)
+        self.admission = Admission(Limits(), stage.pacing, clock=stage.clock)
+        self.outcomes: list[str] = []
+        self.self_test = SelfTest(self.manager, stage, self.admission, observe=self.outcomes.append)
 
     def plan(self, manifest: Manifest) -> VoicePlan:
         parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
@@ -132,6 +141,8 @@ async def houses() -> AsyncIterator[Any]:
     yield make
     for house in made:
         house.manager.check_integrity()
+        house.admission.check_integrity()
+        assert house.admission.unpaced_of("") == 0
         assert house.manager.held_leases() == 0
         await house.manager.close()
         house.compute.close()
@@ -150,6 +161,7 @@ async def test_a_voice_that_speaks_passes_and_stays_resident(houses: Any) -> Non
     assert (resident.refs, resident.leases) == (("npc/smith@3",), 0)
     again = await house.self_test.run(manifest(), "Hello there.")
     assert not again.cold
+    assert house.outcomes == ["passed", "passed"]
     # The same noise each time: whether it passes is no matter of luck.
     assert {delivery.seed for delivery in house.voice.deliveries} == {0}
 
@@ -226,6 +238,7 @@ async def test_an_engine_that_fails_is_told_as_it_is(houses: Any) -> None:
     house.voice.fault = EngineError("the generator gave NaN")
     with pytest.raises(EngineError, match="gave NaN"):
         await house.self_test.run(manifest(), "Hello there.")
+    assert house.outcomes == ["failed"]
     assert house.manager.held_leases() == 0
 
 
@@ -247,3 +260,77 @@ async def test_a_voice_that_cannot_read_our_own_text_asks_for_another(houses: An
     house = houses(letters="铁匠")
     assert "test_text" in await house.fault()
     assert (await house.self_test.run(manifest(), "铁匠")).duration_s > 0.2
+
+
+# How many at a time
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Stands before every step of a voice."""
+    gate, decoded = Gate(), FakeUtterance._decoded
+
+    def stopped(self: FakeUtterance, first_frame: int, last_frame: int) -> Samples:
+        gate()
+        return decoded(self, first_frame, last_frame)
+
+    monkeypatch.setattr(FakeUtterance, "_decoded", stopped)
+    yield gate
+    gate.open()
+
+
+async def test_two_are_tried_at_a_time_and_the_others_wait(houses: Any, gate: Gate) -> None:
+    """As streams without pacing, so that whoever comes meanwhile is told how much there is."""
+    house = houses()
+    tests = [asyncio.create_task(house.self_test.run(manifest(), "Hello there.")) for _ in range(5)]
+    await asyncio.to_thread(gate.wait_reached)
+    await settle()
+    assert house.admission.unpaced_of("") == 2
+    assert house.manager.held_leases() == 2
+    gate.open()
+    assert {(await test).text for test in tests} == {"Hello there."}
+    assert house.outcomes == ["passed"] * 5
+
+
+async def test_who_waits_too_long_for_a_place_is_told_when_to_come_again(
+    houses: Any, gate: Gate
+) -> None:
+    house = houses()
+    tests = [asyncio.create_task(house.self_test.run(manifest(), "Hello.")) for _ in range(2)]
+    await asyncio.to_thread(gate.wait_reached)
+    await settle()
+    with pytest.raises(OverloadedError, match="2 versions are being tried") as raised:
+        await house.self_test.run(manifest(), "Hello.", timeout_s=0.0)
+    assert raised.value.retry_s
+    assert to_status(raised.value).code == code_pb2.RESOURCE_EXHAUSTED
+    gate.open()
+    await asyncio.gather(*tests)
+    assert sorted(house.outcomes) == ["passed", "passed", "refused"]
+    assert (await house.self_test.run(manifest(), "Hello.")).text == "Hello."
+
+
+async def test_one_that_is_cancelled_gives_its_place_back(houses: Any, gate: Gate) -> None:
+    house = houses()
+    for _ in range(3):
+        tests = [asyncio.create_task(house.self_test.run(manifest(), "Hello.")) for _ in range(4)]
+        await settle()
+        for test in tests:
+            test.cancel()
+        gate.open()
+        results = await asyncio.gather(*tests, return_exceptions=True)
+        assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert house.admission.unpaced_of("") == 0
+    assert (await house.self_test.run(manifest(), "Hello.")).text == "Hello."
+
+
+async def test_admission_may_refuse_a_test(houses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = houses()
+
+    def refuse(self: Admission, ticket: Ticket) -> None:
+        raise OverloadedError("as much as there is time for")
+
+    monkeypatch.setattr(Admission, "_check_backlog", refuse)
+    with pytest.raises(OverloadedError, match="as much as"):
+        await house.self_test.run(manifest(), "Hello.")
+    assert house.outcomes == ["refused"]
+    assert not house.manager.residents()

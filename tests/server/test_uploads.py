@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -30,20 +32,29 @@ from voxswap_registry.errors import (
     VersionExistsError,
     VoxswapError,
 )
+from voxswap_registry.journal import Journal
 from voxswap_registry.manifest import Manifest
+from voxswap_registry.markers import Marker
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
+from voxswap_server.rpc import uploads as uploads_module
 from voxswap_server.rpc.calls import StoreCalls
-from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
-from voxswap_server.rpc.uploads import Uploads
+from voxswap_server.rpc.errors import StoreClosedError, TooManyUploadsError, UploadStalledError
+from voxswap_server.rpc.uploads import Received, Uploads
 
 Request = voices_pb2.RegisterVoiceRequest
 Piece = voices_pb2.ComponentBytes
+COMMIT = Request(commit=voices_pb2.UploadCommit())
 WAIT_S = 30
 
 
 def whole(sender: Sender, **options: Any) -> list[Request]:
     """All messages of a whole upload."""
+    return [*unfinished(sender, **options), COMMIT]
+
+
+def unfinished(sender: Sender, **options: Any) -> list[Request]:
+    """All messages of a whole upload but the word that it is whole."""
     return [
         Request(manifest_json=sender.manifest, **options),
         *(
@@ -110,12 +121,14 @@ def sender(tmp_path: Path) -> Sender:
 
 async def test_a_whole_upload_is_a_version(house: House, sender: Sender) -> None:
     uploads = house.uploads()
-    manifest, created = await uploads.receive(stream(*whole(sender, label="canary", actor="me")))
-    assert (manifest.ref, created) == ("npc/new@1", True)
-    record = house.registry.record("npc/new")
-    assert (record.state.labels, record.state.change.actor) == ({"canary": 1}, "me")
+    received = await uploads.receive(stream(*whole(sender, label="canary", actor="me")))
+    assert (received.manifest.ref, received.created) == ("npc/new@1", True)
+    # The label is for whoever lets it speak.
+    assert (received.label, received.actor) == ("canary", "me")
+    assert house.registry.record("npc/new").state.labels == {}
     assert house.workdirs() == []
-    assert await uploads.receive(stream(whole(sender)[0])) == (manifest, False)
+    again = await uploads.receive(stream(whole(sender)[0], COMMIT))
+    assert again == Received(received.manifest, created=False, label=None, actor="")
     sender.raw["licence"] = "MIT"
     with pytest.raises(VersionExistsError):
         await uploads.receive(stream(*whole(sender, version=1)))
@@ -130,8 +143,7 @@ async def test_where_versions_must_be_signed_an_upload_gets_no_label(
         await uploads.receive(stream(*whole(sender, label="stable")))
     assert [v.field for v in raised.value.violations] == ["label"]
     house.assert_untouched()
-    _, created = await uploads.receive(stream(*whole(sender)))
-    assert created
+    assert (await uploads.receive(stream(*whole(sender)))).created
 
 
 @pytest.mark.parametrize(
@@ -141,17 +153,22 @@ async def test_where_versions_must_be_signed_an_upload_gets_no_label(
         ("manifest_json", lambda _: [Request()]),
         ("manifest_json", lambda sender: whole(sender)[1:]),
         ("manifest_json", lambda _: [Request(manifest_json=b"{")]),
+        ("manifest_json", lambda sender: [COMMIT, *whole(sender)]),
         ("component", lambda sender: [*whole(sender)[:1], Request()]),
         ("component", lambda sender: whole(sender)[:1] * 2),
-        ("component", lambda sender: whole(sender)[:1]),
-        ("component.data", lambda sender: whole(sender)[:2]),
+        ("component", lambda sender: [*whole(sender)[:1], COMMIT]),
+        ("component.data", lambda sender: [*whole(sender)[:2], COMMIT]),
+        *(("commit", lambda sender, n=n: whole(sender)[:n]) for n in range(1, 5)),
+        ("commit", lambda sender: [*whole(sender), COMMIT]),
+        ("commit", lambda sender: [*whole(sender), Request()]),
+        ("commit", lambda sender: [*whole(sender), piece(SYMBOLS, 0, 10)]),
         ("component.offset_bytes", lambda sender: [whole(sender)[0], whole(sender)[2]]),
         ("version", lambda sender: whole(sender, version=-1)),
         ("version", lambda sender: whole(sender, version=10**9)),
         ("version", lambda sender: whole(sender, version=1001)),
         ("component.data", lambda sender: [whole(sender)[0], piece(MODEL, 0, 0)]),
         ("component.data", lambda sender: [whole(sender)[0], piece(MODEL, 0, (64 << 10) - 1)]),
-        ("component.data", lambda sender: [*whole(sender), piece(SYMBOLS, len(SYMBOLS), 0)]),
+        ("component.data", lambda sender: [*unfinished(sender), piece(SYMBOLS, len(SYMBOLS), 0)]),
         ("label", lambda sender: whole(sender, label="Stable")),
         ("actor", lambda sender: whole(sender, actor="a" * 129)),
         ("actor", lambda sender: whole(sender, actor="a\nb")),
@@ -173,8 +190,8 @@ async def test_a_number_may_be_ahead_of_the_others_but_not_far(
     uploads = house.uploads()
     for n in (1000, 2000):
         sender.raw["licence"] = f"licence {n}"
-        manifest, _ = await uploads.receive(stream(*whole(sender, version=n)))
-        assert manifest.version == n
+        received = await uploads.receive(stream(*whole(sender, version=n)))
+        assert received.manifest.version == n
     sender.raw["licence"] = "another"
     with pytest.raises(InvalidInputError, match="use 3000 at most"):
         await uploads.receive(stream(whole(sender, version=3001)[0], then=asyncio.Event()))
@@ -186,8 +203,8 @@ async def test_pieces_are_small_at_the_end_of_a_component_alone(
 ) -> None:
     small = 64 << 10
     pieces = [piece(MODEL, n, small) for n in range(0, len(MODEL), small)]
-    messages = [whole(sender)[0], *pieces, piece(SYMBOLS, 0, small)]
-    assert (await house.uploads().receive(stream(*messages)))[1]
+    messages = [whole(sender)[0], *pieces, piece(SYMBOLS, 0, small), COMMIT]
+    assert (await house.uploads().receive(stream(*messages))).created
 
 
 async def test_more_than_the_server_takes_is_refused_at_the_manifest(
@@ -224,16 +241,16 @@ async def test_a_client_that_breaks_off_leaves_nothing(house: House, sender: Sen
 # Silence
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 4])
+@pytest.mark.parametrize("n", [0, 1, 2, 4, 5])
 async def test_an_upload_that_goes_silent_is_given_up(house: House, sender: Sender, n: int) -> None:
-    """Before the first message, within a component, and after the last without an end."""
+    """Before the first message, within a component, after the last, and after the commit."""
     uploads = house.uploads(silence_s=0.0, max_uploads=1)
     for _ in range(2):  # And its place is free again.
         async with asyncio.timeout(WAIT_S):
             with pytest.raises(UploadStalledError, match="nothing came for 0 s"):
                 await uploads.receive(stream(*whole(sender)[:n], then=asyncio.Event()))
         house.assert_untouched()
-    assert (await uploads.receive(stream(*whole(sender))))[1]
+    assert (await uploads.receive(stream(*whole(sender)))).created
 
 
 @pytest.mark.parametrize(
@@ -257,16 +274,17 @@ async def test_an_upload_that_trickles_is_given_up(
             sent += 1
             yield piece(MODEL, start, size)
         yield piece(SYMBOLS, 0, size)
+        yield COMMIT
 
     uploads = house.uploads(clock=clock, max_uploads=1)
     if stalls_after is None:
-        assert (await uploads.receive(trickle()))[1]
+        assert (await uploads.receive(trickle())).created
         return
     with pytest.raises(UploadStalledError, match="fewer than 16384 a second"):
         await uploads.receive(trickle())
     assert sent == stalls_after
     house.assert_untouched()
-    assert (await uploads.receive(stream(*whole(sender))))[1]
+    assert (await uploads.receive(stream(*whole(sender)))).created
 
 
 async def test_the_servers_own_time_is_not_held_against_a_client(
@@ -279,7 +297,7 @@ async def test_the_servers_own_time_is_not_held_against_a_client(
         write(*args)
 
     monkeypatch.setattr(Upload, "write", slow)
-    assert (await house.uploads(clock=clock).receive(stream(*whole(sender))))[1]
+    assert (await house.uploads(clock=clock).receive(stream(*whole(sender)))).created
 
 
 # Places
@@ -293,6 +311,7 @@ async def begun(uploads: Uploads, first: Request) -> tuple[asyncio.Task[Any], as
         yield first
         waits.set()
         await end.wait()
+        yield COMMIT
 
     task = asyncio.create_task(uploads.receive(messages()))
     async with asyncio.timeout(WAIT_S):
@@ -314,7 +333,7 @@ async def test_no_more_uploads_at_a_time_than_there_are_places(
     end_first.set()
     with pytest.raises(InvalidInputError):
         await first
-    assert (await uploads.receive(stream(*whole(sender))))[1]
+    assert (await uploads.receive(stream(*whole(sender)))).created
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
@@ -322,7 +341,7 @@ async def test_no_more_uploads_at_a_time_than_there_are_places(
     tasks = [await begun(uploads, whole(sender)[0]) for _ in range(2)]
     for task, end in tasks:
         end.set()
-        assert (await task)[1] is False
+        assert (await task).created is False
 
 
 # Cancellation
@@ -345,11 +364,13 @@ async def cancelled_at(
             await task
 
 
-def stop_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> Gate:
-    gate, original = Gate(), getattr(owner, name)
+def stop_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, *, skip: int = 0) -> Gate:
+    """A gate before a method; the first ``skip`` calls go through."""
+    gate, original, calls = Gate(), getattr(owner, name), itertools.count()
 
     def stopped(*args: Any, **kwargs: Any) -> Any:
-        gate()
+        if next(calls) >= skip:
+            gate()
         return original(*args, **kwargs)
 
     monkeypatch.setattr(owner, name, stopped)
@@ -371,17 +392,96 @@ async def test_a_cancelled_upload_ends_with_its_thread_and_leaves_nothing(
     house.assert_untouched()
 
 
-async def test_one_cancelled_while_it_is_published_is_published_whole(
+@pytest.mark.parametrize("step", ["publish", "hash", "create"])
+async def test_one_cancelled_before_its_version_is_made_publishes_nothing(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """At its first step, amid its bytes, and when all that is left to do is the version."""
+    gate = {
+        "publish": lambda: stop_at(monkeypatch, Upload, "publish"),
+        "hash": lambda: stop_at(monkeypatch, Marker, "refresh"),
+        "create": lambda: stop_at(monkeypatch, Marker, "store_time", skip=1),
+    }[step]()
+    await cancelled_at(house.uploads(), stream(*whole(sender)), gate, lambda: None)
+    objects = house.registry.objects
+    assert (house.workdirs(), list(objects.list("voices"))) == ([], [])
+    assert house.registry.versions("npc/new") == ()
+    if step != "create":
+        assert stored_blobs(objects) == set()
+
+
+async def test_one_cancelled_once_its_version_is_made_is_published_whole(
     house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = stop_at(monkeypatch, Upload, "publish")
+    gate = stop_at(monkeypatch, Journal, "note")
     uploads = house.uploads(max_uploads=1)
     await cancelled_at(uploads, stream(*whole(sender)), gate, lambda: None)
     (manifest,) = [house.registry.read("npc/new", v) for v in house.registry.versions("npc/new")]
     for component in manifest.components:
         house.registry.verify(component)
     assert house.workdirs() == []
-    assert (await uploads.receive(stream(whole(sender)[0])))[1] is False
+    assert (await uploads.receive(stream(whole(sender)[0], COMMIT))).created is False
+
+
+async def test_an_end_that_turns_out_to_be_a_cancellation_publishes_nothing(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """grpc ends a cancelled call's messages first, and cancels its task some turns later."""
+    monkeypatch.setattr(Upload, "publish", lambda *_, **__: pytest.fail("it is being published"))
+    task: asyncio.Task[Any]
+
+    async def messages() -> AsyncIterator[Request]:
+        for message in whole(sender):
+            yield message
+        asyncio.get_running_loop().call_soon(task.cancel)
+
+    task = asyncio.create_task(house.uploads().receive(messages()))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    house.assert_untouched()
+
+
+# A server that stops
+
+
+async def test_a_server_that_stops_gives_up_what_is_being_published(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store is closed only when its threads are through, so that nothing is left."""
+    gate = stop_at(monkeypatch, Upload, "publish")
+    uploads = house.uploads()
+    task = asyncio.create_task(uploads.receive(stream(*whole(sender))))
+    await asyncio.to_thread(gate.wait_reached)
+    task.cancel()
+    closing = asyncio.create_task(uploads.close())
+    await settle()
+    assert not closing.done()
+    gate.open()
+    await closing
+    house.store.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    house.assert_untouched()
+    assert caplog.records == []
+
+
+async def test_a_server_that_stops_leaves_a_thread_behind_that_hangs(
+    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(uploads_module, "_LAST_WAIT_S", 0.0)
+    gate = stop_at(monkeypatch, Upload, "__init__")
+    uploads = house.uploads()
+    task = asyncio.create_task(uploads.receive(stream(*whole(sender))))
+    await asyncio.to_thread(gate.wait_reached)
+    task.cancel()
+    await uploads.close()
+    house.store.close()
+    async with asyncio.timeout(WAIT_S):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert "the folder of an upload stays" in caplog.text
+    assert len(house.workdirs()) == 1
+    gate.open()
 
 
 @pytest.mark.parametrize("entering", [True, False], ids=["entering", "leaving"])
@@ -416,7 +516,7 @@ async def test_one_cancelled_while_its_folder_is_made_or_removed_leaves_none(
             await task
     house.assert_untouched()
     house.registry.workdir = real  # type: ignore[method-assign]
-    assert (await uploads.receive(stream(*whole(sender))))[1]
+    assert (await uploads.receive(stream(*whole(sender)))).created
 
 
 async def test_the_event_loop_never_waits_for_the_disk(
@@ -446,7 +546,7 @@ async def test_the_event_loop_never_waits_for_the_disk(
         threads.append(threading.get_ident())
 
     house.registry.workdir = workdir  # type: ignore[method-assign]
-    assert (await house.uploads().receive(stream(*whole(sender))))[1]
+    assert (await house.uploads().receive(stream(*whole(sender)))).created
     assert len(threads) == 7
     assert threading.get_ident() not in threads
 
@@ -466,7 +566,7 @@ async def test_a_store_that_fails_is_told_and_leaves_no_place_taken(
         for _ in range(2):
             with pytest.raises(RegistryError, match="cannot write there"):
                 await uploads.receive(stream(*whole(sender)))
-    assert (await uploads.receive(stream(*whole(sender))))[1]
+    assert (await uploads.receive(stream(*whole(sender)))).created
 
 
 # Calls to the store
@@ -515,7 +615,7 @@ async def test_a_store_that_hangs_takes_its_own_threads_alone(gates: list[Gate])
 
 
 async def test_calls_that_nobody_waits_for_count_until_a_thread_is_done_with_them(
-    gates: list[Gate],
+    gates: list[Gate], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Or clients that give up and come again would pile up calls without end."""
     called: list[int] = []
@@ -536,6 +636,9 @@ async def test_calls_that_nobody_waits_for_count_until_a_thread_is_done_with_the
         await store.run(called.append, 4)
         await store.run(called.append, 5)
     assert called == [3, 4, 5]
+    del first, second, task
+    gc.collect()
+    assert caplog.records == [], "what they came to is no news"
 
 
 async def test_closing_waits_for_no_store_that_hangs(gates: list[Gate]) -> None:
@@ -547,6 +650,9 @@ async def test_closing_waits_for_no_store_that_hangs(gates: list[Gate]) -> None:
     with pytest.raises(asyncio.CancelledError):
         await waits
     assert not task.done()
+    for call in (store.run(divmod, 7, 2), store.finish(lambda: None)):
+        with pytest.raises(StoreClosedError, match="ask another one"):
+            await call
     gates[0].open()
     await task
 

@@ -93,10 +93,11 @@ class Catalog(Connection):
         something that has no file here, `InvalidRequestError` says so before anything is sent. A
         voice whose newest version is the same already gets no new one.
 
-        ``label`` is given to the new version; ``version`` is the number that it must get (0: the
-        next), `VersionExistsError` if that is taken. ``on_progress`` hears of bytes sent and bytes
-        to send, from another thread; what it raises ends the upload. Without ``timeout_s`` there is
-        no deadline, whatever the client's is.
+        ``label`` is given to the version once the server has let it speak: `SelfTestFailedError` if
+        that gives no sound, and a version that this upload made is then gone again. ``version`` is
+        the number that it must get (0: the next), `VersionExistsError` if that is taken.
+        ``on_progress`` hears of bytes sent and bytes to send, from another thread; what it raises
+        ends the upload. Without ``timeout_s`` there is no deadline, whatever the client's is.
         """
         attempts = self._attempts(math.inf if timeout_s is None else timeout_s, Repeat.NEVER)
         named = upload.components_of(manifest_json)

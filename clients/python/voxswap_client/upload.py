@@ -1,4 +1,4 @@
-"""What an upload sends: the manifest, then the bytes that the server lacks, a piece at a time."""
+"""What an upload sends: the manifest, the bytes that the server lacks in pieces, and a commit."""
 
 from __future__ import annotations
 
@@ -105,6 +105,8 @@ def messages(
 ) -> Iterator[voices_pb2.RegisterVoiceRequest]:
     """All messages of an upload. Blocks on the disk; holds one piece at a time.
 
+    Without the last one the server publishes nothing, however the stream ended.
+
     Raises `VoxswapClientError` if a file cannot be read or became shorter.
     """
     yield first
@@ -118,6 +120,7 @@ def messages(
                 )
             )
             offset += len(data)
+    yield voices_pb2.RegisterVoiceRequest(commit=voices_pb2.UploadCommit())
 
 
 def _read(path: Path, offset: int, n_bytes: int) -> bytes:

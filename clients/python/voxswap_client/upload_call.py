@@ -1,8 +1,8 @@
 """How the messages of an upload go out over grpc: the blocking way and the asyncio way.
 
 grpc takes them in a thread or task of its own. What they raise there is raised here, and the call
-is cancelled: a stream that just ended would look complete to the server. If the server ends the
-call before it has everything, its own status is raised, whatever became of the message on its way.
+is cancelled. If the server ends the call before it has everything, its own status is raised,
+whatever became of the message on its way.
 """
 
 from __future__ import annotations

@@ -652,13 +652,16 @@ class RegisterVoiceRequest(_message.Message):
 
     MANIFEST_JSON_FIELD_NUMBER: _builtins.int
     COMPONENT_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     manifest_json: _builtins.bytes
-    """The manifest as JSON, without a version: UTF-8, at most 1 MiB."""
+    """The manifest as JSON, without a version: UTF-8, at most 64 KiB."""
     label: _builtins.str
-    """In the first message: a label that the new version gets, such as "canary". Unset: none."""
+    """In the first message: a label that the new version gets once it has passed its self-test, such
+    as "canary". Unset: none, and nobody tries the version.
+    """
     version: _builtins.int
     """In the first message: a number that the new version must get. ALREADY_EXISTS if it is taken,
     INVALID_ARGUMENT if it is more than 1000 above the highest that the voice ever had. Unset: the
@@ -670,24 +673,48 @@ class RegisterVoiceRequest(_message.Message):
     def component(self) -> Global___ComponentBytes:
         """Bytes of a component."""
 
+    @_builtins.property
+    def commit(self) -> Global___UploadCommit:
+        """The last message: everything was sent, and is to be published."""
+
     def __init__(
         self,
         *,
         manifest_json: _builtins.bytes = ...,
         component: Global___ComponentBytes | None = ...,
+        commit: Global___UploadCommit | None = ...,
         label: _builtins.str = ...,
         version: _builtins.int = ...,
         actor: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "manifest_json", b"manifest_json", "part", b"part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "component", b"component", "manifest_json", b"manifest_json", "part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "component", b"component", "label", b"label", "manifest_json", b"manifest_json", "part", b"part", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "commit", b"commit", "component", b"component", "label", b"label", "manifest_json", b"manifest_json", "part", b"part", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["manifest_json", "component"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["manifest_json", "component", "commit"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___RegisterVoiceRequest: _TypeAlias = RegisterVoiceRequest  # noqa: Y015
+
+@_typing.final
+class UploadCommit(_message.Message):
+    """The client's word that an upload is whole. Without it, an end is a break: whether a client closed
+    its side or went away looks alike to a server now and then. INVALID_ARGUMENT if anything follows.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadCommit: _TypeAlias = UploadCommit  # noqa: Y015
 
 @_typing.final
 class ComponentBytes(_message.Message):

@@ -132,12 +132,18 @@ class VoiceServiceServicer(object):
 
     def RegisterVoice(self, request_iterator, context):
         """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
-        one component after the other, each from its first byte on. The voice appears whole or not at
-        all. A voice whose newest version is the same already gets no new version.
-        INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
-        too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
-        came for a minute, or if the client took longer than a minute in all and sent fewer than
-        16384 bytes a second.
+        one component after the other, each from its first byte on; last a commit, after which the
+        client closes its side. The voice appears whole or not at all, and never without the commit,
+        whatever ends the call: a call that is cancelled before the version is made publishes nothing.
+        A voice whose newest version is the same already gets no new version.
+        With a label, the version is loaded and speaks a line of its language first, and the label
+        moves to it only if that gives sound. FAILED_PRECONDITION (SELF_TEST_FAILED) otherwise, and the
+        version is deleted again if this call made it; its number is spent. If the server could not try
+        it (it was busy, or the call ended), the version stays, without the label.
+        INVALID_ARGUMENT for a manifest or bytes that are not as they should be or if the commit is
+        missing, RESOURCE_EXHAUSTED for too many bytes, too many uploads at a time, or a full disk,
+        DEADLINE_EXCEEDED if no message came for a minute, or if the client took longer than a minute
+        in all and sent fewer than 16384 bytes a second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

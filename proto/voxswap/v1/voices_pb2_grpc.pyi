@@ -56,12 +56,18 @@ class VoiceServiceStub:
     """Which components the registry lacks, so that an upload need not send the others."""
     RegisterVoice: _grpc.StreamUnaryMultiCallable[_voices_pb2.RegisterVoiceRequest, _voices_pb2.RegisterVoiceResponse]
     """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
-    one component after the other, each from its first byte on. The voice appears whole or not at
-    all. A voice whose newest version is the same already gets no new version.
-    INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
-    too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
-    came for a minute, or if the client took longer than a minute in all and sent fewer than
-    16384 bytes a second.
+    one component after the other, each from its first byte on; last a commit, after which the
+    client closes its side. The voice appears whole or not at all, and never without the commit,
+    whatever ends the call: a call that is cancelled before the version is made publishes nothing.
+    A voice whose newest version is the same already gets no new version.
+    With a label, the version is loaded and speaks a line of its language first, and the label
+    moves to it only if that gives sound. FAILED_PRECONDITION (SELF_TEST_FAILED) otherwise, and the
+    version is deleted again if this call made it; its number is spent. If the server could not try
+    it (it was busy, or the call ended), the version stays, without the label.
+    INVALID_ARGUMENT for a manifest or bytes that are not as they should be or if the commit is
+    missing, RESOURCE_EXHAUSTED for too many bytes, too many uploads at a time, or a full disk,
+    DEADLINE_EXCEEDED if no message came for a minute, or if the client took longer than a minute
+    in all and sent fewer than 16384 bytes a second.
     """
     UpdateVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]
     """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
@@ -102,12 +108,18 @@ class VoiceServiceAsyncStub(VoiceServiceStub):
     """Which components the registry lacks, so that an upload need not send the others."""
     RegisterVoice: _aio.StreamUnaryMultiCallable[_voices_pb2.RegisterVoiceRequest, _voices_pb2.RegisterVoiceResponse]  # type: ignore[assignment]
     """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
-    one component after the other, each from its first byte on. The voice appears whole or not at
-    all. A voice whose newest version is the same already gets no new version.
-    INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
-    too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
-    came for a minute, or if the client took longer than a minute in all and sent fewer than
-    16384 bytes a second.
+    one component after the other, each from its first byte on; last a commit, after which the
+    client closes its side. The voice appears whole or not at all, and never without the commit,
+    whatever ends the call: a call that is cancelled before the version is made publishes nothing.
+    A voice whose newest version is the same already gets no new version.
+    With a label, the version is loaded and speaks a line of its language first, and the label
+    moves to it only if that gives sound. FAILED_PRECONDITION (SELF_TEST_FAILED) otherwise, and the
+    version is deleted again if this call made it; its number is spent. If the server could not try
+    it (it was busy, or the call ended), the version stays, without the label.
+    INVALID_ARGUMENT for a manifest or bytes that are not as they should be or if the commit is
+    missing, RESOURCE_EXHAUSTED for too many bytes, too many uploads at a time, or a full disk,
+    DEADLINE_EXCEEDED if no message came for a minute, or if the client took longer than a minute
+    in all and sent fewer than 16384 bytes a second.
     """
     UpdateVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]  # type: ignore[assignment]
     """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
@@ -181,12 +193,18 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_voices_pb2.RegisterVoiceResponse, _abc.Awaitable[_voices_pb2.RegisterVoiceResponse]]:
         """Uploads a voice: first the manifest, then the bytes of every component that the registry lacks,
-        one component after the other, each from its first byte on. The voice appears whole or not at
-        all. A voice whose newest version is the same already gets no new version.
-        INVALID_ARGUMENT for a manifest or bytes that are not as they should be, RESOURCE_EXHAUSTED for
-        too many bytes, too many uploads at a time, or a full disk, DEADLINE_EXCEEDED if no message
-        came for a minute, or if the client took longer than a minute in all and sent fewer than
-        16384 bytes a second.
+        one component after the other, each from its first byte on; last a commit, after which the
+        client closes its side. The voice appears whole or not at all, and never without the commit,
+        whatever ends the call: a call that is cancelled before the version is made publishes nothing.
+        A voice whose newest version is the same already gets no new version.
+        With a label, the version is loaded and speaks a line of its language first, and the label
+        moves to it only if that gives sound. FAILED_PRECONDITION (SELF_TEST_FAILED) otherwise, and the
+        version is deleted again if this call made it; its number is spent. If the server could not try
+        it (it was busy, or the call ended), the version stays, without the label.
+        INVALID_ARGUMENT for a manifest or bytes that are not as they should be or if the commit is
+        missing, RESOURCE_EXHAUSTED for too many bytes, too many uploads at a time, or a full disk,
+        DEADLINE_EXCEEDED if no message came for a minute, or if the client took longer than a minute
+        in all and sent fewer than 16384 bytes a second.
         """
 
     @_abc_1.abstractmethod

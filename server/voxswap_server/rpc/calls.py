@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 import grpc
 
 from voxswap_registry.errors import NotBuiltError, RegistryBusyError
+from voxswap_server.rpc.errors import StoreClosedError
 from voxswap_server.rpc.status import Context, abort
 
 _TELLING_S = 0.05
@@ -36,6 +38,7 @@ class StoreCalls:
     async def run(self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """What ``func`` returns, or raises. Raises `RegistryBusyError` if too many calls wait.
 
+        `StoreClosedError` is one of those, for calls after `close`.
         If cancelled before its turn, ``func`` is never called; after that it goes on to its end.
         """
         if not self._places.acquire(blocking=False):
@@ -46,7 +49,7 @@ class StoreCalls:
         return await self._run(functools.partial(func, *args, **kwargs), self._places.release)
 
     async def finish(self, func: Callable[[], _T]) -> _T:
-        """As `run`, but never refused: for what tidies up after calls that were let in."""
+        """As `run`, but never refused before `close`: for what tidies up after others."""
         return await self._run(func, lambda: None)
 
     async def _run(self, func: Callable[[], _T], ended: Callable[[], object]) -> _T:
@@ -60,11 +63,18 @@ class StoreCalls:
             finally:
                 ended()
 
-        future = asyncio.wrap_future(self._executor.submit(work))
+        try:
+            future = asyncio.wrap_future(self._executor.submit(work))
+        except RuntimeError:  # what an executor says that was shut down
+            ended()
+            raise StoreClosedError(
+                "this server stops, and does not ask the registry any more; ask another one"
+            ) from None
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             wanted = False
+            future.add_done_callback(_look_away)
             raise
 
     def close(self) -> None:
@@ -72,19 +82,32 @@ class StoreCalls:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
+def _look_away(call: asyncio.Future[Any]) -> None:
+    """What a call comes to that nobody waits for is no news; asyncio would log it."""
+    if not call.cancelled():
+        call.exception()
+
+
 def mapped(method: _Method) -> _Method:
     """Turn whatever ``method(self, request, context)`` raises into a status with details."""
 
     @functools.wraps(method)
     async def call(self: object, request: object, context: Context) -> Any:
-        try:
+        async with statuses(context):
             return await method(self, request, context)
-        except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.BaseError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the one boundary where all of them end
-            await abort(context, error)
 
     return call  # type: ignore[return-value]
+
+
+@contextlib.asynccontextmanager
+async def statuses(context: Context) -> AsyncIterator[None]:
+    """Whatever the block raises ends the call with a status: the one boundary of all errors."""
+    try:
+        yield
+    except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.BaseError):
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        await abort(context, error)
 
 
 def patience_s(context: Context) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxswap_registry.errors import VoxswapError
+from voxswap_registry.errors import RegistryBusyError, VoxswapError
 
 
 class TooManyUploadsError(VoxswapError):
@@ -15,3 +15,7 @@ class UploadStalledError(VoxswapError):
     """An upload sent nothing for so long, or so little on the whole, that it was given up."""
 
     reason = "UPLOAD_STALLED"
+
+
+class StoreClosedError(RegistryBusyError):
+    """The server stops, and calls to the registry's store are not taken any more."""

@@ -155,6 +155,11 @@ def _bad_request(
     return request
 
 
+def clipped_message(text: str) -> str:
+    """As much of a status's message as arrives with it."""
+    return _clipped(text, _MAX_MESSAGE_BYTES)
+
+
 def _clipped(text: str, limit_bytes: int) -> str:
     """``text``, or as much of its beginning as fits; what is no UTF-8 is replaced."""
     data = text.encode(errors="replace")

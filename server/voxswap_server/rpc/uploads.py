@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import threading
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +19,14 @@ from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
 from voxswap_server.rpc import voice_messages as messages
 from voxswap_server.rpc.calls import StoreCalls
-from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
+from voxswap_server.rpc.errors import StoreClosedError, TooManyUploadsError, UploadStalledError
+
+_LOGGER = logging.getLogger(__name__)
 
 _SILENCE_S = 60.0
+_LAST_WAIT_S = 2.0
+# grpc gives a stream's end, and in a later turn of the loop that it was a cancelled call's.
+_TURNS = 3
 _MIN_PIECE_BYTES = 64 << 10
 _HEAD_START_S = 60.0
 _MIN_BYTES_PER_S = 16 << 10
@@ -29,11 +37,23 @@ _Messages = AsyncIterable[voices_pb2.RegisterVoiceRequest]
 _Stream = AsyncIterator[voices_pb2.RegisterVoiceRequest]
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came in and is published, and the label that it shall get."""
+
+    manifest: Manifest
+    created: bool
+    label: str | None
+    actor: str
+
+
 class Uploads:
     """Takes uploads in. Confined to one event loop; disk and store are used on ``store``'s threads.
 
-    Whatever ends an upload (an error, a client that went away, a full disk) nothing of it stays
-    but a version that was published whole. ``check`` raises if no engine here can speak a manifest.
+    An upload is published if its client says that it is whole, with a commit. Whatever else ends
+    it (an end without one, an error, a client that went away, a full disk, a server that stops)
+    nothing of it stays, up to the moment when the version is made; from then on it is there, whole.
+    ``check`` raises if no engine here can speak a manifest.
     """
 
     def __init__(
@@ -56,28 +76,50 @@ class Uploads:
         self._must_be_signed = must_be_signed
         self._silence_s = silence_s
         self._clock = clock
-        self._running = 0
+        self._running: set[_Threads] = set()
+        self._closed = asyncio.Event()
 
-    async def receive(self, incoming: _Messages) -> tuple[Manifest, bool]:
-        """Take one upload in; its manifest, and whether it made a new version."""
-        if self._running >= self._max_uploads:
+    async def receive(self, incoming: _Messages) -> Received:
+        """Take one upload in and publish it, without its label."""
+        if len(self._running) >= self._max_uploads:
             raise TooManyUploadsError(
-                f"{self._running} voices are being uploaded, the most that this server takes at a "
-                "time; try again when one has ended"
+                f"{len(self._running)} voices are being uploaded, the most that this server takes "
+                "at a time; try again when one has ended"
             )
-        self._running += 1
+        threads = _Threads(self._store, self._closed)
+        self._running.add(threads)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 folder = contextlib.ExitStack()
-                stack.push_async_callback(_to_the_end, self._store.finish, folder.close)
-                workdir = await self._call(lambda: folder.enter_context(self._registry.workdir()))
-                return await self._receive(aiter(incoming), workdir, stack)
+                stack.push_async_callback(_removed, folder, threads)
+                workdir = await threads.run(lambda: folder.enter_context(self._registry.workdir()))
+                return await self._receive(aiter(incoming), workdir, stack, threads)
         finally:
-            self._running -= 1
+            self._running.discard(threads)
+            threads.left.set()
+
+    async def close(self) -> None:
+        """Give up what is running, before the store is closed.
+
+        Waits until the threads are through, for a moment: one that hangs with its disk is left
+        behind, with its folder.
+        """
+        running = tuple(self._running)
+        for threads in running:
+            threads.given_up.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WAIT_S):
+                for threads in running:
+                    await threads.left.wait()
+        self._closed.set()
 
     async def _receive(
-        self, incoming: _Stream, workdir: Path, stack: contextlib.AsyncExitStack
-    ) -> tuple[Manifest, bool]:
+        self,
+        incoming: _Stream,
+        workdir: Path,
+        stack: contextlib.AsyncExitStack,
+        threads: _Threads,
+    ) -> Received:
         first = await self._next(incoming)
         if first is None or first.WhichOneof("part") != "manifest_json":
             raise InvalidInputError.one("manifest_json", "is missing; send it in the first message")
@@ -88,7 +130,7 @@ class Uploads:
                 "cannot be given yet, for this server speaks with signed versions alone; register "
                 "without it, sign the version, then promote it",
             )
-        upload = await self._call(
+        upload = await threads.run(
             lambda: Upload(self._registry, first.manifest_json, workdir, max_bytes=self._max_bytes)
         )
         stack.callback(upload.close)
@@ -97,24 +139,44 @@ class Uploads:
         except (EngineError, ManifestError) as error:
             raise InvalidInputError.one("manifest_json", error.message) from error
         if version is not None:
-            await self._call(lambda: self._check_number(upload.manifest.voice_id, version))
+            await threads.run(lambda: self._check_number(upload.manifest.voice_id, version))
+        await self._take_components(incoming, upload, threads)
+        manifest, created = await threads.run(
+            lambda: upload.publish(version=version, cancelled=threads.given_up.is_set)
+        )
+        return Received(manifest, created, label, actor)
+
+    async def _take_components(self, incoming: _Stream, upload: Upload, threads: _Threads) -> None:
+        """All bytes up to the commit, and nothing after it."""
         sizes = {c.digest: c.size_bytes for c in upload.manifest.components}
         pace = _Pace(self._clock)
         while (message := await pace.timed(self._next(incoming))) is not None:
-            if message.WhichOneof("part") != "component":
-                raise InvalidInputError.one("component", "is not set; send pieces of components")
+            part = message.WhichOneof("part")
+            if part == "commit":
+                break
+            if part != "component":
+                raise InvalidInputError.one(
+                    "component", "is not set; send pieces of components, then a commit"
+                )
             piece = message.component
             _check_length(piece, sizes.get(piece.digest, 0))
             pace.check(len(piece.data))
-            await self._call(
+            await threads.run(
                 lambda piece=piece: upload.write(  # type: ignore[misc]
                     piece.digest, piece.offset_bytes, piece.data
                 )
             )
-        return await self._call(lambda: upload.publish(version=version, label=label, actor=actor))
-
-    async def _call(self, work: Callable[[], _T]) -> _T:
-        return await _to_the_end(self._store.run, work)
+        else:
+            raise InvalidInputError.one(
+                "commit",
+                "is missing: the upload ended, its client did not say that it is whole, and "
+                "nothing was published; send a commit last. A client that never does is older than "
+                "this server: update it",
+            )
+        if await self._next(incoming) is not None:
+            raise InvalidInputError.one("commit", "comes last; close your side of the call then")
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _check_number(self, voice_id: str, version: int) -> None:
         """Numbers are never used again, so nobody may use them all up at once."""
@@ -174,17 +236,50 @@ def _check_length(piece: voices_pb2.ComponentBytes, component_bytes: int) -> Non
         )
 
 
-async def _to_the_end(
-    call: Callable[[Callable[[], _T]], Coroutine[Any, Any, _T]], work: Callable[[], _T]
-) -> _T:
-    """``call`` with ``work``, and wait for its end even if cancelled: it uses the folder."""
-    task = asyncio.ensure_future(call(work))
+class _Threads:
+    """The store's threads at work for one upload. Confined to one event loop, but for a flag.
+
+    What a thread has begun it ends, whatever becomes of the call: it uses the upload's folder.
+    Once nobody waits for it any more ``given_up`` is set, for threads to look at.
+    """
+
+    def __init__(self, store: StoreCalls, closed: asyncio.Event) -> None:
+        self._store = store
+        self._closed = closed
+        self.given_up = threading.Event()
+        self.left = asyncio.Event()
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """What ``work`` gives. If cancelled, wait until its thread is through with it."""
+        return await self._to_the_end(self._store.run(work))
+
+    async def tidy_up(self, work: Callable[[], object]) -> None:
+        """As `run`, however busy the store is."""
+        await self._to_the_end(self._store.finish(work))
+
+    async def _to_the_end(self, call: Coroutine[Any, Any, _T]) -> _T:
+        task = asyncio.ensure_future(call)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self.given_up.set()
+            closed = asyncio.ensure_future(self._closed.wait())
+            while not task.done() and not self._closed.is_set():
+                with contextlib.suppress(asyncio.CancelledError):  # However often.
+                    await asyncio.wait([task, closed], return_when=asyncio.FIRST_COMPLETED)
+            closed.cancel()
+            if not task.done():
+                task.cancel()  # A thread that hangs: nobody waits for it.
+            elif not task.cancelled():
+                task.exception()
+            raise
+
+
+async def _removed(folder: contextlib.ExitStack, threads: _Threads) -> None:
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with contextlib.suppress(asyncio.CancelledError):  # However often.
-                await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise
+        await threads.tidy_up(folder.close)
+    except StoreClosedError:
+        _LOGGER.warning(
+            "the folder of an upload stays in the registry's tmp, for its disk did not answer "
+            "before the server had to end; `voxswap registry gc` removes it when it is a day old"
+        )

@@ -18,10 +18,11 @@ from voxswap_registry.resolution import chosen_version
 from voxswap_registry.state import VoiceRecord, VoiceState
 from voxswap_registry.upload import missing
 from voxswap_server.rpc import voice_messages as messages
-from voxswap_server.rpc.calls import StoreCalls, mapped
+from voxswap_server.rpc.calls import StoreCalls, mapped, patience_s
+from voxswap_server.rpc.labelling import Labelling
 from voxswap_server.rpc.status import Context
 from voxswap_server.rpc.uploads import Uploads
-from voxswap_server.speech.self_test import SelfTest
+from voxswap_server.speech.self_test import SelfTest, SelfTestError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         self._registry = catalog.registry
         self._uploads = uploads
         self._self_test = self_test
+        self._labelling = Labelling(self._registry, store, self_test)
 
     @mapped
     async def ListVoices(  # noqa: N802
@@ -122,11 +124,21 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
     async def RegisterVoice(  # noqa: N802
         self, request: AsyncIterable[voices_pb2.RegisterVoiceRequest], context: Context
     ) -> voices_pb2.RegisterVoiceResponse:
-        """Take an upload in, and publish it."""
-        manifest, created = await self._uploads.receive(request)
+        """Take an upload in, publish it, and give it its label once it has spoken."""
+        received = await self._uploads.receive(request)
+        manifest = received.manifest
         record = await self._after_change(self._known(manifest))
+        if received.label is not None:
+            try:
+                record = await self._labelling.move(
+                    received, received.label, record, timeout_s=patience_s(context)
+                )
+            except SelfTestError:  # and if it was deleted again, it is gone here at once
+                await self._after_change(record)
+                raise
+            record = await self._after_change(record)
         return voices_pb2.RegisterVoiceResponse(
-            voice=messages.voice(manifest, record), created=created
+            voice=messages.voice(manifest, record), created=received.created
         )
 
     @mapped
@@ -142,7 +154,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
             manifest = self._catalog.manifest(record, version)
             if request.warm_up and version == request.voice.version:
                 await self._self_test.run(
-                    manifest, request.test_text, timeout_s=context.time_remaining()
+                    manifest, request.test_text, timeout_s=patience_s(context)
                 )
         changed = await self._store.run(
             self._registry.edit,

@@ -55,10 +55,14 @@ class Listening:
         self._receipt: Receipt | None = None
 
     def interrupt(self) -> Receipt:
-        """Let nothing more through. Asked again, the answer is the same."""
+        """Let nothing more through, at whatever moment. Asked again, the answer is the same.
+
+        Also for a line that is just becoming too late: its end is then this receipt and no error.
+        """
         if self._receipt is None:
             self._receipt = self._heard.cut()
-            if self._limit is not None:
+            # A limit that is over ends the wait by itself, in its own time, and cannot be moved.
+            if self._limit is not None and not self._limit.expired():
                 self._limit.reschedule(0.0)
         return self._receipt
 

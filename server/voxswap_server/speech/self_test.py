@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,9 +16,13 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.residency.manager import ModelManager
+from voxswap_server.speech.admission import Admission, Ticket
+from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.parts import Chunk, Part
-from voxswap_server.speech.pipeline import Stage, Synthesis
+from voxswap_server.speech.pipeline import Stage, Synthesis, kind_of
 from voxswap_server.speech.request import SpeechRequest
+
+Samples = npt.NDArray[np.float32]
 
 # One sentence for languages that we know; names and numbers are left out, for any front-end.
 _SENTENCES: Mapping[str, str] = MappingProxyType(
@@ -39,12 +44,20 @@ _FALLBACK = "la la la"
 _MIN_S, _MAX_S_PER_CHARACTER = 0.2, 1.0
 _MIN_RMS = 1e-3  # -60 dBFS: below it nobody hears a thing
 _CLIPPED_SHARE = 0.01
+# Who tries voices wants to know, and nobody listens: players go first.
+_AT_ONCE, _MOST_WAIT_S, _RETRY_S = 2, 30.0, 2.0
 
 
 class SelfTestError(VoxswapError):
-    """A version did not speak its test line as a voice should."""
+    """A version did not speak its test line as a voice should: ``fault`` says why."""
 
     reason = "SELF_TEST_FAILED"
+
+    def __init__(
+        self, message: str, *, fault: str = "", metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, metadata=metadata)
+        self.fault = fault or message
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +72,102 @@ class SelfTestReport:
 
 
 class SelfTest:
-    """Loads versions and lets them speak. Confined to one event loop."""
+    """Loads versions and lets them speak. Confined to one event loop.
 
-    def __init__(self, manager: ModelManager, stage: Stage) -> None:
+    A test is a stream without pacing, admitted as one, and two speak at a time: the others wait,
+    ``most_wait_s`` at the most. ``observe`` hears how each ended: "passed", "failed" or "refused".
+    What is said is for nobody, and in no cache.
+    """
+
+    def __init__(
+        self,
+        manager: ModelManager,
+        stage: Stage,
+        admission: Admission,
+        *,
+        observe: Callable[[str], object] = lambda outcome: None,
+        most_wait_s: float = _MOST_WAIT_S,
+    ) -> None:
         self._manager = manager
         self._stage = stage
+        self._admission = admission
+        self._observe = observe
+        self._most_wait_s = most_wait_s
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(
         self, manifest: Manifest, text: str = "", *, timeout_s: float | None = None
     ) -> SelfTestReport:
         """Let ``manifest`` speak ``text``, or a sentence of its language; it stays resident.
 
-        Raises `SelfTestError` if what comes is silent, clipped, too short or endless; and whatever
+        ``timeout_s`` is for a place and for the load. Raises `SelfTestError` if what comes is
+        silent, clipped, too short or endless, `OverloadedError` if there is no place, and whatever
         loading and speaking raise.
         """
-        asked = text
-        text = text or _SENTENCES.get(manifest.language.lower().partition("-")[0], _FALLBACK)
+        try:
+            report = await self._tried(manifest, text, timeout_s)
+        except OverloadedError:
+            self._observe("refused")
+            raise
+        except Exception:
+            self._observe("failed")
+            raise
+        self._observe("passed")
+        return report
+
+    async def _tried(
+        self, manifest: Manifest, asked: str, timeout_s: float | None
+    ) -> SelfTestReport:
+        text = asked or _SENTENCES.get(manifest.language.lower().partition("-")[0], _FALLBACK)
         ref = VoiceRef(manifest.voice_id, manifest.version)
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
+        async with self._place(timeout_s) as left_s:
+            with self._admission.admit(request, kind_of(manifest)) as ticket:
+                samples, report = await self._spoken(manifest, request, ticket, left_s, asked)
+        fault = _fault(samples, report)
+        if fault:
+            raise SelfTestError(
+                f"{manifest.ref} did not pass its self-test, and no label was moved: {fault}. "
+                f"Listen to it: voxswap say {manifest.ref} {text!r}",
+                fault=fault,
+                metadata={"voice": manifest.ref},
+            )
+        return report
+
+    @contextlib.asynccontextmanager
+    async def _place(self, timeout_s: float | None) -> AsyncIterator[float | None]:
+        """One of the places, and what is left of ``timeout_s``. Raises `OverloadedError`."""
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        most_s = self._most_wait_s if timeout_s is None else min(timeout_s, self._most_wait_s)
+        try:
+            async with asyncio.timeout(most_s):
+                await self._places.acquire()
+        except TimeoutError:
+            error = OverloadedError(
+                f"{_AT_ONCE} versions are being tried, the most that this server tries at a time, "
+                f"and none ended in {most_s:.1f} s; try again later"
+            )
+            error.retry_s = _RETRY_S
+            raise error from None
+        try:
+            yield None if timeout_s is None else max(0.0, timeout_s - (clock() - began_s))
+        finally:
+            self._places.release()
+
+    async def _spoken(
+        self,
+        manifest: Manifest,
+        request: SpeechRequest,
+        ticket: Ticket,
+        timeout_s: float | None,
+        asked: str,
+    ) -> tuple[Samples, SelfTestReport]:
+        text = request.text
         # The lease is left last: it must outlive every step.
         with await self._manager.acquire(manifest, timeout_s=timeout_s) as lease:
-            synthesis = Synthesis(request, manifest, self._stage)
+            synthesis = Synthesis(request, manifest, self._stage, weight=ticket.weight)
+            ticket.done = lambda: synthesis.compute_s
             parts = synthesis.parts(lease)
             async with synthesis, contextlib.aclosing(parts):
                 try:
@@ -89,28 +177,19 @@ class SelfTest:
                         raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
                     raise SelfTestError(
                         f"{_unspeakable(manifest)}, and no label was moved: {text!r} was tried",
+                        fault=f"it can speak nothing of {text!r}",
                         metadata={"voice": manifest.ref},
                     ) from error
-            report = SelfTestReport(
+            return samples, SelfTestReport(
                 text=text,
                 duration_s=len(samples) / manifest.audio.sample_rate_hertz,
                 rms=float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0,
                 cold=lease.cold,
                 swap_ms=lease.wait_s * 1e3,
             )
-        fault = _fault(samples, report)
-        if fault:
-            raise SelfTestError(
-                f"{manifest.ref} did not pass its self-test, and no label was moved: {fault}. "
-                f"Listen to it: voxswap say {manifest.ref} {text!r}",
-                metadata={"voice": manifest.ref},
-            )
-        return report
 
 
-async def _heard(
-    parts: AsyncIterator[Part], *, longest_s: float, manifest: Manifest
-) -> npt.NDArray[np.float32]:
+async def _heard(parts: AsyncIterator[Part], *, longest_s: float, manifest: Manifest) -> Samples:
     """The audio of ``parts``; of one that is too long, a chunk more than is allowed."""
     heard, n = [], 0
     async for part in parts:
@@ -130,7 +209,7 @@ def _unspeakable(manifest: Manifest) -> str:
     return f"{manifest.ref} can speak nothing of it; set test_text to words in its language"
 
 
-def _fault(samples: npt.NDArray[np.float32], report: SelfTestReport) -> str:
+def _fault(samples: Samples, report: SelfTestReport) -> str:
     longest_s = _longest_s(report.text)
     if not np.isfinite(samples).all():
         return "its audio has values that are no numbers"
