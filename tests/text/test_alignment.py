@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +43,24 @@ def test_every_letter_has_a_word_and_words_stay_in_order(heard: str, alone: list
     if alone:
         letters = [o for o, symbol in zip(owners, heard, strict=True) if symbol not in " ˈː"]
         assert None not in letters
+
+
+@given(
+    st.integers(0, 700),
+    st.lists(st.integers(0, 400), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_however_much_longer_one_side_is(heard: int, alone: list[int], random: Random) -> None:
+    def letters(count: int) -> str:
+        return "".join(random.choice("abəɪ") for _ in range(count))
+
+    phonemes = letters(heard)
+    owners = align(phonemes, [(letters(count), index) for index, count in enumerate(alone)])
+    assert len(owners) == heard
+    assert None not in owners
+    assert owners == sorted(owners)  # type: ignore[type-var]
+
+
+def test_few_letters_of_many() -> None:
+    """What espeak-ng makes of "한£" 58 times: each sign alone is a word, together they are less."""
+    assert align("haɪ", [("pˈaʊndstˈɜːlɪŋ" * 40, 0), ("hˈaɪ", 1)])[-1] == 1

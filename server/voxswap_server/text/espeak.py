@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from voxswap_server.text.alignment import align
+from voxswap_server.text.alignment import align, band_for
 from voxswap_server.text.espeak_library import TERMINATORS, Clause, Espeak
 from voxswap_server.text.symbols import Symbol, SymbolTable
 from voxswap_server.text.types import NormalizedText, SymbolSequence
@@ -62,9 +62,10 @@ class EspeakFrontEnd:
             for clause in found
         ]
         alone = self._read_alone([c for c in clauses if not c.is_plain], of=text.text)
+        band = band_for(sum(len(clause.phonemes) for clause in clauses))
         spoken: list[Symbol] = []
         for clause in clauses:
-            spoken += map(Symbol, clause.phonemes, clause.owners(alone))
+            spoken += map(Symbol, clause.phonemes, clause.owners(alone, band))
             spoken += (Symbol(mark, None) for mark in clause.terminator)
             if clause.terminator and clause.terminator in ",:;":
                 spoken.append(Symbol(" ", None))
@@ -120,15 +121,18 @@ class _Clause(NamedTuple):
             _PLAIN_WORD.fullmatch(token) for token, _ in self.tokens
         )
 
-    def owners(self, alone: Mapping[str, str]) -> list[int | None]:
+    def owners(self, alone: Mapping[str, str], band: int) -> list[int | None]:
         """The word of each code point of the phonemes; None for the spaces between.
 
-        ``alone`` has the phonemes of each token unless the clause `is_plain`.
+        ``alone`` has the phonemes of each token unless the clause `is_plain`; ``band`` is as
+        `band_for` gives it.
         """
         if not self.tokens:
             return [None] * len(self.phonemes)
         if not self.is_plain:
-            return align(self.phonemes, [(alone[token], word) for token, word in self.tokens])
+            return align(
+                self.phonemes, [(alone[token], word) for token, word in self.tokens], band=band
+            )
         owner = iter(word for _, word in self.tokens)
         owners: list[int | None] = []
         inside = False
