@@ -20,7 +20,7 @@ _GAP: Final = 2
 _RELATED: Final = 1  # vowel for vowel, consonant for consonant
 _UNRELATED: Final = 3
 _BAND: Final = 48  # letters that two readings may be apart; keeps the cost linear in long clauses
-_NARROWEST_BAND, _MOST_CELLS = 4, 100_000  # of a line; a cell takes 0.15 us
+_NARROWEST_BAND, _MOST_CELLS = 4, 60_000  # of a line; a cell takes 0.15 us
 _NEVER: Final = 1 << 30
 
 

@@ -1,0 +1,1 @@
+"""Generators of hostile inputs: pure, seeded, and without any code of the server."""
