@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
@@ -14,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import voxswap_server
 from voxswap_server.workers.child import FAILED, HEADER, OUT_OF_MEMORY, framed
 from voxswap_server.workers.errors import WorkerEnd, WorkerError, WorkerStartError
 
@@ -28,7 +28,7 @@ _FATAL: Final = frozenset(
     for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP")
 )
 _BOOT: Final = (
-    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "import sys; sys.path += sys.argv.pop(1).split('\\n'); "
     "from voxswap_server.workers.child import main; main()"
 )
 
@@ -75,9 +75,10 @@ class Worker:
         self._in_use = threading.Lock()  # held while the socket is used, so that nobody closes it
         ours, theirs = socket.socketpair()
         self._channel = ours
-        root = str(Path(voxswap_server.__file__).parent.parent)
-        command = [sys.executable, "-I", "-S", "-c", _BOOT, root, str(theirs.fileno())]
-        command += [str(os.getpid()), program.module, program.arguments, str(program.memory_bytes)]
+        roots = dict.fromkeys(map(_root, (__name__, program.module)))
+        command = [sys.executable, "-I", "-S", "-c", _BOOT, "\n".join(roots)]
+        command += [str(theirs.fileno()), str(os.getpid()), program.module, program.arguments]
+        command.append(str(program.memory_bytes))
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
                 command,
@@ -137,8 +138,11 @@ class Worker:
         except TimeoutError as error:
             self.kill(WorkerEnd.HUNG)
             raise LostError(WorkerEnd.HUNG, by_request=isinstance(error, _EndlessError)) from None
-        except (OSError, ValueError):
-            # It closed its end, or says what it should not: it dies, or is no longer itself.
+        except ValueError:
+            self.kill(WorkerEnd.DIED)  # it is no longer itself
+            raise LostError(WorkerEnd.DIED, by_request=True) from None
+        except OSError:
+            # It closed its end, so it dies.
             if not self._ended.wait(_LAST_BREATH_S):
                 self.kill(WorkerEnd.DIED)
                 self._ended.wait(_LAST_BREATH_S)
@@ -230,6 +234,14 @@ class Worker:
             self._reaped = True
         with self._in_use:
             self._channel.close()
+
+
+def _root(module: str) -> str:
+    """The folder that has to be looked in for ``module``, by its full name."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None  # noqa: S101 - a program of ours
+    assert spec.origin is not None  # noqa: S101
+    return str(Path(spec.origin).parents[module.count(".")])
 
 
 class _EndlessError(TimeoutError):
