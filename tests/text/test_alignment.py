@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxswap_server.text.alignment import align
+from voxswap_server.text.alignment import align, band_for
 
 
 def test_joined_words_part_where_each_alone_would_end() -> None:
@@ -64,3 +64,10 @@ def test_however_much_longer_one_side_is(heard: int, alone: list[int], random: R
 def test_few_letters_of_many() -> None:
     """What espeak-ng makes of "한£" 58 times: each sign alone is a word, together they are less."""
     assert align("haɪ", [("pˈaʊndstˈɜːlɪŋ" * 40, 0), ("hˈaɪ", 1)])[-1] == 1
+
+
+def test_a_line_of_ordinary_length_has_the_whole_band_and_no_line_has_many_cells() -> None:
+    assert band_for(0) == band_for(600) == 48
+    assert band_for(100_000) == 4
+    for letters in range(600, 7_500, 100):
+        assert 2 * letters * band_for(letters) <= 60_000

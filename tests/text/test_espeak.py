@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
@@ -9,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.text.by_hand import GOLDEN, PIPER, by_hand, check, said, said_by_word
-from voxswap_registry.errors import FrontEndError, UnreadableTextError
+from voxswap_registry.errors import FrontEndBusyError, FrontEndError, UnreadableTextError
 from voxswap_server.text.espeak import EspeakFrontEnd
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.espeak_library import Espeak, _clauses
 from voxswap_server.text.types import NormalizedText, SymbolSequence, Word
+from voxswap_server.workers.errors import RequestKillsError, WorkerEnd
+from voxswap_server.workers.pool import WorkerPool
 
 # The dictionaries of espeak-ng 1.52.0.1 (Piper's) and 1.52.0 differ in this.
 HAS_BEEN = {"hɐzbɪn": "hˈæzbiːn", "ɹˈɛd": "ɹˈiːd"}
@@ -189,3 +194,112 @@ def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
 def test_any_text_is_read(american: EspeakFrontEnd, text: str) -> None:
     normalized = by_hand(text)
     check(normalized, american.symbols(normalized))
+
+
+def test_a_front_end_goes_with_its_last_reference(espeak: Espeak) -> None:
+    front_end = EspeakFrontEnd(PIPER, espeak)
+    front_end.symbols(by_hand("Out of the blue."))
+    gone = weakref.ref(front_end)
+    gc.disable()
+    try:
+        del front_end
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+class Frail(Espeak):
+    """Its workers die of a word, until they are mended."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock=clock)
+        self.frail = True
+        self.deaths = 0
+
+    def _started(self) -> WorkerPool:
+        pool = super()._started()
+        if self.frail and not isinstance(pool, _FrailPool):
+            self._pool = _FrailPool(self, pool)
+        assert self._pool is not None
+        return self._pool
+
+
+class _FrailPool(WorkerPool):
+    def __init__(self, espeak: Frail, pool: WorkerPool) -> None:
+        super().__init__(pool._program, size=1)
+        self._espeak = espeak
+
+    def call(self, request: bytes, *args: Any, **limits: Any) -> Any:
+        if self._espeak.frail and b"killer" in request:
+            self._espeak.deaths += 1
+            raise RequestKillsError(WorkerEnd.DIED)
+        return super().call(request, *args, wait_s=60, **limits)
+
+
+@pytest.mark.usefixtures("espeak")
+def test_a_text_that_ended_a_worker_is_barred_for_a_minute() -> None:
+    now_s = 100.0
+    frail = Frail(lambda: now_s)
+    front_end = EspeakFrontEnd(PIPER, frail)
+    line = by_hand("The killer is here.")
+    for _ in range(3):
+        with pytest.raises(UnreadableTextError, match="text: cannot be read") as raised:
+            front_end.symbols(line)
+        assert [violation.field for violation in raised.value.violations] == ["text"]
+        assert raised.value.reason == "TEXT_UNREADABLE"
+        now_s += 19
+    assert frail.deaths == 1
+    assert front_end.symbols(by_hand("Nobody is here.")).speaks
+    with pytest.raises(UnreadableTextError):
+        EspeakFrontEnd(PIPER, frail, "de").symbols(line)  # another voice may not mind
+    assert frail.deaths == 2
+    now_s, frail.frail = 161.0, False
+    assert front_end.symbols(line).speaks
+    frail.close()
+
+
+@pytest.mark.usefixtures("espeak")
+def test_a_flood_of_killers_is_not_remembered_for_ever() -> None:
+    frail = Frail(lambda: 0.0)
+    front_end = EspeakFrontEnd(PIPER, frail)
+    for number in range(1100):
+        with pytest.raises(UnreadableTextError):
+            front_end.symbols(by_hand(f"killer {number}"))
+    assert len(frail._barred) == 1024
+    frail.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\xff",
+        b"[" * 10_000,
+        b"{}",
+        b'{"read": 1}',
+        b'{"read": [1]}',
+        b'{"read": [[["a", 0, 99]]]}',
+        b'{"read": [[["a", 3, 1]]]}',
+        b'{"read": [[["a", 0, 2], ["a", 0, 2]]]}',
+        b'{"read": [[["\\ud800", 0, 2]]]}',
+        b'{"read": [[[1, 0, 2]]]}',
+        b'{"read": [[["' + b"a" * 10_000 + b'", 0, 2]]]}',
+        b'{"read": [[], []]}',
+        b'{"refused": "why"}',
+    ],
+)
+def test_what_a_worker_says_is_believed_only_if_it_can_be_true(answer: bytes) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        _clauses(answer, ["Hello"])
+
+
+def test_after_the_end_nobody_reads(espeak: Espeak) -> None:
+    ended = Espeak()
+    front_end = EspeakFrontEnd(PIPER, ended)
+    ended.close()
+    with pytest.raises(FrontEndBusyError, match="ended"):
+        front_end.symbols(by_hand("Too late."))
+    with pytest.raises(FrontEndBusyError, match="ended"):
+        EspeakFrontEnd(PIPER, ended)
+    assert ended.pids() == ()
+    assert EspeakFrontEnd(PIPER, espeak).symbols(by_hand("Not for others.")).speaks

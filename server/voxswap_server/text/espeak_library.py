@@ -221,6 +221,7 @@ def _checked(clauses: object, text: str) -> list[Clause]:
             case [str(phonemes), int(start), int(end)] if after <= start <= end <= len(
                 text
             ) and len(phonemes) <= _MOST_PHONEMES * (end - start + 1):
+                phonemes.encode()  # raises ValueError if it is no text
                 checked.append(Clause(phonemes, start, end, _terminator(text[start:end])))
                 after = end
             case _:
