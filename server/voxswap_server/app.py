@@ -28,6 +28,7 @@ from voxswap.v1 import (
 from voxswap_registry.arithmetic import fastest_dtype, gains_from_tf32
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
+from voxswap_registry.errors import FrontEndError
 from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
 from voxswap_server.audio_cache import keep_audio
@@ -230,13 +231,17 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
 def _espeak(
     settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack
 ) -> Espeak | None:
-    """The processes of espeak-ng, started here so that no voice waits for them; None without it."""
-    if settings.front_end == "english" or not espeak_is_installed():
+    """espeak-ng, with its processes started here so that no voice waits for them."""
+    if settings.front_end == "english":
         return None
     espeak = Espeak()
     stack.callback(espeak.close)
-    espeak.start()
-    metrics.watch_workers("espeak-ng", espeak.statistics)
+    if espeak_is_installed():
+        metrics.watch_workers("espeak-ng", espeak.statistics)
+        try:
+            espeak.start()
+        except FrontEndError as error:
+            _LOGGER.warning("%s", error)  # voices that need it say so, and others speak
     return espeak
 
 

@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from voxswap_registry.errors import FrontEndError, UnreadableTextError
 from voxswap_server.text.alignment import align, band_for
 from voxswap_server.text.espeak_library import TERMINATORS, Clause, Espeak
 from voxswap_server.text.symbols import Symbol, SymbolTable
@@ -46,7 +47,13 @@ class EspeakFrontEnd:
         self._voice = voice
         self._identifier = espeak.voice(voice)
         self._alone = _Readings()
-        espeak.read(self._identifier, (), of="")
+        try:
+            espeak.read(self._identifier, (), of="")
+        except UnreadableTextError as error:
+            raise FrontEndError(
+                f"espeak-ng fails over its voice {voice!r:.80}; import the voice with another one",
+                metadata={"espeak_voice": voice},
+            ) from error
 
     def __repr__(self) -> str:
         return f"EspeakFrontEnd(voice={self._voice!r})"
