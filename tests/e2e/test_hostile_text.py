@@ -87,22 +87,22 @@ def test_with_calls_as_short_as_they_are_the_killers_are_spoken(
 
 
 def test_killed_workers_cost_no_stream(server: ServerThread) -> None:
-    """Eight lines, and whoever reads one is killed as often as there is one."""
+    """Four lines, and whoever reads one is killed as often as there is one."""
 
     def say(number: int) -> bytes:
         with Client(server.server.address, timeout_s=60) as client:
-            text = f"{LINE} There are {number} men on the road, and all of them carry swords."
+            text = f"There are {number} men on the road. Hide in the barn! Be quiet."
             return client.say("joe", text, seed=number).audio
 
-    before = [say(number) for number in range(8)]
+    before = [say(number) for number in range(4)]
     killed = 0
-    with ThreadPoolExecutor(8) as threads:
-        lines = [threads.submit(say, number) for number in range(8)]
+    with ThreadPoolExecutor(4) as threads:
+        lines = [threads.submit(say, number) for number in range(4)]
         while not all(line.done() for line in lines):
             for pid in pids(server)[:1]:
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
-            lines[killed % 8].exception(60)
+            lines[killed % 4].exception(60)
         assert all(alike(line.result(), one) for line, one in zip(lines, before, strict=True))
     assert killed
     server.wait_until(lambda: figure(server, "workers") == 2)

@@ -131,7 +131,7 @@ class Espeak:
     def read(self, identifier: str, texts: Sequence[str], *, of: str) -> list[list[Clause]]:
         """The clauses of each of ``texts``, which are all from the line ``of``.
 
-        Blocks for 0.2 ms and about 0.005 ms a character; at most for a second. Characters that mean
+        Blocks for 0.2 ms and about 0.005 ms a character; at most for two seconds. Characters that mean
         something else to the library become spaces. Raises `UnreadableTextError` if they end a
         worker, or ``of`` did so a while ago; `FrontEndBusyError` if no worker answers.
         """

@@ -92,7 +92,8 @@ def only_read(folder: str) -> None:
 def drop_system_calls() -> None:
     """From now on every thread of this process can compute, read, and answer; no more."""
     # Root is not held by it; for others it holds where seccomp is not to be had.
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     machine = _ARCHITECTURES.get(platform.machine())
     if not _LINUX or machine is None:
         return

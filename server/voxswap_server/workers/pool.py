@@ -95,7 +95,7 @@ class WorkerPool:
         *,
         key: object = None,
         compute_s: float = 0.25,
-        wait_s: float = 1.0,
+        wait_s: float = 2.0,
     ) -> _T:
         """What ``parse`` makes of a worker's answer; one that had ``key`` last is asked first.
 
