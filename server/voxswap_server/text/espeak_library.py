@@ -131,8 +131,8 @@ class Espeak:
     def read(self, identifier: str, texts: Sequence[str], *, of: str) -> list[list[Clause]]:
         """The clauses of each of ``texts``, which are all from the line ``of``.
 
-        Blocks for 0.2 ms and about 0.005 ms a character; at most for two seconds. Characters that mean
-        something else to the library become spaces. Raises `UnreadableTextError` if they end a
+        Blocks for 0.2 ms and about 0.005 ms a character; at most for two seconds. Characters that
+        mean something else to the library become spaces. Raises `UnreadableTextError` if they end a
         worker, or ``of`` did so a while ago; `FrontEndBusyError` if no worker answers.
         """
         digest = hashlib.blake2b(f"{identifier}\0{of}".encode("utf-8", "replace")).digest()
@@ -216,7 +216,9 @@ def _clauses(answer: bytes, texts: Sequence[str]) -> list[list[Clause]]:
 def _checked(clauses: object, text: str) -> list[Clause]:
     checked: list[Clause] = []
     after = 0
-    for clause in clauses if isinstance(clauses, list) else [clauses]:
+    if not isinstance(clauses, list) or len(clauses) > len(text) + 1:
+        clauses = [None]
+    for clause in clauses:
         match clause:
             case [str(phonemes), int(start), int(end)] if after <= start <= end <= len(
                 text

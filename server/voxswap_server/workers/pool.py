@@ -173,7 +173,13 @@ class WorkerPool:
                 self._changed.wait_for(lambda: self._closed, pause_s)
                 if self._closed:
                     return
-            if self._one_life():
+            try:
+                came_up = self._one_life()
+            except Exception:
+                # Of memory, perhaps. Without this thread there would be one worker less for good.
+                _LOGGER.exception("a process for %s could not be kept", self._program.name)
+                came_up = False
+            if came_up:
                 pause_s = 0.0
             else:
                 first_s, most_s = _BACK_OFF_S
@@ -186,38 +192,48 @@ class WorkerPool:
         except WorkerStartError as error:
             self._did_not_come_up(error)
             return False
-        with self._changed:
-            self._workers.add(worker)
-            closed = self._closed
-        if closed:
-            worker.kill(WorkerEnd.DIED)
         came_up = False
+        try:
+            with self._changed:
+                self._workers.add(worker)
+                if self._closed:
+                    worker.kill(WorkerEnd.DIED)
+            came_up = self._welcome(worker)
+            end = worker.wait()
+            self._count(end, told=came_up)
+        finally:
+            with self._changed:
+                self._workers.discard(worker)
+                if worker in self._idle:
+                    self._idle.remove(worker)
+                self._ready -= came_up
+                self._changed.notify_all()
+            worker.kill(WorkerEnd.DIED)  # if it is not dead already
+            worker.reap()
+        return came_up
+
+    def _welcome(self, worker: Worker) -> bool:
+        """Whether it came up; then it is idle."""
         try:
             greeting = worker.greet(_START_S)
         except WorkerStartError as error:
             worker.kill(WorkerEnd.DIED)
             self._did_not_come_up(error)
-        else:
-            came_up = True
-            with self._changed:
-                self._greeting, self._start_error = greeting, None
-                self._ready += 1
-                self._idle.append(worker)
-                self._changed.notify_all()
-        end = worker.wait()
+            return False
         with self._changed:
-            self._workers.discard(worker)
-            if worker in self._idle:
-                self._idle.remove(worker)
-            self._ready -= came_up
-            closed = self._closed
-            if not closed:
-                self._restarts[end] += 1
+            self._greeting, self._start_error = greeting, None
+            self._ready += 1
+            self._idle.append(worker)
             self._changed.notify_all()
-        worker.reap()
-        if came_up and not closed:
+        return True
+
+    def _count(self, end: WorkerEnd, *, told: bool) -> None:
+        with self._changed:
+            if self._closed:
+                return
+            self._restarts[end] += 1
+        if told:
             _LOGGER.warning("a process for %s %s; starting another", self._program.name, end.value)
-        return came_up
 
     def _did_not_come_up(self, error: WorkerStartError) -> None:
         with self._changed:
