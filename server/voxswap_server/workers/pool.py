@@ -192,7 +192,7 @@ class WorkerPool:
         except WorkerStartError as error:
             self._did_not_come_up(error)
             return False
-        came_up = False
+        came_up, end = False, None
         try:
             with self._changed:
                 self._workers.add(worker)
@@ -200,14 +200,8 @@ class WorkerPool:
                     worker.kill(WorkerEnd.DIED)
             came_up = self._welcome(worker)
             end = worker.wait()
-            self._count(end, told=came_up)
         finally:
-            with self._changed:
-                self._workers.discard(worker)
-                if worker in self._idle:
-                    self._idle.remove(worker)
-                self._ready -= came_up
-                self._changed.notify_all()
+            self._forget(worker, end, came_up=came_up)
             worker.kill(WorkerEnd.DIED)  # if it is not dead already
             worker.reap()
         return came_up
@@ -227,12 +221,17 @@ class WorkerPool:
             self._changed.notify_all()
         return True
 
-    def _count(self, end: WorkerEnd, *, told: bool) -> None:
+    def _forget(self, worker: Worker, end: WorkerEnd | None, *, came_up: bool) -> None:
         with self._changed:
-            if self._closed:
-                return
-            self._restarts[end] += 1
-        if told:
+            self._workers.discard(worker)
+            if worker in self._idle:
+                self._idle.remove(worker)
+            self._ready -= came_up
+            closed = self._closed
+            if end is not None and not closed:
+                self._restarts[end] += 1
+            self._changed.notify_all()
+        if end is not None and came_up and not closed:
             _LOGGER.warning("a process for %s %s; starting another", self._program.name, end.value)
 
     def _did_not_come_up(self, error: WorkerStartError) -> None:

@@ -197,9 +197,9 @@ class Worker:
         return 0
 
     def kill(self, end: WorkerEnd) -> None:
-        """End it, now; ``end`` says why."""
+        """End it, now, if it has not ended; ``end`` says why."""
         with self._life:
-            if not self._reaped:
+            if not self._reaped and not self._ended.is_set():
                 self._killed = self._killed or end
                 os.kill(self.pid, signal.SIGKILL)
 
