@@ -276,3 +276,17 @@ def test_what_they_get_of_the_server(pool: WorkerPool, monkeypatch: pytest.Monke
         assert "secret" not in Path(f"/proc/{pid}/environ").read_text()
         opened = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
         assert sorted(name.partition(":")[0] for name in opened) == [*["/dev/null"] * 3, "socket"]
+
+
+def test_without_waitid_they_are_replaced_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("voxswap_server.workers.worker._STAYS_A_ZOMBIE", False)
+    monkeypatch.delattr(os, "waitid", raising=False)
+    pool = WorkerPool(program(tmp_path))
+    with pytest.raises(RequestKillsError):
+        ask(pool, "crash")
+    until_replaced(pool, WorkerEnd.DIED, 1)
+    assert ask(pool, "echo on") == "on"
+    pool.close()
+    assert pool.pids() == ()

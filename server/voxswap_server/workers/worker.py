@@ -27,6 +27,8 @@ _FATAL: Final = frozenset(
     getattr(signal, name)
     for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP")
 )
+# Not on macOS before Python 3.13.
+_STAYS_A_ZOMBIE: Final = hasattr(os, "waitid")
 _BOOT: Final = (
     "import sys; sys.path += sys.argv.pop(1).split('\\n'); "
     "from voxswap_server.workers.child import main; main()"
@@ -204,8 +206,13 @@ class Worker:
                 os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> WorkerEnd:
-        """Why it ended. Blocks until then; it stays a zombie until `reap`."""
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        """Why it ended. Blocks until then; it stays a zombie until `reap`, so that its number is
+        nobody else's when it is killed.
+        """
+        if _STAYS_A_ZOMBIE:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            self._process.wait()
         self._ended.set()
         return self._end()
 
@@ -218,14 +225,13 @@ class Worker:
     def _exit_code(self) -> int:
         """As of `subprocess.Popen`. 0 if it lives on; REQUIRES that it was waited for."""
         with self._life:
-            if not self._reaped:
-                options = os.WEXITED | os.WNOWAIT | os.WNOHANG
-                found = os.waitid(os.P_PID, self.pid, options)
-                if found is None:
-                    return 0
-                code = found.si_status
-                return code if found.si_code == os.CLD_EXITED else -code
-            return self._process.returncode
+            if (code := self._process.returncode) is not None:
+                return code
+            if not self._ended.is_set():
+                return 0
+            found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            assert found is not None  # noqa: S101 - it has ended
+            return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     def reap(self) -> None:
         """Let its number go, and close the socket. After `wait`."""
