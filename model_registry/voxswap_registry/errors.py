@@ -4,6 +4,7 @@
 
     VoxswapError                      reason
     ├── InvalidInputError             INVALID_INPUT          carries field violations
+    │   └── UnreadableTextError       TEXT_UNREADABLE        a text that ends what reads it
     ├── VoiceNotFoundError            VOICE_NOT_FOUND
     ├── VersionExistsError            VERSION_EXISTS         two publishers took one number
     ├── VersionInUseError             VERSION_IN_USE         a label or split names what would go
@@ -21,6 +22,7 @@
     │   └── DigestMismatchError       DIGEST_MISMATCH        bytes differ from their name
     ├── ImportSourceError             IMPORT_REFUSED         a foreign file that is not taken
     ├── FrontEndError                 FRONT_END_UNAVAILABLE  a language part is not installed
+    ├── FrontEndBusyError             FRONT_END_BUSY         its processes are being started anew
     ├── EncoderUnavailableError       ENCODER_UNAVAILABLE    a codec's library is not installed
     ├── NotBuiltError                 NOT_IMPLEMENTED        the wire has it, this server not yet
     ├── EngineError                   ENGINE_FAILED          weights or arithmetic went wrong
@@ -94,6 +96,12 @@ class InvalidInputError(VoxswapError):
     def one(cls, field: str, description: str) -> InvalidInputError:
         """An error with a single violation."""
         return cls([FieldViolation(field, description)])
+
+
+class UnreadableTextError(InvalidInputError):
+    """A text that the library which reads it cannot bear: it crashed, or did not come to an end."""
+
+    reason = "TEXT_UNREADABLE"
 
 
 class VoiceNotFoundError(VoxswapError):
@@ -196,6 +204,12 @@ class FrontEndError(VoxswapError):
     """A text front-end cannot be had: its package is missing or its language is unknown to it."""
 
     reason = "FRONT_END_UNAVAILABLE"
+
+
+class FrontEndBusyError(VoxswapError):
+    """A text front-end did not answer, through no fault of the text; it is being started anew."""
+
+    reason = "FRONT_END_BUSY"
 
 
 class EncoderUnavailableError(VoxswapError):

@@ -27,6 +27,7 @@ from voxswap.v1 import (
 from voxswap_registry.arithmetic import fastest_dtype, gains_from_tf32
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
+from voxswap_registry.errors import FrontEndError
 from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
 from voxswap_server.audio_cache import keep_audio
@@ -61,6 +62,8 @@ from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest
+from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.frontends import espeak_is_installed
 from voxswap_server.text.normalization import normalize
 from voxswap_server.watchdog import watch_steps
 
@@ -110,6 +113,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
     """
     metrics = Metrics(settings.device)
     async with contextlib.AsyncExitStack() as stack:
+        espeak = _espeak(settings, metrics, stack)
         # Side by side: one waits for torch, the other for disk or network.
         importing = asyncio.create_task(asyncio.to_thread(_import_engines))
         stack.push_async_callback(asyncio.wait, [importing])
@@ -120,7 +124,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         scheduler = _scheduler(settings, metrics)
         stack.callback(scheduler.close)
         engines = await _engines(settings, scheduler)
-        residents = await keep_residents(settings, catalog, engines, metrics, stack)
+        residents = await keep_residents(settings, catalog, engines, metrics, stack, espeak=espeak)
         # Before residency waits for its leases, once no stream is left.
         stack.callback(scheduler.abandon)
         manager = residents.manager
@@ -222,6 +226,23 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         in_background(stack, watching, "watch compute")
         look_after(residents, stack)
         yield RunningServer(address, metrics_address, residents, audio_cache)
+
+
+def _espeak(
+    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack
+) -> Espeak | None:
+    """espeak-ng, with its processes started here so that no voice waits for them."""
+    if settings.front_end == "english":
+        return None
+    espeak = Espeak()
+    stack.callback(espeak.close)
+    if espeak_is_installed():
+        metrics.watch_workers("espeak-ng", espeak.statistics)
+        try:
+            espeak.start()
+        except FrontEndError as error:
+            _LOGGER.warning("%s", error)  # voices that need it say so, and others speak
+    return espeak
 
 
 async def _catalog(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from voxswap_registry.catalog.watcher import Look
@@ -21,6 +21,7 @@ from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.speech.errors import TooLateError
 from voxswap_server.speech.parts import Trailer
+from voxswap_server.workers.pool import PoolStatistics
 
 _SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.35, 0.6, 1.0, 2.0, 5.0, 10.0)
 _AGES = (1, 10, 60, 300, 1800, 7200, 86400)
@@ -132,6 +133,10 @@ class Metrics:
         ):
             Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
 
+    def watch_workers(self, program: str, figures: Callable[[], PoolStatistics | None]) -> None:
+        """Show a program's worker processes as they are at a scrape."""
+        self.registry.register(_WorkerCollector(program, figures))
+
     def observe_step(self, compute_s: float) -> None:
         """Count a step of compute. Called on the compute thread."""
         self._steps.observe(compute_s)
@@ -236,6 +241,46 @@ class _LedgerCollector(Collector):
                 labels = (self._device, tier.value, account)
                 memory.add_metric(labels, getattr(books, f"{account}_bytes"))
         yield memory
+
+
+class _WorkerCollector(Collector):
+    """One look at a pool of worker processes for each scrape."""
+
+    def __init__(self, program: str, figures: Callable[[], PoolStatistics | None]) -> None:
+        self._program = program
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Nothing before the pool is started."""
+        found = self._figures()
+        if found is None:
+            return
+        of = [self._program]
+        ready = GaugeMetricFamily(
+            "voxswap_workers", "Worker processes that are ready.", labels=["program"]
+        )
+        ready.add_metric(of, found.ready)
+        yield ready
+        memory = GaugeMetricFamily(
+            "voxswap_worker_resident_bytes",
+            "Memory of worker processes, which no ledger counts.",
+            labels=["program"],
+        )
+        memory.add_metric(of, found.resident_bytes)
+        yield memory
+        calls = CounterMetricFamily(
+            "voxswap_worker_calls", "What worker processes were asked.", labels=["program"]
+        )
+        calls.add_metric(of, found.calls)
+        yield calls
+        restarts = CounterMetricFamily(
+            "voxswap_worker_restarts",
+            "Worker processes that were replaced, by why they ended.",
+            labels=["program", "reason"],
+        )
+        for end, count in found.restarts.items():
+            restarts.add_metric([*of, end.value], count)
+        yield restarts
 
 
 @dataclass(slots=True)

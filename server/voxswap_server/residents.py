@@ -34,6 +34,7 @@ from voxswap_server.residency.parts import PartsOptions
 from voxswap_server.residency.popularity import Popularity
 from voxswap_server.residency.records import State
 from voxswap_server.residency.upkeep import evict_idle, retire_deleted
+from voxswap_server.text.espeak_library import Espeak
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -131,6 +132,8 @@ async def keep_residents(
     engines: Mapping[str, Engine],
     metrics: Metrics,
     stack: contextlib.AsyncExitStack,
+    *,
+    espeak: Espeak | None = None,
 ) -> Residents:
     """Residency for as long as ``stack`` is open; on its way down, everything is evicted."""
     loading = ThreadPoolExecutor(settings.load_threads + _SPARE_THREADS, LOADING_THREADS)
@@ -142,6 +145,7 @@ async def keep_residents(
         catalog.registry.components,
         engines,
         front_end=settings.front_end,
+        espeak=espeak,
         largest_chunk_s=settings.largest_step_s,
         host_tier=host_tier,
     )

@@ -25,6 +25,7 @@ from voxswap_server.residency.errors import DeviceRefusedError
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
+from voxswap_server.text.espeak_library import Espeak
 
 pytestmark = [
     pytest.mark.gpu,
@@ -61,8 +62,13 @@ def voices(
 async def managing(registry: Registry, budget_bytes: int) -> AsyncIterator[ModelManager]:
     engine = VitsEngine(DEVICE)
     host_tier = HostTier(300 << 20)
+    espeak = Espeak()
     loader = VoiceLoader(
-        registry.components, {"vits": engine}, front_end="auto", host_tier=host_tier
+        registry.components,
+        {"vits": engine},
+        front_end="auto",
+        espeak=espeak,
+        host_tier=host_tier,
     )
     with ThreadPoolExecutor(4) as loading, ThreadPoolExecutor(1) as freeing:
         manager = ModelManager(
@@ -78,6 +84,7 @@ async def managing(registry: Registry, budget_bytes: int) -> AsyncIterator[Model
             host_tier.check_integrity()
         finally:
             await manager.close()
+            espeak.close()
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,11 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from voxswap_registry.errors import (
     FieldViolation,
+    FrontEndBusyError,
     InvalidInputError,
     NotBuiltError,
     RegistryError,
+    UnreadableTextError,
     VoiceNotFoundError,
     VoxswapError,
 )
@@ -75,3 +77,10 @@ def test_clients_do_not_hurry_back_to_a_load_that_hangs() -> None:
     retry = error_details_pb2.RetryInfo()
     assert status.details[1].Unpack(retry)
     assert retry.retry_delay.ToTimedelta().total_seconds() > 10
+
+
+def test_a_text_that_cannot_be_read_is_its_senders_and_a_reader_that_is_busy_is_not() -> None:
+    told = [FieldViolation("text", "cannot be read; respell it")]
+    status = to_status(UnreadableTextError(told))
+    assert (status.code, violations(status)) == (code_pb2.INVALID_ARGUMENT, told)
+    assert to_status(FrontEndBusyError("try again")).code == code_pb2.UNAVAILABLE

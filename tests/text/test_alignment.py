@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from hypothesis import given
+from random import Random
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxswap_server.text.alignment import align
+from voxswap_server.text.alignment import align, band_for
 
 
 def test_joined_words_part_where_each_alone_would_end() -> None:
@@ -41,3 +43,32 @@ def test_every_letter_has_a_word_and_words_stay_in_order(heard: str, alone: list
     if alone:
         letters = [o for o, symbol in zip(owners, heard, strict=True) if symbol not in " ˈː"]
         assert None not in letters
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 700),
+    st.lists(st.integers(0, 400), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_however_much_longer_one_side_is(heard: int, alone: list[int], random: Random) -> None:
+    def letters(count: int) -> str:
+        return "".join(random.choice("abəɪ") for _ in range(count))
+
+    phonemes = letters(heard)
+    owners = align(phonemes, [(letters(count), index) for index, count in enumerate(alone)])
+    assert len(owners) == heard
+    assert None not in owners
+    assert owners == sorted(owners)  # type: ignore[type-var]
+
+
+def test_few_letters_of_many() -> None:
+    """What espeak-ng makes of "한£" 58 times: each sign alone is a word, together they are less."""
+    assert align("haɪ", [("pˈaʊndstˈɜːlɪŋ" * 40, 0), ("hˈaɪ", 1)])[-1] == 1
+
+
+def test_a_line_of_ordinary_length_has_the_whole_band_and_no_line_has_many_cells() -> None:
+    assert band_for(0) == band_for(600) == 48
+    assert band_for(100_000) == 4
+    for letters in range(600, 7_500, 100):
+        assert 2 * letters * band_for(letters) <= 60_000

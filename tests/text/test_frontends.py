@@ -11,7 +11,7 @@ from voxswap_server.text import frontends
 from voxswap_server.text.characters import CharacterFrontEnd
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
-from voxswap_server.text.espeak_library import EspeakLibrary
+from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import make_front_end
 
 
@@ -26,22 +26,21 @@ def hibari() -> None:
     pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
 
 
-@pytest.fixture
-def espeak() -> None:
-    if not frontends.espeak_is_installed():
-        pytest.skip("needs espeakng-loader (extra: espeak)")
-
-
-@pytest.mark.usefixtures("espeak")
-def test_espeak_serves_where_it_is_installed() -> None:
-    made = make_front_end("espeak", {"voice": "de"}, PIPER, "de-DE")
+def test_espeak_serves_where_it_is_installed(espeak: Espeak) -> None:
+    made = make_front_end("espeak", {"voice": "de"}, PIPER, "de-DE", espeak=espeak)
     assert isinstance(made, EspeakFrontEnd)
     assert repr(made) == "EspeakFrontEnd(voice='de')"
 
 
+def test_without_a_voice_the_language_names_it(espeak: Espeak) -> None:
+    made = make_front_end("espeak", {}, PIPER, "en_US", espeak=espeak)
+    assert repr(made) == "EspeakFrontEnd(voice='en-us')"
+
+
 @pytest.mark.usefixtures("espeak")
-def test_without_a_voice_the_language_names_it() -> None:
-    assert repr(make_front_end("espeak", {}, PIPER, "en_US")) == "EspeakFrontEnd(voice='en-us')"
+def test_who_keeps_no_processes_of_espeak_reads_no_voice_with_it() -> None:
+    with pytest.raises(FrontEndError, match="keeps no processes"):
+        make_front_end("espeak", {}, PIPER, "en_US")
 
 
 @pytest.mark.usefixtures("without_espeak", "hibari")
@@ -86,9 +85,8 @@ def test_forced_hibari_cannot_read_german() -> None:
 @pytest.mark.usefixtures("without_espeak")
 def test_forced_espeak_never_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    monkeypatch.setattr("voxswap_server.text.espeak.ESPEAK", EspeakLibrary())
     with pytest.raises(FrontEndError, match=r"pip install 'voxswap\[espeak\]'"):
-        make_front_end("espeak", {"voice": "en-us"}, PIPER, "en", prefer="espeak")
+        make_front_end("espeak", {"voice": "en-us"}, PIPER, "en", espeak=Espeak(), prefer="espeak")
 
 
 def test_characters() -> None:

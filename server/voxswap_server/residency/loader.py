@@ -22,6 +22,7 @@ from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.plans import PartPlan, VoicePlan
+from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import FrontEndChoice, make_front_end
 from voxswap_server.text.symbols import MAX_TABLE_BYTES, SymbolTable
 from voxswap_server.text.types import FrontEnd
@@ -91,7 +92,8 @@ class Loader(Protocol):
 class VoiceLoader:
     """Loads from a registry with the engines at hand. `plan` is for one thread, the rest for any.
 
-    ``largest_chunk_s`` is the most audio that a step decodes.
+    ``largest_chunk_s`` is the most audio that a step decodes; ``espeak`` reads for voices that need
+    it.
     """
 
     def __init__(
@@ -100,12 +102,14 @@ class VoiceLoader:
         engines: Mapping[str, Engine],
         *,
         front_end: FrontEndChoice,
+        espeak: Espeak | None = None,
         largest_chunk_s: float = 2.5,
         host_tier: HostTier | None = None,
     ) -> None:
         self._components = components
         self._engines = engines
         self._front_end = front_end
+        self._espeak = espeak
         self._largest_chunk_s = largest_chunk_s
         self._host_tier = host_tier
         self._estimates = LoadEstimates()
@@ -206,6 +210,7 @@ class VoiceLoader:
             manifest.front_end.options,
             table,
             manifest.language,
+            espeak=self._espeak,
             prefer=self._front_end,
         )
         return FrontEndPart(front_end, part.footprint_bytes)

@@ -63,6 +63,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.DigestMismatchError: _Row(code_pb2.DATA_LOSS),
     errors.ImportSourceError: _Row(code_pb2.INVALID_ARGUMENT),
     errors.FrontEndError: _Row(code_pb2.FAILED_PRECONDITION),
+    errors.FrontEndBusyError: _Row(code_pb2.UNAVAILABLE, retry_s=0.5),
     errors.EncoderUnavailableError: _Row(code_pb2.FAILED_PRECONDITION),
     SelfTestError: _Row(code_pb2.FAILED_PRECONDITION),
     CannotContinueError: _Row(code_pb2.UNAVAILABLE, retry_s=0.1),

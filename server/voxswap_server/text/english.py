@@ -5,6 +5,7 @@ hibari reads English as misaki does; `english_phonemes` rewrites that as espeak-
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -15,6 +16,10 @@ from voxswap_server.text.types import NormalizedText, SymbolSequence
 
 _MARKS: Final = frozenset(".,:;?!")
 _MARK_OF: Final = {"…": ",", "—": ";"}
+
+
+# A dozen regular expressions for each word, and texts repeat their words.
+_spelled = lru_cache(4096)(to_espeak)
 
 
 class _Piece(NamedTuple):
@@ -69,5 +74,5 @@ class EnglishFrontEnd:
     def _piece(self, reading: Reading) -> _Piece:
         if reading.is_mark:
             return _Piece(_MARK_OF.get(reading.said, reading.said), reading)
-        said = to_espeak(reading.said, reading.spelling, british=self._british)
+        said = _spelled(reading.said, reading.spelling, british=self._british)
         return _Piece(said, reading)

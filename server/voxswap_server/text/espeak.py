@@ -1,7 +1,7 @@
 """Phonemes by espeak-ng, laid out exactly as Piper's voices were trained on them.
 
-espeak-ng is GPL-3.0 and therefore an extra of its own; nothing of it is loaded before the first
-`EspeakFrontEnd` is made. Symbol ids equal those of piper-tts 1.8.0 on the same text (its sentences
+espeak-ng is GPL-3.0 and therefore an extra of its own, and runs in processes of its own
+(`espeak_library`). Symbol ids equal those of piper-tts 1.8.0 on the same text (its sentences
 one after another), but for three things in which its espeak-ng (1.52.0.1) differs from the release
 (1.52.0) that espeakng-loader ships:
 
@@ -15,83 +15,152 @@ one after another), but for three things in which its espeak-ng (1.52.0.1) diffe
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Final
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
-from voxswap_server.text.alignment import align
-from voxswap_server.text.espeak_library import ESPEAK, TERMINATORS
+from voxswap_registry.errors import FrontEndError, UnreadableTextError
+from voxswap_server.text.alignment import align, band_for
+from voxswap_server.text.espeak_library import TERMINATORS, Clause, Espeak
 from voxswap_server.text.symbols import Symbol, SymbolTable
 from voxswap_server.text.types import NormalizedText, SymbolSequence
 
 _LANGUAGE_SWITCH: Final = re.compile(r"\([^)]+\)")
 _PLAIN_WORD: Final = re.compile(r"\W*(?:[^\W\d_]+['’])*[^\W\d_]+\W*")
 _SILENT: Final = frozenset(TERMINATORS) | frozenset("\"'`()[]{}“”„‟‘’‚‛«»‹›-‐‑‒―_~")
-_WORDS_REMEMBERED: Final = 4096
+_WORDS_REMEMBERED, _LONGEST_REMEMBERED = 4096, 32
 
 
 class EspeakFrontEnd:
     """English or any other language that espeak-ng reads, for voices trained on its phonemes.
 
-    Thread-safe. `symbols` takes about 0.5 ms a sentence, longer while other threads speak:
-    the library serves one at a time. Making the first one opens the library (about 20 ms).
+    Thread-safe. `symbols` takes about 0.5 ms a sentence, longer while more threads read than there
+    are workers. Making one blocks until the workers are up, and has one of them take up the voice.
     Raises `FrontEndError` if espeak-ng is not installed or does not know the voice.
     """
 
-    def __init__(self, table: SymbolTable, voice: str = "en-us") -> None:
+    def __init__(self, table: SymbolTable, espeak: Espeak, voice: str = "en-us") -> None:
         self._table = table
+        self._espeak = espeak
         self._voice = voice
-        self._remembered = lru_cache(maxsize=_WORDS_REMEMBERED)(self._word_alone)
-        with ESPEAK.speaking(voice):
-            pass
+        self._identifier = espeak.voice(voice)
+        self._alone = _Readings()
+        try:
+            espeak.read(self._identifier, (), of="")
+        except UnreadableTextError as error:
+            raise FrontEndError(
+                f"espeak-ng fails over its voice {voice!r:.80}; import the voice with another one",
+                metadata={"espeak_voice": voice},
+            ) from error
 
     def __repr__(self) -> str:
         return f"EspeakFrontEnd(voice={self._voice!r})"
 
     def symbols(self, text: NormalizedText) -> SymbolSequence:
-        """Symbols of one segment; each phone knows its word."""
-        with ESPEAK.speaking(self._voice) as clauses_of:
-            clauses = clauses_of(text.text)
+        """Symbols of one segment; each phone knows its word.
+
+        Raises `UnreadableTextError` for a text that ends what reads it, `FrontEndBusyError`.
+        """
+        (found,) = self._espeak.read(self._identifier, [text.text], of=text.text)
+        clauses = [
+            _Clause(_plain(clause.phonemes), clause.terminator, _tokens(text, clause))
+            for clause in found
+        ]
+        alone = self._read_alone([c for c in clauses if not c.is_plain], of=text.text)
+        band = band_for(sum(len(clause.phonemes) for clause in clauses))
         spoken: list[Symbol] = []
         for clause in clauses:
-            phonemes = unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", clause.phonemes))
-            owners = self._owners(phonemes, _tokens(text, clause.start, clause.end))
-            spoken += map(Symbol, phonemes, owners)
+            spoken += map(Symbol, clause.phonemes, clause.owners(alone, band))
             spoken += (Symbol(mark, None) for mark in clause.terminator)
             if clause.terminator and clause.terminator in ",:;":
                 spoken.append(Symbol(" ", None))
         return self._table.sequence(spoken)
 
-    def _owners(self, phonemes: str, tokens: Sequence[tuple[str, int]]) -> list[int | None]:
-        """The word of each code point of a clause's phonemes; None for the spaces between."""
-        if not tokens:
-            return [None] * len(phonemes)
-        groups = phonemes.split()
-        if len(groups) == len(tokens) and all(_PLAIN_WORD.fullmatch(token) for token, _ in tokens):
-            owner = iter(word for _, word in tokens)
-            owners: list[int | None] = []
-            inside = False
-            for symbol in phonemes:
-                if symbol.isspace():
-                    inside = False
-                    owners.append(None)
-                else:
-                    owners.append(owners[-1] if inside else next(owner))
-                    inside = True
-            return owners
-        return align(phonemes, [(self._remembered(token), word) for token, word in tokens])
-
-    def _word_alone(self, token: str) -> str:
-        with ESPEAK.speaking(self._voice) as clauses_of:
-            phonemes = "".join(clause.phonemes for clause in clauses_of(token))
-        return unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", phonemes))
+    def _read_alone(self, clauses: Sequence[_Clause], *, of: str) -> dict[str, str]:
+        """The phonemes of every token of ``clauses`` by itself, the unknown ones read at once."""
+        alone = {token: self._alone.get(token) for clause in clauses for token, _ in clause.tokens}
+        new = [token for token, phonemes in alone.items() if phonemes is None]
+        if new:
+            read = self._espeak.read(self._identifier, new, of=of)
+            for token, found in zip(new, read, strict=True):
+                alone[token] = _plain("".join(clause.phonemes for clause in found))
+                self._alone.keep(token, alone[token] or "")
+        return {token: phonemes or "" for token, phonemes in alone.items()}
 
 
-def _tokens(text: NormalizedText, start: int, end: int) -> list[tuple[str, int]]:
+class _Readings:
+    """What words are by themselves, the latest that were asked for. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readings: OrderedDict[str, str] = OrderedDict()
+
+    def get(self, token: str) -> str | None:
+        """Its phonemes, if they are remembered."""
+        with self._lock:
+            if token in self._readings:
+                self._readings.move_to_end(token)
+            return self._readings.get(token)
+
+    def keep(self, token: str, phonemes: str) -> None:
+        """Remember it, unless it is no word that comes again."""
+        if len(token) > _LONGEST_REMEMBERED:
+            return
+        with self._lock:
+            self._readings[token] = phonemes
+            if len(self._readings) > _WORDS_REMEMBERED:
+                self._readings.popitem(last=False)
+
+
+class _Clause(NamedTuple):
+    """A clause's phonemes and end, and the tokens that it says, each with its word's index."""
+
+    phonemes: str
+    terminator: str
+    tokens: list[tuple[str, int]]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each token is one group of phonemes, so that spaces part the words."""
+        return len(self.phonemes.split()) == len(self.tokens) and all(
+            _PLAIN_WORD.fullmatch(token) for token, _ in self.tokens
+        )
+
+    def owners(self, alone: Mapping[str, str], band: int) -> list[int | None]:
+        """The word of each code point of the phonemes; None for the spaces between.
+
+        ``alone`` has the phonemes of each token unless the clause `is_plain`; ``band`` is as
+        `band_for` gives it.
+        """
+        if not self.tokens:
+            return [None] * len(self.phonemes)
+        if not self.is_plain:
+            return align(
+                self.phonemes, [(alone[token], word) for token, word in self.tokens], band=band
+            )
+        owner = iter(word for _, word in self.tokens)
+        owners: list[int | None] = []
+        inside = False
+        for symbol in self.phonemes:
+            if symbol.isspace():
+                inside = False
+                owners.append(None)
+            else:
+                owners.append(owners[-1] if inside else next(owner))
+                inside = True
+        return owners
+
+
+def _plain(phonemes: str) -> str:
+    return unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", phonemes))
+
+
+def _tokens(text: NormalizedText, clause: Clause) -> list[tuple[str, int]]:
     """The runs of non-space of a clause that can be spoken, each with the index of its word."""
     tokens: list[tuple[str, int]] = []
     for index, word in enumerate(text.words):
-        spoken = text.text[max(word.start, start) : min(word.end, end)]
+        spoken = text.text[max(word.start, clause.start) : min(word.end, clause.end)]
         tokens += ((token, index) for token in spoken.split() if not _SILENT.issuperset(token))
     return tokens

@@ -1,4 +1,7 @@
-"""libespeak-ng by ctypes: text to clauses of phonemes, and the symbol that ends each for Piper.
+"""espeak-ng in worker processes: texts to clauses of phonemes, and how each clause ends for Piper.
+
+libespeak-ng is never loaded into this process: there are texts that a player can type which make it
+overwrite its memory. `espeak_worker` is the other side.
 
 The build that espeakng-loader ships tells the phonemes of a clause but not how the clause ended, so
 that is read off the text: the library says how far it has read.
@@ -6,14 +9,23 @@ that is read off the text: the library says how far it has read.
 
 from __future__ import annotations
 
-import ctypes
+import hashlib
+import json
 import threading
+import time
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from voxswap_registry.errors import FrontEndError
+from voxswap_registry.errors import (
+    FieldViolation,
+    FrontEndBusyError,
+    FrontEndError,
+    UnreadableTextError,
+)
+from voxswap_server.workers.errors import NoWorkerError, RequestKillsError, WorkerStartError
+from voxswap_server.workers.pool import PoolStatistics, WorkerPool
+from voxswap_server.workers.worker import Program
 
 # The characters at which espeak-ng 1.52 ends a clause, and the symbol that Piper writes for each.
 # Found by asking piper-tts 1.8.0 for every code point. The last line ends a clause too (some of
@@ -33,10 +45,10 @@ TERMINATORS: Final = {
 }
 _UNREADABLE: Final = frozenset(("Cc", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"))
 
-_RETRIEVAL: Final = 1
-_DONT_EXIT: Final = 0x8000
-_CHARACTERS_UTF8: Final = 1
-_PHONEMES_IPA: Final = 2
+_BARRED_S: Final = 60.0
+_MOST_BARRED: Final = 1024
+# Some signs are read by their names. What is longer than this was never read.
+_MOST_PHONEMES: Final = 200
 
 
 class Clause(NamedTuple):
@@ -48,80 +60,114 @@ class Clause(NamedTuple):
     terminator: str
 
 
-class EspeakLibrary:
-    """The process's one libespeak-ng. Thread-safe: every call is made with ``_lock`` held.
+class Espeak:
+    """espeak-ng in ``workers`` processes. Thread-safe; making one costs nothing.
 
-    The library keeps its state in globals of its own, so one instance serves every front-end. It is
-    opened by the first that needs it, and the voice is changed (about 0.1 ms) only when another
-    front-end spoke last.
+    The processes begin with `start` or the first use, within 0.1 s, and end with `close`. A text
+    that ends its worker is barred for a minute, so that whoever tries again ends no other one;
+    `_lock` guards what is barred.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, workers: int = 2, clock: Callable[[], float] = time.monotonic) -> None:
+        self._workers = workers
+        self._clock = clock
         self._lock = threading.Lock()
-        self._library: ctypes.CDLL | None = None
-        self._voice = ""
+        self._pool: WorkerPool | None = None
+        self._closed = False
+        self._voices: Mapping[str, str] | None = None
+        self._barred: dict[bytes, float] = {}  # digest of a text, and until when; oldest first
 
-    @contextmanager
-    def speaking(self, voice: str) -> Iterator[Callable[[str], list[Clause]]]:
-        """Holds the library with this voice set, and gives what turns text into clauses.
+    def start(self) -> None:
+        """Begin to start the processes. Raises `FrontEndError` if espeak-ng is not installed."""
+        self._started().start()
 
-        Blocks while another thread holds it, about 0.1 ms a sentence. Raises `FrontEndError`.
-        """
+    def close(self) -> None:
+        """End the processes; whoever still reads gets a `FrontEndBusyError`."""
         with self._lock:
-            if self._library is None:
-                self._library = _open()
-            if voice != self._voice:
-                self._voice = ""
-                if self._library.espeak_SetVoiceByName(voice.encode("utf-8", "replace")) != 0:
-                    raise FrontEndError(
-                        f"espeak-ng has no voice {voice!r}; name one of those that "
-                        "`espeak-ng --voices` lists, such as 'en-us'",
-                        metadata={"espeak_voice": voice},
-                    )
-                self._voice = voice
-            yield self._clauses
+            self._closed, pool = True, self._pool
+        if pool is not None:
+            pool.close()
 
-    def _clauses(self, text: str) -> list[Clause]:
-        """Clause by clause. Characters that mean something else to the library become spaces."""
-        assert self._library is not None  # noqa: S101 - only reached through `speaking`
-        text = _readable(text)
-        # The library reads one or two characters ahead and keeps them for its next call. The space
-        # makes sure that these are never characters of the text.
-        data = (text + " ").encode()
-        buffer = ctypes.create_string_buffer(data)
-        base = ctypes.addressof(buffer)
-        size = len(data)
-        pointer = ctypes.c_void_p(base)
-        clauses: list[Clause] = []
-        start = taken = characters = 0
-        while taken < size:
-            raw = self._library.espeak_TextToPhonemes(
-                ctypes.byref(pointer), _CHARACTERS_UTF8, _PHONEMES_IPA
+    def statistics(self) -> PoolStatistics | None:
+        """The processes now; None before the start."""
+        pool = self._pool
+        return None if pool is None else pool.statistics()
+
+    def pids(self) -> tuple[int, ...]:
+        """The processes that live, for whoever looks from outside."""
+        pool = self._pool
+        return () if pool is None else pool.pids()
+
+    def _started(self) -> WorkerPool:
+        with self._lock:
+            if self._closed:
+                raise FrontEndBusyError("espeak-ng has been ended with its server; try again later")
+            if self._pool is None:
+                self._pool = WorkerPool(_program(), size=self._workers)
+            return self._pool
+
+    def voice(self, name: str) -> str:
+        """The identifier of the voice that espeak-ng lists as ``name``, in any case.
+
+        Blocks until the processes are up. Raises `FrontEndError` for a name that is not in the
+        list, `FrontEndBusyError`.
+        """
+        if self._voices is None:
+            pool = self._started()
+            try:
+                self._voices = json.loads(pool.greeting())
+            except NoWorkerError as error:
+                raise _unavailable(error) from error
+        assert self._voices is not None  # noqa: S101 - see above
+        identifier = self._voices.get(name.lower())
+        if identifier is None:
+            raise FrontEndError(
+                f"espeak-ng has no voice {name!r:.80}; name one of those that "
+                "`espeak-ng --voices` lists, such as 'en-us'",
+                metadata={"espeak_voice": name},
             )
-            now = size if pointer.value is None else pointer.value - base
-            characters += len(data[taken:now].decode("utf-8", "replace"))
-            stuck = now <= taken
-            taken = now
-            # The last character taken is looked ahead at: it belongs to the next clause.
-            end = max(start, characters - 1)
-            clauses.append(
-                Clause(
-                    (raw or b"").decode("utf-8", "replace"),
-                    start,
-                    end,
-                    _terminator(text[start:end]),
-                )
+        return identifier
+
+    def read(self, identifier: str, texts: Sequence[str], *, of: str) -> list[list[Clause]]:
+        """The clauses of each of ``texts``, which are all from the line ``of``.
+
+        Blocks for 0.2 ms and about 0.005 ms a character; at most for two seconds. Characters that
+        mean something else to the library become spaces. Raises `UnreadableTextError` if they end a
+        worker, or ``of`` did so a while ago; `FrontEndBusyError` if no worker answers.
+        """
+        digest = hashlib.blake2b(f"{identifier}\0{of}".encode("utf-8", "replace")).digest()
+        self._refuse_barred(digest)
+        readable = [_readable(text) for text in texts]
+        request = json.dumps([identifier, readable]).encode()
+        try:
+            return self._started().call(
+                request, lambda answer: _clauses(answer, readable), key=identifier
             )
-            start = end
-            if stuck:
-                break
-        return clauses
+        except RequestKillsError as error:
+            self._bar(digest)
+            raise _unreadable() from error
+        except NoWorkerError as error:
+            raise _unavailable(error) from error
+
+    def _bar(self, digest: bytes) -> None:
+        with self._lock:
+            self._barred.pop(digest, None)
+            self._barred[digest] = self._clock() + _BARRED_S
+            if len(self._barred) > _MOST_BARRED:
+                del self._barred[next(iter(self._barred))]
+
+    def _refuse_barred(self, digest: bytes) -> None:
+        with self._lock:
+            until = self._barred.get(digest)
+            if until is None:
+                return
+            if self._clock() >= until:
+                del self._barred[digest]
+                return
+        raise _unreadable()
 
 
-ESPEAK: Final = EspeakLibrary()
-
-
-def _open() -> ctypes.CDLL:
+def _program() -> Program:
     try:
         import espeakng_loader
     except ImportError as error:
@@ -131,34 +177,58 @@ def _open() -> ctypes.CDLL:
             metadata={"extra": "espeak"},
         ) from error
     try:
-        library = ctypes.CDLL(espeakng_loader.get_library_path())
-        data = espeakng_loader.get_data_path()
+        paths = [espeakng_loader.get_library_path(), espeakng_loader.get_data_path()]
     except (OSError, RuntimeError) as error:
         raise FrontEndError(
-            f"The package espeakng-loader is installed, but its espeak-ng cannot be opened "
-            f"({error}); reinstall it with pip install --force-reinstall espeakng-loader",
+            f"The package espeakng-loader is installed, but its data are not there ({error}); "
+            "reinstall it with pip install --force-reinstall espeakng-loader",
             metadata={"extra": "espeak"},
         ) from error
-    library.espeak_Initialize.argtypes = [
-        ctypes.c_int,
-        ctypes.c_int,
-        ctypes.c_char_p,
-        ctypes.c_int,
-    ]
-    library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
-    library.espeak_TextToPhonemes.argtypes = [
-        ctypes.POINTER(ctypes.c_void_p),
-        ctypes.c_int,
-        ctypes.c_int,
-    ]
-    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    if library.espeak_Initialize(_RETRIEVAL, 0, data.encode(), _DONT_EXIT) < 0:
-        raise FrontEndError(
-            f"espeak-ng cannot read its data in {data}; reinstall it with "
-            "pip install --force-reinstall espeakng-loader",
+    return Program("espeak-ng", "voxswap_server.text.espeak_worker", json.dumps(paths))
+
+
+def _unreadable() -> UnreadableTextError:
+    violation = FieldViolation(
+        "text", "cannot be read: espeak-ng fails over it; leave out what is no words, or respell it"
+    )
+    return UnreadableTextError([violation])
+
+
+def _unavailable(error: NoWorkerError) -> FrontEndError | FrontEndBusyError:
+    if isinstance(error, WorkerStartError):
+        return FrontEndError(
+            "The package espeakng-loader is installed, but its espeak-ng cannot be used (the "
+            "server's log has the reason); reinstall it with pip install --force-reinstall "
+            "espeakng-loader",
             metadata={"extra": "espeak"},
         )
-    return library
+    return FrontEndBusyError(error.message)
+
+
+def _clauses(answer: bytes, texts: Sequence[str]) -> list[list[Clause]]:
+    """What a worker says, believed as far as it can be true. Raises ValueError beyond that."""
+    match json.loads(answer):
+        case {"read": [*read]} if len(read) == len(texts):
+            return [_checked(clauses, text) for clauses, text in zip(read, texts, strict=True)]
+    raise ValueError("a worker's answer is none")
+
+
+def _checked(clauses: object, text: str) -> list[Clause]:
+    checked: list[Clause] = []
+    after = 0
+    if not isinstance(clauses, list) or len(clauses) > len(text) + 1:
+        clauses = [None]
+    for clause in clauses:
+        match clause:
+            case [str(phonemes), int(start), int(end)] if after <= start <= end <= len(
+                text
+            ) and len(phonemes) <= _MOST_PHONEMES * (end - start + 1):
+                phonemes.encode()  # raises ValueError if it is no text
+                checked.append(Clause(phonemes, start, end, _terminator(text[start:end])))
+                after = end
+            case _:
+                raise ValueError("a worker's clause is none")
+    return checked
 
 
 def _readable(text: str) -> str:

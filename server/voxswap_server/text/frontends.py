@@ -12,6 +12,7 @@ from voxswap_registry.errors import FrontEndError
 from voxswap_server.text.characters import CharacterFrontEnd
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
+from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.misaki import MisakiFrontEnd
 from voxswap_server.text.symbols import SymbolTable
 from voxswap_server.text.types import FrontEnd
@@ -27,15 +28,16 @@ def make_front_end(
     table: SymbolTable,
     language: str,
     *,
+    espeak: Espeak | None = None,
     prefer: FrontEndChoice = "auto",
 ) -> FrontEnd:
     """The front-end of a voice. Blocks for up to half a second while lexicons load.
 
     ``kind`` "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
-    served by espeak-ng where that is installed, else, for English, by hibari-tts; ``prefer`` forces
-    one of the two. ``kind`` "characters" takes ``lowercase`` (false), ``kind`` "misaki", which is
-    English, ``british`` (false). Raises `FrontEndError` with the remedy if the voice cannot be read
-    here.
+    served by ``espeak``, the processes of espeak-ng, where that is installed, else, for English, by
+    hibari-tts; ``prefer`` forces one of the two. ``kind`` "characters" takes ``lowercase`` (false),
+    ``kind`` "misaki", which is English, ``british`` (false). Raises `FrontEndError` with the remedy
+    if the voice cannot be read here.
     """
     if kind == "characters":
         return CharacterFrontEnd(table, lowercase=bool(options.get("lowercase", False)))
@@ -49,7 +51,13 @@ def make_front_end(
         )
     voice = str(options.get("voice") or language).lower().replace("_", "-")
     if prefer == "espeak" or (prefer == "auto" and espeak_is_installed()):
-        return EspeakFrontEnd(table, voice)
+        if espeak is None:
+            raise FrontEndError(
+                f"The voice speaks {voice!r:.80} by espeak-ng, and whoever loads it keeps no "
+                "processes of espeak-ng; set the preferred front-end to 'english'",
+                metadata={"espeak_voice": voice},
+            )
+        return EspeakFrontEnd(table, espeak, voice)
     if voice.split("-")[0] != "en":
         remedy = (
             "set the preferred front-end to 'auto' or 'espeak'"

@@ -1,0 +1,53 @@
+"""Texts that are made to end whatever reads them, through every front-end there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bench.hostile.texts import KILLERS, texts
+from tests.text.by_hand import PIPER, by_hand, check
+from voxswap_registry.errors import VoxswapError
+from voxswap_server.text.espeak import EspeakFrontEnd
+from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.frontends import make_front_end
+from voxswap_server.text.normalization import normalize
+from voxswap_server.text.segmentation import segment
+from voxswap_server.text.types import FrontEnd
+
+Make = Callable[[Espeak], FrontEnd]
+FRONT_ENDS: dict[str, Make] = {
+    "espeak": lambda espeak: EspeakFrontEnd(PIPER, espeak),
+    "russian": lambda espeak: EspeakFrontEnd(PIPER, espeak, "ru"),
+    "english": lambda _: make_front_end("espeak", {}, PIPER, "en-us", prefer="english"),
+    "misaki": lambda _: make_front_end("misaki", {}, PIPER, "en"),
+    "characters": lambda _: make_front_end("characters", {}, PIPER, "en"),
+}
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_whatever_is_typed_is_read_or_refused(name: str, espeak: Espeak) -> None:
+    if name in ("english", "misaki"):
+        pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
+    front_end = FRONT_ENDS[name](espeak)
+    outcomes = set()
+    for text in texts(250, seed=20):
+        for part in segment(text):
+            normalized = normalize(part.text, "ru" if name == "russian" else "en")
+            try:
+                check(normalized, front_end.symbols(normalized))
+            except VoxswapError as error:
+                outcomes.add(error.reason)
+    assert outcomes <= {"TEXT_UNREADABLE", "FRONT_END_UNAVAILABLE"}
+    assert front_end.symbols(by_hand("Still here.")).speaks
+
+
+# The last one is longer alone than in a clause, by a factor that no band of rows had.
+@pytest.mark.parametrize("text", [*KILLERS, "한£" * 58], ids=lambda text: f"{text[:4]} {len(text)}")
+def test_the_known_killers_end_no_worker(text: str, espeak: Espeak) -> None:
+    front_end = EspeakFrontEnd(PIPER, espeak)
+    before = espeak.pids()
+    normalized = by_hand(text)
+    check(normalized, front_end.symbols(normalized))
+    assert espeak.pids() == before
