@@ -17,7 +17,9 @@ from voxswap_registry.errors import VoxswapError
 from voxswap_server.app import RunningServer, running
 from voxswap_server.config import RELOADABLE, Settings, load_settings
 from voxswap_server.process import keep_freed_memory
+from voxswap_server.warden import start_warden
 from voxswap_server.way_down import (
+    BEYOND_GRACE_S,
     CLOSED_S,
     LEFT_BEHIND,
     Guard,
@@ -83,7 +85,9 @@ async def _serve(
     running_server: list[RunningServer] = []
 
     def ask_to_stop(number: signal.Signals) -> None:
-        if running_server and not stop.is_set():
+        is_first = bool(running_server) and not stop.is_set()
+        guard.arm(settings.shutdown_grace_s if is_first else 0.0)
+        if is_first:
             _LOGGER.info(
                 "%s: streams have %g s to end; once more, and they have none",
                 *(number.name, settings.shutdown_grace_s),
@@ -92,11 +96,11 @@ async def _serve(
         else:
             _LOGGER.info("%s: ending at once", number.name)
             way_down.hurry()
-        guard.arm(way_down.left_s())
         stop.set()
 
     for number in _STOPPING:
         loop.add_signal_handler(number, ask_to_stop, number)
+    start_warden(settings.shutdown_grace_s + BEYOND_GRACE_S, _STOPPING)
 
     def reload() -> None:
         for server in running_server:  # none until it is there: until then the signal is harmless

@@ -7,7 +7,8 @@
           ── + 3.5 s ──> what is being closed is left behind, one thing after the other
           ── + 4 s ────> `Guard`: the process leaves, whatever it waits for
           ── + 4.5 s ──> `Guard`: the interpreter itself stands still; its threads are shown
-          ── + 5 s ────> `Guard`: the kernel ends the process
+          ── + 4.8 s ──> `Guard`: the kernel ends the process; so does `warden`, if none of this
+                         could even begin
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _T = TypeVar("_T")
 BEYOND_GRACE_S = 5.0
 STEPS_S = 1.0
 CLOSED_S = 3.5
-_LEAVE_S, _SHOW_S = 4.0, 4.5
+_LEAVE_S, _SHOW_S, _KILL_S = 4.0, 4.5, 4.8
 _LEAST_SHARE_S = 0.05
 
 #: The exit status of a process that ended as it was told to, and had to leave something behind.
@@ -146,7 +147,7 @@ class Guard:
                 return
             is_new, self._due_s = self._due_s is None, due_s
             self._changed.notify()
-        signal.setitimer(signal.ITIMER_REAL, grace_s + BEYOND_GRACE_S)
+        signal.setitimer(signal.ITIMER_REAL, grace_s + _KILL_S)
         faulthandler.dump_traceback_later(grace_s + _SHOW_S, exit=False)
         if is_new:
             threading.Thread(target=self._watch, name="voxswap-guard", daemon=True).start()

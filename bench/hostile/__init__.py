@@ -1,0 +1,1 @@
+"""Hostile inputs: pure, seeded generators, and what it takes to try them."""
