@@ -8,17 +8,17 @@ from __future__ import annotations
 import ctypes
 import enum
 import functools
-import itertools
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 _FOR_EVER_S = 3_600
+_serves = threading.Event()
 
 
 class Hang(enum.StrEnum):
-    """What hangs, from the first time that it is used on."""
+    """What hangs, from when the server serves."""
 
     NOTHING = "nothing"
     STEP = "step"  # of compute: Python waits
@@ -45,13 +45,13 @@ def sleep_in_a_library(*, lets_others: bool) -> None:
         pass
 
 
-def before(owner: Any, name: str, hang: Callable[[], None], *, spared: int = 0) -> None:
-    """Let ``owner.name`` hang when it is called, but for the first ``spared`` calls."""
-    original, calls = getattr(owner, name), itertools.count()
+def before(owner: Any, name: str, hang: Callable[[], None]) -> None:
+    """Let ``owner.name`` hang when it is called."""
+    original = getattr(owner, name)
 
     @functools.wraps(original)
     def call(*arguments: Any, **options: Any) -> Any:
-        if next(calls) >= spared:
+        if _serves.is_set():
             hang()
         return original(*arguments, **options)
 
@@ -61,18 +61,30 @@ def before(owner: Any, name: str, hang: Callable[[], None], *, spared: int = 0) 
 def inject(hang: Hang) -> None:
     """Put the fault in."""
     from voxswap_registry.catalog.catalog import Catalog
+    from voxswap_registry.catalog.watcher import CatalogWatcher
     from voxswap_registry.components import Components
-    from voxswap_server import residents, way_down
+    from voxswap_server import command, residents, way_down
     from voxswap_server.engines.vits.voice import VitsUtterance
     from voxswap_server.engines.work import Work
     from voxswap_server.residency.device import HostDevice
     from voxswap_server.residency.loader import VoiceLoader
 
-    def decode_with(step: Callable[[], None]) -> None:
-        def decode(self: object, first: int, last: int) -> Work[Any]:
-            return Work.of(step)
+    greeting = command._greeting
 
-        VitsUtterance.decode = decode  # type: ignore[method-assign,assignment]
+    def greet(*arguments: Any) -> str:
+        said = greeting(*arguments)
+        _serves.set()
+        return said
+
+    command._greeting = greet
+
+    def decode_with(step: Callable[[], None]) -> None:
+        original = VitsUtterance.decode
+
+        def decode(self: VitsUtterance, first: int, last: int) -> Work[Any]:
+            return Work.of(step) if _serves.is_set() else original(self, first, last)
+
+        VitsUtterance.decode = decode  # type: ignore[method-assign]
 
     match hang:
         case Hang.NOTHING:
@@ -87,7 +99,7 @@ def inject(hang: Hang) -> None:
             before(Components, "check_present", wait)
             before(Components, "hold", wait)
         case Hang.WATCH:
-            before(Catalog, "refresh", wait, spared=1)
+            before(CatalogWatcher, "_refresh", wait)
         case Hang.LOAD:
             before(VoiceLoader, "load", wait)
         case Hang.FREE:

@@ -126,7 +126,7 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         # Side by side: one waits for torch, the other for disk or network.
         importing = asyncio.create_task(asyncio.to_thread(_import_engines))
-        way_down.closing(stack, "importing engines", lambda: asyncio.wait([importing]))
+        stack.callback(importing.cancel)
         looks = [metrics.observe_look]
         catalog = await _catalog(settings, metrics, looks, stack, way_down)
         await importing

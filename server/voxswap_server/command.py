@@ -25,6 +25,7 @@ from voxswap_server.way_down import (
     Guard,
     WayDown,
     leave,
+    threads_of_ours,
     threads_that_hang,
 )
 
@@ -63,8 +64,12 @@ def main(arguments: Sequence[str]) -> int:
     hanging = threads_that_hang(way_down.left_s(CLOSED_S))
     if hanging or way_down.left_behind:
         # Python's own end would wait for them.
-        what = ", ".join(way_down.left_behind) or "threads that hang"
-        leave(f"left behind: {what}", threads=hanging, status=status or LEFT_BEHIND)
+        what = ", ".join(way_down.left_behind) or "threads"
+        leave(
+            f"the process ends, and leaves behind: {what}",
+            threads={*hanging, *threads_of_ours()},
+            status=status or LEFT_BEHIND,
+        )
     guard.disarm()
     return status
 
@@ -122,7 +127,8 @@ async def _serve(
     try:
         await serving
     except asyncio.CancelledError:
-        _LOGGER.info("stopped while it was starting")
+        # Nothing is lost, and what was begun (an import, a first look) need not come to its end.
+        leave("stopped while it was starting", status=0)
     except VoxswapError as error:
         status = _told(error)
     except Exception:

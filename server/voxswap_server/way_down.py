@@ -4,11 +4,13 @@
 
     begun ── grace_s ──> streams are cancelled
           ── + 1 s ────> every step that is under way counts as stuck
-          ── + 3.5 s ──> what is being closed is left behind, one thing after the other
-          ── + 4 s ────> `Guard`: the process leaves, whatever it waits for
-          ── + 4.5 s ──> `Guard`: the interpreter itself stands still; its threads are shown
-          ── + 4.8 s ──> `Guard`: the kernel ends the process; so does `warden`, if none of this
+          ── + 3 s ────> what is being closed is left behind, one thing after the other
+          ── + 3.5 s ──> `Guard`: the process leaves, whatever it waits for
+          ── + 4 s ────> `Guard`: the interpreter itself stands still; its threads are shown
+          ── + 4.4 s ──> `Guard`: the kernel ends the process; so does `warden`, if none of this
                          could even begin
+
+That leaves half a second for a machine that is busy, and for the process to be taken apart.
 """
 
 from __future__ import annotations
@@ -34,9 +36,12 @@ _T = TypeVar("_T")
 #: What the way down may take beyond the grace.
 BEYOND_GRACE_S = 5.0
 STEPS_S = 1.0
-CLOSED_S = 3.5
-_LEAVE_S, _SHOW_S, _KILL_S = 4.0, 4.5, 4.8
-_LEAST_SHARE_S = 0.05
+CLOSED_S = 3.0
+_LEAVE_S, _SHOW_S, _KILL_S = 3.5, 4.0, 4.4
+_LEAST_SHARE_S, _TELLING_S = 0.05, 0.5
+
+_OUR_THREADS = "voxswap-"
+_GUARD = f"{_OUR_THREADS}guard"
 
 #: The exit status of a process that ended as it was told to, and had to leave something behind.
 LEFT_BEHIND = 3
@@ -123,7 +128,7 @@ async def on_thread(work: Callable[[], _T], name: str) -> _T:
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             future.set_exception(error)
 
-    threading.Thread(target=run, name=f"voxswap-{name}", daemon=True).start()
+    threading.Thread(target=run, name=f"{_OUR_THREADS}{name}", daemon=True).start()
     return await asyncio.wrap_future(future)
 
 
@@ -150,7 +155,7 @@ class Guard:
         signal.setitimer(signal.ITIMER_REAL, grace_s + _KILL_S)
         faulthandler.dump_traceback_later(grace_s + _SHOW_S, exit=False)
         if is_new:
-            threading.Thread(target=self._watch, name="voxswap-guard", daemon=True).start()
+            threading.Thread(target=self._watch, name=_GUARD, daemon=True).start()
 
     def disarm(self) -> None:
         """The end is near, and the interpreter's own."""
@@ -172,13 +177,14 @@ def leave(
     # On a thread: a log that cannot be written to must not hold this up.
     telling = threading.Thread(target=_tell, args=(why, hanging), daemon=True)
     telling.start()
-    telling.join(_LEAST_SHARE_S * 4)
+    telling.join(_TELLING_S)
     os._exit(status)
 
 
 def _tell(why: str, hanging: list[threading.Thread]) -> None:
-    names = ", ".join(sorted(thread.name for thread in hanging)) or "none"
-    _LOGGER.error("%s: the process ends without waiting for threads: %s", why, names)
+    if hanging:
+        why += f"; these threads are not waited for: {', '.join(sorted(t.name for t in hanging))}"
+    _LOGGER.log(logging.ERROR if hanging else logging.INFO, "%s", why)
     frames = sys._current_frames()
     for thread in hanging:
         if (frame := frames.get(thread.ident or 0)) is not None:
@@ -188,6 +194,12 @@ def _tell(why: str, hanging: list[threading.Thread]) -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def threads_of_ours() -> list[threading.Thread]:
+    """Those that this server started and that are still there; once all is closed, they hang."""
+    ours = [t for t in threading.enumerate() if t.name.startswith(_OUR_THREADS)]
+    return [thread for thread in ours if thread.name != _GUARD]
 
 
 def threads_that_hang(patience_s: float) -> list[threading.Thread]:
