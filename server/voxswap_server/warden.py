@@ -22,7 +22,7 @@ from pathlib import Path
 _MOST_BYTES = 1 << 16
 # Shows where all threads are, from C; anybody may send it.
 _SHOW = signal.SIGQUIT
-_SHOWING_S, _MARGIN_S = 0.1, 0.4
+_SHOWING_S, _MARGIN_S = 0.1, 0.7
 
 
 def start_warden(limit_s: float, signals: Iterable[signal.Signals]) -> None:

@@ -4,13 +4,13 @@
 
     begun ── grace_s ──> streams are cancelled
           ── + 1 s ────> every step that is under way counts as stuck
-          ── + 3 s ────> what is being closed is left behind, one thing after the other
-          ── + 3.5 s ──> `Guard`: the process leaves, whatever it waits for
-          ── + 4 s ────> `Guard`: the interpreter itself stands still; its threads are shown
-          ── + 4.4 s ──> `Guard`: the kernel ends the process; so does `warden`, if none of this
+          ── + 2.5 s ──> what is being closed is left behind, one thing after the other
+          ── + 3 s ────> `Guard`: the process leaves, whatever it waits for
+          ── + 3.6 s ──> `Guard`: the interpreter itself stands still; its threads are shown
+          ── + 4 s ────> `Guard`: the kernel ends the process; so does `warden`, if none of this
                          could even begin
 
-That leaves half a second for a machine that is busy, and for the process to be taken apart.
+That leaves a second for a machine that is busy, and for the process to be taken apart.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _T = TypeVar("_T")
 #: What the way down may take beyond the grace.
 BEYOND_GRACE_S = 5.0
 STEPS_S = 1.0
-CLOSED_S = 3.0
-_LEAVE_S, _SHOW_S, _KILL_S = 3.5, 4.0, 4.4
+CLOSED_S = 2.5
+_LEAVE_S, _SHOW_S, _KILL_S = 3.0, 3.6, 4.0
 _LEAST_SHARE_S, _TELLING_S = 0.05, 0.5
 
 _OUR_THREADS = "voxswap-"

@@ -28,7 +28,7 @@ def one(hang: Hang, *guests: Guest, grace_s: float = 0.5, after_s: float = 0.5) 
     [
         # A deadline that passes in a stuck step, which no watchdog has seen yet.
         (one(Hang.STEP, Guest.GIVEN_UP, after_s=3.0), [LEFT_BEHIND], "voxswap-compute-"),
-        (one(Hang.WATCH, after_s=2.0), [LEFT_BEHIND], "the catalog"),
+        (one(Hang.WATCH, after_s=2.0), [LEFT_BEHIND], "voxswap-watch"),
         # Nothing in the process hears the signal.
         (
             one(Hang.INTERPRETER, Guest.READER, after_s=2.0),
