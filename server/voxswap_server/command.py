@@ -105,7 +105,14 @@ async def _serve(
 
     for number in _STOPPING:
         loop.add_signal_handler(number, ask_to_stop, number)
-    start_warden(settings.shutdown_grace_s + BEYOND_GRACE_S, _STOPPING)
+    try:
+        start_warden(settings.shutdown_grace_s + BEYOND_GRACE_S, _STOPPING)
+    except OSError as error:
+        _LOGGER.warning(
+            "no process can be started beside this one (%s): should the interpreter stand still, "
+            "a stop has to wait for whoever sends SIGKILL",
+            error,
+        )
 
     def reload() -> None:
         for server in running_server:  # none until it is there: until then the signal is harmless

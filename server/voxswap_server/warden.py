@@ -28,7 +28,8 @@ _SHOWING_S, _MARGIN_S = 0.1, 0.7
 def start_warden(limit_s: float, signals: Iterable[signal.Signals]) -> None:
     """Start one that ends this process ``limit_s`` after the first of ``signals``.
 
-    Their handlers must have been set before; they are called as well.
+    Their handlers must have been set before; they are called as well. Raises OSError if there can
+    be none.
     """
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)  # who writes is a signal handler
