@@ -51,8 +51,10 @@ from voxswap_server.rpc.health import HealthServicer
 from voxswap_server.rpc.reflection import add_reflection
 from voxswap_server.rpc.residency import ResidencyServicer
 from voxswap_server.rpc.speech import SpeechServicer
+from voxswap_server.rpc.under_way import CallsUnderWay
 from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
+from voxswap_server.serving import Serving
 from voxswap_server.speech.admission import Admission, Limits
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking, StepSizes
@@ -66,15 +68,25 @@ from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import espeak_is_installed
 from voxswap_server.text.normalization import normalize
 from voxswap_server.watchdog import watch_steps
+from voxswap_server.way_down import STEPS_S, WayDown
 
 _LOGGER = logging.getLogger(__name__)
 
 _FIRST_LOOK_S, _FIRST_LOOK_EVER_S = 1.0, 15.0
+# Steps that hang keep their threads; so many are replaced.
+_SPARE_THREADS = 8
 
 _SERVICES = (
     speech_pb2.DESCRIPTOR.services_by_name["SpeechService"].full_name,
     voices_pb2.DESCRIPTOR.services_by_name["VoiceService"].full_name,
     residency_pb2.DESCRIPTOR.services_by_name["ResidencyService"].full_name,
+)
+
+
+# A stop does not wait for their calls: they are short, or never end.
+_NOT_WAITED_FOR = (
+    *("/grpc.health.v1.Health/", "/grpc.reflection."),
+    "/voxswap.v1.ResidencyService/Watch",
 )
 
 
@@ -104,27 +116,33 @@ class RunningServer:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[RunningServer]:
+async def running(
+    settings: Settings, way_down: WayDown | None = None
+) -> AsyncIterator[RunningServer]:
     """A server that listens as long as the block lasts.
 
     On leaving: health turns NOT_SERVING, no new call is taken, streams get
     ``shutdown_grace_s`` to end and are cancelled after it, then everything is evicted and closed.
+    What hangs is left behind, and ``way_down`` has its name; see there for the times.
     Raises `SettingsError` if an address cannot be had or a device is not there.
     """
+    way_down = way_down or WayDown(settings.shutdown_grace_s)
     metrics = Metrics(settings.device)
     async with contextlib.AsyncExitStack() as stack:
-        espeak = _espeak(settings, metrics, stack)
+        espeak = _espeak(settings, metrics, stack, way_down)
         # Side by side: one waits for torch, the other for disk or network.
         importing = asyncio.create_task(asyncio.to_thread(_import_engines))
-        stack.push_async_callback(asyncio.wait, [importing])
+        stack.callback(importing.cancel)
         looks = [metrics.observe_look]
-        catalog = await _catalog(settings, metrics, looks, stack)
+        catalog = await _catalog(settings, metrics, looks, stack, way_down)
         await importing
         registry = catalog.registry
         scheduler = _scheduler(settings, metrics)
-        stack.callback(scheduler.close)
+        way_down.closing_on_thread(stack, "compute", lambda: _close(scheduler, way_down))
         engines = await _engines(settings, scheduler)
-        residents = await keep_residents(settings, catalog, engines, metrics, stack, espeak=espeak)
+        residents = await keep_residents(
+            settings, catalog, engines, metrics, stack, way_down, espeak=espeak
+        )
         # Before residency waits for its leases, once no stream is left.
         stack.callback(scheduler.abandon)
         manager = residents.manager
@@ -133,8 +151,9 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             await scheduler.run(Work.of(engine.warm_up))
         await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
 
+        calls = CallsUnderWay(_NOT_WAITED_FOR)
         server = new_server(
-            interceptors=(Guard(metrics.observe_undecodable),),
+            interceptors=(calls, Guard(metrics.observe_undecodable)),
             maximum_concurrent_rpcs=settings.max_streams,
             options=[
                 ("grpc.so_reuseport", 0),  # a second server on one port is a mistake
@@ -143,12 +162,17 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
             ],
         )
-        health = HealthServicer(catalog, executor=_threads(stack, 2, "health"))
+        serving = Serving(
+            manager.bars,
+            long_engines=frozenset(e.name for e in engines.values() if e.steps_may_be_long),
+        )
+        health = HealthServicer(catalog, serving, _SERVICES, executor=_threads(stack, 2, "health"))
         stage = Stage(
             scheduler,
             chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
             step_sizes=StepSizes(settings.step_bound_ms / 1e3),
             pacing=_pacing(settings),
+            bars=manager.bars,
         )
         limits = Limits(settings.most_load, settings.most_backlog_s)
         admission = Admission(
@@ -157,7 +181,8 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         metrics.watch_speech(
             lambda: scheduler.waiting, lambda: admission.load, lambda: admission.backlog_s
         )
-        audio_cache = keep_audio(settings, metrics, stack)
+        metrics.watch_stuck(lambda: scheduler.lost, lambda: len(manager.bars))
+        audio_cache = keep_audio(settings, metrics, stack, way_down)
         speech = SpeechServicer(
             catalog,
             manager,
@@ -196,46 +221,41 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         metrics_address = None
         if settings.metrics_listen != "off":
             scraped = _serve_metrics(settings.metrics_listen, metrics)
-            stack.callback(_stop_metrics, *scraped)
+            way_down.closing_on_thread(stack, "metrics", lambda: _stop_metrics(*scraped))
             metrics_address = "{}:{}".format(*scraped[0].server_address[:2])
         # What lives from here on lives as long as the process: keep the collector off it.
         gc.collect()
         gc.freeze()
         await server.start()
-        stack.push_async_callback(server.stop, settings.shutdown_grace_s)
-        # Watchers would hold the server up until the grace is over.
-        stack.callback(residents.events.close)
-
-        async def tell(*, serves: bool) -> None:
-            status = health_pb2.HealthCheckResponse
-            for service in ("", *_SERVICES):
-                await health.set(service, status.SERVING if serves else status.NOT_SERVING)
-
-        await tell(serves=False)
-        stack.push_async_callback(health.enter_graceful_shutdown)
 
         async def become_ready() -> None:
             await residents.preload()
-            await tell(serves=True)
+            serving.become_ready()
 
+        # Nothing is awaited from here on until all of this is on the stack.
         if settings.preload:
-            in_background(stack, become_ready(), "preload")
+            in_background(stack, way_down, become_ready(), "preload")
         else:
-            await become_ready()
-        watching = watch_steps(scheduler, tell, after_s=settings.step_limit_s)
-        in_background(stack, watching, "watch compute")
-        look_after(residents, stack)
+            serving.become_ready()
+        watching = watch_steps(scheduler, serving, after_s=settings.step_limit_s)
+        in_background(stack, way_down, watching, "watch compute")
+        look_after(residents, stack, way_down)
+        stack.push_async_callback(_stop_serving, server, calls, scheduler, way_down)
+        # Watchers end, and need not be waited for.
+        stack.callback(residents.events.close)
+        stack.callback(serving.drain)
+        stack.callback(way_down.begin)
         yield RunningServer(address, metrics_address, residents, audio_cache)
 
 
 def _espeak(
-    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack
+    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack, way_down: WayDown
 ) -> Espeak | None:
     """espeak-ng, with its processes started here so that no voice waits for them."""
     if settings.front_end == "english":
         return None
     espeak = Espeak()
-    stack.callback(espeak.close)
+    way_down.closing_on_thread(stack, "the processes of espeak-ng", espeak.close)
     if espeak_is_installed():
         metrics.watch_workers("espeak-ng", espeak.statistics)
         try:
@@ -245,11 +265,41 @@ def _espeak(
     return espeak
 
 
+async def _stop_serving(
+    server: grpc.aio.Server, calls: CallsUnderWay, scheduler: Scheduler, way_down: WayDown
+) -> None:
+    """Take no call any more; those under way have their grace, and end then, whatever hangs.
+
+    Not by the server's own grace: that would wait for connections without a call as well.
+    """
+    stopping = [asyncio.ensure_future(server.stop(way_down.left_s()))]
+    await way_down.grace(calls.ended())
+    way_down.hurry()
+    stopping.append(asyncio.ensure_future(server.stop(None)))
+    ended = asyncio.ensure_future(calls.ended())
+    await asyncio.wait([ended], timeout=STEPS_S)
+    if not ended.done():
+        _LOGGER.warning(
+            "%d calls did not end when they were cancelled; steps under way count as stuck",
+            calls.count,
+        )
+        scheduler.abandon()
+        ended.cancel()
+    await way_down.within("the gRPC server", lambda: asyncio.wait(stopping))
+
+
+def _close(scheduler: Scheduler, way_down: WayDown) -> None:
+    """Blocks; see `Scheduler.close`."""
+    if lost := scheduler.close(patience_s=STEPS_S / 2):
+        way_down.left_behind.append(f"{lost} steps of compute")
+
+
 async def _catalog(
     settings: Settings,
     metrics: Metrics,
     observers: Sequence[Callable[[Look], None]],
     stack: contextlib.AsyncExitStack,
+    way_down: WayDown,
 ) -> Catalog:
     """The catalog of the registry, read once and watched from then on.
 
@@ -267,7 +317,7 @@ async def _catalog(
         settings.registry, cache_dir=settings.cache_dir, cache_bytes=settings.cache_bytes
     )
     catalog = await asyncio.to_thread(Catalog, registry, folder=settings.cache_dir, trusted=trusted)
-    stack.push_async_callback(asyncio.to_thread, catalog.close)  # waits for a look under way
+    way_down.closing_on_thread(stack, "the catalog", catalog.close)  # waits for a look under way
 
     def observe(look: Look) -> None:
         for observer in observers:
@@ -290,7 +340,7 @@ async def _catalog(
         await watcher.run()
 
     watching = asyncio.create_task(watch(), name="watch the registry")
-    stack.push_async_callback(stop, watching)
+    way_down.closing(stack, "watching the registry", lambda: stop(watching))
     return catalog
 
 
@@ -333,7 +383,14 @@ def _scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
     compute_alone()
     return Scheduler(
         threads=compute_threads(settings.compute_threads) if settings.device == "cpu" else 1,
-        surroundings=Surroundings(prepare=compute_alone, observe=metrics.observe_step),
+        # Where a GPU's step hangs, so would every other.
+        spare=_SPARE_THREADS if settings.device == "cpu" else 0,
+        spare_long=_SPARE_THREADS,
+        surroundings=Surroundings(
+            prepare=compute_alone,
+            observe=metrics.observe_step,
+            observe_stuck=metrics.observe_stuck,
+        ),
     )
 
 

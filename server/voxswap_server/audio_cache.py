@@ -11,10 +11,11 @@ from voxswap_server.metrics import Metrics
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.cache.store import AudioStore, MemoryStore, TieredStore
 from voxswap_server.text.frontends import espeak_is_installed
+from voxswap_server.way_down import WayDown
 
 
 def keep_audio(
-    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack
+    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack, way_down: WayDown
 ) -> AudioCache:
     """The cache; ``stack`` closes it. Raises `SettingsError` if Redis cannot be as it is set."""
     counts = metrics.audio_cache
@@ -29,7 +30,7 @@ def keep_audio(
         most_entry_bytes=settings.audio_cache_entry_bytes,
         most_held_bytes=settings.audio_cache_bytes,
     )
-    stack.push_async_callback(cache.close)
+    way_down.closing(stack, "the audio cache", cache.close)
     counts.watch(memory.statistics, cache.statistics)
     return cache
 

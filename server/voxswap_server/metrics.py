@@ -20,6 +20,7 @@ from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.speech.errors import TooLateError
+from voxswap_server.speech.lane import Verdict
 from voxswap_server.speech.parts import Trailer
 from voxswap_server.workers.pool import PoolStatistics
 
@@ -106,6 +107,7 @@ class Metrics:
             buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.6, 1.2, 2.5),
             registry=self.registry,
         )
+        self._stuck = counter("stuck_steps", "Steps longer than any may be, by verdict.", "verdict")
         self.audio_cache = AudioCacheMetrics(self.registry)
         self._ledgers = _LedgerCollector(device)
         self.registry.register(self._ledgers)
@@ -141,6 +143,18 @@ class Metrics:
         """Count a step of compute. Called on the compute thread."""
         self._steps.observe(compute_s)
 
+    def observe_stuck(self, verdict: Verdict) -> None:
+        """Count what became of a step that took longer than any may. From any thread."""
+        self._stuck.labels(verdict.value).inc()
+
+    def watch_stuck(self, threads: Callable[[], int], barred: Callable[[], int]) -> None:
+        """Show what hangs at a scrape. The callables are called from other threads."""
+        for name, text, figure in (
+            ("stuck_threads", "Threads whose steps do not come back.", threads),
+            ("barred_voices", "Versions that may not speak for a while.", barred),
+        ):
+            Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
+
     def observe_residency(self, event: ResidencyEvent) -> None:
         """Count an event of the `ModelManager`."""
         match event.kind:
@@ -156,7 +170,7 @@ class Metrics:
                 self._eviction_age.observe(event.age_s)
             case EventKind.QUARANTINED:
                 self._quarantined.inc()
-            case EventKind.LOAD_STARTED | EventKind.BUDGET_CHANGED:
+            case EventKind.LOAD_STARTED | EventKind.BUDGET_CHANGED | EventKind.BARRED:
                 pass
 
     def observe_self_test(self, outcome: str) -> None:

@@ -35,6 +35,7 @@ from voxswap_server.residency.popularity import Popularity
 from voxswap_server.residency.records import State
 from voxswap_server.residency.upkeep import evict_idle, retire_deleted
 from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.way_down import WayDown
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -132,6 +133,7 @@ async def keep_residents(
     engines: Mapping[str, Engine],
     metrics: Metrics,
     stack: contextlib.AsyncExitStack,
+    way_down: WayDown,
     *,
     espeak: Espeak | None = None,
 ) -> Residents:
@@ -139,7 +141,7 @@ async def keep_residents(
     loading = ThreadPoolExecutor(settings.load_threads + _SPARE_THREADS, LOADING_THREADS)
     stack.callback(loading.shutdown, wait=False)
     freeing = ThreadPoolExecutor(1, "voxswap-free")
-    stack.callback(freeing.shutdown)
+    way_down.closing_on_thread(stack, "freeing memory", freeing.shutdown)
     host_tier = HostTier(settings.host_budget) if settings.device != "cpu" else None
     loader = VoiceLoader(
         catalog.registry.components,
@@ -173,8 +175,8 @@ async def keep_residents(
         settings, catalog, loader, manager, events, Ahead(manager), metrics, host_tier, uses
     )
     stack.callback(events.close)
-    stack.push_async_callback(manager.close)
-    stack.push_async_callback(residents.ahead.close)
+    way_down.closing(stack, "residency", manager.close)
+    way_down.closing(stack, "loads ahead", residents.ahead.close)
     metrics.watch_ledger(Tier.DEVICE, manager.statistics)
     if host_tier is not None:
         metrics.watch_ledger(Tier.HOST, host_tier.statistics)
@@ -185,7 +187,7 @@ async def keep_residents(
     return residents
 
 
-def look_after(residents: Residents, stack: contextlib.AsyncExitStack) -> None:
+def look_after(residents: Residents, stack: contextlib.AsyncExitStack, way_down: WayDown) -> None:
     """Upkeep in the background for as long as ``stack`` is open; begins with the warm start."""
     settings = residents.settings
 
@@ -198,18 +200,21 @@ def look_after(residents: Residents, stack: contextlib.AsyncExitStack) -> None:
             await asyncio.sleep(_SAVED_EVERY_S)
             await residents.save()
 
-    in_background(stack, evicting(), "evict what is idle")
+    in_background(stack, way_down, evicting(), "evict what is idle")
     if settings.warm_start:
-        stack.push_async_callback(residents.save)
-        in_background(stack, remembering(), "remember what is resident")
+        way_down.closing(stack, "remembering residents", residents.save)
+        in_background(stack, way_down, remembering(), "remember what is resident")
 
 
 def in_background(
-    stack: contextlib.AsyncExitStack, work: Coroutine[Any, Any, None], name: str
+    stack: contextlib.AsyncExitStack,
+    way_down: WayDown,
+    work: Coroutine[Any, Any, None],
+    name: str,
 ) -> None:
     """Run ``work`` until it ends or ``stack`` is closed."""
     task = asyncio.get_running_loop().create_task(work, name=name)
-    stack.push_async_callback(stop, task)
+    way_down.closing(stack, name, lambda: stop(task))
 
 
 async def stop(task: asyncio.Task[None]) -> None:

@@ -1,49 +1,60 @@
-"""Notices a step of compute that does not come back, and tells the health service."""
+"""Ends steps of compute that do not come back, and says when no thread is left."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
+from voxswap_server.serving import Serving
 from voxswap_server.speech.scheduler import Scheduler
 
 _LOGGER = logging.getLogger(__name__)
 
 
-class Tell(Protocol):
-    """Whoever is to know."""
-
-    async def __call__(self, *, serves: bool) -> None:
-        """Whether the server can speak."""
-        ...
-
-
 async def watch_steps(
     scheduler: Scheduler,
-    tell: Tell,
+    serving: Serving,
     *,
     after_s: float,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Look at the scheduler four times in ``after_s``, for ever; ``tell`` hears of changes.
+    """Look at the scheduler four times in ``after_s``, for ever.
 
-    With False once a step has been under way for longer than ``after_s``: by then its stream, and
-    whoever waits behind it, has failed. With True when it came back after all.
+    A step that has been under way for longer than ``after_s`` is ended or written off, and its
+    stream has failed by then. ``serving`` hears whether there are threads left.
     """
-    was_stuck = False
+    lost, had_threads = 0, {False: True, True: True}
     while True:
         await sleep(after_s / 4)
-        is_stuck = scheduler.is_stuck(after_s)
-        if is_stuck != was_stuck:
-            was_stuck = is_stuck
-            if is_stuck:
-                _LOGGER.error(
-                    "a step of compute has not come back for %g s; streams fail, and the health "
-                    "service says NOT_SERVING until it does. Restart the server if it stays so",
-                    after_s,
-                )
-            else:
-                _LOGGER.warning("the step of compute came back; the server serves again")
-            await tell(serves=not is_stuck)
+        scheduler.end_steps_longer_than(after_s)
+        before, lost = lost, scheduler.lost
+        if lost > before:
+            _LOGGER.error(
+                "a step of compute has not come back for %g s: its voice is barred, and its thread "
+                "written off, the %s that still hangs",
+                *(after_s, _nth(lost)),
+            )
+        elif lost < before:
+            _LOGGER.warning("a step of compute came back after all; %d still hang", lost)
+        for may_be_long, had in had_threads.items():
+            has = had_threads[may_be_long] = scheduler.is_alive(may_be_long=may_be_long)
+            serving.set_threads(may_be_long=may_be_long, are_there=has)
+            if had != has:
+                _tell(has=has, may_be_long=may_be_long)
+
+
+def _tell(*, has: bool, may_be_long: bool) -> None:
+    which = "long steps (Kokoro voices)" if may_be_long else "steps of compute"
+    if has:
+        _LOGGER.warning("there is a thread for %s again, and they are served", which)
+    else:
+        _LOGGER.error(
+            "no thread is left for %s: what needs one fails, and health says NOT_SERVING for it "
+            "until a step comes back. Restart the server if it stays so",
+            which,
+        )
+
+
+def _nth(n: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(n, f"{n}th")

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from voxswap_server.command import WRONG_SETTING
 from voxswap_server.config import Settings, load_settings
+from voxswap_server.way_down import BEYOND_GRACE_S, LEFT_BEHIND
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -166,7 +168,8 @@ class TestCompose:
         service = compose()["services"]["voxswap"]
         settings = image_settings("runtime", "cpu", environment=service["environment"])
         assert size_bytes(service["mem_limit"]) >= settings.memory_budget + (1 << 30)
-        assert float(service["stop_grace_period"].removesuffix("s")) > settings.shutdown_grace_s
+        stop_s = float(service["stop_grace_period"].removesuffix("s"))
+        assert stop_s > settings.shutdown_grace_s + BEYOND_GRACE_S
         assert service["ports"] == [f"127.0.0.1:{port(settings.listen)}:{port(settings.listen)}"]
 
     def test_voices_are_imported_first_and_into_the_registry_that_is_served(self) -> None:
@@ -228,7 +231,9 @@ class TestSystemd:
         assert Path(settings.registry).is_relative_to(state)
         assert settings.cache_dir == Path("/var/cache", service["CacheDirectory"])
         assert shlex.split(service["ExecStartPre"])[-2:] == ["--registry", str(settings.registry)]
-        assert float(service["TimeoutStopSec"]) > settings.shutdown_grace_s
+        assert float(service["TimeoutStopSec"]) > settings.shutdown_grace_s + BEYOND_GRACE_S
+        never_again = {int(status) for status in service["RestartPreventExitStatus"].split()}
+        assert never_again == {WRONG_SETTING, LEFT_BEHIND}
         assert size_bytes(service["MemoryMax"]) >= settings.memory_budget + (1 << 30)
 
     def test_the_example_serves_this_machine_only(self, settings: Settings) -> None:

@@ -10,6 +10,7 @@ import pytest
 from voxswap_server.audio_cache import keep_audio
 from voxswap_server.config import Settings, SettingsError, load_settings
 from voxswap_server.metrics import Metrics
+from voxswap_server.way_down import WayDown
 
 
 def test_defaults_listen_on_loopback() -> None:
@@ -89,7 +90,7 @@ async def test_a_url_that_cannot_be_read_is_told_without_what_it_was(url: str) -
     settings = Settings.model_validate({"audio_cache_redis_url": url})
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(SettingsError, match="audio_cache_redis_url: cannot be read") as raised:
-            keep_audio(settings, Metrics("cpu"), stack)
+            keep_audio(settings, Metrics("cpu"), stack, WayDown(0.0))
     assert "ter2" not in "".join(traceback.format_exception(raised.value))
 
 
@@ -100,7 +101,7 @@ async def test_a_redis_that_is_not_installed_is_told_with_its_remedy(
     settings = Settings.model_validate({"audio_cache_redis_url": URL})
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(SettingsError, match=r"pip install 'voxswap\[redis\]'"):
-            keep_audio(settings, Metrics("cpu"), stack)
+            keep_audio(settings, Metrics("cpu"), stack, WayDown(0.0))
 
 
 def test_every_fault_is_told_at_once() -> None:

@@ -108,8 +108,11 @@ class Play:
         self.during: Callable[[str], None] = lambda what: None
         self.letters = letters
         self.voices: list[SpeakingVoice] = []
-        request = SpeechRequest(VoiceRef("a", 1), text, encoding=AudioEncoding.PCM_F32LE, seed=1)
-        self.synthesis = Synthesis(request, self.manifest, Stage(self.compute))
+        self.request = SpeechRequest(
+            VoiceRef("a", 1), text, encoding=AudioEncoding.PCM_F32LE, seed=1
+        )
+        self.stage = Stage(self.compute)
+        self.synthesis = Synthesis(self.request, self.manifest, self.stage)
 
     def voice(self, level: float) -> LoadedVoice:
         voice = SpeakingVoice(Weights(level), self.tell)

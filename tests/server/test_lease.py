@@ -11,7 +11,9 @@ import pytest
 from tests.server.fakes import settle
 from tests.server.test_early import Play
 from voxswap_server.engines.errors import DeviceStuckError
+from voxswap_server.residency.errors import VoiceBarredError
 from voxswap_server.residency.lease import Lease
+from voxswap_server.speech.pipeline import Synthesis
 
 
 def make(play: Play, freed: list[str]) -> Lease:
@@ -60,14 +62,20 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
     speaking = asyncio.ensure_future(speak())
     try:
         assert await asyncio.to_thread(begun.wait, 10)
-        assert play.compute.is_stuck(0.0)
+        play.compute.end_steps_longer_than(0.0)
         with pytest.raises(DeviceStuckError):
             await speaking
         await settle()
         assert freed == [], "the step still computes with it"
+        again = Synthesis(play.request, play.manifest, play.stage)
+        async with again:
+            with make(play, []) as lease:
+                with pytest.raises(VoiceBarredError, match="a@1"):
+                    async for _ in again.parts(lease):
+                        pass
     finally:
         gate.set()
-        await asyncio.to_thread(play.compute.close)
+        await asyncio.to_thread(play.compute.close, 10)
     await settle()
     assert freed == ["freed"]
 
@@ -90,7 +98,7 @@ async def test_a_server_that_ends_does_not_wait_for_a_stuck_step() -> None:
     speaking = asyncio.ensure_future(speak())
     try:
         assert await asyncio.to_thread(begun.wait, 10)
-        assert play.compute.is_stuck(0.0)
+        play.compute.end_steps_longer_than(0.0)
         with pytest.raises(DeviceStuckError):
             await speaking
         assert freed == []
@@ -100,4 +108,38 @@ async def test_a_server_that_ends_does_not_wait_for_a_stuck_step() -> None:
     finally:
         gate.set()
         await asyncio.to_thread(play.compute.close)
+    assert freed == ["freed"]
+
+
+async def test_a_stream_that_gave_up_in_a_stuck_step_keeps_its_voice_until_it_comes_back() -> None:
+    """A client's deadline is mostly shorter than the limit of a step."""
+    play, freed = Play(), []
+    begun, gate = threading.Event(), threading.Event()
+
+    def hang(_: str) -> None:
+        begun.set()
+        assert gate.wait(20)
+
+    play.during = hang
+
+    async def speak() -> None:
+        async with play.synthesis:
+            with make(play, freed) as lease:
+                await play.heard(lease)
+
+    speaking = asyncio.ensure_future(speak())
+    try:
+        assert await asyncio.to_thread(begun.wait, 10)
+        speaking.cancel()
+        await settle()
+        assert not speaking.done()
+        play.compute.end_steps_longer_than(0.0)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(speaking, 10)
+        assert freed == [], "the step still computes with it"
+        assert play.stage.bars.left_s("a@1") > 0
+    finally:
+        gate.set()
+        await asyncio.to_thread(play.compute.close, 10)
+    await settle()
     assert freed == ["freed"]

@@ -28,6 +28,8 @@ class Stream:
     key: str | None
     fails_at: int | None
     entry: Entry
+    owner: str | None = None
+    is_out: bool = False  # the line said so
     taken: int = 0
     ends: list[str] = field(default_factory=list)
 
@@ -66,13 +68,15 @@ class LineMachine(RuleBasedStateMachine):
         steps=st.integers(0, 4),
         key=st.sampled_from([None, "a", "b"]),
         fails_at=st.none() | st.integers(0, 3),
+        owner=st.sampled_from([None, "smith", "guard"]),
     )
-    def come(self, due_s: float, steps: int, key: str | None, fails_at: int | None) -> None:
+    def come(
+        self, due_s: float, steps: int, key: str | None, fails_at: int | None, owner: str | None
+    ) -> None:
         work: Work[Any] = Work(self.steps_of(steps, key, fails_at))
-        entry = self.line.add(work, Future(), due_s=self.now + due_s, asked_s=self.now)
-        self.streams.append(
-            Stream(self.now + due_s, len(self.streams), steps, key, fails_at, entry)
-        )
+        due_s += self.now
+        entry = self.line.add(work, Future(), due_s=due_s, asked_s=self.now, owner=owner)
+        self.streams.append(Stream(due_s, len(self.streams), steps, key, fails_at, entry, owner))
 
     @property
     def stepping(self) -> list[Stream]:
@@ -116,13 +120,15 @@ class LineMachine(RuleBasedStateMachine):
         for stream in turn:
             stream.taken += 1
             work = stream.entry.work
-            if stream.ends == ["dropped"]:
+            was_out, stream.is_out = stream.is_out, stream.is_out or stream.number in out
+            if was_out:
                 assert stream.number not in out, "it was out already"
             elif work is None:
                 assert stream.number in out
                 assert stream.ends == ["given up"]
             elif work.is_done:
                 assert stream.number in out
+                stream.is_out = True
                 fails = stream.fails_at is not None and stream.fails_at < stream.steps
                 stream.ends.append("failed" if fails else "finished")
                 if not fails:
@@ -139,17 +145,39 @@ class LineMachine(RuleBasedStateMachine):
         is_out = self.line.give_up(stream.entry)
         assert is_out == (stream not in self.stepping), "a step that has begun ends first"
         stream.ends.append("given up")
+        stream.is_out = is_out
 
     @rule()
     def drop(self) -> None:
-        stepping = {s.number for s in self.stepping}
-        out = {entry.number for entry in self.line.drop()}
-        assert out == {s.number for s in self.streams if s.is_in}
-        for stream in self.streams:
+        self.put_out(self.line.drop(), [s for s in self.streams if not s.is_out])
+
+    @precondition(lambda self: self.turns)
+    @rule(data=st.data())
+    def write_off(self, data: st.DataObject) -> None:
+        turn = data.draw(st.sampled_from(self.turns))
+        out = self.line.write_off([s.entry for s in turn])
+        self.put_out(out, [s for s in turn if not s.is_out])
+
+    @rule(owner=st.sampled_from(["smith", "guard"]))
+    def expel(self, owner: str) -> None:
+        waiting = [s for s in self.streams if s.is_in and s not in self.stepping]
+        self.put_out(self.line.expel({owner}), [s for s in waiting if s.owner == owner])
+
+    def put_out(self, out: list[Entry], expected: list[Stream]) -> None:
+        """Each is told once, and who holds what a step uses can wait for that step's end."""
+        assert {entry.number for entry in out} == {s.number for s in expected}
+        for stream in expected:
+            assert (stream.entry.returned is not None) == (stream in self.stepping)
+            assert stream.entry.work is None
+            stream.is_out = True
             if stream.is_in:
-                # Who holds what the step uses can wait for its end.
-                assert (stream.entry.returned is not None) == (stream.number in stepping)
-                stream.ends.append("dropped")
+                stream.ends.append("put out")
+
+    @invariant()
+    def who_has_an_end_is_out_or_in_a_step(self) -> None:
+        for stream in self.streams:
+            assert stream.is_out or stream.is_in or stream in self.stepping
+            assert not (stream.is_out and stream.is_in)
 
     @invariant()
     def every_stream_ends_once_and_the_books_balance(self) -> None:

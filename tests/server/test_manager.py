@@ -32,6 +32,7 @@ from voxswap_server.residency.errors import (
     LoadFailedError,
     LoadTimeoutError,
     MemoryBusyError,
+    VoiceBarredError,
     VoiceTooLargeError,
 )
 from voxswap_server.residency.events import EventKind
@@ -850,3 +851,17 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
                 acts.pop()()
         assert outcomes["lease"] > 100
         assert loader.peak <= 3
+
+
+async def test_a_barred_voice_is_refused_also_if_it_is_resident_until_somebody_insists() -> None:
+    house = House()
+    lease = await house.have("a")
+    manifest = make_manifest("a")
+    house.manager.bars.bar(manifest.ref)
+    with pytest.raises(VoiceBarredError, match="voxswap load a@1"):
+        await house.manager.acquire(manifest)
+    lease.release()
+    assert [e.kind for e in house.events][-1] is EventKind.BARRED
+    (await house.manager.acquire(manifest, insist=True)).release()
+    (await house.manager.acquire(manifest)).release()
+    house.manager.check_integrity()

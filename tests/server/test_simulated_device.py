@@ -134,6 +134,7 @@ class PartedVoice(FakeVoice):
 
 class SimulatedEngine:
     name = "sim"
+    steps_may_be_long = False
 
     def __init__(self, device: SimulatedDevice, *, reads_unverified: bool) -> None:
         self.device = device

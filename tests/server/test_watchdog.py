@@ -1,147 +1,369 @@
-"""A step that does not come back: who fails, who is told, and what happens when it returns."""
+"""A step that does not come back: who fails, who goes on, who is told, and what if it returns."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 
 import pytest
 
 from tests.server.fakes import settle
 from voxswap_server.engines.errors import DeviceStuckError
 from voxswap_server.engines.work import Steps, Work
-from voxswap_server.speech.lane import Surroundings
+from voxswap_server.residency.bars import Bars
+from voxswap_server.residency.errors import ClosedError
+from voxswap_server.serving import Serving
+from voxswap_server.speech.lane import Ran, Surroundings, Verdict
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.watchdog import watch_steps
+
+LIMIT_S = 30.0
+
+
+class Hang:
+    """A work whose second step hangs until it is let go, and can be asked to end if so made."""
+
+    def __init__(self, *, may_be_long: bool = False, can_end: bool = False) -> None:
+        self.begun, self.gate, self.asked = (threading.Event() for _ in range(3))
+        self.may_be_long = may_be_long
+        self.can_end = can_end
+
+    def work(self) -> Work[str]:
+        def steps() -> Steps[str]:
+            yield None
+            self.begun.set()
+            assert self.gate.wait(20)
+            if self.asked.is_set():
+                raise RuntimeError("terminated")
+            yield None
+            return "done"
+
+        return Work(
+            steps(),
+            may_be_long=self.may_be_long,
+            interrupt=self._interrupt if self.can_end else None,
+        )
+
+    def _interrupt(self) -> None:
+        self.asked.set()
+        self.gate.set()
 
 
 class House:
     """A scheduler whose clock stands still until it is moved, and a watchdog that looks then."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, **spare: int) -> None:
         self.now = 100.0
+        self.verdicts: list[Verdict] = []
         self.scheduler = Scheduler(
-            threads=threads, surroundings=Surroundings(clock=lambda: self.now)
+            threads=threads,
+            surroundings=Surroundings(clock=lambda: self.now, observe_stuck=self.verdicts.append),
+            **spare,
         )
-        self.told: list[bool] = []
+        self.serving = Serving(Bars(lambda: self.now), long_engines=frozenset({"kokoro"}))
+        self.serving.become_ready()
         self.looks = asyncio.Semaphore(0)
-        self.gate, self.begun = threading.Event(), threading.Event()
+        self.hangs: list[Hang] = []
+        self.returned: list[Future[None]] = []
         self.watching = asyncio.ensure_future(
-            watch_steps(self.scheduler, self.tell, after_s=30.0, sleep=self.sleep)
+            watch_steps(self.scheduler, self.serving, after_s=LIMIT_S, sleep=self.sleep)
         )
 
     async def sleep(self, seconds: float) -> None:
-        assert seconds == 7.5
+        assert seconds == LIMIT_S / 4
         await self.looks.acquire()
 
-    async def tell(self, *, serves: bool) -> None:
-        self.told.append(serves)
-
-    async def look(self, *, later_s: float) -> None:
+    async def look(self, *, later_s: float = LIMIT_S + 0.1) -> None:
         self.now += later_s
         self.looks.release()
         await settle()
 
-    def hang(self) -> Work[str]:
-        def steps() -> Steps[str]:
-            yield None
-            self.begun.set()
-            assert self.gate.wait(20)
-            yield None
-            raise AssertionError("nobody wants it any more")
+    def run(self, work: Work[str], owner: str | None = None) -> asyncio.Future[Ran[str]]:
+        return asyncio.ensure_future(
+            self.scheduler.run(work, owner=owner, on_stuck=self.returned.append)
+        )
 
-        return Work(steps())
+    async def hang(
+        self, owner: str | None = None, *, may_be_long: bool = False, can_end: bool = False
+    ) -> tuple[Hang, asyncio.Future[Ran[str]]]:
+        """A step that hangs now."""
+        hang = Hang(may_be_long=may_be_long, can_end=can_end)
+        self.hangs.append(hang)
+        task = self.run(hang.work(), owner)
+        assert await asyncio.to_thread(hang.begun.wait, 20)
+        return hang, task
 
-    async def stuck(self) -> tuple[asyncio.Future[object], asyncio.Future[object]]:
-        """One whose step hangs, and one behind it; both have failed."""
-        hanging = asyncio.ensure_future(self.scheduler.run(self.hang()))
-        await asyncio.to_thread(self.begun.wait, 20)
-        behind = asyncio.ensure_future(self.scheduler.run(Work.of(lambda: "behind")))
-        await settle()
-        await self.look(later_s=30.0)
-        assert self.told == []
-        assert not hanging.done()
-        await self.look(later_s=0.1)
-        await asyncio.wait([hanging, behind])
-        return hanging, behind
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not is_so():  # noqa: ASYNC110 - a thread goes on when it gets its turn
+                await asyncio.sleep(0.001)
+
+    async def close(self) -> None:
+        for hang in self.hangs:
+            hang.gate.set()
+        self.watching.cancel()
+        await asyncio.to_thread(self.scheduler.close, 20)
 
 
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     made = House()
     yield made
-    made.gate.set()
-    made.watching.cancel()
-    await asyncio.to_thread(made.scheduler.close)
+    await made.close()
 
 
-async def test_who_waits_for_a_stuck_step_fails_and_health_is_told(
+@pytest.fixture
+async def device() -> AsyncIterator[House]:
+    """Of a GPU: what hangs is the device, and no thread can take the place."""
+    made = House(spare=0)
+    yield made
+    await made.close()
+
+
+async def test_a_stuck_step_costs_its_thread_and_nobody_elses_work(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
+    _, hanging = await house.hang("smith")
+    behind = house.run(Work.of(lambda: "behind"), "guard")
+    await house.look(later_s=LIMIT_S)
+    assert not hanging.done()
     with caplog.at_level(logging.WARNING):
-        for failed in await house.stuck():
-            with pytest.raises(DeviceStuckError, match="restart the server"):
-                await failed
-    assert house.told == [False]
+        await house.look(later_s=0.1)
+    with pytest.raises(DeviceStuckError, match="barred"):
+        await asyncio.wait_for(hanging, 20)
+    assert (await asyncio.wait_for(behind, 20)).result == "behind", "another thread took it"
+    assert house.verdicts == [Verdict.WRITTEN_OFF]
+    assert (house.scheduler.lost, house.serving.serves) == (1, True)
+    assert "its thread written off" in caplog.text
+
+
+async def test_works_of_the_same_voice_in_line_fail_with_it(house: House) -> None:
+    """They would be the next to hang, and cost a thread each."""
+    _, hanging = await house.hang("smith")
+    same, other = house.run(Work.of(lambda: "?"), "smith"), house.run(Work.of(lambda: "!"), "guard")
+    await house.look()
+    for failed in (hanging, same):
+        with pytest.raises(DeviceStuckError):
+            await asyncio.wait_for(failed, 20)
+    assert (await asyncio.wait_for(other, 20)).result == "!"
+    assert len(house.returned) == 1, "who was in line uses nothing"
+
+
+async def test_whose_step_it_is_hears_when_it_is_over(house: House) -> None:
+    """What it computes with must not be freed before."""
+    hang, hanging = await house.hang()
+    await house.look()
+    await asyncio.wait([hanging])
+    (returned,) = house.returned
+    assert not returned.done()
+    hang.gate.set()
+    await asyncio.wait_for(asyncio.wrap_future(returned), 10)
+    await house.until(lambda: house.scheduler.lost == 0)
+    assert house.verdicts == [Verdict.WRITTEN_OFF, Verdict.RETURNED]
+
+
+async def test_who_gave_up_in_a_step_is_told_when_that_is_written_off(house: House) -> None:
+    """Otherwise its stream, with lease, ticket and call, would be there for ever."""
+    hang, hanging = await house.hang()
+    hanging.cancel()
+    await settle()
+    assert not hanging.done(), "its lease would be given back while the step still computes"
+    await house.look()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(hanging, 10)
+    (returned,) = house.returned
+    assert not returned.done()
+    hang.gate.set()
+    await asyncio.wait_for(asyncio.wrap_future(returned), 10)
+
+
+async def test_a_thread_that_comes_back_late_ends_if_its_place_is_taken(house: House) -> None:
+    hang, hanging = await house.hang()
+    await house.look()
+    await asyncio.wait([hanging])
+    hang.gate.set()
+    await house.until(lambda: house.scheduler.lost == 0)
+    names = {
+        (await house.run(Work.of(lambda: threading.current_thread().name))).result for _ in range(8)
+    }
+    assert names == {"voxswap-compute-1"}
+
+
+async def test_with_no_thread_left_everything_fails_until_one_comes_back(
+    device: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang, hanging = await device.hang("smith")
+    behind = device.run(Work.of(lambda: "behind"))
+    with caplog.at_level(logging.WARNING):
+        await device.look()
+    for failed in (hanging, behind):
+        with pytest.raises(DeviceStuckError):
+            await asyncio.wait_for(failed, 20)
+    assert not device.serving.serves
     assert "Restart the server" in caplog.text
+    with pytest.raises(DeviceStuckError, match="restart the server"):
+        await device.run(Work.of(lambda: "later"))
+    assert device.scheduler.waiting == 0
+    assert len(device.returned) == 1
+    hang.gate.set()
+    await device.until(device.scheduler.is_alive)
+    assert (await device.run(Work.of(lambda: "again"))).result == "again"
+    await device.look(later_s=1.0)
+    assert device.serving.serves
+
+
+async def test_so_many_threads_are_replaced_and_no_more() -> None:
+    house = House(threads=2, spare=1)
+    hanging = [(await house.hang(f"voice {n}"))[1] for n in range(2)]
+    await house.look()
+    await asyncio.wait(hanging)
+    assert (house.scheduler.lost, house.serving.serves) == (2, True), "one was replaced"
+    _, third = await house.hang("voice 3")
+    await house.look()
+    await asyncio.wait([third])
+    assert (house.scheduler.lost, house.serving.serves) == (3, False)
+    house.hangs[0].gate.set()
+    await house.until(house.scheduler.is_alive)
+    assert (await house.run(Work.of(lambda: "again"))).result == "again"
+    await house.close()
+
+
+async def test_a_successor_that_cannot_be_prepared_is_none() -> None:
+    fails = threading.Event()
+
+    def prepare() -> None:
+        if fails.is_set():
+            raise OSError("no such core")
+
+    scheduler = Scheduler(surroundings=Surroundings(prepare=prepare, clock=lambda: now))
+    now, hang = 0.0, Hang()
+    hanging = asyncio.ensure_future(scheduler.run(hang.work()))
+    assert await asyncio.to_thread(hang.begun.wait, 20)
+    behind = asyncio.ensure_future(scheduler.run(Work.of(lambda: "behind")))
+    await settle()
+    fails.set()
+    now = 1.0
+    scheduler.end_steps_longer_than(0.5)
+    for failed in (hanging, behind):
+        with pytest.raises(DeviceStuckError):
+            await asyncio.wait_for(failed, 20)
+    assert not scheduler.is_alive()
+    hang.gate.set()
+    await asyncio.to_thread(scheduler.close, 20)
+
+
+async def test_a_step_that_can_be_asked_to_end_keeps_its_thread(house: House) -> None:
+    hang, hanging = await house.hang("slow graph", can_end=True)
+    await house.look()
+    with pytest.raises(DeviceStuckError, match="barred"):
+        await asyncio.wait_for(hanging, 20)
+    assert hang.asked.is_set()
+    assert house.verdicts == [Verdict.INTERRUPTED]
+    assert house.scheduler.lost == 0
+    (returned,) = house.returned
+    assert returned.done()
+
+
+async def test_a_step_that_is_asked_to_end_and_does_not_is_written_off(house: House) -> None:
+    deaf = Hang(can_end=True)
+    deaf._interrupt = deaf.asked.set  # type: ignore[method-assign]
+    house.hangs.append(deaf)
+    task = house.run(deaf.work())
+    assert await asyncio.to_thread(deaf.begun.wait, 20)
+    await house.look()
+    assert deaf.asked.is_set()
+    assert not task.done(), "it has until the next look"
+    await house.look(later_s=LIMIT_S / 4)
     with pytest.raises(DeviceStuckError):
-        await house.scheduler.run(Work.of(lambda: "later"))
-    assert house.scheduler.waiting == 0
+        await asyncio.wait_for(task, 20)
+    assert house.verdicts == [Verdict.WRITTEN_OFF]
 
 
-async def test_it_serves_again_when_the_step_comes_back(house: House) -> None:
-    await house.stuck()
-    house.gate.set()
-    while True:  # the thread goes on when it gets its turn
-        try:
-            ran = await house.scheduler.run(Work.of(lambda: "again"))
-        except DeviceStuckError:
-            await asyncio.sleep(0)
-        else:
-            break
-    assert ran.result == "again"
-    await house.look(later_s=1.0)
-    assert house.told == [False, True]
+async def test_who_gave_up_a_step_that_is_then_interrupted_counts_as_stuck(house: House) -> None:
+    _, hanging = await house.hang(can_end=True)
+    hanging.cancel()
+    await settle()
+    await house.look()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(hanging, 20)
+    (returned,) = house.returned
+    assert returned.done()
 
 
 async def test_long_steps_have_a_thread_of_their_own(house: House) -> None:
-    hanging = asyncio.ensure_future(
-        house.scheduler.run(Work.of(lambda: house.gate.wait(20), may_be_long=True))
-    )
-    await settle()
-    assert (await house.scheduler.run(Work.of(lambda: "at once"))).result == "at once"
+    _, hanging = await house.hang(may_be_long=True)
+    assert (await house.run(Work.of(lambda: "at once"))).result == "at once"
     assert not hanging.done()
-    house.gate.set()
-    assert (await hanging).result
+
+
+async def test_without_a_thread_for_long_steps_the_server_and_other_voices_serve() -> None:
+    house = House(spare_long=0)
+    await house.hang("kokoro/x@1", may_be_long=True)
+    await house.look()
+    assert house.serving.serves
+    assert house.serving.serves_voice("joe@1", "vits")
+    assert not house.serving.serves_voice("kokoro/y@1", "kokoro")
+    assert (await house.run(Work.of(lambda: "at once"))).result == "at once"
+    await house.close()
 
 
 async def test_closing_does_not_wait_for_a_stuck_step(house: House) -> None:
-    await house.stuck()
-    await asyncio.wait_for(asyncio.to_thread(house.scheduler.close), 10)
+    await house.hang()
+    await house.look()
+    left = await asyncio.wait_for(asyncio.to_thread(house.scheduler.close), 10)
+    assert left == 1
 
 
-async def test_whose_step_it_is_can_wait_until_that_comes_back(house: House) -> None:
-    """What it computes with must not be freed before."""
-    hanging, behind = await house.stuck()
-    errors = [task.exception() for task in (hanging, behind)]
-    mine, others = [e.returned for e in errors if isinstance(e, DeviceStuckError)]
-    assert others is None
-    assert mine is not None
-    assert not mine.done()
-    house.gate.set()
-    await asyncio.wait_for(asyncio.wrap_future(mine), 10)
-
-
-async def test_who_gave_up_in_a_stuck_step_waits_for_its_end(house: House) -> None:
-    hanging = asyncio.ensure_future(house.scheduler.run(house.hang()))
-    await asyncio.to_thread(house.begun.wait, 20)
-    hanging.cancel()
+@pytest.mark.parametrize("gave_up", [False, True])
+@pytest.mark.parametrize("was_told", [False, True])
+async def test_at_the_end_the_verdict_is_forced(gave_up: bool, was_told: bool) -> None:
+    """Whatever the watchdog has said by then, and whoever waits: nothing holds the process up."""
+    house = House()
+    _, hanging = await house.hang("smith")
+    behind = house.run(Work.of(lambda: "behind"))
     await settle()
-    await house.look(later_s=31.0)
-    assert house.told == [False]
-    assert not hanging.done(), "its lease would be given back while the step still computes"
-    house.gate.set()
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(hanging, 10)
+    if was_told:
+        await house.look()
+        await asyncio.wait([behind])
+    if gave_up:
+        hanging.cancel()
+        await settle()
+    house.scheduler.abandon()
+    await asyncio.wait_for(asyncio.wait([hanging, behind]), 10)
+    (returned,) = house.returned
+    assert returned.done(), "the lease goes back"
+    if was_told:
+        assert (await behind).result == "behind"
+    else:
+        with pytest.raises(ClosedError):
+            await behind
+    with pytest.raises(ClosedError):
+        await house.run(Work.of(lambda: "too late"))
+    left = await asyncio.wait_for(asyncio.to_thread(house.scheduler.close), 10)
+    assert left == 1
+    await house.close()
+
+
+async def test_no_order_of_events_says_serving_too_soon() -> None:
+    """A step that comes back while voices are being preloaded makes no server ready."""
+    device = House(spare=0)
+    device.serving = Serving(Bars(lambda: 0.0))
+    device.watching.cancel()
+    device.watching = asyncio.ensure_future(
+        watch_steps(device.scheduler, device.serving, after_s=LIMIT_S, sleep=device.sleep)
+    )
+    hang, _ = await device.hang()
+    await device.look()
+    hang.gate.set()
+    await device.until(device.scheduler.is_alive)
+    await device.look(later_s=1.0)
+    assert not device.serving.serves
+    device.serving.become_ready()
+    assert device.serving.serves
+    device.serving.drain()
+    device.serving.become_ready()
+    assert not device.serving.serves
+    await device.close()

@@ -43,6 +43,7 @@ class ResidencyEventKind(StrEnum):
     EVICTED = "evicted"
     QUARANTINED = "quarantined"
     BUDGET_CHANGED = "budget_changed"
+    BARRED = "barred"
 
 
 @dataclass(frozen=True, slots=True)

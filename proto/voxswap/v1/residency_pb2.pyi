@@ -108,6 +108,8 @@ class _ResidencyEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Re
     """A component's bytes are not those of its digest; it is not loaded until they are replaced."""
     RESIDENCY_EVENT_KIND_BUDGET_CHANGED: _ResidencyEventKind.ValueType  # 6
     """The memory budget changed."""
+    RESIDENCY_EVENT_KIND_BARRED: _ResidencyEventKind.ValueType  # 7
+    """A step of a version's speech took longer than any may: it may not speak for a while."""
 
 class ResidencyEventKind(_ResidencyEventKind, metaclass=_ResidencyEventKindEnumTypeWrapper):
     """What happened to a voice."""
@@ -126,6 +128,8 @@ RESIDENCY_EVENT_KIND_QUARANTINED: ResidencyEventKind.ValueType  # 5
 """A component's bytes are not those of its digest; it is not loaded until they are replaced."""
 RESIDENCY_EVENT_KIND_BUDGET_CHANGED: ResidencyEventKind.ValueType  # 6
 """The memory budget changed."""
+RESIDENCY_EVENT_KIND_BARRED: ResidencyEventKind.ValueType  # 7
+"""A step of a version's speech took longer than any may: it may not speak for a while."""
 Global___ResidencyEventKind: _TypeAlias = ResidencyEventKind  # noqa: Y015
 
 @_typing.final
@@ -742,7 +746,7 @@ class WatchResponse(_message.Message):
     "shutdown"; failures name the error.
     """
     duration_ms: _builtins.float
-    """How long it took."""
+    """How long it took; BARRED: how long the version may not speak."""
     size_bytes: _builtins.int
     """Bytes that a load adds, at most (LOAD_STARTED) or as measured (LOADED), that an eviction gave
     back, or of the new budget.

@@ -145,12 +145,15 @@ class HostPart(Protocol):
 class Engine(Protocol):
     """Code for one model family on one device. Stateless and thread-safe.
 
+    ``steps_may_be_long`` says that its voices need the thread for long steps (see `Work`).
+
     ``reads_unverified`` are the roles whose `read` and `HostPart.place` are safe for any bytes
     whatever: they run no code of the file and stay inside it. They run while the digest is being
     checked, on the same file, and what they gave is dropped if it is wrong.
     """
 
     name: str
+    steps_may_be_long: bool
 
     @property
     def reads_unverified(self) -> Collection[str]:

@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 from voxswap_registry.errors import EngineError
 
 
@@ -21,9 +19,6 @@ class DeviceMemoryError(EngineError):
 
 
 class DeviceStuckError(EngineError):
-    """A step does not come back: whatever needs its thread fails until it does."""
+    """A step did not come back in time, or no thread is left that could take one."""
 
     reason = "DEVICE_STUCK"
-
-    #: Done when the step that has the caller's work ends after all; None if it is in no step.
-    returned: Future[None] | None = None

@@ -8,9 +8,12 @@ calls of one key are then made together where that pays, and each gets its own r
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
+
+_LOGGER = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -43,13 +46,19 @@ class Work(Generic[_T]):
         *,
         around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         may_be_long: bool = False,
+        interrupt: Callable[[], None] | None = None,
     ) -> None:
-        """``around`` is entered for each step, on whatever thread runs it."""
+        """``around`` is entered for each step, on whatever thread runs it.
+
+        ``interrupt`` asks the step that is under way to end soon; the step then raises. It is
+        called from another thread, and must not block.
+        """
         self._steps: Steps[_T] | None = steps
         self._around = around
         self._call: Call | None = None
         self._result: _T | None = None
         self._error: BaseException | None = None
+        self._interrupt = interrupt
         self.may_be_long = may_be_long
 
     @classmethod
@@ -71,6 +80,17 @@ class Work(Generic[_T]):
     def is_done(self) -> bool:
         """Whether it came to its end, good or bad."""
         return self._steps is None
+
+    def interrupt(self) -> bool:
+        """Ask the step under way to end soon; whether there is a way to. From any thread."""
+        if self._interrupt is None:
+            return False
+        try:
+            self._interrupt()
+        except Exception:
+            _LOGGER.exception("a step of compute cannot be interrupted")
+            return False
+        return True
 
     def result(self) -> _T:
         """What it came to; raises what it raised. Only once it `is_done`."""

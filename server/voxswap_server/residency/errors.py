@@ -10,6 +10,7 @@
     ├── LoadFailedError       LOAD_FAILED         a reason that nobody foresaw; the log has it
     ├── FootprintError        FOOTPRINT_EXCEEDED  an engine's upper bound was none
     ├── DeviceRefusedError    DEVICE_REFUSED      no memory on the device, though the ledger had it
+    ├── VoiceBarredError      VOICE_BARRED        a step of it took too long a while ago
     ├── VoiceInUseError       VOICE_IN_USE        it cannot be unloaded now
     ├── EventsLostError       EVENTS_LOST         a watcher resumed from what is no longer kept
     ├── SlowWatcherError      SLOW_WATCHER        a watcher fell behind what is kept
@@ -69,6 +70,12 @@ class DeviceRefusedError(ResidencyError):
     """The device refused the memory twice, although the ledger had allowed it."""
 
     reason = "DEVICE_REFUSED"
+
+
+class VoiceBarredError(ResidencyError):
+    """A step of the voice took longer than any may, so that it may not speak for a while."""
+
+    reason = "VOICE_BARRED"
 
 
 class VoiceInUseError(ResidencyError):

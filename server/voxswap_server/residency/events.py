@@ -29,6 +29,7 @@ class EventKind(enum.Enum):
     EVICTED = "evicted"
     QUARANTINED = "quarantined"
     BUDGET_CHANGED = "budget_changed"
+    BARRED = "barred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class ResidencyEvent:
     """One event. Loads are told of voices, evictions and quarantines of parts.
 
     ``voices`` are those that it concerns, as ``voice@version``: the one that is loaded; those that
-    can no longer speak without what was evicted. ``digest`` and ``role`` name the part.
+    can no longer speak without what was evicted; the one that is barred, for ``duration_s``.
+    ``digest`` and ``role`` name the part.
     ``size_bytes`` are those that a load added or will add at most, or an eviction gave back, or the
     new budget. ``duration_s`` is the load's or the eviction's, ``queue_s`` the part of it that a
     load waited for memory, ``age_s`` the time since an evicted part was last used.

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
+from voxswap_server.residency.bars import Bar, Bars
 from voxswap_server.residency.device import Device, HostDevice
 from voxswap_server.residency.errors import (
     ClosedError,
@@ -123,6 +124,7 @@ class ModelManager:
         self._wanted: dict[str, _Wanted] = {}
         self._users: dict[Part, dict[_Voice, None]] = {}
         self._failures = Failures(clock)
+        self.bars = Bars(clock, self._tell_barred)
         self._deleted: set[str] = set()  # versions that somebody may still have a manifest of
         self._leases = 0  # of all voices, pins left out; an int, so that any thread may read it
         self._closed = False
@@ -141,17 +143,20 @@ class ModelManager:
 
         Callers of one voice share one load. Cancelling gives up the caller's share: the last one
         to give up stops the load, and nothing stays reserved. ``insist`` tries again what failed
-        just now, instead of failing with the same error.
+        just now, instead of failing with the same error, and lifts a bar.
 
         ``early`` may be called once, before this returns, with a voice that can compute and whose
         bytes are still being verified. What it computes must not leave the caller before there is
         a lease, and the voice must be dropped when this raises.
 
         Raises `VoiceTooLargeError`, `MemoryBusyError` or `LoadTimeoutError` after ``timeout_s``,
-        `ClosedError`, or whatever the load raised.
+        `VoiceBarredError`, `ClosedError`, or whatever the load raised.
         """
         if self._closed:
             raise ClosedError(_CLOSED)
+        if insist:
+            self.bars.lift(manifest.ref)
+        self.bars.check(manifest.ref)
         plan = self._loader.plan(manifest)
         voice = self._voices.get(plan.key)
         if voice is not None:
@@ -635,6 +640,13 @@ class ModelManager:
     def _tell_failed(self, wanted: _Wanted, reason: str) -> None:
         waited = self._clock() - wanted.asked_s
         self._tell(EventKind.LOAD_FAILED, wanted, reason=reason, duration_s=waited)
+
+    def _tell_barred(self, bar: Bar) -> None:
+        self._observer(
+            ResidencyEvent(
+                EventKind.BARRED, (bar.ref,), reason="STEP_TOO_LONG", duration_s=bar.for_s
+            )
+        )
 
     def _evicted(
         self, part: Part, voices: tuple[str, ...], size_bytes: int, reason: str, took_s: float

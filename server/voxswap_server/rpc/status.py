@@ -78,6 +78,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     residency.LoadStuckError: _Row(code_pb2.UNAVAILABLE, retry_s=30.0),
     residency.LoadFailedError: _Row(code_pb2.INTERNAL),
     residency.DeviceRefusedError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),
+    residency.VoiceBarredError: _Row(code_pb2.UNAVAILABLE, retry_s=60.0),
     residency.VoiceInUseError: _Row(code_pb2.FAILED_PRECONDITION),
     residency.EventsLostError: _Row(code_pb2.OUT_OF_RANGE),
     residency.SlowWatcherError: _Row(code_pb2.RESOURCE_EXHAUSTED),

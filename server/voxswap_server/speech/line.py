@@ -1,14 +1,15 @@
 """Works in line for a device: which one takes the next step, and what becomes of each. No threads.
 
 A work is in one of three places: in line, in a step, or out. It goes out once: done, given up by
-whoever waited for it, or dropped with all others. Any number of steps may be under way.
+whoever waited for it, written off with its step, or dropped with all others. Any number of steps
+may be under way.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,16 +19,20 @@ from voxswap_server.engines.work import Work
 
 @dataclass(order=True, slots=True)
 class Entry:
-    """A work in line: by due time, and among equals as they came."""
+    """A work in line: by due time, and among equals as they came.
+
+    ``owner`` is whose work it is, if that is known.
+    """
 
     due_s: float
     number: int
     asked_s: float = field(compare=False)
     work: Work[Any] | None = field(compare=False)  # None: nobody waits for it any more
     future: Future[Any] = field(compare=False)
+    owner: Hashable = field(compare=False, default=None)
     is_stepping: bool = field(compare=False, default=False)
     is_dropped: bool = field(compare=False, default=False)
-    # Of one that was dropped in a step: done when that ends.
+    # Of one whose step was not waited for to its end: done when that comes.
     returned: Future[None] | None = field(compare=False, default=None)
     compute_s: float = field(compare=False, default=0.0)
     longest_step_s: float = field(compare=False, default=0.0)
@@ -37,8 +42,8 @@ class Line:
     """Earliest deadline first (Liu and Layland, "Scheduling Algorithms for Multiprogramming in a
     Hard-Real-Time Environment", 1973), without interrupting a step.
 
-    Not thread-safe. `put_back`, `give_up` and `drop` say which entries are out; their futures are
-    the caller's to settle.
+    Not thread-safe. `put_back`, `give_up`, `write_off`, `expel` and `drop` say which entries are
+    out; their futures are the caller's to settle.
     """
 
     def __init__(self, most_together: int) -> None:
@@ -52,9 +57,17 @@ class Line:
     def __len__(self) -> int:
         return self._n_waiting
 
-    def add(self, work: Work[Any], future: Future[Any], *, due_s: float, asked_s: float) -> Entry:
+    def add(
+        self,
+        work: Work[Any],
+        future: Future[Any],
+        *,
+        due_s: float,
+        asked_s: float,
+        owner: Hashable = None,
+    ) -> Entry:
         """A new work; ``future`` will hear what becomes of it."""
-        entry = Entry(due_s, next(self._numbers), asked_s, work, future)
+        entry = Entry(due_s, next(self._numbers), asked_s, work, future, owner)
         self._push(entry)
         return entry
 
@@ -90,7 +103,7 @@ class Line:
     def put_back(self, stepped: Sequence[Entry], took_s: float) -> list[Entry]:
         """A step is over. Who is not done goes back in line; the others are out.
 
-        ``stepped`` are whom `next` gave for it. Of those that were dropped nothing more is said.
+        ``stepped`` are whom `next` gave for it. Of those that are out nothing more is said.
         """
         out = []
         for entry in stepped:
@@ -116,15 +129,29 @@ class Line:
         entry.work = None
         return not entry.is_stepping
 
-    def drop(self) -> list[Entry]:
-        """All that anybody waits for are out. Steps under way end, and nobody hears of it.
+    def write_off(self, stepping: Sequence[Entry]) -> list[Entry]:
+        """A step is not waited for any more: who is in it is out, given up before or not.
 
-        Those that were given up in a step are out when it ends, as always.
+        ``stepping`` are whom `next` gave for it.
         """
-        out = [e for e in (*self._stepping.values(), *self._waiting) if e.work is not None]
+        return self._put_out([entry for entry in stepping if not entry.is_dropped])
+
+    def expel(self, owners: Collection[Hashable]) -> list[Entry]:
+        """Who is in line for one of ``owners`` is out. Steps of theirs go on."""
+        return self._put_out([e for e in self._in_line() if e.owner in owners])
+
+    def drop(self) -> list[Entry]:
+        """All are out. Steps under way end, and nobody hears of it."""
+        return self._put_out([*self._stepping.values(), *self._in_line()])
+
+    def _in_line(self) -> list[Entry]:
+        """Without those that were given up: they are out, and go when their turn comes."""
+        return [entry for entry in self._waiting if entry.work is not None]
+
+    def _put_out(self, out: list[Entry]) -> list[Entry]:
         for entry in out:
             entry.work, entry.is_dropped = None, True
             entry.returned = Future() if entry.is_stepping else None
-        self._stepping = {n: e for n, e in self._stepping.items() if not e.is_dropped}
-        self._waiting, self._n_waiting = [], 0
+            self._n_waiting -= not entry.is_stepping
+            self._stepping.pop(entry.number, None)
         return out

@@ -23,8 +23,8 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
 from voxswap_server.engines.base import Utterance
-from voxswap_server.engines.errors import DeviceStuckError
 from voxswap_server.engines.work import Work
+from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.chunking import Chunking, StepSizes
@@ -43,7 +43,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the streams of one device share, and how they share it."""
+    """What the streams of one device share, and how they share it.
+
+    ``bars`` hears of voices whose steps take too long, and ends what is left of their streams.
+    """
 
     scheduler: Scheduler
     chunking: Chunking = field(default_factory=Chunking)
@@ -51,6 +54,7 @@ class Stage:
     pacing: Pacing = field(default_factory=Pacing)
     clock: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    bars: Bars = field(default_factory=lambda: Bars(time.monotonic))
 
 
 def kind_of(manifest: Manifest) -> Hashable:
@@ -338,14 +342,18 @@ class Synthesis:
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     async def _run(self, work: Work[_T]) -> Ran[_T]:
-        try:
-            ran = await self._stage.scheduler.run(work, due_s=self._playback.due_s())
-        except DeviceStuckError as error:
-            self._stuck = error.returned
-            raise
+        ref = self._manifest.ref
+        self._stage.bars.check(ref)  # another stream of it may have found out
+        ran = await self._stage.scheduler.run(
+            work, due_s=self._playback.due_s(), owner=ref, on_stuck=self._got_stuck
+        )
         self._compute_s += ran.compute_s
         self._queue_s += ran.queue_s
         return ran
+
+    def _got_stuck(self, returned: Future[None]) -> None:
+        self._stuck = returned
+        self._stage.bars.bar(self._manifest.ref)
 
     def _header(self, window: _Window | None, lease: Lease) -> Header:
         samples = 0.0

@@ -7,19 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from voxswap_client.cli import (
-    converse,
-    keys,
-    outlook,
-    ps,
-    registry,
-    say,
-    serve,
-    steering,
-    top,
-    voices,
-    watch,
-)
+from voxswap_client.cli import serve
 from voxswap_client.cli.failure import CliError, report
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.version import __version__
@@ -29,6 +17,20 @@ _INTERRUPTED = 130
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands. Each sets ``run``, a function of the parsed arguments."""
+    # Here, and not above: `serve` has signals to see to before anything that takes a while.
+    from voxswap_client.cli import (
+        converse,
+        keys,
+        outlook,
+        ps,
+        registry,
+        say,
+        steering,
+        top,
+        voices,
+        watch,
+    )
+
     parser = argparse.ArgumentParser(
         prog="voxswap",
         description="Speak with many voices: a text-to-speech server over gRPC, and its client.",

@@ -16,6 +16,7 @@ _WORDS = {
     ResidencyEventKind.EVICTED: "evicted",
     ResidencyEventKind.QUARANTINED: "quarantined",
     ResidencyEventKind.BUDGET_CHANGED: "budget",
+    ResidencyEventKind.BARRED: "barred",
 }
 _WORD = max(map(len, _WORDS.values()))
 _SEQUENCE, _LEAST_WHOM = 6, 12
@@ -88,6 +89,8 @@ def _details(event: ResidencyEvent) -> list[str]:
             return [event.reason or "damaged"]
         case ResidencyEventKind.BUDGET_CHANGED:
             return [f"now {size}"]
+        case ResidencyEventKind.BARRED:
+            return [f"for {human_age(event.duration_ms)}", event.reason]
 
 
 def human_age(ms: float) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import signal
 from collections.abc import Sequence
 
 from voxswap_client.cli.failure import CliError
@@ -15,8 +17,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run(argv: Sequence[str]) -> int:
     """Serve until told to stop."""
+    # Before anything that takes a while: until it is handled, SIGHUP would end the process.
+    with contextlib.suppress(AttributeError, ValueError):  # Windows; not the main thread
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        from voxswap_server.__main__ import main as serve
+        from voxswap_server.command import main as serve
     except ImportError as error:
         raise not_installed("the server", error) from error
     return serve(argv)

@@ -75,6 +75,7 @@ class KokoroEngine:
     """Loads Kokoro voices onto the CPU. Stateless after construction; thread-safe."""
 
     name = kokoro.ENGINE
+    steps_may_be_long = True
     # A graph is a program, and the library that takes it up was not made for hostile ones.
     reads_unverified: frozenset[str] = frozenset()
 

@@ -75,6 +75,7 @@ class VitsEngine:
     """Loads VITS voices onto one device. Stateless once it is warm; thread-safe."""
 
     name = "vits"
+    steps_may_be_long = False
     # Views on a map, each of them checked: nothing is run.
     reads_unverified = frozenset({"model"})
 

@@ -51,6 +51,7 @@ _EVENT_STYLES = {
     ResidencyEventKind.LOADED: "resident",
     ResidencyEventKind.LOAD_FAILED: "bad",
     ResidencyEventKind.QUARANTINED: "bad",
+    ResidencyEventKind.BARRED: "bad",
     ResidencyEventKind.EVICTED: "evicting",
     ResidencyEventKind.BUDGET_CHANGED: "heading",
 }
