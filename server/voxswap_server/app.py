@@ -10,12 +10,10 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from wsgiref.simple_server import WSGIServer
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from prometheus_client import start_http_server
 
 from voxswap.v1 import (
     residency_pb2,
@@ -35,6 +33,7 @@ from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
 from voxswap_server.engines.work import Work
 from voxswap_server.metrics import Metrics
+from voxswap_server.metrics_port import MetricsPort
 from voxswap_server.process import compute_threads
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residents import (
@@ -45,8 +44,12 @@ from voxswap_server.residents import (
     stop,
 )
 from voxswap_server.rpc.calls import StoreCalls
+from voxswap_server.rpc.guard import Guard
+from voxswap_server.rpc.guard import Limits as CallLimits
 from voxswap_server.rpc.health import HealthServicer
+from voxswap_server.rpc.refusals import Refusals
 from voxswap_server.rpc.residency import ResidencyServicer
+from voxswap_server.rpc.server import ConnectionLimits, Server
 from voxswap_server.rpc.speech import SpeechServicer
 from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
@@ -127,14 +130,19 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
             await scheduler.run(Work.of(engine.warm_up))
         await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
 
-        server = grpc.aio.server(
-            maximum_concurrent_rpcs=settings.max_streams,
-            options=[
-                ("grpc.so_reuseport", 0),  # a second server on one port is a mistake
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
-                # A paced stream may be silent for minutes while its client's pings go on.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
-            ],
+        guard = Guard(
+            CallLimits(settings.max_streams, settings.first_message_s, settings.stalled_write_s),
+            Refusals(metrics.refused),
+        )
+        metrics.watch_calls(lambda: guard.open_calls)
+        server = Server(
+            guard,
+            ConnectionLimits(
+                hello_s=settings.first_message_s,
+                idle_s=settings.idle_connection_s,
+                keepalive_s=settings.keepalive_s,
+                max_message_bytes=settings.max_message_bytes,
+            ),
         )
         health = HealthServicer(catalog, executor=_threads(stack, 2, "health"))
         stage = Stage(
@@ -191,9 +199,9 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
         address = _bind(server, settings.listen)
         metrics_address = None
         if settings.metrics_listen != "off":
-            scraped = _serve_metrics(settings.metrics_listen, metrics)
-            stack.callback(_stop_metrics, *scraped)
-            metrics_address = "{}:{}".format(*scraped[0].server_address[:2])
+            metrics_port = _serve_metrics(settings.metrics_listen, metrics)
+            stack.callback(metrics_port.close)
+            metrics_address = metrics_port.address
         # What lives from here on lives as long as the process: keep the collector off it.
         gc.collect()
         gc.freeze()
@@ -356,17 +364,16 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
     return f"{listen.rpartition(':')[0]}:{port}"
 
 
-def _serve_metrics(listen: str, metrics: Metrics) -> tuple[WSGIServer, object]:
+def _serve_metrics(listen: str, metrics: Metrics) -> MetricsPort:
     host, _, port = listen.rpartition(":")
     try:
-        return start_http_server(int(port), host.strip("[]"), metrics.registry)
+        return MetricsPort(
+            host.strip("[]"),
+            int(port),
+            metrics.registry,
+            refused=lambda: metrics.refused("METRICS_BUSY"),
+        )
     except OSError as error:
         raise SettingsError(
             f"metrics_listen: {listen} cannot be had ({error.strerror}); use another port, or 'off'"
         ) from error
-
-
-def _stop_metrics(server: WSGIServer, thread: object) -> None:
-    server.shutdown()
-    server.server_close()
-    thread.join()  # type: ignore[attr-defined]
