@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,18 +23,38 @@ def hang_up(peer: str) -> bool:
     wanted = _address(peer)
     if wanted is None:
         return False
-    for name in _OPEN_FILES.iterdir():
-        # A copy: gRPC may close its own meanwhile, and the number be somebody else's. The family
-        # is not looked at; what is no connection has no peer.
-        with (
-            contextlib.suppress(OSError, ValueError),
-            socket.fromfd(int(name.name), socket.AF_INET, socket.SOCK_STREAM) as connection,
-        ):
-            host, port = connection.getpeername()[:2]
-            if (_plain(host), port) == wanted:
-                connection.shutdown(socket.SHUT_RDWR)
-                return True
+    for connection in _connections():
+        host, port = connection.getpeername()[:2]
+        if (_plain(host), port) == wanted:
+            connection.shutdown(socket.SHUT_RDWR)
+            return True
     return False
+
+
+def hang_up_all(port: int) -> None:
+    """Shut every connection that came to ``port`` of this process."""
+    for connection in _connections():
+        if connection.getsockname()[1] == port:
+            with contextlib.suppress(OSError):  # its client was quicker
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def _connections() -> Iterator[socket.socket]:
+    """Each connection over IP that this process has, as a copy that lasts until the next."""
+    for name in list(_OPEN_FILES.iterdir()):
+        with contextlib.suppress(OSError, ValueError), _copy(int(name.name)) as found:
+            if found.family in (socket.AF_INET, socket.AF_INET6) and found.getpeername():
+                yield found
+
+
+def _copy(file: int) -> socket.socket:
+    """A copy of ``file``, which gRPC may close meanwhile. Raises OSError if it is no socket."""
+    copy = os.dup(file)
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        raise
 
 
 def _address(peer: str) -> tuple[str, int] | None:

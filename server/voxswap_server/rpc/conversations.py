@@ -39,10 +39,11 @@ class Silence:
 
 async def begun(context: Context) -> speech_pb2.SynthesizeRequest:
     """What the first message starts. Raises `InvalidInputError`."""
-    first = await read(context, Silence())
-    if first is None or first.WhichOneof("part") != "start":
+    first: Any = await context.read()  # no need to wait: the guard has seen that it is there
+    if first is grpc.aio.EOF or first.WhichOneof("part") != "start":
         raise InvalidInputError.one("start", "is missing; the first message carries it")
-    return first.start
+    start: speech_pb2.SynthesizeRequest = first.start
+    return start
 
 
 async def listen(

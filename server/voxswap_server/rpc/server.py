@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from voxswap_server.rpc.connections import hang_up_all
 from voxswap_server.rpc.guard import Guard
 
 # A client may ping as often as this; three that come sooner, and gRPC ends its connection.
@@ -66,6 +67,7 @@ class Server(grpc.aio.Server):
 
     def __init__(self, guard: Guard, limits: ConnectionLimits) -> None:
         self._guard = guard
+        self._ports: list[int] = []
         self._server = grpc.aio.server(
             options=limits.options(),
             maximum_concurrent_rpcs=guard.limits.most_streams + _MOST_CALLS_BESIDE_STREAMS,
@@ -86,11 +88,13 @@ class Server(grpc.aio.Server):
 
     def add_insecure_port(self, address: str) -> int:
         """Bind ``address``. Raises RuntimeError if it cannot be."""
-        return self._server.add_insecure_port(address)
+        self._ports.append(self._server.add_insecure_port(address))
+        return self._ports[-1]
 
     def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
         """As `add_insecure_port`, encrypted."""
-        return self._server.add_secure_port(address, server_credentials)
+        self._ports.append(self._server.add_secure_port(address, server_credentials))
+        return self._ports[-1]
 
     async def start(self) -> None:
         """Let calls in."""
@@ -112,7 +116,9 @@ class Server(grpc.aio.Server):
         finally:
             nobody_left.cancel()
         if not stopping.done():
-            await self._server.stop(None)
+            # Not with another `stop`: two at a time may use what the other has destroyed.
+            for port in self._ports:
+                hang_up_all(port)
         await stopping
 
     async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - theirs
