@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Self
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS, PING = 0, 1, 4, 6
+DATA, HEADERS, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 4, 6, 8
 _ACK = 1
 _INITIAL_WINDOW_SIZE = 4
 
@@ -23,7 +23,7 @@ class RawClient:
     def __init__(
         self, address: str, *, window_bytes: int | None = None, answers: bool = True
     ) -> None:
-        """Streams begin with ``window_bytes``; no window is ever opened again."""
+        """Streams begin with ``window_bytes``, which is never more; the connection has enough."""
         host, _, port = address.rpartition(":")
         self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=30)
         settings = b""
@@ -31,6 +31,7 @@ class RawClient:
             settings = struct.pack("!HI", _INITIAL_WINDOW_SIZE, window_bytes)
         self.socket.sendall(_PREFACE)
         self._send(SETTINGS, 0, 0, settings)
+        self._send(WINDOW_UPDATE, 0, 0, (1 << 30).to_bytes(4))
         self._next_stream = 1
         self._answers = answers
         self._unread = b""

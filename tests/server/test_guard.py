@@ -279,18 +279,20 @@ async def test_answers_that_nobody_takes_are_given_up(monkeypatch: pytest.Monkey
         await plain(found)
 
 
-async def test_of_many_lame_calls_the_connection_with_the_most_goes() -> None:
-    async with kitchen(Limits(stalled_write_s=0.2)) as found:
-        with RawClient(found.address, window_bytes=10) as few, RawClient(found.address) as many:
-            few.call("/test.Test/Wait", b"hello")  # it fits: this one is well
-            few.call("/test.Test/Flood", b"")
-            many.call("/test.Test/Wait", b"hello")
-            for _ in range(70):
-                many.call("/test.Test/Flood", b"")
-            await found.until(lambda: not many.is_open())
-            # Its first message found no room, so nobody could be told, and its connection went too.
-            await found.until(lambda: not few.is_open())
-        await found.until(lambda: not found.guard.open_calls)
+async def test_of_many_lame_calls_the_connection_with_the_most_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard_module, "_MOST_LAME", 8)
+    async with kitchen(Limits(stalled_write_s=0.3)) as found:
+        with RawClient(found.address) as few, RawClient(found.address) as many:
+            for client, floods in ((few, 1), (many, 8)):
+                client.call("/test.Test/Wait", b"hello")  # this one is well
+                for _ in range(floods):
+                    client.call("/test.Test/Flood", b"")
+            await found.until(lambda: few.is_open() and not many.is_open())
+            await found.until(lambda: found.guard.open_calls == 2)
+            assert few.is_open(), "its connection does other things"
+            assert found.refused == {"WRITE_STALLED": 9, "CONNECTION_STALLED": 1}
 
 
 async def test_what_a_failed_call_held_is_free_before_its_client_knows() -> None:
