@@ -57,6 +57,7 @@ def looks_after(address: str) -> None:
         assert list(client.list_voices())
 
 
+@pytest.mark.slow
 def test_calls_that_only_send_headers_shut_nobody_out(joe_registry: Registry) -> None:
     with serving(root_of(joe_registry), max_streams=8, first_message_s=60) as thread:
         with contextlib.ExitStack() as stack:
@@ -102,6 +103,7 @@ def test_where_streams_are_full_operating_calls_get_in(joe_registry: Registry) -
             assert client.say("joe", "Now there is room.").trailer.total_samples
 
 
+@pytest.mark.slow
 def test_readers_that_stop_reading_give_everything_back(joe_registry: Registry) -> None:
     """More than half a dozen of them took the whole paced room, for good."""
     request = speech_pb2.SynthesizeRequest(voice="joe", text=LONG)
@@ -125,6 +127,7 @@ def test_readers_that_stop_reading_give_everything_back(joe_registry: Registry) 
         thread.wait_until(lambda: metric(thread, "voxswap_open_calls") == 0)
 
 
+@pytest.mark.slow
 def test_a_paced_stream_that_is_read_is_not_hurt(joe_registry: Registry) -> None:
     """It writes nothing for longer than the limit, because it is ahead of its listener."""
     with serving(root_of(joe_registry), stalled_write_s=0.3, most_ahead_s=1.5) as thread:
