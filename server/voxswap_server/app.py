@@ -10,11 +10,9 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from wsgiref.simple_server import WSGIServer
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from prometheus_client import start_http_server
 
 from voxswap.v1 import (
     residency_pb2,
@@ -35,6 +33,7 @@ from voxswap_server.config import Settings, SettingsError
 from voxswap_server.engines.base import Engine
 from voxswap_server.engines.work import Work
 from voxswap_server.metrics import Metrics
+from voxswap_server.metrics_port import MetricsPort
 from voxswap_server.process import compute_threads
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residents import (
@@ -45,11 +44,13 @@ from voxswap_server.residents import (
     stop,
 )
 from voxswap_server.rpc.calls import StoreCalls
-from voxswap_server.rpc.grpc_server import new_server
 from voxswap_server.rpc.guard import Guard
+from voxswap_server.rpc.guard import Limits as CallLimits
 from voxswap_server.rpc.health import HealthServicer
 from voxswap_server.rpc.reflection import add_reflection
+from voxswap_server.rpc.refusals import Refusals
 from voxswap_server.rpc.residency import ResidencyServicer
+from voxswap_server.rpc.server import ConnectionLimits, Server
 from voxswap_server.rpc.speech import SpeechServicer
 from voxswap_server.rpc.under_way import CallsUnderWay
 from voxswap_server.rpc.uploads import Uploads
@@ -152,15 +153,21 @@ async def running(
         await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
 
         calls = CallsUnderWay(_NOT_WAITED_FOR)
-        server = new_server(
-            interceptors=(calls, Guard(metrics.observe_undecodable)),
-            maximum_concurrent_rpcs=settings.max_streams,
-            options=[
-                ("grpc.so_reuseport", 0),  # a second server on one port is a mistake
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
-                # A paced stream may be silent for minutes while its client's pings go on.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 30_000),
-            ],
+        guard = Guard(
+            CallLimits(settings.max_streams, settings.first_message_s, settings.stalled_write_s),
+            Refusals(metrics.refused),
+            under_way=calls,
+            observe_undecodable=metrics.observe_undecodable,
+        )
+        metrics.watch_calls(lambda: guard.open_calls)
+        server = Server(
+            guard,
+            ConnectionLimits(
+                hello_s=settings.first_message_s,
+                idle_s=settings.idle_connection_s,
+                keepalive_s=settings.keepalive_s,
+                max_message_bytes=settings.max_message_bytes,
+            ),
         )
         serving = Serving(
             manager.bars,
@@ -220,9 +227,9 @@ async def running(
         address = _bind(server, settings.listen)
         metrics_address = None
         if settings.metrics_listen != "off":
-            scraped = _serve_metrics(settings.metrics_listen, metrics)
-            way_down.closing_on_thread(stack, "metrics", lambda: _stop_metrics(*scraped))
-            metrics_address = "{}:{}".format(*scraped[0].server_address[:2])
+            metrics_port = _serve_metrics(settings.metrics_listen, metrics)
+            way_down.closing_on_thread(stack, "metrics", metrics_port.close)
+            metrics_address = metrics_port.address
         # What lives from here on lives as long as the process: keep the collector off it.
         gc.collect()
         gc.freeze()
@@ -266,26 +273,23 @@ def _espeak(
 
 
 async def _stop_serving(
-    server: grpc.aio.Server, calls: CallsUnderWay, scheduler: Scheduler, way_down: WayDown
+    server: Server, calls: CallsUnderWay, scheduler: Scheduler, way_down: WayDown
 ) -> None:
-    """Take no call any more; those under way have their grace, and end then, whatever hangs.
-
-    Not by the server's own grace: that would wait for connections without a call as well.
-    """
-    stopping = [asyncio.ensure_future(server.stop(way_down.left_s()))]
+    """Take no call any more; those under way have their grace, and end then, whatever hangs."""
+    stopping = asyncio.ensure_future(server.stop(way_down.left_s()))
     await way_down.grace(calls.ended())
+    if way_down.is_hurried:
+        server.hang_up()
     way_down.hurry()
-    stopping.append(asyncio.ensure_future(server.stop(None)))
-    ended = asyncio.ensure_future(calls.ended())
-    await asyncio.wait([ended], timeout=STEPS_S)
-    if not ended.done():
+    await asyncio.wait([stopping], timeout=STEPS_S)
+    if calls.count:
         _LOGGER.warning(
             "%d calls did not end when they were cancelled; steps under way count as stuck",
             calls.count,
         )
         scheduler.abandon()
-        ended.cancel()
-    await way_down.within("the gRPC server", lambda: asyncio.wait(stopping))
+    server.hang_up()  # Whoever still watches, and does not take the end of it.
+    await way_down.within("the gRPC server", lambda: asyncio.wait([stopping]))
 
 
 def _close(scheduler: Scheduler, way_down: WayDown) -> None:
@@ -434,17 +438,16 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
     return f"{listen.rpartition(':')[0]}:{port}"
 
 
-def _serve_metrics(listen: str, metrics: Metrics) -> tuple[WSGIServer, object]:
+def _serve_metrics(listen: str, metrics: Metrics) -> MetricsPort:
     host, _, port = listen.rpartition(":")
     try:
-        return start_http_server(int(port), host.strip("[]"), metrics.registry)
+        return MetricsPort(
+            host.strip("[]"),
+            int(port),
+            metrics.registry,
+            refused=lambda: metrics.refused("METRICS_BUSY"),
+        )
     except OSError as error:
         raise SettingsError(
             f"metrics_listen: {listen} cannot be had ({error.strerror}); use another port, or 'off'"
         ) from error
-
-
-def _stop_metrics(server: WSGIServer, thread: object) -> None:
-    server.shutdown()
-    server.server_close()
-    thread.join()  # type: ignore[attr-defined]

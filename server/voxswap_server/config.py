@@ -35,6 +35,8 @@ _SIZES = {
 }
 _SECRETS = {"audio_cache_redis_url"}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+# A petabyte: sums of some of these still fit into the wire's int64.
+MAX_SIZE_BYTES = 1 << 50
 
 
 # May be changed in the file while the server runs; SIGHUP has it read again.
@@ -54,7 +56,8 @@ def _size(value: object) -> object:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
     if match is None:
         raise ValueError("write a number of bytes, or one with a unit, such as 512MiB or 2GiB")
-    return int(float(match.group(1)) * _UNITS[match.group(2).upper()])
+    size = float(match.group(1)) * _UNITS[match.group(2).upper()]
+    return int(min(size, 2.0 * MAX_SIZE_BYTES))  # too many digits are no number for int()
 
 
 def _address(value: object) -> object:
@@ -90,7 +93,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_list)]
 Voices = Annotated[tuple[Annotated[str, AfterValidator(_voice)], ...], BeforeValidator(_list)]
-Size = Annotated[int, BeforeValidator(_size)]
+Size = Annotated[int, BeforeValidator(_size), Field(le=MAX_SIZE_BYTES)]
 Address = Annotated[str, BeforeValidator(_address)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
@@ -200,7 +203,28 @@ class Settings(BaseModel):
         10_000, ge=1, le=1_000_000, description="longest text of one request"
     )
     max_streams: int = Field(
-        256, ge=1, le=100_000, description="calls at a time; more are refused at once"
+        256, ge=1, le=100_000, description="streams at a time; more are refused at once"
+    )
+    first_message_s: float = Field(
+        10.0,
+        ge=0.1,
+        le=3_600,
+        description="seconds that a connection or a call may take to say what it wants",
+    )
+    stalled_write_s: float = Field(
+        60.0,
+        ge=0.1,
+        le=3_600,
+        description="seconds after which a call ends whose client does not take what is sent",
+    )
+    idle_connection_s: float = Field(
+        300.0, ge=0.1, le=86_400, description="seconds that a connection without calls is kept"
+    )
+    keepalive_s: float = Field(
+        30.0,
+        ge=0.1,
+        le=3_600,
+        description="seconds of silence after which a client is asked whether it is there",
     )
     max_message_bytes: Size = Field(
         2 << 20, ge=1 << 10, le=64 << 20, description="largest message that a client may send"

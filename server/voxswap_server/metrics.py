@@ -73,6 +73,9 @@ class Metrics:
         self._active = Gauge("voxswap_active_streams", "Streams now.", registry=self.registry)
         self._streams = counter("streams", "Streams by their end.", "end")
         self._refusals = counter("admission_refusals", "Streams not let in, by reason.", "reason")
+        self._refused = counter(
+            "refused", "Calls and connections that a limit ended or did not let in.", "reason"
+        )
         self._underruns = counter("underruns", "Paced streams' chunks that came too late.")
         self._ttfa = seconds("ttfa_seconds", "From arrival to the first audio sent.", "swap")
         self._rtf = Histogram(
@@ -202,6 +205,16 @@ class Metrics:
             ("backlog_seconds", "Compute that streams without pacing wait for.", backlog_s),
         ):
             Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
+
+    def refused(self, reason: str) -> None:
+        """Count a refusal."""
+        self._refused.labels(reason).inc()
+
+    def watch_calls(self, open_calls: Callable[[], int]) -> None:
+        """Show how many calls are open at a scrape. Called from other threads."""
+        Gauge("voxswap_open_calls", "Calls of any method.", registry=self.registry).set_function(
+            open_calls
+        )
 
     @contextlib.contextmanager
     def stream(self, remaining_s: Callable[[], float | None]) -> Iterator[StreamObservation]:

@@ -1,4 +1,4 @@
-"""What a process of this server is set to before it speaks: its allocator and its threads.
+"""What a process of this server is set to before it speaks: allocator, threads, open files.
 
 **Allocator.** A step of compute takes some megabytes and frees them. glibc gives those back to the
 system each time, and the next step faults them in again, a thousand pages of it: a tenth to a fifth
@@ -11,8 +11,10 @@ machine that has anything else to do one of them is late: see ``docs/performance
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import resource
 import sys
 
 # mallopt(3)
@@ -37,6 +39,18 @@ def keep_freed_memory() -> bool:
     }
     taken = [mallopt(option, value) for option, value in settings.items()]
     return all(taken)
+
+
+def allow_open_files() -> int:
+    """Let this process open as many files as it may, since each connection is one; how many.
+
+    Shells and systemd begin with 1,024 for the sake of programs that use select(2), as none here
+    does.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # where "unlimited" is more than the system has
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def compute_threads(asked: int, cores: int | None = None) -> int:

@@ -74,6 +74,11 @@ class WayDown:
         """Whether it has."""
         return self._grace_ends_s is not None
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether streams have no more time, whatever their grace was."""
+        return self._hurried.is_set()
+
     def left_s(self, beyond_grace_s: float = 0.0) -> float:
         """Until so long after the end of the grace; 0 once that is over."""
         if self._grace_ends_s is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import queue
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import grpc
@@ -321,19 +320,6 @@ def test_a_conversation_that_says_nothing_is_ended(
         with pytest.raises(ConversationIdleError, match="close your side"):
             for _ in conversation:
                 pass
-    nothing_is_left(server)
-
-
-def test_a_call_that_never_starts_is_ended(
-    server: ServerThread, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(conversations, "START_WITHIN_S", 0.05)
-    stub = speech_pb2_grpc.SpeechServiceStub(client._channel)
-    silence: queue.SimpleQueue[speech_pb2.ConverseRequest | None] = queue.SimpleQueue()
-    with pytest.raises(grpc.RpcError) as caught:
-        next(stub.Converse(iter(silence.get, None), timeout=60))
-    silence.put(None)
-    assert isinstance(from_rpc_error(caught.value), ConversationIdleError)
     nothing_is_left(server)
 
 

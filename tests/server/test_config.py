@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from voxswap_server.audio_cache import keep_audio
 from voxswap_server.config import Settings, SettingsError, load_settings
@@ -52,6 +53,11 @@ def test_sizes(text: str, size: int) -> None:
         (["--max-text-characters", "0"], r"max_text_characters"),
         (["--shutdown-grace-s", "nan"], r"shutdown_grace_s"),
         (["--first-chunk-ms", "nan"], r"first_chunk_ms"),
+        (["--memory-budget", f"{1 << 63}"], r"memory_budget .*less than or equal"),
+        (["--memory-budget", "9" * 400 + "TiB"], r"memory_budget .*less than or equal"),
+        (["--audio-cache-bytes", f"{(1 << 50) + 1}"], r"audio_cache_bytes .*less than or equal"),
+        (["--stalled-write-s", "inf"], r"stalled_write_s"),
+        (["--first-message-s", "0"], r"first_message_s"),
     ],
 )
 def test_a_wrong_flag_is_named(flags: list[str], message: str) -> None:
@@ -136,3 +142,13 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for name in Settings.model_fields:
         assert f"--{name.replace('_', '-')}" in shown
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 1 << 64, 1e300])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)],
+)
+def test_no_number_is_without_an_end(name: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings.model_validate({name: value})

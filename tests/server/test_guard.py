@@ -1,349 +1,434 @@
-"""What stands between grpc and the servicers, with real calls over real sockets."""
+"""Limits of calls and connections, on real sockets, with handlers of a few lines."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
 import pytest
-from grpc._cython import cygrpc
-from grpc_health.v1 import health_pb2
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from voxswap_registry.errors import VoiceNotFoundError
-from voxswap_server.rpc.calls import patience_s
-from voxswap_server.rpc.grpc_server import new_server
-from voxswap_server.rpc.guard import Guard, GuardedContext, Undecodable
-from voxswap_server.rpc.reflection import add_reflection
+from tests.raw_http2 import RawClient
+from voxswap_server.rpc import guard as guard_module
+from voxswap_server.rpc.guard import Guard, Limits
+from voxswap_server.rpc.refusals import Refusals
+from voxswap_server.rpc.server import ConnectionLimits, Server
 
-Request, Response = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
-SERVICE = "test.Kinds"
-# None is a HealthCheckRequest: cut, of a wrong wire type, no UTF-8, deeper than messages may be.
-UNDECODABLE = (b"\x0a", b"\x0a\x05ab", b"\x0f", b"\x0a\x02\xc3\x28", b"\x0b" * 200)
-WAIT_S = 30
+SPEECH = "voxswap.v1.SpeechService"
+SPEAK, PLAIN = f"/{SPEECH}/Synthesize", "/test.Test/Plain"
 
 
-class Kinds:
-    """A method of each kind; answers are the names that came."""
+async def echo(request: bytes, context: object) -> bytes:
+    return request
 
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.closed = asyncio.Event()
-        self.remaining_s: float | None = None
 
-    def answer(self, request: Request) -> Response:
-        self.heard.append(request.service)
-        return Response(status=Response.SERVING)
+class Kitchen:
+    """A guarded server and what it counted."""
 
-    async def unary_unary(self, request: Request, context: Any) -> Response:
-        if request.service == "nobody":
-            raise VoiceNotFoundError("no voice 'nobody' is registered")
-        if request.service == "broken":
-            raise ZeroDivisionError
-        if request.service.startswith("long"):
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no voice {request.service}")
-        self.remaining_s = context.time_remaining()
-        return self.answer(request)
+    def __init__(self, limits: Limits, connections: ConnectionLimits) -> None:
+        self.refused: Counter[str] = Counter()
+        self.guard = Guard(limits, Refusals(lambda reason: self.refused.update([reason])))
+        self.server = Server(self.guard, connections)
+        self.address = ""
+        self.finished: asyncio.Queue[str] = asyncio.Queue()
+        self.gate = asyncio.Event()
 
-    async def unary_stream(self, request: Request, context: Any) -> None:
-        for _ in range(2):
-            await context.write(self.answer(request))
+    def add(self, service: str, **handlers: grpc.RpcMethodHandler[Any, Any]) -> None:
+        self.server.add_registered_method_handlers(service, handlers)
 
-    async def stream_unary(self, requests: AsyncIterator[Request], context: Any) -> Response:
-        return [self.answer(request) async for request in requests][-1]
-
-    async def stream_stream(self, requests: AsyncIterator[Request], context: Any) -> None:
-        while (request := await context.read()) is not grpc.aio.EOF:
-            await context.write(self.answer(request))
-
-    async def generator(
-        self, requests: AsyncIterator[Request], context: Any
-    ) -> AsyncIterator[Response]:
+    async def flood(self, request: bytes, context: Any) -> None:
+        """Writes for ever."""
         try:
-            async for request in requests:
-                yield self.answer(request)
+            while True:
+                await context.write(b"." * 20_000)
         finally:
-            self.closed.set()
+            await self.finished.put("flood")
 
-    def not_written(self, request: Request, context: Any) -> Response:
-        """As generated code has it."""
-        raise NotImplementedError("Method not implemented!")
-
-    def handlers(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
-        coders = (Request.FromString, Response.SerializeToString)
-        return {
-            "UnaryUnary": grpc.unary_unary_rpc_method_handler(self.unary_unary, *coders),
-            "UnaryStream": grpc.unary_stream_rpc_method_handler(self.unary_stream, *coders),
-            "StreamUnary": grpc.stream_unary_rpc_method_handler(self.stream_unary, *coders),
-            "StreamStream": grpc.stream_stream_rpc_method_handler(self.stream_stream, *coders),
-            "Generator": grpc.stream_stream_rpc_method_handler(self.generator, *coders),
-            "NotWritten": grpc.unary_unary_rpc_method_handler(self.not_written, *coders),
-        }
-
-
-KINDS = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream", "Generator")
-
-
-class House:
-    """A server with `Kinds`, and a channel to it."""
-
-    def __init__(self) -> None:
-        self.kinds = Kinds()
-        self.undecodable = 0
-        self.server = new_server(
-            interceptors=(Guard(self._count),), options=(), maximum_concurrent_rpcs=None
-        )
-        self.server.add_registered_method_handlers(SERVICE, self.kinds.handlers())
-        add_reflection(self.server, [SERVICE])
-
-    def _count(self) -> None:
-        self.undecodable += 1
-
-    async def start(self) -> None:
-        port = self.server.add_insecure_port("127.0.0.1:0")
-        await self.server.start()
-        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-
-    def path(self, kind: str) -> str:
-        return f"/{SERVICE}/{kind}"
-
-    def call(self, kind: str, messages: Iterable[bytes], timeout: float = WAIT_S) -> Any:
-        """Raw, and as streams both ways: on the wire, one message is a stream of one."""
-        waiting = iter(list(messages))
-
-        async def feed() -> AsyncIterator[bytes]:
-            for message in waiting:
-                yield message
-
-        return self.channel.stream_stream(self.path(kind))(feed(), timeout=timeout)
-
-    async def ended(self, kind: str, *messages: bytes) -> tuple[int, grpc.StatusCode, str]:
-        """How many answers came, and the status."""
-        call, answers = self.call(kind, messages), 0
+    async def wait(self, request: bytes, context: Any) -> None:
+        """Writes once, then nothing."""
         try:
-            async for _ in call:
-                answers += 1
-        except grpc.aio.AioRpcError:
-            pass
-        return answers, await call.code(), await call.details()
+            await context.write(request)
+            await self.gate.wait()
+        finally:
+            await self.finished.put("wait")
+
+    async def until(self, look: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not look():  # noqa: ASYNC110 - any change, from the core's threads
+                await asyncio.sleep(0.001)
 
 
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    house = House()
-    await house.start()
-    yield house
-    await house.channel.close()
-    await house.server.stop(None)
+@contextlib.asynccontextmanager
+async def kitchen(
+    limits: Limits | None = None, connections: ConnectionLimits | None = None
+) -> AsyncIterator[Kitchen]:
+    found = Kitchen(limits or Limits(), connections or ConnectionLimits())
+    found.add(
+        SPEECH,
+        Synthesize=grpc.unary_stream_rpc_method_handler(found.wait),
+        Converse=grpc.stream_stream_rpc_method_handler(found.wait),
+    )
+    found.add(
+        "test.Test",
+        Plain=grpc.unary_unary_rpc_method_handler(echo),
+        Flood=grpc.unary_stream_rpc_method_handler(found.flood),
+        Wait=grpc.unary_stream_rpc_method_handler(found.wait),
+    )
+    found.address = f"127.0.0.1:{found.server.add_insecure_port('127.0.0.1:0')}"
+    await found.server.start()
+    try:
+        yield found
+    finally:
+        await found.server.stop(0)
+    assert found.guard.open_calls == len(found.guard.waiting) == len(found.guard.answering) == 0
 
 
-JOE = Request(service="joe").SerializeToString()
+@contextlib.asynccontextmanager
+async def connected(found: Kitchen, **options: int) -> AsyncIterator[grpc.aio.Channel]:
+    pairs = [(f"grpc.{name}", value) for name, value in options.items()]
+    async with grpc.aio.insecure_channel(found.address, options=pairs) as channel:
+        yield channel
 
 
-@pytest.mark.parametrize(("kind", "answers"), [*zip(KINDS, (1, 2, 1, 1, 1), strict=True)])
-async def test_messages_that_are_sound_get_through(house: House, kind: str, answers: int) -> None:
-    assert await house.ended(kind, JOE) == (answers, grpc.StatusCode.OK, "")
-    assert set(house.kinds.heard) == {"joe"}
-    assert house.undecodable == 0
+async def plain(found: Kitchen) -> None:
+    async with connected(found) as channel:
+        assert await channel.unary_unary(PLAIN)(b"hello", timeout=30) == b"hello"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("data", UNDECODABLE)
-async def test_a_message_that_is_none_is_the_callers_fault(
-    house: House, kind: str, data: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    answers, code, details = await house.ended(kind, data)
-    assert (answers, code) == (0, grpc.StatusCode.INVALID_ARGUMENT)
-    assert "is no grpc.health.v1.HealthCheckRequest" in details
-    assert (house.kinds.heard, house.undecodable) == ([], 1)
-    assert caplog.records == []
+def begun(channel: grpc.aio.Channel, path: str) -> Any:
+    """A call that has sent its headers, and whose message never comes."""
+    call: Any = channel.stream_unary(path)(timeout=60)
+    return call
 
 
-@pytest.mark.parametrize("kind", ["StreamUnary", "StreamStream", "Generator"])
-async def test_one_in_the_midst_of_a_stream_ends_it(
-    house: House, kind: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    _, code, _ = await house.ended(kind, JOE, b"\x0a", JOE)
-    assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert house.kinds.heard == ["joe"]
-    assert caplog.records == []
-
-
-@pytest.mark.parametrize("kind", ["UnaryUnary", "UnaryStream"])
-async def test_a_call_that_ends_without_its_message_gets_an_answer(house: House, kind: str) -> None:
-    """grpc's own server says nothing, and the client waits as long as it will."""
-    _, code, details = await house.ended(kind)
-    assert (code, "is missing" in details) == (grpc.StatusCode.INVALID_ARGUMENT, True)
-
-
-async def test_a_method_that_nobody_wrote_is_unimplemented(
-    house: House, caplog: pytest.LogCaptureFixture
-) -> None:
-    _, code, _ = await house.ended("NotWritten", JOE)
-    assert code == grpc.StatusCode.UNIMPLEMENTED
-    assert caplog.records == []
-
-
-async def test_errors_of_any_servicer_are_mapped(house: House) -> None:
-    nobody = Request(service="nobody").SerializeToString()
-    _, code, details = await house.ended("UnaryUnary", nobody)
-    assert (code, "no voice 'nobody'" in details) == (grpc.StatusCode.NOT_FOUND, True)
-    broken = Request(service="broken").SerializeToString()
-    _, code, details = await house.ended("UnaryUnary", broken)
-    assert (code, "reference" in details) == (grpc.StatusCode.INTERNAL, True)
-
-
-async def test_what_a_servicer_says_of_a_long_name_is_short_enough_to_arrive(
-    house: House,
-) -> None:
-    """grpc's client says RESOURCE_EXHAUSTED to trailers over 16 KiB, whatever their code."""
-    long = Request(service="long" * 10_000).SerializeToString()
-    _, code, details = await house.ended("UnaryUnary", long)
-    assert (code, details[:18]) == (grpc.StatusCode.NOT_FOUND, "no voice longlongl")
-
-
-async def test_a_generator_of_answers_is_closed_when_its_client_goes(house: House) -> None:
-    call = house.channel.stream_stream(house.path("Generator"))(timeout=WAIT_S)
-    await call.write(JOE)
-    assert await call.read()
-    call.cancel()
-    async with asyncio.timeout(WAIT_S):
-        await house.kinds.closed.wait()
-
-
-# A connection that goes away
-
-
-class Gone:
-    """A context whose connection was reset."""
-
-    def time_remaining(self) -> float | None:
-        return None
-
-    async def fail(self, *_: object) -> None:
-        raise grpc.aio.InternalError("failed to send")
-
-    read = write = abort = fail
-
-
-@pytest.mark.parametrize("method", ["read", "write", "abort"])
-async def test_a_connection_that_was_reset_is_a_call_that_was_cancelled(method: str) -> None:
-    context = GuardedContext(Gone())  # type: ignore[arg-type]
-    with pytest.raises(asyncio.CancelledError):
-        await getattr(context, method)(*([] if method == "read" else [b""]))
-
-
-@pytest.mark.parametrize(
-    ("error", "shown"),
-    [
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), False),
-        (cygrpc.ExecuteBatchError("failed to send"), False),
-        (ZeroDivisionError(), True),
-        (None, True),
-    ],
-)
-async def test_what_grpc_logs_of_its_callers_is_left_out(
-    house: House, caplog: pytest.LogCaptureFixture, error: Exception | None, shown: bool
-) -> None:
-    logging.getLogger("grpc._cython.cygrpc").error("it happened", exc_info=error)
-    assert ("it happened" in caplog.text) is shown
-
-
-# Paths
-
-
-PATHS = (b"/\xff\xfe", b"/test.Kinds/UnaryUnary\xc3", b"/", b"x", b"/test.Kinds/Sing")
-
-
-@pytest.mark.parametrize("path", PATHS)
-async def test_a_path_of_any_bytes_is_an_unknown_method(
-    house: House, path: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    """grpc's own server ends for one that is no UTF-8, and takes no call any more."""
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await house.channel.unary_unary(path)(JOE, timeout=WAIT_S)  # type: ignore[arg-type]
-    assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert (await house.ended("UnaryUnary", JOE))[1] == grpc.StatusCode.OK
-    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
-
-
-async def test_unknown_methods_are_refused_in_any_number(house: House) -> None:
-    async def ask(n: int) -> grpc.StatusCode:
-        path = PATHS[n % len(PATHS)]
-        try:
-            await house.channel.unary_unary(path)(JOE, timeout=WAIT_S)  # type: ignore[arg-type]
-        except grpc.aio.AioRpcError as error:
-            return error.code()
-        raise AssertionError
-
-    assert set(await asyncio.gather(*map(ask, range(200)))) == {grpc.StatusCode.UNIMPLEMENTED}
-
-
-async def test_a_server_that_stops_waits_for_no_unknown_method(house: House) -> None:
-    async with asyncio.timeout(WAIT_S):
-        await house.server.stop(WAIT_S)
-
-
-# Deadlines
-
-
-def on_the_wire_s(timeout_s: float) -> float:
-    """A timeout as grpc's core sends it: three digits, rounded up."""
-    ms = max(1, -int(-timeout_s * 1000 // 1))
-    step = 1
-    while ms >= 1000 * step:
-        step *= 10
-    return -(-ms // step) * step / 1000
-
-
-class Waiting:
-    """A context whose client said ``timeout_s``, which took ``way_s`` to get here."""
-
-    def __init__(self, timeout_s: float, way_s: float) -> None:
-        self.ends_s, self.now_s = on_the_wire_s(timeout_s), way_s
-
-    def time_remaining(self) -> float:
-        return max(0.0, self.ends_s - self.now_s)
-
-
-@given(
-    timeout_s=st.floats(0.01, 90_000),
-    way_s=st.floats(0, 0.005),
-    share=st.floats(0, 1),
-)
-@example(timeout_s=10.001, way_s=0.0, share=0.0)
-@example(timeout_s=100.1, way_s=0.0, share=0.99)
-@example(timeout_s=1000.5, way_s=0.0, share=0.5)
-def test_patience_ends_before_the_clients_whatever_grpc_made_of_its_deadline(
-    timeout_s: float, way_s: float, share: float
-) -> None:
-    """However much of the time has passed when somebody asks how much is left."""
-    inner = Waiting(timeout_s, way_s)
-    context = GuardedContext(inner)  # type: ignore[arg-type]
-    inner.now_s += share * max(0.0, timeout_s - way_s)
-    patience = patience_s(context)  # type: ignore[arg-type]
-    clients_s = timeout_s - inner.now_s
-    assert patience is not None
-    assert patience <= max(0.0, clients_s) + 1e-9
-    # And it is nearly all of it.
-    assert patience >= clients_s - 0.06 - 0.011 * on_the_wire_s(timeout_s)
-
-
-@pytest.mark.parametrize("timeout_s", [5.001, 10.001, 10.01, 100.1, 1000.1])
-async def test_a_real_call_is_said_to_last_no_longer_than_its_client_waits(
-    house: House, timeout_s: float
-) -> None:
-    call = house.call("UnaryUnary", [JOE], timeout=timeout_s)
-    async for _ in call:
+async def to_its_end(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
         pass
-    assert house.kinds.remaining_s is not None
-    assert timeout_s * 0.97 < house.kinds.remaining_s < timeout_s
 
 
-def test_an_undecodable_message_tells_what_was_expected() -> None:
-    (violation,) = Undecodable("voxswap.v1.LoadRequest").error().violations
-    assert "is no voxswap.v1.LoadRequest" in violation.description
+# Calls
+
+
+async def test_all_four_kinds_of_calls_pass_messages_and_metadata_on() -> None:
+    async def doubled(request: bytes, context: Any) -> None:
+        assert dict(context.invocation_metadata())["key"] == "value"
+        assert 0 < context.time_remaining() <= 30
+        context.set_trailing_metadata((("answer", "trailer"),))
+        for _ in range(2):
+            await context.write(request)
+
+    async def joined(requests: AsyncIterator[bytes], context: Any) -> bytes:
+        return b"".join([message async for message in requests])
+
+    async def echoes(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        async for message in requests:
+            yield message
+
+    found = Kitchen(Limits(), ConnectionLimits())
+    found.add(
+        "test.Test",
+        Plain=grpc.unary_unary_rpc_method_handler(echo),
+        Doubled=grpc.unary_stream_rpc_method_handler(doubled),
+        Joined=grpc.stream_unary_rpc_method_handler(joined),
+        Echoes=grpc.stream_stream_rpc_method_handler(echoes),
+    )
+    found.address = f"127.0.0.1:{found.server.add_insecure_port('127.0.0.1:0')}"
+    await found.server.start()
+    async with connected(found) as channel:
+        await plain(found)
+        call = channel.unary_stream("/test.Test/Doubled")(
+            b"a", metadata=(("key", "value"),), timeout=30
+        )
+        assert [message async for message in call] == [b"a", b"a"]
+        assert dict(await call.trailing_metadata()) == {"answer": "trailer"}
+        joining = channel.stream_unary("/test.Test/Joined")(iter([b"a", b"", b"c"]), timeout=30)
+        assert await joining == b"ac"
+        echoing = channel.stream_stream("/test.Test/Echoes")(iter([b"a", b"b"]), timeout=30)
+        assert [message async for message in echoing] == [b"a", b"b"]
+    await found.server.stop(0)
+    assert not found.refused
+
+
+async def test_a_call_without_a_message_ends_after_the_limit() -> None:
+    async with kitchen(Limits(first_message_s=0.1)) as found, connected(found) as channel:
+        for path in (PLAIN, SPEAK, f"/{SPEECH}/Converse"):
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await begun(channel, path)
+            assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert "within 0.1 s" in (raised.value.details() or "")
+        await found.until(lambda: not found.guard.open_calls)
+        assert found.refused == {"FIRST_MESSAGE_LATE": 3}
+        assert found.guard.places(SPEAK).taken == 0
+
+
+async def test_who_waits_without_a_message_pushes_out_his_own_kind_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard_module, "_MOST_WAITING", 8)
+    async with kitchen(Limits(first_message_s=60)) as found, connected(found) as channel:
+        calls = [begun(channel, SPEAK) for _ in range(50)]
+        await found.until(lambda: found.refused["FIRST_MESSAGE_LATE"] == 50 - 8)
+        assert len(found.guard.waiting) == 8
+        await plain(found)
+        with pytest.raises(grpc.aio.AioRpcError, match="waited longest"):
+            await calls[0]
+        for call in calls:
+            call.cancel()
+
+
+async def test_a_unary_call_that_ends_without_a_message_is_told_so() -> None:
+    async with kitchen() as found, connected(found) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await channel.stream_unary(PLAIN)(iter(()), timeout=30)
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_streams_are_counted_together_and_other_calls_get_in() -> None:
+    async with kitchen(Limits(most_streams=3)) as found, connected(found) as channel:
+        speak = channel.unary_stream(SPEAK)
+        calls: list[Any] = [speak(b"hello", timeout=60) for _ in range(2)]
+        conversation = channel.stream_stream(f"/{SPEECH}/Converse")(timeout=60)
+        await conversation.write(b"hello")
+        await found.until(lambda: found.guard.places(SPEAK).taken == 2)
+        conversation.cancel()  # its behaviour takes its requests for a message; no matter
+        await found.until(lambda: found.guard.places(SPEAK).taken == 2)
+        calls.append(speak(b"hello", timeout=60))
+        for call in calls:
+            assert await call.read() == b"hello"
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await speak(b"hello", timeout=60).read()
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert any(
+            key == "grpc-status-details-bin" and b"RetryInfo" in value
+            for key, value in raised.value.trailing_metadata()
+        )
+        assert found.refused == {"TOO_MANY_STREAMS": 1}
+        await plain(found)
+        calls[0].cancel()
+        await found.until(lambda: found.guard.places(SPEAK).taken == 2)
+        assert await speak(b"hello", timeout=60).read() == b"hello"
+
+
+async def test_a_method_that_is_flooded_shuts_nobody_out_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard_module, "_MOST_OPEN", 2)
+    async with kitchen() as found, connected(found) as channel:
+        wait = channel.unary_stream("/test.Test/Wait")
+        calls = [wait(b"hello", timeout=60) for _ in range(2)]
+        for call in calls:
+            await call.read()
+        with pytest.raises(grpc.aio.AioRpcError, match="2 calls of Wait are open"):
+            await wait(b"hello", timeout=60).read()
+        await plain(found)
+        assert found.refused == {"TOO_MANY_CALLS": 1}
+
+
+# Clients that do not read
+
+
+async def test_a_stalled_write_ends_the_call_and_is_told_once_the_client_reads() -> None:
+    async with kitchen(Limits(stalled_write_s=0.5)) as found, connected(found) as channel:
+        healthy = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
+        assert await healthy.read() == b"hello"
+        call = channel.unary_stream("/test.Test/Flood")(b"", timeout=60)
+        assert await found.finished.get() == "flood"
+        assert found.refused["WRITE_STALLED"] == 1
+        # It reads again: what was sent, and the status after it.
+        with pytest.raises(grpc.aio.AioRpcError, match=r"took nothing for 0\.5 s"):
+            await to_its_end(call)
+        await found.until(lambda: found.guard.open_calls == 1)
+        assert healthy.done() is False, "its connection does other things, so it was left alone"
+
+
+async def test_a_connection_that_does_nothing_but_stall_is_ended() -> None:
+    async with kitchen(Limits(stalled_write_s=0.2)) as found:
+        with RawClient(found.address) as client:
+            client.call("/test.Test/Flood", b"")
+            assert await found.finished.get() == "flood"
+            await found.until(lambda: not client.is_open())
+        await found.until(lambda: not found.guard.open_calls)
+        assert found.refused == {"WRITE_STALLED": 1, "CONNECTION_STALLED": 1}
+        await plain(found)
+
+
+async def test_a_client_that_takes_not_even_the_first_message_loses_its_connection() -> None:
+    async with kitchen(Limits(stalled_write_s=0.2)) as found:
+        with RawClient(found.address, window_bytes=0) as client:
+            client.call("/test.Test/Wait", b"hello")
+            assert await found.finished.get() == "wait"
+            await found.until(lambda: not client.is_open())
+        await found.until(lambda: not found.guard.open_calls)
+
+
+async def test_answers_that_nobody_takes_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand calls whose answers have no window: nothing here writes, and nothing waits."""
+    monkeypatch.setattr(guard_module, "_MOST_ANSWERING", 32)
+    monkeypatch.setattr(guard_module, "_MOST_LAME", 4)
+    async with kitchen(Limits(stalled_write_s=60)) as found:
+        with RawClient(found.address, window_bytes=0) as client:
+            for _ in range(200):
+                client.call(PLAIN, b"hello")
+            await found.until(lambda: not client.is_open())
+        await found.until(lambda: not found.guard.open_calls)
+        assert found.refused["CONNECTION_STALLED"] >= 1
+        await plain(found)
+
+
+async def test_of_many_lame_calls_the_connection_with_the_most_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard_module, "_MOST_LAME", 8)
+    async with kitchen(Limits(stalled_write_s=0.3)) as found:
+        with RawClient(found.address) as few, RawClient(found.address) as many:
+            for client, floods in ((few, 1), (many, 8)):
+                client.call("/test.Test/Wait", b"hello")  # this one is well
+                for _ in range(floods):
+                    client.call("/test.Test/Flood", b"")
+            await found.until(lambda: few.is_open() and not many.is_open())
+            await found.until(lambda: found.guard.open_calls == 2)
+            assert few.is_open(), "its connection does other things"
+            assert found.refused == {"WRITE_STALLED": 9, "CONNECTION_STALLED": 1}
+
+
+async def test_what_a_failed_call_held_is_free_before_its_client_knows() -> None:
+    """An error keeps the frames that it passed through, and those keep voices."""
+
+    class Voice:
+        pass
+
+    held: list[Any] = []
+
+    async def speak(request: bytes, context: Any) -> None:
+        import weakref
+
+        voice = Voice()
+        held.append(weakref.ref(voice))
+        while True:
+            await context.write(b"." * 20_000)
+
+    found = Kitchen(Limits(stalled_write_s=0.2), ConnectionLimits())
+    found.add(
+        "test.Test",
+        Speak=grpc.unary_stream_rpc_method_handler(speak),
+        Wait=grpc.unary_stream_rpc_method_handler(found.wait),
+    )
+    found.address = f"127.0.0.1:{found.server.add_insecure_port('127.0.0.1:0')}"
+    await found.server.start()
+    async with connected(found) as channel:
+        healthy = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
+        assert await healthy.read() == b"hello"
+        call = channel.unary_stream("/test.Test/Speak")(b"", timeout=60)
+        await found.until(lambda: found.refused["WRITE_STALLED"] == 1)
+        await found.until(lambda: held[0]() is None)
+        assert found.guard.open_calls == 2
+        call.cancel()
+    await found.server.stop(0)
+
+
+async def test_a_client_that_goes_while_it_is_written_to_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with kitchen() as found:
+        for _ in range(20):
+            with RawClient(found.address) as client:
+                client.call("/test.Test/Flood", b"")
+                await found.until(lambda: found.guard.places("/test.Test/Flood").taken == 1)
+            assert await found.finished.get() == "flood"
+            await found.until(lambda: not found.guard.open_calls)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+# Connections
+
+
+async def test_connections_that_say_nothing_are_closed() -> None:
+    limits = ConnectionLimits(hello_s=0.2, idle_s=0.4)
+    async with kitchen(connections=limits) as found:
+        with contextlib.ExitStack() as stack:
+            silent = []
+            for _ in range(20):
+                connection = await asyncio.open_connection(*found.address.split(":"))
+                stack.callback(connection[1].close)
+                silent.append(connection[0])
+            idle = [stack.enter_context(RawClient(found.address)) for _ in range(20)]
+            async with asyncio.timeout(30):
+                for reader in silent:
+                    await reader.read()
+            await found.until(lambda: not any(client.is_open() for client in idle))
+
+
+async def test_a_silent_stream_keeps_its_connection() -> None:
+    """Through many limits of idleness and pings of both sides."""
+    limits = ConnectionLimits(hello_s=0.2, idle_s=0.2, keepalive_s=0.4)
+    async with kitchen(connections=limits) as found:
+        pings = {"keepalive_time_ms": 300, "http2.max_pings_without_data": 0}
+        async with connected(found, **pings) as channel:
+            call = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
+            assert await call.read() == b"hello"
+            reading = asyncio.ensure_future(call.read())
+            with pytest.raises(TimeoutError):  # that is: nothing happens for so long
+                async with asyncio.timeout(3):
+                    await asyncio.shield(reading)
+            found.gate.set()
+            assert await reading is grpc.aio.EOF
+
+
+async def test_a_client_that_answers_no_pings_is_gone() -> None:
+    async with kitchen(connections=ConnectionLimits(keepalive_s=0.2)) as found:
+        with RawClient(found.address, answers=False) as client:
+            client.call("/test.Test/Wait", b"hello")
+            async with asyncio.timeout(15):  # a minute, if the core's own limit held
+                assert await found.finished.get() == "wait"
+
+
+# The way down
+
+
+@pytest.mark.parametrize("says_hello", [False, True])
+async def test_connections_without_calls_do_not_hold_up_the_stop(says_hello: bool) -> None:
+    loop = asyncio.get_running_loop()
+    with contextlib.ExitStack() as stack:
+        async with kitchen() as found:
+            for _ in range(50):
+                if says_hello:
+                    stack.enter_context(RawClient(found.address))
+                else:
+                    _, writer = await asyncio.open_connection(*found.address.split(":"))
+                    stack.callback(writer.close)
+            await plain(found)
+            began = loop.time()
+            await found.server.stop(60)
+            assert loop.time() - began < 30
+
+
+async def test_a_stop_waits_for_calls_and_no_longer() -> None:
+    async with kitchen() as found, connected(found) as channel:
+        call = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
+        assert await call.read() == b"hello"
+        with RawClient(found.address):
+            stopping = asyncio.ensure_future(found.server.stop(60))
+            with contextlib.suppress(grpc.aio.AioRpcError):  # until no more are let in
+                while True:
+                    await plain(found)
+            assert not stopping.done()
+            found.gate.set()
+            assert await call.read() is grpc.aio.EOF
+            assert await call.code() is grpc.StatusCode.OK
+            async with asyncio.timeout(30):
+                await stopping
+
+
+async def test_after_the_grace_calls_are_cancelled() -> None:
+    async with kitchen() as found, connected(found) as channel:
+        call = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
+        assert await call.read() == b"hello"
+        async with asyncio.timeout(30):
+            await found.server.stop(0.1)
+        assert await found.finished.get() == "wait"
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call.read()

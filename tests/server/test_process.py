@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 
 import pytest
 
-from voxswap_server.process import compute_threads
+from voxswap_server.process import allow_open_files, compute_threads
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,12 @@ print(int(kept), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     if not kept:
         pytest.skip("this C library is not glibc")
     assert faults < 100  # 20 blocks have 20,000 pages
+
+
+def test_as_many_files_may_be_open_as_the_system_allows() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+        assert allow_open_files() == before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,6 +16,9 @@ from voxswap_server.rpc.errors import StoreClosedError
 from voxswap_server.rpc.status import Context, abort
 
 _TELLING_S = 0.05
+
+# Ways in which a call ends that are grpc's to deal with.
+ENDS = (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.BaseError)
 
 _Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
 _P = ParamSpec("_P")
@@ -93,21 +95,16 @@ def mapped(method: _Method) -> _Method:
 
     @functools.wraps(method)
     async def call(self: object, request: object, context: Context) -> Any:
-        async with statuses(context):
+        # No context manager: its frame would keep the error's frames, and those a voice, while the
+        # client takes its time with the status.
+        try:
             return await method(self, request, context)
+        except ENDS:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one boundary where all of them end
+            await abort(context, error)
 
     return call  # type: ignore[return-value]
-
-
-@contextlib.asynccontextmanager
-async def statuses(context: Context) -> AsyncIterator[None]:
-    """Whatever the block raises ends the call with a status: the one boundary of all errors."""
-    try:
-        yield
-    except (asyncio.CancelledError, grpc.aio.AbortError, grpc.aio.BaseError):
-        raise
-    except Exception as error:  # noqa: BLE001 - see above
-        await abort(context, error)
 
 
 def patience_s(context: Context) -> float | None:

@@ -15,8 +15,8 @@ from voxswap_server.rpc.status import Context
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.errors import ConversationIdleError
 
-# A call says what it wants within this, and then something now and then.
-START_WITHIN_S, IDLE_S = 10.0, 60.0
+# What a call wants it says soon (see `rpc.guard`), and then something now and then.
+IDLE_S = 60.0
 
 
 class Silence:
@@ -38,11 +38,12 @@ class Silence:
 
 
 async def begun(context: Context) -> speech_pb2.SynthesizeRequest:
-    """What the first message starts. Raises `InvalidInputError`, `ConversationIdleError`."""
-    first = await read(context, Silence(START_WITHIN_S))
-    if first is None or first.WhichOneof("part") != "start":
+    """What the first message starts. Raises `InvalidInputError`."""
+    first: Any = await context.read()  # no need to wait: the guard has seen that it is there
+    if first is grpc.aio.EOF or first.WhichOneof("part") != "start":
         raise InvalidInputError.one("start", "is missing; the first message carries it")
-    return first.start
+    start: speech_pb2.SynthesizeRequest = first.start
+    return start
 
 
 async def listen(

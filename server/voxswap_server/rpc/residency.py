@@ -20,7 +20,7 @@ from voxswap_server.rpc import residency_messages as messages
 from voxswap_server.rpc.calls import mapped, patience_s
 from voxswap_server.rpc.status import Context
 
-MIN_BUDGET_BYTES = 1 << 20
+MIN_BUDGET_BYTES, MAX_BUDGET_BYTES = 1 << 20, 1 << 50
 
 
 class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
@@ -128,10 +128,11 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
         self, request: residency_pb2.SetBudgetRequest, context: Context
     ) -> residency_pb2.SetBudgetResponse:
         """Change the budget."""
-        if request.budget_bytes < MIN_BUDGET_BYTES:
+        if not MIN_BUDGET_BYTES <= request.budget_bytes <= MAX_BUDGET_BYTES:
             raise InvalidInputError.one(
                 "budget_bytes",
-                f"is {request.budget_bytes}; use {MIN_BUDGET_BYTES} (1 MiB) or more",
+                f"is {request.budget_bytes}; use {MIN_BUDGET_BYTES} (1 MiB) or more, and "
+                f"{MAX_BUDGET_BYTES} (1 PiB) at most",
             )
         self._manager.set_budget(request.budget_bytes)
         return residency_pb2.SetBudgetResponse(ledger=self._ledger())

@@ -17,7 +17,14 @@ from grpc_status import rpc_status
 from voxswap_registry import errors
 from voxswap_server.engines.errors import DeviceMemoryError, DeviceStuckError
 from voxswap_server.residency import errors as residency
-from voxswap_server.rpc.errors import TooManyUploadsError, UploadStalledError
+from voxswap_server.rpc.errors import (
+    FirstMessageError,
+    TooManyCallsError,
+    TooManyStreamsError,
+    TooManyUploadsError,
+    UploadStalledError,
+    WriteStalledError,
+)
 from voxswap_server.speech import errors as speech
 from voxswap_server.speech.cache.errors import CannotContinueError
 from voxswap_server.speech.self_test import SelfTestError
@@ -37,6 +44,19 @@ _MAX_STATUS_BYTES, _MAX_MESSAGE_BYTES = 4096, 768
 _MAX_VIOLATIONS, _MAX_ENTRIES = 16, 8
 _MAX_DESCRIPTION_BYTES, _MAX_NAME_BYTES = 512, 128
 _ENVELOPE_BYTES = 64  # of the Any around a BadRequest
+
+
+# What the server cannot do now, or not for so long; and by their reasons those of other codes.
+_REFUSALS = (code_pb2.RESOURCE_EXHAUSTED, code_pb2.DEADLINE_EXCEEDED)
+_ALSO_REFUSALS = frozenset({"REGISTRY_BUSY"})
+
+
+class Refusable:
+    """A context that wants to know which calls were refused."""
+
+    def refused(self, error: errors.VoxswapError) -> None:
+        """The call ends with ``error``, which is no fault of the request."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +89,10 @@ _TABLE: dict[type[BaseException], _Row] = {
     CannotContinueError: _Row(code_pb2.UNAVAILABLE, retry_s=0.1),
     TooManyUploadsError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=5.0),
     UploadStalledError: _Row(code_pb2.DEADLINE_EXCEEDED),
+    TooManyStreamsError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),
+    TooManyCallsError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),
+    FirstMessageError: _Row(code_pb2.DEADLINE_EXCEEDED),
+    WriteStalledError: _Row(code_pb2.DEADLINE_EXCEEDED),
     errors.NotBuiltError: _Row(code_pb2.UNIMPLEMENTED),
     errors.EngineError: _Row(code_pb2.INTERNAL),
     residency.ResidencyError: _Row(code_pb2.INTERNAL),
@@ -172,7 +196,17 @@ def _clipped(text: str, limit_bytes: int) -> str:
 
 async def abort(context: Context, error: BaseException) -> NoReturn:
     """End the call with the status of ``error``."""
-    status = rpc_status.to_status(to_status(error))
+    told = to_status(error)
+    status = rpc_status.to_status(told)
+    if (
+        isinstance(context, Refusable)
+        and isinstance(error, errors.VoxswapError)
+        and (told.code in _REFUSALS or error.reason in _ALSO_REFUSALS)
+    ):
+        context.refused(error)
+    # A client that does not read takes its status late or never. The frames that the error has
+    # passed through would be kept for as long, and with them the voice.
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     await context.abort(status.code, status.details, status.trailing_metadata)
     raise AssertionError("abort raises")
 

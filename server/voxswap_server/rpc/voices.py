@@ -19,6 +19,7 @@ from voxswap_registry.state import VoiceRecord, VoiceState
 from voxswap_registry.upload import missing
 from voxswap_server.rpc import voice_messages as messages
 from voxswap_server.rpc.calls import StoreCalls, mapped, patience_s
+from voxswap_server.rpc.kept_messages import KeptMessages
 from voxswap_server.rpc.labelling import Labelling
 from voxswap_server.rpc.status import Context
 from voxswap_server.rpc.uploads import Uploads
@@ -44,6 +45,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         self._uploads = uploads
         self._self_test = self_test
         self._labelling = Labelling(self._registry, store, self_test)
+        self._messages = KeptMessages()
 
     @mapped
     async def ListVoices(  # noqa: N802
@@ -243,7 +245,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
             limit -= len(found)
 
     def _voice(self, record: VoiceRecord, version: int) -> voices_pb2.Voice:
-        return messages.voice(self._catalog.manifest(record, version), record)
+        return self._messages.voice(self._catalog.manifest(record, version), record)
 
     def _look(self, record: VoiceRecord, version: int) -> voices_pb2.Voice:
         try:

@@ -122,7 +122,9 @@ class Synthesis:
         self._stuck: Future[None] | None = None  # until a step with the voice comes back
         self._windows = self._compute_windows()
         self._ahead: asyncio.Task[_Window | None] | None = None
-        self._receipts: list[Receipt] = []  # that `parts` is still to give out
+        # That `parts` is still to give out, and how often: nothing is said between two of them.
+        self._receipt: Receipt | None = None
+        self._interruptions = 0
         self._cut = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -162,8 +164,8 @@ class Synthesis:
 
         `parts` gives each receipt out as well.
         """
-        receipt = self._track.cut()
-        self._receipts.append(receipt)
+        receipt = self._receipt = self._track.cut()
+        self._interruptions += 1
         self._script.cut()
         if self._taken is not None:
             self._taken.clear()
@@ -200,13 +202,13 @@ class Synthesis:
         header_is_out = False
         while True:
             window = await self._next_window()
-            if self._receipts:
+            if self._receipt is not None:
                 await self._drop_windows()
-                receipts = self._take_receipts()
+                receipt, times = self._take_receipts()
                 if not header_is_out:
                     yield self._header(None, lease)
                     header_is_out = True
-                for receipt in receipts:
+                for _ in range(times):
                     yield receipt
                 if self._ends_when_cut:
                     return
@@ -231,9 +233,11 @@ class Synthesis:
                 yield chunk
             if window is None:
                 break
-        for receipt in self._take_receipts():
+        while self._receipt is not None:
             # It came while the last audio was on its way.
-            yield receipt
+            receipt, times = self._take_receipts()
+            for _ in range(times):
+                yield receipt
             if self._ends_when_cut:
                 return
         yield Trailer(
@@ -246,10 +250,13 @@ class Synthesis:
             unknown_symbols=dict(self._reader.unknown),
         )
 
-    def _take_receipts(self) -> list[Receipt]:
-        receipts, self._receipts = self._receipts, []
+    def _take_receipts(self) -> tuple[Receipt, int]:
+        """What is to be given out, and how often."""
+        assert self._receipt is not None  # noqa: S101 - whoever asks has looked
+        taken = self._receipt, 1 if self._ends_when_cut else self._interruptions
+        self._receipt, self._interruptions = None, 0
         self._cut.clear()
-        return receipts[:1] if self._ends_when_cut else receipts
+        return taken
 
     def _pushed(self, window: _Window) -> Chunk | None:
         if not window.first:
@@ -263,7 +270,7 @@ class Synthesis:
 
     async def _next_window(self) -> _Window | None:
         """The next one; None if there is none, or nobody wants it any more."""
-        if self._receipts:
+        if self._receipt is not None:
             return None
         if self._ahead is None:
             self._look_ahead()
@@ -273,7 +280,7 @@ class Synthesis:
             await asyncio.wait((self._ahead, cut), return_when=asyncio.FIRST_COMPLETED)
         finally:
             cut.cancel()
-        if self._receipts:
+        if self._receipt is not None:
             return None
         ahead, self._ahead = self._ahead, None  # a task keeps its result
         return ahead.result()

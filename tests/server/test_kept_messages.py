@@ -1,0 +1,44 @@
+"""Messages of voices are built once for as long as they say the same."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.server.fakes import make_manifest
+from voxswap_registry.state import VoiceRecord, VoiceState
+from voxswap_server.rpc import kept_messages, voice_messages
+from voxswap_server.rpc.kept_messages import KeptMessages
+
+
+def test_a_message_is_built_anew_only_where_it_would_say_something_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built = []
+    original = voice_messages.voice
+
+    def voice(manifest, record):  # type: ignore[no-untyped-def]
+        built.append(manifest.ref)
+        return original(manifest, record)
+
+    monkeypatch.setattr(kept_messages.messages, "voice", voice)
+    kept, record = KeptMessages(), VoiceRecord("a", (1,), VoiceState())
+    first = kept.voice(make_manifest("a"), record)
+    # Parsed anew, after a change of any voice, and equal.
+    assert kept.voice(make_manifest("a"), dataclasses.replace(record)) is first
+    assert built == ["a@1"]
+    renamed = dataclasses.replace(record, state=VoiceState(display_name="Ann"))
+    assert kept.voice(make_manifest("a"), renamed).display_name == "Ann"
+    assert built == ["a@1", "a@1"]
+
+
+def test_no_more_bytes_are_kept_than_is_said() -> None:
+    size = voice_messages.voice(
+        make_manifest("voice/0"), VoiceRecord("voice/0", (1,), VoiceState())
+    ).ByteSize()
+    kept = KeptMessages(most_bytes=3 * size)
+    for n in range(9):
+        kept.voice(make_manifest(f"voice/{n}"), VoiceRecord(f"voice/{n}", (1,), VoiceState()))
+    assert list(kept._kept) == ["voice/6@1", "voice/7@1", "voice/8@1"]
+    assert kept._bytes == 3 * size

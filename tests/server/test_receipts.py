@@ -1,0 +1,41 @@
+"""Interruptions that nobody has the receipts of cost nothing, and each still has its receipt."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from tests.server.fakes import FakeFrontEnd, FakeVoice, make_manifest
+from voxswap_registry.names import VoiceRef
+from voxswap_server.residency.lease import Lease
+from voxswap_server.residency.loader import LoadedVoice
+from voxswap_server.speech.conversation import Conversation
+from voxswap_server.speech.parts import Header, Receipt, Trailer
+from voxswap_server.speech.pipeline import Stage, Synthesis
+from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.scheduler import Scheduler
+
+
+async def test_any_number_of_interruptions_takes_the_memory_of_one() -> None:
+    conversation = Conversation(most_waiting=1000)
+    scheduler = Scheduler()
+    request = SpeechRequest(VoiceRef("a", 1), "")
+    try:
+        async with Synthesis(
+            request, make_manifest("a"), Stage(scheduler), script=conversation
+        ) as synthesis:
+            synthesis.interrupt()
+            tracemalloc.start()
+            before, _ = tracemalloc.get_traced_memory()
+            for _ in range(20_000):
+                synthesis.interrupt()
+            kept = tracemalloc.get_traced_memory()[0] - before
+            tracemalloc.stop()
+            assert kept < 20_000, f"{kept} bytes of 20,000 interruptions"
+            conversation.end()
+            loaded = LoadedVoice("a@1", FakeVoice(), FakeFrontEnd())
+            parts = [part async for part in synthesis.parts(Lease(loaded, lambda: None))]
+    finally:
+        scheduler.close()
+    assert isinstance(parts[0], Header)
+    assert [type(part) for part in parts[1:-1]] == [Receipt] * 20_001
+    assert isinstance(parts[-1], Trailer)
