@@ -27,6 +27,9 @@ HOP_LENGTH_SAMPLES: Final = 600  # 25 ms, the unit in which durations are predic
 N_SYMBOLS: Final = 178  # rows of the embedding
 STYLE_SHAPE: Final = (510, 256)
 
+# Components that are programs: onnxruntime runs them.
+GRAPH_ROLES: Final = frozenset({"base"})
+
 BASE_MEDIA_TYPE: Final = "application/onnx"
 STYLE_MEDIA_TYPE: Final = "application/vnd.safetensors"
 MAX_BASE_BYTES: Final = 512 << 20  # with float32 weights it has 326 MB

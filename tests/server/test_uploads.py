@@ -78,7 +78,8 @@ class House:
         self.fault: VoxswapError | None = None
 
     def uploads(self, **options: Any) -> Uploads:
-        chosen = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check} | options
+        usual = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check}
+        chosen = usual | {"check_graphs": lambda manifest: None} | options
         return Uploads(self.registry, self.store, **chosen)
 
     def _check(self, manifest: Manifest) -> None:

@@ -43,24 +43,35 @@ class Work(Generic[_T]):
         *,
         around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         may_be_long: bool = False,
+        interrupt: Callable[[], None] | None = None,
     ) -> None:
-        """``around`` is entered for each step, on whatever thread runs it."""
+        """``around`` is entered for each step, on whatever thread runs it.
+
+        ``interrupt`` asks the step under way to end soon, from any thread; it then raises.
+        """
         self._steps: Steps[_T] | None = steps
         self._around = around
         self._call: Call | None = None
         self._result: _T | None = None
         self._error: BaseException | None = None
+        self._interrupt = interrupt
         self.may_be_long = may_be_long
 
     @classmethod
-    def of(cls, compute: Callable[[], _T], *, may_be_long: bool = False) -> Work[_T]:
+    def of(
+        cls,
+        compute: Callable[[], _T],
+        *,
+        may_be_long: bool = False,
+        interrupt: Callable[[], None] | None = None,
+    ) -> Work[_T]:
         """All of ``compute`` as one step."""
 
         def steps() -> Steps[_T]:
             return compute()
             yield  # a generator, and its only step
 
-        return cls(steps(), may_be_long=may_be_long)
+        return cls(steps(), may_be_long=may_be_long, interrupt=interrupt)
 
     @property
     def key(self) -> Hashable | None:
@@ -78,6 +89,14 @@ class Work(Generic[_T]):
             raise self._error
         assert self.is_done  # noqa: S101 - see above
         return cast("_T", self._result)
+
+    def interrupt(self) -> None:
+        """Ask the step under way to end soon; it then raises. From any thread, at any time.
+
+        Nothing happens where the work has no means for it.
+        """
+        if self._interrupt is not None:
+            self._interrupt()
 
     def step(self) -> None:
         """Go on by a little. What it raises is kept for `result`."""

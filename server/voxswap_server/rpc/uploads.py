@@ -33,7 +33,8 @@ class Uploads:
     """Takes uploads in. Confined to one event loop; disk and store are used on ``store``'s threads.
 
     Whatever ends an upload (an error, a client that went away, a full disk) nothing of it stays
-    but a version that was published whole. ``check`` raises if no engine here can speak a manifest.
+    but a version that was published whole. ``check`` raises if no engine here can speak a manifest;
+    ``check_graphs``, which blocks on the store, if it brings a program that no operator trusts.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Uploads:
         store: StoreCalls,
         *,
         check: Callable[[Manifest], object],
+        check_graphs: Callable[[Manifest], object],
         max_bytes: int,
         max_uploads: int,
         must_be_signed: bool = False,
@@ -51,6 +53,7 @@ class Uploads:
         self._registry = registry
         self._store = store
         self._check = check
+        self._check_graphs = check_graphs
         self._max_bytes = max_bytes
         self._max_uploads = max_uploads
         self._must_be_signed = must_be_signed
@@ -96,6 +99,7 @@ class Uploads:
             self._check(upload.manifest)
         except (EngineError, ManifestError) as error:
             raise InvalidInputError.one("manifest_json", error.message) from error
+        await self._call(lambda: self._check_graphs(upload.manifest))
         if version is not None:
             await self._call(lambda: self._check_number(upload.manifest.voice_id, version))
         sizes = {c.digest: c.size_bytes for c in upload.manifest.components}

@@ -77,6 +77,7 @@ class VitsEngine:
     name = "vits"
     # Views on a map, each of them checked: nothing is run.
     reads_unverified = frozenset({"model"})
+    graph_roles: frozenset[str] = frozenset()
 
     def __init__(
         self, device: str = "cpu", dtype: Dtype | None = None, *, most_steps: int = 1
