@@ -1,1 +1,1 @@
-"""Hostile inputs, by seed: for the tests, in small numbers, and for `scripts/soak`, in large ones."""
+"""Hostile inputs by seed: few of them for the tests, many for `scripts/soak`."""

@@ -1,4 +1,4 @@
-"""Hostile Kokoro bases: ports of the right kind around operators that are given what they should not.
+"""Hostile Kokoro bases: the right ports around operators that are given what they should not be.
 
 Each graph has the inputs and outputs of a base and speaks a short hum, so that nothing but what is
 odd about it keeps it from running. Some are made by hand, the others are drawn from a seed: an
@@ -53,16 +53,20 @@ class HostileGraph:
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """What an operator usually gets: letters of types of which one is drawn, shape and values."""
+    """What an operator usually gets: letters of types of which one is drawn, shape and values.
+
+    Without letters it has the type of the first input.
+    """
 
     types: str
     shape: tuple[int, ...] = (1, 3, 4)
     values: tuple[float, ...] | None = None
+    is_constant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """How an operator is usually called. Inputs whose types are "" have the first one's type."""
+    """How an operator is usually called."""
 
     inputs: tuple[_Input, ...]
     attributes: Attributes
@@ -74,90 +78,93 @@ def _recipe(*inputs: _Input, n_outputs: int = 1, domain: str = "", **attributes:
     return _Recipe(inputs, dict(attributes), n_outputs, domain)
 
 
-_X, _SAME = _Input("f"), _Input("")
-_NUMBER, _AXES = _Input(_NUMBERS), _Input("l", (1,), (1,))
-_SHAPE = _Input("l", (3,), (1, 3, 4))
-_BYTES = _Input("Bb", (2, 3, 8))
-_WINDOWED: Attributes = {
+def _fixed(types: str, shape: tuple[int, ...] = (), values: Sequence[float] = (1,)) -> _Input:
+    return _Input(types, shape, tuple(values), is_constant=True)
+
+
+_X, _SAME, _NUMBER = _Input("f"), _Input(""), _Input(_NUMBERS)
+_AXES, _SHAPE = _fixed("l", (1,)), _Input("l", (3,), (1, 3, 4))
+_VECTOR = _fixed("f", (4,), (1, -1, 0.5))
+_OVER_TIME: Attributes = {
     "kernel_shape": [3], "strides": [1], "dilations": [1], "pads": [1, 1], "group": 1,
 }  # fmt: skip
-_ONE_FOR_ONE = "Atan Cos Exp Floor LeakyRelu Round Sigmoid Sin Softmax Sqrt Tanh".split()
-_OF_TWO = "Add Sub Mul Div Max Min Pow".split()
-_COMPARED = "Equal Greater GreaterOrEqual Less".split()
+_OF_ONE = ("Atan", "Cos", "Exp", "Floor", "Round", "Sigmoid", "Sin", "Sqrt", "Tanh")
+_OF_TWO = ("Add", "Sub", "Mul", "Div", "Max", "Min")
+_COMPARED = ("Equal", "Greater", "GreaterOrEqual", "Less")
 
 _RECIPES: Mapping[str, _Recipe] = {
-    **{name: _recipe(_X) for name in _ONE_FOR_ONE},
+    **{name: _recipe(_X) for name in _OF_ONE},
     **{name: _recipe(_NUMBER, _SAME) for name in (*_OF_TWO, *_COMPARED)},
     "And": _recipe(_Input("?"), _Input("?")),
-    "Cast": _recipe(_Input("flibB?"), to=1),
+    "Cast": _recipe(_Input("flibB?"), to=1, saturate=1),
     "Clip": _recipe(_NUMBER, _Input("", (), (0,)), _Input("", (), (1,))),
-    "Concat": _recipe(_NUMBER, _SAME, axis=1),
+    "Concat": _recipe(_Input("flibB?"), _SAME, axis=1),
     "ConstantOfShape": _recipe(_SHAPE, value="f"),
-    "Conv": _recipe(_Input("f", (1, 4, 9)), _Input("f", (2, 4, 3)), **_WINDOWED),
+    "Conv": _recipe(
+        _Input("f", (1, 4, 9)), _fixed("f", (2, 4, 3)), _fixed("f", (2,)), **_OVER_TIME
+    ),
     "ConvInteger": _recipe(
-        _Input("B", (1, 4, 9)), _Input("Bb", (2, 4, 3)), _Input("B", ()), _Input("b", ()),
-        **_WINDOWED,
+        _Input("B", (1, 4, 9)), _fixed("B", (2, 4, 3)), _Input("B", ()), _fixed("B"), **_OVER_TIME
     ),
     "ConvTranspose": _recipe(
-        _Input("f", (1, 4, 9)), _Input("f", (4, 2, 3)), output_padding=[0], **_WINDOWED
+        _Input("f", (1, 4, 9)), _fixed("f", (4, 2, 3)), output_padding=[0], **_OVER_TIME
     ),
-    "CumSum": _recipe(_NUMBER, _Input("l", (), (1,)), exclusive=0, reverse=0),
-    "DequantizeLinear": _recipe(_Input("Bbi"), _Input("f", (), (0.5,)), _Input("", ()), axis=1),
+    "CumSum": _recipe(_NUMBER, _fixed("l"), exclusive=0, reverse=0),
+    "DequantizeLinear": _recipe(_Input("Bb"), _fixed("f", (), (0.5,)), _fixed("")),
     "DynamicQuantizeLinear": _recipe(_X, n_outputs=3),
     "Expand": _recipe(_NUMBER, _SHAPE),
     "Gather": _recipe(_NUMBER, _Input("li", (2,), (0, 1)), axis=1),
-    "LayerNormalization": _recipe(
-        _X, _Input("f", (4,)), _Input("f", (4,)), axis=-1, epsilon=1e-5, stash_type=1
-    ),
-    "MatMul": _recipe(_Input("fli", (2, 3)), _Input("", (3, 2))),
+    "LayerNormalization": _recipe(_X, _VECTOR, _VECTOR, axis=-1, epsilon=1e-5, stash_type=1),
+    "LeakyRelu": _recipe(_X, alpha=0.1),
+    "MatMul": _recipe(_Input("f", (2, 3)), _Input("f", (3, 2))),
     "MatMulInteger": _recipe(
-        _Input("Bb", (2, 3)), _Input("Bb", (3, 2)), _Input("B", ()), _Input("b", ())
+        _Input("B", (2, 3)), _fixed("b", (3, 2)), _Input("B", ()), _fixed("b", (2,))
     ),
     "NonZero": _recipe(_NUMBER),
-    "Pad": _recipe(
-        _NUMBER, _Input("l", (6,), (0, 0, 1, 0, 0, 1)), _Input("", ()), mode=b"reflect"
-    ),
-    "Range": _recipe(_Input("lif", (), (0,)), _Input("", (), (5,)), _Input("", (), (1,))),
+    "Pad": _recipe(_X, _fixed("l", (6,), (0, 0, 2, 0, 0, 2)), mode=b"reflect"),
+    "Pow": _recipe(_X, _X),
+    "Range": _recipe(_fixed("li", (), (0,)), _Input("", (), (5,)), _fixed("")),
     "ReduceMean": _recipe(_X, _AXES, keepdims=1, noop_with_empty_axes=0),
     "ReduceSum": _recipe(_NUMBER, _AXES, keepdims=1, noop_with_empty_axes=0),
     "Reshape": _recipe(_NUMBER, _SHAPE, allowzero=0),
     "Resize": _recipe(
-        _X, _Input("f", (0,)), _Input("f", (3,), (1, 1, 2)), mode=b"nearest",
+        _X, _Input("f", (0,)), _fixed("f", (3,), (1, 1, 2)), mode=b"nearest",
         coordinate_transformation_mode=b"asymmetric", nearest_mode=b"floor", cubic_coeff_a=-0.75,
         extrapolation_value=0.0, exclude_outside=0, antialias=0,
     ),
     "STFT": _recipe(
-        _Input("f", (1, 60, 1)), _Input("l", (), (5,)), _Input("f", (20,)), _Input("l", (), (20,)),
+        _Input("f", (1, 60)), _fixed("l", (), (5,)), _fixed("f", (20,)), _fixed("l", (), (20,)),
         onesided=1,
     ),
     "ScatterND": _recipe(
         _Input(_NUMBERS, (4, 3)), _Input("l", (2, 1), (0, 1)), _Input("", (2, 3)), reduction=b"none"
     ),
-    "Shape": _recipe(_NUMBER, start=0, end=3),
+    "Shape": _recipe(_NUMBER, start=0),
     "Slice": _recipe(
-        _NUMBER, _AXES, _Input("l", (1,), (3,)), _Input("l", (1,), (1,)), _Input("l", (1,), (1,))
+        _NUMBER, _fixed("l", (1,)), _Input("l", (1,), (3,)), _fixed("l", (1,)), _fixed("l", (1,))
     ),
-    "Split": _recipe(_NUMBER, _Input("l", (2,), (1, 2)), axis=1, n_outputs=2),
-    "Squeeze": _recipe(_NUMBER, _Input("l", (1,), (0,))),
+    "Softmax": _recipe(_X, axis=-1),
+    "Split": _recipe(_NUMBER, _fixed("l", (2,), (1, 2)), axis=1, n_outputs=2),
+    "Squeeze": _recipe(_NUMBER, _fixed("l", (1,), (0,))),
     "Transpose": _recipe(_NUMBER, perm=[0, 2, 1]),
     "Unsqueeze": _recipe(_NUMBER, _AXES),
-    "Where": _recipe(_Input("?"), _Input("fl"), _Input("fl")),
+    "Where": _recipe(_Input("?"), _X, _X),
     "DynamicQuantizeLSTM": _recipe(
-        _Input("f", (5, 1, 8)), _Input("b", (2, 8, 16)), _Input("b", (2, 4, 16)),
-        _Input("f", (2, 32)), _Input("i", (1,), (5,)), _Input("f", (2, 1, 4)),
-        _Input("f", (2, 1, 4)), _Input("f", (2, 12)), _Input("f", (2,)), _Input("b", (2,)),
-        _Input("f", (2,)), _Input("b", (2,)),
-        direction=b"bidirectional", hidden_size=4, input_forget=0, domain=_MS,
+        _Input("f", (5, 1, 8)), _fixed("b", (2, 8, 16)), _fixed("b", (2, 4, 16)),
+        _fixed("f", (2, 32)), _Input("i", (1,), (5,)), _Input("f", (2, 1, 4)),
+        _Input("f", (2, 1, 4)), _Input("f", (2, 12)), _fixed("f", (2,)), _fixed("b", (2,)),
+        _fixed("f", (2,)), _fixed("b", (2,)),
+        direction=b"bidirectional", hidden_size=4, input_forget=0, n_outputs=3, domain=_MS,
     ),
-    "FastGelu": _recipe(_X, _Input("f", (4,)), domain=_MS),
+    "FastGelu": _recipe(_X, _VECTOR, domain=_MS),
     "FusedMatMul": _recipe(
         _Input("f", (1, 3, 2)), _Input("f", (1, 3, 2)), transA=1, transB=0, alpha=1.0,
         transBatchA=0, transBatchB=0, domain=_MS,
     ),
-    "SkipLayerNormalization": _recipe(
-        _X, _X, _Input("f", (4,)), _Input("f", (4,)), epsilon=1e-5, domain=_MS
-    ),
+    "SkipLayerNormalization": _recipe(_X, _X, _VECTOR, _VECTOR, epsilon=1e-5, domain=_MS),
 }  # fmt: skip
+# Usually left out, by operator.
+_LEFT_OUT = {"Resize": {1}, "DynamicQuantizeLSTM": {4, 7}}
 
 
 class _Builder:
@@ -208,9 +215,12 @@ class _Builder:
         """The tensor ``name`` with a shape, and even a rank, that nobody knows before it runs."""
         sizes = self.weight(np.array(shape, np.int64))
         end = self.computed(np.array([len(shape)], np.int64))
-        return self.node(
-            "Reshape", [name, self.node("Slice", [sizes, self.weight(np.array([0])), end])]
-        )
+        start = self.weight(np.array([0]))
+        return self.node("Reshape", [name, self.node("Slice", [sizes, start, end])])
+
+    def veiled(self, name: str, shape: Sequence[int]) -> str:
+        """The tensor ``name`` with a shape of which nothing but the rank is known."""
+        return self.node("Reshape", [name, self.computed(np.array(shape, np.int64))])
 
     def _zero_of(self, kind: str) -> str:
         if kind not in self._zero:
@@ -271,26 +281,30 @@ def _drawn(rng: random.Random) -> HostileGraph:
     op_type = rng.choice(sorted(_RECIPES))
     recipe = _RECIPES[op_type]
     builder, first = _Builder(), rng.choice(recipe.inputs[0].types)
+    oddity = rng.choice((0.0, 0.05, 0.2, 0.5))
     told, names = [], []
-    oddity = rng.choice((0.1, 0.3, 0.6))
     for place, wanted in enumerate(recipe.inputs):
-        kind = rng.choice(wanted.types or first) if place else first
-        shape, values = wanted.shape, wanted.values
-        if rng.random() < oddity:
-            shape = tuple(rng.choice((0, 1, 2, 3, 7)) for _ in range(rng.randrange(5)))
-        if values is None or rng.random() < oddity:
-            values = tuple(rng.choice(_EXTREMES[kind]) for _ in range(rng.randint(1, 4)))
-        if place and rng.random() < oddity / 4:
+        is_usual = place not in _LEFT_OUT.get(op_type, ())
+        if (rng.random() < oddity / 4) is is_usual:
             names.append("")
             told.append("-")
             continue
+        kind = rng.choice(wanted.types or first) if place else first
+        shape, values = _shape(rng, wanted.shape, oddity), wanted.values
+        if values is None or rng.random() < oddity:
+            values = tuple(rng.choice(_EXTREMES[kind]) for _ in range(rng.randint(1, 4)))
         array = _array(kind, shape, values)
-        computed = rng.random() < 0.5 or _is_beyond(array)
-        name = builder.computed(array) if computed else builder.weight(array)
-        if hidden := rng.random() < 0.3:
-            name = builder.hidden(name, array.shape)
+        is_computed = rng.random() < (oddity / 4 if wanted.is_constant else 0.7)
+        name, mark = builder.weight(array), ""
+        if is_computed or _is_beyond(array):
+            name, mark = builder.computed(array), " computed"
+            veil = rng.random()
+            if veil < 0.5:
+                name, mark = builder.veiled(name, array.shape), " of a shape that is computed"
+            elif veil < 0.55:
+                name, mark = builder.hidden(name, array.shape), " of a rank that is computed"
         names.append(name)
-        told.append(f"{kind}{list(array.shape)}={list(values)[:4]}{'c' * computed}{'h' * hidden}")
+        told.append(f"{kind}{list(array.shape)} = {list(values)[:4]}{mark}")
     attributes = {name: _oddly(rng, name, v, oddity) for name, v in recipe.attributes.items()}
     if rng.random() < oddity / 4:
         attributes[rng.choice(("auto_pad", "axis", "mode"))] = rng.choice((b"VALID", b"x", 3, -9))
@@ -299,6 +313,14 @@ def _drawn(rng: random.Random) -> HostileGraph:
     )
     shown = {name: value for name, value in attributes.items() if not hasattr(value, "dims")}
     return HostileGraph(f"{op_type}({', '.join(told)}) {shown}", builder.model(odd))
+
+
+def _shape(rng: random.Random, usual: tuple[int, ...], oddity: float) -> tuple[int, ...]:
+    """The usual shape, one of its rank, or any."""
+    if rng.random() >= oddity:
+        return usual
+    rank = len(usual) if rng.random() < 0.7 else rng.randrange(5)
+    return tuple(rng.choice((0, 1, 1, 2, 3, 4, 9)) for _ in range(rank))
 
 
 def _array(kind: str, shape: Sequence[int], values: Sequence[float]) -> Array:

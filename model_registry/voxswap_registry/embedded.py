@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from voxswap_registry import graphs
 from voxswap_registry.arithmetic import Dtype
 from voxswap_registry.clock import utc_now
-from voxswap_registry import graphs
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import ImportSourceError, VersionExistsError
 from voxswap_registry.importers.detect import import_voice

@@ -8,9 +8,11 @@ any amount of memory by a constant. What is not listed here or by the caller is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from voxswap_registry.onnx_operators import OPERATORS, OperatorError, Tensor
 
 Operators = Mapping[str, frozenset[str]]
 
@@ -116,6 +118,53 @@ def check_graph(
     _check_ports(graph.input, inputs)
     _check_ports(graph.output, outputs)
     _check_nothing_unknown(model)
+    _check_calls(graph, inputs)
+
+
+def _check_calls(graph: Any, inputs: Sequence[Port]) -> None:
+    """Follow types and shapes through the graph: every operator is given what it may be given."""
+    known = {port.name: Tensor(port.element_type, port.shape) for port in inputs}
+    for tensor in graph.initializer:
+        _define(known, tensor.name, Tensor(tensor.data_type, tuple(tensor.dims), _numbers(tensor)))
+    for node in graph.node:
+        where = f"{node.op_type} {_some([node.name])}"
+        if unknown := [name for name in node.input if name and name not in known]:
+            raise GraphError(f"has {where} before its input {_some(unknown)}")
+        attributes = {attribute.name: _value(attribute) for attribute in node.attribute}
+        if len(attributes) < len(node.attribute):
+            raise GraphError(f"has {where} with an attribute twice")
+        operator = OPERATORS[node.domain, node.op_type]
+        try:
+            found = operator.outputs([known.get(name) for name in node.input], attributes)
+        except OperatorError as error:
+            raise GraphError(f"has {where}, which {error}; that is not taken") from error
+        if len(found) != len(node.output):
+            raise GraphError(f"has {where} with {len(node.output)} outputs, not {len(found)}")
+        for name, tensor in zip(node.output, found, strict=True):
+            _define(known, name, tensor)
+
+
+def _define(known: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+    if not name or name in known:
+        raise GraphError(f"defines {_some([name])} twice, or without a name")
+    known[name] = tensor
+
+
+def _numbers(tensor: Any) -> Callable[[], Any]:
+    from onnx import numpy_helper
+
+    return lambda: numpy_helper.to_array(tensor)
+
+
+def _value(attribute: Any) -> Any:
+    """What an attribute is, by the type that it says."""
+    from onnx import helper
+
+    try:
+        value = helper.get_attribute_value(attribute)
+    except ValueError as error:
+        raise GraphError(f"has an attribute {_some([attribute.name])} of no type") from error
+    return list(value) if hasattr(value, "__len__") and not isinstance(value, bytes) else value
 
 
 def _check_fields(message: Any, kind: str) -> None:

@@ -85,7 +85,7 @@ class Session:
             )
         # onnxruntime's wrapper keeps the bytes for a change of providers; they are as large as the
         # weights, and nobody changes these.
-        self._session._model_bytes = None  # noqa: SLF001
+        self._session._model_bytes = None
 
     def run(
         self, inputs: Mapping[str, npt.NDArray[Any]], run: Run, *, workspace_bytes: int
