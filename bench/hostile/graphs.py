@@ -360,21 +360,112 @@ def _oddly(rng: random.Random, name: str, usual: Any, oddity: float) -> Any:
     return rng.choice((*_ODD_INTEGERS, 6, 7, 9, 10, 11, 16))
 
 
-def _int(builder: _Builder, number: int, kind: str = "l") -> str:
-    return builder.computed(_array(kind, (1,), (number,)))
+def _computed(
+    builder: _Builder, kind: str, *numbers: float, shape: Sequence[int] | None = None
+) -> str:
+    return builder.computed(_array(kind, (len(numbers),) if shape is None else shape, numbers))
 
 
-def _division(kind: str, dividend: int, divisor: int, op_type: str = "Div") -> Any:
+def _of_two(op_type: str, kind: str, left: int, right: int) -> Callable[[_Builder], str]:
     def make(builder: _Builder) -> str:
-        return builder.node(op_type, [_int(builder, dividend, kind), _int(builder, divisor, kind)])
+        return builder.node(
+            op_type, [_computed(builder, kind, left), _computed(builder, kind, right)]
+        )
 
     return make
 
 
+def _usual(op_type: str, **changed: tuple[str, tuple[int, ...], tuple[float, ...]] | object) -> Any:
+    """An operator as usual, but for inputs (``at0``: type, shape, numbers; computed) and others."""
+
+    def make(builder: _Builder) -> str:
+        recipe, names = _RECIPES[op_type], []
+        for place, wanted in enumerate(recipe.inputs):
+            if place in _LEFT_OUT.get(op_type, ()):
+                names.append("")
+            elif (change := changed.get(f"at{place}")) is not None:
+                kind, shape, numbers = change  # type: ignore[misc]
+                name = builder.computed(_array(kind, shape, numbers))
+                hide = builder.veiled if len(shape) == len(wanted.shape) else builder.hidden
+                names.append(hide(name, shape))
+            else:
+                kind = (wanted.types or recipe.inputs[0].types)[0]
+                names.append(builder.weight(_array(kind, wanted.shape, wanted.values or (1,))))
+        attributes = {
+            name: changed.get(name, value)
+            for name, value in recipe.attributes.items()
+            if not isinstance(value, str)
+        }
+        return builder.node(
+            op_type, names, n_outputs=recipe.n_outputs, domain=recipe.domain, **attributes
+        )
+
+    return make
+
+
+def _left_out(builder: _Builder) -> str:
+    return builder.node("Max", [_computed(builder, "f", 1), ""])
+
+
+def _no_frames(builder: _Builder) -> str:
+    signal, step = _computed(builder, "f", 1, shape=(1, 60)), builder.weight(np.int64(5))
+    length = _computed(builder, "l", 0, shape=())
+    return builder.node("STFT", [signal, step, "", length], onesided=1)
+
+
+def _long(builder: _Builder) -> str:
+    """Products of 1,024 by 1,024, some seconds of them: slow, and nothing else."""
+    line = builder.node("Expand", [_computed(builder, "f", 1e-3),
+                                   builder.weight(np.array([1024, 1024]))])  # fmt: skip
+    x = line
+    for _ in range(2_000):
+        x = builder.node("MatMul", [x, line])
+    return x
+
+
+def _greedy(builder: _Builder) -> str:
+    """Ten numbers of 0.5 GB each."""
+    names = [
+        builder.node("ConstantOfShape", [_computed(builder, "l", 1 << 14, 1 << 13)])
+        for _ in range(10)
+    ]
+    while len(names) > 1:
+        names = [builder.node("Add", names[:2]), *names[2:]]
+    return names[0]
+
+
+_LEAST = {"l": -(1 << 63), "i": -(1 << 31)}
 _BY_HAND: Mapping[str, Callable[[_Builder], str]] = {
-    "the least int64 divided by -1": _division("l", -(1 << 63), -1),
-    "the least int32 divided by -1": _division("i", -(1 << 31), -1),
-    "an int64 divided by 0": _division("l", 1, 0),
-    "an int32 divided by 0": _division("i", 1, 0),
-    "an int64 modulo 0": _division("l", 1, 0, "Mod"),
+    "the least int64 divided by -1": _of_two("Div", "l", _LEAST["l"], -1),
+    "the least int32 divided by -1": _of_two("Div", "i", _LEAST["i"], -1),
+    "an int64 divided by 0": _of_two("Div", "l", 1, 0),
+    "an int32 divided by 0": _of_two("Div", "i", 1, 0),
+    "an int64 modulo 0": _of_two("Mod", "l", 1, 0),
+    "an STFT of frames without a length": _no_frames,
+    "an STFT that stays where it is": _usual("STFT", at1=("l", (), (0,))),
+    "an STFT of a number": _usual("STFT", at0=("f", (), (1,))),
+    "an STFT of less than a window": _usual("STFT", at0=("f", (1, 3), (1,))),
+    "a ConvTranspose of 0 groups": _usual("ConvTranspose", group=0),
+    "a Conv of 0 groups": _usual("Conv", group=0),
+    "a ConvInteger without strides": _usual("ConvInteger", strides=[0]),
+    "a ConvInteger of a number": _usual("ConvInteger", at0=("B", (), (1,))),
+    "a Conv of nothing": _usual("Conv", at0=("f", (1, 4, 0), ())),
+    "a ConvTranspose of nothing": _usual("ConvTranspose", at0=("f", (1, 4, 0), ())),
+    "a Concat of other ranks": _usual("Concat", at1=("f", (0,), ())),
+    "a Max of something left out": _left_out,
+    "an LSTM with other weights": _usual("DynamicQuantizeLSTM", at2=("b", (1, 7, 7), (1,))),
+    "an LSTM of nothing": _usual("DynamicQuantizeLSTM", at0=("f", (0, 1, 8), ())),
+    "a reflection of too little": _usual("Pad", at0=("f", (1, 3, 1), (1,))),
+    "a Range without an end": _usual("Range", at1=("l", (), ((1 << 63) - 1,))),
+    "a Range without a step": _usual("Range", at2=("l", (), (0,))),
+    "a shape of terabytes": _usual("ConstantOfShape", at0=("l", (3,), (1 << 20,))),
+    "a shape whose size wraps around": _usual("ConstantOfShape", at0=("l", (4,), (1 << 16,))),
+    "a negative shape": _usual("ConstantOfShape", at0=("l", (1,), (-1,))),
+    "a wide Expand": _usual("Expand", at1=("l", (3,), (1 << 40, 1, 1))),
+    "a far Gather": _usual("Gather", at1=("l", (1,), (1 << 40,))),
+    "a far ScatterND": _usual("ScatterND", at1=("l", (1, 1), (_LEAST["l"],))),
+    "a Split beyond the end": _usual("Split", at1=("l", (2,), (1 << 40, 3))),
+    "a Reshape to less than nothing": _usual("Reshape", at1=("l", (2,), (_LEAST["l"], -1))),
+    "more memory than there is": _greedy,
+    "a graph that is merely slow": _long,
 }

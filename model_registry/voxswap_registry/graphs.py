@@ -2,9 +2,9 @@
 
 A graph is a program, and the library that runs it was not made for hostile ones. Looking it over
 (`voxswap_registry.onnx_check`) is the second wall; the first one is that a graph runs only if an
-operator trusts it: by importing its voice where the registry is, by `trust_graphs`, or by naming its
-digest in a server's settings. Of the first two the registry keeps a record, one small object for
-each digest, created once. Nothing that comes over the wire ever writes one.
+operator trusts it: by importing its voice where the registry is, by `voxswap registry trust-graph`,
+or by naming its digest in a server's settings. Of the first two the registry keeps a record, one
+small object for each digest, created once. Nothing that comes over the wire ever writes one.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ A library that runs graphs checks some of what an operator is given when the gra
 while it runs, and some not at all: it divided the least integer by -1, took a window of no length,
 looked at inputs that were left out, and ended with the process where a rank was not what it had
 expected (`bench.hostile.graphs` finds such things). So all that an operator may be given stands
-here, and nothing else is taken: how many inputs, which types, ranks and attributes, and what must be
-a constant within bounds. What an input is, is found by following types and shapes through the graph;
-where they cannot be followed, the graph is refused.
+here, and nothing else is taken: how many inputs, which types, ranks and attributes, and what must
+be a constant within bounds. What an input is, is found by following types and shapes through the
+graph; where they cannot be followed, the graph is refused.
 """
 
 from __future__ import annotations
@@ -268,9 +268,9 @@ def _expand(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
 
 def _reshape(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     x, dims = _typed(inputs[0], _ANY), _shape(inputs[1])
-    if len(dims) == 1 and dims[0] is None and inputs[1].constant is not None:
-        if int(inputs[1].constant()[0]) == -1:
-            dims = (x.size,)
+    constant = inputs[1].constant
+    if len(dims) == 1 and constant is not None and int(constant()[0]) == -1:
+        dims = (x.size,)
     return (Tensor(x.type, dims),)
 
 
@@ -430,6 +430,10 @@ def _stft(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     return (Tensor(FLOAT, (signal.dims[0], None, size // 2 + 1, 2)),)
 
 
+def _shape_of(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
+    return (Tensor(INT64, (inputs[0].rank,)),)
+
+
 def _scatter(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     x, where, what = inputs
     _typed(x, _NUMBERS)
@@ -522,9 +526,9 @@ def _operator(
     least: int,
     most: int,
     result: Callable[[Sequence[Any], Attributes], Sequence[Tensor]],
+    attributes: Mapping[str, _Allowed] = MappingProxyType({}),
     *,
     left_out: Iterable[int] = (),
-    **attributes: _Allowed,
 ) -> Operator:
     return Operator(range(least, most + 1), result, attributes, frozenset(left_out))
 
@@ -540,107 +544,101 @@ _OVER_TIME: Final[Mapping[str, _Allowed]] = MappingProxyType(
         "strides": _wholes(1, 1024),
     }
 )
-_KEEPING: Final[Mapping[str, _Allowed]] = MappingProxyType(
-    {"keepdims": _FLAG, "noop_with_empty_axes": _among(0)}
-)
-
-OPERATORS: Final[Mapping[tuple[str, str], Operator]] = MappingProxyType(
+_BACK_OVER_TIME = MappingProxyType({**_OVER_TIME, "output_padding": _wholes(0, 1024)})
+_ON_AXIS = MappingProxyType({"axis": _AXIS})
+_KEEPING = MappingProxyType({"keepdims": _FLAG, "noop_with_empty_axes": _among(0)})
+_RESIZING = MappingProxyType(
     {
-        **{
-            ("", name): _operator(1, 1, _like_first(_FLOATS))
-            for name in ("Atan", "Cos", "Exp", "Floor", "Round", "Sigmoid", "Sin", "Sqrt", "Tanh")
-        },
-        **{
-            ("", name): _operator(2, 2, _like_first(_NUMBERS))
-            for name in ("Add", "Max", "Min", "Mul", "Sub")
-        },
-        **{
-            ("", name): _operator(2, 2, _comparison(_NUMBERS))
-            for name in ("Equal", "Greater", "GreaterOrEqual", "Less")
-        },
-        ("", "And"): _operator(2, 2, _comparison(frozenset({BOOL}))),
-        ("", "Cast"): _operator(
-            1, 1, _cast, to=_among(FLOAT, UINT8, INT8, INT32, INT64, BOOL), saturate=_FLAG
-        ),
-        ("", "Clip"): _operator(1, 3, _clip, left_out=(1, 2)),
-        ("", "Concat"): _operator(1, 16, _concat, axis=_AXIS),
-        ("", "ConstantOfShape"): _operator(1, 1, _constant_of_shape, value=_filling),
-        ("", "Conv"): _operator(2, 3, _convolution(_FLOATS, _FLOATS), **_OVER_TIME),
-        ("", "ConvInteger"): _operator(4, 4, _convolution(_BYTES, _BYTES), **_OVER_TIME),
-        ("", "ConvTranspose"): _operator(
-            2,
-            3,
-            _convolution(_FLOATS, _FLOATS, is_transposed=True),
-            output_padding=_wholes(0, 1024),
-            **_OVER_TIME,
-        ),
-        ("", "CumSum"): _operator(2, 2, _cum_sum, exclusive=_FLAG, reverse=_FLAG),
-        ("", "DequantizeLinear"): _operator(3, 3, _dequantize),
-        ("", "Div"): _operator(2, 2, _div),
-        ("", "DynamicQuantizeLinear"): _operator(1, 1, _quantize),
-        ("", "Expand"): _operator(2, 2, _expand),
-        ("", "Gather"): _operator(2, 2, _gather, axis=_AXIS),
-        ("", "LayerNormalization"): _operator(
-            3, 3, _normalization(1), axis=_among(-1), epsilon=_finite, stash_type=_among(1)
-        ),
-        ("", "LeakyRelu"): _operator(1, 1, _like_first(_FLOATS), alpha=_finite),
-        ("", "MatMul"): _operator(2, 2, _mat_mul),
-        ("", "MatMulInteger"): _operator(4, 4, _mat_mul_integer),
-        ("", "NonZero"): _operator(1, 1, _non_zero),
-        ("", "Pad"): _operator(2, 2, _pad, mode=_among(b"reflect")),
-        ("", "Pow"): _operator(2, 2, _like_first(_FLOATS)),
-        ("", "Range"): _operator(3, 3, _range),
-        ("", "ReduceMean"): _operator(1, 2, _reduction(_FLOATS), **_KEEPING),
-        ("", "ReduceSum"): _operator(1, 2, _reduction(_NUMBERS), **_KEEPING),
-        ("", "Reshape"): _operator(2, 2, _reshape, allowzero=_among(0)),
-        ("", "Resize"): _operator(
-            3,
-            3,
-            _resize,
-            left_out=(1,),
-            antialias=_among(0),
-            coordinate_transformation_mode=_among(b"asymmetric", b"half_pixel"),
-            cubic_coeff_a=_finite,
-            exclude_outside=_among(0),
-            extrapolation_value=_finite,
-            keep_aspect_ratio_policy=_among(b"stretch"),
-            mode=_among(b"nearest", b"linear"),
-            nearest_mode=_among(b"floor"),
-        ),
-        ("", "STFT"): _operator(4, 4, _stft, onesided=_among(1)),
-        ("", "ScatterND"): _operator(3, 3, _scatter, reduction=_among(b"none")),
-        ("", "Shape"): _operator(
-            1, 1, lambda inputs, _: (Tensor(INT64, (inputs[0].rank,)),), start=_among(0)
-        ),
-        ("", "Slice"): _operator(3, 5, _slice),
-        ("", "Softmax"): _operator(1, 1, _softmax, axis=_AXIS),
-        ("", "Split"): _operator(2, 2, _split, axis=_AXIS),
-        ("", "Squeeze"): _operator(2, 2, _squeeze),
-        ("", "Transpose"): _operator(1, 1, _transpose, perm=_wholes(0, _MOST_RANK - 1)),
-        ("", "Unsqueeze"): _operator(2, 2, _unsqueeze),
-        ("", "Where"): _operator(3, 3, _where),
-        ("com.microsoft", "DynamicQuantizeLSTM"): _operator(
-            12,
-            12,
-            _lstm,
-            left_out=(4, 7),
-            direction=_among(b"bidirectional", b"forward"),
-            hidden_size=_whole(1, 4096),
-            input_forget=_among(0),
-        ),
-        ("com.microsoft", "FastGelu"): _operator(2, 2, _fast_gelu),
-        ("com.microsoft", "FusedMatMul"): _operator(
-            2,
-            2,
-            _mat_mul,
-            alpha=_finite,
-            transA=_FLAG,
-            transB=_FLAG,
-            transBatchA=_among(0),
-            transBatchB=_among(0),
-        ),
-        ("com.microsoft", "SkipLayerNormalization"): _operator(
-            4, 4, _normalization(2), epsilon=_finite
-        ),
+        "antialias": _among(0),
+        "coordinate_transformation_mode": _among(b"asymmetric", b"half_pixel"),
+        "cubic_coeff_a": _finite,
+        "exclude_outside": _among(0),
+        "extrapolation_value": _finite,
+        "keep_aspect_ratio_policy": _among(b"stretch"),
+        "mode": _among(b"nearest", b"linear"),
+        "nearest_mode": _among(b"floor"),
     }
+)
+_OF_ONE = ("Atan", "Cos", "Exp", "Floor", "Round", "Sigmoid", "Sin", "Sqrt", "Tanh")
+_OF_TWO = ("Add", "Max", "Min", "Mul", "Sub")
+_COMPARED = ("Equal", "Greater", "GreaterOrEqual", "Less")
+
+_ONNX: Final[Mapping[str, Operator]] = {
+    **{name: _operator(1, 1, _like_first(_FLOATS)) for name in _OF_ONE},
+    **{name: _operator(2, 2, _like_first(_NUMBERS)) for name in _OF_TWO},
+    **{name: _operator(2, 2, _comparison(_NUMBERS)) for name in _COMPARED},
+    "And": _operator(2, 2, _comparison(frozenset({BOOL}))),
+    "Cast": _operator(
+        1, 1, _cast, {"to": _among(FLOAT, UINT8, INT8, INT32, INT64, BOOL), "saturate": _FLAG}
+    ),
+    "Clip": _operator(1, 3, _clip, left_out=(1, 2)),
+    "Concat": _operator(1, 16, _concat, _ON_AXIS),
+    "ConstantOfShape": _operator(1, 1, _constant_of_shape, {"value": _filling}),
+    "Conv": _operator(2, 3, _convolution(_FLOATS, _FLOATS), _OVER_TIME),
+    "ConvInteger": _operator(4, 4, _convolution(_BYTES, _BYTES), _OVER_TIME),
+    "ConvTranspose": _operator(
+        2, 3, _convolution(_FLOATS, _FLOATS, is_transposed=True), _BACK_OVER_TIME
+    ),
+    "CumSum": _operator(2, 2, _cum_sum, {"exclusive": _FLAG, "reverse": _FLAG}),
+    "DequantizeLinear": _operator(3, 3, _dequantize),
+    "Div": _operator(2, 2, _div),
+    "DynamicQuantizeLinear": _operator(1, 1, _quantize),
+    "Expand": _operator(2, 2, _expand),
+    "Gather": _operator(2, 2, _gather, _ON_AXIS),
+    "LayerNormalization": _operator(
+        3, 3, _normalization(1), {"axis": _among(-1), "epsilon": _finite, "stash_type": _among(1)}
+    ),
+    "LeakyRelu": _operator(1, 1, _like_first(_FLOATS), {"alpha": _finite}),
+    "MatMul": _operator(2, 2, _mat_mul),
+    "MatMulInteger": _operator(4, 4, _mat_mul_integer),
+    "NonZero": _operator(1, 1, _non_zero),
+    "Pad": _operator(2, 2, _pad, {"mode": _among(b"reflect")}),
+    "Pow": _operator(2, 2, _like_first(_FLOATS)),
+    "Range": _operator(3, 3, _range),
+    "ReduceMean": _operator(1, 2, _reduction(_FLOATS), _KEEPING),
+    "ReduceSum": _operator(1, 2, _reduction(_NUMBERS), _KEEPING),
+    "Reshape": _operator(2, 2, _reshape, {"allowzero": _among(0)}),
+    "Resize": _operator(3, 3, _resize, _RESIZING, left_out=(1,)),
+    "STFT": _operator(4, 4, _stft, {"onesided": _among(1)}),
+    "ScatterND": _operator(3, 3, _scatter, {"reduction": _among(b"none")}),
+    "Shape": _operator(1, 1, _shape_of, {"start": _among(0)}),
+    "Slice": _operator(3, 5, _slice),
+    "Softmax": _operator(1, 1, _softmax, _ON_AXIS),
+    "Split": _operator(2, 2, _split, _ON_AXIS),
+    "Squeeze": _operator(2, 2, _squeeze),
+    "Transpose": _operator(1, 1, _transpose, {"perm": _wholes(0, _MOST_RANK - 1)}),
+    "Unsqueeze": _operator(2, 2, _unsqueeze),
+    "Where": _operator(3, 3, _where),
+}
+_MICROSOFT: Final[Mapping[str, Operator]] = {
+    "DynamicQuantizeLSTM": _operator(
+        12,
+        12,
+        _lstm,
+        {
+            "direction": _among(b"bidirectional", b"forward"),
+            "hidden_size": _whole(1, 4096),
+            "input_forget": _among(0),
+        },
+        left_out=(4, 7),
+    ),
+    "FastGelu": _operator(2, 2, _fast_gelu),
+    "FusedMatMul": _operator(
+        2,
+        2,
+        _mat_mul,
+        {
+            "alpha": _finite,
+            "transA": _FLAG,
+            "transB": _FLAG,
+            "transBatchA": _among(0),
+            "transBatchB": _among(0),
+        },
+    ),
+    "SkipLayerNormalization": _operator(4, 4, _normalization(2), {"epsilon": _finite}),
+}
+
+# By domain, of which "" is ONNX's own, and name.
+OPERATORS: Final = MappingProxyType(
+    {"": MappingProxyType(_ONNX), "com.microsoft": MappingProxyType(_MICROSOFT)}
 )
