@@ -295,14 +295,14 @@ def _drawn(rng: random.Random) -> HostileGraph:
             values = tuple(rng.choice(_EXTREMES[kind]) for _ in range(rng.randint(1, 4)))
         array = _array(kind, shape, values)
         is_computed = rng.random() < (oddity / 4 if wanted.is_constant else 0.7)
-        name, mark = builder.weight(array), ""
         if is_computed or _is_beyond(array):
-            name, mark = builder.computed(array), " computed"
-            veil = rng.random()
+            name, mark, veil = builder.computed(array), " computed", rng.random()
             if veil < 0.5:
                 name, mark = builder.veiled(name, array.shape), " of a shape that is computed"
             elif veil < 0.55:
                 name, mark = builder.hidden(name, array.shape), " of a rank that is computed"
+        else:
+            name, mark = builder.weight(array), ""
         names.append(name)
         told.append(f"{kind}{list(array.shape)} = {list(values)[:4]}{mark}")
     attributes = {name: _oddly(rng, name, v, oddity) for name, v in recipe.attributes.items()}

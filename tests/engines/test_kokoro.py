@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -524,6 +525,27 @@ def test_nothing_is_imported_before_a_base_is_read() -> None:
         "sys.exit(bool({'onnxruntime', 'onnx', 'safetensors', 'torch'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
+
+
+def test_nobody_is_told_what_runs(tmp_path: Path) -> None:
+    """onnxruntime reports to its makers unless it is stopped: by way of the home folder."""
+    write_fake(tmp_path)
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from voxswap_server.engines.kokoro.session import Session\n"
+        "graph = Path(sys.argv[1]).read_bytes()\n"
+        "Session(graph, threads=1, arena_bytes=1 << 28)\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_"))}
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code, str(tmp_path / "base")],
+        check=True,
+        env=environment | {"HOME": str(home)},
+    )
+    assert not list(home.rglob("*"))
 
 
 # What is done to the audio

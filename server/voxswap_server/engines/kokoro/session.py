@@ -6,6 +6,7 @@ onnxruntime is imported when the first base is read (about 0.05 s), never with t
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,10 +32,7 @@ class Run:
     """
 
     def __init__(self) -> None:
-        """REQUIRES: a session is there, which has imported onnxruntime."""
-        import onnxruntime
-
-        self.options = onnxruntime.RunOptions()
+        self.options = _onnxruntime().RunOptions()
         self.options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def end(self) -> None:
@@ -61,8 +59,7 @@ class Session:
         might be others by then. Raises `EngineError` for a graph that does not fit together, and
         `DeviceMemoryError`.
         """
-        import onnxruntime
-
+        onnxruntime = _onnxruntime()
         _share_arena(arena_bytes)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -111,10 +108,23 @@ class Session:
 
 
 @functools.cache
-def _share_arena(arena_bytes: int) -> None:
-    """Give onnxruntime's environment, of which a process has one, an arena with an end."""
+def _onnxruntime() -> Any:
+    """The library, told to report to nobody.
+
+    Its builds send what they run to their makers unless this variable is set before it is imported:
+    they keep a database in the home folder and a thread that sends it off.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+@functools.cache
+def _share_arena(arena_bytes: int) -> None:
+    """Give onnxruntime's environment, of which a process has one, an arena with an end."""
+    onnxruntime = _onnxruntime()
     where = onnxruntime.OrtMemoryInfo(
         "Cpu",
         onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,
