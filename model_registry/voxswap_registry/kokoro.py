@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from voxswap_registry.onnx_check import Port, check_graph
-from voxswap_registry.onnx_operators import FLOAT, INT64
+from voxswap_registry.onnx_tensors import FLOAT, INT64
 
 if TYPE_CHECKING:
     import numpy as np

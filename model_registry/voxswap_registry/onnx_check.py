@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voxswap_registry.onnx_operators import (
+from voxswap_registry.onnx_operators import OPERATORS
+from voxswap_registry.onnx_tensors import (
     BOOL,
     FLOAT,
     INT8,
     INT32,
     INT64,
-    OPERATORS,
     UINT8,
     OperatorError,
     Tensor,

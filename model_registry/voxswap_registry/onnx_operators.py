@@ -15,49 +15,34 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from voxswap_registry.onnx_tensors import (
+    ANY,
+    BOOL,
+    BYTES,
+    FLOAT,
+    INT8,
+    INT32,
+    INT64,
+    LARGEST,
+    MOST_RANK,
+    NUMBERS,
+    UINT8,
+    WHOLE,
+    Dims,
+    Tensor,
+    axes_in,
+    broadcast,
+    constant,
+    fixed,
+    replaced,
+    require,
+    shape_in,
+    typed,
+)
 
-# onnx.TensorProto.DataType
-FLOAT, UINT8, INT8, INT32, INT64, BOOL = 1, 2, 3, 6, 7, 9
-
-Dims = tuple[int | None, ...]
-
-_BYTES, _WHOLE = frozenset({UINT8, INT8}), frozenset({INT32, INT64})
-_NUMBERS = _WHOLE | {FLOAT}
-_ANY = _NUMBERS | _BYTES | {BOOL}
-_MOST_RANK = 6
 _MOST_SCALE = 1024.0
-_LARGEST = 1 << 16
-
-
-class OperatorError(ValueError):
-    """An operator is given what it may not be given. The message says what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """What is known of a tensor: a dimension that is only known when it runs is None.
-
-    ``constant`` gives the numbers of one that is part of the graph.
-    """
-
-    type: int
-    dims: Dims
-    constant: Callable[[], npt.NDArray[Any]] | None = None
-
-    @property
-    def rank(self) -> int:
-        """How many dimensions it has, which is always known."""
-        return len(self.dims)
-
-    @property
-    def size(self) -> int | None:
-        """How many numbers it has, if that is known."""
-        return None if None in self.dims else math.prod(d for d in self.dims if d is not None)
-
 
 Attributes = Mapping[str, Any]
 _Allowed = Callable[[Any], bool]
@@ -78,25 +63,20 @@ class Operator:
 
     def outputs(self, inputs: Sequence[Tensor | None], attributes: Attributes) -> Sequence[Tensor]:
         """What comes out. Raises `OperatorError`."""
-        _require(len(inputs) in self.inputs, f"has {len(inputs)} inputs")
+        require(len(inputs) in self.inputs, f"has {len(inputs)} inputs")
         for place, tensor in enumerate(inputs):
-            _require(
+            require(
                 tensor is not None or place in self.left_out, f"is called without input {place}"
             )
         for name, value in attributes.items():
             allowed = self.attributes.get(name)
-            _require(allowed is not None, f"has the attribute {name[:80]!r}")
+            require(allowed is not None, f"has the attribute {name[:80]!r}")
             assert allowed is not None  # noqa: S101 - required just now
-            _require(allowed(value), f"has another {name!r} than is taken")
+            require(allowed(value), f"has another {name!r} than is taken")
         found = self.result([*inputs, *[None] * (self.inputs[-1] - len(inputs))], attributes)
         for tensor in found:
-            _require(tensor.rank <= _MOST_RANK, f"gives a tensor of rank {tensor.rank}")
+            require(tensor.rank <= MOST_RANK, f"gives a tensor of rank {tensor.rank}")
         return found
-
-
-def _require(holds: bool, told: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if not holds:
-        raise OperatorError(told)
 
 
 # Attributes
@@ -123,78 +103,17 @@ def _finite(value: Any) -> bool:
 
 def _filling(value: Any) -> bool:
     """A tensor of one number, as ConstantOfShape has it."""
-    return list(getattr(value, "dims", [])) == [1] and value.data_type in _ANY
+    return list(getattr(value, "dims", [])) == [1] and value.data_type in ANY
 
 
-_AXIS = _whole(-_MOST_RANK, _MOST_RANK - 1)
+_AXIS = _whole(-MOST_RANK, MOST_RANK - 1)
 _FLAG = _among(0, 1)
-
-
-# What inputs must be
-
-
-def _typed(tensor: Tensor, types: Iterable[int], *, rank: int | None = None) -> Tensor:
-    _require(tensor.type in types, "has an input of a type that it is not given")
-    _require(rank in (None, tensor.rank), f"has an input of rank {tensor.rank}")
-    return tensor
-
-
-def _constant(
-    tensor: Tensor, types: Iterable[int], *, rank: int | None = None, least: float = -math.inf,
-    most: float = math.inf,
-) -> npt.NDArray[Any]:  # fmt: skip
-    """The numbers of an input that must be a constant with numbers, all within these bounds."""
-    _typed(tensor, types, rank=rank)
-    _require(tensor.constant is not None, "has an input that must be a constant and is computed")
-    assert tensor.constant is not None  # noqa: S101 - required just now
-    numbers = tensor.constant()
-    _require(bool(numbers.size), "has an empty input that must not be")
-    # NaN is within no bounds.
-    _require(
-        bool(((numbers >= least) & (numbers <= most)).all()), "has a constant that is out of bounds"
-    )
-    return numbers
-
-
-def _axes(tensor: Tensor, rank: int) -> list[int]:
-    """Different axes of a tensor of ``rank``, not negative, in a constant."""
-    found = [int(axis) % rank for axis in _constant(
-        tensor, _WHOLE, rank=1, least=-rank, most=rank - 1
-    )] if rank else []  # fmt: skip
-    _require(bool(found) and len(set(found)) == len(found), "has axes that are none")
-    return found
 
 
 def _axis(attributes: Attributes, rank: int, default: int = 0) -> int:
     axis = int(attributes.get("axis", default))
-    _require(-rank <= axis < rank, f"has the axis {axis} of {rank}")
+    require(-rank <= axis < rank, f"has the axis {axis} of {rank}")
     return axis % rank
-
-
-def _shape(tensor: Tensor) -> Dims:
-    """What a shape that is an input says: at least of how many dimensions it is."""
-    _typed(tensor, (INT64,), rank=1)
-    _require(tensor.dims[0] is not None, "has a shape of unknown length")
-    if tensor.constant is not None:
-        return tuple(int(n) if n > 0 else None for n in tensor.constant().tolist())
-    return (None,) * (tensor.dims[0] or 0)
-
-
-def _broadcast(*all_dims: Dims) -> Dims:
-    rank = max(map(len, all_dims))
-    padded = [(1,) * (rank - len(dims)) + dims for dims in all_dims]
-    return tuple(_together(column) for column in zip(*padded, strict=True))
-
-
-def _together(sizes: tuple[int | None, ...]) -> int | None:
-    known = {size for size in sizes if size not in (1, None)}
-    if known:
-        return known.pop() if len(known) == 1 else None
-    return None if None in sizes else 1
-
-
-def _replaced(dims: Dims, axis: int, size: int | None) -> Dims:
-    return (*dims[:axis], size, *dims[axis + 1 :])
 
 
 # Operators
@@ -203,16 +122,16 @@ def _replaced(dims: Dims, axis: int, size: int | None) -> Dims:
 def _like_first(types: frozenset[int]) -> Callable[..., Sequence[Tensor]]:
     def result(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
         x, *others = (tensor for tensor in inputs if tensor is not None)
-        _typed(x, types)
+        typed(x, types)
         for other in others:
-            _typed(other, (x.type,))
-        return (Tensor(x.type, _broadcast(x.dims, *(other.dims for other in others))),)
+            typed(other, (x.type,))
+        return (Tensor(x.type, broadcast(x.dims, *(other.dims for other in others))),)
 
     return result
 
 
 def _softmax(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], (FLOAT,))
+    x = typed(inputs[0], (FLOAT,))
     _axis(attributes, x.rank, -1)
     return (Tensor(FLOAT, x.dims),)
 
@@ -220,8 +139,8 @@ def _softmax(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
 def _div(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     if inputs[1].type != FLOAT:
         # 0 ends a process, and so does -1 under the least number.
-        _constant(inputs[1], _WHOLE, least=1)
-    return _like_first(_NUMBERS)(inputs, attributes)
+        constant(inputs[1], WHOLE, least=1, most=LARGEST)
+    return _like_first(NUMBERS)(inputs, attributes)
 
 
 def _comparison(types: frozenset[int]) -> Callable[..., Sequence[Tensor]]:
@@ -232,44 +151,44 @@ def _comparison(types: frozenset[int]) -> Callable[..., Sequence[Tensor]]:
 
 
 def _cast(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    _require("to" in attributes, "does not say to what")
-    return (Tensor(attributes["to"], _typed(inputs[0], _ANY).dims),)
+    require("to" in attributes, "does not say to what")
+    return (Tensor(attributes["to"], typed(inputs[0], ANY).dims),)
 
 
 def _clip(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], _NUMBERS)
+    x = typed(inputs[0], NUMBERS)
     for bound in inputs[1:]:
         if bound is not None:
-            _typed(bound, (x.type,), rank=0)
+            typed(bound, (x.type,), rank=0)
     return (Tensor(x.type, x.dims),)
 
 
 def _concat(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     first, *others = (tensor for tensor in inputs if tensor is not None)
-    _typed(first, _ANY)
-    axis = _axis(attributes, first.rank, _MOST_RANK)  # without one it is refused
+    typed(first, ANY)
+    axis = _axis(attributes, first.rank, MOST_RANK)  # without one it is refused
     for other in others:
-        _typed(other, (first.type,), rank=first.rank)
+        typed(other, (first.type,), rank=first.rank)
     sizes = [tensor.dims[axis] for tensor in (first, *others)]
     size = None if None in sizes else sum(size for size in sizes if size is not None)
-    return (Tensor(first.type, _replaced(first.dims, axis, size)),)
+    return (Tensor(first.type, replaced(first.dims, axis, size)),)
 
 
 def _constant_of_shape(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     value = attributes.get("value")
-    return (Tensor(FLOAT if value is None else value.data_type, _shape(inputs[0])),)
+    return (Tensor(FLOAT if value is None else value.data_type, shape_in(inputs[0])),)
 
 
 def _expand(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x, shape = _typed(inputs[0], _ANY), _shape(inputs[1])
+    x, shape = typed(inputs[0], ANY), shape_in(inputs[1])
     # A 0 that is asked for looks like one that is not known: neither is 1.
-    return (Tensor(x.type, _broadcast(x.dims, shape)),)
+    return (Tensor(x.type, broadcast(x.dims, shape)),)
 
 
 def _reshape(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x, dims = _typed(inputs[0], _ANY), _shape(inputs[1])
-    constant = inputs[1].constant
-    if len(dims) == 1 and constant is not None and int(constant()[0]) == -1:
+    x, dims = typed(inputs[0], ANY), shape_in(inputs[1])
+    numbers = inputs[1].constant
+    if len(dims) == 1 and numbers is not None and int(numbers()[0]) == -1:
         dims = (x.size,)
     return (Tensor(x.type, dims),)
 
@@ -278,8 +197,8 @@ def _convolution(
     types: frozenset[int], weight_types: frozenset[int], *, is_transposed: bool = False
 ) -> Callable[..., Sequence[Tensor]]:
     def result(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-        x, weight = _typed(inputs[0], types, rank=3), inputs[1]
-        _constant(weight, weight_types, rank=3)
+        x, weight = typed(inputs[0], types, rank=3), inputs[1]
+        fixed(weight, weight_types, rank=3)
         # (out, in / group, kernel); transposed: (in, out / group, kernel)
         first, second, kernel = (int(size) for size in weight.dims)
         group = attributes.get("group", 1)
@@ -288,44 +207,44 @@ def _convolution(
         pads = attributes.get("pads", [0, 0])
         more = attributes.get("output_padding", [0])
         lengths = (len(span), len(stride), len(pads), len(more))
-        _require(lengths == (1, 1, 2, 1), "is not one over time")
-        _require(attributes.get("kernel_shape", [kernel]) == [kernel], "has another kernel")
-        _require(first % group == 0, f"has {group} groups of {first} channels")
-        _require(max(pads) <= (kernel - 1) * span[0], "is padded by more than its kernel")
-        _require(more[0] < max(stride[0], span[0]), "has an output padding of a stride or more")
+        require(lengths == (1, 1, 2, 1), "is not one over time")
+        require(attributes.get("kernel_shape", [kernel]) == [kernel], "has another kernel")
+        require(first % group == 0, f"has {group} groups of {first} channels")
+        require(max(pads) <= (kernel - 1) * span[0], "is padded by more than its kernel")
+        require(more[0] < max(stride[0], span[0]), "has an output padding of a stride or more")
         n_out = second * group if is_transposed else first
         if types == {FLOAT}:
             if inputs[2] is not None:
-                _constant(inputs[2], (FLOAT,), rank=1)
-                _require(inputs[2].dims == (n_out,), "has a bias of another length")
+                fixed(inputs[2], (FLOAT,), rank=1)
+                require(inputs[2].dims == (n_out,), "has a bias of another length")
             return (Tensor(FLOAT, (x.dims[0], n_out, None)),)
-        _typed(inputs[2], (x.type,), rank=0)
-        _constant(inputs[3], (weight.type,), rank=0)
+        typed(inputs[2], (x.type,), rank=0)
+        fixed(inputs[3], (weight.type,), rank=0)
         return (Tensor(INT32, (x.dims[0], n_out, None)),)
 
     return result
 
 
 def _cum_sum(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], _NUMBERS)
-    _constant(inputs[1], _WHOLE, rank=0, least=-x.rank, most=x.rank - 1)
+    x = typed(inputs[0], NUMBERS)
+    constant(inputs[1], WHOLE, rank=0, least=-x.rank, most=x.rank - 1)
     return (Tensor(x.type, x.dims),)
 
 
 def _dequantize(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], _BYTES)
-    _constant(inputs[1], (FLOAT,), rank=0)
-    _constant(inputs[2], (x.type,), rank=0)
+    x = typed(inputs[0], BYTES)
+    fixed(inputs[1], (FLOAT,), rank=0)
+    fixed(inputs[2], (x.type,), rank=0)
     return (Tensor(FLOAT, x.dims),)
 
 
 def _quantize(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], (FLOAT,))
+    x = typed(inputs[0], (FLOAT,))
     return (Tensor(UINT8, x.dims), Tensor(FLOAT, ()), Tensor(UINT8, ()))
 
 
 def _gather(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x, where = _typed(inputs[0], _ANY), _typed(inputs[1], _WHOLE)
+    x, where = typed(inputs[0], ANY), typed(inputs[1], WHOLE)
     axis = _axis(attributes, x.rank)
     return (Tensor(x.type, (*x.dims[:axis], *where.dims, *x.dims[axis + 1 :])),)
 
@@ -335,34 +254,34 @@ def _normalization(n_inputs: int) -> Callable[..., Sequence[Tensor]]:
 
     def result(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
         x, *others = inputs[:n_inputs]
-        _typed(x, (FLOAT,))
-        _require(x.rank > 0, "has an input of rank 0")
+        typed(x, (FLOAT,))
+        require(x.rank > 0, "has an input of rank 0")
         for other in others:
-            _typed(other, (FLOAT,), rank=x.rank)
+            typed(other, (FLOAT,), rank=x.rank)
         for vector in inputs[n_inputs:]:
-            _constant(vector, (FLOAT,), rank=1)
+            fixed(vector, (FLOAT,), rank=1)
         return (Tensor(FLOAT, x.dims),)
 
     return result
 
 
 def _fast_gelu(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], (FLOAT,))
-    _require(x.rank > 0, "has an input of rank 0")
-    _constant(inputs[1], (FLOAT,), rank=1)
+    x = typed(inputs[0], (FLOAT,))
+    require(x.rank > 0, "has an input of rank 0")
+    fixed(inputs[1], (FLOAT,), rank=1)
     return (Tensor(FLOAT, x.dims),)
 
 
 def _product(left: Tensor, right: Tensor, type_: int) -> Tensor:
-    _require(min(left.rank, right.rank) >= 2, "has an input of rank 0 or 1")
-    batch = _broadcast(left.dims[:-2], right.dims[:-2])
+    require(min(left.rank, right.rank) >= 2, "has an input of rank 0 or 1")
+    batch = broadcast(left.dims[:-2], right.dims[:-2])
     return Tensor(type_, (*batch, left.dims[-2], right.dims[-1]))
 
 
 def _mat_mul(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    left, right = (_typed(tensor, (FLOAT,)) for tensor in inputs)
+    left, right = (typed(tensor, (FLOAT,)) for tensor in inputs)
     for tensor, flag in ((left, "transA"), (right, "transB")):
-        _require(tensor.rank > 1 or not attributes.get(flag), "transposes a vector")
+        require(tensor.rank > 1 or not attributes.get(flag), "transposes a vector")
     found = _product(left, right, FLOAT)
     if attributes:  # which of the dimensions are turned, does not matter further on
         found = Tensor(FLOAT, (None,) * found.rank)
@@ -370,24 +289,24 @@ def _mat_mul(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
 
 
 def _mat_mul_integer(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    left, right = _typed(inputs[0], _BYTES), inputs[1]
-    _constant(right, _BYTES, rank=2)
-    _typed(inputs[2], (left.type,), rank=0)
-    _constant(inputs[3], (right.type,))
-    _require(inputs[3].dims in ((), (1,), right.dims[1:]), "has other zero points than columns")
+    left, right = typed(inputs[0], BYTES), inputs[1]
+    fixed(right, BYTES, rank=2)
+    typed(inputs[2], (left.type,), rank=0)
+    fixed(inputs[3], (right.type,))
+    require(inputs[3].dims in ((), (1,), right.dims[1:]), "has other zero points than columns")
     return (_product(left, right, INT32),)
 
 
 def _non_zero(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], _NUMBERS | {BOOL})
-    _require(x.rank > 0, "has an input of rank 0")
+    x = typed(inputs[0], NUMBERS | {BOOL})
+    require(x.rank > 0, "has an input of rank 0")
     return (Tensor(INT64, (x.rank, None)),)
 
 
 def _pad(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], (FLOAT,), rank=3)
-    pads = _constant(inputs[1], (INT64,), rank=1, least=0, most=_LARGEST)
-    _require(pads.size == 2 * x.rank, "has other padding than dimensions")
+    x = typed(inputs[0], (FLOAT,), rank=3)
+    pads = constant(inputs[1], (INT64,), rank=1, least=0, most=LARGEST)
+    require(pads.size == 2 * x.rank, "has other padding than dimensions")
     return (Tensor(FLOAT, tuple(
         size if pads[i] == pads[i + x.rank] == 0 else None for i, size in enumerate(x.dims)
     )),)  # fmt: skip
@@ -395,16 +314,16 @@ def _pad(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
 
 def _range(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     start, limit, step = inputs
-    _constant(start, _WHOLE, rank=0)
-    _constant(step, (start.type,), rank=0, least=1)
-    _typed(limit, (start.type,), rank=0)
+    fixed(start, WHOLE, rank=0)
+    constant(step, (start.type,), rank=0, least=1, most=LARGEST)
+    typed(limit, (start.type,), rank=0)
     return (Tensor(start.type, (None,)),)
 
 
 def _reduction(types: frozenset[int]) -> Callable[..., Sequence[Tensor]]:
     def result(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-        x = _typed(inputs[0], types)
-        axes = range(x.rank) if inputs[1] is None else _axes(inputs[1], x.rank)
+        x = typed(inputs[0], types)
+        axes = range(x.rank) if inputs[1] is None else axes_in(inputs[1], x.rank)
         dims = enumerate(x.dims)
         if attributes.get("keepdims", 1):
             return (Tensor(x.type, tuple(1 if i in axes else size for i, size in dims)),)
@@ -414,19 +333,19 @@ def _reduction(types: frozenset[int]) -> Callable[..., Sequence[Tensor]]:
 
 
 def _resize(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], (FLOAT,), rank=3)
-    scales = _constant(inputs[2], (FLOAT,), rank=1, least=1 / _MOST_SCALE, most=_MOST_SCALE)
-    _require(scales.size == 3 and scales[0] == scales[1] == 1, "is not one over time")
+    x = typed(inputs[0], (FLOAT,), rank=3)
+    scales = constant(inputs[2], (FLOAT,), rank=1, least=1 / _MOST_SCALE, most=_MOST_SCALE)
+    require(scales.size == 3 and scales[0] == scales[1] == 1, "is not one over time")
     return (Tensor(FLOAT, (*x.dims[:2], None)),)
 
 
 def _stft(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     signal, step, window, length = inputs
-    _typed(signal, (FLOAT,), rank=2)
-    _constant(step, _WHOLE, rank=0, least=1, most=_LARGEST)
-    _constant(window, (FLOAT,), rank=1)
-    size = int(_constant(length, _WHOLE, rank=0, least=1, most=_LARGEST))
-    _require(window.dims == (size,), "has a window of another length")
+    typed(signal, (FLOAT,), rank=2)
+    constant(step, WHOLE, rank=0, least=1, most=LARGEST)
+    fixed(window, (FLOAT,), rank=1)
+    size = int(constant(length, WHOLE, rank=0, least=1, most=LARGEST))
+    require(window.dims == (size,), "has a window of another length")
     return (Tensor(FLOAT, (signal.dims[0], None, size // 2 + 1, 2)),)
 
 
@@ -436,23 +355,25 @@ def _shape_of(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]
 
 def _scatter(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     x, where, what = inputs
-    _typed(x, _NUMBERS)
-    _typed(where, (INT64,))
-    _typed(what, (x.type,))
-    _require(min(x.rank, where.rank) > 0, "has an input of rank 0")
+    typed(x, NUMBERS)
+    typed(where, (INT64,))
+    typed(what, (x.type,))
+    require(min(x.rank, where.rank) > 0, "has an input of rank 0")
     return (Tensor(x.type, x.dims),)
 
 
 def _slice(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     x, starts, ends, axes, steps = inputs
-    _typed(x, _ANY)
-    n = _constant(starts, (INT64,), rank=1).size
-    _typed(ends, (INT64,), rank=1)
-    _require(ends.dims == (n,), "has other ends than starts")
-    cut = list(range(n)) if axes is None else _axes(axes, x.rank)
-    _require(len(cut) == n <= x.rank, "has other axes than starts")
+    typed(x, ANY)
+    n = fixed(starts, (INT64,), rank=1).size or 0
+    typed(ends, (INT64,), rank=1)
+    require(ends.dims == (n,), "has other ends than starts")
+    cut = list(range(n)) if axes is None else axes_in(axes, x.rank)
+    require(len(cut) == n <= x.rank, "has other axes than starts")
     if steps is not None:
-        _require(_constant(steps, (INT64,), rank=1, least=1).size == n, "has other steps")
+        require(
+            constant(steps, (INT64,), rank=1, least=1, most=LARGEST).size == n, "has other steps"
+        )
     dims: Dims = tuple(None if i in cut else size for i, size in enumerate(x.dims))
     whole = x.dims[0] if x.rank else None
     if x.rank == 1 and whole is not None and ends.constant is not None:
@@ -464,56 +385,56 @@ def _slice(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
 
 
 def _split(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], _ANY)
+    x = typed(inputs[0], ANY)
     axis = _axis(attributes, x.rank)
-    sizes = _constant(inputs[1], (INT64,), rank=1, least=0)
-    return tuple(Tensor(x.type, _replaced(x.dims, axis, int(size))) for size in sizes)
+    sizes = constant(inputs[1], (INT64,), rank=1, least=0, most=LARGEST)
+    return tuple(Tensor(x.type, replaced(x.dims, axis, int(size))) for size in sizes)
 
 
 def _squeeze(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], _ANY)
-    axes = _axes(inputs[1], x.rank)
+    x = typed(inputs[0], ANY)
+    axes = axes_in(inputs[1], x.rank)
     return (Tensor(x.type, tuple(size for i, size in enumerate(x.dims) if i not in axes)),)
 
 
 def _unsqueeze(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], _ANY)
+    x = typed(inputs[0], ANY)
     n = x.rank + (inputs[1].size or 0)
-    axes, left = _axes(inputs[1], n), iter(x.dims)
+    axes, left = axes_in(inputs[1], n), iter(x.dims)
     return (Tensor(x.type, tuple(1 if i in axes else next(left) for i in range(n))),)
 
 
 def _transpose(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
-    x = _typed(inputs[0], _ANY)
+    x = typed(inputs[0], ANY)
     order = attributes.get("perm", list(range(x.rank))[::-1])
-    _require(sorted(order) == list(range(x.rank)), "has an order that is none of its axes")
+    require(sorted(order) == list(range(x.rank)), "has an order that is none of its axes")
     return (Tensor(x.type, tuple(x.dims[axis] for axis in order)),)
 
 
 def _where(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     choice, x, y = inputs
-    _typed(choice, (BOOL,))
-    _typed(x, _NUMBERS)
-    _typed(y, (x.type,))
-    return (Tensor(x.type, _broadcast(choice.dims, x.dims, y.dims)),)
+    typed(choice, (BOOL,))
+    typed(x, NUMBERS)
+    typed(y, (x.type,))
+    return (Tensor(x.type, broadcast(choice.dims, x.dims, y.dims)),)
 
 
 def _lstm(inputs: Sequence[Any], attributes: Attributes) -> Sequence[Tensor]:
     x, weight, again, bias, _, hidden, cell, _, scale, zero, scale_again, zero_again = inputs
     n = 2 if attributes.get("direction") == b"bidirectional" else 1
     size = attributes.get("hidden_size", 0)
-    _typed(x, (FLOAT,), rank=3)
+    typed(x, (FLOAT,), rank=3)
     for tensor, rows in ((weight, weight.dims[1:2]), (again, (size,))):
-        _constant(tensor, (INT8,), rank=3)
-        _require(tensor.dims == (n, *rows, 4 * size), "has weights of another shape")
-    _constant(bias, (FLOAT,), rank=2)
-    _require(bias.dims == (n, 8 * size), "has a bias of another shape")
+        fixed(tensor, (INT8,), rank=3)
+        require(tensor.dims == (n, *rows, 4 * size), "has weights of another shape")
+    fixed(bias, (FLOAT,), rank=2)
+    require(bias.dims == (n, 8 * size), "has a bias of another shape")
     for tensor, types in ((scale, (FLOAT,)), (scale_again, (FLOAT,)), (zero, (INT8,)),
                           (zero_again, (INT8,))):  # fmt: skip
-        _constant(tensor, types)
-        _require(tensor.dims == (n,), "has scales of another shape")
+        fixed(tensor, types)
+        require(tensor.dims == (n,), "has scales of another shape")
     for state in (hidden, cell):
-        _typed(state, (FLOAT,), rank=3)
+        typed(state, (FLOAT,), rank=3)
     state_dims = (n, x.dims[1], size)
     return (
         Tensor(FLOAT, (x.dims[0], *state_dims[:1], *state_dims[1:])),
@@ -538,9 +459,9 @@ _OVER_TIME: Final[Mapping[str, _Allowed]] = MappingProxyType(
     {
         "auto_pad": _among(b"NOTSET"),
         "dilations": _wholes(1, 1024),
-        "group": _whole(1, _LARGEST),
+        "group": _whole(1, LARGEST),
         "kernel_shape": _wholes(1, 1024),
-        "pads": _wholes(0, _LARGEST),
+        "pads": _wholes(0, LARGEST),
         "strides": _wholes(1, 1024),
     }
 )
@@ -565,8 +486,8 @@ _COMPARED = ("Equal", "Greater", "GreaterOrEqual", "Less")
 
 _ONNX: Final[Mapping[str, Operator]] = {
     **{name: _operator(1, 1, _like_first(_FLOATS)) for name in _OF_ONE},
-    **{name: _operator(2, 2, _like_first(_NUMBERS)) for name in _OF_TWO},
-    **{name: _operator(2, 2, _comparison(_NUMBERS)) for name in _COMPARED},
+    **{name: _operator(2, 2, _like_first(NUMBERS)) for name in _OF_TWO},
+    **{name: _operator(2, 2, _comparison(NUMBERS)) for name in _COMPARED},
     "And": _operator(2, 2, _comparison(frozenset({BOOL}))),
     "Cast": _operator(
         1, 1, _cast, {"to": _among(FLOAT, UINT8, INT8, INT32, INT64, BOOL), "saturate": _FLAG}
@@ -575,7 +496,7 @@ _ONNX: Final[Mapping[str, Operator]] = {
     "Concat": _operator(1, 16, _concat, _ON_AXIS),
     "ConstantOfShape": _operator(1, 1, _constant_of_shape, {"value": _filling}),
     "Conv": _operator(2, 3, _convolution(_FLOATS, _FLOATS), _OVER_TIME),
-    "ConvInteger": _operator(4, 4, _convolution(_BYTES, _BYTES), _OVER_TIME),
+    "ConvInteger": _operator(4, 4, _convolution(BYTES, BYTES), _OVER_TIME),
     "ConvTranspose": _operator(
         2, 3, _convolution(_FLOATS, _FLOATS, is_transposed=True), _BACK_OVER_TIME
     ),
@@ -596,7 +517,7 @@ _ONNX: Final[Mapping[str, Operator]] = {
     "Pow": _operator(2, 2, _like_first(_FLOATS)),
     "Range": _operator(3, 3, _range),
     "ReduceMean": _operator(1, 2, _reduction(_FLOATS), _KEEPING),
-    "ReduceSum": _operator(1, 2, _reduction(_NUMBERS), _KEEPING),
+    "ReduceSum": _operator(1, 2, _reduction(NUMBERS), _KEEPING),
     "Reshape": _operator(2, 2, _reshape, {"allowzero": _among(0)}),
     "Resize": _operator(3, 3, _resize, _RESIZING, left_out=(1,)),
     "STFT": _operator(4, 4, _stft, {"onesided": _among(1)}),
@@ -606,7 +527,7 @@ _ONNX: Final[Mapping[str, Operator]] = {
     "Softmax": _operator(1, 1, _softmax, _ON_AXIS),
     "Split": _operator(2, 2, _split, _ON_AXIS),
     "Squeeze": _operator(2, 2, _squeeze),
-    "Transpose": _operator(1, 1, _transpose, {"perm": _wholes(0, _MOST_RANK - 1)}),
+    "Transpose": _operator(1, 1, _transpose, {"perm": _wholes(0, MOST_RANK - 1)}),
     "Unsqueeze": _operator(2, 2, _unsqueeze),
     "Where": _operator(3, 3, _where),
 }
