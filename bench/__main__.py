@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import os
 import sys
 from pathlib import Path
 
 from bench.report import Report
+
+# Some benchmarks import onnxruntime, which reports to its makers otherwise.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 BENCHMARKS = {
     "front-ends": "espeak-ng and the Apache-licensed English front-end side by side",

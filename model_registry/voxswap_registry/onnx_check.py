@@ -8,15 +8,24 @@ any amount of memory by a constant. What is not listed here or by the caller is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Operators = Mapping[str, frozenset[str]]
+from voxswap_registry.onnx_operators import OPERATORS
+from voxswap_registry.onnx_tensors import (
+    BOOL,
+    FLOAT,
+    INT8,
+    INT32,
+    INT64,
+    UINT8,
+    OperatorError,
+    Tensor,
+)
 
-# onnx.TensorProto.DataType
-FLOAT, _UINT8, _INT8, _INT32, INT64, _BOOL = 1, 2, 3, 6, 7, 9
-
+# The versions of operators that `onnx_operators` knows; Kokoro's export has these.
+_VERSIONS = {"": 20, "com.microsoft": 1}
 _MOST_NODES = 20_000
 # Shapes, strides, axes and the like. Kokoro's largest is 2180.
 _LARGEST_INTEGER = 1 << 16
@@ -35,11 +44,11 @@ _NOTES = {"doc_string", "metadata_props", "value_info"}
 # The bytes of an element, and where a tensor keeps them if not in ``raw_data``.
 _ELEMENTS = {
     FLOAT: (4, "float_data"),
-    _UINT8: (1, "int32_data"),
-    _INT8: (1, "int32_data"),
-    _INT32: (4, "int32_data"),
+    UINT8: (1, "int32_data"),
+    INT8: (1, "int32_data"),
+    INT32: (4, "int32_data"),
     INT64: (8, "int64_data"),
-    _BOOL: (1, "int32_data"),
+    BOOL: (1, "int32_data"),
 }
 
 
@@ -83,24 +92,28 @@ def strip_notes(model: Any) -> None:
                 message.ClearField(field.name)
 
 
-def check_graph(
-    model: Any, *, operators: Operators, inputs: Sequence[Port], outputs: Sequence[Port]
-) -> None:
-    """Raise `GraphError` unless ``model`` has these ports and is made of ``operators`` alone.
+def check_graph(model: Any, *, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
+    """Raise `GraphError` unless ``model`` has these ports and calls `OPERATORS` as is listed there.
 
-    ``operators`` are by domain, of which "" is ONNX's own. Blocks for about 0.1 s per 100 MB.
+    Blocks for about 0.1 s per 100 MB.
     """
     graph = model.graph
     _check_fields(model, "model")
     _check_fields(graph, "graph")
-    if unknown := {opset.domain for opset in model.opset_import} - operators.keys():
+    if unknown := {opset.domain for opset in model.opset_import} - OPERATORS.keys():
         raise GraphError(f"needs operators of {_some(unknown)}, which are not taken")
+    for opset in model.opset_import:
+        if opset.version != _VERSIONS[opset.domain]:
+            raise GraphError(
+                f"needs version {opset.version} of the operators of {opset.domain or 'onnx'}, and "
+                f"{_VERSIONS[opset.domain]} is taken"
+            )
     if max(len(graph.node), len(graph.initializer)) > _MOST_NODES:
         raise GraphError(f"has more than {_MOST_NODES} nodes or weights")
     uses: dict[str, set[str]] = {}
     for node in graph.node:
         _check_fields(node, "node")
-        if node.op_type not in operators.get(node.domain, ()):
+        if node.op_type not in OPERATORS.get(node.domain, {}):
             name = f"{node.domain or 'onnx'}.{node.op_type}"
             raise GraphError(f"has the operator {_some([name])}, which is not taken")
         for attribute in node.attribute:
@@ -116,6 +129,53 @@ def check_graph(
     _check_ports(graph.input, inputs)
     _check_ports(graph.output, outputs)
     _check_nothing_unknown(model)
+    _check_calls(graph, inputs)
+
+
+def _check_calls(graph: Any, inputs: Sequence[Port]) -> None:
+    """Follow types and shapes through the graph: every operator is given what it may be given."""
+    known = {port.name: Tensor(port.element_type, port.shape) for port in inputs}
+    for tensor in graph.initializer:
+        _define(known, tensor.name, Tensor(tensor.data_type, tuple(tensor.dims), _numbers(tensor)))
+    for node in graph.node:
+        where = f"{node.op_type} {_some([node.name])}"
+        if unknown := [name for name in node.input if name and name not in known]:
+            raise GraphError(f"has {where} before its input {_some(unknown)}")
+        attributes = {attribute.name: _value(attribute) for attribute in node.attribute}
+        if len(attributes) < len(node.attribute):
+            raise GraphError(f"has {where} with an attribute twice")
+        operator = OPERATORS[node.domain][node.op_type]
+        try:
+            found = operator.outputs([known.get(name) for name in node.input], attributes)
+        except OperatorError as error:
+            raise GraphError(f"has {where}, which {error}; that is not taken") from error
+        if len(found) != len(node.output):
+            raise GraphError(f"has {where} with {len(node.output)} outputs, not {len(found)}")
+        for name, tensor in zip(node.output, found, strict=True):
+            _define(known, name, tensor)
+
+
+def _define(known: dict[str, Tensor], name: str, tensor: Tensor) -> None:
+    if not name or name in known:
+        raise GraphError(f"defines {_some([name])} twice, or without a name")
+    known[name] = tensor
+
+
+def _numbers(tensor: Any) -> Callable[[], Any]:
+    from onnx import numpy_helper
+
+    return lambda: numpy_helper.to_array(tensor)
+
+
+def _value(attribute: Any) -> Any:
+    """What an attribute is, by the type that it says."""
+    from onnx import helper
+
+    try:
+        value = helper.get_attribute_value(attribute)
+    except ValueError as error:
+        raise GraphError(f"has an attribute {_some([attribute.name])} of no type") from error
+    return list(value) if hasattr(value, "__len__") and not isinstance(value, bytes) else value
 
 
 def _check_fields(message: Any, kind: str) -> None:
@@ -142,7 +202,7 @@ def _check_tensor(tensor: Any, allowed: frozenset[int]) -> None:
             f"claims the shape {list(tensor.dims)[:8]} for {_some([tensor.name])} and has other "
             "data for it"
         )
-    if tensor.data_type in {_INT32, INT64}:
+    if tensor.data_type in {INT32, INT64}:
         from onnx import numpy_helper
 
         values = set(numpy_helper.to_array(tensor).ravel().tolist())

@@ -207,6 +207,7 @@ async def running(
             registry,
             store,
             check=residents.loader.check,
+            check_graphs=residents.loader.check_graphs,
             must_be_signed=settings.require_signature,
             max_bytes=settings.max_upload_bytes,
             max_uploads=settings.max_uploads,

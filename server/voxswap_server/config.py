@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from voxswap_registry.errors import InvalidInputError, VoxswapError
-from voxswap_registry.names import VoiceRef
+from voxswap_registry.names import VoiceRef, check_digest
 
 ENVIRONMENT_PREFIX = "VOXSWAP_"
 # Read by others or before the settings are; not settings themselves.
@@ -82,6 +82,13 @@ def _voice(value: str) -> str:
     return value
 
 
+def _digest(value: str) -> str:
+    try:
+        return check_digest(value)
+    except InvalidInputError as error:
+        raise ValueError(error.violations[0].description) from error
+
+
 def _redis_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
     if url and not url.startswith(("redis://", "rediss://", "unix://")):
@@ -94,6 +101,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_list)]
 Voices = Annotated[tuple[Annotated[str, AfterValidator(_voice)], ...], BeforeValidator(_list)]
 Size = Annotated[int, BeforeValidator(_size), Field(le=MAX_SIZE_BYTES)]
+Digests = Annotated[tuple[Annotated[str, AfterValidator(_digest)], ...], BeforeValidator(_list)]
 Address = Annotated[str, BeforeValidator(_address)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
@@ -123,6 +131,12 @@ class Settings(BaseModel):
     )
     trusted_keys: Paths = Field(
         (), description="public keys that are trusted: .pub files or folders of them, by commas"
+    )
+    trusted_graphs: Digests = Field(
+        (),
+        max_length=10_000,
+        description="digests of graphs that may be run although nobody imported them where the "
+        "registry is: sha256:…, by commas",
     )
     max_upload_bytes: Size = Field(
         2 << 30, ge=0, description="most that a client may send of one voice; 0 for nothing"

@@ -16,6 +16,7 @@ from typing import Any
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import Look
 from voxswap_registry.errors import DigestMismatchError, VoxswapError
+from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.config import RELOADABLE, Settings
@@ -148,6 +149,11 @@ async def keep_residents(
         engines,
         front_end=settings.front_end,
         espeak=espeak,
+        graphs=GraphTrust(
+            catalog.registry.objects,
+            named=settings.trusted_graphs,
+            all_signed=settings.require_signature,
+        ),
         largest_chunk_s=settings.largest_step_s,
         host_tier=host_tier,
     )

@@ -115,3 +115,18 @@ def test_a_key_is_never_overwritten_nor_told(capsys):
     assert secret.splitlines()[1] not in out + err
     with open("release.key") as file:  # noqa: PTH123
         assert file.read() == secret
+
+
+def test_trust_graph_of_a_voice_without_one(capsys, registry):
+    assert main(["registry", "trust-graph", "npc/smith"]) == 0
+    assert capsys.readouterr().out == "nothing to trust: these voices have no graphs\n"
+    assert not list(registry.objects.list("graphs"))
+
+
+def test_trust_graph_of_what_is_not_there(capsys, registry):
+    assert main(["registry", "trust-graph", "npc/nobody"]) == 1
+    assert "no voice 'npc/nobody'" in capsys.readouterr().err
+    assert main(["registry", "trust-graph", "sha256:abc"]) == 2
+    assert "64 hexadecimal digits" in " ".join(unwrapped(capsys.readouterr().err))
+    assert main(["registry", "trust-graph", "sha256:" + "0" * 64]) == 1
+    assert "publish a voice that has it first" in " ".join(unwrapped(capsys.readouterr().err))

@@ -169,8 +169,9 @@ def test_an_add_that_is_unclear(capsys, flags):
 
 
 def test_add_embedded(capsys, monkeypatch, tmp_path):
-    def import_embedded(registry, progress, dtype):
+    def import_embedded(registry, progress, dtype, actor):
         assert dtype == "auto"
+        assert "@" in actor
         progress.start("joe", 0)
         if registry.versions("joe"):
             return []

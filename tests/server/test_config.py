@@ -47,6 +47,7 @@ def test_sizes(text: str, size: int) -> None:
         (["--listen", "localhost:70000"], r"listen .*write host:port"),
         (["--memory-budget", "lots"], r"memory_budget .*such as 512MiB or 2GiB; found 'lots'"),
         (["--memory-budget", "1"], r"memory_budget .*greater than or equal to 1048576"),
+        (["--trusted-graphs", "sha256:abc"], r"trusted_graphs .*64 hexadecimal digits"),
         (["--compute-threads", "-1"], r"compute_threads .*greater than or equal to 0"),
         (["--device", "tpu"], r"device \(from the flags\)"),
         (["--front-end", "magic"], r"front_end .*'auto', 'espeak' or 'english'"),
@@ -152,3 +153,10 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_number_is_without_an_end(name: str, value: float) -> None:
     with pytest.raises(ValidationError, match=name):
         Settings.model_validate({name: value})
+
+
+def test_graphs_are_trusted_by_digest() -> None:
+    first, second = (f"sha256:{digit * 64}" for digit in "ab")
+    assert load_settings([], {}).trusted_graphs == ()
+    found = load_settings([], {"VOXSWAP_TRUSTED_GRAPHS": f"{first}, {second},"})
+    assert found.trusted_graphs == (first, second)

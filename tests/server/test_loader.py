@@ -12,7 +12,13 @@ import pytest
 
 from tests.registry.drafts import blob_path, make_draft
 from tests.server.fakes import FakePart, FakeVoice, digest_of
-from voxswap_registry.errors import DigestMismatchError, EngineError, ManifestError
+from voxswap_registry.errors import (
+    DigestMismatchError,
+    EngineError,
+    GraphNotTrustedError,
+    ManifestError,
+)
+from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import FrontEndSpec, Manifest
 from voxswap_registry.store import Registry
 from voxswap_server.engines.base import DevicePart, PartSpec
@@ -27,6 +33,7 @@ LIMIT = 4 << 20
 class FakeEngine:
     name = "fake"
     reads_unverified: Collection[str] = ()
+    graph_roles: Collection[str] = ()
 
     def __init__(self) -> None:
         self.reads: list[str] = []
@@ -112,6 +119,32 @@ def test_a_voice_is_checked_and_loaded(tmp_path: Path) -> None:
     assert voice.ref == house.manifest.ref
     assert house.engine.reads == ["model"]
     assert house.loader.plan(house.manifest) is plan
+
+
+def test_a_graph_is_read_only_if_it_is_trusted(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.engine.graph_roles = ("model",)
+    with pytest.raises(GraphNotTrustedError):  # no trust was given at all
+        house.load("model")
+    digest = house.manifest.component("model").digest
+    for named, signed in (((), False), ((digest,), False), ((), True)):
+        trust = GraphTrust(house.registry.objects, named=named, all_signed=signed)
+        components, engines = house.registry.components, {"fake": house.engine}
+        house.loader = VoiceLoader(components, engines, front_end="auto", graphs=trust)
+        house.engine.reads.clear()
+        if named or signed:
+            house.load("model")
+            assert house.engine.reads == ["model"]
+        else:
+            with pytest.raises(GraphNotTrustedError, match="the model of npc/smith"):
+                house.load("model")
+            assert house.engine.reads == []
+        # What comes over the wire is signed by nobody yet.
+        if named:
+            house.loader.check_graphs(house.manifest)
+        else:
+            with pytest.raises(GraphNotTrustedError):
+                house.loader.check_graphs(house.manifest)
 
 
 def test_the_workspace_is_that_of_the_largest_part(tmp_path: Path) -> None:

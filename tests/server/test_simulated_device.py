@@ -138,6 +138,7 @@ class SimulatedEngine:
 
     def __init__(self, device: SimulatedDevice, *, reads_unverified: bool) -> None:
         self.device = device
+        self.graph_roles: Collection[str] = ()
         self.reads_unverified: Collection[str] = ("model", "base") if reads_unverified else ()
 
     def check(self, manifest: Manifest) -> None:

@@ -24,6 +24,7 @@ from tests.server.fakes import FakeClock, settle
 from voxswap.v1 import voices_pb2
 from voxswap_registry.errors import (
     EngineError,
+    GraphNotTrustedError,
     InvalidInputError,
     ManifestError,
     RegistryBusyError,
@@ -89,7 +90,8 @@ class House:
         self.fault: VoxswapError | None = None
 
     def uploads(self, **options: Any) -> Uploads:
-        chosen = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check} | options
+        usual = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check}
+        chosen = usual | {"check_graphs": lambda manifest: None} | options
         return Uploads(self.registry, self.store, **chosen)
 
     def _check(self, manifest: Manifest) -> None:
@@ -224,6 +226,19 @@ async def test_a_voice_that_no_engine_speaks_is_refused_at_the_manifest(
     with pytest.raises(InvalidInputError, match="kazoo") as raised:
         await house.uploads().receive(stream(whole(sender)[0], then=asyncio.Event()))
     assert [violation.field for violation in raised.value.violations] == ["manifest_json"]
+    house.assert_untouched()
+
+
+async def test_a_graph_that_nobody_trusts_is_refused_at_the_manifest(
+    house: House, sender: Sender
+) -> None:
+    def refuse(manifest: Manifest) -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        raise GraphNotTrustedError(f"the base of {manifest.voice_id} is a graph")
+
+    uploads = house.uploads(check_graphs=refuse)
+    with pytest.raises(GraphNotTrustedError, match="the base of npc/new"):
+        await uploads.receive(stream(whole(sender)[0], then=asyncio.Event()))
     house.assert_untouched()
 
 

@@ -62,14 +62,20 @@ class Work(Generic[_T]):
         self.may_be_long = may_be_long
 
     @classmethod
-    def of(cls, compute: Callable[[], _T], *, may_be_long: bool = False) -> Work[_T]:
+    def of(
+        cls,
+        compute: Callable[[], _T],
+        *,
+        may_be_long: bool = False,
+        interrupt: Callable[[], None] | None = None,
+    ) -> Work[_T]:
         """All of ``compute`` as one step."""
 
         def steps() -> Steps[_T]:
             return compute()
             yield  # a generator, and its only step
 
-        return cls(steps(), may_be_long=may_be_long)
+        return cls(steps(), may_be_long=may_be_long, interrupt=interrupt)
 
     @property
     def key(self) -> Hashable | None:

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from voxswap_registry.components import Components
-from voxswap_registry.errors import EngineError, ManifestError, RegistryError
+from voxswap_registry.errors import (
+    EngineError,
+    GraphNotTrustedError,
+    ManifestError,
+    RegistryError,
+)
+from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import Manifest
 from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
 from voxswap_server.residency.estimates import LoadEstimates, Tier
@@ -93,7 +99,7 @@ class VoiceLoader:
     """Loads from a registry with the engines at hand. `plan` is for one thread, the rest for any.
 
     ``largest_chunk_s`` is the most audio that a step decodes; ``espeak`` reads for voices that need
-    it.
+    it. Without ``graphs``, none is trusted.
     """
 
     def __init__(
@@ -105,8 +111,10 @@ class VoiceLoader:
         espeak: Espeak | None = None,
         largest_chunk_s: float = 2.5,
         host_tier: HostTier | None = None,
+        graphs: GraphTrust | None = None,
     ) -> None:
         self._components = components
+        self._graphs = graphs
         self._engines = engines
         self._front_end = front_end
         self._espeak = espeak
@@ -161,6 +169,19 @@ class VoiceLoader:
         _check_symbols(manifest)
         self._engine(manifest).check(manifest)
 
+    def check_graphs(self, manifest: Manifest) -> None:
+        """Raise `GraphNotTrustedError` if ``manifest`` brings a graph that no operator trusts.
+
+        Blocks on the store.
+        """
+        if roles := self._engine(manifest).graph_roles:
+            self._trust(manifest).check(manifest, roles)
+
+    def _trust(self, manifest: Manifest) -> GraphTrust:
+        if self._graphs is None:
+            raise GraphNotTrustedError(f"{manifest.ref} has a graph, and no graph is trusted here")
+        return self._graphs
+
     def load(
         self,
         plan: VoicePlan,
@@ -186,6 +207,8 @@ class VoiceLoader:
         self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool], early: Early
     ) -> DevicePart:
         engine = self._engine(manifest)
+        if part.role in engine.graph_roles:
+            self._trust(manifest).check_loaded(manifest, part.role)
         reading = _Reading(engine, manifest, part.role, early)
         beside = reading if part.role in engine.reads_unverified else None
         with self._components.hold(part.component, cancelled=cancelled, meanwhile=beside) as path:

@@ -76,6 +76,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.RegistryBusyError: _Row(code_pb2.UNAVAILABLE, retry_s=5.0),
     errors.UploadTooLargeError: _Row(code_pb2.RESOURCE_EXHAUSTED),
     errors.SignatureError: _Row(code_pb2.FAILED_PRECONDITION),
+    errors.GraphNotTrustedError: _Row(code_pb2.FAILED_PRECONDITION),
     errors.RegistryError: _Row(code_pb2.UNAVAILABLE, retry_s=1.0),
     errors.StorageFullError: _Row(code_pb2.RESOURCE_EXHAUSTED),
     errors.ManifestError: _Row(code_pb2.DATA_LOSS),

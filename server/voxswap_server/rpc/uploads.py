@@ -53,7 +53,8 @@ class Uploads:
     An upload is published if its client says that it is whole, with a commit. Whatever else ends
     it (an end without one, an error, a client that went away, a full disk, a server that stops)
     nothing of it stays, up to the moment when the version is made; from then on it is there, whole.
-    ``check`` raises if no engine here can speak a manifest.
+    ``check`` raises if no engine here can speak a manifest; ``check_graphs``, which blocks on the
+    store, if it brings a program that no operator trusts.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Uploads:
         store: StoreCalls,
         *,
         check: Callable[[Manifest], object],
+        check_graphs: Callable[[Manifest], object],
         max_bytes: int,
         max_uploads: int,
         must_be_signed: bool = False,
@@ -71,6 +73,7 @@ class Uploads:
         self._registry = registry
         self._store = store
         self._check = check
+        self._check_graphs = check_graphs
         self._max_bytes = max_bytes
         self._max_uploads = max_uploads
         self._must_be_signed = must_be_signed
@@ -138,6 +141,7 @@ class Uploads:
             self._check(upload.manifest)
         except (EngineError, ManifestError) as error:
             raise InvalidInputError.one("manifest_json", error.message) from error
+        await threads.run(lambda: self._check_graphs(upload.manifest))
         if version is not None:
             await threads.run(lambda: self._check_number(upload.manifest.voice_id, version))
         await self._take_components(incoming, upload, threads)

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 def add_to_registry(location: str, args: argparse.Namespace, actor: str) -> Registration:
     """Import one voice and publish it, unless its newest version is the same."""
     with opened(location) as registry, registry.workdir() as workdir:
+        from voxswap_registry.graphs import record_imported
+
         draft = _imported(args, workdir)
+        # Whoever imports where the registry is, is an operator: the graph may be run from now on.
+        record_imported(registry, draft, actor=actor)
         manifest, created = registry.publish_if_new(
             draft, label=args.label, actor=actor, rewrite=args.rewrite
         )
@@ -47,14 +51,14 @@ def add_to_server(client: Client, args: argparse.Namespace, actor: str) -> Regis
             )
 
 
-def add_embedded(location: str) -> list[Voice]:
+def add_embedded(location: str, actor: str) -> list[Voice]:
     """Import the voices of installed packages that the registry lacks."""
     progress = ProgressBar()
     with opened(location) as registry:
         from voxswap_registry.embedded import import_embedded
 
         try:
-            found = import_embedded(registry, progress, dtype="auto")
+            found = import_embedded(registry, progress, dtype="auto", actor=actor)
         finally:
             progress.finish()
         return [as_voice(manifest, registry.record(manifest.voice_id)) for manifest in found]

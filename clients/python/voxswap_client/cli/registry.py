@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 from voxswap_client.cli import local
+from voxswap_client.cli.catalog import actor, add_actor
 from voxswap_client.cli.connection import add_json
 from voxswap_client.cli.output import human_bytes, print_json
 from voxswap_client.cli.progress import ProgressBar
@@ -51,6 +52,26 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     local.add_registry(pull)
     add_json(pull)
     pull.set_defaults(run=run_pull)
+
+    trust = actions.add_parser(
+        "trust-graph",
+        help="let servers run the graphs of voices that are there already",
+        description="Let servers run the graphs of voices that are there already. A graph is a "
+        "program: trust one only if you know where it is from. It is looked over first, and "
+        "refused if it holds what no honest one needs. `voxswap voices add` trusts what it "
+        "imports, so this is for voices from before, from a copy or from afar.",
+        allow_abbrev=False,
+    )
+    trust.add_argument(
+        "graphs",
+        metavar="VOICE|DIGEST",
+        nargs="+",
+        help="a voice, or the digest of a graph: sha256:…",
+    )
+    local.add_registry(trust)
+    add_actor(trust)
+    add_json(trust)
+    trust.set_defaults(run=run_trust_graph)
 
 
 def duration(text: str) -> timedelta:
@@ -111,4 +132,31 @@ def run_pull(args: argparse.Namespace) -> int:
     print(
         f"{len(components)} components of {len(manifests)} voices are here ({human_bytes(n_bytes)})"
     )
+    return 0
+
+
+def run_trust_graph(args: argparse.Namespace) -> int:
+    """Record that graphs may be run."""
+    location = local.registry_location(args)
+    with local.opened(location) as registry:
+        from voxswap_registry import graphs
+        from voxswap_registry.importers.vits_draft import tool_name
+        from voxswap_registry.names import VoiceRef
+
+        who = {"actor": actor(args), "tool": tool_name()}
+        found = []
+        for name in args.graphs:
+            if name.startswith("sha256:"):
+                found.append(graphs.trust_digest(registry, name, **who))
+            else:
+                manifest = registry.resolve(VoiceRef.parse(name))
+                found += graphs.trust_voice(registry, manifest, **who)
+    if args.json:
+        print_json({"registry": location, "graphs": found})
+        return 0
+    for graph in found:
+        what = f", the {graph.role} of {graph.voice}" if graph.voice else ""
+        print(f"{'trusted' if graph.is_new else 'trusted already'}: {graph.digest}{what}")
+    if not found:
+        print("nothing to trust: these voices have no graphs")
     return 0

@@ -81,7 +81,8 @@ def _add_embedded(args: argparse.Namespace) -> int:
             "name the registry with --registry",
         )
     location = local.registry_location(args, must_exist=False)
-    added = [Registration(voice, created=True) for voice in importing.add_embedded(location)]
+    imported = importing.add_embedded(location, actor(args))
+    added = [Registration(voice, created=True) for voice in imported]
     if not added and not args.json:
         print(f"nothing to add: {location} has every voice that installed packages bring")
         return 0

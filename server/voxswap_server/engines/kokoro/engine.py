@@ -26,7 +26,7 @@ from voxswap_server.engines.base import (
     Voice,
 )
 from voxswap_server.engines.errors import DeviceMemoryError
-from voxswap_server.engines.kokoro.session import Session
+from voxswap_server.engines.kokoro.session import Run, Session
 from voxswap_server.engines.work import Work
 
 # A segment is one step, so this is how long others wait for it: 3 s on two cores for 10 s of audio.
@@ -51,9 +51,10 @@ _KEPT_BEFORE_FRAMES, _KEPT_AFTER_FRAMES = 2, 4
 # Peaks of up to 1.3 are bent into [-1, 1] from here on: one sample in 1,000 of the loudest voice.
 _KNEE = 0.9
 
-# While it is checked, a graph is there twice; as a session it has 1.15 times its size. The first
-# one brings onnx and onnxruntime with it, which stay.
-_LOADING_FACTOR, _RESIDENT_FACTOR = 2, 1.25
+# While onnxruntime takes it up, a graph is there three times: our bytes, its copy of them, and what
+# it reads from that. As a session it has 1.15 times its size. The first one brings onnx and
+# onnxruntime with it, which stay.
+_LOADING_FACTOR, _RESIDENT_FACTOR = 3, 1.25
 _LIBRARIES_BYTES = 48 << 20
 _SESSION_BYTES = 12 << 20
 # Building a session optimises its graph: 1.2 s for the 88 MB of the packages' base.
@@ -78,6 +79,7 @@ class KokoroEngine:
     steps_may_be_long = True
     # A graph is a program, and the library that takes it up was not made for hostile ones.
     reads_unverified: frozenset[str] = frozenset()
+    graph_roles = kokoro.GRAPH_ROLES
 
     def __init__(self, device: str = "cpu", *, threads: int = 0) -> None:
         """``threads`` compute; 0 is one for each core."""
@@ -137,15 +139,18 @@ class KokoroEngine:
         try:
             if role == "style":
                 return _Ready(KokoroStyle(kokoro.style_from_bytes(path.read_bytes())))
-            kokoro.check_base(parse_graph(path.read_bytes()))
+            # Read once: what is checked here is what runs.
+            graph = path.read_bytes()
+            kokoro.check_base(parse_graph(graph))
         except ValueError as error:
             raise EngineError(f"{where} {error}; import the voice again") from error
         except MemoryError as error:
             raise DeviceMemoryError(f"{where} does not fit into what cpu has left") from error
         except OSError as error:
             raise EngineError(f"{where} cannot be read: {error.strerror or error}") from error
-        size_bytes = path.stat().st_size
-        session = Session(path, threads=self._threads, arena_bytes=_ARENA_BYTES)
+        size_bytes = len(graph)
+        session = Session(graph, threads=self._threads, arena_bytes=_ARENA_BYTES)
+        del graph
         # The check and the loading leave 40 MB of free pages behind.
         _give_back_free_pages()
         resident_bytes = round(_RESIDENT_FACTOR * size_bytes) + _SESSION_BYTES
@@ -242,9 +247,11 @@ class KokoroVoice:
                 f"some of {len(ids)} symbols are outside this model's 0 to {kokoro.N_SYMBOLS - 1}: "
                 "the symbol table belongs to another voice"
             )
-        return Work.of(partial(self._spoken, ids, delivery.rate), may_be_long=True)
+        run = Run()
+        spoken = partial(self._spoken, ids, delivery.rate, run)
+        return Work.of(spoken, may_be_long=True, interrupt=run.end)
 
-    def _spoken(self, ids: Sequence[int], rate: float) -> Utterance:
+    def _spoken(self, ids: Sequence[int], rate: float, run: Run) -> Utterance:
         # The boundaries at either end do not count.
         row = min(max(len(ids) - 2, 1), len(self._vectors)) - 1
         outputs = self._session.run(
@@ -254,6 +261,7 @@ class KokoroVoice:
                 "speed": np.array([rate], np.float32),
                 "most_frames": np.array(_MOST_FRAMES, np.float32),
             },
+            run,
             workspace_bytes=_WORKSPACE_BYTES,
         )
         return KokoroUtterance(*_checked(outputs["audio"], outputs["durations"], len(ids)))

@@ -6,9 +6,10 @@ onnxruntime is imported when the first base is read (about 0.05 s), never with t
 from __future__ import annotations
 
 import functools
+import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,27 @@ _POWERS_OF_TWO, _LARGEST_PIECE_BYTES = 0, 128 << 20
 _ONLY_FATAL = 4  # all else is raised, too
 
 
+class Run:
+    """One run of a graph, which can be ended from another thread. Thread-safe; for one use.
+
+    onnxruntime looks at its flag between two nodes of a graph: what ends is a graph of many nodes,
+    not a node that lasts for ever. A flag that was set stays set, so each run has its own.
+    """
+
+    def __init__(self) -> None:
+        self.options = _onnxruntime().RunOptions()
+        self.options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+    def end(self) -> None:
+        """Have the run raise before its next node. Nothing happens if it is over."""
+        self.options.terminate = True
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether somebody has called `end`."""
+        return bool(self.options.terminate)
+
+
 class Session:
     """A graph ready to run on the CPU. Immutable; thread-safe, and runs block.
 
@@ -30,14 +52,14 @@ class Session:
     for graphs that ask for absurd amounts; what an honest one takes is well below.
     """
 
-    def __init__(self, path: Path, *, threads: int, arena_bytes: int) -> None:
-        """Take the graph at ``path`` up; about 0.5 s for 90 MB. ``threads`` 0: one for each core.
+    def __init__(self, graph: bytes, *, threads: int, arena_bytes: int) -> None:
+        """Take ``graph`` up; about 0.5 s for 90 MB. ``threads`` 0: one for each core.
 
-        The graph must have been checked. Raises `EngineError` for one that does not fit together,
-        and `DeviceMemoryError`.
+        REQUIRES: these very bytes were checked. From a path they would be read a second time, and
+        might be others by then. Raises `EngineError` for a graph that does not fit together, and
+        `DeviceMemoryError`.
         """
-        import onnxruntime
-
+        onnxruntime = _onnxruntime()
         _share_arena(arena_bytes)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -54,32 +76,55 @@ class Session:
             ("session.intra_op.allow_spinning", "0"),
         ):
             options.add_session_config_entry(key, value)
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        with _errors_mapped(f"the graph {path.name} cannot be loaded", path.stat().st_size):
+        with _errors_mapped("the graph cannot be loaded", len(graph)):
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                graph, options, providers=["CPUExecutionProvider"]
             )
+        # onnxruntime's wrapper keeps the bytes for a change of providers; they are as large as the
+        # weights, and nobody changes these.
+        self._session._model_bytes = None
 
     def run(
-        self, inputs: Mapping[str, npt.NDArray[Any]], *, workspace_bytes: int
+        self, inputs: Mapping[str, npt.NDArray[Any]], run: Run, *, workspace_bytes: int
     ) -> dict[str, npt.NDArray[Any]]:
         """Outputs by name. What it took for activations is given back.
 
-        ``workspace_bytes`` is what it may need. Raises `EngineError` and `DeviceMemoryError`.
+        ``workspace_bytes`` is what it may need. Raises `EngineError`, also for a run that was
+        ended, and `DeviceMemoryError`.
         """
         names = [output.name for output in self._session.get_outputs()]
-        with _errors_mapped("the graph stopped midway", workspace_bytes):
-            return dict(
-                zip(names, self._session.run(names, inputs, self._run_options), strict=True)
-            )
+        began = time.monotonic()
+        try:
+            with _errors_mapped("the graph stopped midway", workspace_bytes):
+                found = self._session.run(names, inputs, run.options)
+        except EngineError as error:
+            if not run.is_ended:
+                raise
+            raise EngineError(
+                f"the graph was ended after {time.monotonic() - began:.0f} s: it takes longer than "
+                "a step may; import the voice again from where it came"
+            ) from error
+        return dict(zip(names, found, strict=True))
+
+
+@functools.cache
+def _onnxruntime() -> Any:
+    """The library, told to report to nobody.
+
+    Its builds send what they run to their makers unless this variable is set before it is imported:
+    they keep a database in the home folder and a thread that sends it off.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
 
 
 @functools.cache
 def _share_arena(arena_bytes: int) -> None:
     """Give onnxruntime's environment, of which a process has one, an arena with an end."""
-    import onnxruntime
-
+    onnxruntime = _onnxruntime()
     where = onnxruntime.OrtMemoryInfo(
         "Cpu",
         onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR,

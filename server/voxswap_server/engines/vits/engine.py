@@ -78,6 +78,7 @@ class VitsEngine:
     steps_may_be_long = False
     # Views on a map, each of them checked: nothing is run.
     reads_unverified = frozenset({"model"})
+    graph_roles: frozenset[str] = frozenset()
 
     def __init__(
         self, device: str = "cpu", dtype: Dtype | None = None, *, most_steps: int = 1
