@@ -99,6 +99,11 @@ class RunningServer:
     metrics_address: str | None
     residents: Residents
     audio_cache: AudioCache
+    _grpc: Server
+
+    async def ended(self) -> None:
+        """Wait until no call is taken any more, by whoever's doing."""
+        await self._grpc.wait_for_termination()
 
     @property
     def catalog(self) -> Catalog:
@@ -253,7 +258,7 @@ async def running(
         stack.callback(residents.events.close)
         stack.callback(serving.drain)
         stack.callback(way_down.begin)
-        yield RunningServer(address, metrics_address, residents, audio_cache)
+        yield RunningServer(address, metrics_address, residents, audio_cache, server)
 
 
 def _espeak(

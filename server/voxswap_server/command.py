@@ -123,7 +123,15 @@ async def _serve(
         async with running(settings, way_down) as server:
             running_server.append(server)
             print(await asyncio.to_thread(_greeting, server, settings), flush=True)  # noqa: T201
-            await stop.wait()
+            waits = [asyncio.ensure_future(wait) for wait in (stop.wait(), server.ended())]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            if not stop.is_set():
+                # A process that lives and takes no call would be taken for a server.
+                guard.arm(0.0)
+                way_down.hurry()
+                raise RuntimeError("grpc has stopped taking calls by itself; see the log above")
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     serving, stopping = asyncio.ensure_future(serve()), asyncio.ensure_future(stop.wait())

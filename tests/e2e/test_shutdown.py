@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import threading
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.hostile.hanging_server import Hang
 from bench.hostile.shutdown import Guest, Try, attempt, tries
@@ -106,3 +110,41 @@ def test_tries_are_repeatable_and_every_hang_comes_up() -> None:
     first = list(islice(tries(3, 50), 2 * len(Hang)))
     assert first == list(islice(tries(3, 50), 2 * len(Hang)))
     assert {each.hang for each in first} == set(Hang)
+
+
+_TAKES_ONE_CALL = """
+import sys
+from voxswap_server.command import main
+from voxswap_server.rpc.grpc_server import _Core
+
+taken, original = set(), _Core._make_request_call_future
+
+def take(self, method):
+    if method in taken:
+        raise RuntimeError("grpc's own fault")
+    taken.add(method)
+    return original(self, method)
+
+_Core._make_request_call_future = take
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_server_whose_grpc_ends_by_itself_does_not_go_on_without(joe_registry: Registry) -> None:
+    """grpc ends for good when its accepting task fails; whoever restarts servers has to know."""
+    flags = ["--registry", root_of(joe_registry), "--listen", "127.0.0.1:0"]
+    flags += ["--metrics-listen", "off", "--warm-start", "false"]
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", _TAKES_ONE_CALL, *map(str, flags)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        address = re.search(r"serving on (\S+)", process.stdout.readline())
+        assert address is not None
+        with grpc.insecure_channel(address.group(1)) as channel, suppress(grpc.RpcError):
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert "grpc has stopped taking calls by itself" in errors
