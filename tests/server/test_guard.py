@@ -84,7 +84,9 @@ async def kitchen(
         yield found
     finally:
         await found.server.stop(0)
-    assert found.guard.open_calls == len(found.guard.waiting) == len(found.guard.answering) == 0
+    guard = found.guard
+    # The core has ended them all; their handlers are about to know.
+    await found.until(lambda: not guard.open_calls + len(guard.waiting) + len(guard.answering))
 
 
 @contextlib.asynccontextmanager
