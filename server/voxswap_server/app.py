@@ -157,10 +157,11 @@ async def running(
             await scheduler.run(Work.of(engine.warm_up))
         await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
 
+        refusals = Refusals(metrics.refused)
         calls = CallsUnderWay(_NOT_WAITED_FOR)
         guard = Guard(
             CallLimits(settings.max_streams, settings.first_message_s, settings.stalled_write_s),
-            Refusals(metrics.refused),
+            refusals,
             under_way=calls,
             observe_undecodable=metrics.observe_undecodable,
         )
@@ -233,7 +234,7 @@ async def running(
         address = _bind(server, settings.listen)
         metrics_address = None
         if settings.metrics_listen != "off":
-            metrics_port = _serve_metrics(settings.metrics_listen, metrics)
+            metrics_port = _serve_metrics(settings.metrics_listen, metrics, refusals)
             way_down.closing_on_thread(stack, "metrics", metrics_port.close)
             metrics_address = metrics_port.address
         # What lives from here on lives as long as the process: keep the collector off it.
@@ -444,14 +445,20 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
     return f"{listen.rpartition(':')[0]}:{port}"
 
 
-def _serve_metrics(listen: str, metrics: Metrics) -> MetricsPort:
+def _serve_metrics(listen: str, metrics: Metrics, refusals: Refusals) -> MetricsPort:
     host, _, port = listen.rpartition(":")
+    loop = asyncio.get_running_loop()
+
+    def refused() -> None:
+        told = "too many connections at the metrics port; the oldest, which said nothing, went"
+        loop.call_soon_threadsafe(refusals.note, "METRICS_BUSY", told)
+
     try:
         return MetricsPort(
             host.strip("[]"),
             int(port),
             metrics.registry,
-            refused=lambda: metrics.refused("METRICS_BUSY"),
+            refused=refused,
         )
     except OSError as error:
         raise SettingsError(
