@@ -17,7 +17,7 @@ from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.app import RunningServer, running
 from voxswap_server.config import RELOADABLE, Settings, load_settings
-from voxswap_server.process import keep_freed_memory
+from voxswap_server.process import keep_freed_memory, raise_descriptor_limit
 from voxswap_server.residents import LOADING_THREADS
 
 _LOGGER = logging.getLogger("voxswap_server")
@@ -30,6 +30,7 @@ _CLIENTS_DEFAULT_ADDRESS = "127.0.0.1:50051"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; 0 after a clean end, 2 for a wrong setting."""
     keep_freed_memory()
+    raise_descriptor_limit()
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         settings = load_settings(arguments)

@@ -242,8 +242,13 @@ async def _catalog(
                 "those whose voices may speak"
             )
         trusted = TrustedKeys.load(settings.trusted_keys)
-    registry = Registry.open(
-        settings.registry, cache_dir=settings.cache_dir, cache_bytes=settings.cache_bytes
+    registry = await asyncio.to_thread(
+        Registry.open,
+        settings.registry,
+        cache_dir=settings.cache_dir,
+        cache_bytes=settings.cache_bytes,
+        # Who may write to the store, and has no key, must not reach what was verified.
+        private_copies=settings.require_signature,
     )
     catalog = await asyncio.to_thread(Catalog, registry, folder=settings.cache_dir, trusted=trusted)
     stack.push_async_callback(asyncio.to_thread, catalog.close)  # waits for a look under way

@@ -33,7 +33,7 @@ from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.parts import PartsOptions
 from voxswap_server.residency.popularity import Popularity
 from voxswap_server.residency.records import State
-from voxswap_server.residency.upkeep import evict_idle, retire_deleted
+from voxswap_server.residency.upkeep import evict_idle, inspect_files, retire_deleted
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -195,6 +195,7 @@ def look_after(residents: Residents, stack: contextlib.AsyncExitStack) -> None:
             await residents.save()
 
     in_background(stack, evicting(), "evict what is idle")
+    in_background(stack, inspect_files(residents.manager), "look at mapped files")
     if settings.warm_start:
         stack.push_async_callback(residents.save)
         in_background(stack, remembering(), "remember what is resident")

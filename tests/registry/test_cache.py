@@ -33,6 +33,7 @@ from voxswap_registry.errors import (
 )
 from voxswap_registry.manifest import Component
 from voxswap_registry.storage.cache import CacheStatistics, ComponentCache
+from voxswap_registry.storage.verified import VerifiedFile
 
 DATA = b"the weights of npc/smith"
 WRONG = b"THE WEIGHTS OF NPC/SMITH"
@@ -75,16 +76,16 @@ class Box:
 
     def hold(
         self, component: Component, remote: Callable[[int], Iterator[bytes]], **options: Any
-    ) -> contextlib.AbstractContextManager[Path]:
+    ) -> contextlib.AbstractContextManager[VerifiedFile]:
         options = {"on_mismatch": self.mismatches.append} | options
         return self.cache.hold(component, remote, **options)
 
     def get(self, data: bytes = DATA, remote: Remote | None = None, **options: Any) -> list[int]:
         """Hold and release; the offsets that the remote was asked for."""
         remote = remote or Remote(data)
-        with self.hold(made(data), remote, **options) as path:
-            assert path == self.finished(data)
-            assert path.read_bytes() == data
+        with self.hold(made(data), remote, **options) as file:
+            assert os.path.samestat(os.fstat(file.fd), self.finished(data).stat())
+            assert file.read_bytes() == data
         return remote.starts
 
     def finished(self, data: bytes = DATA) -> Path:
@@ -109,7 +110,9 @@ class Box:
         """Whatever is neither a finished file nor the lock that stays."""
         folder = self.cache.folder
         files = [path for path in folder.rglob("*") if not path.is_dir()]
-        known = {"locks/cache"} | {str(p.relative_to(folder)) for p in folder.glob("sha256/*/*")}
+        finished = list(folder.glob("sha256/*/*"))
+        known = {"locks/cache"} | {str(path.relative_to(folder)) for path in finished}
+        known |= {f"uses/{path.name}" for path in finished}
         return sorted({str(path.relative_to(folder)) for path in files} - known)
 
 
@@ -425,10 +428,12 @@ def test_damaged_file_is_told_of_and_fetched_again(box: Box, damaged: bytes) -> 
 
 
 def test_damaged_file_goes_though_others_hold_it(box: Box) -> None:
-    with box.hold(made(), Remote()) as path:
+    with box.hold(made(), Remote()) as file:
         box.damage(WRONG)
         assert box.get() == [0]
-        assert path.read_bytes() == DATA
+        assert not file.is_unchanged()
+        with pytest.raises(DigestMismatchError):
+            file.read_bytes()  # it has the damaged one
     assert len(box.mismatches) == 1
 
 
@@ -444,14 +449,14 @@ def test_damaged_file_and_a_remote_that_fails(box: Box) -> None:
 
 def test_file_that_the_disk_cannot_read(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     box.get()
-    real, faults = os.readv, [OSError(errno.EIO, "Input/output error")]
+    real, faults = os.preadv, [OSError(errno.EIO, "Input/output error")]
 
-    def readv(*args: Any) -> int:
+    def preadv(*args: Any) -> int:
         if faults:
             raise faults.pop()
         return real(*args)
 
-    monkeypatch.setattr(os, "readv", readv)
+    monkeypatch.setattr(os, "preadv", preadv)
     assert box.get() == [0]
     assert "cannot be read (Input/output error)" in box.mismatches[0].message
 
@@ -700,8 +705,8 @@ def hold_many(folder: str, seed: int, n: int, line: Any) -> None:
         data = bytes([dice.randrange(8)]) * dice.choice([10, 20, 30, 45])
         remote = Remote(data, dict.fromkeys(range(0, 45, BLOCK_BYTES), look))
         with contextlib.suppress(StorageFullError):
-            with box.hold(made(data), remote) as path:
-                assert path.read_bytes() == data
+            with box.hold(made(data), remote) as file:
+                assert file.read_bytes() == data
                 look()
         n_fetched += len(remote.starts)
     assert not box.mismatches
@@ -821,7 +826,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
         link.symlink_to(elsewhere / "file")
         with pytest.raises(RegistryError, match="symbolic link"):
             box.get()
-    for name in ("sha256", "partial", "locks"):
+    for name in ("sha256", "partial", "locks", "uses"):
         box = Box(tmp_path / f"folder-{name}")
         box.cache.folder.mkdir()
         (box.cache.folder / name).symlink_to(elsewhere)
@@ -883,7 +888,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.stack = contextlib.ExitStack()
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         self.box = Box(Path(folder), 60, clock_ns=counting_clock())
-        self.holding: list[tuple[int, Path]] = []
+        self.holding: list[tuple[int, VerifiedFile]] = []
 
     def fits(self, i: int) -> bool:
         others = {j for j, _ in self.holding} - {i}
@@ -895,14 +900,14 @@ class CacheMachine(RuleBasedStateMachine):
         finished = self.box.finished(_PARTS[i])
         sound = finished.exists() and finished.read_bytes() == _PARTS[i]
         try:
-            path = stack.enter_context(self.box.hold(made(_PARTS[i]), remote))
+            file = stack.enter_context(self.box.hold(made(_PARTS[i]), remote))
         except StorageFullError:
             assert not sound
             assert not self.fits(i)
             return None
         assert sound or self.fits(i)
         assert not (sound and remote.starts)
-        entry = (i, path)
+        entry = (i, file)
         self.holding.append(entry)
         return stack, entry
 
@@ -939,8 +944,8 @@ class CacheMachine(RuleBasedStateMachine):
 
     @invariant()
     def has_what_is_held(self) -> None:
-        for i, path in self.holding:
-            assert path.read_bytes() == _PARTS[i]
+        for i, file in self.holding:
+            assert file.read_bytes() == _PARTS[i]
 
     def teardown(self) -> None:
         self.stack.close()

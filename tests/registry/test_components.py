@@ -14,7 +14,7 @@ import pytest
 
 from tests.registry.faults import HookedObjects
 from tests.registry.stores import memory_objects
-from voxswap_registry.components import Components, check_file
+from voxswap_registry.components import Components, check_bytes
 from voxswap_registry.errors import (
     ComponentMissingError,
     DigestMismatchError,
@@ -25,6 +25,7 @@ from voxswap_registry.layout import blob_key
 from voxswap_registry.manifest import Component
 from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.folder import FolderObjects
+from voxswap_registry.storage.verified import Check, VerifiedFile
 
 DATA = b"the weights of npc/smith" * 100
 OUTAGE = RegistryError("the network is down; plug it in")
@@ -58,8 +59,8 @@ class Shelf:
         self.objects.inner.upload(key, iter([memoryview(data)]))
 
     def held(self, component: Component | None = None) -> bytes:
-        with self.components.hold(component or made()) as path:
-            return path.read_bytes()
+        with self.components.hold(component or made()) as file:
+            return file.read_bytes()
 
     def fault(self, component: Component | None = None) -> VoxswapError:
         with pytest.raises(VoxswapError) as raised:
@@ -69,14 +70,14 @@ class Shelf:
     def reads_of(self, work: Callable[[], object]) -> int:
         """How often ``work`` reads the bytes of a component out of the store."""
         self.objects.calls.clear()
-        opened: list[Path] = []
+        opened: list[VerifiedFile] = []
 
-        def count(path: Path, *args: object, **kwargs: object) -> None:
-            opened.append(path)
-            check_file(path, *args, **kwargs)  # type: ignore[arg-type]
+        def count(file: VerifiedFile, check: Check) -> None:
+            opened.append(file)
+            check_bytes(file, check)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("voxswap_registry.components.check_file", count)
+            patch.setattr("voxswap_registry.components.check_bytes", count)
             work()
         return len(opened) + sum(call == "stream" for call, _ in self.objects.calls)
 

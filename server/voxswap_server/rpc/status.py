@@ -61,6 +61,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.ManifestError: _Row(code_pb2.DATA_LOSS),
     errors.ComponentMissingError: _Row(code_pb2.DATA_LOSS),
     errors.DigestMismatchError: _Row(code_pb2.DATA_LOSS),
+    errors.ComponentChangedError: _Row(code_pb2.DATA_LOSS),
     errors.ImportSourceError: _Row(code_pb2.INVALID_ARGUMENT),
     errors.FrontEndError: _Row(code_pb2.FAILED_PRECONDITION),
     errors.EncoderUnavailableError: _Row(code_pb2.FAILED_PRECONDITION),

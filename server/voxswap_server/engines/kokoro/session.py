@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,8 @@ class Session:
     for graphs that ask for absurd amounts; what an honest one takes is well below.
     """
 
-    def __init__(self, path: Path, *, threads: int, arena_bytes: int) -> None:
-        """Take the graph at ``path`` up; about 0.5 s for 90 MB. ``threads`` 0: one for each core.
+    def __init__(self, graph: bytes, *, threads: int, arena_bytes: int) -> None:
+        """Take ``graph`` up; about 0.5 s for 90 MB. ``threads`` 0: one for each core.
 
         The graph must have been checked. Raises `EngineError` for one that does not fit together,
         and `DeviceMemoryError`.
@@ -56,9 +55,9 @@ class Session:
             options.add_session_config_entry(key, value)
         self._run_options = onnxruntime.RunOptions()
         self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        with _errors_mapped(f"the graph {path.name} cannot be loaded", path.stat().st_size):
+        with _errors_mapped("the graph cannot be loaded", len(graph)):
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                graph, options, providers=["CPUExecutionProvider"]
             )
 
     def run(
