@@ -19,9 +19,9 @@ from voxswap_server.engines.mapping import map_tensors
 @contextlib.contextmanager
 def opened(path: Path, role: str = "model") -> Iterator[VerifiedFile]:
     """The file at ``path`` as a component of whatever is in it."""
-    digest = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-    component = Component(role, digest, path.stat().st_size, "x/y")
     with path.open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        component = Component(role, digest, path.stat().st_size, "x/y")
         yield VerifiedFile(file.fileno(), component, settled=True)
 
 

@@ -218,7 +218,7 @@ def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> No
     base = found["base"]
     assert base["peak_bytes"] <= base["footprint_bytes"]
     assert base["kept_bytes"] <= base["resident_bytes"] + (48 << 20)  # the libraries, once
-    assert base["footprint_bytes"] < 3 * paths["base"].stat().st_size
+    assert base["footprint_bytes"] < 4 * paths["base"].stat().st_size
     assert found["style"]["kept_bytes"] <= 4 << 20  # pages, and safetensors itself
     slow = found["slow"]
     assert slow["frames"] > 400

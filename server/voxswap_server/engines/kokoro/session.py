@@ -59,6 +59,9 @@ class Session:
             self._session = onnxruntime.InferenceSession(
                 graph, options, providers=["CPUExecutionProvider"]
             )
+        # onnxruntime's wrapper keeps the bytes for a change of providers; they are as large as the
+        # weights, and nobody changes these.
+        self._session._model_bytes = None
 
     def run(
         self, inputs: Mapping[str, npt.NDArray[Any]], *, workspace_bytes: int
