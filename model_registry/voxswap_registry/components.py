@@ -22,9 +22,10 @@ from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
 from voxswap_registry.storage.beside import Meanwhile, beside
 from voxswap_registry.storage.cache import ComponentCache
+from voxswap_registry.storage.download import Check, mismatch
 from voxswap_registry.storage.folder import etag_of, open_no_follow
 from voxswap_registry.storage.objects import Objects
-from voxswap_registry.storage.verified import Check, VerifiedFile, mismatch
+from voxswap_registry.storage.verified import VerifiedFile
 
 
 @dataclass(frozen=True, slots=True)

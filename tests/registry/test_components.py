@@ -24,8 +24,9 @@ from voxswap_registry.errors import (
 from voxswap_registry.layout import blob_key
 from voxswap_registry.manifest import Component
 from voxswap_registry.storage.cache import ComponentCache
+from voxswap_registry.storage.download import Check
 from voxswap_registry.storage.folder import FolderObjects
-from voxswap_registry.storage.verified import Check, VerifiedFile
+from voxswap_registry.storage.verified import VerifiedFile
 
 DATA = b"the weights of npc/smith" * 100
 OUTAGE = RegistryError("the network is down; plug it in")

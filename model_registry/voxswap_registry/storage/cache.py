@@ -34,9 +34,9 @@ from voxswap_registry.names import check_digest
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import NullProgress, Progress
 from voxswap_registry.storage.beside import Meanwhile, beside
-from voxswap_registry.storage.download import Download, Fetch, inspect, writing
+from voxswap_registry.storage.download import Check, Download, Fetch, mismatch, writing
 from voxswap_registry.storage.locks import open_file, try_flock, try_lock
-from voxswap_registry.storage.verified import Check, VerifiedFile, mismatch
+from voxswap_registry.storage.verified import VerifiedFile, inspect
 
 _POLL_SECONDS = 0.02
 _HEXADECIMAL = re.compile(r"[0-9a-f]{64}")

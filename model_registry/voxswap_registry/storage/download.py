@@ -11,14 +11,15 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from voxswap_registry.errors import DigestMismatchError
 from voxswap_registry.manifest import Component
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
-from voxswap_registry.storage.verified import Check, VerifiedFile, mismatch
 
 _BLOCK_BYTES = 128 << 10
 
 Fetch = Callable[[int], Iterator[bytes]]
+Check = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +80,6 @@ class Download:
         return _difference(self.component, digest)
 
 
-def inspect(file: VerifiedFile, check: Check) -> str | None:
-    """What is wrong with the bytes of a finished file, or None."""
-    component = file.component
-    try:
-        found = file.hashed(check)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    if found != component.digest:
-        return f"reads as {found}"
-    if file.size_bytes != component.size_bytes:
-        # The file is what its name says. It stays, for those whose manifests say the truth.
-        size = f"has {file.size_bytes} bytes, not {component.size_bytes}"
-        raise mismatch(component, f"{size} as the manifest says; import the voice again")
-    return None
-
-
 def _hash(file: FileIO, digest: Any, check: Check) -> int:
     """Feed the rest of ``file`` to ``digest``; how many bytes that was."""
     block = memoryview(bytearray(_BLOCK_BYTES))
@@ -111,6 +96,14 @@ def _hash(file: FileIO, digest: Any, check: Check) -> int:
 def _difference(component: Component, digest: Any) -> str | None:
     found = f"sha256:{digest.hexdigest()}"
     return None if found == component.digest else f"reads as {found}"
+
+
+def mismatch(component: Component, finding: str) -> DigestMismatchError:
+    """The error for bytes that are not those of ``component``."""
+    return DigestMismatchError(
+        f"the {component.role} component {component.digest} {finding}",
+        metadata={"digest": component.digest},
+    )
 
 
 def _write(file: FileIO, block: bytes) -> None:

@@ -16,18 +16,16 @@ import stat
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from voxswap_registry.errors import DigestMismatchError, RegistryError
+from voxswap_registry.errors import RegistryError
 from voxswap_registry.manifest import Component
+from voxswap_registry.storage.download import Check, mismatch
 
 _BLOCK_BYTES = 128 << 10  # stays in the core's own cache: 3 % faster than a MiB
 # Two writes within one tick of the kernel's clock leave the same times. A tick is 10 ms at most.
 _TICK_NS = 12_000_000
 _TRIES = 3
-
-Check = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +167,20 @@ class WatchedFile:
         return digest == self.component.digest
 
 
-def mismatch(component: Component, finding: str) -> DigestMismatchError:
-    """The error for bytes that are not those of ``component``."""
-    return DigestMismatchError(
-        f"the {component.role} component {component.digest} {finding}",
-        metadata={"digest": component.digest},
-    )
+def inspect(file: VerifiedFile, check: Check) -> str | None:
+    """What is wrong with the bytes of a file of the cache, or None."""
+    component = file.component
+    try:
+        found = file.hashed(check)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if found != component.digest:
+        return f"reads as {found}"
+    if file.size_bytes != component.size_bytes:
+        # The file is what its name says. It stays, for those whose manifests say the truth.
+        size = f"has {file.size_bytes} bytes, not {component.size_bytes}"
+        raise mismatch(component, f"{size} as the manifest says; import the voice again")
+    return None
 
 
 def _is(descriptor: int, fingerprint: Fingerprint) -> bool:

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 from voxswap_registry.components import Components
 from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.storage.verified import Check, Fingerprint, VerifiedFile
+from voxswap_registry.storage.download import Check
+from voxswap_registry.storage.verified import Fingerprint, VerifiedFile
 from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.host_tier import HostTier
