@@ -872,6 +872,108 @@ def test_evictor_that_looks_at_a_file_delays_its_holder(tmp_path: Path) -> None:
         assert box.get() == []
 
 
+# Who maps a file, and who may write it
+
+
+def times(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ctime_ns
+
+
+def test_a_finished_file_is_never_touched_by_its_use(box: Box) -> None:
+    """Whoever maps it looks at its times, and would take that for a change."""
+    with box.hold(made(), Remote()) as file:
+        watched = file.watch()
+    before = times(box.finished())
+    for _ in range(3):
+        assert box.get() == []
+    assert times(box.finished()) == before
+    assert watched.is_unchanged()
+    box.damage(WRONG)
+    assert not watched.is_unchanged()
+    assert not watched.verify()
+
+
+def test_a_file_that_is_mapped_may_be_evicted_and_stays_what_it_was(tmp_path: Path) -> None:
+    box = Box(tmp_path, 40)
+    for _ in range(2):  # fetched just now, and found
+        with box.hold(made(), Remote()) as file:
+            watched = file.watch()
+            with pytest.raises(StorageFullError):
+                box.get(b"x" * 40)
+        box.get(b"x" * 40)
+        assert not box.has(DATA)
+        assert watched.verify()
+
+
+def test_caches_of_older_versions_are_evicted_by_the_times_of_their_files(tmp_path: Path) -> None:
+    box = Box(tmp_path, 40, clock_ns=counting_clock())
+    a, b = b"a" * 20, b"b" * 20
+    for data, used_ns in ((a, 2_000_000_000), (b, 1_000_000_000)):
+        box.get(data)
+        (box.cache.folder / "uses" / box.finished(data).name).unlink()
+        os.utime(box.finished(data), ns=(used_ns, used_ns))
+    box.get(b"c" * 20)
+    assert [box.has(data) for data in (a, b)] == [True, False]
+    assert box.leftovers() == ["uses/" + box.finished(a).name] or box.leftovers() == []
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Box:
+    box = Box(tmp_path / "dir" / "cache")
+    box.cache.make_private()
+    return box
+
+
+def test_a_private_cache_is_this_users_alone(private: Box, tmp_path: Path) -> None:
+    for folder in (tmp_path / "dir", private.cache.folder):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    private.get()
+    assert stat.S_IMODE(private.finished().stat().st_mode) == 0o444
+    private.cache.folder.chmod(0o755)
+    private.cache.make_private()
+    assert stat.S_IMODE(private.cache.folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o702])
+def test_a_folder_above_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    above.chmod(mode)
+    with pytest.raises(RegistryError, match=r"may be written by others.*chmod go-w"):
+        ComponentCache(above / "components", 100).make_private()
+    above.chmod(mode | stat.S_ISVTX)  # as /tmp: nobody removes or renames what is another's
+    ComponentCache(above / "components", 100).make_private()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    for name in ("above", "above/components"):
+        (tmp_path / name).mkdir(mode=0o700)
+    cache = ComponentCache(tmp_path / "above" / "components", 100)
+    for name in ("above", "above/components"):
+        os.chown(tmp_path / name, 12345, 12345)
+        with pytest.raises(RegistryError, match="belongs to another user"):
+            cache.make_private()
+        os.chown(tmp_path / name, 0, 0)
+    cache.make_private()
+
+
+def test_a_file_that_others_could_write_is_fetched_anew(private: Box) -> None:
+    private.get()
+    private.finished().chmod(0o646)
+    assert private.get() == [0]
+    assert stat.S_IMODE(private.finished().stat().st_mode) == 0o444
+    assert private.mismatches == []
+    data = b"others"
+    private.leave_partial(data[:3], data)
+    private.partial(data).chmod(0o666)
+    with private.partial(data).open("r+b") as planted:
+        assert private.get(data) == [0], "nothing is continued that others could write"
+        planted.write(b"X" * 6)
+    assert private.get(data) == []
+
+
 # Any interleaving
 
 _PARTS = [bytes([i]) * size for i, size in enumerate((7, 12, 20, 25, 30, 41))]

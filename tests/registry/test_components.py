@@ -355,3 +355,45 @@ def test_a_bucket_without_a_cache_says_what_is_lacking() -> None:
     with pytest.raises(RegistryError, match="cache_dir"):
         with components.hold(made()):
             raise AssertionError("there is nothing to hold")
+
+
+def test_with_copies_a_folders_bytes_are_used_from_the_copy_alone(tmp_path: Path) -> None:
+    """Who may write to the registry cannot reach what was verified."""
+    objects = FolderObjects(tmp_path / "registry")
+    objects.upload(blob_key(made().digest), iter([memoryview(DATA)]))
+    cache = ComponentCache(tmp_path / "cache", 1 << 20)
+    components = Components(objects, cache, copies=True)
+    assert not components.is_local(made())
+    with components.hold(made()) as file:
+        watched = file.watch()
+    assert components.is_local(made())
+    spoil(objects.path(blob_key(made().digest)), b"X" * len(DATA))
+    assert watched.is_unchanged()
+    with components.hold(made()) as file:
+        assert file.read_bytes() == DATA
+    with pytest.raises(DigestMismatchError), Components(objects).hold(made()):
+        raise AssertionError("it was altered")
+
+
+def test_what_takes_a_files_place_before_it_is_opened_is_what_is_in_quarantine(
+    tmp_path: Path,
+) -> None:
+    """Not the file that was looked at before."""
+    shelf = Shelf("folder", tmp_path)
+    key = blob_key(made().digest)
+    path = shelf.objects.inner.path(key)
+    path.with_name("sound").hardlink_to(path)
+    path.with_name("wrong").write_bytes(b"X" * len(DATA))
+    shelf.objects.on("head", key, lambda: None)
+    real = shelf.objects.inner.head
+
+    def head(key: str) -> object:
+        found = real(key)
+        path.with_name("wrong").replace(path)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shelf.objects.inner, "head", head)
+        assert isinstance(shelf.fault(), DigestMismatchError)
+    path.with_name("sound").replace(path)
+    assert shelf.held() == DATA

@@ -280,12 +280,11 @@ class ComponentCache:
             lock.truncate(0)
             lock.write(str(size_bytes).encode())
             partial.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError), open_file(partial, os.O_RDONLY) as left:
+                if not self._is_ours(left, partial):
+                    partial.unlink()
             with contextlib.ExitStack() as stack:
                 file = stack.enter_context(open_file(partial, os.O_RDWR | os.O_CREAT))
-                if not self._is_ours(file, partial):
-                    partial.unlink()
-                    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-                    file = stack.enter_context(open_file(partial, flags))
                 if os.fstat(file.fileno()).st_size > size_bytes:
                     file.truncate(0)
                 stack.pop_all()

@@ -347,7 +347,12 @@ class ModelManager:
         with await self.acquire(manifest, timeout_s=timeout_s, insist=True):
             if self._closed:
                 raise ClosedError(_CLOSED)
-            voice = self._voices[self._loader.plan(manifest).key]
+            voice = self._voices.get(self._loader.plan(manifest).key)
+            if voice is None:
+                raise ComponentChangedError(
+                    f"{manifest.ref} was taken out of service in this very instant, because a file "
+                    "of it was changed; ask again"
+                )
             if voice.pin is None:
                 voice.pin = self._grant(voice, manifest.ref, pin=True)
             return self._resident(voice)
