@@ -88,9 +88,9 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
 def _voices(registry: Registry, device: str) -> tuple[Voice, Voice, Voice, FrontEnd]:
     """joe in float32, in bfloat16, and in bfloat16 but for its feed-forward layers."""
     manifest = registry.resolve(VoiceRef("joe"))
-    path = registry.objects.path(blob_key(manifest.component("model").digest))
     architecture = VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)
-    stored = map_tensors(path)
+    with registry.components.hold(manifest.component("model")) as file:
+        stored = map_tensors(file)
 
     def voice(rounds: Callable[[str], bool]) -> Voice:
         tensors: Mapping[str, torch.Tensor] = as_dtype(stored, torch.bfloat16, rounds)[0]

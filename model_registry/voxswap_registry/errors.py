@@ -20,7 +20,8 @@
     │   ├── ManifestError             MANIFEST_INVALID
     │   ├── ObjectMissingError        OBJECT_MISSING
     │   ├── ComponentMissingError     COMPONENT_MISSING
-    │   └── DigestMismatchError       DIGEST_MISMATCH        bytes differ from their name
+    │   ├── DigestMismatchError       DIGEST_MISMATCH        bytes differ from their name
+    │   └── ComponentChangedError     COMPONENT_CHANGED      a file was written to while in use
     ├── ImportSourceError             IMPORT_REFUSED         a foreign file that is not taken
     ├── FrontEndError                 FRONT_END_UNAVAILABLE  a language part is not installed
     ├── FrontEndBusyError             FRONT_END_BUSY         its processes are being started anew
@@ -199,6 +200,12 @@ class DigestMismatchError(RegistryError):
     """The bytes of a component are not those that its digest names."""
 
     reason = "DIGEST_MISMATCH"
+
+
+class ComponentChangedError(RegistryError):
+    """A file that is mapped was written to or truncated, and is no longer what its digest names."""
+
+    reason = "COMPONENT_CHANGED"
 
 
 class ImportSourceError(VoxswapError):

@@ -215,8 +215,8 @@ def _trust(registry: Registry, engine: str, component: Component, *, actor: str,
             "graph", f"{component.digest} has {component.size_bytes} bytes, more than any graph"
         )
     try:
-        with registry.components.hold(component) as path, as_registry_errors("read", path):
-            _CHECKS[engine][component.role](parse_graph(path.read_bytes()))
+        with registry.components.hold(component) as file:
+            _CHECKS[engine][component.role](parse_graph(file.read_bytes()))
     except GraphError as error:
         raise GraphNotTrustedError(
             f"{component.digest} {error}; it should not be run, and is not recorded as trusted",

@@ -162,7 +162,7 @@ def _style(registry: Registry, manifest: Manifest) -> Style:
             f"{kokoro.MAX_STYLE_BYTES} of any; import it again"
         )
     try:
-        with registry.components.hold(component) as path, as_registry_errors("read", path):
-            return kokoro.style_from_bytes(path.read_bytes())
+        with registry.components.hold(component) as file:
+            return kokoro.style_from_bytes(file.read_bytes())
     except ValueError as error:
         raise EngineError(f"{manifest.ref}: its style {error}; import it again") from error

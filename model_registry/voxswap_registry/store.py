@@ -65,10 +65,14 @@ class Registry:
         listener: MismatchListener | None = None,
         workdir: Path | None = None,
         clock: Clock = utc_now,
+        copies: bool = False,
     ) -> None:
-        """Name the store; a folder need not be there before the first `publish`."""
+        """Name the store; a folder need not be there before the first `publish`.
+
+        With ``copies`` components are taken from ``cache`` alone, a folder's as well.
+        """
         self.objects: Objects = FolderObjects(objects) if isinstance(objects, Path) else objects
-        self.components = Components(self.objects, cache, listener=listener)
+        self.components = Components(self.objects, cache, listener=listener, copies=copies)
         self.journal = Journal(self.objects)
         self._publisher = Publisher(
             self.objects,
@@ -89,16 +93,21 @@ class Registry:
         *,
         cache_dir: Path | None = None,
         cache_bytes: int = 20 << 30,
+        private_copies: bool = False,
     ) -> Registry:
         """The registry at a folder or URL; a bucket gets a cache of components in ``cache_dir``.
 
-        Raises `InvalidInputError` for a location that is none.
+        With ``private_copies`` a folder gets one as well, and nobody but this user can write to it:
+        what was verified stays so, whoever may write to the store. Raises `InvalidInputError` for a
+        location that is none, and `RegistryError` if ``cache_dir`` is open to others.
         """
         objects = open_objects(location)
         cache = None
-        if cache_dir is not None and not isinstance(objects, FolderObjects):
+        if cache_dir is not None and (private_copies or not isinstance(objects, FolderObjects)):
             cache = ComponentCache(cache_dir / "components", cache_bytes)
-        return cls(objects, cache=cache, workdir=cache_dir)
+            if private_copies:
+                cache.make_private()
+        return cls(objects, cache=cache, workdir=cache_dir, copies=private_copies)
 
     def __repr__(self) -> str:
         return f"Registry({self.objects.name!r})"

@@ -324,8 +324,13 @@ async def _catalog(
                 "those whose voices may speak"
             )
         trusted = TrustedKeys.load(settings.trusted_keys)
-    registry = Registry.open(
-        settings.registry, cache_dir=settings.cache_dir, cache_bytes=settings.cache_bytes
+    registry = await asyncio.to_thread(
+        Registry.open,
+        settings.registry,
+        cache_dir=settings.cache_dir,
+        cache_bytes=settings.cache_bytes,
+        # Who may write to the store, and has no key, must not reach what was verified.
+        private_copies=settings.require_signature,
     )
     catalog = await asyncio.to_thread(Catalog, registry, folder=settings.cache_dir, trusted=trusted)
     way_down.closing_on_thread(stack, "the catalog", catalog.close)  # waits for a look under way

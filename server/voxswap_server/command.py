@@ -16,7 +16,7 @@ from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.app import RunningServer, running
 from voxswap_server.config import RELOADABLE, Settings, load_settings
-from voxswap_server.process import allow_open_files, keep_freed_memory
+from voxswap_server.process import keep_freed_memory, raise_descriptor_limit
 from voxswap_server.warden import start_warden
 from voxswap_server.way_down import (
     BEYOND_GRACE_S,
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     the process leaves from here, with `LEFT_BEHIND` if it was told to end.
     """
     keep_freed_memory()
-    allow_open_files()
+    raise_descriptor_limit()
     guard = Guard()
     try:
         settings = load_settings(arguments)

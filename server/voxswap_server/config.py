@@ -118,7 +118,9 @@ class Settings(BaseModel):
         "come from the environment)",
     )
     cache_dir: Path = Field(
-        Path("var/cache"), description="folder for the catalog and for components from a bucket"
+        Path("var/cache"),
+        description="folder for the catalog and for components from a bucket; with "
+        "require_signature for a folder's as well",
     )
     cache_bytes: Size = Field(
         20 << 30, ge=1 << 20, description="cap for components in cache_dir, such as 20GiB"
@@ -127,7 +129,9 @@ class Settings(BaseModel):
         1.0, ge=0.05, le=3_600, description="seconds between looks for new voices and moved labels"
     )
     require_signature: bool = Field(
-        default=False, description="speak only with versions that a trusted key has signed"
+        default=False,
+        description="speak only with versions that a trusted key has signed, and from copies of "
+        "their components in cache_dir",
     )
     trusted_keys: Paths = Field(
         (), description="public keys that are trusted: .pub files or folders of them, by commas"

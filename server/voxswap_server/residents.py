@@ -34,7 +34,7 @@ from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.parts import PartsOptions
 from voxswap_server.residency.popularity import Popularity
 from voxswap_server.residency.records import State
-from voxswap_server.residency.upkeep import evict_idle, retire_deleted
+from voxswap_server.residency.upkeep import evict_idle, inspect_files, retire_deleted
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.way_down import WayDown
 
@@ -207,6 +207,7 @@ def look_after(residents: Residents, stack: contextlib.AsyncExitStack, way_down:
             await residents.save()
 
     in_background(stack, way_down, evicting(), "evict what is idle")
+    in_background(stack, way_down, inspect_files(residents.manager), "look at mapped files")
     if settings.warm_start:
         way_down.closing(stack, "remembering residents", residents.save)
         in_background(stack, way_down, remembering(), "remember what is resident")

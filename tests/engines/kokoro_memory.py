@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.engines.files import read
 from tests.engines.kokoro_voices import manifest_of
 from voxswap_server.engines.base import Delivery, Voice
 from voxswap_server.engines.errors import DeviceMemoryError
@@ -74,7 +75,7 @@ def main(base: Path, style: Path, n_symbols: int, rate: float) -> dict[str, Any]
     found: dict[str, Any] = {}
     parts = {}
     for spec, path in zip(engine.parts(manifest), (base, style), strict=True):
-        part, took = measured(lambda: engine.read(manifest, spec.role, path).place())  # noqa: B023
+        part, took = measured(lambda: read(engine, manifest, spec.role, path).place())  # noqa: B023
         parts[spec.role] = part
         found[spec.role] = {
             **took,
@@ -90,7 +91,7 @@ def main(base: Path, style: Path, n_symbols: int, rate: float) -> dict[str, Any]
     found["slow"]["bound_bytes"] = frames_bytes(utterance.frames)
     del utterance
     found["speaking"] = refused(lambda: finished(voice.prepare(ids, usual)))
-    found["loading"] = refused(lambda: engine.read(manifest, "base", base))
+    found["loading"] = refused(lambda: read(engine, manifest, "base", base))
     found["audible"] = float(np.abs(heard(voice, ids[:20], usual)).max())
     return found
 

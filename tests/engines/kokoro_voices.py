@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.engines.files import read
 from tests.registry.kokoro_fakes import Edit, fake_model
 from tests.server.fakes import make_manifest
 from voxswap_registry import kokoro
@@ -53,7 +54,7 @@ def write_fake(folder: Path, edit: Edit | None = None, *, after: Edit | None = N
 def load(engine: KokoroEngine, manifest: Manifest, paths: Mapping[str, Path]) -> KokoroVoice:
     """A voice as residency makes it."""
     parts = {
-        spec.role: engine.read(manifest, spec.role, paths[spec.role]).place()
+        spec.role: read(engine, manifest, spec.role, paths[spec.role]).place()
         for spec in engine.parts(manifest)
     }
     voice = engine.assemble(manifest, parts)

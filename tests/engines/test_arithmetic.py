@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engines.files import read
 from tests.engines.test_vits import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
 from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import canonical, preset
@@ -50,7 +51,7 @@ def test_what_is_stored_otherwise_is_converted_and_counted(
     manifest, path = stored(tmp_path, kept)
     engine = VitsEngine("cpu", computed)
     (spec,) = engine.parts(manifest)
-    part = engine.read(manifest, "model", path).place()
+    part = read(engine, manifest, "model", path).place()
     assert isinstance(part, VitsWeights)
     for name, parameter in part.model.named_parameters():
         wanted = getattr(torch, computed) if may_be_rounded(name) else torch.float32
@@ -68,14 +69,14 @@ def test_memory_that_the_system_refuses_is_the_devices_refusal(
 ) -> None:
     """Residency evicts and tries once more for this error alone."""
     manifest, path = stored(tmp_path, "float32")
-    read = VitsEngine("cpu", "bfloat16").read(manifest, "model", path)
+    host_part = read(VitsEngine("cpu", "bfloat16"), manifest, "model", path)
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     monkeypatch.setattr("voxswap_server.engines.tensors.mmap.mmap", refuse)
     with pytest.raises(DeviceMemoryError, match=r"bytes for weights in torch\.bfloat16"):
-        read.place()
+        host_part.place()
 
 
 def test_another_arithmetic_is_another_part(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_voice_is_converted_to_the_very_weights_that_import_would_have_stored(
         folder.mkdir()
         manifest, path = stored(folder, dtype)
         engine = VitsEngine("cpu", "bfloat16")
-        part = engine.read(manifest, "model", path).place()
+        part = read(engine, manifest, "model", path).place()
         voices.append(engine.assemble(manifest, {"model": part}))
     a, b = (whole(voice, line(20, 2), LIVELY) for voice in voices)
     assert np.array_equal(a, b)
@@ -103,7 +104,7 @@ def test_a_voice_is_converted_to_the_very_weights_that_import_would_have_stored(
 def rounded_joe(joe: Manifest, joe_registry: Registry) -> Voice:
     engine = VitsEngine("cpu", "bfloat16")
     path = blob_path(joe_registry, joe.component("model"))
-    return engine.assemble(joe, {"model": engine.read(joe, "model", path).place()})
+    return engine.assemble(joe, {"model": read(engine, joe, "model", path).place()})
 
 
 def test_pieces_in_bfloat16_are_the_whole_but_for_rounding(rounded_joe: Voice) -> None:
@@ -119,7 +120,7 @@ def test_pieces_in_bfloat16_are_the_whole_but_for_rounding(rounded_joe: Voice) -
 def test_joe_in_bfloat16_is_joe(rounded_joe: Voice, joe: Manifest, joe_registry: Registry) -> None:
     engine = VitsEngine()
     path = blob_path(joe_registry, joe.component("model"))
-    plain = engine.assemble(joe, {"model": engine.read(joe, "model", path).place()})
+    plain = engine.assemble(joe, {"model": read(engine, joe, "model", path).place()})
     ids = line(40, 6)
     a, b = (finished(voice.prepare(ids, SILENT_NOISE)) for voice in (plain, rounded_joe))
     moved = [abs(x - y) for x, y in zip(a.durations_frames, b.durations_frames, strict=True)]
@@ -134,7 +135,7 @@ def test_segments_that_go_through_the_flow_together_are_each_their_own(
     """Four streams of one voice, whose calls are made together, and each by itself."""
     engine = VitsEngine("cpu", dtype)
     path = blob_path(joe_registry, joe.component("model"))
-    voice = engine.assemble(joe, {"model": engine.read(joe, "model", path).place()})
+    voice = engine.assemble(joe, {"model": read(engine, joe, "model", path).place()})
     lines = [line(30, seed) for seed in range(4)]
     alone = [whole(voice, ids, LIVELY) for ids in lines]
     utterances = [finished(voice.prepare(ids, LIVELY)) for ids in lines]

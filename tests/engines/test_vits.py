@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from tests.engines.files import mapped, read
 from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import PRESETS, canonical, preset
 from tests.server.fakes import make_manifest
@@ -22,7 +23,6 @@ from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 from voxswap_registry.vits import VitsArchitecture, infer_architecture
 from voxswap_server.engines.base import Delivery, Voice
-from voxswap_server.engines.mapping import map_tensors
 from voxswap_server.engines.vits import model as vits_model
 from voxswap_server.engines.vits.engine import VitsEngine
 from voxswap_server.engines.vits.model import (
@@ -44,7 +44,7 @@ def joe_voice(joe: Manifest, joe_registry: Registry) -> Voice:
 
 def load(engine: VitsEngine, manifest: Manifest, path: Path) -> Voice:
     """A voice as residency makes it."""
-    part = engine.read(manifest, "model", path).place()
+    part = read(engine, manifest, "model", path).place()
     return engine.assemble(manifest, {"model": part})
 
 
@@ -185,11 +185,11 @@ def test_rate_changes_the_length(joe_voice: Voice) -> None:
 
 def test_weights_are_taken_up_and_not_copied(joe: Manifest, joe_registry: Registry) -> None:
     path = blob_path(joe_registry, joe.component("model"))
-    tensors = in_canonical_shape(map_tensors(path))
+    tensors = in_canonical_shape(mapped(path))
     model = load_model(VitsArchitecture.from_config(joe.engine_config, where="joe"), tensors)
     for name, parameter in model.named_parameters():
         assert parameter.data_ptr() == tensors[name].data_ptr(), name
-    part = VitsEngine().read(joe, "model", path).place()
+    part = read(VitsEngine(), joe, "model", path).place()
     (spec,) = VitsEngine().parts(joe)
     assert part.allocated_bytes == 0
     assert part.resident_bytes <= spec.footprint_bytes <= 1.01 * part.resident_bytes
@@ -247,7 +247,7 @@ def test_a_file_that_is_no_safetensors_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{broken")
     with pytest.raises(EngineError, match="import the voice again"):
-        map_tensors(path)
+        mapped(path)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_weights_of_another_architecture_are_refused_by_their_header(
         (dataclasses.replace(preset("low"), n_layers=1), r"18 tensors are unknown \('enc_p"),
     ):
         with pytest.raises(EngineError, match=fault) as caught:
-            VitsEngine().read(manifest_of(claimed), "model", path).place()
+            read(VitsEngine(), manifest_of(claimed), "model", path).place()
         assert len(caught.value.message) < 500
 
 
@@ -324,7 +324,7 @@ def test_a_strangers_tensor_names_are_not_repeated_at_length(tmp_path: Path) -> 
     header = json.dumps({n: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in names})
     path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
     with pytest.raises(EngineError, match="1000 tensors are unknown") as caught:
-        VitsEngine().read(manifest_of(preset("low")), "model", path).place()
+        read(VitsEngine(), manifest_of(preset("low")), "model", path).place()
     assert len(caught.value.message) < 500
     assert caught.value.message.isascii()
     assert "\n" not in caught.value.message
@@ -334,7 +334,7 @@ def test_a_header_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes((16 << 20 | 1).to_bytes(8, "little"))
     with pytest.raises(EngineError, match="a header of 16777217 bytes"):
-        map_tensors(path)
+        mapped(path)
 
 
 def test_a_component_that_fits_is_loaded(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.engines.files import read
 from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import make_hf_vits
 from voxswap_registry.importers import import_voice
@@ -30,7 +31,7 @@ def test_parity_with_transformers(tmp_path: Path, n_speakers: int, weights: str)
         draft = import_voice(source, "x", workdir=workdir, licence="test", language="en")
         manifest = registry.publish(draft)
     path = blob_path(registry, manifest.component("model"))
-    part = VitsEngine().read(manifest, "model", path).place()
+    part = read(VitsEngine(), manifest, "model", path).place()
     voice = VitsEngine().assemble(manifest, {"model": part})
 
     model = transformers.VitsModel.from_pretrained(reference).eval()

@@ -33,6 +33,7 @@ from voxswap_registry.errors import (
 )
 from voxswap_registry.manifest import Component
 from voxswap_registry.storage.cache import CacheStatistics, ComponentCache
+from voxswap_registry.storage.verified import VerifiedFile
 
 DATA = b"the weights of npc/smith"
 WRONG = b"THE WEIGHTS OF NPC/SMITH"
@@ -75,16 +76,16 @@ class Box:
 
     def hold(
         self, component: Component, remote: Callable[[int], Iterator[bytes]], **options: Any
-    ) -> contextlib.AbstractContextManager[Path]:
+    ) -> contextlib.AbstractContextManager[VerifiedFile]:
         options = {"on_mismatch": self.mismatches.append} | options
         return self.cache.hold(component, remote, **options)
 
     def get(self, data: bytes = DATA, remote: Remote | None = None, **options: Any) -> list[int]:
         """Hold and release; the offsets that the remote was asked for."""
         remote = remote or Remote(data)
-        with self.hold(made(data), remote, **options) as path:
-            assert path == self.finished(data)
-            assert path.read_bytes() == data
+        with self.hold(made(data), remote, **options) as file:
+            assert os.path.samestat(os.fstat(file.fd), self.finished(data).stat())
+            assert file.read_bytes() == data
         return remote.starts
 
     def finished(self, data: bytes = DATA) -> Path:
@@ -109,7 +110,9 @@ class Box:
         """Whatever is neither a finished file nor the lock that stays."""
         folder = self.cache.folder
         files = [path for path in folder.rglob("*") if not path.is_dir()]
-        known = {"locks/cache"} | {str(p.relative_to(folder)) for p in folder.glob("sha256/*/*")}
+        finished = list(folder.glob("sha256/*/*"))
+        known = {"locks/cache"} | {str(path.relative_to(folder)) for path in finished}
+        known |= {f"uses/{path.name}" for path in finished}
         return sorted({str(path.relative_to(folder)) for path in files} - known)
 
 
@@ -425,10 +428,12 @@ def test_damaged_file_is_told_of_and_fetched_again(box: Box, damaged: bytes) -> 
 
 
 def test_damaged_file_goes_though_others_hold_it(box: Box) -> None:
-    with box.hold(made(), Remote()) as path:
+    with box.hold(made(), Remote()) as file:
         box.damage(WRONG)
         assert box.get() == [0]
-        assert path.read_bytes() == DATA
+        assert not file.is_unchanged()
+        with pytest.raises(DigestMismatchError):
+            file.read_bytes()  # it has the damaged one
     assert len(box.mismatches) == 1
 
 
@@ -444,14 +449,14 @@ def test_damaged_file_and_a_remote_that_fails(box: Box) -> None:
 
 def test_file_that_the_disk_cannot_read(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     box.get()
-    real, faults = os.readv, [OSError(errno.EIO, "Input/output error")]
+    real, faults = os.preadv, [OSError(errno.EIO, "Input/output error")]
 
-    def readv(*args: Any) -> int:
+    def preadv(*args: Any) -> int:
         if faults:
             raise faults.pop()
         return real(*args)
 
-    monkeypatch.setattr(os, "readv", readv)
+    monkeypatch.setattr(os, "preadv", preadv)
     assert box.get() == [0]
     assert "cannot be read (Input/output error)" in box.mismatches[0].message
 
@@ -700,8 +705,8 @@ def hold_many(folder: str, seed: int, n: int, line: Any) -> None:
         data = bytes([dice.randrange(8)]) * dice.choice([10, 20, 30, 45])
         remote = Remote(data, dict.fromkeys(range(0, 45, BLOCK_BYTES), look))
         with contextlib.suppress(StorageFullError):
-            with box.hold(made(data), remote) as path:
-                assert path.read_bytes() == data
+            with box.hold(made(data), remote) as file:
+                assert file.read_bytes() == data
                 look()
         n_fetched += len(remote.starts)
     assert not box.mismatches
@@ -821,7 +826,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
         link.symlink_to(elsewhere / "file")
         with pytest.raises(RegistryError, match="symbolic link"):
             box.get()
-    for name in ("sha256", "partial", "locks"):
+    for name in ("sha256", "partial", "locks", "uses"):
         box = Box(tmp_path / f"folder-{name}")
         box.cache.folder.mkdir()
         (box.cache.folder / name).symlink_to(elsewhere)
@@ -867,6 +872,108 @@ def test_evictor_that_looks_at_a_file_delays_its_holder(tmp_path: Path) -> None:
         assert box.get() == []
 
 
+# Who maps a file, and who may write it
+
+
+def times(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ctime_ns
+
+
+def test_a_finished_file_is_never_touched_by_its_use(box: Box) -> None:
+    """Whoever maps it looks at its times, and would take that for a change."""
+    with box.hold(made(), Remote()) as file:
+        watched = file.watch()
+    before = times(box.finished())
+    for _ in range(3):
+        assert box.get() == []
+    assert times(box.finished()) == before
+    assert watched.is_unchanged()
+    box.damage(WRONG)
+    assert not watched.is_unchanged()
+    assert not watched.verify()
+
+
+def test_a_file_that_is_mapped_may_be_evicted_and_stays_what_it_was(tmp_path: Path) -> None:
+    box = Box(tmp_path, 40)
+    for _ in range(2):  # fetched just now, and found
+        with box.hold(made(), Remote()) as file:
+            watched = file.watch()
+            with pytest.raises(StorageFullError):
+                box.get(b"x" * 40)
+        box.get(b"x" * 40)
+        assert not box.has(DATA)
+        assert watched.verify()
+
+
+def test_caches_of_older_versions_are_evicted_by_the_times_of_their_files(tmp_path: Path) -> None:
+    box = Box(tmp_path, 40, clock_ns=counting_clock())
+    a, b = b"a" * 20, b"b" * 20
+    for data, used_ns in ((a, 2_000_000_000), (b, 1_000_000_000)):
+        box.get(data)
+        (box.cache.folder / "uses" / box.finished(data).name).unlink()
+        os.utime(box.finished(data), ns=(used_ns, used_ns))
+    box.get(b"c" * 20)
+    assert [box.has(data) for data in (a, b)] == [True, False]
+    assert box.leftovers() == ["uses/" + box.finished(a).name] or box.leftovers() == []
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Box:
+    box = Box(tmp_path / "dir" / "cache")
+    box.cache.make_private()
+    return box
+
+
+def test_a_private_cache_is_this_users_alone(private: Box, tmp_path: Path) -> None:
+    for folder in (tmp_path / "dir", private.cache.folder):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    private.get()
+    assert stat.S_IMODE(private.finished().stat().st_mode) == 0o444
+    private.cache.folder.chmod(0o755)
+    private.cache.make_private()
+    assert stat.S_IMODE(private.cache.folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o702])
+def test_a_folder_above_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    above.chmod(mode)
+    with pytest.raises(RegistryError, match=r"may be written by others.*chmod go-w"):
+        ComponentCache(above / "components", 100).make_private()
+    above.chmod(mode | stat.S_ISVTX)  # as /tmp: nobody removes or renames what is another's
+    ComponentCache(above / "components", 100).make_private()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    for name in ("above", "above/components"):
+        (tmp_path / name).mkdir(mode=0o700)
+    cache = ComponentCache(tmp_path / "above" / "components", 100)
+    for name in ("above", "above/components"):
+        os.chown(tmp_path / name, 12345, 12345)
+        with pytest.raises(RegistryError, match="belongs to another user"):
+            cache.make_private()
+        os.chown(tmp_path / name, 0, 0)
+    cache.make_private()
+
+
+def test_a_file_that_others_could_write_is_fetched_anew(private: Box) -> None:
+    private.get()
+    private.finished().chmod(0o646)
+    assert private.get() == [0]
+    assert stat.S_IMODE(private.finished().stat().st_mode) == 0o444
+    assert private.mismatches == []
+    data = b"others"
+    private.leave_partial(data[:3], data)
+    private.partial(data).chmod(0o666)
+    with private.partial(data).open("r+b") as planted:
+        assert private.get(data) == [0], "nothing is continued that others could write"
+        planted.write(b"X" * 6)
+    assert private.get(data) == []
+
+
 # Any interleaving
 
 _PARTS = [bytes([i]) * size for i, size in enumerate((7, 12, 20, 25, 30, 41))]
@@ -883,7 +990,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.stack = contextlib.ExitStack()
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         self.box = Box(Path(folder), 60, clock_ns=counting_clock())
-        self.holding: list[tuple[int, Path]] = []
+        self.holding: list[tuple[int, VerifiedFile]] = []
 
     def fits(self, i: int) -> bool:
         others = {j for j, _ in self.holding} - {i}
@@ -895,14 +1002,14 @@ class CacheMachine(RuleBasedStateMachine):
         finished = self.box.finished(_PARTS[i])
         sound = finished.exists() and finished.read_bytes() == _PARTS[i]
         try:
-            path = stack.enter_context(self.box.hold(made(_PARTS[i]), remote))
+            file = stack.enter_context(self.box.hold(made(_PARTS[i]), remote))
         except StorageFullError:
             assert not sound
             assert not self.fits(i)
             return None
         assert sound or self.fits(i)
         assert not (sound and remote.starts)
-        entry = (i, path)
+        entry = (i, file)
         self.holding.append(entry)
         return stack, entry
 
@@ -939,8 +1046,8 @@ class CacheMachine(RuleBasedStateMachine):
 
     @invariant()
     def has_what_is_held(self) -> None:
-        for i, path in self.holding:
-            assert path.read_bytes() == _PARTS[i]
+        for i, file in self.holding:
+            assert file.read_bytes() == _PARTS[i]
 
     def teardown(self) -> None:
         self.stack.close()

@@ -14,7 +14,7 @@ import pytest
 
 from tests.registry.faults import HookedObjects
 from tests.registry.stores import memory_objects
-from voxswap_registry.components import Components, check_file
+from voxswap_registry.components import Components, check_bytes
 from voxswap_registry.errors import (
     ComponentMissingError,
     DigestMismatchError,
@@ -24,7 +24,9 @@ from voxswap_registry.errors import (
 from voxswap_registry.layout import blob_key
 from voxswap_registry.manifest import Component
 from voxswap_registry.storage.cache import ComponentCache
+from voxswap_registry.storage.download import Check
 from voxswap_registry.storage.folder import FolderObjects
+from voxswap_registry.storage.verified import VerifiedFile
 
 DATA = b"the weights of npc/smith" * 100
 OUTAGE = RegistryError("the network is down; plug it in")
@@ -58,8 +60,8 @@ class Shelf:
         self.objects.inner.upload(key, iter([memoryview(data)]))
 
     def held(self, component: Component | None = None) -> bytes:
-        with self.components.hold(component or made()) as path:
-            return path.read_bytes()
+        with self.components.hold(component or made()) as file:
+            return file.read_bytes()
 
     def fault(self, component: Component | None = None) -> VoxswapError:
         with pytest.raises(VoxswapError) as raised:
@@ -69,14 +71,14 @@ class Shelf:
     def reads_of(self, work: Callable[[], object]) -> int:
         """How often ``work`` reads the bytes of a component out of the store."""
         self.objects.calls.clear()
-        opened: list[Path] = []
+        opened: list[VerifiedFile] = []
 
-        def count(path: Path, *args: object, **kwargs: object) -> None:
-            opened.append(path)
-            check_file(path, *args, **kwargs)  # type: ignore[arg-type]
+        def count(file: VerifiedFile, check: Check) -> None:
+            opened.append(file)
+            check_bytes(file, check)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("voxswap_registry.components.check_file", count)
+            patch.setattr("voxswap_registry.components.check_bytes", count)
             work()
         return len(opened) + sum(call == "stream" for call, _ in self.objects.calls)
 
@@ -353,3 +355,45 @@ def test_a_bucket_without_a_cache_says_what_is_lacking() -> None:
     with pytest.raises(RegistryError, match="cache_dir"):
         with components.hold(made()):
             raise AssertionError("there is nothing to hold")
+
+
+def test_with_copies_a_folders_bytes_are_used_from_the_copy_alone(tmp_path: Path) -> None:
+    """Who may write to the registry cannot reach what was verified."""
+    objects = FolderObjects(tmp_path / "registry")
+    objects.upload(blob_key(made().digest), iter([memoryview(DATA)]))
+    cache = ComponentCache(tmp_path / "cache", 1 << 20)
+    components = Components(objects, cache, copies=True)
+    assert not components.is_local(made())
+    with components.hold(made()) as file:
+        watched = file.watch()
+    assert components.is_local(made())
+    spoil(objects.path(blob_key(made().digest)), b"X" * len(DATA))
+    assert watched.is_unchanged()
+    with components.hold(made()) as file:
+        assert file.read_bytes() == DATA
+    with pytest.raises(DigestMismatchError), Components(objects).hold(made()):
+        raise AssertionError("it was altered")
+
+
+def test_what_takes_a_files_place_before_it_is_opened_is_what_is_in_quarantine(
+    tmp_path: Path,
+) -> None:
+    """Not the file that was looked at before."""
+    shelf = Shelf("folder", tmp_path)
+    key = blob_key(made().digest)
+    path = shelf.objects.inner.path(key)
+    path.with_name("sound").hardlink_to(path)
+    path.with_name("wrong").write_bytes(b"X" * len(DATA))
+    shelf.objects.on("head", key, lambda: None)
+    real = shelf.objects.inner.head
+
+    def head(key: str) -> object:
+        found = real(key)
+        path.with_name("wrong").replace(path)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shelf.objects.inner, "head", head)
+        assert isinstance(shelf.fault(), DigestMismatchError)
+    path.with_name("sound").replace(path)
+    assert shelf.held() == DATA

@@ -134,8 +134,8 @@ def test_a_whole_upload_is_a_version(registry: Registry, sender: Sender) -> None
     assert manifest == registry.resolve(VoiceRef.parse("npc/new@canary"))
     assert manifest.ref == "npc/new@1"
     for component in manifest.components:
-        with registry.components.hold(component) as path:
-            assert path.read_bytes() == sender.parts[component.role]
+        with registry.components.hold(component) as file:
+            assert file.read_bytes() == sender.parts[component.role]
     assert registry.record("npc/new").state.change.actor == "me"
     assert workdirs(registry) == []
     check_sound(registry)

@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import gc
+import os
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.registry.drafts import make_draft
+from tests.registry.drafts import blob_path, make_draft
 from tests.registry.stores import memory_objects
 from tests.server.fakes import FakeLoader, House, make_manifest, settle
 from tests.server.test_loader import SYMBOLS, FakeEngine
@@ -28,12 +29,13 @@ from voxswap_registry.errors import (
     DigestMismatchError,
     EngineError,
     InvalidInputError,
-    VoxswapError,
+    RegistryError,
 )
 from voxswap_registry.manifest import FrontEndSpec, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.folder import FolderObjects
+from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.engines.base import Delivery
@@ -572,11 +574,12 @@ class ReadingEngine(FakeEngine):
     def __init__(self) -> None:
         super().__init__()
         self.placed: list[bytes] = []
-        self.after_reading: Callable[[Path], None] = lambda path: None
+        self.after_reading: Callable[[VerifiedFile], None] = lambda file: None
 
-    def read(self, manifest: Manifest, role: str, path: Path) -> Any:
-        data = path.read_bytes()
-        self.after_reading(path)
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> Any:
+        # Not `read_bytes`, which hands out nothing unverified.
+        data = os.pread(file.fd, file.size_bytes, 0)
+        self.after_reading(file)
         return ReadPart(data, self)
 
 
@@ -606,7 +609,8 @@ class Shelf:
         objects = memory_objects() if remote else FolderObjects(folder / "registry")
         draft = make_draft(folder, data=SOUND, engine="fake", front_end=FrontEndSpec("characters"))
         (folder / "symbols.json").write_bytes(SYMBOLS)
-        self.manifest = Registry(objects).publish(draft)
+        self.registry = Registry(objects)
+        self.manifest = self.registry.publish(draft)
         self.mismatches: list[DigestMismatchError] = []
         self.folder = folder / ("cache" if remote else "registry")
         self.components = Components(
@@ -666,26 +670,81 @@ def test_damaged_bytes_in_the_store_are_never_returned_and_read_once(tmp_path: P
     assert shelf.load().data == SOUND
 
 
-def test_a_file_that_another_takes_the_place_of_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_what_takes_a_files_place_while_it_is_read_changes_nothing(tmp_path: Path) -> None:
+    """Be it the very same bytes, sent again, or others."""
     shelf = Shelf(tmp_path, remote=False)
+    path = blob_path(shelf.registry, shelf.manifest.component("model"))
+    for other in (SOUND, DAMAGED):
 
-    def swap(path: Path) -> None:
-        other = path.with_name("other")
-        other.write_bytes(SOUND)
-        other.replace(path)
+        def swap(file: VerifiedFile, other: bytes = other) -> None:
+            path.with_name("other").write_bytes(other)
+            path.with_name("other").replace(path)
+            shelf.engine.after_reading = lambda file: None
+
+        shelf.engine.after_reading = swap
+        assert shelf.load().data == SOUND
+    with pytest.raises(DigestMismatchError):
+        shelf.load()
+
+
+def test_a_sound_file_that_takes_the_place_of_a_wrong_one_does_not_make_it_sound(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path, remote=False)
+    path = blob_path(shelf.registry, shelf.manifest.component("model"))
+
+    def swap(file: VerifiedFile) -> None:
+        path.with_name("other").write_bytes(SOUND)
+        path.with_name("other").replace(path)
 
     shelf.replace(SOUND, DAMAGED)
     shelf.engine.after_reading = swap
-    with pytest.raises(VoxswapError):
+    with pytest.raises(DigestMismatchError):
         shelf.load()
-    shelf.engine.after_reading = lambda path: None
+    shelf.engine.after_reading = lambda file: None
+    assert shelf.load().data == SOUND, "and it is not the sound one that is in quarantine"
+
+
+def test_what_was_copied_while_the_file_was_written_to_is_copied_again(tmp_path: Path) -> None:
+    """Wrong bytes for a moment, while it is read, and the right ones whenever it is hashed."""
+    shelf = Shelf(tmp_path, remote=False)
+    shelf.engine.reads_unverified = ()
+    path = blob_path(shelf.registry, shelf.manifest.component("model"))
+    path.chmod(0o644)
+    times = path.stat()
+    copied: list[bytes] = []
+
+    def read(manifest: Manifest, role: str, file: VerifiedFile) -> Any:
+        if not copied:
+            path.write_bytes(DAMAGED)
+        copied.append(os.pread(file.fd, file.size_bytes, 0))
+        path.write_bytes(SOUND)
+        if len(copied) == 1:
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        else:
+            shelf.engine.read = calm  # type: ignore[method-assign]
+        return ReadPart(copied[-1], shelf.engine)
+
+    calm = shelf.engine.read
+    shelf.engine.read = read  # type: ignore[method-assign]
+    assert shelf.load().data == SOUND
+    assert copied == [DAMAGED, SOUND]
+
+
+def test_a_file_that_is_written_to_whenever_it_is_read_is_told_as_such(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, remote=False)
+    path = blob_path(shelf.registry, shelf.manifest.component("model"))
+    shelf.engine.after_reading = lambda file: path.chmod(0o644)
+    with pytest.raises(RegistryError, match="is being written to; try again"):
+        shelf.load()
+    shelf.engine.after_reading = lambda file: None
     assert shelf.load().data == SOUND
 
 
 def test_a_reading_that_fails_is_told_once_the_bytes_are_found_to_be_right(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, remote=False)
 
-    def fail(path: Path) -> None:
+    def fail(file: VerifiedFile) -> None:
         raise EngineError("no safetensors file")
 
     shelf.engine.after_reading = fail
@@ -706,7 +765,7 @@ def test_a_reading_that_fails_keeps_nothing_of_what_was_read(tmp_path: Path) -> 
         with contextlib.suppress(EngineError):
             shelf.load()
 
-    def fail(path: Path) -> None:
+    def fail(file: VerifiedFile) -> None:
         raise EngineError("no safetensors file")
 
     shelf.engine.after_reading = fail

@@ -20,6 +20,7 @@ from voxswap_registry.errors import (
 )
 from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import FrontEndSpec, Manifest
+from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
 from voxswap_server.engines.base import DevicePart, PartSpec
 from voxswap_server.residency.estimates import Tier
@@ -52,9 +53,9 @@ class FakeEngine:
     def warm_up(self) -> None:
         pass
 
-    def read(self, manifest: Manifest, role: str, path: Path) -> FakeHostPart:
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> FakeHostPart:
         self.reads.append(role)
-        return FakeHostPart(path.read_bytes(), self.host_bytes)
+        return FakeHostPart(file.read_bytes(), self.host_bytes)
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> FakeVoice:
         assert set(parts) == {"model"}

@@ -15,7 +15,7 @@ from voxswap_registry.manifest import Manifest
 from voxswap_server.residency.eviction import Policy
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.parts import PartsOptions
-from voxswap_server.residency.records import State
+from voxswap_server.residency.records import Part, State
 from voxswap_server.residency.snapshot import Resident
 
 # Some have everything for themselves, some share a base, two share two parts, one is very large.
@@ -62,6 +62,11 @@ class ManagerMachine(RuleBasedStateMachine):
     @property
     def waiting(self) -> list[ManualExecutor]:
         return [e for e in (self.house.executor, self.house.freeing) if e.waiting]
+
+    @property
+    def resident(self) -> list[Part]:
+        parts = (p for p in self.manager.parts.all() if p.state is State.RESIDENT)
+        return sorted(parts, key=lambda p: p.plan.key)
 
     def run_loop(self) -> None:
         self.loop.run_until_complete(settle())
@@ -194,6 +199,12 @@ class ManagerMachine(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         self.house.clock.now += seconds
 
+    @precondition(lambda self: self.resident)
+    @rule(data=st.data())
+    def a_file_is_changed(self, data: st.DataObject) -> None:
+        self.loop.call_soon(self.manager._take_out, data.draw(st.sampled_from(self.resident)))
+        self.run_loop()
+
     @precondition(lambda self: self.manager.parts.all())
     @rule(data=st.data())
     def a_load_hangs(self, data: st.DataObject) -> None:
@@ -206,6 +217,7 @@ class ManagerMachine(RuleBasedStateMachine):
     def books_balance(self) -> None:
         self.manager.check_integrity()
         leases = sum(resident.leases for resident in self.manager.residents())
+        leases += sum(voice.leases for voice in self.manager._withdrawn)
         assert leases == len(self.held) == self.manager.held_leases()
 
     @invariant()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from tests.server.fakes import FakeVoice, ManualExecutor, settle
 from voxswap_registry.draft import DraftComponent
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import FrontEndSpec, Manifest
+from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
 from voxswap_server.engines.base import DevicePart, PartSpec
 from voxswap_server.engines.errors import DeviceMemoryError
@@ -157,8 +159,8 @@ class SimulatedEngine:
     def warm_up(self) -> None:
         pass
 
-    def read(self, manifest: Manifest, role: str, path: Path) -> StagedPart:
-        return StagedPart(self.device, path.read_bytes())
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> StagedPart:
+        return StagedPart(self.device, os.pread(file.fd, file.size_bytes, 0))
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> PartedVoice:
         return PartedVoice(parts)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Protocol
+
+from voxswap_registry.storage.verified import VerifiedFile
 
 
 class Meanwhile(Protocol):
     """What may be done with a file whose bytes are still being verified."""
 
-    def run(self, path: Path) -> None:
+    def run(self, file: VerifiedFile) -> None:
         """On a thread of its own. Must raise nothing."""
         ...
 
@@ -22,12 +23,12 @@ class Meanwhile(Protocol):
 
 
 @contextlib.contextmanager
-def beside(work: Meanwhile | None, path: Path) -> Iterator[None]:
-    """Run ``work.run(path)`` while the block runs; wait for it in the end."""
+def beside(work: Meanwhile | None, file: VerifiedFile) -> Iterator[None]:
+    """Run ``work.run(file)`` while the block runs; wait for it in the end."""
     if work is None:
         yield
         return
-    thread = threading.Thread(target=work.run, args=(path,), name="voxswap-beside", daemon=True)
+    thread = threading.Thread(target=work.run, args=(file,), name="voxswap-beside", daemon=True)
     thread.start()
     try:
         yield

@@ -4,11 +4,13 @@ Below the folder::
 
     sha256/<first 2 digits>/<64 digits>   finished files, mode 0444
     partial/<64 digits>                   downloads under way, and what broken ones left behind
+    uses/<64 digits>                      empty; its mtime is when the component was last held
     locks/<64 digits>                     who downloads it holds it; says how many bytes to expect
     locks/cache                           held for a moment by who books bytes or changes names
 
 A finished file is in use while somebody holds a shared lock on the file itself; evicting one takes
 an exclusive lock, which waits for nobody. All locks are flock's: they die with their process.
+Nothing touches a finished file, its times neither: whoever maps it looks at them for changes.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import fcntl
+import logging
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,12 +34,15 @@ from voxswap_registry.names import check_digest
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import NullProgress, Progress
 from voxswap_registry.storage.beside import Meanwhile, beside
-from voxswap_registry.storage.download import Check, Download, Fetch, inspect, mismatch, writing
+from voxswap_registry.storage.download import Check, Download, Fetch, mismatch, writing
 from voxswap_registry.storage.locks import open_file, try_flock, try_lock
+from voxswap_registry.storage.verified import VerifiedFile, inspect
 
 _POLL_SECONDS = 0.02
 _HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
 _BOOKS = "cache"
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +78,28 @@ class ComponentCache:
         self.capacity_bytes = capacity_bytes
         self._clock_ns = clock_ns
         self._pause = pause
+        self._is_private = False
 
     def __repr__(self) -> str:
         return f"ComponentCache({str(self.folder)!r}, {self.capacity_bytes})"
+
+    def make_private(self) -> None:
+        """See that nobody but this user can write here, now and from now on; make the folder.
+
+        Files that are another's, or that others may write, are fetched anew from then on. Raises
+        `RegistryError` if a folder on the way here is another user's or open to others.
+        """
+        with as_registry_errors("write into", self.folder):
+            for path in (*reversed(self.folder.parents), self.folder):
+                path.mkdir(mode=0o700, exist_ok=True)
+            for path in self.folder.parents:
+                _refuse_open_folder(path, self.folder)
+            found = self.folder.lstat()
+            if found.st_uid != os.geteuid():
+                raise _not_private(self.folder, self.folder, "belongs to another user")
+            if stat.S_IMODE(found.st_mode) & 0o077:
+                self.folder.chmod(0o700)
+        self._is_private = True
 
     @contextlib.contextmanager
     def hold(
@@ -85,8 +111,8 @@ class ComponentCache:
         cancelled: Callable[[], bool] | None = None,
         progress: Progress | None = None,
         meanwhile: Meanwhile | None = None,
-    ) -> Iterator[Path]:
-        """The path of the bytes of ``component``: hashed by this call, not evicted in the block.
+    ) -> Iterator[VerifiedFile]:
+        """The open file of ``component``: hashed by this call, not evicted in the block.
 
         If they are not here, ``fetch(start)`` gives them from offset ``start`` on. One caller of
         all threads and processes downloads, the others wait for it. What a broken download left is
@@ -111,21 +137,22 @@ class ComponentCache:
             if cancelled is not None and cancelled():
                 raise concurrent.futures.CancelledError(f"holding {component.digest}")
 
-        file = self._cached(component, path, check, on_mismatch, meanwhile)
-        while file is None:
+        found = self._cached(component, path, check, on_mismatch, meanwhile)
+        while found is None:
             with self._locked(hexadecimal, check) as lock:
                 if not os.path.lexists(path):
                     download = Download(component, fetch, check, progress or NullProgress())
-                    file = self._download(download, path, lock)
-            if file is None:  # Somebody else was faster.
-                file = self._cached(component, path, check, on_mismatch, meanwhile)
+                    found = self._download(download, path, lock)
+            if found is None:  # Somebody else was faster.
+                found = self._cached(component, path, check, on_mismatch, meanwhile)
+        file, verified = found
         with file:
-            # What eviction goes by. Not the time of access: most disks are mounted without it, and
-            # a backup changes it. A disk that takes no times only makes the order worse.
-            now_ns = self._clock_ns()
-            with contextlib.suppress(OSError):
-                os.utime(file.fileno(), ns=(now_ns, now_ns))
-            yield path
+            self._note_use(hexadecimal)
+            try:
+                yield verified
+            finally:
+                # A copy of the descriptor, as of who maps the file, would keep the lock.
+                fcntl.flock(file, fcntl.LOCK_UN)
 
     def has(self, component: Component) -> bool:
         """Whether a finished file is there; its bytes are not looked at."""
@@ -151,7 +178,7 @@ class ComponentCache:
         check: Check,
         on_mismatch: Callable[[DigestMismatchError], None],
         meanwhile: Meanwhile | None,
-    ) -> FileIO | None:
+    ) -> tuple[FileIO, VerifiedFile] | None:
         """The finished file, sound and with a shared lock; None if there is none."""
         with contextlib.ExitStack() as stack:
             with as_registry_errors("open", path):
@@ -162,27 +189,62 @@ class ComponentCache:
             self._share(file, path, check)
             if not os.fstat(file.fileno()).st_nlink:  # Evicted before the lock was had.
                 return None
-            with beside(meanwhile, path):
-                finding = inspect(file, component, check)
+            if not self._is_ours(file, path):
+                self._discard(file, path, check)
+                return None
+            verified = VerifiedFile(file.fileno(), component, settled=True)
+            with beside(meanwhile, verified):
+                finding = inspect(verified, check)
             if finding is None:
                 stack.pop_all()
-                return file
+                return file, verified
             if meanwhile is not None:
                 meanwhile.void()
             remedy = "it is fetched again. Check the disk if this happens often"
             on_mismatch(mismatch(component, f"{finding} in the cache; {remedy}", detail=str(path)))
-            with (
-                self._locked(_BOOKS, check),
-                as_registry_errors("remove", path),
-                contextlib.suppress(FileNotFoundError),
-            ):
-                # Only if no sound one has taken its place. While this one is open, no other file
-                # can have its number.
-                if os.path.samestat(path.lstat(), os.fstat(file.fileno())):
-                    path.unlink()
+            self._discard(file, path, check)
         return None
 
-    def _download(self, download: Download, path: Path, lock: FileIO) -> FileIO:
+    def _discard(self, file: FileIO, path: Path, check: Check) -> None:
+        """Remove a file that we have open, though others may hold it."""
+        with (
+            self._locked(_BOOKS, check),
+            as_registry_errors("remove", path),
+            contextlib.suppress(FileNotFoundError),
+        ):
+            # Only if no sound one has taken its place. While this one is open, no other file can
+            # have its number.
+            if os.path.samestat(path.lstat(), os.fstat(file.fileno())):
+                path.unlink()
+
+    def _is_ours(self, file: FileIO, path: Path) -> bool:
+        """Whether nobody else can write to an open file; if that does not matter, it is."""
+        if not self._is_private:
+            return True
+        found = os.fstat(file.fileno())
+        ours = found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_MAY_WRITE
+        if not ours:
+            _LOGGER.warning("%s: others can write to it, so it is fetched anew", path)
+        return ours
+
+    def _note_use(self, hexadecimal: str) -> None:
+        """What eviction goes by. A disk that takes no times only makes the order worse."""
+        path, now_ns = self._path(f"uses/{hexadecimal}"), self._clock_ns()
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open_file(path, os.O_RDWR | os.O_CREAT) as file:
+                os.utime(file.fileno(), ns=(now_ns, now_ns))
+
+    def _used_ns(self, path: Path, status: os.stat_result) -> int:
+        """When a component was last held. Caches of older versions have it in the file's times."""
+        try:
+            return self._path(f"uses/{path.name}").lstat().st_mtime_ns
+        except OSError:
+            return status.st_mtime_ns
+
+    def _download(
+        self, download: Download, path: Path, lock: FileIO
+    ) -> tuple[FileIO, VerifiedFile]:
         """Fetch and publish: the finished file, with a shared lock.
 
         REQUIRES: the lock of the digest.
@@ -206,8 +268,9 @@ class ComponentCache:
                     if not os.fstat(file.fileno()).st_size:
                         partial.unlink()
                 raise
+            verified = VerifiedFile(file.fileno(), download.component, settled=True)
             stack.pop_all()
-        return file
+        return file, verified
 
     def _reserve(self, download: Download, partial: Path, lock: FileIO) -> FileIO:
         """Book the whole of a component, evicting what must go, and open its partial file."""
@@ -217,6 +280,9 @@ class ComponentCache:
             lock.truncate(0)
             lock.write(str(size_bytes).encode())
             partial.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError), open_file(partial, os.O_RDONLY) as left:
+                if not self._is_ours(left, partial):
+                    partial.unlink()
             with contextlib.ExitStack() as stack:
                 file = stack.enter_context(open_file(partial, os.O_RDWR | os.O_CREAT))
                 if os.fstat(file.fileno()).st_size > size_bytes:
@@ -239,7 +305,7 @@ class ComponentCache:
                 if path != partial:
                     booked_bytes = self._booked_bytes(path, status)
                     missing_bytes += booked_bytes
-                    files.append((status.st_mtime_ns, path, booked_bytes))
+                    files.append((self._used_ns(path, status), path, booked_bytes))
             victims = []
             for _, path, size_bytes in sorted(files):
                 if missing_bytes <= 0:
@@ -290,6 +356,7 @@ class ComponentCache:
             with file:
                 if not dry:
                     path.unlink(missing_ok=True)
+                    self._path(f"uses/{path.name}").unlink(missing_ok=True)
                 if lock != path:
                     lock.unlink(missing_ok=True)
         return True
@@ -369,3 +436,22 @@ class ComponentCache:
 
 def _is_partial(path: Path) -> bool:
     return path.parent.name == "partial"
+
+
+def _refuse_open_folder(path: Path, folder: Path) -> None:
+    """Who may write to a folder above ours may put another in its place.
+
+    But in a sticky folder such as ``/tmp`` only its own entries.
+    """
+    found = path.stat()
+    if found.st_uid not in (0, os.geteuid()):
+        raise _not_private(path, folder, "belongs to another user")
+    if found.st_mode & _OTHERS_MAY_WRITE and not found.st_mode & stat.S_ISVTX:
+        raise _not_private(path, folder, "may be written by others")
+
+
+def _not_private(path: Path, folder: Path, fault: str) -> RegistryError:
+    return RegistryError(
+        f"{path} {fault}, and what is verified must be copied to where only this user can write: "
+        f"{folder}; choose another cache_dir, or take those rights away: chmod go-w {path}"
+    )

@@ -80,21 +80,6 @@ class Download:
         return _difference(self.component, digest)
 
 
-def inspect(file: FileIO, component: Component, check: Check) -> str | None:
-    """What is wrong with the bytes of a finished file, or None."""
-    digest = hashlib.sha256()
-    try:
-        n = _hash(file, digest, check)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    finding = _difference(component, digest)
-    if finding is None and n != component.size_bytes:
-        # The file is what its name says. It stays, for those whose manifests say the truth.
-        size = f"has {n} bytes, not {component.size_bytes}"
-        raise mismatch(component, f"{size} as the manifest says; import the voice again")
-    return finding
-
-
 def _hash(file: FileIO, digest: Any, check: Check) -> int:
     """Feed the rest of ``file`` to ``digest``; how many bytes that was."""
     block = memoryview(bytearray(_BLOCK_BYTES))

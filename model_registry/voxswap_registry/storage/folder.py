@@ -289,8 +289,13 @@ def _is_listed(found: os.stat_result) -> bool:
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
-    etag = f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
-    return ObjectInfo(key, found.st_size, etag, datetime.fromtimestamp(found.st_mtime, UTC))
+    modified = datetime.fromtimestamp(found.st_mtime, UTC)
+    return ObjectInfo(key, found.st_size, etag_of(found), modified)
+
+
+def etag_of(found: os.stat_result) -> str:
+    """The ETag of a file that was looked at, by its path or by its descriptor."""
+    return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
 
 
 def open_no_follow(path: Path) -> int:

@@ -18,10 +18,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from voxswap_registry.manifest import Manifest
+from voxswap_registry.storage.verified import VerifiedFile, WatchedFile
 from voxswap_server.engines.work import Work
 
 if TYPE_CHECKING:
@@ -126,6 +126,16 @@ class DevicePart(Protocol):
         ...
 
 
+@runtime_checkable
+class MappedPart(Protocol):
+    """A `DevicePart` that may be pages of a file, which others could write to or truncate."""
+
+    @property
+    def file(self) -> WatchedFile | None:
+        """The file; None if the part is a copy. Its voice's work is guarded by it."""
+        ...
+
+
 class HostPart(Protocol):
     """A component in host memory, verified, on its way to the device. Immutable."""
 
@@ -191,11 +201,12 @@ class Engine(Protocol):
         """*Step.* Pay what a process pays once (imports, kernels) before the first request."""
         ...
 
-    def read(self, manifest: Manifest, role: str, path: Path) -> HostPart:
-        """*Load.* Take the verified component at ``path`` up into host memory.
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
+        """*Load.* Take the verified component in ``file`` up into host memory.
 
-        ``path`` is good for this call only. Raises `EngineError` or `ManifestError`, and leaves
-        nothing behind if it does.
+        Everything is read through its descriptor, which is open for this call only; what stays
+        mapped is watched (`VerifiedFile.watch`). Raises `EngineError`, `ManifestError` or
+        `RegistryError`, and leaves nothing behind if it does.
         """
         ...
 

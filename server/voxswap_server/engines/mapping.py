@@ -9,56 +9,59 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
+import os
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from voxswap_registry.errors import EngineError, RegistryError
+from voxswap_registry.storage.verified import VerifiedFile
 
 # The names of a published voice take 60 KB.
 _MAX_HEADER_BYTES = 16 << 20
 _MAX_CAUSE = 300  # characters of a foreign error that are passed on
 _LENGTH_BYTES = 8
+# Where an open descriptor has a name: opening it is opening the very file, whatever its path is.
+_DESCRIPTORS = "/proc/self/fd" if sys.platform.startswith("linux") else "/dev/fd"
 _DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 
 
-def map_tensors(path: Path) -> dict[str, Tensor]:
+def map_tensors(file: VerifiedFile) -> dict[str, Tensor]:
     """The tensors of a safetensors file, by name; pages are read when they are touched.
 
-    The map is private and lives as long as one of the tensors. Raises `EngineError` if the file is
-    no safetensors file, or holds what no engine here takes, and `RegistryError` if it cannot be
-    read.
+    The map is private and lives as long as one of the tensors; it keeps no descriptor. Raises
+    `EngineError` if the file is no safetensors file, or holds what no engine here takes, and
+    `RegistryError` if it cannot be read.
     """
     try:
-        return _mapped(path)
+        return _mapped(file)
     except OSError as error:
-        raise RegistryError(f"cannot read {path.name}: {error.strerror or error}") from error
+        raise RegistryError(f"cannot read {file.name}: {error.strerror or error}") from error
     except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise EngineError(
-            f"{path.name}: not a readable safetensors file ({str(error)[:_MAX_CAUSE]}); import the "
+            f"{file.name}: not a readable safetensors file ({str(error)[:_MAX_CAUSE]}); import the "
             "voice again"
         ) from error
 
 
-def _mapped(path: Path) -> dict[str, Tensor]:
-    with path.open("rb") as file:
-        file_bytes = file.seek(0, 2)
-        file.seek(0)
-        header_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        if header_bytes > _MAX_HEADER_BYTES:
-            raise EngineError(
-                f"{path.name}: a header of {header_bytes} bytes, more than the {_MAX_HEADER_BYTES} "
-                "that are read; import the voice again"
-            )
-        header = json.loads(file.read(header_bytes))
+def _mapped(file: VerifiedFile) -> dict[str, Tensor]:
+    file_bytes = file.size_bytes
+    header_bytes = int.from_bytes(os.pread(file.fd, _LENGTH_BYTES, 0), "little")
+    if header_bytes > _MAX_HEADER_BYTES:
+        raise EngineError(
+            f"{file.name}: a header of {header_bytes} bytes, more than the {_MAX_HEADER_BYTES} "
+            "that are read; import the voice again"
+        )
+    header = json.loads(os.pread(file.fd, header_bytes, _LENGTH_BYTES))
     if not isinstance(header, dict):
         raise TypeError("its header is no object")
     header.pop("__metadata__", None)
     start = _LENGTH_BYTES + header_bytes
     _check_layout(header, file_bytes - start)
-    block = torch.from_file(str(path), shared=False, size=file_bytes, dtype=torch.uint8)
+    name = f"{_DESCRIPTORS}/{file.fd}"
+    block = torch.from_file(name, shared=False, size=file_bytes, dtype=torch.uint8)
     typed: dict[torch.dtype, Tensor] = {}
     return {name: _view(block, typed, start, file_bytes, entry) for name, entry in header.items()}
 

@@ -33,6 +33,10 @@ class Call:
 Steps = Generator[Call | None, Any, _T]
 
 
+class SuspendedError(Exception):
+    """A guard kept a work from its next step. Nothing of it is lost: it may be given to go on."""
+
+
 class Work(Generic[_T]):
     """A computation on its way. Not thread-safe, but may be stepped by one thread after another.
 
@@ -46,12 +50,15 @@ class Work(Generic[_T]):
         *,
         around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
         may_be_long: bool = False,
+        guard: Callable[[], bool] | None = None,
         interrupt: Callable[[], None] | None = None,
     ) -> None:
         """``around`` is entered for each step, on whatever thread runs it.
 
-        ``interrupt`` asks the step that is under way to end soon; the step then raises. It is
-        called from another thread, and must not block.
+        ``guard`` is asked right before each step, there: whether what it computes with is still
+        what it was. If not, the step is not taken, and the work ends for now. It takes a few
+        microseconds and raises nothing. ``interrupt`` asks the step that is under way to end soon;
+        the step then raises. It is called from another thread, and must not block.
         """
         self._steps: Steps[_T] | None = steps
         self._around = around
@@ -60,6 +67,8 @@ class Work(Generic[_T]):
         self._error: BaseException | None = None
         self._interrupt = interrupt
         self.may_be_long = may_be_long
+        self._guard = guard
+        self._is_suspended = False
 
     @classmethod
     def of(
@@ -84,8 +93,13 @@ class Work(Generic[_T]):
 
     @property
     def is_done(self) -> bool:
-        """Whether it came to its end, good or bad."""
-        return self._steps is None
+        """Whether it came to its end, good or bad, or may not go on for now."""
+        return self._steps is None or self._is_suspended
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether its guard, asked now, still stands for what was computed."""
+        return self._guard is None or self._guard()
 
     def interrupt(self) -> bool:
         """Ask the step under way to end soon; whether there is a way to. From any thread."""
@@ -99,7 +113,9 @@ class Work(Generic[_T]):
         return True
 
     def result(self) -> _T:
-        """What it came to; raises what it raised. Only once it `is_done`."""
+        """What it came to; raises what it raised, or `SuspendedError`. Only once it `is_done`."""
+        if self._is_suspended:
+            raise SuspendedError
         if self._error is not None:
             raise self._error
         assert self.is_done  # noqa: S101 - see above
@@ -107,6 +123,8 @@ class Work(Generic[_T]):
 
     def step(self) -> None:
         """Go on by a little. What it raises is kept for `result`."""
+        if not self._may_go_on():
+            return
         with self._around():
             call, result = self._call, None
             if call is not None:
@@ -116,6 +134,10 @@ class Work(Generic[_T]):
                     self._end(error=error)
                     return
             self._go_on(result)
+
+    def _may_go_on(self) -> bool:
+        self._is_suspended = self._guard is not None and not self._guard()
+        return not self._is_suspended
 
     def _go_on(self, result: object) -> None:
         assert self._steps is not None  # noqa: S101 - who is done is not stepped
@@ -137,6 +159,9 @@ class Work(Generic[_T]):
 
         If the call fails they go on one by one, so that only those fail that are at fault.
         """
+        works = [work for work in works if work._may_go_on()]
+        if not works:
+            return
         first = works[0]
         assert first._call is not None  # noqa: S101 - see above
         with first._around():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from types import TracebackType
 
@@ -22,6 +22,7 @@ class Lease:
         "_loaded",
         "_on_release",
         "_used_until",
+        "_verify",
         "cold",
         "early_holds",
         "queue_s",
@@ -36,7 +37,10 @@ class Lease:
         cold: bool = False,
         wait_s: float = 0.0,
         queue_s: float = 0.0,
+        verify: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``verify`` is what `verify` does."""
+        self._verify = verify
         self._loaded: LoadedVoice | None = loaded
         self._on_release: Callable[[], None] | None = on_release
         self._used_until: Future[None] | None = None
@@ -57,6 +61,15 @@ class Lease:
         """Whether it was given back."""
         return self._loaded is None
 
+    async def verify(self) -> None:
+        """A file that the voice is mapped from has changed, or so it seems: hash it again.
+
+        Returns if its bytes are sound. Raises `ComponentChangedError` if they are not; then the
+        voice is out of service, and nothing may compute with it any more.
+        """
+        if self._verify is not None:
+            await self._verify()
+
     def used_until(self, done: Future[None]) -> None:
         """Something computes with the voice until ``done``, whatever becomes of who asked for it.
 
@@ -70,6 +83,7 @@ class Lease:
             return
         # Both are let go of: a lease that somebody keeps must not keep a voice's bytes.
         on_release, self._on_release, self._loaded = self._on_release, None, None
+        self._verify = None
         if self._used_until is None or self._used_until.done():
             on_release()
         else:

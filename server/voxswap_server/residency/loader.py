@@ -12,18 +12,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from voxswap_registry.components import Components
-from voxswap_registry.errors import (
-    EngineError,
-    GraphNotTrustedError,
-    ManifestError,
-    RegistryError,
-)
+from voxswap_registry.errors import EngineError, GraphNotTrustedError, ManifestError
 from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import Manifest
+from voxswap_registry.storage.download import Check
+from voxswap_registry.storage.verified import Fingerprint, VerifiedFile
 from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.host_tier import HostTier
@@ -37,6 +33,7 @@ _SYMBOLS = "symbols"
 # A table of Piper's, 1.3 KB as JSON, takes 18 KB as Python objects.
 _TABLE_FACTOR = 16
 _PLANS_KEPT = 4096
+_TRIES = 3  # to read a file that is written to meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +208,10 @@ class VoiceLoader:
             self._trust(manifest).check_loaded(manifest, part.role)
         reading = _Reading(engine, manifest, part.role, early)
         beside = reading if part.role in engine.reads_unverified else None
-        with self._components.hold(part.component, cancelled=cancelled, meanwhile=beside) as path:
+        with self._components.hold(part.component, cancelled=cancelled, meanwhile=beside) as file:
             _refuse_cancelled(manifest, cancelled)
             # What it maps stays mapped, even if the cache drops the file later.
-            host_part, loaded = reading.result(path)
+            host_part, loaded = reading.result(file, lambda: _refuse_cancelled(manifest, cancelled))
         _refuse_cancelled(manifest, cancelled)
         if self._host_tier:
             self._host_tier.keep(part.key, host_part)
@@ -224,9 +221,9 @@ class VoiceLoader:
         self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool]
     ) -> FrontEndPart:
         _check_symbols(manifest)
-        with self._components.hold(part.component, cancelled=cancelled) as path:
+        with self._components.hold(part.component, cancelled=cancelled) as file:
             # Not too large: its size was checked, and found to be the file's.
-            table = SymbolTable.from_json(path.read_bytes())
+            table = SymbolTable.from_json(file.read_bytes())
         _refuse_cancelled(manifest, cancelled)
         front_end = make_front_end(
             manifest.front_end.kind,
@@ -284,15 +281,14 @@ class _Reading:
         self._manifest = manifest
         self._role = role
         self._early = early
-        self._identity: tuple[int, ...] = ()
+        self._seen: Fingerprint | None = None  # of the file that `run` read
         self._outcome: tuple[HostPart, DevicePart] | BaseException | None = None
 
-    def run(self, path: Path) -> None:
+    def run(self, file: VerifiedFile) -> None:
         """Do it; what comes of it, or goes wrong, is `result`'s to tell."""
-        self._outcome = None
+        self._outcome, self._seen = None, file.fingerprint
         try:
-            self._identity = _identity(path)
-            self._outcome = host_part, loaded = self._read(path)
+            self._outcome = host_part, loaded = self._read(file)
             if not (host_part.host_bytes or loaded.allocated_bytes):
                 self._early(loaded)
         except BaseException as error:  # noqa: BLE001 - raised by `result`
@@ -303,33 +299,32 @@ class _Reading:
         """What was read were other bytes."""
         self._outcome = None
 
-    def result(self, path: Path) -> tuple[HostPart, DevicePart]:
-        """What `run` came to, if it ran; reads now if it did not. REQUIRES: verified bytes."""
+    def result(self, file: VerifiedFile, check: Check) -> tuple[HostPart, DevicePart]:
+        """What `run` came to, if it ran; reads now if it did not. REQUIRES: a verified file.
+
+        What was copied while the file was written to is no good, whatever is in the file now: then
+        it is hashed and read again. That may have been for a link, made or removed, so it is no
+        fault. Raises `RegistryError` if it happens each time.
+        """
         outcome, self._outcome = self._outcome, None
-        if outcome is None:
-            return self._read(path)
+        if outcome is not None and self._seen != file.fingerprint:
+            outcome = None
         if isinstance(outcome, BaseException):
             try:
                 raise outcome
             finally:
                 del outcome  # its traceback has this frame: together they would outlive the load
-        self._refuse_changed(path)
-        return outcome
+        for _ in range(_TRIES):
+            outcome = outcome or self._read(file)
+            if file.is_unchanged():
+                return outcome
+            outcome = None
+            file.verify(check)
+        raise file.never_at_rest()
 
-    def _read(self, path: Path) -> tuple[HostPart, DevicePart]:
-        host_part = self._engine.read(self._manifest, self._role, path)
+    def _read(self, file: VerifiedFile) -> tuple[HostPart, DevicePart]:
+        host_part = self._engine.read(self._manifest, self._role, file)
         return host_part, host_part.place()
-
-    def _refuse_changed(self, path: Path) -> None:
-        """What was hashed and what was mapped must be one file: both were found by its path."""
-        if _identity(path) != self._identity:
-            raise RegistryError(f"{path.name} was replaced while it was read; try again")
-
-
-def _identity(path: Path) -> tuple[int, ...]:
-    """Changes if another file takes the path. Not by its times: the cache sets them at each use."""
-    status = path.stat()
-    return status.st_dev, status.st_ino, status.st_size
 
 
 def _hash(*facts: Any) -> str:

@@ -14,12 +14,15 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from voxswap_registry.errors import VoxswapError
+from voxswap_registry.errors import ComponentChangedError, VoxswapError
 from voxswap_registry.manifest import Manifest
+from voxswap_registry.storage.verified import WatchedFile
+from voxswap_server.engines.base import MappedPart
 from voxswap_server.residency.bars import Bar, Bars
 from voxswap_server.residency.device import Device, HostDevice
 from voxswap_server.residency.errors import (
@@ -41,6 +44,8 @@ from voxswap_server.residency.snapshot import Resident, ResidentPart
 from voxswap_server.residency.units import human_bytes, several
 
 _LOGGER = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 Early = Callable[[LoadedVoice], None]
 
@@ -105,6 +110,7 @@ class ModelManager:
         observer: Observer = ignore,
     ) -> None:
         self._loader = loader
+        self._executor = executor
         self._clock = clock
         self._observer = observer
         self._parts = Parts(
@@ -121,10 +127,12 @@ class ModelManager:
             options=options or PartsOptions(),
         )
         self._voices: dict[str, _Voice] = {}
+        self._withdrawn: set[_Voice] = set()  # that still have leases, and nobody else gets
         self._wanted: dict[str, _Wanted] = {}
         self._users: dict[Part, dict[_Voice, None]] = {}
         self._failures = Failures(clock)
         self.bars = Bars(clock, self._tell_barred)
+        self._inspections: dict[Part, asyncio.Task[bool]] = {}
         self._deleted: set[str] = set()  # versions that somebody may still have a manifest of
         self._leases = 0  # of all voices, pins left out; an int, so that any thread may read it
         self._closed = False
@@ -224,7 +232,12 @@ class ModelManager:
             voice.uses += 1
             self._leases += 1
         self._parts.hold(voice.parts, pin=pin)
-        return Lease(voice.loaded, functools.partial(self._give_back, voice, pin=pin), cold=cold)
+        return Lease(
+            voice.loaded,
+            functools.partial(self._give_back, voice, pin=pin),
+            cold=cold,
+            verify=functools.partial(self._verify, voice),
+        )
 
     def _give_back(self, voice: _Voice, *, pin: bool) -> None:
         voice.last_use_s = self._clock()
@@ -232,7 +245,9 @@ class ModelManager:
             voice.leases -= 1
             self._leases -= 1
         self._parts.release(voice.parts, pin=pin)
-        if self._closed:
+        if voice in self._withdrawn:
+            self._forget_withdrawn(voice)
+        elif self._closed:
             self._dismiss(voice, "shutdown")
         elif self._deleted.issuperset(voice.refs):
             self._dismiss(voice, "deleted")
@@ -337,7 +352,12 @@ class ModelManager:
         with await self.acquire(manifest, timeout_s=timeout_s, insist=True):
             if self._closed:
                 raise ClosedError(_CLOSED)
-            voice = self._voices[self._loader.plan(manifest).key]
+            voice = self._voices.get(self._loader.plan(manifest).key)
+            if voice is None:
+                raise ComponentChangedError(
+                    f"{manifest.ref} was taken out of service in this very instant, because a file "
+                    "of it was changed; ask again"
+                )
             if voice.pin is None:
                 voice.pin = self._grant(voice, manifest.ref, pin=True)
             return self._resident(voice)
@@ -545,6 +565,9 @@ class ModelManager:
         self._parts.check_integrity()
         holds: dict[Part, int] = {}
         pins: dict[Part, int] = {}
+        for voice in self._withdrawn:
+            for part in voice.parts:
+                holds[part] = holds.get(part, 0) + voice.leases
         for voice in self._voices.values():
             for part in voice.parts:
                 holds[part] = holds.get(part, 0) + voice.leases + (voice.pin is not None)
@@ -561,8 +584,11 @@ class ModelManager:
         for part in self._parts.all():
             if (part.holds, part.pins) != (holds.get(part, 0), pins.get(part, 0)):
                 raise AssertionError(f"{part.holds} holds of {part.plan.key}, not {holds}")
-        if self._leases != sum(voice.leases for voice in self._voices.values()):
+        speaking = (*self._voices.values(), *self._withdrawn)
+        if self._leases != sum(voice.leases for voice in speaking):
             raise AssertionError(f"{self._leases} leases are counted, the voices have others")
+        if not all(v.leases and v.pin is None for v in self._withdrawn):
+            raise AssertionError("a withdrawn voice is kept by nobody")
         if set(self._users) != {p for v in self._voices.values() for p in v.parts}:
             raise AssertionError("a part has users that are not resident")
 
@@ -593,11 +619,81 @@ class ModelManager:
 
     def _forget(self, voice: _Voice) -> None:
         del self._voices[voice.plan.key]
+        if voice.leases:
+            self._withdrawn.add(voice)
         for part in voice.parts:
             users = self._users[part]
             users.pop(voice, None)
             if not users:
                 del self._users[part]
+
+    # Files that change under their parts
+
+    async def inspect_files(self) -> None:
+        """Look at every file that is mapped; what was changed is hashed, what is wrong goes."""
+        look = functools.partial(_moved, _mapped_files(self._parts.all()))
+        for part in await self._on_thread(look):
+            await self._is_sound(part)
+
+    async def _verify(self, voice: _Voice) -> None:
+        """See `Lease.verify`."""
+        for part in voice.parts:
+            if not await self._is_sound(part):
+                raise _changed(part)
+
+    async def _is_sound(self, part: Part) -> bool:
+        """Whether the file of ``part`` is what it should be; if not, the part is out of service.
+
+        Who asks while it is being hashed waits for the same. Blocks nothing.
+        """
+        inspection = self._inspections.get(part)
+        if inspection is None:
+            inspection = asyncio.get_running_loop().create_task(
+                self._inspect(part), name=f"inspect {part.plan.key}"
+            )
+            self._inspections[part] = inspection
+            inspection.add_done_callback(lambda _: self._inspections.pop(part))
+        return await asyncio.shield(inspection)
+
+    async def _inspect(self, part: Part) -> bool:
+        for _, file in _mapped_files([part]):
+            if not await self._on_thread(file.verify):
+                if part.state is State.RESIDENT:
+                    self._take_out(part)
+                return False
+        return True
+
+    def _take_out(self, part: Part) -> None:
+        """Nobody gets ``part`` any more; who has it fails before the next step with it."""
+        error = _changed(part)
+        _LOGGER.error("%s", error)
+        for wanted in list(self._wanted.values()):
+            claim = wanted.claim
+            if claim is not None and part in claim.parts:
+                self._fail(wanted, error)
+                self._parts.end(claim)
+        pins = []
+        for voice in self._users.get(part, ()):
+            pin, voice.pin = voice.pin, None
+            if pin is not None:
+                _LOGGER.warning("%s is no longer pinned", min(voice.refs))
+                pins.append(pin)
+        self._parts.withdraw(part, "changed")
+        for pin in pins:
+            pin.release()
+        self._parts.pump()
+
+    def _forget_withdrawn(self, voice: _Voice) -> None:
+        """If its last lease was given back; what others may use of it stays, but in the end."""
+        if voice.leases:
+            return
+        self._withdrawn.discard(voice)
+        for part in voice.parts if self._closed else ():
+            if part.state is State.RESIDENT and not part.holds and part not in self._users:
+                self._parts.evict(part, "shutdown")
+
+    async def _on_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     # Telling
 
@@ -663,6 +759,31 @@ class ModelManager:
                 age_s=self._clock() - took_s - part.last_use_s,
             )
         )
+
+
+def _mapped_files(parts: Iterable[Part]) -> list[tuple[Part, WatchedFile]]:
+    """Those of ``parts`` that are pages of a file, and their files."""
+    files = ((part, _mapped_file(part.loaded)) for part in parts)
+    return [(part, file) for part, file in files if file is not None]
+
+
+def _mapped_file(loaded: object) -> WatchedFile | None:
+    return loaded.file if isinstance(loaded, MappedPart) else None
+
+
+def _moved(files: Iterable[tuple[Part, WatchedFile]]) -> list[Part]:
+    """Whose file is not what it was when it was last hashed. Blocks, as disks do."""
+    return [part for part, file in files if not file.is_unchanged()]
+
+
+def _changed(part: Part) -> ComponentChangedError:
+    plan, ref = part.plan, part.voice.manifest.ref
+    return ComponentChangedError(
+        f"the {plan.role} of {ref} ({plan.component.digest}) was changed on the server's disk "
+        "while it was in use, and was taken out of service. Ask again: it is read and verified "
+        "anew. Replace files of a registry by renaming, never by writing into them",
+        metadata={"digest": plan.component.digest},
+    )
 
 
 @dataclass(frozen=True, slots=True)

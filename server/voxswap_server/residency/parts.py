@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -226,6 +227,9 @@ class Parts:
             part.holds -= 1
             part.pins -= pin
             part.last_use_s = now
+            if not part.holds and part.free is not None:
+                free, part.free = part.free, None
+                free()
 
     def protect(self, plan: VoicePlan, until_s: float) -> None:
         """Evict the parts of ``plan`` last until then."""
@@ -340,6 +344,23 @@ class Parts:
             self._inflation = max(self._inflation, self._candidate(part).priority)
         self._leave(part, State.EVICTING)
         self._ledger.begin_eviction(part.charged)
+        self._begin_to_free(part, voices, reason)
+
+    def withdraw(self, part: Part, reason: str) -> None:
+        """Let nobody else have a resident part; free it when the last hold on it is given back.
+
+        Whoever holds it must have been told.
+        """
+        assert part.state is State.RESIDENT  # noqa: S101
+        voices = self._on_withdraw(part)
+        self._leave(part, State.EVICTING)
+        self._ledger.begin_eviction(part.charged)
+        if part.holds:
+            part.free = functools.partial(self._begin_to_free, part, voices, reason)
+        else:
+            self._begin_to_free(part, voices, reason)
+
+    def _begin_to_free(self, part: Part, voices: tuple[str, ...], reason: str) -> None:
         task = asyncio.get_running_loop().create_task(
             self._free(part, voices, reason), name=f"evict {part.plan.key}"
         )
@@ -596,7 +617,7 @@ def _check_part(part: Part, *, leaving: bool) -> None:
         raise AssertionError(f"{state} in the wrong table: {key}")
     if (state is State.RESIDENT) != (part.loaded is not None) and state is not State.EVICTING:
         raise AssertionError(f"{state}, loaded: {part.loaded}: {key}")
-    if part.holds < 0 or (part.holds and leaving):
+    if part.holds < 0 or (part.holds and leaving and part.free is None):
         raise AssertionError(f"{state} with {part.holds} holds: {key}")
     if part.claims and state is not State.LOADING:
         raise AssertionError(f"{state} with claims: {key}")

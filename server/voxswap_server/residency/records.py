@@ -7,7 +7,8 @@ States of a part, and every legal transition::
     LOADING -> FAILED      the load failed: every claim on it learns why, its reservation is gone
     LOADING -> ABANDONED   the last claim on it gave up, or it took longer than a load may
     ABANDONED -> ABSENT    its thread has come to its end, and its reservation is gone
-    RESIDENT -> EVICTING   planned, and held by nobody: withdrawn before it is taken apart
+    RESIDENT -> EVICTING   planned, and held by nobody: withdrawn before it is taken apart. Or its
+                           file was changed: then who holds it has still to let go of it
     EVICTING -> ABSENT     its bytes are free
     FAILED -> LOADING      its back-off is over, or somebody insists
     FAILED -> ABSENT       so many others failed since that it was forgotten
@@ -24,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -70,6 +72,7 @@ class Part:
     loaded_s: float = 0.0
     protected_until_s: float = 0.0
     inflation: float = 0.0
+    free: Callable[[], None] | None = None  # to be called when nobody holds it any more
 
 
 class Claimant(Protocol):

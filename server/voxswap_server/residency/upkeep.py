@@ -30,6 +30,18 @@ async def evict_idle(
             manager.evict_idle(ttl_s)
 
 
+async def inspect_files(
+    manager: ModelManager, *, every_s: float = 60.0, sleep: Sleep = asyncio.sleep
+) -> None:
+    """Look at the files that are mapped, again and again, until cancelled.
+
+    What speaks is looked at before each step; this is for what is idle.
+    """
+    while True:
+        await sleep(every_s)
+        await manager.inspect_files()
+
+
 def retire_deleted(manager: ModelManager, catalog: Catalog) -> None:
     """Let go of versions that the catalog no longer has.
 

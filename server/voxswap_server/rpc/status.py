@@ -82,6 +82,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.ManifestError: _Row(code_pb2.DATA_LOSS),
     errors.ComponentMissingError: _Row(code_pb2.DATA_LOSS),
     errors.DigestMismatchError: _Row(code_pb2.DATA_LOSS),
+    errors.ComponentChangedError: _Row(code_pb2.DATA_LOSS),
     errors.ImportSourceError: _Row(code_pb2.INVALID_ARGUMENT),
     errors.FrontEndError: _Row(code_pb2.FAILED_PRECONDITION),
     errors.FrontEndBusyError: _Row(code_pb2.UNAVAILABLE, retry_s=0.5),

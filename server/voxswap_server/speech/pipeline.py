@@ -23,7 +23,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
 from voxswap_server.engines.base import Utterance
-from voxswap_server.engines.work import Work
+from voxswap_server.engines.work import SuspendedError, Work
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
@@ -119,6 +119,8 @@ class Synthesis:
         self._queue_s = 0.0
         self._first_chunk_s: float | None = None
         self._loaded: LoadedVoice | None = None
+        self._lease: Lease | None = None
+        self._has_lease = asyncio.Event()
         self._stuck: Future[None] | None = None  # until a step with the voice comes back
         self._windows = self._compute_windows()
         self._ahead: asyncio.Task[_Window | None] | None = None
@@ -138,7 +140,7 @@ class Synthesis:
             try:
                 await self._windows.aclose()
             finally:
-                self._loaded = None
+                self._loaded = self._lease = None
 
     @property
     def characters(self) -> int:
@@ -187,7 +189,8 @@ class Synthesis:
             self._script.put_back(self._taken or ())
             self._reader.unknown.clear()
         self._taken = None
-        self._loaded = lease.loaded
+        self._loaded, self._lease = lease.loaded, lease
+        self._has_lease.set()
         try:
             async with contextlib.aclosing(self._parts(lease)) as parts:
                 async for part in parts:
@@ -350,10 +353,18 @@ class Synthesis:
 
     async def _run(self, work: Work[_T]) -> Ran[_T]:
         ref = self._manifest.ref
-        self._stage.bars.check(ref)  # another stream of it may have found out
-        ran = await self._stage.scheduler.run(
-            work, due_s=self._playback.due_s(), owner=ref, on_stuck=self._got_stuck
-        )
+        while True:
+            self._stage.bars.check(ref)  # another stream of it may have found out
+            try:
+                ran = await self._stage.scheduler.run(
+                    work, due_s=self._playback.due_s(), owner=ref, on_stuck=self._got_stuck
+                )
+            except SuspendedError:
+                await self._verify()
+                continue
+            if not work.is_intact:  # It was changed in the last step, or since.
+                await self._verify()
+            break
         self._compute_s += ran.compute_s
         self._queue_s += ran.queue_s
         return ran
@@ -361,6 +372,15 @@ class Synthesis:
     def _got_stuck(self, returned: Future[None]) -> None:
         self._stuck = returned
         self._stage.bars.bar(self._manifest.ref)
+
+    async def _verify(self) -> None:
+        """What the voice is mapped from was changed: go on if it is sound, or raise.
+
+        Without a lease its bytes are being verified anyway, so that is waited for.
+        """
+        await self._has_lease.wait()
+        assert self._lease is not None  # noqa: S101 - see above
+        await self._lease.verify()
 
     def _header(self, window: _Window | None, lease: Lease) -> Header:
         samples = 0.0

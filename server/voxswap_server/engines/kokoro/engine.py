@@ -8,7 +8,6 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from voxswap_registry import kokoro
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Audio, Manifest
 from voxswap_registry.onnx_check import parse_graph
+from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_server.engines.base import (
     Delivery,
     DevicePart,
@@ -133,21 +133,19 @@ class KokoroEngine:
     def warm_up(self) -> None:
         """Nothing: the first base to be read imports onnxruntime, in a tenth of its own time."""
 
-    def read(self, manifest: Manifest, role: str, path: Path) -> HostPart:
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
         """Check the graph and make a session of it (0.7 s), or take the style up."""
         where = f"{manifest.ref}: its {role}"
         try:
             if role == "style":
-                return _Ready(KokoroStyle(kokoro.style_from_bytes(path.read_bytes())))
+                return _Ready(KokoroStyle(kokoro.style_from_bytes(file.read_bytes())))
             # Read once: what is checked here is what runs.
-            graph = path.read_bytes()
+            graph = file.read_bytes()
             kokoro.check_base(parse_graph(graph))
         except ValueError as error:
             raise EngineError(f"{where} {error}; import the voice again") from error
         except MemoryError as error:
             raise DeviceMemoryError(f"{where} does not fit into what cpu has left") from error
-        except OSError as error:
-            raise EngineError(f"{where} cannot be read: {error.strerror or error}") from error
         size_bytes = len(graph)
         session = Session(graph, threads=self._threads, arena_bytes=_ARENA_BYTES)
         del graph

@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from voxswap_registry.arithmetic import Dtype
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
+from voxswap_registry.storage.verified import VerifiedFile, WatchedFile
 from voxswap_registry.vits import VitsArchitecture, may_be_rounded
 from voxswap_registry.vits_shapes import expected_shapes
 from voxswap_server.engines.base import (
@@ -140,13 +140,14 @@ class VitsEngine:
             finished(utterance.decode(0, 7))
             finished(utterance.decode(7, 21))
 
-    def read(self, manifest: Manifest, role: str, path: Path) -> HostPart:
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
         """Map the weights; for another device than the host's memory, copy them for the journey."""
         del role  # there is one
         architecture = _architecture(manifest)
-        tensors = map_tensors(path)
+        tensors = map_tensors(file)
         if _is_host(self._device):
-            return _MappedPart(tensors, architecture, self._device, self._dtype)
+            watched = file.watch()
+            return _MappedPart(tensors, architecture, self._device, self._dtype, watched)
         canonical = in_canonical_shape(tensors)
         check_shapes(architecture, {name: tuple(t.shape) for name, t in canonical.items()})
         if self._dtype is not None:
@@ -205,6 +206,7 @@ class _MappedPart:
     architecture: VitsArchitecture
     device: str
     dtype: Dtype | None
+    file: WatchedFile
 
     @property
     def host_bytes(self) -> int:
@@ -218,7 +220,13 @@ class _MappedPart:
             kind: torch.dtype = getattr(torch, self.dtype)
             tensors, converted_bytes = as_dtype(tensors, kind, may_be_rounded)
         model = load_model(self.architecture, in_canonical_shape(tensors))
-        return VitsWeights(model, self.architecture, self.device, allocated_bytes=converted_bytes)
+        return VitsWeights(
+            model,
+            self.architecture,
+            self.device,
+            allocated_bytes=converted_bytes,
+            file=self.file,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from voxswap_registry.errors import EngineError
+from voxswap_registry.storage.verified import WatchedFile
 from voxswap_registry.vits import VitsArchitecture
 from voxswap_server.engines.base import Delivery, Utterance
 from voxswap_server.engines.blocks import GRID
@@ -46,7 +47,11 @@ class VitsWeights:
         device: str,
         resident_bytes: int | None = None,
         allocated_bytes: int = 0,
+        *,
+        file: WatchedFile | None = None,
     ) -> None:
+        """``file`` is what the weights are pages of, all or some."""
+        self.file = file
         self.model = model
         self.architecture = architecture
         self.device = device
@@ -74,6 +79,7 @@ class VitsVoice:
         self.model = weights.model
         self.architecture = weights.architecture
         self.device = weights.device
+        self.guard = weights.file.is_unchanged if weights.file is not None else None
 
     def most_symbols(self, rate: float) -> int:
         """Beyond it the memory of attention, which grows with the square, would pass its bound."""
@@ -87,7 +93,8 @@ class VitsVoice:
                 f"{len(ids)} symbols, of which some are outside this model's 0 to "
                 f"{self.architecture.n_symbols - 1}: the symbol table belongs to another voice"
             )
-        return Work(self._utterance(ids, delivery), around=torch.inference_mode)
+        steps = self._utterance(ids, delivery)
+        return Work(steps, around=torch.inference_mode, guard=self.guard)
 
     def _utterance(self, ids: Sequence[int], delivery: Delivery) -> Steps[Utterance]:
         """The utterance, in steps whose cost grows with the segment's length."""
@@ -156,6 +163,7 @@ class VitsUtterance:
     ) -> None:
         self._model = model = voice.model
         self._architecture, self._batching = voice.architecture, voice.batching
+        self._guard = voice.guard
         self._prior = prior
         self._speaker = speaker
         self._durations = durations
@@ -189,7 +197,8 @@ class VitsUtterance:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
         self._told = last_frame
         wanted = (last_frame - first_frame) * self._model.dec.hop
-        return Work(self._decoding(last_frame, wanted), around=torch.inference_mode)
+        steps = self._decoding(last_frame, wanted)
+        return Work(steps, around=torch.inference_mode, guard=self._guard)
 
     def _decoding(self, last_frame: int, wanted: int) -> Steps[npt.NDArray[np.float32]]:
         end = min(self.frames, last_frame + self._model.dec.reach_frames)
