@@ -114,8 +114,7 @@ def _named(registry: Registry, voice_id: str) -> tuple[set[int], set[str]]:
         versions = set(registry.versions(voice_id))
         for version in versions:
             with contextlib.suppress(VoiceNotFoundError):  # Deleted in this moment.
-                manifest = registry.read(voice_id, version)
-                digests |= {component.digest for component in manifest.components}
+                digests |= registry.named_digests(voice_id, version)
     except RegistryError as error:
         raise RegistryError(
             f"nothing was collected: {error.message}. What it names is not known; repair or "

@@ -17,11 +17,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 from voxswap_registry.errors import ManifestError
 from voxswap_registry.json_reader import read_json
+from voxswap_registry.manifest_check import MAX_TABLE_BYTES
 from voxswap_server.text.types import Phone, SymbolSequence
 
 Layout = Literal["piper", "blanks"]
-
-MAX_TABLE_BYTES: Final = 4 << 20  # a thousand times the table of a Piper voice
 
 STRESS_MARKS: Final = "ˈˌ"
 _LENGTH_MARKS: Final = "ːˑ˞"
