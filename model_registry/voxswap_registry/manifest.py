@@ -133,8 +133,8 @@ def _plain(value: object) -> object:
     return value
 
 
-def named_digests(data: bytes, *, where: str) -> frozenset[str]:
-    """The digests of a manifest's components, whatever else is wrong with it.
+def named_digests(data: bytes, *, voice_id: str, version: int, where: str) -> frozenset[str]:
+    """The digests of the components of a version's manifest, whatever else is wrong with it.
 
     For whoever must not remove them. Raises `ManifestError` if they cannot be told.
     """
@@ -143,6 +143,8 @@ def named_digests(data: bytes, *, where: str) -> frozenset[str]:
         _ManifestReader(where),
     )
     reader.check_schema(raw)
+    if (raw.get("voice_id"), raw.get("version")) != (voice_id, version):
+        raise reader.fault("says that it is another voice or version; put the file back")
     return frozenset(component.digest for component in reader.components(raw))
 
 

@@ -378,7 +378,8 @@ class Registry:
         Raises as `read`, for one that is torn.
         """
         data = self._manifest_bytes(voice_id, version, limit_bytes=MAX_OLD_MANIFEST_BYTES)
-        return named_digests(data, where=f"{voice_id}@{version}")
+        where = f"{voice_id}@{version}"
+        return named_digests(data, voice_id=voice_id, version=version, where=where)
 
     def verify(self, component: Component, *, cancelled: Callable[[], bool] | None = None) -> None:
         """Hash the bytes of ``component``; see `Components.hold`."""

@@ -191,8 +191,8 @@ def of_unknown_schema(house: House) -> bytes:
         (b"", "not JSON"),
         (b"\xff\xfe\x00", "not JSON"),
         (b"[]", "not a JSON object"),
-        (nested(100_000), "not JSON"),
-        (nested(10 << 20), "more than 1048576 bytes"),
+        (nested(10_000), "not JSON"),
+        (nested(10 << 20), "more than 65536 bytes"),
         (of_unknown_schema, "schema_version 99"),
     ],
     ids=["torn", "empty", "no text", "a list", "deep", "10 MB deep", "of the future"],
@@ -411,7 +411,7 @@ def test_an_unmounted_folder_loses_no_voice(tmp_path: Path) -> None:
 WORDS = ("", "a", "village", "a-b", "a.b")
 LANGUAGES = ("en", "en-US", "EN-gb", "eng", "e", "de", "de-CH", "")
 GENDERS = ("", "female", "male")
-ENGINES = ("vits", "kokoro")
+ENGINES = ("vits", "unheard_of")
 TAGS = ("a", "b", "a-b", "village", "vil")
 IDS = ("a", "a/b", "a.b", "ab", "b", "b/a", "b/a/c", "npc/a", "npc/b", "npc_1")
 
@@ -488,7 +488,7 @@ def test_filters_are_those_of_plain_python(
 
 
 def test_english_is_not_engan(house: House, catalog: Catalog) -> None:
-    for language in ("en", "en-US", "EN-gb", "eng", "e"):
+    for language in ("en", "en-US", "EN-gb", "eng", "ee"):
         house.publish(f"v/{language.lower()}", language=language)
     catalog.refresh()
     assert ids(catalog, language="en") == ["v/en", "v/en-gb", "v/en-us"]

@@ -137,7 +137,10 @@ def test_parts_are_shared_by_bytes_and_form_and_by_nothing_else(tmp_path: Path) 
     assert with_changes(version=2, licence="other", defaults={"noise_scale": 0.5}) == keys
     model, table = with_changes(engine_config={"layers": 7})
     assert (model != keys[0], table) == (True, keys[1])
-    for change in ({"language": "de"}, {"front_end": FrontEndSpec("characters", {"lowercase": 1})}):
+    for change in (
+        {"language": "de"},
+        {"front_end": FrontEndSpec("characters", {"lowercase": True})},
+    ):
         model, table = with_changes(**change)
         assert (model, table != keys[1]) == (keys[0], True)
     other = tuple(
@@ -176,9 +179,10 @@ def test_too_large_a_symbol_table_is_refused_unread(tmp_path: Path) -> None:
     def asked() -> bool:
         raise AssertionError("a component was read")
 
-    plan = house.loader.plan(large)
+    plan = dataclasses.replace(house.loader.plan(house.manifest), manifest=large)
     for call in (
         lambda: house.loader.check(large),
+        lambda: house.loader.plan(large),
         lambda: house.loader.load(plan, plan.parts[-1], asked),
     ):
         with pytest.raises(ManifestError, match="has 4194305 bytes, more than the 4194304"):
