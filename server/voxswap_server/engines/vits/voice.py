@@ -22,9 +22,9 @@ from voxswap_server.engines.work import Call, Steps, Work
 
 # A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256).
 _MAX_SYMBOL_FRAMES = 400.0
-# Nearly two minutes. What a stream keeps of a segment grows with it, to 17 MB here at the usual
-# width. A segment that would be longer than this and a frame for each symbol is spoken faster.
-_MOST_FRAMES = 10_000
+# Over two minutes. What a stream keeps of a segment grows with it, to 20 MB at the usual width. A
+# segment that would be longer than this and a frame for each symbol is spoken faster.
+_MOST_FRAMES = 12_000
 # English has 2.1 to 2.5 frames a symbol at rate 1; a voice of 48 kHz may have twice as many. Slow
 # speech gets shorter segments, so that none that is spoken as it should be comes near the bound.
 _FRAMES_A_SYMBOL, _LEAST_SYMBOLS = 5, 24
@@ -84,7 +84,7 @@ class VitsVoice:
     def most_symbols(self, rate: float) -> int:
         """Beyond it the memory of attention, which grows with the square, would pass its bound.
 
-        At less than 0.6 of the usual speed, so would the length of the segment.
+        At less than half the usual speed, so would the length of the segment.
         """
         slow = max(_LEAST_SYMBOLS, int(_MOST_FRAMES / _FRAMES_A_SYMBOL * rate))
         return min(MOST_SYMBOLS, slow)

@@ -1,0 +1,1 @@
+"""Inputs that a stranger could make, from a seed: few of them for tests, many for soaking."""
