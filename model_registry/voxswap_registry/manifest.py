@@ -162,19 +162,22 @@ class _ManifestReader(Reader):
 
     def manifest(self, raw: Mapping[str, Any]) -> Manifest:
         """The whole."""
-        self.check_schema(raw)
+        self._read({"schema_version": _ManifestReader.check_schema}, raw)
+        return Manifest(**self._read(_FIELDS, raw))
+
+    def _read(self, fields: _Fields, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Each of ``fields``; raises with all that cannot be read."""
         found: dict[str, Any] = {}
         faults = []
-        for name, read in _FIELDS.items():
+        for name, read in fields.items():
             try:
                 found[name] = read(self, raw)
             except ManifestError as error:
                 faults.append(FieldViolation(name, error.message.removeprefix(f"{self.where}: ")))
         if faults:
-            raise ManifestError(
-                f"{self.where}: {'; '.join(fault.description for fault in faults)}", faults
-            )
-        return Manifest(**found)
+            told = "; ".join(fault.description for fault in faults)
+            raise ManifestError(f"{self.where}: {told}", faults)
+        return found
 
     def voice_id(self, raw: Mapping[str, Any]) -> str:
         """The id."""
@@ -233,12 +236,15 @@ class _ManifestReader(Reader):
         )
 
 
+_Fields = Mapping[str, Callable[[_ManifestReader, Mapping[str, Any]], Any]]
+
+
 def _text(key: str) -> Callable[[_ManifestReader, Mapping[str, Any]], str]:
     return lambda reader, raw: reader.take(raw, key, str)
 
 
 # What is younger than the first manifests may be absent.
-_FIELDS: Mapping[str, Callable[[_ManifestReader, Mapping[str, Any]], Any]] = {
+_FIELDS: _Fields = {
     "voice_id": _ManifestReader.voice_id,
     "version": lambda reader, raw: reader.positive(raw, "version", limit=MAX_VERSION),
     "engine": _text("engine"),
