@@ -122,8 +122,7 @@ def _named(registry: Registry, voice_id: str, marker: Marker) -> tuple[set[int],
         marker.refresh()
         # One that is not found was deleted in this moment.
         with _nothing_collected(), contextlib.suppress(VoiceNotFoundError):
-            manifest = registry.read(voice_id, version)
-            digests |= {component.digest for component in manifest.components}
+            digests |= registry.named_digests(voice_id, version)
     return versions, digests
 
 

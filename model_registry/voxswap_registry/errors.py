@@ -179,9 +179,22 @@ class StorageFullError(RegistryError):
 
 
 class ManifestError(RegistryError):
-    """A manifest is torn, of an unknown schema, or says something impossible."""
+    """A manifest is torn, of an unknown schema, or says something impossible.
+
+    ``violations`` names each field that is at fault, where it could be read so far.
+    """
 
     reason = "MANIFEST_INVALID"
+
+    def __init__(
+        self,
+        message: str,
+        violations: Sequence[FieldViolation] = (),
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, metadata=metadata)
+        self.violations = tuple(violations)
 
 
 class ObjectMissingError(RegistryError):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxswap_registry.errors import InvalidInputError, ManifestError
+from voxswap_registry.errors import FieldViolation, InvalidInputError, ManifestError
 from voxswap_registry.json_reader import MAX_VERSION, Reader, read_json
-from voxswap_registry.names import check_digest, check_tag, check_voice_id
+from voxswap_registry.manifest_check import check_manifest
+from voxswap_registry.names import check_digest, check_voice_id
 
 SCHEMA_VERSION = 1
-MAX_MANIFEST_BYTES = 1 << 20
+# Two thousand speakers with names of eight characters take 40 KB; other voices 2 to 3.
+MAX_MANIFEST_BYTES = 64 << 10
+# What was taken at first: such a manifest cannot be used any more, but what it names is known.
+MAX_OLD_MANIFEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +112,15 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Manifest:
-        """Read and check a manifest; ``where`` names it in errors. Raises `ManifestError`."""
-        return _ManifestReader(where).manifest(
+        """Read a manifest and check all of it; ``where`` names it in errors.
+
+        Raises `ManifestError` with every fault: of types first, and if they are right of values.
+        """
+        manifest = _ManifestReader(where).manifest(
             read_json(data, where=where, limit_bytes=MAX_MANIFEST_BYTES)
         )
+        check_manifest(manifest, where=where)
+        return manifest
 
 
 def _plain(value: object) -> object:
@@ -124,8 +133,65 @@ def _plain(value: object) -> object:
     return value
 
 
+def named_digests(data: bytes, *, voice_id: str, version: int, where: str) -> frozenset[str]:
+    """The digests of the components of a version's manifest, whatever else is wrong with it.
+
+    For whoever must not remove them. Raises `ManifestError` if they cannot be told.
+    """
+    raw, reader = (
+        read_json(data, where=where, limit_bytes=MAX_OLD_MANIFEST_BYTES),
+        _ManifestReader(where),
+    )
+    reader.check_schema(raw)
+    if (raw.get("voice_id"), raw.get("version")) != (voice_id, version):
+        raise reader.fault("says that it is another voice or version; put the file back")
+    return frozenset(component.digest for component in reader.components(raw))
+
+
 class _ManifestReader(Reader):
     """Reads a manifest."""
+
+    def check_schema(self, raw: Mapping[str, Any]) -> None:
+        """Raise if it is written in a way that this build does not know."""
+        schema = self.take(raw, "schema_version", int)
+        if schema != SCHEMA_VERSION:
+            raise self.fault(
+                f"schema_version {schema} is not known here (this build reads {SCHEMA_VERSION}); "
+                "serve it with the voxswap that wrote it"
+            )
+
+    def manifest(self, raw: Mapping[str, Any]) -> Manifest:
+        """The whole."""
+        self._read({"schema_version": _ManifestReader.check_schema}, raw)
+        return Manifest(**self._read(_FIELDS, raw))
+
+    def _read(self, fields: _Fields, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """Each of ``fields``; raises with all that cannot be read."""
+        found: dict[str, Any] = {}
+        faults = []
+        for name, read in fields.items():
+            try:
+                found[name] = read(self, raw)
+            except ManifestError as error:
+                faults.append(FieldViolation(name, error.message.removeprefix(f"{self.where}: ")))
+        if faults:
+            told = "; ".join(fault.description for fault in faults)
+            raise ManifestError(f"{self.where}: {told}", faults)
+        return found
+
+    def voice_id(self, raw: Mapping[str, Any]) -> str:
+        """The id."""
+        try:
+            return check_voice_id(self.take(raw, "voice_id", str))
+        except InvalidInputError as error:
+            raise self.fault(str(error)) from error
+
+    def components(self, raw: Mapping[str, Any]) -> tuple[Component, ...]:
+        """All components."""
+        found = self.take(raw, "components", list)
+        return tuple(
+            self.inside(f"components[{place}]").component(item) for place, item in enumerate(found)
+        )
 
     def component(self, raw: object) -> Component:
         """One component."""
@@ -142,74 +208,56 @@ class _ManifestReader(Reader):
             media_type=self.take(raw, "media_type", str),
         )
 
-    def tags(self, raw: Mapping[str, Any]) -> tuple[str, ...]:
-        """Tags; none if the manifest is older than they are."""
-        found = self.strings({"tags": [], **raw}, "tags")
-        return tuple(self.checked(tag, "tags") for tag in found)
-
-    def gender(self, raw: Mapping[str, Any]) -> str:
-        """Gender; empty if it is not stated, or the manifest is older."""
-        found = self.take({"gender": "", **raw}, "gender", str)
-        return self.checked(found, "gender") if found else ""
-
-    def checked(self, tag: str, key: str) -> str:
-        """A tag that is well formed."""
-        try:
-            return check_tag(tag, field=key)
-        except InvalidInputError as error:
-            raise self.fault(str(error)) from error
-
-    def speakers(self, raw: Mapping[str, Any]) -> Mapping[str, int]:
-        """Rows of the speaker table by name."""
-        found = self.items(raw, "speakers", int)
-        if not all(0 <= index < 1 << 31 for index in found.values()):
-            raise self.fault("'speakers' must map names to rows from 0")
-        return found
-
-    def manifest(self, raw: Mapping[str, Any]) -> Manifest:
-        """The whole."""
-        schema = self.take(raw, "schema_version", int)
-        if schema != SCHEMA_VERSION:
-            raise self.fault(
-                f"schema_version {schema} is not known here (this build reads {SCHEMA_VERSION}); "
-                "serve it with the voxswap that wrote it"
-            )
-        try:
-            voice_id = check_voice_id(self.take(raw, "voice_id", str))
-        except InvalidInputError as error:
-            raise self.fault(str(error)) from error
-        components = tuple(self.component(item) for item in self.take(raw, "components", list))
-        if len({component.role for component in components}) != len(components):
-            raise self.fault("two components have the same role")
-        audio = self.take(raw, "audio", dict)
-        front_end = self.take(raw, "front_end", dict)
-        provenance = self.take(raw, "provenance", dict)
-        return Manifest(
-            voice_id=voice_id,
-            version=self.positive(raw, "version", limit=MAX_VERSION),
-            engine=self.take(raw, "engine", str),
-            engine_config=self.frozen(raw, "engine_config"),
-            components=components,
-            audio=Audio(
-                sample_rate_hertz=self.positive(audio, "sample_rate_hertz", limit=1_000_000),
-                hop_length_samples=self.positive(audio, "hop_length_samples", limit=1_000_000),
-            ),
-            language=self.take(raw, "language", str),
-            front_end=FrontEndSpec(
-                kind=self.take(front_end, "kind", str), options=self.frozen(front_end, "options")
-            ),
-            speakers=self.speakers(raw),
-            defaults=self.numbers(raw, "defaults"),
-            licence=self.take(raw, "licence", str),
-            provenance=Provenance(
-                source=self.take(provenance, "source", str),
-                source_digests=self.items(provenance, "source_digests", str),
-                tool=self.take(provenance, "tool", str),
-                created=self.instant(provenance, "created"),
-                note=self.take(provenance, "note", str),
-                code_licence=self.take({"code_licence": "", **provenance}, "code_licence", str),
-            ),
-            display_name=self.take(raw, "display_name", str),
-            tags=self.tags(raw),
-            gender=self.gender(raw),
+    def audio(self, raw: Mapping[str, Any]) -> Audio:
+        """The form of the audio."""
+        audio, inner = self.take(raw, "audio", dict), self.inside("audio")
+        return Audio(
+            sample_rate_hertz=inner.positive(audio, "sample_rate_hertz"),
+            hop_length_samples=inner.positive(audio, "hop_length_samples"),
         )
+
+    def front_end(self, raw: Mapping[str, Any]) -> FrontEndSpec:
+        """The front-end."""
+        front_end, inner = self.take(raw, "front_end", dict), self.inside("front_end")
+        return FrontEndSpec(
+            kind=inner.take(front_end, "kind", str), options=inner.frozen(front_end, "options")
+        )
+
+    def provenance(self, raw: Mapping[str, Any]) -> Provenance:
+        """Where it came from."""
+        found, inner = self.take(raw, "provenance", dict), self.inside("provenance")
+        return Provenance(
+            source=inner.take(found, "source", str),
+            source_digests=inner.items(found, "source_digests", str),
+            tool=inner.take(found, "tool", str),
+            created=inner.instant(found, "created"),
+            note=inner.take(found, "note", str),
+            code_licence=inner.take({"code_licence": "", **found}, "code_licence", str),
+        )
+
+
+_Fields = Mapping[str, Callable[[_ManifestReader, Mapping[str, Any]], Any]]
+
+
+def _text(key: str) -> Callable[[_ManifestReader, Mapping[str, Any]], str]:
+    return lambda reader, raw: reader.take(raw, key, str)
+
+
+# What is younger than the first manifests may be absent.
+_FIELDS: _Fields = {
+    "voice_id": _ManifestReader.voice_id,
+    "version": lambda reader, raw: reader.positive(raw, "version", limit=MAX_VERSION),
+    "engine": _text("engine"),
+    "engine_config": lambda reader, raw: reader.frozen(raw, "engine_config"),
+    "components": _ManifestReader.components,
+    "audio": _ManifestReader.audio,
+    "language": _text("language"),
+    "front_end": _ManifestReader.front_end,
+    "speakers": lambda reader, raw: reader.items(raw, "speakers", int),
+    "defaults": lambda reader, raw: reader.numbers(raw, "defaults"),
+    "licence": _text("licence"),
+    "provenance": _ManifestReader.provenance,
+    "display_name": _text("display_name"),
+    "tags": lambda reader, raw: reader.strings({"tags": [], **raw}, "tags"),
+    "gender": lambda reader, raw: reader.take({"gender": "", **raw}, "gender", str),
+}

@@ -9,6 +9,7 @@ from voxswap_registry.errors import InvalidInputError
 
 MAX_VOICE_ID_CHARACTERS = 128
 MAX_LABEL_CHARACTERS = 32
+MAX_TAGS = 32
 
 # A segment begins with a letter, a digit or "_": so neither "." nor ".." nor "-flag" is one.
 _SEGMENT = r"[a-z0-9_][a-z0-9_.\-]*"

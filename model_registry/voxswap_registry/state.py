@@ -22,12 +22,12 @@ from voxswap_registry.errors import (
     VoiceNotFoundError,
 )
 from voxswap_registry.json_reader import MAX_VERSION, Reader, read_json
-from voxswap_registry.names import check_label, check_tag
+from voxswap_registry.names import MAX_TAGS, check_label, check_tag
 
 SCHEMA_VERSION = 1
 MAX_STATE_BYTES = 1 << 18
 MAX_WEIGHT = 1_000_000
-MAX_TAGS, MAX_LABELS, MAX_SHARES = 32, 32, 32
+MAX_LABELS, MAX_SHARES = 32, 32
 MAX_DELETED = 100_000
 MAX_NAME_CHARACTERS, MAX_ACTOR_CHARACTERS, MAX_NOTE_CHARACTERS = 128, 128, 500
 _TRAIL = 16  # roll-backs in a row

@@ -28,7 +28,13 @@ from voxswap_registry.layout import (
     voice_folder,
     voice_object,
 )
-from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest
+from voxswap_registry.manifest import (
+    MAX_MANIFEST_BYTES,
+    MAX_OLD_MANIFEST_BYTES,
+    Component,
+    Manifest,
+    named_digests,
+)
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.publishing import Publisher
@@ -425,6 +431,15 @@ class Registry:
         data = self._manifest_bytes(voice_id, version)
         return checked_manifest(data, voice_id, version)
 
+    def named_digests(self, voice_id: str, version: int) -> frozenset[str]:
+        """The digests that a version names, also where its manifest says what is not taken.
+
+        Raises as `read`, for one that is torn.
+        """
+        data = self._manifest_bytes(voice_id, version, limit_bytes=MAX_OLD_MANIFEST_BYTES)
+        where = f"{voice_id}@{version}"
+        return named_digests(data, voice_id=voice_id, version=version, where=where)
+
     def verify(self, component: Component, *, cancelled: Callable[[], bool] | None = None) -> None:
         """Hash the bytes of ``component``; see `Components.hold`."""
         with self.components.hold(component, cancelled=cancelled):
@@ -456,9 +471,11 @@ class Registry:
         data = self.objects.read(key, limit_bytes=states.MAX_STATE_BYTES)
         return None if data is None else checked_state(data, key, revision)
 
-    def _manifest_bytes(self, voice_id: str, version: int) -> bytes:
+    def _manifest_bytes(
+        self, voice_id: str, version: int, *, limit_bytes: int = MAX_MANIFEST_BYTES
+    ) -> bytes:
         key = manifest_key(voice_id, version)
-        data = self.objects.read(key, limit_bytes=MAX_MANIFEST_BYTES)
+        data = self.objects.read(key, limit_bytes=limit_bytes)
         if data is None:
             raise VoiceNotFoundError(
                 f"{voice_id}@{version} is not in the registry; list what there is with: voxswap "

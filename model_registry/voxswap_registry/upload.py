@@ -12,6 +12,7 @@ from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import (
     ComponentMissingError,
     DigestMismatchError,
+    FieldViolation,
     InvalidInputError,
     ManifestError,
     UploadTooLargeError,
@@ -212,5 +213,9 @@ def _manifest(data: bytes) -> Manifest:
         # As the registry will write it, with a line for each entry, it may be larger.
         return Manifest.from_json(manifest.to_json(), where="manifest_json")
     except ManifestError as error:
+        faults = [
+            FieldViolation(f"manifest_json.{fault.field}", fault.description)
+            for fault in error.violations
+        ]
         message = error.message.removeprefix("manifest_json: ")
-        raise InvalidInputError.one("manifest_json", message) from error
+        raise InvalidInputError(faults or [FieldViolation("manifest_json", message)]) from error

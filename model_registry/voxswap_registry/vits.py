@@ -12,11 +12,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from voxswap_registry.errors import ManifestError
+from voxswap_registry.rates import LEAST_FRAMES_PER_S, MAX_RATE_HERTZ
+
+ENGINE: Final = "vits"
+ROLES: Final = frozenset({"model", "symbols"})
+MAX_MODEL_BYTES: Final = 2 << 30
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -27,34 +32,34 @@ _RESBLOCK_2_DILATIONS = ((1, 2), (2, 6), (3, 12))
 # A name is a stranger's claim: a layer with the index 10**9 must not make anyone count to it.
 _MAX_LAYERS = 256
 
-# What is believed of a stranger's configuration, from and to: many times what any published voice
-# has, and no more than a few ten thousand tensors in all. Of a field of lists, each number in it.
-_SIZE, _KERNEL, _COUNT = (1, 8192), (1, 1024), (1, 64)
+# What is believed of a stranger's configuration, from and to: several times what published voices
+# have, and no more than a few thousand tensors in all. Of a field of lists, each number in it.
+_SIZE, _KERNEL, _COUNT = (1, 1024), (1, 31), (1, 16)
 _BOUNDS = {
     "n_symbols": (1, 20_000),
     "hidden": _SIZE,
-    "inter": _SIZE,
-    "filter_hidden": _SIZE,
-    "n_layers": (1, _MAX_LAYERS),
-    "n_heads": (1, 1024),
+    "inter": (2, 512),
+    "filter_hidden": (1, 4096),
+    "n_layers": (1, 32),
+    "n_heads": (1, 16),
     "kernel_size": _KERNEL,
-    "attention_window": (0, 1024),
+    "attention_window": (0, 64),
     "flow_layers": _COUNT,
-    "flow_wavenet_layers": _COUNT,
+    "flow_wavenet_layers": (1, 32),
     "flow_kernel_size": _KERNEL,
     "dp_hidden": _SIZE,
     "dp_kernel_size": _KERNEL,
     "dp_flows": _COUNT,
-    "dp_dds_layers": (1, 16),
-    "dp_bins": (1, 256),
+    "dp_dds_layers": (1, 8),
+    "dp_bins": (1, 64),
     "resblock": (1, 2),
     "resblock_kernels": _KERNEL,
-    "resblock_dilations": _KERNEL,
-    "upsample_rates": _KERNEL,
-    "upsample_kernels": _KERNEL,
-    "upsample_initial": _SIZE,
+    "resblock_dilations": (1, 64),
+    "upsample_rates": (1, 64),
+    "upsample_kernels": (1, 128),
+    "upsample_initial": (2, 4096),
     "n_speakers": (0, 100_000),
-    "gin": (0, 8192),
+    "gin": (0, 2048),
 }
 # How deep the lists of whole numbers are nested; every other field is one number.
 _DEPTHS = {
@@ -63,10 +68,18 @@ _DEPTHS = {
     "upsample_rates": 1,
     "upsample_kernels": 1,
 }
-_MAX_ENTRIES = 16
-_MAX_HOP_SAMPLES = 1 << 14
+_MAX_ENTRIES = 8
+_MAX_HOP_SAMPLES = MAX_RATE_HERTZ // LEAST_FRAMES_PER_S
 # The duration predictor dilates by ever higher powers of its kernel size; 27 in published voices.
-_MAX_DP_REACH = 1 << 16
+_MAX_DP_REACH = 1 << 10
+# Windows are computed with that much beside them: 32 frames for the flow of published voices, 14
+# for the generator.
+_MAX_FLOW_REACH_FRAMES, _MAX_GENERATOR_REACH_FRAMES = 128, 32
+# What bounds the time of a step. Products that the heaviest published voices (MMS, VCTK, Piper's
+# "high") take: 310 million a frame for the generator, 1.8 for a coupling of the flow, and 0.9 a
+# symbol for a layer of the text encoder.
+_MAX_GENERATOR_PRODUCTS, _MAX_COUPLING_PRODUCTS, _MAX_LAYER_PRODUCTS = 10**9, 16 * 10**6, 8 * 10**6
+_PRE_POST_KERNEL = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,54 @@ class VitsArchitecture:
         """Samples of audio per frame: the product of the generator's upsampling rates."""
         return math.prod(self.upsample_rates)
 
+    @property
+    def flow_reach_frames(self) -> int:
+        """Frames at either side that one frame of the flow depends on."""
+        return self.flow_layers * self.flow_wavenet_layers * (self.flow_kernel_size - 1) // 2
+
+    @property
+    def generator_reach_frames(self) -> int:
+        """Frames at either side that one sample of the generator depends on, rounded up."""
+        reach, step = (_PRE_POST_KERNEL - 1) / 2, 1
+        for rate, kernel in zip(self.upsample_rates, self.upsample_kernels, strict=True):
+            reach += math.ceil(kernel / 2 / rate) / step
+            step *= rate
+            reach += max(self._block_reaches()) / step
+        return math.ceil(reach + (_PRE_POST_KERNEL - 1) / 2 / step)
+
+    def _block_reaches(self) -> Iterator[int]:
+        plain = 1 if self.resblock == 1 else 0  # each dilated convolution is followed by one
+        for kernel, dilations in zip(self.resblock_kernels, self.resblock_dilations, strict=True):
+            yield (kernel - 1) // 2 * sum(dilation + plain for dilation in dilations)
+
+    @property
+    def generator_products(self) -> int:
+        """Products that a frame takes in the generator."""
+        channels, samples = self.upsample_initial, 1
+        products = (self.inter + self.gin) * channels * _PRE_POST_KERNEL
+        convolutions = sum(
+            kernel * len(dilations) * (2 if self.resblock == 1 else 1)
+            for kernel, dilations in zip(
+                self.resblock_kernels, self.resblock_dilations, strict=True
+            )
+        )
+        for rate, kernel in zip(self.upsample_rates, self.upsample_kernels, strict=True):
+            products += samples * channels * (channels // 2) * kernel
+            channels, samples = channels // 2, samples * rate
+            products += samples * channels**2 * convolutions
+        return products + samples * channels * _PRE_POST_KERNEL
+
+    @property
+    def coupling_products(self) -> int:
+        """Products that a frame takes in one coupling of the flow."""
+        layer = 2 * self.hidden**2 * (self.flow_kernel_size + 1)
+        return self.inter * self.hidden + self.flow_wavenet_layers * layer
+
+    @property
+    def layer_products(self) -> int:
+        """Products that a symbol takes in the feed-forward half of a layer of the text encoder."""
+        return 2 * self.filter_hidden * self.hidden * self.kernel_size
+
     def to_config(self) -> dict[str, Any]:
         """The ``engine_config`` of a manifest."""
         return dataclasses.asdict(self)
@@ -113,14 +174,22 @@ class VitsArchitecture:
 
         Whatever stands there, that takes little time and memory, and so does the skeleton after it.
         """
+        try:
+            return cls.read(config)
+        except ValueError as error:
+            raise ManifestError(f"{where}: engine_config {error}") from error
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> VitsArchitecture:
+        """The same, with a ValueError that says what is wrong with ``engine_config``."""
         if missing := sorted(_BOUNDS.keys() - config.keys()):
-            raise ManifestError(f"{where}: engine_config lacks {', '.join(missing)}")
+            raise ValueError(f"lacks {', '.join(missing)}")
         if unknown := sorted(config.keys() - _BOUNDS.keys()):
-            raise ManifestError(f"{where}: engine_config has unknown {', '.join(unknown)[:200]}")
+            raise ValueError(f"has unknown {', '.join(unknown)[:200]!a}")
         try:
             return _checked(config)
         except ValueError as error:
-            raise ManifestError(f"{where}: engine_config is no VITS: {error}") from error
+            raise ValueError(f"is no VITS: {error}") from error
 
 
 def _checked(config: Mapping[str, Any]) -> VitsArchitecture:
@@ -128,34 +197,67 @@ def _checked(config: Mapping[str, Any]) -> VitsArchitecture:
     a = VitsArchitecture(
         **{name: _whole(name, config[name], _DEPTHS.get(name, 0)) for name in _BOUNDS}
     )
-    for fits, rule in (
-        (a.hidden % a.n_heads == 0, "n_heads must divide hidden"),
-        (a.inter % 2 == 0, "inter must be even"),
-        ((a.n_speakers > 0) == (a.gin > 0), "n_speakers and gin must both be 0, or neither"),
-        (
-            len(a.upsample_rates) == len(a.upsample_kernels),
-            "upsample_rates and upsample_kernels must be equally long",
-        ),
-        (
-            len(a.resblock_kernels) == len(a.resblock_dilations),
-            "resblock_kernels and resblock_dilations must be equally long",
-        ),
-        (
-            a.upsample_initial >> len(a.upsample_rates) > 0,
-            "upsample_initial must be halved once for each of upsample_rates and leave something",
-        ),
-        (
-            a.hop_length_samples <= _MAX_HOP_SAMPLES,
-            f"the product of upsample_rates must be {_MAX_HOP_SAMPLES} at most",
-        ),
-        (
-            a.dp_kernel_size**a.dp_dds_layers <= _MAX_DP_REACH,
-            f"dp_kernel_size to the power dp_dds_layers must be {_MAX_DP_REACH} at most",
-        ),
-    ):
+    for fits, rule in _rules(a):
         if not fits:
             raise ValueError(rule)
     return a
+
+
+def _rules(a: VitsArchitecture) -> Iterator[tuple[bool, str]]:
+    """What must hold between fields that are within their bounds; in order, the first one counts.
+
+    Whatever keeps all of them computes: each convolution keeps its signal's length, cuts join
+    without a seam, and a step ends in time.
+    """
+    yield a.hidden % a.n_heads == 0, "n_heads must divide hidden"
+    yield a.inter % 2 == 0, "inter must be even"
+    yield (a.n_speakers > 0) == (a.gin > 0), "n_speakers and gin must both be 0, or neither"
+    for name in ("kernel_size", "flow_kernel_size", "dp_kernel_size", "resblock_kernels"):
+        value: int | tuple[int, ...] = getattr(a, name)
+        kernels = value if isinstance(value, tuple) else (value,)
+        # A sample in the middle, and as many to either side.
+        yield all(kernel % 2 for kernel in kernels), f"{name} must be odd"
+    yield (
+        len(a.upsample_rates) == len(a.upsample_kernels),
+        "upsample_rates and upsample_kernels must be equally long",
+    )
+    yield (
+        all(
+            kernel >= rate and (kernel - rate) % 2 == 0
+            for rate, kernel in zip(a.upsample_rates, a.upsample_kernels, strict=True)
+        ),
+        "each of upsample_kernels must be its upsample_rates and an even number more, or none",
+    )
+    yield (
+        len(a.resblock_kernels) == len(a.resblock_dilations),
+        "resblock_kernels and resblock_dilations must be equally long",
+    )
+    yield (
+        a.upsample_initial >> len(a.upsample_rates) > 0,
+        "upsample_initial must be halved once for each of upsample_rates and leave something",
+    )
+    yield (
+        a.hop_length_samples <= _MAX_HOP_SAMPLES,
+        f"the product of upsample_rates must be {_MAX_HOP_SAMPLES} at most",
+    )
+    yield (
+        a.dp_kernel_size**a.dp_dds_layers <= _MAX_DP_REACH,
+        f"dp_kernel_size to the power dp_dds_layers must be {_MAX_DP_REACH} at most",
+    )
+    yield (
+        a.flow_reach_frames <= _MAX_FLOW_REACH_FRAMES,
+        f"a frame of the flow must depend on {_MAX_FLOW_REACH_FRAMES} to either side at most",
+    )
+    yield (
+        a.generator_reach_frames <= _MAX_GENERATOR_REACH_FRAMES,
+        f"a sample must depend on {_MAX_GENERATOR_REACH_FRAMES} frames to either side at most",
+    )
+    for products, most, what in (
+        (a.generator_products, _MAX_GENERATOR_PRODUCTS, "a frame of the generator"),
+        (a.coupling_products, _MAX_COUPLING_PRODUCTS, "a frame of a flow layer"),
+        (a.layer_products, _MAX_LAYER_PRODUCTS, "a symbol of a text encoder layer"),
+    ):
+        yield products <= most, f"{what} takes {products} products, {most} at most are computed"
 
 
 def _whole(name: str, value: Any, depth: int) -> Any:

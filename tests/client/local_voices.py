@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.registry.drafts import TINY
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.layout import manifest_key
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
@@ -21,7 +22,7 @@ def draft(folder, voice_id="npc/smith", *, weights=b"weights", language="en-GB",
     return VoiceDraft(
         voice_id=voice_id,
         engine="vits",
-        engine_config={},
+        engine_config=TINY,
         components=tuple(components),
         audio=Audio(22050, 256),
         language=language,

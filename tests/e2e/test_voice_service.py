@@ -323,7 +323,8 @@ def test_bytes_that_are_not_what_they_should_be_are_told_by_field(
         (messages[:-1], "commit"),
         ([*messages, COMMIT], "commit"),
         (messages[1:], "manifest_json"),
-        ([Register(manifest_json=b"{}")], "manifest_json"),
+        ([Register(manifest_json=b"{")], "manifest_json"),
+        ([Register(manifest_json=b"{}")], "manifest_json.schema_version"),
         ([Register(manifest_json=messages[0].manifest_json, version=-1)], "version"),
     ):
         error = fault(lambda sent=sent: house.voices.RegisterVoice(iter(sent), timeout=60))  # type: ignore[misc]
@@ -664,7 +665,7 @@ def test_a_time_outside_the_calendar_hides_no_voice(house: House, time: str) -> 
     data = json.dumps(raw).encode()
     call = house.voices.RegisterVoice
     error = fault(lambda: call(iter([Register(manifest_json=data)]), timeout=30))
-    assert [v.field for v in error.violations] == ["manifest_json"]
+    assert [v.field for v in error.violations] == ["manifest_json.provenance"]
     house.registry.objects.replace(manifest_key("odd/time", 1), data)
     state = VoiceState(1, labels={"stable": 1}, change=Change("promote stable 1", time=time))
     house.registry.objects.replace(state_key("odd/time", 1), state.to_json())
@@ -680,8 +681,8 @@ def test_answers_are_cut_before_they_are_too_large(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(5):
-        house.publish("large/0", display_name=f"{n}" * 1000)
-        house.publish(f"large/{n + 1}", display_name=f"{n}" * 1000)
+        house.publish("large/0", licence=f"{n}" * 1000)
+        house.publish(f"large/{n + 1}", licence=f"{n}" * 1000)
         house.update("large/0", "tags", tags=[f"t{n}"])
     size = house.get("large/1").voice.ByteSize()
     monkeypatch.setattr(voice_messages, "MAX_ANSWER_BYTES", 2 * size + 500)

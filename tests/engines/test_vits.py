@@ -263,14 +263,25 @@ def test_an_architecture_that_makes_no_sense_is_refused(change: dict[str, object
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"n_layers": 1 << 23}, "n_layers has 8388608 where a whole number from 1 to 256"),
+        ({"n_layers": 1 << 23}, "n_layers has 8388608 where a whole number from 1 to 32"),
         ({"n_layers": 0}, "n_layers has 0"),
-        ({"flow_layers": 65}, "flow_layers has 65"),
-        ({"flow_wavenet_layers": 65}, "flow_wavenet_layers has 65"),
-        ({"dp_flows": 65}, "dp_flows has 65"),
-        ({"dp_dds_layers": 17}, "dp_dds_layers has 17"),
-        ({"dp_kernel_size": 5, "dp_dds_layers": 16}, "dp_kernel_size to the power"),
-        ({"hidden": 8193}, "hidden has 8193"),
+        ({"flow_layers": 17}, "flow_layers has 17"),
+        ({"flow_wavenet_layers": 33}, "flow_wavenet_layers has 33"),
+        ({"dp_flows": 17}, "dp_flows has 17"),
+        ({"dp_dds_layers": 9}, "dp_dds_layers has 9"),
+        ({"dp_kernel_size": 5, "dp_dds_layers": 8}, "dp_kernel_size to the power"),
+        ({"kernel_size": 4}, "kernel_size must be odd"),
+        ({"flow_kernel_size": 6}, "flow_kernel_size must be odd"),
+        ({"dp_kernel_size": 2}, "dp_kernel_size must be odd"),
+        ({"resblock_kernels": [3, 4, 7]}, "resblock_kernels must be odd"),
+        ({"upsample_kernels": [16, 6, 8]}, "each of upsample_kernels must be"),
+        ({"upsample_kernels": [16, 15, 8]}, "each of upsample_kernels must be"),
+        ({"flow_layers": 16, "flow_wavenet_layers": 8}, "128 to either side at most"),
+        ({"resblock_kernels": [31] * 3, "resblock_dilations": [[64] * 3] * 3}, "32 frames"),
+        ({"upsample_initial": 4096}, "a frame of the generator takes"),
+        ({"hidden": 1024, "flow_layers": 1, "flow_wavenet_layers": 4}, "a frame of a flow layer"),
+        ({"filter_hidden": 4096, "hidden": 512, "flow_wavenet_layers": 1}, "a symbol of a text"),
+        ({"hidden": 1025}, "hidden has 1025"),
         ({"hidden": 10**5000}, "hidden has a number of 16610 bits"),
         ({"hidden": "x" * 10_000}, "hidden has 'xxx"),
         ({"n_symbols": 20_001}, "n_symbols has 20001"),
@@ -283,8 +294,9 @@ def test_an_architecture_that_makes_no_sense_is_refused(change: dict[str, object
         ({"resblock_kernels": []}, "resblock_kernels has a list of 0"),
         ({"resblock_kernels": [3, 5]}, "resblock_kernels and resblock_dilations"),
         ({"resblock_dilations": [[1, 2], [2, 6], [3, 1025]]}, "resblock_dilations has 1025"),
-        ({"upsample_rates": [1024] * 60_000}, "upsample_rates has a list of 60000; 1 to 16"),
-        ({"upsample_rates": [1024] * 3}, "product of upsample_rates must be 16384 at most"),
+        ({"upsample_rates": [1024] * 60_000}, "upsample_rates has a list of 60000; 1 to 8"),
+        ({"upsample_rates": [17] * 3, "upsample_kernels": [17] * 3},
+         "product of upsample_rates must be 4800 at most"),
         ({"upsample_rates": [8, 32]}, "upsample_rates and upsample_kernels"),
         ({"upsample_initial": 4}, "upsample_initial must be halved"),
     ],
@@ -304,11 +316,11 @@ def test_weights_of_another_architecture_are_refused_by_their_header(
     """Neither weights are read nor modules built for it, and the message stays short."""
     path = component(tmp_path, preset("low"))
     largest = dataclasses.replace(
-        preset("low"), n_layers=256, flow_layers=64, flow_wavenet_layers=64, dp_flows=64
+        preset("low"), n_layers=32, flow_layers=16, flow_wavenet_layers=4, dp_flows=16
     )
     monkeypatch.setattr(vits_model, "VitsModel", None)
     for claimed, fault in (
-        (largest, r"\d{5} tensors are missing \('dp\.flows\.101\."),
+        (largest, r"\d{4} tensors are missing \('dp\.flows\.11\."),
         (preset("low", n_speakers=2), r"tensors are missing \('dec\.cond\.bias'"),
         (preset("medium", shrink=6), r"tensors have another shape \('dec"),
         (dataclasses.replace(preset("low"), n_layers=1), r"18 tensors are unknown \('enc_p"),

@@ -210,8 +210,8 @@ def of_unknown_schema(house: House) -> bytes:
         (b"", "not JSON"),
         (b"\xff\xfe\x00", "not JSON"),
         (b"[]", "not a JSON object"),
-        (nested(100_000), "not JSON"),
-        (nested(10 << 20), "more than 1048576 bytes"),
+        (nested(10_000), "not JSON"),
+        (nested(10 << 20), "more than 65536 bytes"),
         (of_unknown_schema, "schema_version 99"),
     ],
     ids=["torn", "empty", "no text", "a list", "deep", "10 MB deep", "of the future"],
@@ -428,9 +428,11 @@ def test_an_unmounted_folder_loses_no_voice(tmp_path: Path) -> None:
 # What is found
 
 WORDS = ("", "a", "village", "a-b", "a.b")
-LANGUAGES = ("en", "en-US", "EN-gb", "eng", "e", "de", "de-CH", "")
+# What a manifest may say, and what may be asked for beside that.
+LANGUAGES = ("en", "en-US", "EN-gb", "eng", "ee", "de", "de-CH")
+ASKED_LANGUAGES = (*LANGUAGES, "e", "")
 GENDERS = ("", "female", "male")
-ENGINES = ("vits", "kokoro")
+ENGINES = ("vits", "unheard_of")
 TAGS = ("a", "b", "a-b", "village", "vil")
 IDS = ("a", "a/b", "a.b", "ab", "b", "b/a", "b/a/c", "npc/a", "npc/b", "npc_1")
 
@@ -459,7 +461,7 @@ def voices(draw: st.DrawFn) -> dict[str, Any]:
 filters = st.builds(
     VoiceFilter,
     prefix=st.sampled_from(("", *IDS, "npc/", "a%", "_", "A", "a\0")),
-    language=st.sampled_from(LANGUAGES),
+    language=st.sampled_from(ASKED_LANGUAGES),
     engine=st.sampled_from(("", *ENGINES, "vit")),
     gender=st.sampled_from((*GENDERS, "fem")),
     tags=st.lists(st.sampled_from((*TAGS, ",")), max_size=3).map(tuple),
@@ -507,7 +509,7 @@ def test_filters_are_those_of_plain_python(
 
 
 def test_english_is_not_engan(house: House, catalog: Catalog) -> None:
-    for language in ("en", "en-US", "EN-gb", "eng", "e"):
+    for language in ("en", "en-US", "EN-gb", "eng", "ee"):
         house.publish(f"v/{language.lower()}", language=language)
     catalog.refresh()
     assert ids(catalog, language="en") == ["v/en", "v/en-gb", "v/en-us"]

@@ -135,9 +135,9 @@ def test_torn_deep_and_huge_manifests_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lists", [True, False])
 def test_manifests_are_nested_to_a_limit(raw: dict[str, Any], levels: int, lists: bool) -> None:
     nested: Any = 1
-    for _ in range(levels - 2):
+    for _ in range(levels - 1):
         nested = [nested] if lists else {"a": nested}
-    raw["front_end"]["options"] = {"a": nested}
+    raw |= {"engine": "unheard_of", "engine_config": {"a": nested}}
     data = json.dumps(raw).encode()
     if levels < 32:
         manifest = Manifest.from_json(data, where="here")

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -409,9 +410,8 @@ def refused(registry: Registry, manifest_json: bytes) -> str:
         with beginning(registry, manifest_json):
             raise AssertionError("that is no manifest")
     assert_untouched(registry)
-    (violation,) = raised.value.violations
-    assert violation.field == "manifest_json"
-    return violation.description
+    assert all(v.field.partition(".")[0] == "manifest_json" for v in raised.value.violations)
+    return raised.value.violations[0].description
 
 
 @pytest.mark.parametrize("voice_id", [*BAD_IDS, None, 7, ["a"]])
@@ -420,7 +420,7 @@ def test_a_bad_id(registry: Registry, sender: Sender, voice_id: object) -> None:
     assert "id" in refused(registry, sender.manifest)
 
 
-WRONG: list[Any] = [None, True, -1, 1.5, "text", [], {}, {"a": None}, [None], [[]], "x" * 100_000]
+WRONG: list[Any] = [None, True, -1, 1.5, "text", [], {}, {"a": None}, [None], [[]], "x" * 20_000]
 
 
 def test_each_field_must_be_there_and_of_its_kind(registry: Registry, sender: Sender) -> None:
@@ -437,8 +437,9 @@ def test_each_field_must_be_there_and_of_its_kind(registry: Registry, sender: Se
                 with beginning(registry, sender.manifest):
                     pass
             except InvalidInputError as error:
-                (violation,) = error.violations
-                assert violation.field == "manifest_json"
+                told = {violation.field.split(".")[1] for violation in error.violations}
+                # An engine that is none here has other parts; a hop that is none fits no rate.
+                assert any(re.match(rf"{field}\b", name) for name in told), (field, wrong)
                 seen += 1
             else:
                 assert field in optional or wrong != "absent", field
@@ -479,21 +480,22 @@ def test_a_manifest_in_any_script_may_have_its_full_size(
     registry: Registry, sender: Sender
 ) -> None:
     """As UTF-8 it fits; with its characters escaped it would not."""
-    sender.raw["licence"] = "铁" * 300_000
+    sender.raw["engine"] = "unheard_of"
+    sender.raw["engine_config"] = {"names": ["铁" * 1_000] * 20}
     data = json.dumps(sender.raw, ensure_ascii=False).encode()
-    assert 900_000 < len(data) < MAX_MANIFEST_BYTES < len(json.dumps(sender.raw))
+    assert 60_000 < len(data) < MAX_MANIFEST_BYTES < len(json.dumps(sender.raw))
     with beginning(registry, data) as upload:
         sender.send(upload, "model", "symbols")
         manifest, _ = upload.publish()
     assert registry.resolve(VoiceRef("npc/new")) == manifest
-    assert manifest.licence == sender.raw["licence"]
+    assert manifest.engine_config == sender.raw["engine_config"]
 
 
 def test_a_manifest_that_would_be_too_large_once_stored_is_refused_at_once(
     registry: Registry, sender: Sender
 ) -> None:
     """As sent it fits; as the registry writes it, with a line for each entry, it does not."""
-    sender.raw["speakers"] = {f"s{n}": n for n in range(60_000)}
+    sender.raw["speakers"] = {f"sp{n:05}": n % 8 for n in range(4_090)}
     data = json.dumps(sender.raw, separators=(",", ":")).encode()
     assert len(data) < len(sender.manifest) < MAX_MANIFEST_BYTES
     assert str(MAX_MANIFEST_BYTES) in refused(registry, data)

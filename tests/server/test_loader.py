@@ -19,10 +19,11 @@ from voxswap_registry.errors import (
     ManifestError,
 )
 from voxswap_registry.graphs import GraphTrust
-from voxswap_registry.manifest import FrontEndSpec, Manifest
+from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
 from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
 from voxswap_server.engines.base import DevicePart, PartSpec
+from voxswap_server.residency import loader as loader_module
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.loader import FrontEndPart, VoiceLoader
@@ -171,7 +172,10 @@ def test_parts_are_shared_by_bytes_and_form_and_by_nothing_else(tmp_path: Path) 
     assert with_changes(version=2, licence="other", defaults={"noise_scale": 0.5}) == keys
     model, table = with_changes(engine_config={"layers": 7})
     assert (model != keys[0], table) == (True, keys[1])
-    for change in ({"language": "de"}, {"front_end": FrontEndSpec("characters", {"lowercase": 1})}):
+    for change in (
+        {"language": "de"},
+        {"front_end": FrontEndSpec("characters", {"lowercase": True})},
+    ):
         model, table = with_changes(**change)
         assert (model, table != keys[1]) == (keys[0], True)
     other = tuple(
@@ -210,9 +214,10 @@ def test_too_large_a_symbol_table_is_refused_unread(tmp_path: Path) -> None:
     def asked() -> bool:
         raise AssertionError("a component was read")
 
-    plan = house.loader.plan(large)
+    plan = dataclasses.replace(house.loader.plan(house.manifest), manifest=large)
     for call in (
         lambda: house.loader.check(large),
+        lambda: house.loader.plan(large),
         lambda: house.loader.load(plan, plan.parts[-1], asked),
     ):
         with pytest.raises(ManifestError, match="has 4194305 bytes, more than the 4194304"):
@@ -261,3 +266,39 @@ def test_a_component_that_was_altered_between_two_loads_is_not_taken_up(tmp_path
     with pytest.raises(DigestMismatchError):
         house.load("model")
     assert house.engine.reads == ["model"]
+
+
+def test_plans_are_kept_by_bytes_and_not_by_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan holds its manifest, which may be fifty times another's."""
+    monkeypatch.setattr(loader_module, "_PLANS_BYTES", 1 << 20)
+    house = House(tmp_path)
+    speakers = {f"speaker {n}": n for n in range(2_000)}
+    small, large = (
+        [dataclasses.replace(house.manifest, version=n, speakers=s) for n in range(1, 21)]
+        for s in ({}, speakers)
+    )
+    for manifests, kept in ((large, 4), (small, 20)):
+        plans = [house.loader.plan(manifest) for manifest in manifests]
+        again = [house.loader.plan(manifest) for manifest in reversed(manifests)][::-1]
+        assert sum(a is b for a, b in zip(plans, again, strict=True)) in range(kept - 2, kept + 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"defaults": {"length_scale": 0.0}},
+        {"front_end": FrontEndSpec("espeak", {"voice": "../phontab"})},
+        {"audio": Audio(1, 1)},
+    ],
+)
+def test_nothing_is_planned_with_a_manifest_that_does_not_pass(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """Also not with one that some program made, and nobody read."""
+    house = House(tmp_path)
+    bad = dataclasses.replace(house.manifest, **change)
+    for call in (house.loader.check, house.loader.plan):
+        with pytest.raises(ManifestError, match="publish a version in which that is right"):
+            call(bad)

@@ -6,7 +6,6 @@ import contextlib
 import difflib
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from voxswap_registry.errors import (
     VoiceNotFoundError,
     VoxswapError,
 )
+from voxswap_registry.kept import Kept, held_bytes
 from voxswap_registry.layout import (
     manifest_name,
     state_key,
@@ -39,7 +39,8 @@ _BATCH = 250
 _NEAR = 64
 _PATIENCE_S = 10.0
 _LOGGER = logging.getLogger(__name__)
-_KEPT_RECORDS, _KEPT_MANIFESTS = 4096, 512
+# As Python objects: 3 KB for the record of a usual voice, 20 KB for its manifest.
+_RECORDS_BYTES, _MANIFESTS_BYTES = 32 << 20, 32 << 20
 
 _T = TypeVar("_T")
 
@@ -81,8 +82,8 @@ class Catalog:
         self._refreshing = threading.Lock()
         self._refresher = Refresher(registry, self._index)
         self._count = self._index.count()
-        self._records: _Kept[VoiceRecord] = _Kept(_KEPT_RECORDS)
-        self._manifests: _Kept[Manifest] = _Kept(_KEPT_MANIFESTS)
+        self._records: _OfGeneration[VoiceRecord] = _OfGeneration(_RECORDS_BYTES)
+        self._manifests: _OfGeneration[Manifest] = _OfGeneration(_MANIFESTS_BYTES)
 
     def close(self) -> None:
         """Close the index, giving up a refresh under way. Nothing may be called afterwards.
@@ -248,13 +249,12 @@ class Catalog:
         return refreshed
 
 
-class _Kept(Generic[_T]):
+class _OfGeneration(Generic[_T]):
     """Values that were made for one generation of the index, the latest used kept. Thread-safe."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit_bytes: int) -> None:
         self._lock = threading.Lock()
-        self._values: OrderedDict[str, tuple[int, _T]] = OrderedDict()
+        self._values: Kept[tuple[int, _T]] = Kept(limit_bytes)
 
     def get(self, key: str, generation: int, make: Callable[[str], _T]) -> _T:
         """The value of ``key``, made anew if it is of another ``generation``.
@@ -265,12 +265,9 @@ class _Kept(Generic[_T]):
         with self._lock:
             kept = self._values.get(key)
             if kept is not None and kept[0] == generation:
-                self._values.move_to_end(key)
                 return kept[1]
         value = make(key)
+        size_bytes = held_bytes(value)
         with self._lock:
-            self._values[key] = (generation, value)
-            self._values.move_to_end(key)
-            while len(self._values) > self._limit:
-                self._values.popitem(last=False)
+            self._values.put(key, (generation, value), size_bytes)
         return value

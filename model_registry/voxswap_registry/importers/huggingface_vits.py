@@ -29,6 +29,8 @@ from voxswap_registry.importers.vits_draft import (
 )
 from voxswap_registry.importers.vits_tensors import canonical_tensors, strip_module
 from voxswap_registry.manifest import FrontEndSpec
+from voxswap_registry.manifest_check import DEFAULTS
+from voxswap_registry.rates import MAX_RATE_HERTZ, MIN_RATE_HERTZ
 from voxswap_registry.vits import VitsArchitecture
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ _RENAMES = (
     (r"\.(norms?_(?:layers_)?[12]\.\d+)\.weight$", r".\1.gamma"),
     (r"\.(norms?_(?:layers_)?[12]\.\d+)\.bias$", r".\1.beta"),
 )  # fmt: skip
+_SPEAKING_RATES = 0.1, 10.0  # one over them is within the bounds of a length_scale
 _INDEXED = re.compile(r"(dp|flow)\.flows\.(\d+)\.")
 
 # What voxswap's VITS computes, and transformers lets a configuration change.
@@ -105,16 +108,20 @@ def import_huggingface_vits(folder: Path, request: ImportRequest) -> VoiceDraft:
         tensors=tensors,
         architecture=architecture,
         symbols=_symbols(folder, parse_json(vocabulary_file), architecture, files, request),
-        sample_rate_hertz=config.whole("sampling_rate", low=8000, high=192_000),
+        sample_rate_hertz=config.whole("sampling_rate", low=MIN_RATE_HERTZ, high=MAX_RATE_HERTZ),
         language=language_tag(
             request.language, tokenizer.text("language", ""), phonemized, where=str(folder)
         ),
         front_end=front_end,
         speakers={str(i): i for i in range(architecture.n_speakers)},
         defaults={
-            "noise_scale": config.number("noise_scale", default=0.667, above=-1e-9),
-            "length_scale": 1 / config.number("speaking_rate", default=1.0, above=0),
-            "noise_w": config.number("noise_scale_duration", default=0.8, above=-1e-9),
+            "noise_scale": config.number(
+                "noise_scale", default=0.667, within=DEFAULTS["noise_scale"]
+            ),
+            "length_scale": 1 / config.number("speaking_rate", default=1.0, within=_SPEAKING_RATES),
+            "noise_w": config.number(
+                "noise_scale_duration", default=0.8, within=DEFAULTS["noise_w"]
+            ),
         },
         code_licence="MIT (VITS), Apache-2.0 (transformers)",
         licence=request.licence or find_licence(folder, ["README.md"], _LICENCE_LINE),

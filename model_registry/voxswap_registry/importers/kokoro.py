@@ -26,6 +26,7 @@ from voxswap_registry.importers.vits_draft import (
     check_symbols,
     find_licence,
     language_tag,
+    one_line,
     tool_name,
 )
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
@@ -306,14 +307,14 @@ def kokoro_draft(
         defaults={},
         licence=licence,
         provenance=Provenance(
-            source=source,
-            source_digests={**parts.sources, **sources},
+            source=one_line(source),
+            source_digests={one_line(k): v for k, v in {**parts.sources, **sources}.items()},
             tool=tool_name(),
             created=f"{created.isoformat()}Z",
             note=note,
             code_licence=request.code_licence or code_licence,
         ),
-        display_name=known["name"].replace("_", " ").title() if known else name,
+        display_name=known["name"].replace("_", " ").title() if known else one_line(name),
         gender=_GENDERS[known["gender"]] if known else "",
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from voxswap_registry.draft import VoiceDraft
@@ -24,10 +23,16 @@ from voxswap_registry.importers.vits_draft import (
 )
 from voxswap_registry.importers.vits_tensors import canonical_tensors
 from voxswap_registry.manifest import FrontEndSpec
+from voxswap_registry.manifest_check import (
+    DEFAULTS,
+    MAX_SPEAKER_CHARACTERS,
+    is_espeak_voice,
+    is_line,
+)
+from voxswap_registry.rates import MAX_RATE_HERTZ, MIN_RATE_HERTZ
 from voxswap_registry.vits import VitsArchitecture
 
 _LICENCE_LINE = r"^\W*licen[cs]e:?\W*[:\s]\s*(.+)$"
-_ESPEAK_VOICE = re.compile(r"[A-Za-z0-9_.+/\-]{1,64}")
 
 
 def import_piper(onnx_path: Path, request: ImportRequest) -> VoiceDraft:
@@ -59,7 +64,7 @@ def import_piper(onnx_path: Path, request: ImportRequest) -> VoiceDraft:
             n_symbols=architecture.n_symbols,
             required=("_", "^", "$"),
         ),
-        sample_rate_hertz=audio.whole("sample_rate", low=8000, high=192_000),
+        sample_rate_hertz=audio.whole("sample_rate", low=MIN_RATE_HERTZ, high=MAX_RATE_HERTZ),
         language=language_tag(
             request.language,
             _optional(config, "language").text("code", ""),
@@ -69,9 +74,8 @@ def import_piper(onnx_path: Path, request: ImportRequest) -> VoiceDraft:
         front_end=front_end,
         speakers=_speakers(config, architecture),
         defaults={
-            "noise_scale": inference.number("noise_scale", default=0.667, above=-1e-9),
-            "length_scale": inference.number("length_scale", default=1.0, above=0),
-            "noise_w": inference.number("noise_w", default=0.8, above=-1e-9),
+            name: inference.number(name, default=default, within=DEFAULTS[name])
+            for name, default in (("noise_scale", 0.667), ("length_scale", 1.0), ("noise_w", 0.8))
         },
         code_licence="MIT (VITS, Piper)",
         licence=request.licence
@@ -90,7 +94,7 @@ def _front_end(config: Fields) -> FrontEndSpec:
     kind = config.text("phoneme_type", "espeak")
     if kind == "espeak":
         voice = config.object("espeak").text("voice")
-        if not _ESPEAK_VOICE.fullmatch(voice):
+        if not is_espeak_voice(voice):
             raise config.fault("espeak.voice", f"is {voice!r}, which is no espeak-ng voice")
         return FrontEndSpec("espeak", {"voice": voice})
     if kind == "text":
@@ -126,7 +130,7 @@ def _speakers(config: Fields, architecture: VitsArchitecture) -> dict[str, int]:
     named = {
         name: table.whole(name, low=0, high=n_speakers - 1)
         for name in table.raw
-        if name.isprintable() and 0 < len(name) <= 200
+        if name and is_line(name, MAX_SPEAKER_CHARACTERS)
     }
     return named or {str(i): i for i in range(n_speakers)}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 import stat
 from collections.abc import Mapping
@@ -154,18 +153,19 @@ class Fields:
             )
         return value
 
-    def number(self, key: str, *, default: float, above: float) -> float:
-        """The finite number under ``key``, above ``above`` and no more than 1000."""
-        value = self.raw.get(key)
+    def number(self, key: str, *, default: float, within: tuple[float, float]) -> float:
+        """The number under ``key``, from the first of ``within`` to the second."""
+        (low, high), value = within, self.raw.get(key)
         if value is None:
             return default
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
-            or not above < value <= 1000
-            or not math.isfinite(value)
+            or not low <= value <= high
         ):
-            raise self.fault(key, f"must be a number above {above:g}, found {_kind(value)}")
+            raise self.fault(
+                key, f"must be a number from {low:g} to {high:g}, found {_kind(value)}"
+            )
         return float(value)
 
 

@@ -23,9 +23,10 @@ from voxswap_registry.importers.vits_tensors import (
     write_safetensors,
 )
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
+from voxswap_registry.manifest_check import is_line
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
-from voxswap_registry.vits import VitsArchitecture
+from voxswap_registry.vits import ENGINE, VitsArchitecture
 
 if TYPE_CHECKING:
     import torch
@@ -134,8 +135,13 @@ def find_licence(folder: Path, files: Sequence[str], pattern: str) -> str:
         except OSError:
             continue  # A model card is a courtesy: its absence is no fault.
         if match := re.search(pattern, text, re.MULTILINE | re.IGNORECASE):
-            return match.group(1).strip().strip("\"'")[:200]
+            return one_line(match.group(1).strip().strip("\"'"))[:200]
     return UNKNOWN_LICENCE
+
+
+def one_line(text: str) -> str:
+    """``text`` of a stranger's file or file name without what a manifest cannot say."""
+    return "".join(c if is_line(c, 1) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def tool_name() -> str:
@@ -184,7 +190,7 @@ def make_draft(
     created = request.clock().astimezone(UTC).replace(microsecond=0, tzinfo=None)
     return VoiceDraft(
         voice_id=request.voice_id,
-        engine="vits",
+        engine=ENGINE,
         engine_config=architecture.to_config(),
         components=(
             DraftComponent("model", model, "application/vnd.safetensors"),
@@ -197,12 +203,12 @@ def make_draft(
         defaults=dict(defaults),
         licence=licence,
         provenance=Provenance(
-            source=source,
-            source_digests={file.path.name: file.digest for file in files},
+            source=one_line(source),
+            source_digests={one_line(file.path.name): file.digest for file in files},
             tool=tool_name(),
             created=f"{created.isoformat()}Z",
             note=note,
             code_licence=request.code_licence or code_licence,
         ),
-        display_name=display_name,
+        display_name=one_line(display_name),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from typing import Any, Protocol
 from voxswap_registry.components import Components
 from voxswap_registry.errors import EngineError, GraphNotTrustedError, ManifestError
 from voxswap_registry.graphs import GraphTrust
+from voxswap_registry.kept import Kept, held_bytes
 from voxswap_registry.manifest import Manifest
+from voxswap_registry.manifest_check import MAX_TABLE_BYTES, check_manifest
 from voxswap_registry.storage.download import Check
 from voxswap_registry.storage.verified import Fingerprint, VerifiedFile
 from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
@@ -26,13 +27,14 @@ from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import FrontEndChoice, make_front_end
-from voxswap_server.text.symbols import MAX_TABLE_BYTES, SymbolTable
+from voxswap_server.text.symbols import SymbolTable
 from voxswap_server.text.types import FrontEnd
 
 _SYMBOLS = "symbols"
 # A table of Piper's, 1.3 KB as JSON, takes 18 KB as Python objects.
 _TABLE_FACTOR = 16
-_PLANS_KEPT = 4096
+# A plan holds its manifest: 20 KB for a usual voice, half a megabyte for the largest.
+_PLANS_BYTES = 64 << 20
 _TRIES = 3  # to read a file that is written to meanwhile
 
 
@@ -118,7 +120,7 @@ class VoiceLoader:
         self._largest_chunk_s = largest_chunk_s
         self._host_tier = host_tier
         self._estimates = LoadEstimates()
-        self._plans: OrderedDict[str, VoicePlan] = OrderedDict()
+        self._plans: Kept[VoicePlan] = Kept(_PLANS_BYTES)
 
     def plan(self, manifest: Manifest) -> VoicePlan:
         """The engine's parts, and the symbol table with its front-end."""
@@ -126,12 +128,13 @@ class VoiceLoader:
         # The catalog hands out the same object again; another one may be another registry's.
         if plan is None or plan.manifest is not manifest:
             plan = self._make_plan(manifest)
-            self._plans[manifest.ref] = plan
-            while len(self._plans) > _PLANS_KEPT:
-                self._plans.popitem(last=False)
+            self._plans.put(manifest.ref, plan, held_bytes(plan))
         return plan
 
     def _make_plan(self, manifest: Manifest) -> VoicePlan:
+        # Whoever made the manifest and however old it is: nothing is computed with one that was
+        # not checked.
+        self.check(manifest)
         engine = self._engine(manifest)
         parts = []
         specs = engine.parts(manifest)
@@ -163,6 +166,7 @@ class VoiceLoader:
 
         Reads no component and never blocks.
         """
+        check_manifest(manifest, where=manifest.ref)
         _check_symbols(manifest)
         self._engine(manifest).check(manifest)
 

@@ -19,11 +19,17 @@ from voxswap_registry.errors import (
     VoxswapError,
 )
 from voxswap_registry.manifest import Component, Manifest
-from voxswap_registry.names import VoiceRef, check_digest, check_label, check_tag, check_voice_id
+from voxswap_registry.names import (
+    MAX_TAGS,
+    VoiceRef,
+    check_digest,
+    check_label,
+    check_tag,
+    check_voice_id,
+)
 from voxswap_registry.state import (
     MAX_LABELS,
     MAX_SHARES,
-    MAX_TAGS,
     STABLE,
     Edit,
     VoiceRecord,

@@ -40,6 +40,8 @@ class Reader:
         self._request = request
         self._manifest = manifest
         self._speaker = _speaker_index(request, manifest)
+        # Never 0: `check_manifest` lets no such voice in.
+        self._rate = request.rate / manifest.defaults.get("length_scale", 1.0)
         self.seed = secrets.randbits(63) if request.seed is None else request.seed
         self.unknown: Counter[str] = Counter()
 
@@ -50,7 +52,7 @@ class Reader:
         """
         text = normalize(part.text, self._manifest.language)
         symbols = loaded.front_end.symbols(text)
-        most = loaded.voice.most_symbols(self._request.rate)
+        most = loaded.voice.most_symbols(self._rate)
         if len(symbols.ids) > most:
             return _parted(part, len(symbols.ids) / most)
         self.unknown.update(text.dropped)
@@ -67,7 +69,7 @@ class Reader:
             return defaults.get(default, 0.0) if asked is None else asked
 
         return Delivery(
-            rate=request.rate / defaults.get("length_scale", 1.0),
+            rate=self._rate,
             noise_scale=scale(request.noise_scale, "noise_scale"),
             duration_noise_scale=scale(request.duration_noise_scale, "noise_w"),
             seed=seed,

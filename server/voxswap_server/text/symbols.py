@@ -17,11 +17,13 @@ from typing import Any, Final, Literal, NamedTuple
 
 from voxswap_registry.errors import ManifestError
 from voxswap_registry.json_reader import read_json
+from voxswap_registry.manifest_check import MAX_TABLE_BYTES
 from voxswap_server.text.types import Phone, SymbolSequence
 
 Layout = Literal["piper", "blanks"]
 
-MAX_TABLE_BYTES: Final = 4 << 20  # a thousand times the table of a Piper voice
+#: Of one symbol. Others would make a line of any length of a few letters.
+MAX_IDS: Final = 64
 
 STRESS_MARKS: Final = "ˈˌ"
 _LENGTH_MARKS: Final = "ːˑ˞"
@@ -175,12 +177,12 @@ def _checked_symbols(symbols: Any) -> dict[str, tuple[int, ...]]:
     for symbol, ids in symbols.items():
         if (
             not isinstance(ids, list)
-            or not ids
+            or not 0 < len(ids) <= MAX_IDS
             or not all(type(value) is int and value >= 0 for value in ids)
         ):
             raise ManifestError(
                 f"The symbol table's entry {symbol!r:.200} is {ids!r:.200}; it must be a list "
-                "of at least one id, each a whole number from 0 on"
+                f"of 1 to {MAX_IDS} ids, each a whole number from 0 on"
             )
         checked[symbol] = tuple(ids)
     return checked

@@ -105,6 +105,11 @@ class KokoroEngine:
                     f"{manifest.ref}: its {role} has {size_bytes} bytes, more than the "
                     f"{limit_bytes} of any Kokoro voice; import it again"
                 )
+        if any(manifest.speakers.values()):
+            raise EngineError(
+                f"{manifest.ref}: a Kokoro voice has one speaker, and its manifest names others; "
+                "import it again"
+            )
         if manifest.audio != Audio(kokoro.SAMPLE_RATE_HERTZ, kokoro.HOP_LENGTH_SAMPLES):
             raise EngineError(
                 f"{manifest.ref}: Kokoro makes {kokoro.HOP_LENGTH_SAMPLES} samples a frame at "

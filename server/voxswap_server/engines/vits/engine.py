@@ -33,7 +33,7 @@ from voxswap_server.engines.vits.model import (
     load_model,
 )
 from voxswap_server.engines.vits.together import Batching
-from voxswap_server.engines.vits.voice import MOST_SYMBOLS, VitsVoice, VitsWeights
+from voxswap_server.engines.vits.voice import MOST_FLOW_FRAMES, MOST_SYMBOLS, VitsVoice, VitsWeights
 from voxswap_server.engines.work import finished
 
 # What stays between steps: oneDNN keeps a thousand compiled kernels, about 100 KB each, and the
@@ -95,7 +95,12 @@ class VitsEngine:
     def check(self, manifest: Manifest) -> None:
         """Read the architecture, and compare it with what the manifest says elsewhere."""
         manifest.component("model")
-        _architecture(manifest)
+        architecture = _architecture(manifest)
+        if any(row >= max(1, architecture.n_speakers) for row in manifest.speakers.values()):
+            raise EngineError(
+                f"{manifest.ref}: names speakers beyond the {architecture.n_speakers} of its "
+                "engine_config; import it again"
+            )
 
     def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
         """One part: all weights, taken up as they are stored."""
@@ -185,14 +190,16 @@ def _step_bytes(a: VitsArchitecture, largest_samples: int) -> int:
     """Factors are from peaks of published shapes (``docs/performance.md``), rounded up."""
     # Attention: scores, their softmax and the relative shifts, of one layer at a time.
     encoding = 4 * (4 * a.n_heads * MOST_SYMBOLS**2 + 4 * a.filter_hidden * MOST_SYMBOLS)
-    # The widest stage of the generator, with the copies that its convolutions make. Its context
-    # is 13 frames to either side at most.
-    samples = largest_samples + 26 * a.hop_length_samples
+    # The widest stage of the generator, with the copies that its convolutions make, and context to
+    # either side.
+    samples = largest_samples + 2 * a.generator_reach_frames * a.hop_length_samples
     stage, channels, rate = 0, a.upsample_initial, a.hop_length_samples
     for upsampled in a.upsample_rates:
         channels, rate = channels // 2, rate // upsampled
         stage = max(stage, samples // rate * channels)
-    return _FRAGMENTATION * max(encoding, 4 * 6 * stage)
+    # A gate of the flow, on its longest piece with context, and what is made of it.
+    flow = 4 * 8 * a.hidden * (MOST_FLOW_FRAMES + 2 * a.flow_reach_frames)
+    return _FRAGMENTATION * max(encoding, 4 * 6 * stage, flow)
 
 
 @dataclass(frozen=True, slots=True)

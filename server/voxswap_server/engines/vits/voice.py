@@ -21,15 +21,21 @@ from voxswap_server.engines.vits.model import VitsModel
 from voxswap_server.engines.vits.together import Batching, decoded, undone
 from voxswap_server.engines.work import Call, Steps, Work
 
-# A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256). The bound
-# keeps the memory of a segment proportional to its text.
+# A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256).
 _MAX_SYMBOL_FRAMES = 400.0
+# Over two minutes. What a stream keeps of a segment grows with it, to 20 MB at the usual width. A
+# segment that would be longer than this and a frame for each symbol is spoken faster.
+_MOST_FRAMES = 12_000
+# English has 2.1 to 2.5 frames a symbol at rate 1; a voice of 48 kHz may have twice as many. Slow
+# speech gets shorter segments, so that none that is spoken as it should be comes near the bound.
+_FRAMES_A_SYMBOL, _LEAST_SYMBOLS = 5, 24
 
 # Pieces of the flow, whatever is decoded. It magnifies the rounding that comes with another shape;
 # on a grid of its own it gives the same bits for every way of cutting a line. The first piece is
 # for a chunk of 80 ms; later ones are as long as steps may take, since each has context at both
 # ends (`PriorFlow.reach_frames`), with which all are multiples of `GRID`.
 _FLOW_FRAMES = {torch.bfloat16: (32, 448), torch.float32: (32, 64, 192)}
+MOST_FLOW_FRAMES = max(map(max, _FLOW_FRAMES.values()))
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
 
@@ -82,9 +88,12 @@ class VitsVoice:
         self.guard = weights.file.is_unchanged if weights.file is not None else None
 
     def most_symbols(self, rate: float) -> int:
-        """Beyond it the memory of attention, which grows with the square, would pass its bound."""
-        del rate  # frames are decoded a window at a time
-        return MOST_SYMBOLS
+        """Beyond it the memory of attention, which grows with the square, would pass its bound.
+
+        At less than half the usual speed, so would the length of the segment.
+        """
+        slow = max(_LEAST_SYMBOLS, int(_MOST_FRAMES / _FRAMES_A_SYMBOL * rate))
+        return min(MOST_SYMBOLS, slow)
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
         """Encode the text and predict durations, a layer or two at a time."""
@@ -92,6 +101,12 @@ class VitsVoice:
             raise EngineError(
                 f"{len(ids)} symbols, of which some are outside this model's 0 to "
                 f"{self.architecture.n_symbols - 1}: the symbol table belongs to another voice"
+            )
+        if not 0 <= delivery.speaker < max(1, self.architecture.n_speakers):
+            # On a GPU that would be the end of the device's context.
+            raise EngineError(
+                f"the speaker {delivery.speaker} is none of this model's "
+                f"{self.architecture.n_speakers}; import the voice again"
             )
         steps = self._utterance(ids, delivery)
         return Work(steps, around=torch.inference_mode, guard=self.guard)
@@ -111,9 +126,7 @@ class VitsVoice:
             raise EngineError(
                 "the duration predictor gave NaN or infinity: the weights are damaged"
             )
-        frames = torch.ceil(durations).clamp(max=_MAX_SYMBOL_FRAMES).long()
-        if not bool(frames.any()):
-            frames[-1] = 1
+        frames = _bounded(durations)
         prior = _Prior(
             mean,
             torch.exp(log_deviation) * delivery.noise_scale,
@@ -126,6 +139,17 @@ class VitsVoice:
         if self.model.emb_g is None:
             return None
         return self.model.emb_g(torch.tensor([[index]], device=self.device))  # type: ignore[no-any-return]
+
+
+def _bounded(durations: Tensor) -> Tensor:
+    """Whole frames for ``durations``, ``(symbols,)``: one at least, and not absurdly many."""
+    frames = torch.ceil(durations).clamp(max=_MAX_SYMBOL_FRAMES)
+    total = float(frames.sum())
+    if total > _MOST_FRAMES:
+        frames = torch.floor(frames * (_MOST_FRAMES / total)).clamp(min=1)
+    elif not total:
+        frames[-1] = 1
+    return frames.long()
 
 
 @dataclass(frozen=True, slots=True)

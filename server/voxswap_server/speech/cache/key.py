@@ -43,7 +43,7 @@ def audio_key(request: SpeechRequest, manifest: Manifest, *, maker: str) -> str:
     # The default and its name are the same speaker, and the voice's own rate the same rate.
     fields["speaker"] = 0 if speaker is None else manifest.speakers.get(speaker, speaker)
     fields["sample_rate_hertz"] = rate_hertz or manifest.audio.sample_rate_hertz
-    fields["text"] = _as_heard(request, manifest.language)
+    fields["text"] = _as_heard(request, manifest)
     said = {
         "schema": SCHEMA_VERSION,
         "maker": maker,
@@ -54,7 +54,7 @@ def audio_key(request: SpeechRequest, manifest: Manifest, *, maker: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _as_heard(request: SpeechRequest, language: str) -> object:
+def _as_heard(request: SpeechRequest, manifest: Manifest) -> object:
     """The text as the voice hears it, so that ways of writing one line share its audio.
 
     Where a seed was given this is all that the samples depend on, places of sentences included:
@@ -64,16 +64,17 @@ def _as_heard(request: SpeechRequest, language: str) -> object:
     # Word marks say where words stand in the text as written.
     if MarkKind.WORD in request.marks or len(text) > _LONGEST_NORMALIZED:
         return text
-    return [_sentence(part, request, language) for part in segment(text)]
+    return [_sentence(part, request, manifest) for part in segment(text)]
 
 
-def _sentence(part: Segment, request: SpeechRequest, language: str) -> object:
-    heard = normalize(part.text, language)
+def _sentence(part: Segment, request: SpeechRequest, manifest: Manifest) -> object:
+    heard = normalize(part.text, manifest.language)
     words = [(word.start, word.end) for word in heard.words]
     what = [heard.text, words, sorted(heard.dropped.items()), part.pause_ms]
     if request.seed is None:
         return what
-    may_be_parted = len(heard.text) > _NEVER_PARTED * min(1.0, request.rate)
+    rate = request.rate / manifest.defaults.get("length_scale", 1.0)
+    may_be_parted = len(heard.text) > _NEVER_PARTED * min(1.0, rate)
     return [*what, part.start, part.text if may_be_parted else None]
 
 

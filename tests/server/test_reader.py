@@ -1,0 +1,49 @@
+"""The reader: how fast a voice is asked to speak, and how long its segments may be."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from tests.server.fakes import make_manifest
+from voxswap_registry.names import VoiceRef
+from voxswap_server.engines.work import Work
+from voxswap_server.residency.loader import LoadedVoice
+from voxswap_server.speech.reader import Reader
+from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.text.types import NormalizedText, Phone, Segment, SymbolSequence
+
+
+class Letters:
+    def symbols(self, text: NormalizedText) -> SymbolSequence:
+        ids = tuple(range(len(text.text)))
+        return SymbolSequence(ids, (Phone("a", 0, len(ids), 0),))
+
+
+class Voice:
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def most_symbols(self, rate: float) -> int:
+        self.rates.append(rate)
+        return round(100 * rate)
+
+    def prepare(self, ids: object, delivery: Any) -> Work[Any]:
+        self.rates.append(delivery.rate)
+        return Work.of(lambda: None)
+
+
+@pytest.mark.parametrize(("asked", "length_scale", "rate"), [(1, 2, 0.5), (0.25, 4, 1 / 16)])
+def test_a_slow_voice_gets_shorter_segments(asked: float, length_scale: float, rate: float) -> None:
+    """The voice's own slowness counts as the request's does."""
+    manifest = dataclasses.replace(make_manifest(), defaults={"length_scale": length_scale})
+    voice = Voice()
+    reader = Reader(SpeechRequest(VoiceRef("a"), "x", rate=asked), manifest)
+    loaded = LoadedVoice("a@1", voice, Letters())
+    assert not isinstance(reader.read(Segment("a" * 6, 0, 0), loaded), list)
+    assert voice.rates == [rate, rate]
+    parts = reader.read(Segment("some words to say " * 4, 0, 0), loaded)
+    assert isinstance(parts, list)
+    assert max(len(part.text) for part in parts) <= 100 * rate
