@@ -107,7 +107,8 @@ def _references(registry: Registry, marker: Marker) -> tuple[set[str], list[str]
             marker.refresh()
             referenced |= digests
             spent = set(spent_revisions(n for _, kind, n in objects if kind == "state"))
-            for key, kind, number in objects:
+            # The lowest first: whoever dies on the way leaves a history without gaps.
+            for key, kind, number in sorted(objects, key=lambda found: found[2]):
                 if number in spent if kind == "state" else number not in versions:
                     obsolete.append(key)
     return referenced, obsolete

@@ -39,8 +39,8 @@ class Journal:
         if self._seen and self._objects.head(journal_key(self._seen)) is None:
             self._seen = 0  # The registry was made anew: its numbers begin again.
         after = journal_key(self._seen) if self._seen else ""
-        for info in self._objects.list(JOURNAL, after=after):
-            self._seen = max(self._seen, journal_number(info.key) or 0)
+        for key in self._objects.keys(JOURNAL, after=after):
+            self._seen = max(self._seen, journal_number(key) or 0)
         return self._seen
 
     def append(self, voice_id: str) -> int:
@@ -89,7 +89,7 @@ class Journal:
 
     def trim(self, *, tick: Callable[[], object] = lambda: None) -> int:
         """Delete all but the newest entries; returns how many. ``tick`` is called before each."""
-        numbers = sorted(journal_number(info.key) or 0 for info in self._objects.list(JOURNAL))
+        numbers = sorted(journal_number(key) or 0 for key in self._objects.keys(JOURNAL))
         old = [number for number in numbers[:-KEPT_ENTRIES] if number]
         for number in old:
             tick()

@@ -39,12 +39,15 @@ _BLOB_KEY = re.compile(r"blobs/sha256/(?P<two>[0-9a-f]{2})/(?P<digest>(?P=two)[0
 _JOURNAL_KEY = re.compile(r"journal/(?P<number>[0-9]{12})\.json")
 
 
+Kind = Literal["manifest", "signature", "state"]
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceObject:
     """An object of a voice: what it is, and of which version or revision."""
 
     voice_id: str
-    kind: Literal["manifest", "signature", "state"]
+    kind: Kind
     number: int
     name: str
 
@@ -94,17 +97,24 @@ def state_key(voice_id: str, revision: int) -> str:
 def voice_object(key: str) -> VoiceObject | None:
     """What a key below ``voices/`` is; None for a stray file."""
     match = _VOICE_KEY.fullmatch(key)
-    name = _NAME.fullmatch(match["name"]) if match else None
-    if match is None or name is None:
+    part = voice_part(match["name"]) if match else None
+    if match is None or part is None:
         return None
     try:
         voice_id = check_voice_id(match["id"])
     except InvalidInputError:
         return None
-    if name["revision"]:
-        return VoiceObject(voice_id, "state", int(name["revision"]), match["name"])
-    kind: Literal["manifest", "signature"] = "signature" if name["key_id"] else "manifest"
-    return VoiceObject(voice_id, kind, int(name["version"]), match["name"])
+    return VoiceObject(voice_id, *part, match["name"])
+
+
+def voice_part(name: str) -> tuple[Kind, int] | None:
+    """What a name in the folder of a voice is, and its number; None for a stray file."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    if match["revision"]:
+        return "state", int(match["revision"])
+    return "signature" if match["key_id"] else "manifest", int(match["version"])
 
 
 def journal_key(number: int) -> str:

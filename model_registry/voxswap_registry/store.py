@@ -22,11 +22,13 @@ from voxswap_registry.errors import (
 )
 from voxswap_registry.journal import Journal
 from voxswap_registry.layout import (
+    Kind,
     manifest_key,
     signature_key,
     state_key,
     voice_folder,
     voice_object,
+    voice_part,
 )
 from voxswap_registry.manifest import (
     MAX_MANIFEST_BYTES,
@@ -341,9 +343,16 @@ class Registry:
             for number in spent[:_TRIM_AT_ONCE]:
                 self.objects.delete(state_key(voice_id, number))
 
+    def _numbers(self, voice_id: str) -> Iterator[tuple[Kind, int]]:
+        """The objects of a voice: what they are, and of which version or revision."""
+        folder = voice_folder(voice_id)
+        for key in self.objects.keys(folder):
+            part = voice_part(key.removeprefix(f"{folder}/"))
+            if part is not None:
+                yield part
+
     def _revisions(self, voice_id: str) -> list[int]:
-        found = (voice_object(info.key) for info in self.objects.list(voice_folder(voice_id)))
-        return [named.number for named in found if named and named.kind == "state"]
+        return [number for kind, number in self._numbers(voice_id) if kind == "state"]
 
     def sign(self, voice_id: str, version: int, key: PrivateKey) -> str:
         """Sign a version, and return the id of the key. Signing again with one key changes nothing.
@@ -449,14 +458,11 @@ class Registry:
         """Versions and state of a voice; without versions if it has none or never was."""
         for _ in range(_TRIES):
             versions, revision = set(), 0
-            for info in self.objects.list(voice_folder(voice_id)):
-                found = voice_object(info.key)
-                if found is None:
-                    continue
-                if found.kind == "manifest":
-                    versions.add(found.number)
-                elif found.kind == "state":
-                    revision = max(revision, found.number)
+            for kind, number in self._numbers(voice_id):
+                if kind == "manifest":
+                    versions.add(number)
+                elif kind == "state":
+                    revision = max(revision, number)
             state = self._state(voice_id, revision) if revision else VoiceState()
             if state is not None:
                 return VoiceRecord(voice_id, tuple(sorted(versions - state.deleted)), state)

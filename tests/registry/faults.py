@@ -45,6 +45,16 @@ class WrappedObjects:
         yield from map(self.seen, self.inner.list(folder, after=after))
         self.after("list", folder)
 
+    def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
+        self.before("list", folder)
+        for key in self.inner.keys(folder, after=after):
+            self.met(key)
+            yield key
+        self.after("list", folder)
+
+    def met(self, key: str) -> None:
+        """Called for each key that is listed alone."""
+
     def head(self, key: str) -> ObjectInfo | None:
         self.before("head", key)
         info = self.inner.head(key)

@@ -422,7 +422,8 @@ def test_damaged_file_is_told_of_and_fetched_again(box: Box, damaged: bytes) -> 
     assert box.get() == [0]
     (told,) = box.mismatches
     assert "it is fetched again. Check the disk" in told.message
-    assert str(box.cache.folder) in told.message
+    assert str(box.cache.folder) in told.detail
+    assert str(box.cache.folder) not in told.message
     assert box.get() == []
     assert box.leftovers() == []
 

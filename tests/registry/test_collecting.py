@@ -8,7 +8,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.registry.drafts import make_draft, root_of
-from tests.registry.faults import ClockedObjects, HookedObjects
+from tests.registry.faults import ClockedObjects, Crash, HookedObjects
 from tests.registry.stores import (
     check_collected,
     check_sound,
@@ -48,7 +48,7 @@ from voxswap_registry.markers import (
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.signing import PrivateKey, new_key_pair
 from voxswap_registry.storage.folder import FolderObjects
-from voxswap_registry.storage.objects import Objects
+from voxswap_registry.storage.objects import ObjectInfo, Objects
 from voxswap_registry.store import Registry
 
 VOICE = "npc/smith"
@@ -201,6 +201,37 @@ def test_old_states_go_and_the_newest_stays(
     revisions = [state.revision for state in registry.history(VOICE)]
     assert revisions == [5, 4, 3, 2, 1][:kept]
     assert registry.roll_back(VOICE) == (5, 4)
+
+
+def test_a_collector_that_dies_leaves_no_gap_in_a_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder is listed in no order."""
+
+    class Listed(HookedObjects):
+        def list(self, folder: str, *, after: str = "") -> Iterator[ObjectInfo]:
+            yield from sorted(
+                super().list(folder, after=after),
+                key=lambda info: info.etag + info.key,
+                reverse=True,
+            )
+
+    monkeypatch.setattr(store_module, "KEPT_STATES", 2)
+    objects = Listed(FolderObjects(tmp_path / "objects"))
+    registry = Registry(objects)
+    for i in range(9):
+        registry.publish(make_draft(tmp_path, VOICE, b"%d" % i), label="stable")
+    deleted: list[str] = []
+
+    def die() -> None:
+        deleted.append("")
+        if len(deleted) == 4:
+            raise Crash
+
+    objects.on("delete", "voices/", die)
+    with pytest.raises(Crash):
+        collect(registry, grace=NONE)
+    assert [state.revision for state in registry.history(VOICE)] == [9, 8, 7, 6, 5, 4]
 
 
 def test_old_journal_entries_go(

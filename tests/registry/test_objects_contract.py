@@ -64,7 +64,10 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
 
 
 def keys(objects: Objects, folder: str, *, after: str = "") -> list[str]:
-    return sorted(info.key for info in objects.list(folder, after=after))
+    found = sorted(info.key for info in objects.list(folder, after=after))
+    if objects.readers == 1 or folder != "journal":  # Or somebody writes meanwhile.
+        assert sorted(objects.keys(folder, after=after)) == found
+    return found
 
 
 def blocks(*data: bytes) -> Iterator[memoryview]:

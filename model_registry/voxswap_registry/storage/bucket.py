@@ -56,6 +56,10 @@ class BucketObjects:
                         found["path"], found["size"], found["e_tag"] or "", found["last_modified"]
                     )
 
+    def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
+        """See `Objects.keys`. A bucket tells all of an object with its key."""
+        return (info.key for info in self.list(folder, after=after))
+
     def head(self, key: str) -> ObjectInfo | None:
         """See `Objects.head`."""
         with foreign_errors("read", self.name, key):

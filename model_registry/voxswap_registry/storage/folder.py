@@ -57,19 +57,31 @@ class FolderObjects:
         A link is listed as itself, whatever it leads to: it is there, and reading it is refused.
         Pipes, devices and names that no key can have are passed over.
         """
-        path = self._file(folder)
-        waiting = [folder] if path.is_dir() else []
-        with as_registry_errors("list", path, name=folder):
-            while waiting:
-                folder = waiting.pop()
-                for entry in _entries(self.root / folder):
-                    key = f"{folder}/{entry.name}"
-                    if not (entry.name.isascii() and entry.name.isprintable()):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(key)
-                    elif key > after and (found := _status(entry)) and _is_listed(found):
-                        yield _info(key, found)
+        with as_registry_errors("list", self.root / folder, name=folder):
+            for key, entry in self._walk(folder, after):
+                if (found := _status(entry)) and _is_listed(found):
+                    yield _info(key, found)
+
+    def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
+        """See `Objects.keys`: of files and links, as the folder itself tells what they are."""
+        with as_registry_errors("list", self.root / folder, name=folder):
+            for key, entry in self._walk(folder, after):
+                if entry.is_file(follow_symlinks=False) or entry.is_symlink():
+                    yield key
+
+    def _walk(self, folder: str, after: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """What lies below ``folder`` and is no folder, with a key above ``after``."""
+        waiting = [folder] if self._file(folder).is_dir() else []
+        while waiting:
+            folder = waiting.pop()
+            for entry in _entries(self.root / folder):
+                key = f"{folder}/{entry.name}"
+                if not (entry.name.isascii() and entry.name.isprintable()):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(key)
+                elif key > after:
+                    yield key, entry
 
     def head(self, key: str) -> ObjectInfo | None:
         """See `Objects.head`."""

@@ -42,6 +42,10 @@ class Objects(Protocol):
         """Everything below ``folder``, at any depth, with a key above ``after``; in no order."""
         ...
 
+    def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
+        """The keys that `list` gives, without looking at each object where that costs."""
+        ...
+
     def head(self, key: str) -> ObjectInfo | None:
         """What there is of an object; None if it is not there."""
         ...
