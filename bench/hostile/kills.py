@@ -128,7 +128,7 @@ def _draft(registry: Registry, rng: random.Random, folder: Path) -> VoiceDraft:
     symbols.write_bytes(b"%d" % rng.randrange(4))
     return VoiceDraft(
         voice_id=rng.choice(_VOICES),
-        engine="vits",
+        engine="other",
         engine_config={},
         components=(
             DraftComponent("model", model, "x/y"),

@@ -73,7 +73,10 @@ def identity(objects: Objects, data: bytes) -> tuple[int, int] | str:
 def with_roles(draft: VoiceDraft, path: Path, n: int) -> VoiceDraft:
     """``draft`` with one file under ``n`` more roles."""
     parts = [DraftComponent(f"role{i}", path, "x/y") for i in range(n)]
-    return dataclasses.replace(draft, components=(*draft.components, *parts))
+    # An engine that nobody knows may have any roles.
+    return dataclasses.replace(
+        draft, engine="other", engine_config={}, components=(*draft.components, *parts)
+    )
 
 
 # Once
@@ -84,7 +87,7 @@ def test_a_file_of_many_roles_is_hashed_and_stored_once(
     rewrite: bool, near_objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects = HookedObjects(near_objects)
-    draft = with_roles(make_draft(tmp_path, VOICE), tmp_path / "shared", 200)
+    draft = with_roles(make_draft(tmp_path, VOICE), tmp_path / "shared", 14)
     shared = b"shared by all" * 1000
     (tmp_path / "shared").write_bytes(shared)
     hashed = hashes_counted(monkeypatch)
@@ -113,7 +116,8 @@ def test_an_upload_hashes_and_stores_a_component_of_many_roles_once(
     registry = Registry(objects, workdir=tmp_path / "work")
     sender = Sender(tmp_path)
     model = next(c for c in sender.raw["components"] if c["role"] == "model")
-    sender.raw["components"] += [{**model, "role": f"role{i}"} for i in range(300)]
+    sender.raw["components"] += [{**model, "role": f"role{i}"} for i in range(14)]
+    sender.raw |= {"engine": "other", "engine_config": {}}
     hashed = hashes_counted(monkeypatch)
     with beginning(registry, sender.manifest, max_bytes=len(MODEL) + 100) as upload:
         sender.send(upload, "model", "symbols")
@@ -129,6 +133,7 @@ def test_a_digest_has_one_size(near_objects: Objects, tmp_path: Path) -> None:
     sender = Sender(tmp_path)
     model = next(c for c in sender.raw["components"] if c["role"] == "model")
     sender.raw["components"].append({**model, "role": "other", "size_bytes": 1})
+    sender.raw |= {"engine": "other", "engine_config": {}}
     with (
         pytest.raises(InvalidInputError, match="it has one size"),
         beginning(registry, sender.manifest),
