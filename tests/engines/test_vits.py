@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from voxswap_server.engines.vits.model import (
     load_model,
 )
 from voxswap_server.engines.vits.voice import VitsVoice, VitsWeights
-from voxswap_server.engines.work import finished
+from voxswap_server.engines.work import SuspendedError, finished
 
 SILENT_NOISE = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
 LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
@@ -328,6 +330,37 @@ def test_weights_of_another_architecture_are_refused_by_their_header(
         with pytest.raises(EngineError, match=fault) as caught:
             read(VitsEngine(), manifest_of(claimed), "model", path).place()
         assert len(caught.value.message) < 500
+
+
+def test_a_voice_keeps_one_descriptor_and_gives_it_back(tmp_path: Path) -> None:
+    """By which its file is watched; the map itself keeps none."""
+    path = component(tmp_path, preset("low"))
+
+    def n_open() -> int:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    gc.collect()
+    before = n_open()
+    voices = [load(VitsEngine(), manifest_of(preset("low")), path) for _ in range(5)]
+    assert n_open() == before + 5
+    utterance = finished(voices[0].prepare(line(4, 1, 60), SILENT_NOISE))
+    voices.clear()
+    del utterance
+    gc.collect()
+    assert n_open() == before
+
+
+def test_a_voice_is_not_stepped_once_its_file_has_changed(tmp_path: Path) -> None:
+    path = component(tmp_path, preset("low"))
+    voice = load(VitsEngine(), manifest_of(preset("low")), path)
+    utterance = finished(voice.prepare(line(4, 1, 60), SILENT_NOISE))
+    decoding = utterance.decode(0, utterance.frames)
+    decoding.step()
+    os.truncate(path, 1 << 10)  # to touch what was there would be a SIGBUS
+    with pytest.raises(SuspendedError):
+        finished(decoding)
+    with pytest.raises(SuspendedError):
+        finished(voice.prepare(line(4, 1, 60), SILENT_NOISE))
 
 
 def test_a_strangers_tensor_names_are_not_repeated_at_length(tmp_path: Path) -> None:

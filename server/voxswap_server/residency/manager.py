@@ -667,18 +667,19 @@ class ModelManager:
         """Nobody gets ``part`` any more; who has it fails before the next step with it."""
         error = _changed(part)
         _LOGGER.error("%s", error)
-        for wanted in list(self._wanted.values()):
-            claim = wanted.claim
-            if claim is not None and part in claim.parts:
-                self._fail(wanted, error)
-                self._parts.end(claim)
         pins = []
         for voice in self._users.get(part, ()):
             pin, voice.pin = voice.pin, None
             if pin is not None:
                 _LOGGER.warning("%s is no longer pinned", min(voice.refs))
                 pins.append(pin)
+        # First of all: what else is given back here may make it idle, and let it be evicted.
         self._parts.withdraw(part, "changed")
+        for wanted in list(self._wanted.values()):
+            claim = wanted.claim
+            if claim is not None and part in claim.parts:
+                self._fail(wanted, error)
+                self._parts.end(claim)
         for pin in pins:
             pin.release()
         self._parts.pump()
