@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,50 @@ def test_upload_whose_blocks_end_early_changes_nothing(
     assert keys(objects, "blobs") == (["blobs/b"] if old else [])
     if isinstance(objects, FolderObjects):
         assert not list(objects.root.glob("tmp/*"))
+
+
+def reading(file: FileIO, error: BaseException | None = None) -> Iterator[memoryview]:
+    """The blocks of ``file``; ``error`` in place of its end."""
+    while block := file.read(3):
+        yield memoryview(block)
+    if error is not None:
+        raise error
+
+
+@pytest.fixture(params=["on its way", "elsewhere"])
+def source(request: pytest.FixtureRequest, objects: Objects, tmp_path: Path) -> Iterator[FileIO]:
+    """A file that is uploaded: in a folder of the registry's own, or anywhere."""
+    with Registry(objects, workdir=tmp_path / "work").workdir() as workdir:
+        path = (workdir if request.param == "on its way" else tmp_path) / "file"
+        path.write_bytes(b"12345678")
+        with path.open("rb", buffering=0) as file:
+            yield file
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_upload_of_a_file(old: bytes | None, objects: Objects, source: FileIO) -> None:
+    if old is not None:
+        objects.replace("blobs/b", old)
+    objects.upload("blobs/b", reading(source), source=source)
+    assert objects.read("blobs/b", limit_bytes=10) == b"12345678"
+    assert Path(str(source.name)).read_bytes() == b"12345678"  # It is its maker's to remove.
+    objects.upload("blobs/b", blocks(b"another"))
+    assert Path(str(source.name)).read_bytes() == b"12345678"
+
+
+@pytest.mark.parametrize("error", [RegistryError("torn"), Crash()], ids=repr)
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_upload_of_a_file_that_ends_early_changes_nothing(
+    error: BaseException, old: bytes | None, objects: Objects, source: FileIO
+) -> None:
+    if old is not None:
+        objects.replace("blobs/b", old)
+    with pytest.raises(type(error)) as caught:
+        objects.upload("blobs/b", reading(source, error), source=source)
+    assert caught.value is error
+    assert objects.read("blobs/b", limit_bytes=10) == old
+    if isinstance(objects, FolderObjects):
+        assert [p for p in objects.root.glob("tmp/*") if not p.name.startswith("import-")] == []
 
 
 def test_upload_that_ends_early_costs_nothing_afterwards(s3: S3Server) -> None:

@@ -101,11 +101,14 @@ def test_a_file_of_many_roles_is_hashed_and_stored_once(
     check_sound(Registry(near_objects))
 
 
-def test_files_of_the_same_bytes_are_stored_once(near_objects: Objects, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rewrite", [False, True])
+def test_files_of_the_same_bytes_are_stored_once(
+    rewrite: bool, near_objects: Objects, tmp_path: Path
+) -> None:
     objects = HookedObjects(near_objects)
     (tmp_path / "copy").write_bytes(b"weights")
     draft = with_roles(make_draft(tmp_path, VOICE, b"weights"), tmp_path / "copy", 1)
-    Registry(objects).publish(draft)
+    Registry(objects).publish(draft, rewrite=rewrite)
     assert [call for call, _ in objects.calls].count("upload") == 2
 
 
