@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.hostile import manifests as hostile
+from tests.engines import files
 from tests.registry.drafts import TINY, make_draft
 from tests.registry.vits_fakes import PRESETS, canonical, preset
 from voxswap_registry.errors import (
@@ -196,7 +197,7 @@ def test_hostile_weights_speak_or_are_an_engine_error(tmp_path: Path) -> None:
         path.unlink(missing_ok=True)
         path.write_bytes(data)
         try:
-            part = engine.read(manifest, "model", path).place()
+            part = files.read(engine, manifest, "model", path).place()
             voice = engine.assemble(manifest, {"model": part})
             assert isinstance(voice, VitsVoice)
             speak(voice, [1, 2, 3, 4])
