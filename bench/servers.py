@@ -41,9 +41,12 @@ class BenchServer:
 
 @contextlib.contextmanager
 def serving(
-    registry: Path | str, *, cache_dir: Path | str, **settings: str
+    registry: Path | str, *, cache_dir: Path | str, log: Path | None = None, **settings: str
 ) -> Iterator[BenchServer]:
-    """Start a server, wait until it says that it serves, and stop it in the end."""
+    """Start a server, wait until it says that it serves, and stop it in the end.
+
+    What it logs goes to ``log``, or where our own does.
+    """
     chosen = {
         "registry": str(registry),
         "cache_dir": str(cache_dir),
@@ -56,7 +59,12 @@ def serving(
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in (chosen | settings).items()]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
     command = [sys.executable, "-m", "voxswap_server", *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with (
+        log.open("w") if log else contextlib.nullcontext() as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+        ) as process,
+    ):
         assert process.stdout is not None
         greeting = process.stdout.readline()
         found = re.search(r"serving on (\S+)", greeting)

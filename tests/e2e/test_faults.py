@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
-import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from tests.e2e.conftest import ServerThread, serving
 from tests.registry.drafts import root_of
-from voxswap.v1 import speech_pb2, speech_pb2_grpc
 from voxswap_client import AsyncClient, Client, VoxswapClientError
 from voxswap_registry.store import Registry
 from voxswap_server.engines.vits.voice import VitsUtterance
@@ -102,37 +99,3 @@ async def test_a_step_that_throws_ends_its_own_stream_with_a_reference(
             assert (await client.say("joe", "This one is not.")).trailer.total_samples
     server.wait_until(lambda: active_leases(server) == 0)
     server.on_loop(server.server.manager.check_integrity)
-
-
-def test_a_step_that_does_not_come_back_fails_its_stream_and_turns_health(
-    joe_registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    gate = threading.Event()
-
-    def hangs() -> Steps[None]:
-        yield None
-        assert gate.wait(60)
-        yield None
-
-    with serving(root_of(joe_registry), step_limit_s=1.0) as thread:
-        with grpc.insecure_channel(thread.server.address) as channel:
-            statuses = iter(
-                health_pb2_grpc.HealthStub(channel).Watch(
-                    health_pb2.HealthCheckRequest(service=""), timeout=60
-                )
-            )
-            assert next(statuses).status == SERVING
-            speak = speech_pb2_grpc.SpeechServiceStub(channel).Synthesize
-            request = speech_pb2.SynthesizeRequest(voice="joe", text="This one is cursed.")
-            with cursed(monkeypatch, hangs):
-                for _ in range(2):  # the one that hangs, and one that comes after it
-                    with pytest.raises(grpc.RpcError) as raised:
-                        list(speak(request, timeout=60))
-                    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
-                    assert "restart the server" in raised.value.details()  # type: ignore[attr-defined]
-            assert next(statuses).status == NOT_SERVING
-            assert "Restart the server" in caplog.text
-            gate.set()
-            assert next(statuses).status == SERVING
-            assert list(speak(request, timeout=60))
-        thread.wait_until(lambda: active_leases(thread) == 0)
