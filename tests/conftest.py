@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import load_profile
 from voxswap_registry.embedded import (
     EMBEDDED,
     import_embedded,
@@ -19,6 +20,24 @@ from voxswap_registry.store import Registry
 
 # For tests that import onnxruntime themselves: its makers are told of no test.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+load_profile()
+
+# Whoever uses one of these starts a server, computes with a real voice, or asks another process.
+_SLOW_FIXTURES = frozenset(
+    {"joe", "joe_registry", "kokoro_model", "kokoro_registry", "s3", "redis"}
+)
+_SLOW_FOLDERS = ("e2e", "deploy", "gpu")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes long by its nature; other tests are marked where they stand."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        fixtures = getattr(item, "fixturenames", ())
+        if folder in _SLOW_FOLDERS or not _SLOW_FIXTURES.isdisjoint(fixtures):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio.decoders import (
@@ -20,6 +20,7 @@ from tests.audio.decoders import (
     snr_db,
     speech,
 )
+from tests.examples import examples
 from voxswap_registry.errors import EncoderUnavailableError
 from voxswap_server.audio.encoding import (
     AudioEncoding,
@@ -94,7 +95,7 @@ def test_bytes_come_early_and_say_how_much_can_be_played(
 
 @pytest.mark.parametrize(("encoding", "rate"), USUAL, ids=ids)
 @given(cuts=st.lists(st.integers(0, 9000), max_size=12), size=st.integers(0, 9000))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_how_samples_are_cut_into_chunks_is_not_heard(
     encoding: AudioEncoding, rate: int, cuts: list[int], size: int
 ) -> None:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soxr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from voxswap_server.audio.encoding import Samples
 from voxswap_server.audio.resampling import Resampler
 
@@ -25,7 +26,7 @@ def in_chunks(signal: Samples, rate_in: int, rate_out: int, sizes: list[int]) ->
     return np.concatenate(out)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.sampled_from([8000, 11025, 16000, 22050, 24000, 44100, 48000]),
     st.lists(st.integers(0, 4000), max_size=8),

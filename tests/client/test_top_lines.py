@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from voxswap_client.cli.table import columns
 from voxswap_client.cli.top.figures import Churn, Frame, Latency, Speech
 from voxswap_client.cli.top.lines import lines
@@ -258,7 +259,7 @@ def test_more_than_there_is_room_for():
 SIZES = st.integers(0, 1 << 34)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     width=st.integers(24, 160),
     height=st.none() | st.integers(1, 60),

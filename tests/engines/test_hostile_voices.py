@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.hostile import manifests as hostile
 from tests.engines import files
+from tests.examples import examples
 from tests.registry.drafts import TINY, make_draft
 from tests.registry.vits_fakes import PRESETS, canonical, preset
 from voxswap_registry.errors import (
@@ -152,7 +153,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
 ALMOST_NEVER = st.sampled_from((0,) * 15 + (1,))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(configs(), st.integers(0, 3))
 def test_whatever_architecture_is_allowed_computes(config: dict[str, Any], seed: int) -> None:
     try:

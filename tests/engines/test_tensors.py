@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.examples import examples
 from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.engines.tensors import StagedTensors, block_bytes, device_memory
 
@@ -27,7 +28,7 @@ def made(found: dict[str, tuple[list[int], torch.dtype]]) -> dict[str, Tensor]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(tensor_sets)
 def test_tensors_arrive_as_they_were_in_one_aligned_block(
     found: dict[str, tuple[list[int], torch.dtype]],

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.registry.drafts import make_draft
 from tests.registry.faults import Gate, HookedObjects
 from tests.registry.stores import memory_objects
@@ -485,7 +486,7 @@ def is_wanted(voice_id: str, voice: dict[str, Any], wanted: VoiceFilter) -> bool
     )
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     chosen=st.dictionaries(st.sampled_from(IDS), voices(), min_size=1),
     asked=st.lists(filters, min_size=20, max_size=20),
@@ -650,7 +651,7 @@ def outcome(call: Callable[[], Manifest]) -> object:
         return VoiceNotFoundError
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     edits=st.lists(
         st.tuples(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.registry.drafts import make_draft
@@ -154,7 +154,6 @@ def test_torn_entry_hides_no_other(data: bytes, near_objects: Objects) -> None:
 
 
 @given(data=st.binary(max_size=64) | st.text(max_size=64).map(str.encode))
-@settings(deadline=None)
 def test_any_bytes_hide_no_other(data: bytes) -> None:
     objects = memory_objects()
     objects.replace(journal_key(1), data)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.registry.conftest import NOON
 from tests.registry.drafts import blob_path, make_draft, root_of
 from tests.registry.kokoro_fakes import style, write_kokoro
@@ -103,7 +104,7 @@ def test_a_mix_can_be_mixed(voices: Registry, tmp_path: Path) -> None:
     np.testing.assert_allclose(vectors(voices, manifest), expected[:, 0], rtol=0, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(weights=st.lists(st.floats(0.01, 1), min_size=2, max_size=3))
 def test_any_weights(
     voices: Registry, tmp_path_factory: pytest.TempPathFactory, weights: list[float]

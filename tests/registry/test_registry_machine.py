@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -26,6 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.examples import examples
 from tests.registry.drafts import make_draft
 from tests.registry.faults import ClockedObjects, Crash, FaultyObjects
 from tests.registry.stores import (
@@ -374,19 +375,16 @@ class InFolder(RegistryMachine):
 
 
 _UNHURRIED = {
-    "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow],
 }
 TestInMemory = InMemory.TestCase
-TestInMemory.settings = settings(max_examples=35, stateful_step_count=40, **_UNHURRIED)
+TestInMemory.settings = examples(35, stateful_step_count=40, **_UNHURRIED)
 TestInFolder = pytest.mark.usefixtures("quick_disk")(InFolder.TestCase)
-TestInFolder.settings = settings(max_examples=12, stateful_step_count=40, **_UNHURRIED)
+TestInFolder.settings = examples(12, stateful_step_count=40, **_UNHURRIED)
 
 
 def test_over_http(s3: S3Server) -> None:
     class OverHttp(RegistryMachine):
         make = staticmethod(lambda _: s3.objects())
 
-    run_state_machine_as_test(
-        OverHttp, settings=settings(max_examples=3, stateful_step_count=8, **_UNHURRIED)
-    )
+    run_state_machine_as_test(OverHttp, settings=examples(3, stateful_step_count=8, **_UNHURRIED))

@@ -7,9 +7,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from voxswap_registry import resolution
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.names import VoiceRef
@@ -136,7 +137,6 @@ def test_sessions_fall_in_proportion_to_the_weights(traffic: dict[int, int]) -> 
 
 
 @given(traffic=splits, session=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-@settings(deadline=None)
 def test_session_stays_whatever_else_happens(traffic: dict[int, int], session: str) -> None:
     known = VoiceRecord(VOICE, tuple(sorted(traffic)), VoiceState(traffic=traffic))
     turned = VoiceRecord(
@@ -164,7 +164,7 @@ def test_sessions_are_spread_anew_by_each_voice() -> None:
     new=splits,
     common=st.dictionaries(st.integers(1, 4), st.tuples(*[st.integers(1, 100)] * 2), max_size=4),
 )
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_sessions_move_only_towards_versions_that_gained(
     old: dict[int, int], new: dict[int, int], common: dict[int, tuple[int, int]]
 ) -> None:

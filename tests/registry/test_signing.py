@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voxswap_registry.errors import KeyFileError, SignatureError
@@ -260,13 +260,11 @@ _JSON = st.recursive(
 _FIELDS = st.sampled_from(["schema_version", "algorithm", "key_id", "signature"])
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=3))
 def test_garbage_bytes_raise_nothing_else(signers: Signers, documents: list[bytes]) -> None:
     refusal(documents, signers.trusted)
 
 
-@settings(deadline=None)
 @given(_FIELDS, _JSON)
 def test_garbage_fields_raise_nothing_else(signers: Signers, field: str, value: Any) -> None:
     document = sign(MANIFEST, signers.studio)
@@ -274,7 +272,6 @@ def test_garbage_fields_raise_nothing_else(signers: Signers, field: str, value: 
         refusal([changed(document, **{field: value})], signers.trusted)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_document_with_a_byte_changed(signers: Signers, data: st.DataObject) -> None:
     """Either it is refused, or it is the same statement in other words (white space)."""
@@ -435,7 +432,6 @@ def test_swapped_files(tmp_path: Path) -> None:
         PrivateKey.load(pair.public_path)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_garbage_key_files_raise_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

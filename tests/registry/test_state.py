@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.registry.drafts import make_draft
@@ -77,7 +77,6 @@ def promoted(*versions: int, of: VoiceRecord, label: str = "stable") -> VoiceRec
 
 
 @given(state=states)
-@settings(deadline=None)
 def test_json_round_trip(state: VoiceState) -> None:
     data = state.to_json()
     again = VoiceState.from_json(data, where="here")
@@ -86,7 +85,6 @@ def test_json_round_trip(state: VoiceState) -> None:
 
 
 @given(state=states)
-@settings(deadline=None)
 def test_json_is_canonical(state: VoiceState) -> None:
     raw = json.loads(state.to_json())
     assert (
@@ -275,7 +273,6 @@ near_misses = st.one_of(
 
 
 @given(data=st.data())
-@settings(deadline=None)
 def test_what_can_be_read_can_be_used(data: st.DataObject) -> None:
     """Any state is refused as a whole, or raises nothing but our errors when it is used."""
     fields = data.draw(st.dictionaries(st.sampled_from(sorted(GOOD)), near_misses, max_size=3))
@@ -563,7 +560,6 @@ steps = st.lists(
 
 
 @given(steps=steps)
-@settings(deadline=None)
 def test_states_stay_sound(steps: list[Any]) -> None:
     """Nothing names what is not there; nothing that went is changed; all can be read back."""
     known = record(1, 2, 3, 4)

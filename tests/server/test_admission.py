@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from tests.examples import examples
 from voxswap_registry.names import VoiceRef
 from voxswap_server.speech.admission import Admission, Limits, Ticket
 from voxswap_server.speech.errors import OverloadedError, TooLateError
@@ -221,4 +221,4 @@ class DeskMachine(RuleBasedStateMachine):
 
 
 TestDesk = DeskMachine.TestCase
-TestDesk.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestDesk.settings = examples(80, stateful_step_count=30)

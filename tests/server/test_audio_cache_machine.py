@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.examples import examples
 from tests.server.audio_makers import TOTAL, Ear, Kitchen, audio_of, check_whole, sent
 from tests.server.fakes import settle
 from voxswap_registry.errors import EngineError
@@ -146,6 +146,6 @@ class CrampedMachine(SharingMachine):
 
 
 TestSharing = SharingMachine.TestCase
-TestSharing.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestSharing.settings = examples(150, stateful_step_count=40)
 TestCramped = CrampedMachine.TestCase
-TestCramped.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestCramped.settings = examples(150, stateful_step_count=40)

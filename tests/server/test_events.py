@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.server.fakes import settle
 from voxswap_server.residency.errors import (
     EventsLostError,
@@ -214,7 +215,7 @@ def test_two_logs_have_two_epochs_that_fit_the_wire() -> None:
     assert 0 < first.epoch < 2**63
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     kept=st.integers(1, 6),
     moves=st.lists(st.tuples(st.sampled_from(["tell", "take", "watch"]), st.integers(0, 3))),

@@ -7,9 +7,10 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.server.fakes import FakePart
 from voxswap_server.residency.host_tier import HostTier
 
@@ -67,7 +68,7 @@ def test_what_leaves_is_dropped() -> None:
     assert tier.statistics().free_bytes == 10
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.integers(1, 40),
     st.lists(

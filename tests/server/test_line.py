@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.examples import examples
 from voxswap_server.engines.work import Call, Steps, Work
 from voxswap_server.speech.line import Entry, Line
 
@@ -199,7 +199,7 @@ class LineMachine(RuleBasedStateMachine):
 
 
 TestLine = LineMachine.TestCase
-TestLine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLine.settings = examples(150, stateful_step_count=40)
 
 
 def test_who_moves_its_deadline_on_is_not_starved_by_urgent_ones() -> None:

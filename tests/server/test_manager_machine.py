@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.examples import examples
 from tests.server.fakes import House, ManualExecutor, make_manifest, settle
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
@@ -259,7 +259,7 @@ class CostAwareMachine(ManagerMachine):
     policy = Policy.GDSF
 
 
-_SETTINGS = settings(max_examples=250, stateful_step_count=80, deadline=None)
+_SETTINGS = examples(250, stateful_step_count=80)
 TestManagerMachine = ManagerMachine.TestCase
 TestManagerMachine.settings = _SETTINGS
 TestCostAwareMachine = CostAwareMachine.TestCase

@@ -6,9 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.server.fakes import House, digest_of, make_manifest, settle
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.events import EventKind
@@ -138,7 +139,7 @@ async def furnished(house: House, found: list[tuple[str, Any]]) -> list[Lease]:
     return held
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(moves, max_size=12),
     names,
@@ -257,7 +258,7 @@ async def test_a_voice_that_failed_does_not_fit() -> None:
     assert not found.fits
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.lists(st.sampled_from("abcdef"), max_size=8),
     st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=4, unique=True),

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.server.fakes import FakeClock
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.residency import popularity
@@ -135,7 +136,7 @@ def test_so_many_are_kept_the_most_used_of_them() -> None:
     assert len(data) < 1 << 20
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.lists(st.one_of(refs, st.floats(0, 3 * DAY_S)), max_size=40),
     st.lists(refs, max_size=6),

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.registry.drafts import make_draft
 from tests.server.fakes import FakeVoice, ManualExecutor, settle
 from voxswap_registry.draft import DraftComponent
@@ -469,7 +470,7 @@ moves = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(
     st.lists(moves, max_size=50),
     st.sampled_from([1.0, 1.1, 2.0]),

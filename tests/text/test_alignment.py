@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from voxswap_server.text.alignment import align, band_for
@@ -45,7 +45,6 @@ def test_every_letter_has_a_word_and_words_stay_in_order(heard: str, alone: list
         assert None not in letters
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 700),
     st.lists(st.integers(0, 400), min_size=1, max_size=6),

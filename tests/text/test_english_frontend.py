@@ -5,9 +5,10 @@ from difflib import SequenceMatcher
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.text.by_hand import GOLDEN, PIPER, by_hand, check, said, said_by_word
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.english_phonemes import linked, to_espeak
@@ -120,7 +121,7 @@ def test_a_word_keeps_its_phones_when_its_spoken_form_has_many_words(
     assert said_by_word(text, american.symbols(text)) == {"$2": "tˈuːdˈɑːlɚz", "now": "nˈaʊ"}
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(
     st.one_of(st.text(), st.text("aB1 .,;:?!-–—…\"'()[]<>&%$£²½é"), st.text("0123456789.,-stx "))
 )

@@ -8,9 +8,10 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.text.by_hand import GOLDEN, PIPER, by_hand, check, said, said_by_word
 from voxswap_registry.errors import FrontEndBusyError, FrontEndError, UnreadableTextError
 from voxswap_server.text.espeak import EspeakFrontEnd
@@ -189,7 +190,7 @@ def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
         EspeakFrontEnd(PIPER, Espeak(), "en-us")
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.one_of(st.text(), st.text("aB1 .,;:?!-–—…\"'()[]<>&%\0\x01é漢")))
 def test_any_text_is_read(american: EspeakFrontEnd, text: str) -> None:
     normalized = by_hand(text)

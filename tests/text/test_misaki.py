@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.text.by_hand import by_hand, check, said_by_word
 from voxswap_registry.kokoro import SYMBOLS, symbol_table_json
 from voxswap_server.audio.visemes import VISEMES, viseme
@@ -94,7 +95,7 @@ def test_the_table_is_what_the_model_was_trained_with() -> None:
     assert max(SYMBOLS.values()) == 177
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.one_of(st.text(), st.text("aB1 .,;:?!-–—…\"'()[]<>&%$£²½é“”„«»")))
 def test_any_text_is_read(text: str) -> None:
     for normalized in (by_hand(text), normalize(text, "en-US")):
