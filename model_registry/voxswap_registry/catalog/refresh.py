@@ -63,6 +63,7 @@ class Refresher:
         self._index = index
         self._stopped = threading.Event()
         self._failing = 0  # reads in a row
+        self._hopeless: RegistryError | None = None
 
     def stop(self) -> None:
         """Give a refresh up at its next read. May be called from any thread."""
@@ -70,7 +71,7 @@ class Refresher:
 
     def refresh(self, voice_ids: Iterable[str] | None) -> Refreshed:
         """See `Catalog.refresh`."""
-        self._failing = 0
+        self._failing, self._hopeless = 0, None
         wanted = None if voice_ids is None else sorted(set(voice_ids))
         if wanted is not None and len(wanted) > _MANY:
             wanted = None
@@ -173,6 +174,8 @@ class Refresher:
         """An object of a voice; None if it went away since it was listed."""
         if self._stopped.is_set():
             raise RegistryError("the catalog is being closed; ask another server")
+        if (hopeless := self._hopeless) is not None:  # found by another thread
+            raise hopeless.copy()
         key = f"{voice_folder(voice_id)}/{name}"
         named = voice_object(key)
         limit = _LIMITS[named.kind] if named else 0
@@ -182,6 +185,7 @@ class Refresher:
             self._failing += 1
             if self._failing >= _HOPELESS and self._registry.objects.readers > 1:
                 # It is the network, not the objects: ten thousand more would take hours to fail.
+                self._hopeless = error.copy()
                 raise
             return StoredObject(name, "", b"", error.message)
         self._failing = 0
