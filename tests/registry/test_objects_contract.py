@@ -374,7 +374,8 @@ def test_listing_bears_writers_and_deleters(objects: Objects) -> None:
         work = pool.submit(come_and_go)
         try:
             for _ in range(30):
-                assert set(stays) <= set(keys(objects, "journal"))
+                assert set(stays) <= {info.key for info in objects.list("journal")}
+                assert set(stays) <= set(objects.keys("journal"))
         finally:
             stop.set()
         work.result(30)

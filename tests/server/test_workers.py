@@ -141,6 +141,8 @@ def test_who_is_killed_by_somebody_costs_no_request(pool: WorkerPool, sent: sign
 
 
 def test_who_stands_still_is_replaced_and_nobody_is_blamed(pool: WorkerPool) -> None:
+    with pool._changed:
+        assert pool._changed.wait_for(lambda: pool._ready == 2, 60)
     for pid in pool.pids():
         os.kill(pid, signal.SIGSTOP)
     with pytest.raises(NoWorkerError, match="try again"):
