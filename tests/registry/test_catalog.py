@@ -22,6 +22,7 @@ from tests.examples import examples
 from tests.registry.drafts import make_draft
 from tests.registry.faults import Gate, HookedObjects
 from tests.registry.stores import memory_objects
+from voxswap_registry.catalog import catalog as catalog_module
 from voxswap_registry.catalog.catalog import Catalog, VoiceListing
 from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import (
@@ -1114,3 +1115,24 @@ def test_a_signature_that_cannot_be_read_now_is_asked_for_again(
     house.hooked.heal()
     assert strict.refresh().failed == frozenset()
     assert version(strict, "a") == 1
+
+
+def test_a_manifest_is_read_once_whatever_changes_beside_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading a large one takes milliseconds, on whichever event loop resolves the voice."""
+    house.publish("a")
+    house.publish("b")
+    with house.catalog() as catalog:
+        catalog.refresh()
+        first = catalog.resolve(VoiceRef("a"))
+        house.registry.edit("b", Edit(moves={"stable": 1}))
+        generation = catalog.generation()
+        catalog.refresh()
+        assert catalog.generation() != generation
+        read: list[str] = []
+        monkeypatch.setattr(
+            catalog_module, "checked_manifest", lambda *named: read.append(str(named[1:]))
+        )
+        assert catalog.resolve(VoiceRef("a")) is first
+        assert read == []

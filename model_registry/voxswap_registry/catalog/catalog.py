@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -82,8 +83,11 @@ class Catalog:
         self._refreshing = threading.Lock()
         self._refresher = Refresher(registry, self._index)
         self._count = self._index.count()
-        self._records: _OfGeneration[VoiceRecord] = _OfGeneration(_RECORDS_BYTES)
-        self._manifests: _OfGeneration[Manifest] = _OfGeneration(_MANIFESTS_BYTES)
+        # By generation of the index; and manifests by their bytes too, since most changes of a
+        # registry change no manifest, and reading one takes milliseconds of an event loop.
+        self._records: _Stamped[VoiceRecord] = _Stamped(_RECORDS_BYTES)
+        self._manifests: _Stamped[Manifest] = _Stamped(_MANIFESTS_BYTES)
+        self._parsed: _Stamped[Manifest] = _Stamped(_MANIFESTS_BYTES)
 
     def close(self) -> None:
         """Close the index, giving up a refresh under way. Nothing may be called afterwards.
@@ -206,7 +210,11 @@ class Catalog:
             )
         if stored.problem:
             raise RegistryError(stored.problem)
-        manifest = checked_manifest(stored.data, voice_id, version)
+        manifest = self._parsed.get(
+            f"{voice_id}@{version}",
+            stored.data,
+            lambda _: checked_manifest(stored.data, voice_id, version),
+        )
         if self._trusted is not None:
             check(stored.data, self._signatures(voice_id, version), self._trusted, ref=manifest.ref)
         return manifest
@@ -249,25 +257,25 @@ class Catalog:
         return refreshed
 
 
-class _OfGeneration(Generic[_T]):
-    """Values that were made for one generation of the index, the latest used kept. Thread-safe."""
+class _Stamped(Generic[_T]):
+    """Values with what they were made for, the latest used kept. Thread-safe."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._lock = threading.Lock()
-        self._values: Kept[tuple[int, _T]] = Kept(limit_bytes)
+        self._values: Kept[tuple[int | bytes, _T]] = Kept(limit_bytes)
 
-    def get(self, key: str, generation: int, make: Callable[[str], _T]) -> _T:
-        """The value of ``key``, made anew if it is of another ``generation``.
+    def get(self, key: str, stamp: int | bytes, make: Callable[[str], _T]) -> _T:
+        """The value of ``key``, made anew if it was made for another ``stamp``.
 
-        ``generation`` was read before the value is made: a value that is newer than it says is
-        made once more, one that is older is never kept as new.
+        A generation was read before the value is made: a value that is newer than it says is made
+        once more, one that is older is never kept as new.
         """
         with self._lock:
             kept = self._values.get(key)
-            if kept is not None and kept[0] == generation:
+            if kept is not None and kept[0] == stamp:
                 return kept[1]
         value = make(key)
-        size_bytes = held_bytes(value)
+        size_bytes = held_bytes(value) + sys.getsizeof(stamp)
         with self._lock:
-            self._values.put(key, (generation, value), size_bytes)
+            self._values.put(key, (stamp, value), size_bytes)
         return value
