@@ -147,9 +147,15 @@ def attack_manifests(house: House, count: int, seed: int) -> None:
     for n, data in enumerate(planted):
         voice = f"planted/v{n}"
         house.registry.objects.create(manifest_key(voice, 1), _of_voice(data, voice))
+        house.registry.journal.note(voice)
     with Client(house.server.address, timeout_s=60) as client:
-        listed = [v.id for v in client.list_voices() if not v.id.startswith("joe")]
-        for voice in listed:
+        for _ in range(600):
+            listed = [v.id for v in client.list_voices(prefix="planted/")]
+            if len(listed) >= count:
+                break
+            time.sleep(0.1)
+        versions = client.get_voice_details("hostile/wire").versions if ended["OK"] else ()
+        for voice in (*listed, *(f"hostile/wire@{version}" for version in versions)):
             try:
                 client.say(voice, "Hello.", seed=1)
                 spoken["OK"] += 1
