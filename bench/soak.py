@@ -40,7 +40,7 @@ from voxswap_registry.store import Registry
 LINE = "Nobody is to change what I say, and nobody has to wait for it."
 # A rounding of float32 that moves with the lengths of steps: 0.1 % of full scale.
 _SAME = 33 / 32_768
-_WARM_LINES = 40
+_WARM_LINES, _WARM_CALLS = 40, 4_000
 _SPOKEN_SHARE = 100  # of so many texts one is spoken to its end
 
 Attack = Callable[["House", int, int], None]
@@ -254,6 +254,9 @@ def run_live(report: Report, names: list[str], scale: float, seed: int) -> None:
     with _house(report) as house:
         for _ in range(_WARM_LINES):
             before_audio = house.say()
+        # Threads and lists of theirs are made when they are first needed, by calls of every kind.
+        early = islice(messages.calls(seed + 1000), _WARM_CALLS)
+        asyncio.run(messages.send(house.server.address, early, at_once=32))
         before = house.books()
         for name in names:
             count, attack = LIVE[name]

@@ -35,8 +35,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0]
-        fixtures = getattr(item, "fixturenames", ())
-        if folder in _SLOW_FOLDERS or not _SLOW_FIXTURES.isdisjoint(fixtures):
+        chosen = getattr(item, "callspec", None)
+        params = {p for p in chosen.params.values() if isinstance(p, str)} if chosen else set()
+        used = params.union(getattr(item, "fixturenames", ()))
+        if folder in _SLOW_FOLDERS or not _SLOW_FIXTURES.isdisjoint(used):
             item.add_marker(pytest.mark.slow)
 
 
