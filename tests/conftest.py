@@ -28,6 +28,28 @@ _SLOW_FIXTURES = frozenset(
     {"joe", "joe_registry", "kokoro_model", "kokoro_registry", "s3", "redis"}
 )
 _SLOW_FOLDERS = ("e2e", "deploy", "gpu")
+# Modules that take over a second or two each on two cores: real processes, crashes at every write,
+# networks that are built.
+_SLOW_MODULES = {
+    "audio": {"encoding", "opus"},
+    "client": {
+        *("cli", "cli_converse", "cli_say", "cli_top", "cli_voices", "cli_voices_change"),
+        *("conversation", "upload"),
+    },
+    "engines": {
+        *("hostile_graphs", "hostile_voices", "kokoro", "together", "vits", "vits_huggingface"),
+    },
+    "registry": {
+        *("cache", "catalog", "collecting", "crashes", "embedded", "import_huggingface"),
+        *("import_piper", "kills", "objects_contract", "owners", "publishers", "resolution"),
+        *("revisions", "upload", "watcher"),
+    },
+    "server": {
+        *("audio_key", "early", "guard", "metrics_port", "parts", "receipts", "self_test"),
+        *("simulated_device", "uploads", "workers"),
+    },
+    "text": {"espeak", "hostile", "normalization_properties"},
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,7 +60,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         chosen = getattr(item, "callspec", None)
         params = {p for p in chosen.params.values() if isinstance(p, str)} if chosen else set()
         used = params.union(getattr(item, "fixturenames", ()))
-        if folder in _SLOW_FOLDERS or not _SLOW_FIXTURES.isdisjoint(used):
+        module = item.path.stem.removeprefix("test_")
+        is_slow = folder in _SLOW_FOLDERS or module in _SLOW_MODULES.get(folder, ())
+        if is_slow or not _SLOW_FIXTURES.isdisjoint(used):
             item.add_marker(pytest.mark.slow)
 
 
