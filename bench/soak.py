@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,8 @@ from voxswap_registry.store import Registry
 LINE = "Nobody is to change what I say, and nobody has to wait for it."
 # A rounding of float32 that moves with the lengths of steps: 0.1 % of full scale.
 _SAME = 33 / 32_768
-_WARM_LINES, _WARM_CALLS = 40, 4_000
+_WARM_LINES = 40
+_EARLY_SHARE, _LEAST_EARLY = 0.2, 100
 _SPOKEN_SHARE = 100  # of so many texts one is spoken to its end
 
 Attack = Callable[["House", int, int], None]
@@ -87,8 +89,13 @@ class House:
         )
 
     def tracebacks(self) -> int:
-        """How many stand in the server's log."""
-        return self.log.read_text(errors="replace").count("Traceback")
+        """How many stand in the server's log; says what the first of them were."""
+        found = re.findall(
+            r"^Traceback.*?\n(?=\S)(.*?)$", self.log.read_text(errors="replace"), re.M | re.S
+        )
+        for what, n in Counter(line[:120] for line in found).most_common(5):
+            print(f"    {n} times: {what}", flush=True)
+        return len(found)
 
 
 def attack_messages(house: House, count: int, seed: int) -> None:
@@ -110,7 +117,9 @@ def attack_uploads(house: House, count: int, seed: int) -> None:
     assert path is not None
     symbols, before = path.read_bytes(), _stored(house.registry)
     sent = [
-        uploads.upload_of(joe.to_json(), f"soak/v{n}", "symbols", symbols + b" " * (150_000 + n))
+        uploads.upload_of(
+            joe.to_json(), f"soak/s{seed}v{n}", "symbols", symbols + b" " * (150_000 + n)
+        )
         for n in range(count)
     ]
     ended = asyncio.run(uploads.end(house.server.address, sent, seed))
@@ -127,7 +136,7 @@ def attack_uploads(house: House, count: int, seed: int) -> None:
 def attack_manifests(house: House, count: int, seed: int) -> None:
     """Manifests over the wire and straight in the store; whatever is taken has to speak or fail."""
     joe = house.registry.resolve(VoiceRef("joe"))
-    valid: dict[str, Any] = json.loads(joe.to_json()) | {"voice_id": "hostile/wire"}
+    valid: dict[str, Any] = json.loads(joe.to_json()) | {"voice_id": f"hostile/s{seed}"}
     ended: Counter[str] = Counter()
     with grpc.insecure_channel(house.server.address) as channel:
         stub = voices_pb2_grpc.VoiceServiceStub(channel)
@@ -145,17 +154,17 @@ def attack_manifests(house: House, count: int, seed: int) -> None:
     spoken: Counter[str] = Counter()
     planted = manifests.manifests(valid, seed + 1, count)
     for n, data in enumerate(planted):
-        voice = f"planted/v{n}"
+        voice = f"planted/s{seed}v{n}"
         house.registry.objects.create(manifest_key(voice, 1), _of_voice(data, voice))
         house.registry.journal.note(voice)
     with Client(house.server.address, timeout_s=60) as client:
         for _ in range(600):
-            listed = [v.id for v in client.list_voices(prefix="planted/")]
+            listed = [v.id for v in client.list_voices(prefix=f"planted/s{seed}v")]
             if len(listed) >= count:
                 break
             time.sleep(0.1)
-        versions = client.get_voice_details("hostile/wire").versions if ended["OK"] else ()
-        for voice in (*listed, *(f"hostile/wire@{version}" for version in versions)):
+        versions = client.get_voice_details(f"hostile/s{seed}").versions if ended["OK"] else ()
+        for voice in (*listed, *(f"hostile/s{seed}@{version}" for version in versions)):
             try:
                 client.say(voice, "Hello.", seed=1)
                 spoken["OK"] += 1
@@ -254,9 +263,11 @@ def run_live(report: Report, names: list[str], scale: float, seed: int) -> None:
     with _house(report) as house:
         for _ in range(_WARM_LINES):
             before_audio = house.say()
-        # Threads and lists of theirs are made when they are first needed, by calls of every kind.
-        early = islice(messages.calls(seed + 1000), _WARM_CALLS)
-        asyncio.run(messages.send(house.server.address, early, at_once=32))
+        # Threads are made and caches filled when they are first needed: by attacks of every kind.
+        early = House(Report("warming up"), house.server, house.registry, house.log)
+        for name in names:
+            count, attack = LIVE[name]
+            attack(early, max(_LEAST_EARLY, round(count * scale * _EARLY_SHARE)), seed + 1000)
         before = house.books()
         for name in names:
             count, attack = LIVE[name]
@@ -273,6 +284,7 @@ def run_live(report: Report, names: list[str], scale: float, seed: int) -> None:
         report.add("server: tracebacks in the log", house.tracebacks(), "tracebacks", 0)
         grown = after.memory_bytes / before.memory_bytes
         report.add("server: anonymous memory", grown, "of before", 1.05)
+        report.add("server: anonymous memory before", before.memory_bytes / 2**20, "MiB")
         report.add("server: threads", after.threads - before.threads, "more", 2)
         report.add("server: descriptors", after.descriptors - before.descriptors, "more", 4)
 

@@ -152,7 +152,9 @@ def to_status(error: BaseException) -> status_pb2.Status:
     message = _clipped(error.message, _MAX_MESSAGE_BYTES - len(where)) + where
     if row.code in (code_pb2.INTERNAL, code_pb2.DATA_LOSS) or reference:
         text = f"reference {reference}: %s" if reference else "%s"
-        _LOGGER.error(text, error, exc_info=error if row.code == code_pb2.INTERNAL else None)
+        _LOGGER.error(text, error)
+        # It was foreseen, and its message says all; a voice that fails would fill the log with it.
+        _LOGGER.debug("where it came from", exc_info=error)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
     details = [_packed(info)]
     retry_s = row.retry_s if error.retry_s is None else error.retry_s
