@@ -16,7 +16,6 @@ _LOGGER = logging.getLogger(__name__)
 
 def new_server(
     *,
-    interceptors: Sequence[grpc.aio.ServerInterceptor],
     options: Sequence[tuple[str, Any]],
     maximum_concurrent_rpcs: int | None,
 ) -> grpc.aio.Server:
@@ -27,7 +26,7 @@ def new_server(
     that nobody has registered, and those never get there any more.
     """
     logging.getLogger(cygrpc.__name__).addFilter(is_a_servers_fault)
-    return cast("grpc.aio.Server", _Server(interceptors, options, maximum_concurrent_rpcs))
+    return cast("grpc.aio.Server", _Server(options, maximum_concurrent_rpcs))
 
 
 class _Server(_server.Server):
@@ -35,14 +34,13 @@ class _Server(_server.Server):
 
     def __init__(
         self,
-        interceptors: Sequence[grpc.aio.ServerInterceptor],
         options: Sequence[tuple[str, Any]],
         maximum_concurrent_rpcs: int | None,
     ) -> None:
         # Instead of what super() does: a core that is made and never started cannot be let go.
         self._loop = cygrpc.get_working_loop()
         arguments = _server._augment_channel_arguments(options, None)
-        self._server = _Core(self._loop, None, (), interceptors, arguments, maximum_concurrent_rpcs)
+        self._server = _Core(self._loop, None, (), (), arguments, maximum_concurrent_rpcs)
 
 
 class _Core(cygrpc.AioServer):  # type: ignore[misc]

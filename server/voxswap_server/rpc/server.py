@@ -70,7 +70,6 @@ class Server(grpc.aio.Server):
         self._guard = guard
         self._ports: list[int] = []
         self._server = new_server(
-            interceptors=(),
             options=limits.options(),
             maximum_concurrent_rpcs=guard.limits.most_streams + _MOST_CALLS_BESIDE_STREAMS,
         )
