@@ -134,13 +134,12 @@ class Guard:
         async def answer(_: object, context: Context) -> Any:
             call = Call(context, self)
             self._come(call)
-            with self.under_way.one(method):
-                try:
-                    return await self._run(call, method, inner, behaviour)
-                except ENDS:
-                    raise
-                except Exception as error:  # noqa: BLE001 - see `mapped`
-                    await abort(cast("Context", call), error)
+            try:
+                return await self._run(call, method, inner, behaviour)
+            except ENDS:
+                raise
+            except Exception as error:  # noqa: BLE001 - see `mapped`
+                await abort(cast("Context", call), error)
 
         make = (
             grpc.stream_stream_rpc_method_handler
@@ -152,7 +151,8 @@ class Guard:
 
     async def _run(self, call: Call, method: str, inner: _Handler, behaviour: Any) -> Any:
         first = await call.first_message()
-        with self.places(method).one():
+        # A stop waits for those that run, and not for those that never said what they want.
+        with self.places(method).one(), self.under_way.one(method):
             if inner.request_streaming:
                 request: Any = call.messages()
             elif first is grpc.aio.EOF:
