@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import logging
 import sqlite3
@@ -23,8 +24,9 @@ from tests.registry.drafts import make_draft
 from tests.registry.faults import Gate, HookedObjects
 from tests.registry.stores import memory_objects
 from voxswap_registry.catalog import catalog as catalog_module
+from voxswap_registry.catalog import index as index_module
 from voxswap_registry.catalog.catalog import Catalog, VoiceListing
-from voxswap_registry.catalog.index import VoiceFilter
+from voxswap_registry.catalog.index import Index, VoiceFilter
 from voxswap_registry.errors import (
     ManifestError,
     NothingToRollBackError,
@@ -789,6 +791,36 @@ def test_catalogs_that_are_opened_together_share_one_file(house: House) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(start, range(8))) == [1] * 8
     assert len(list(house.cache_dir.glob("*.sqlite3"))) == 1
+
+
+def test_a_file_that_eight_open_and_close_at_once_is_never_locked_for_one(tmp_path: Path) -> None:
+    gate = threading.Barrier(8)
+
+    def come_and_go(turn: int) -> int:
+        gate.wait(WAIT_S)
+        index = Index(tmp_path / str(turn), "store")
+        index.write([], meta={"turn": turn})
+        kept = index.meta("turn")
+        index.close()
+        return kept
+
+    with ThreadPoolExecutor(8) as pool:
+        for turn in range(50):  # Without turns at the door, one round in twenty fails.
+            assert list(pool.map(come_and_go, [turn] * 8)) == [turn] * 8
+
+
+def test_a_file_that_somebody_opens_for_ever_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_BUSY_S", 0.05)
+    index = Index(tmp_path, "store")
+    index.close()
+    with index.path.with_suffix(".lock").open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(RegistryError, match="cannot be used") as caught:
+            Index(tmp_path, "store")
+        assert "another process" in str(caught.value.detail)
+    Index(tmp_path, "store").close()
 
 
 def test_the_file_of_a_closed_catalog_is_whole(house: House) -> None:

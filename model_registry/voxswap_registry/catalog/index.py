@@ -7,16 +7,20 @@ whole refreshes or none. Several processes may share one.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
+import os
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxswap_registry.errors import RegistryError
+from voxswap_registry.storage.locks import open_file, try_flock
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -40,6 +44,7 @@ CREATE TABLE IF NOT EXISTS object (
 );
 """
 _LAYOUT = 1
+_BUSY_S = 10.0  # how long one waits for another process that opens or writes the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +104,14 @@ class Index:
         self._local = threading.local()  # the reader of a `moment`
         with self._errors():
             base.mkdir(parents=True, exist_ok=True)
-            try:
-                self._writer = self._made()
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                self._remove()  # It is no database, or a damaged one.
-                self._writer = self._made()
+            with self._opening():
+                try:
+                    self._writer = self._made()
+                except sqlite3.DatabaseError as error:
+                    if isinstance(error, sqlite3.OperationalError):
+                        raise
+                    self._remove()  # It is no database, or a damaged one.
+                    self._writer = self._made()
 
     # Reading
 
@@ -249,9 +255,25 @@ class Index:
             with self._lock:
                 self._idle.append(connection)
 
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        """One opens the file at a time: changing its journal's mode, SQLite waits for nobody.
+
+        Who meets one there is told "locked", at once and whatever the timeout; and who removes a
+        damaged file must not remove what another has just made in its place.
+        """
+        with open_file(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT) as file:
+            until = time.monotonic() + _BUSY_S
+            while not try_flock(file, fcntl.LOCK_EX):
+                if time.monotonic() > until:
+                    raise sqlite3.OperationalError("another process has been opening it for long")
+                time.sleep(0.002)
+            yield
+
     def _made(self) -> sqlite3.Connection:
         connection = self._connected()
         try:
+            connection.execute("PRAGMA journal_mode = WAL")  # The file remembers it.
             connection.executescript(_SCHEMA)
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
@@ -263,8 +285,7 @@ class Index:
 
     def _connected(self) -> sqlite3.Connection:
         # Used by one thread at a time, but not always by the same one.
-        connection = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection = sqlite3.connect(self.path, timeout=_BUSY_S, check_same_thread=False)
         # A loss of power may cost the latest refresh, which the next one repeats.
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
