@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ class BenchServer:
 
     address: str
     pid: int
+    metrics_url: str = "off"
 
     def memory_bytes(self, field: str = "Rss") -> int:
         """A figure of ``smaps_rollup``: Rss, Pss, Private_Dirty, Anonymous …"""
@@ -29,6 +31,12 @@ class BenchServer:
     def descriptors(self) -> int:
         """Open file descriptors."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208
+
+    def metric(self, name: str) -> float:
+        """A metric, summed over its labels."""
+        with urllib.request.urlopen(self.metrics_url, timeout=60) as answer:  # noqa: S310 - ours
+            text = answer.read().decode()
+        return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)))
 
     def threads(self) -> int:
         """Threads."""
@@ -69,8 +77,9 @@ def serving(
         greeting = process.stdout.readline()
         found = re.search(r"serving on (\S+)", greeting)
         assert found, f"the server did not start: {greeting!r}"
+        metrics_url = process.stdout.readline().split()[-1]
         try:
-            yield BenchServer(found.group(1), process.pid)
+            yield BenchServer(found.group(1), process.pid, metrics_url)
         finally:
             process.terminate()
             process.communicate(timeout=60)

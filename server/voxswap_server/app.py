@@ -47,6 +47,7 @@ from voxswap_server.rpc.calls import StoreCalls
 from voxswap_server.rpc.guard import Guard
 from voxswap_server.rpc.guard import Limits as CallLimits
 from voxswap_server.rpc.health import HealthServicer
+from voxswap_server.rpc.kept_messages import KeptMessages
 from voxswap_server.rpc.reflection import add_reflection
 from voxswap_server.rpc.refusals import Refusals
 from voxswap_server.rpc.residency import ResidencyServicer
@@ -220,7 +221,9 @@ async def running(
         )
         stack.push_async_callback(uploads.close)
         self_test = SelfTest(manager, stage, admission, observe=metrics.observe_self_test)
-        voices = VoiceServicer(catalog, store, uploads, self_test)
+        kept_messages = KeptMessages()
+        metrics.watch_kept("messages", lambda: kept_messages.size_bytes)
+        voices = VoiceServicer(catalog, store, uploads, self_test, kept_messages)
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
         voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
         residency_pb2_grpc.add_ResidencyServiceServicer_to_server(
@@ -346,6 +349,7 @@ async def _catalog(
         executor=_threads(stack, 1, "watch"),
     )
     metrics.watch_catalog(catalog.count, registry.components.cached_bytes)
+    metrics.watch_kept("catalog", lambda: catalog.kept_bytes)
     # A store that hangs must not keep a server from speaking with the voices that it knows.
     first = asyncio.create_task(watcher.look(), name="first look at the registry")
     patience_s = _FIRST_LOOK_S if catalog.is_complete else _FIRST_LOOK_EVER_S

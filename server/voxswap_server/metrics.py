@@ -103,6 +103,12 @@ class Metrics:
             "When the store was last read, in seconds since the epoch.",
             registry=self.registry,
         )
+        self._kept = Gauge(
+            "voxswap_kept_bytes",
+            "Objects kept because they may be asked for again; each kind has a limit of its own.",
+            ["what"],
+            registry=self.registry,
+        )
         self._unknown = counter("unknown_symbols", "Symbols left out of the speech.")
         self._steps = Histogram(
             "voxswap_step_seconds",
@@ -122,6 +128,10 @@ class Metrics:
             ("disk_cache_bytes", "Bytes of components in the cache on disk.", cache_bytes),
         ):
             Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
+
+    def watch_kept(self, what: str, size_bytes: Callable[[], int]) -> None:
+        """Show what a cache of objects holds at a scrape: bounded, and in no ledger."""
+        self._kept.labels(what).set_function(size_bytes)
 
     def watch_ledger(self, tier: Tier, books: Callable[[], LedgerStatistics]) -> None:
         """Show a ledger as it is at a scrape. ``books`` is called from other threads."""

@@ -184,6 +184,7 @@ async def keep_residents(
     way_down.closing(stack, "residency", manager.close)
     way_down.closing(stack, "loads ahead", residents.ahead.close)
     metrics.watch_ledger(Tier.DEVICE, manager.statistics)
+    metrics.watch_kept("plans", lambda: loader.kept_bytes)
     if host_tier is not None:
         metrics.watch_ledger(Tier.HOST, host_tier.statistics)
     metrics.watch_residency(manager.held_leases, manager.lru_age_s, lambda: len(manager.queued()))

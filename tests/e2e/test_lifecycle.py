@@ -198,6 +198,7 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
                 client.say("nobody", "Hi.")
             with client.synthesize("joe", LONG) as stream:
                 next(iter(stream))
+            client.get_voice("joe")
             late = client.synthesize("joe", LONG, timeout_s=0.6)
             with pytest.raises(DeadlineExceededError):
                 list(late)
@@ -215,6 +216,8 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
     assert seen['voxswap_ttfa_seconds_count{swap="warm"}'] in (2, 3)
     assert seen["voxswap_audio_seconds_total"] > 0.5
     assert seen["voxswap_active_streams"] == 0
+    for what in ("catalog", "messages", "plans"):
+        assert 1_000 < seen[f'voxswap_kept_bytes{{what="{what}"}}'] < 1_000_000
     accounts = {
         account: seen[f'voxswap_memory_bytes{{account="{account}",device="cpu",tier="device"}}']
         for account in ("budget", "free", "reserved", "resident", "evicting")

@@ -130,6 +130,11 @@ class Catalog:
         """How many voices there were at the last refresh."""
         return self._count
 
+    @property
+    def kept_bytes(self) -> int:
+        """Of manifests and records that were read already."""
+        return sum(kept.size_bytes for kept in (self._records, self._manifests, self._parsed))
+
     def resolve(self, ref: VoiceRef, *, session_id: str = "") -> Manifest:
         """The manifest that ``ref`` means, see `resolution.chosen_version`.
 
@@ -263,6 +268,11 @@ class _Stamped(Generic[_T]):
     def __init__(self, limit_bytes: int) -> None:
         self._lock = threading.Lock()
         self._values: Kept[tuple[int | bytes, _T]] = Kept(limit_bytes)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all values that are kept."""
+        return self._values.size_bytes
 
     def get(self, key: str, stamp: int | bytes, make: Callable[[str], _T]) -> _T:
         """The value of ``key``, made anew if it was made for another ``stamp``.

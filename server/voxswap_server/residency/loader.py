@@ -131,6 +131,11 @@ class VoiceLoader:
             self._plans.put(manifest.ref, plan, held_bytes(plan))
         return plan
 
+    @property
+    def kept_bytes(self) -> int:
+        """Of plans that were made, with their manifests."""
+        return self._plans.size_bytes
+
     def _make_plan(self, manifest: Manifest) -> VoicePlan:
         # Whoever made the manifest and however old it is: nothing is computed with one that was
         # not checked.

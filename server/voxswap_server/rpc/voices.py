@@ -37,7 +37,12 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
     """
 
     def __init__(
-        self, catalog: Catalog, store: StoreCalls, uploads: Uploads, self_test: SelfTest
+        self,
+        catalog: Catalog,
+        store: StoreCalls,
+        uploads: Uploads,
+        self_test: SelfTest,
+        kept_messages: KeptMessages,
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -45,7 +50,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         self._uploads = uploads
         self._self_test = self_test
         self._labelling = Labelling(self._registry, store, self_test)
-        self._messages = KeptMessages()
+        self._messages = kept_messages
 
     @mapped
     async def ListVoices(  # noqa: N802
