@@ -230,10 +230,8 @@ def attack_texts(house: House, count: int, seed: int) -> None:
                     longest_s = max(longest_s, time.perf_counter() - began)
                     if took_s > slowest_s:
                         slowest_s = took_s
-                        print(
-                            f"    {name}: {took_s * 1e3:.1f} ms of CPU for {part.text[:40]!a}",
-                            flush=True,
-                        )
+                        shown = f"    {name}: {took_s * 1e3:.1f} ms of CPU for {part.text[:40]!a}"
+                        print(shown, flush=True)
         restarts = sum(espeak.statistics().restarts.values())
     spoken: Counter[str] = Counter()
     with Client(house.server.address, timeout_s=120) as client:
