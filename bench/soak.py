@@ -194,11 +194,12 @@ def _of_voice(data: bytes, voice: str) -> bytes:
 def attack_texts(house: House, count: int, seed: int) -> None:
     """Hostile texts through every front-end, and some of them to the end."""
     from tests.text.by_hand import PIPER
+    from voxswap_server.speech.reader import parted, read_segment
     from voxswap_server.text.espeak import EspeakFrontEnd
     from voxswap_server.text.espeak_library import Espeak
     from voxswap_server.text.frontends import make_front_end
-    from voxswap_server.text.normalization import normalize
     from voxswap_server.text.segmentation import segment
+    from voxswap_server.text.types import LongReadingError
 
     espeak = Espeak()
     espeak.start()
@@ -217,13 +218,17 @@ def attack_texts(house: House, count: int, seed: int) -> None:
         for n, text in enumerate(texts.texts(count, seed)):
             if n and not n % 2_000:
                 print(f"    {n} of {count} read", flush=True)
-            for part in segment(text):
-                read = normalize(part.text, "en")
-                for name, front_end in front_ends.items():
+            for name, front_end in front_ends.items():
+                left = [*segment(text)]
+                while left:
+                    part = left.pop()
                     began, cpu = time.perf_counter(), _cpu_s(espeak.pids())
                     try:
-                        front_end.symbols(read)
+                        read_segment(part.text, "en", front_end)
                         outcomes["read"] += 1
+                    except LongReadingError as error:
+                        left += parted(part, error.excess)
+                        outcomes["parted"] += 1
                     except VoxswapError as error:
                         outcomes[error.reason] += 1
                     took_s = _cpu_s(espeak.pids()) - cpu
@@ -246,7 +251,9 @@ def attack_texts(house: House, count: int, seed: int) -> None:
                 spoken[error.code] += 1
     add = house.report.add
     add("texts: lines read", outcomes["read"], "lines")
-    add("texts: lines refused", outcomes.total() - outcomes["read"], "lines")
+    add("texts: lines parted, as too much to say", outcomes["parted"], "lines")
+    refused = outcomes.total() - outcomes["read"] - outcomes["parted"]
+    add("texts: lines refused", refused, "lines")
     add("texts: slowest line, CPU", slowest_s * 1e3, "ms", 100)
     add("texts: slowest line, beside other work", longest_s * 1e3, "ms")
     add("texts: workers that ended", restarts, "workers")
