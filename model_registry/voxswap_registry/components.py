@@ -117,7 +117,8 @@ class Components:
         `concurrent.futures.CancelledError` is raised. ``meanwhile`` runs while the bytes are being
         hashed, and has ended when the block begins. It does not run for bytes that come from afar;
         where a copy has to be thrown away it is told so. Raises `ComponentMissingError`,
-        `DigestMismatchError`, and `RegistryError` where disk or network fail.
+        `DigestMismatchError`, `ManifestError` if the bytes are right and the BLAKE3 is another's
+        (nobody else is barred for that), and `RegistryError` where disk or network fail.
         """
         key = blob_key(component.digest)
         with self._missing(component):
@@ -265,12 +266,14 @@ def check_file(
 
 
 def check_bytes(file: VerifiedFile, check: Check) -> None:
-    """Hash a file of the store; `DigestMismatchError` if it is not what its component says."""
+    """Hash a file of the store. Raises `DigestMismatchError` if it is not what its component says,
+    and `ManifestError` if it is what its name says and only the BLAKE3 is another's.
+    """
     component = file.component
     if file.size_bytes != component.size_bytes:
         raise damaged(component, f"has {file.size_bytes} bytes, not {component.size_bytes}")
-    if (found := file.hashed(check)) != component.digest:
-        raise damaged(component, f"reads as {found}")
+    if (difference := file.difference(check)) is not None:
+        raise damaged(component, difference)
 
 
 def _check(component: Component, cancelled: Callable[[], bool] | None) -> Check:

@@ -121,8 +121,9 @@ class ComponentCache:
         once it says True, `concurrent.futures.CancelledError` is raised. ``meanwhile`` runs while a
         file that was here already is hashed.
 
-        Raises `DigestMismatchError` if ``fetch`` gives wrong bytes, `StorageFullError` if there is
-        no room, `RegistryError` where the disk fails, and what ``fetch`` raises.
+        Raises `DigestMismatchError` if ``fetch`` gives wrong bytes, `ManifestError` if they are
+        right and the BLAKE3 is that of others, `StorageFullError` if there is no room,
+        `RegistryError` where the disk fails, and what ``fetch`` raises.
         """
         hexadecimal = check_digest(component.digest).removeprefix("sha256:")
         path = self._finished(hexadecimal)

@@ -148,9 +148,12 @@ class VoiceLoader:
         computing = max(specs, key=lambda spec: spec.footprint_bytes)
         for spec in specs:
             component = manifest.component(spec.role)
+            if spec.role in engine.graph_roles:
+                # Operators trust a graph by its name, so that is what its bytes are checked by.
+                component = component.by_name()
             parts.append(
                 PartPlan(
-                    f"{engine.name}:{spec.role}:{spec.form}:{component.digest}",
+                    f"{engine.name}:{spec.role}:{spec.form}:{component.identity}",
                     spec.role,
                     component,
                     spec.footprint_bytes,
@@ -162,7 +165,7 @@ class VoiceLoader:
         reading = _hash(
             manifest.front_end.kind, dict(manifest.front_end.options), manifest.language
         )
-        key = f"text:{_SYMBOLS}:{reading}:{table.digest}"
+        key = f"text:{_SYMBOLS}:{reading}:{table.identity}"
         parts.append(PartPlan(key, _SYMBOLS, table, _TABLE_FACTOR * table.size_bytes))
         return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts))
 
