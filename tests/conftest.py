@@ -45,7 +45,7 @@ _SLOW_MODULES = {
         *("revisions", "upload", "watcher"),
     },
     "server": {
-        *("audio_key", "early", "guard", "metrics_port", "parts", "receipts", "self_test"),
+        *("audio_key", "guard", "metrics_port", "parts", "receipts", "self_test"),
         *("simulated_device", "uploads", "workers"),
     },
     "text": {"espeak", "hostile", "normalization_properties"},

@@ -20,7 +20,6 @@ from voxswap_registry.layout import blob_key
 from voxswap_registry.manifest import Component
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
-from voxswap_registry.storage.beside import Meanwhile, beside
 from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.download import Check, mismatch
 from voxswap_registry.storage.folder import etag_of, open_no_follow
@@ -106,7 +105,6 @@ class Components:
         *,
         cancelled: Callable[[], bool] | None = None,
         progress: Progress | None = None,
-        meanwhile: Meanwhile | None = None,
     ) -> Iterator[VerifiedFile]:
         """The file of ``component``, hashed just now, open and good inside the block.
 
@@ -114,9 +112,7 @@ class Components:
         it was written to since, it can be asked.
 
         ``cancelled`` is asked before each block of bytes; once it says True,
-        `concurrent.futures.CancelledError` is raised. ``meanwhile`` runs while the bytes are being
-        hashed, and has ended when the block begins. It does not run for bytes that come from afar;
-        where a copy has to be thrown away it is told so. Raises `ComponentMissingError`,
+        `concurrent.futures.CancelledError` is raised. Raises `ComponentMissingError`,
         `DigestMismatchError`, `ManifestError` if the bytes are right and the BLAKE3 is another's
         (nobody else is barred for that), and `RegistryError` where disk or network fail.
         """
@@ -124,11 +120,11 @@ class Components:
         with self._missing(component):
             path = self._path(key)
         if path is None:
-            held = self._from_afar(component, key, cancelled, progress, meanwhile)
+            held = self._from_afar(component, key, cancelled, progress)
         else:
             info = self._objects.head(key)
             self._refuse_quarantined(component, info.etag if info else "")
-            held = self._in_place(component, path, cancelled, meanwhile)
+            held = self._in_place(component, path, cancelled)
         with held as file:
             yield file
 
@@ -138,11 +134,7 @@ class Components:
 
     @contextlib.contextmanager
     def _in_place(
-        self,
-        component: Component,
-        path: Path,
-        cancelled: Callable[[], bool] | None,
-        meanwhile: Meanwhile | None,
+        self, component: Component, path: Path, cancelled: Callable[[], bool] | None
     ) -> Iterator[VerifiedFile]:
         with contextlib.ExitStack() as stack:
             try:
@@ -151,8 +143,7 @@ class Components:
                     file = VerifiedFile(opened.fileno(), component)
                     # Of what is hashed, whatever lies at the path by now.
                     etag = etag_of(os.fstat(file.fd))
-                    with beside(meanwhile, file):
-                        check_bytes(file, _check(component, cancelled))
+                    check_bytes(file, _check(component, cancelled))
             except DigestMismatchError as error:
                 self._put_in_quarantine(component, etag, error)
                 raise
@@ -169,7 +160,6 @@ class Components:
         key: str,
         cancelled: Callable[[], bool] | None,
         progress: Progress | None,
-        meanwhile: Meanwhile | None,
     ) -> Iterator[VerifiedFile]:
         if self._cache is None:
             raise ComponentMissingError(
@@ -197,7 +187,6 @@ class Components:
                         fetch,
                         cancelled=cancelled,
                         progress=progress,
-                        meanwhile=meanwhile,
                         on_mismatch=lambda error: self._tell(component, error),
                     )
                 )

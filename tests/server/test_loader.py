@@ -38,7 +38,6 @@ LIMIT = 4 << 20
 
 class FakeEngine:
     name = "fake"
-    reads_unverified: Collection[str] = ()
     graph_roles: Collection[str] = ()
 
     def __init__(self) -> None:

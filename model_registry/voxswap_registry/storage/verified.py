@@ -46,8 +46,8 @@ class Fingerprint:
 class VerifiedFile:
     """An open file and the component that it was found to be.
 
-    Only while it is being verified it may be looked at sooner (`beside.Meanwhile`). Good as long as
-    whoever gave it keeps it open. All reads name their place, so that any thread may read.
+    Good as long as whoever gave it keeps it open. All reads name their place, so that any thread
+    may read.
     """
 
     def __init__(self, descriptor: int, component: Component, *, settled: bool = False) -> None:
