@@ -45,8 +45,8 @@ _SLOW_MODULES = {
         *("revisions", "upload", "vits_tensors", "watcher"),
     },
     "server": {
-        *("audio_key", "changed_files", "early", "guard", "metrics_port"),
-        *("parts", "receipts", "self_test", "simulated_device", "uploads", "workers"),
+        *("audio_key", "changed_files", "guard", "metrics_port", "parts", "receipts"),
+        *("self_test", "simulated_device", "taking_up", "uploads", "workers"),
     },
     "text": {"espeak", "hostile", "normalization_properties"},
 }

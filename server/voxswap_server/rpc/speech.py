@@ -247,7 +247,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
             ) as synthesis:
                 ticket.done = lambda: synthesis.compute_s
                 begun(synthesis)
-                with await self._lease(request, manifest, synthesis, arrived, patience) as lease:
+                with await self._lease(request, manifest, arrived, patience) as lease:
                     stream.leased(cold=lease.cold, waited_s=lease.wait_s)
                     self._on_use(manifest.ref)
                     parts = synthesis.parts(lease)
@@ -266,7 +266,6 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         self,
         request: SpeechRequest,
         manifest: Manifest,
-        synthesis: Synthesis,
         arrived: float,
         patience: float | None,
     ) -> Lease:
@@ -275,7 +274,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
             left_s = max(0.0, arrived + request.start_by_s - time.perf_counter())
         timeout_s = min((t for t in (left_s, patience) if t is not None), default=None)
         try:
-            return await self._manager.acquire(manifest, timeout_s=timeout_s, early=synthesis.begin)
+            return await self._manager.acquire(manifest, timeout_s=timeout_s)
         except (LoadTimeoutError, MemoryBusyError) as error:
             if left_s is None or timeout_s != left_s:
                 raise

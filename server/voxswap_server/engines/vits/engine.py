@@ -77,7 +77,6 @@ class VitsEngine:
     name = "vits"
     steps_may_be_long = False
     # Views on a map, each of them checked: nothing is run.
-    reads_unverified = frozenset({"model"})
     graph_roles: frozenset[str] = frozenset()
 
     def __init__(
