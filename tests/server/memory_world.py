@@ -264,11 +264,11 @@ class World:
     # The judge
 
     def _judge_safety(self) -> None:
-        books = self.memory.statistics().books
+        books = self.memory.books
         assert books.free_bytes >= 0
         for _, numbers in self.leases.values():
             assert all(number in self.there for number in numbers), "a leased part has left"
-        assert len(self.leases) == self.memory.statistics().leases
+        assert self.leases.keys() == self.memory.leased()
         for voice in self.memory.voices():
             stays = voice.leases or voice.pinned or not voice.is_retired
             assert stays, f"{voice} is retired, and stays"
@@ -296,7 +296,7 @@ class World:
             floor = 0
             if exclusive is not None and exclusive[0] is not claim:
                 floor = exclusive[2]
-            assert not self._fits(claim, parts, floor), f"{claim} fits, and waits"
+            assert not self.fits(claim, parts, floor), f"{claim} fits, and waits"
         for claim in line:
             for waiter in claim.waiters.values():
                 since_s = max(waiter.asked_s, claim.in_line_s or 0.0)
@@ -306,14 +306,18 @@ class World:
         for number in self.threads:
             part = next(p for p in self.memory.work() if p.number == number)
             if part.state is not State.STUCK:
-                assert self.now < part.began_s + 20, f"{part} hangs, and nobody is told"
+                fetch = part.stage is Stage.FETCH
+                limit_s = self.limits.fetch_timeout_s if fetch else self.limits.load_timeout_s
+                assert self.now < part.began_s + limit_s, f"{part} hangs, and nobody is told"
             else:
                 assert not part.claims
         self._judge_slots()
 
     def _judge_slots(self) -> None:
         """A player's work waits for players' alone, or for threads that were told to stop."""
-        for stage, slots in ((Stage.LOAD, 2), (Stage.FETCH, 1)):
+        limits = self.limits
+        slots_of = ((Stage.LOAD, limits.load_slots), (Stage.FETCH, limits.fetch_slots))
+        for stage, slots in slots_of:
             work = [p for p in self.memory.work() if p.stage is stage]
             waits = [p for p in work if p.state is State.WAITING and p.rank is Rank.PLAYER]
             running = [p for p in work if p.state in (State.RUNNING, State.ABANDONED)]
@@ -327,7 +331,7 @@ class World:
     def _spare(self, parts: Sequence[Part]) -> int:
         """By sight, without any sum that `Memory` keeps."""
         staying = (State.WAITING, State.RUNNING, State.REFUSED, State.STUCK, State.RESIDENT)
-        spare = self.memory.statistics().books.target_bytes - sum(self.carved.values())
+        spare = self.memory.books.target_bytes - sum(self.carved.values())
         for part in parts:
             if part.state in (*staying, State.WITHDRAWN, State.PROMISED) or part.late:
                 spare -= part.size_bytes
@@ -342,7 +346,7 @@ class World:
                     lanes[lane.name] = max(lanes.get(lane.name, 0), lane.workspace_bytes)
         return lanes
 
-    def _fits(self, claim: Claim, parts: Sequence[Part], floor: int) -> bool:
+    def fits(self, claim: Claim, parts: Sequence[Part], floor: int) -> bool:
         """Whether a player's claim fits into what is spare, idle, or loaded ahead of need."""
         ahead = [c for c in self.memory.claims() if c.parts and c.rank is Rank.AHEAD]
         wanted = {part.key for part in claim.plan.parts}
@@ -417,7 +421,7 @@ class World:
             self.release(token)
         self.work_off()
         assert not self.there
-        books = self.memory.statistics().books
+        books = self.memory.books
         assert books.charged_bytes == books.carved_bytes
         lanes = sum(self.memory.lanes_used().values())
         assert books.carved_bytes == lanes + sum(self.carved.values())

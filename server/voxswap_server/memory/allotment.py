@@ -28,7 +28,6 @@ from voxswap_server.memory.slots import Slots
 from voxswap_server.memory.statistics import Forecast
 from voxswap_server.memory.timers import Due, Timers
 
-
 # Sums of times are rounded: what is looked at too soon would be looked at for ever.
 _ROUNDING_S = 1e-3
 

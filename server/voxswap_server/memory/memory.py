@@ -21,6 +21,7 @@ from voxswap_server.memory.actions import (
 from voxswap_server.memory.allotment import Allotment
 from voxswap_server.memory.claims import Claim, Voice, Waiter
 from voxswap_server.memory.integrity import check_integrity
+from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.part import Part, State
 from voxswap_server.memory.plans import Asker, Limits, PartPlan, Plan, Token
 from voxswap_server.memory.statistics import Forecast, MemoryStatistics, statistics_of
@@ -501,9 +502,18 @@ class Memory(Allotment):
         claim = line.exclusive
         return None if claim is None else (claim, line.exclusive_until_s, line.floor_bytes)
 
+    def leased(self) -> frozenset[Token]:
+        """Tokens that have leases."""
+        return frozenset(self._leases)
+
     def lanes_used(self) -> Mapping[str, int]:
         """Bytes that lanes have for good."""
         return self._holdings.lanes.used
+
+    @property
+    def books(self) -> LedgerStatistics:
+        """The ledger. May be called from any thread."""
+        return self._holdings.ledger.statistics()
 
     def statistics(self) -> MemoryStatistics:
         """All figures, at this instant."""
