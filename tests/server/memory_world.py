@@ -101,6 +101,7 @@ class World:
         self.news: list[Tell] = []
         self.exclusive: Claim | None = None
         self.were_exclusive: set[Claim] = set()
+        self.rests_until_s = 0.0
         self.closed = False
 
     # Events
@@ -196,6 +197,7 @@ class World:
     def happen(self, event: Callable[[], list[Action]], *, faulty: bool = False) -> None:
         """One event, what it leads to, and the judgement. ``faulty``: promises may be broken."""
         idle_since = {p.number: p.stamp_s for p in self.memory.parts() if p.is_idle}
+        waited = self.players_in_line()
         actions = event()
         victims: list[Free] = []
         if faulty or any(p.late or p.state is State.REFUSED for p in self.memory.parts()):
@@ -203,13 +205,23 @@ class World:
         for action in actions:
             if isinstance(action, Free) and action.reason == "memory":
                 victims.append(action)
-            if isinstance(action, Tell) and action.news is News.STARTED and victims:
-                self._judge_victims(action, victims, idle_since)
+            if isinstance(action, Tell) and action.news is News.STARTED:
+                started = [c for c in self.memory.claims() if c.plan.key == action.key]
+                if any(c.rank is Rank.AHEAD for c in started):
+                    wait = waited & self.players_in_line()
+                    assert not wait, f"{action} is ahead of need, and goes before {wait}"
+                if victims:
+                    self._judge_victims(action, victims, idle_since)
                 victims = []
             self._carry_out(action)
         self.memory.check_integrity()
         self._judge_safety()
         self._judge_progress()
+
+    def players_in_line(self) -> set[Claim]:
+        """Those who wait for memory."""
+        line = (c for c in self.memory.claims() if not c.parts and not c.unfetched)
+        return {claim for claim in line if claim.rank is Rank.PLAYER}
 
     def _carry_out(self, action: Action) -> None:
         if isinstance(action, Load):
@@ -283,15 +295,7 @@ class World:
         players = [claim for claim in line if claim.rank is Rank.PLAYER]
         parts = self.memory.parts()
         exclusive = self.memory.exclusive()
-        if exclusive is not None:
-            claim, until_s, floor = exclusive
-            assert self.now < until_s <= self.now + self.limits.exclusive_s + 1e-9
-            assert floor <= max(0, self._available(parts))
-            if self.exclusive is not claim:
-                assert claim.waits_since_s + self.limits.ageing_s <= self.now
-                assert claim not in self.were_exclusive, f"{claim} is exclusive once more"
-                self.were_exclusive.add(claim)
-        self.exclusive = exclusive and exclusive[0]
+        self._judge_turn(exclusive, parts)
         for claim in players:
             floor = 0
             if exclusive is not None and exclusive[0] is not claim:
@@ -312,6 +316,25 @@ class World:
             else:
                 assert not part.claims
         self._judge_slots()
+
+    def _judge_turn(
+        self, exclusive: tuple[Claim, float, int] | None, parts: Sequence[Part]
+    ) -> None:
+        """One at a time, for a bounded time, once, and after one in vain there is a rest."""
+        before, self.exclusive = self.exclusive, exclusive and exclusive[0]
+        if before is not None and before is not self.exclusive:
+            in_vain = before in self.memory.claims() and not before.parts
+            self.rests_until_s = self.now + self.limits.exclusive_s if in_vain else 0.0
+        if exclusive is None:
+            return
+        claim, until_s, floor = exclusive
+        assert self.now < until_s <= self.now + self.limits.exclusive_s + 1e-9
+        assert floor <= max(0, self._available(parts))
+        if claim is not before:
+            assert claim.waits_since_s + self.limits.ageing_s <= self.now
+            assert claim not in self.were_exclusive, f"{claim} is exclusive once more"
+            assert self.now >= self.rests_until_s, "turn after turn is kept for large claims"
+            self.were_exclusive.add(claim)
 
     def _judge_slots(self) -> None:
         """A player's work waits for players' alone, or for threads that were told to stop."""

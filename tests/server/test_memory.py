@@ -139,6 +139,23 @@ def test_its_turn_is_bounded_and_comes_once() -> None:
     assert running(world) == {"next"}, "it had its turn"
 
 
+def test_turns_in_vain_are_followed_by_a_rest() -> None:
+    """Large claims one after the other would keep all that comes free for themselves."""
+    world = house(100, ageing_s=1, exclusive_s=5, wait_s=60)
+    leases = [load(world, voice(f"s{i}", 25)) for i in range(4)]
+    for i in range(3):
+        world.ask(voice(f"opera{i}", 90))
+    world.pass_time(7)
+    world.release(leases[0])
+    small = voice("small", 20)
+    token = world.ask(small)
+    finish_all(world, small)
+    assert token in world.leases, "the next large one had its turn at once"
+    assert world.memory.exclusive() is None
+    world.pass_time(5)
+    assert world.memory.exclusive() is not None
+
+
 def test_room_that_was_made_for_one_is_not_taken_by_another() -> None:
     world = house(100)
     world.release(load(world, voice("old", 60)))
@@ -584,6 +601,8 @@ def test_misuse_is_told() -> None:
         part.begin(1.0)
     with pytest.raises(ValueError, match="name them by role"):
         Plan("a", (PartPlan("x", 1), PartPlan("x", 1)))
+    with pytest.raises(ValueError, match="nothing to load"):
+        Plan("a", ())
     assert part.state is State.PROMISED
 
 

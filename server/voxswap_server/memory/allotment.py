@@ -93,7 +93,8 @@ class Allotment:
         self._shrink()
         self._keep_promises()
         self._charge()
-        self._line.end_exclusive(self._now)
+        if self._line.end_exclusive(self._now):
+            self._timers.add(self._line.rests_until_s, Due.LOOK)
         players, ahead = self._line.in_order()
         for claim in players:
             if claim in self._line:

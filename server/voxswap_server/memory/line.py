@@ -15,7 +15,8 @@ class Line:
     claims keep a large one waiting for ever. So the first player's claim that has waited for
     ``ageing_s`` is **exclusive** for ``exclusive_s``: bytes that become available meanwhile are
     kept for it (the **floor**), and those that were available before are anybody's. Each claim is
-    so once; hits on what is there never wait.
+    so once, and after one that was so in vain nobody is for as long again: most of what comes free
+    is anybody's, however many large claims there are. Hits on what is there never wait.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -24,6 +25,7 @@ class Line:
         self._available_bytes = 0
         self.exclusive: Claim | None = None
         self.exclusive_until_s = 0.0
+        self.rests_until_s = 0.0  # nobody is exclusive before
         self.floor_bytes = 0
         self._most_floor_bytes = 0
         # The least that any claim but the exclusive one costs, and what that one does.
@@ -58,15 +60,23 @@ class Line:
         """What ``claim`` must leave available."""
         return 0 if claim is self.exclusive else self.floor_bytes
 
-    def end_exclusive(self, now: float) -> None:
-        """If its time is over, or no player waits for it any more, nothing is kept for it."""
+    def end_exclusive(self, now: float) -> bool:
+        """If its time is over, or no player waits for it any more, nothing is kept for it.
+
+        Whether that is so.
+        """
         claim = self.exclusive
-        if claim and (now >= self.exclusive_until_s or claim.rank is not Rank.PLAYER):
+        over = claim is not None and (
+            now >= self.exclusive_until_s or claim.rank is not Rank.PLAYER
+        )
+        if over:
+            self.rests_until_s = now + self._limits.exclusive_s
             self._end_exclusive()
+        return over
 
     def choose_exclusive(self, now: float) -> bool:
         """If it is nobody's turn, see whose it is; whether one has begun."""
-        if self.exclusive is not None:
+        if self.exclusive is not None or now < self.rests_until_s:
             return False
         players, _ = self.in_order()
         for claim in players:

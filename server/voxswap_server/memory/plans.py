@@ -41,6 +41,8 @@ class Plan:
     lanes: tuple[Lane, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError(f"{self.key} has no parts; there is nothing to load")
         if len({part.key for part in self.parts}) != len(self.parts):
             raise ValueError(f"two parts of {self.key} have one key; name them by role")
 
