@@ -15,7 +15,8 @@ from voxswap_server.memory.actions import (
     Stage,
     Why,
 )
-from voxswap_server.memory.memory import Memory, MisuseError
+from voxswap_server.memory.entries import MisuseError
+from voxswap_server.memory.memory import Memory
 from voxswap_server.memory.part import IllegalTransitionError, Part, State
 from voxswap_server.memory.plans import Lane, Limits, PartPlan, Plan, Rank
 

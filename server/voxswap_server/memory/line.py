@@ -46,7 +46,7 @@ class Line:
         """Players' claims, and those ahead of need; who asked first first."""
         order = sorted(self._claims, key=lambda claim: claim.place)
         players = [claim for claim in order if claim.rank is Rank.PLAYER]
-        return players, order[len(players) :]
+        return players, [claim for claim in order if claim.rank is Rank.AHEAD]
 
     def note(self, available_bytes: int) -> None:
         """So much is available now: what came since the last call is kept for the exclusive one."""

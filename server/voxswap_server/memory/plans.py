@@ -47,6 +47,11 @@ class Plan:
             raise ValueError(f"two parts of {self.key} have one key; name them by role")
 
     @property
+    def keys(self) -> frozenset[str]:
+        """Of its parts."""
+        return frozenset(part.key for part in self.parts)
+
+    @property
     def size_bytes(self) -> int:
         """What it takes at most if nothing of it is there."""
         return sum(part.size_bytes for part in self.parts)
