@@ -55,10 +55,10 @@ def step_all(report: Report, steps: int, seed: int, ends_s: float | None) -> Non
             print(f"  {done:,} of {steps:,} events, {done / (said - began):,.0f}/s", flush=True)
     world.end()
     report.add("events judged, all sound", done, "events")
-    report.add("an event with its judgement", (time.monotonic() - began) / done * 1e6, "us")
+    report.add("an event with its judgement", (time.monotonic() - began) / max(1, done) * 1e6, "us")
     for what, n in sorted(events.items()):
         report.add(what, n, "times")
-    report.add("walks of the line", walks / done, "per event")
+    report.add("walks of the line", walks / max(1, done), "per event")
 
 
 def trace_all(report: Report, traces: int, seed: int) -> None:
@@ -69,7 +69,11 @@ def trace_all(report: Report, traces: int, seed: int) -> None:
     """
     waits: list[float] = []
     behind = granted = busy = 0
+    said = time.monotonic()
     for trace in range(traces):
+        if time.monotonic() - said > _SAY_EVERY_S:
+            said = time.monotonic()
+            print(f"  trace {trace} of {traces}", flush=True)
         one = Trace(random.Random(seed * 1_000_003 + trace))
         one.run()
         behind += one.behind

@@ -190,6 +190,7 @@ class World:
 
     def close(self) -> None:
         self.closed = True
+        self.pinned.clear()
         self.happen(lambda: self.memory.close(self.now))
 
     # Carrying out
