@@ -278,7 +278,8 @@ class World:
 
     def _judge_safety(self) -> None:
         books = self.memory.books
-        assert books.free_bytes >= 0
+        tries = [p for p in self.memory.parts() if p.state in (State.WAITING, State.RUNNING)]
+        assert books.free_bytes >= sum(p.room_bytes for p in tries), "a second try has no room"
         for _, numbers in self.leases.values():
             assert all(number in self.there for number in numbers), "a leased part has left"
         assert self.leases.keys() == self.memory.leased()
@@ -335,6 +336,7 @@ class World:
             assert claim.waits_since_s + self.limits.ageing_s <= self.now
             assert claim not in self.were_exclusive, f"{claim} is exclusive once more"
             assert self.now >= self.rests_until_s, "turn after turn is kept for large claims"
+            assert not floor, "what was there before its turn is anybody's"
             self.were_exclusive.add(claim)
 
     def _judge_slots(self) -> None:

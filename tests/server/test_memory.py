@@ -107,6 +107,9 @@ def test_a_large_claim_gets_what_comes_free_after_it_has_aged() -> None:
     assert "before" in running(world), "what was free before it aged is anybody's"
     finish_all(world, voice("before", 15))
     world.pass_time(1.5)
+    world.ask(voice("after", 5))
+    assert "after" in running(world), "and so it is while it keeps what comes free"
+    finish_all(world, voice("after", 5))
     world.release(leases[0])
     world.release(leases[1])
     small = world.ask(voice("small", 20))
@@ -378,6 +381,25 @@ def test_a_refused_load_gets_the_room_that_was_made_for_it() -> None:
     assert "thief" not in running(world), "another is granted what was made for the retry"
     world.finish(number_of(world, "first"), Loaded(40))
     assert token in world.leases
+
+
+def test_nobody_else_is_charged_to_the_room_of_a_second_try() -> None:
+    """By the sums there is enough for both; but what is to come does not help the device now."""
+    world = house(100)
+    for key in ("old", "older"):
+        world.release(load(world, voice(key, 40)))
+        world.pass_time(1)
+    token = world.ask(voice("first", 20))
+    world.finish(number_of(world, "first"), DeviceRefused())
+    other = voice("other", 30)
+    world.ask(other)
+    assert list(world.freeing.values()) == ["old", "older"]
+    world.free(number_in(world.freeing, "old"))
+    assert running(world) == {"first"}
+    world.finish(number_of(world, "first"), Loaded(20))
+    assert token in world.leases
+    world.free(number_in(world.freeing, "older"))
+    assert running(world) == {"other"}
 
 
 def test_a_second_refusal_fails_that_load_alone() -> None:
