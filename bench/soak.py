@@ -1,5 +1,7 @@
 """``scripts/soak --hostile``: what strangers may send, in numbers, at servers that must not mind.
 
+``scripts/soak --memory`` is `bench.memory_soak`.
+
 Every attack is drawn from ``--seed``. Those on a live server share one, which is looked at before
 and after: the same voice, no lease, no more memory, threads or descriptors than before.
 """
@@ -27,6 +29,7 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 
+from bench import memory_soak
 from bench.hostile import manifests, messages, shutdown, texts, uploads
 from bench.hostile.uploads import Request
 from bench.report import Report
@@ -403,13 +406,21 @@ def main() -> int:
     """Attack; 0 if every bound is kept."""
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("--hostile", action="store_true", help="what strangers may send")
+    parser.add_argument(
+        "--memory", action="store_true", help="the heart of memory, a million events"
+    )
+    parser.add_argument("--seconds", type=float, help="with --memory: at most so long")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join((*LIVE, *APART))}")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers (default: 1)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
-    if not arguments.hostile:
-        parser.error("name what to soak with: --hostile")
+    if arguments.hostile == arguments.memory:
+        parser.error("name what to soak with: --hostile or --memory")
+    if arguments.memory:
+        report = Report("memory soak")
+        memory_soak.soak(report, arguments.scale, arguments.seed, arguments.seconds)
+        return _told(report, arguments.json)
     names = arguments.names or [*LIVE, *APART]
     if unknown := set(names) - LIVE.keys() - APART.keys():
         parser.error(
@@ -423,9 +434,13 @@ def main() -> int:
             count, attack = APART[name]
             print(f"  {name} …", flush=True)
             attack(report, max(1, round(count * arguments.scale)), arguments.seed)
+    return _told(report, arguments.json)
+
+
+def _told(report: Report, path: Path | None) -> int:
     print(report.table())
-    if arguments.json:
-        arguments.json.write_text(report.json())
+    if path:
+        path.write_text(report.json())
     return 0 if report.ok else 1
 
 
