@@ -186,7 +186,7 @@ class Settings(BaseModel):
     arithmetic: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="what the large products of VITS voices are computed in; auto: whichever is "
-        "faster here, measured at the start",
+        "faster here, measured once and kept in cache_dir",
     )
     compute_threads: int = Field(
         0,

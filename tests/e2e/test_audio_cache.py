@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -240,3 +241,21 @@ def test_a_redis_that_was_never_there_hinders_nothing(
             assert not client.say("joe", "Halt!", seed=2).header.cached
             assert client.say("joe", "Halt!", seed=2).header.cached
         assert figure(thread, "audio_cache_faults_total", reason="connection") == 1
+
+
+def test_what_a_machine_decided_is_kept_and_shown(joe_registry: Registry, tmp_path: Path) -> None:
+    """The first start decides; the next one finds it, whatever it would find faster itself."""
+    root, cache = root_of(joe_registry), tmp_path / "cache"
+    build: dict[str, Any] = {}
+    for arithmetic in ("bfloat16", "float32"):
+        with serving(root, cache_dir=cache) as thread:
+            (family,) = (
+                f for f in thread.server.metrics.registry.collect() if f.name == "voxswap_build"
+            )
+            build = family.samples[0].labels
+        kept = json.loads((cache / "decisions-cpu.json").read_text())
+        assert kept["decisions"]["arithmetic"] == build["arithmetic"]
+        kept["decisions"]["arithmetic"] = arithmetic
+        (cache / "decisions-cpu.json").write_text(json.dumps(kept))
+    assert build["arithmetic"] == "bfloat16"
+    assert (build["tf32"], build["front_end"]) == ("false", "espeak")

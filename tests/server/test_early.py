@@ -619,7 +619,7 @@ class Shelf:
             listener=lambda _, error: self.mismatches.append(error),
         )
         self.engine = ReadingEngine()
-        self.loader = VoiceLoader(self.components, {"fake": self.engine}, front_end="auto")
+        self.loader = VoiceLoader(self.components, {"fake": self.engine}, front_end="espeak")
         self.early: list[Any] = []
 
     def load(self, cancelled: Callable[[], bool] = lambda: False) -> Any:

@@ -222,7 +222,7 @@ class House:
         self.loader = VoiceLoader(
             stock.registry.components,
             {"sim": SimulatedEngine(self.device, reads_unverified=reads_unverified)},
-            front_end="auto",
+            front_end="espeak",
             host_tier=self.host_tier,
         )
         self.now = 0.0
