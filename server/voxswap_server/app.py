@@ -59,7 +59,7 @@ from voxswap_server.rpc.voices import VoiceServicer
 from voxswap_server.serving import Serving
 from voxswap_server.speech.admission import Admission, Limits
 from voxswap_server.speech.cache.cache import AudioCache
-from voxswap_server.speech.chunking import Chunking, StepSizes
+from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.lane import Surroundings
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
@@ -193,7 +193,6 @@ async def running(
         stage = Stage(
             scheduler,
             chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
-            step_sizes=StepSizes(settings.step_bound_ms / 1e3),
             pacing=_pacing(settings),
             bars=manager.bars,
         )
