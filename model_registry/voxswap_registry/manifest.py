@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from voxswap_registry.errors import FieldViolation, InvalidInputError, ManifestError
@@ -85,7 +87,7 @@ class Provenance:
     code_licence: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
     """One immutable version of a voice. ``engine_config`` is read by the engine alone."""
 
@@ -122,6 +124,11 @@ class Manifest:
     def size_bytes(self) -> int:
         """Bytes of all components together."""
         return sum(component.size_bytes for component in self.components)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its canonical form, in hexadecimal digits. Computed when first asked for."""
+        return hashlib.sha256(self.to_json()).hexdigest()
 
     def to_json(self) -> bytes:
         """The canonical JSON form: sorted keys, UTF-8, a newline at the end."""

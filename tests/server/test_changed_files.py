@@ -373,7 +373,7 @@ def test_no_load_that_succeeds_has_other_bytes_whatever_is_at_the_path(tmp_path:
         exchange(blob, swapped)
     except (OSError, AttributeError):
         pytest.skip("this system cannot exchange two files")
-    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="auto")
+    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="espeak")
     plan = loader.plan(manifest)
     dice, ends = random.Random(7), threading.Event()
 
@@ -411,7 +411,7 @@ def test_sound_bytes_that_are_sent_again_fail_nobodys_load(tmp_path: Path) -> No
     )
     manifest = registry.publish(draft)
     blob = blob_path(registry, manifest.component("model"))
-    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="auto")
+    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="espeak")
     plan, ends = loader.plan(manifest), threading.Event()
 
     def send_again() -> int:

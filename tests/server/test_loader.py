@@ -90,7 +90,7 @@ class House:
         self.loader = VoiceLoader(
             registry.components,
             {"fake": self.engine},
-            front_end="auto",
+            front_end="espeak",
             largest_chunk_s=2.0,
             host_tier=self.host_tier,
         )
@@ -135,7 +135,7 @@ def test_a_graph_is_read_only_if_it_is_trusted(tmp_path: Path) -> None:
     for named, signed in (((), False), ((digest,), False), ((), True)):
         trust = GraphTrust(house.registry.objects, named=named, all_signed=signed)
         components, engines = house.registry.components, {"fake": house.engine}
-        house.loader = VoiceLoader(components, engines, front_end="auto", graphs=trust)
+        house.loader = VoiceLoader(components, engines, front_end="espeak", graphs=trust)
         house.engine.reads.clear()
         if named or signed:
             house.load("model")
@@ -214,7 +214,7 @@ def test_a_graph_is_checked_by_the_name_that_operators_trust(tmp_path: Path) -> 
     house.engine.graph_roles = ("model",)
     trust = GraphTrust(house.registry.objects, named=(), all_signed=True)
     house.loader = VoiceLoader(
-        house.registry.components, {"fake": house.engine}, front_end="auto", graphs=trust
+        house.registry.components, {"fake": house.engine}, front_end="espeak", graphs=trust
     )
     plans = [
         house.loader.plan(manifest)

@@ -220,7 +220,7 @@ class House:
         self.loader = VoiceLoader(
             stock.registry.components,
             {"sim": SimulatedEngine(self.device)},
-            front_end="auto",
+            front_end="espeak",
             host_tier=self.host_tier,
         )
         self.now = 0.0

@@ -78,7 +78,7 @@ class Shelf:
             listener=lambda _, error: self.mismatches.append(error),
         )
         self.engine = ReadingEngine()
-        self.loader = VoiceLoader(self.components, {"fake": self.engine}, front_end="auto")
+        self.loader = VoiceLoader(self.components, {"fake": self.engine}, front_end="espeak")
 
     @property
     def path(self) -> Path:

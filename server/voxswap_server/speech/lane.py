@@ -23,15 +23,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Ran(Generic[_T]):
-    """What a work gave; how long it was in line, computed, and its longest step did, in seconds.
+    """What a work gave; how long it was in line, and computed, in seconds.
 
-    A step that several works took together counts with its share for each, but whole as a step.
+    A step that several works took together counts with its share for each.
     """
 
     result: _T
     queue_s: float
     compute_s: float
-    longest_step_s: float
 
 
 class Verdict(enum.Enum):
@@ -321,7 +320,7 @@ class Lane:
         try:
             if work is None:
                 raise self._too_long()
-            ran = Ran(work.result(), queue_s, entry.compute_s, entry.longest_step_s)
+            ran = Ran(work.result(), queue_s, entry.compute_s)
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             if not is_interrupted:
                 entry.future.set_exception(error)

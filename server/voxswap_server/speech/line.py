@@ -35,7 +35,6 @@ class Entry:
     # Of one whose step was not waited for to its end: done when that comes.
     returned: Future[None] | None = field(compare=False, default=None)
     compute_s: float = field(compare=False, default=0.0)
-    longest_step_s: float = field(compare=False, default=0.0)
 
 
 class Line:
@@ -112,7 +111,6 @@ class Line:
                 continue
             del self._stepping[entry.number]
             entry.compute_s += took_s / len(stepped)
-            entry.longest_step_s = max(entry.longest_step_s, took_s)
             if entry.work is not None and not entry.work.is_done:
                 self._push(entry)
             else:

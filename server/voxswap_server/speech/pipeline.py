@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self, TypeVar
 
-import numpy as np
-
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
@@ -26,7 +24,7 @@ from voxswap_server.engines.base import Utterance
 from voxswap_server.engines.work import SuspendedError, Work
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
-from voxswap_server.speech.chunking import Chunking, StepSizes
+from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
@@ -48,7 +46,6 @@ class Stage:
 
     scheduler: Scheduler
     chunking: Chunking = field(default_factory=Chunking)
-    step_sizes: StepSizes = field(default_factory=StepSizes)
     pacing: Pacing = field(default_factory=Pacing)
     clock: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -107,7 +104,6 @@ class Synthesis:
         )
         self._reader = Reader(request, manifest)
         self._track = Track(request, manifest)
-        self._kind = kind_of(manifest)
         self._ends_when_cut = script is None
         self._script = WholeText(request.text) if script is None else script
         self._characters = 0
@@ -291,7 +287,7 @@ class Synthesis:
             utterance = (await self._run(read.preparation)).result
             for first, last in self._stage.chunking.windows(utterance.frames, frame_ms, size):
                 size = last - first
-                samples = await self._decode(utterance, first, last)
+                samples = (await self._run(utterance.decode(first, last))).result
                 yield _Window(read, utterance, first, last, samples)
 
     async def _read_next(self) -> Read | None:
@@ -311,16 +307,6 @@ class Synthesis:
                 return found
             if found:
                 self._script.put_back(found)
-
-    async def _decode(self, utterance: Utterance, first: int, last: int) -> Samples:
-        """A window, in pieces whose steps each end in time."""
-        sizes, kind = self._stage.step_sizes, self._kind
-        pieces = []
-        for begin, end in sizes.cut(kind, first, last):
-            ran = await self._run(utterance.decode(begin, end))
-            sizes.record(kind, end - begin, ran.longest_step_s)
-            pieces.append(ran.result)
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     async def _run(self, work: Work[_T]) -> Ran[_T]:
         ref = self._manifest.ref

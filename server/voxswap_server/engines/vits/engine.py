@@ -32,7 +32,7 @@ from voxswap_server.engines.vits.model import (
     in_canonical_shape,
     load_model,
 )
-from voxswap_server.engines.vits.together import Batching
+from voxswap_server.engines.vits.together import Batching, gains_from_stacking
 from voxswap_server.engines.vits.voice import MOST_FLOW_FRAMES, MOST_SYMBOLS, VitsVoice, VitsWeights
 from voxswap_server.engines.work import finished
 
@@ -80,16 +80,23 @@ class VitsEngine:
     graph_roles: frozenset[str] = frozenset()
 
     def __init__(
-        self, device: str = "cpu", dtype: Dtype | None = None, *, most_steps: int = 1
+        self,
+        device: str = "cpu",
+        dtype: Dtype | None = None,
+        *,
+        most_steps: int = 1,
+        stacks_voices: bool = False,
     ) -> None:
         """What `may_be_rounded` is computed in ``dtype``; None: in whatever it is stored as.
 
-        At most ``most_steps`` are taken at the same time.
+        At most ``most_steps`` are taken at the same time. ``stacks_voices``: pieces of several
+        voices go through the flow together, if the device is not the host.
         """
         self._device = device
         self._dtype = dtype
         self._most_steps = most_steps
-        self._batching = Batching()
+        batches = not _is_host(device)
+        self._batching = Batching(decodes=batches, across_voices=batches and stacks_voices)
 
     def check(self, manifest: Manifest) -> None:
         """Read the architecture, and compare it with what the manifest says elsewhere."""
@@ -125,6 +132,21 @@ class VitsEngine:
         In the type that it will compute in, and for the lengths of first chunks; text of another
         length has them soon (`GRID`).
         """
+        model = self._silent()
+        delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
+        for symbols in (40, 160):
+            voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
+            utterance = finished(voice.prepare([1] * symbols, delivery))
+            # With nothing before it, and with something: the shapes that first chunks have.
+            finished(utterance.decode(0, 7))
+            finished(utterance.decode(7, 21))
+
+    def gains_from_stacking(self) -> bool:
+        """*Step.* Whether ``stacks_voices`` pays on this device, which is tried."""
+        return gains_from_stacking(self._silent().flow.inverse[0], self._device)
+
+    def _silent(self) -> VitsModel:
+        """A model of the most usual shape, whose weights are 0."""
         with torch.device("meta"):
             skeleton = VitsModel(_USUAL).state_dict()
         kind = getattr(torch, self._dtype or "float32")
@@ -134,15 +156,7 @@ class VitsEngine:
             )
             for name, t in skeleton.items()
         }
-        model = load_model(_USUAL, zeros)
-        self._batching = Batching.measured(self._device, model.flow.inverse[0])
-        delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
-        for symbols in (40, 160):
-            voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
-            utterance = finished(voice.prepare([1] * symbols, delivery))
-            # With nothing before it, and with something: the shapes that first chunks have.
-            finished(utterance.decode(0, 7))
-            finished(utterance.decode(7, 21))
+        return load_model(_USUAL, zeros)
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
         """Map the weights; for another device than the host's memory, copy them for the journey."""
