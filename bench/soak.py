@@ -14,6 +14,7 @@ import contextlib
 import gc
 import json
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,7 @@ LINE = "Nobody is to change what I say, and nobody has to wait for it."
 _SAME = 33 / 32_768
 _WARM_LINES = 40
 _EARLY_SHARE, _LEAST_EARLY = 0.2, 100
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL})
 _SPOKEN_SHARE = 100  # of so many texts one is spoken to its end
 
 Attack = Callable[["House", int, int], None]
@@ -386,6 +388,8 @@ def run_shutdown(report: Report, count: int, seed: int) -> None:
             late += outcome.took_s > outcome.most_s
             longest_s = max(longest_s, outcome.took_s - one.grace_s)
             statuses[outcome.status] += 1
+            if -outcome.status in _CRASHES:
+                print(f"    {one}: status {outcome.status}\n{outcome.errors[-4000:]}", flush=True)
             if outcome.took_s > outcome.most_s:
                 print(f"    {one}: {outcome.took_s:.2f} s of {outcome.most_s:g}", flush=True)
         report.add("shutdown: tries", count, "servers")
