@@ -6,7 +6,6 @@ import fcntl
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -111,20 +110,27 @@ def test_no_link_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     assert not (folder / FILE).is_symlink()
 
 
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """The kernel refuses each byte that this process writes to a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.usefixtures("full_disk")
-def test_a_full_folder_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert decide(tmp_path, HERE, lambda: ROUNDED) == ROUNDED
-    (record,) = caplog.records
-    assert "cannot be kept" in record.message
+def test_a_full_folder_costs_a_warning(tmp_path: Path) -> None:
+    """The kernel refuses each byte that a process writes to a file: one of its own, not ours."""
+    code = (
+        "import logging, resource, sys\n"
+        "from pathlib import Path\n"
+        "from tests.server.test_decisions import HERE, ROUNDED, decide\n"
+        "logging.basicConfig(stream=sys.stdout, format='%(message)s')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "assert decide(Path(sys.argv[1]), HERE, lambda: ROUNDED) == ROUNDED\n"
+    )
+    ran = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-B", "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    (line,) = ran.stdout.splitlines()
+    assert "cannot be kept" in line
     assert [path.name for path in tmp_path.iterdir()] == ["decisions-cpu.lock"]
 
 
