@@ -31,26 +31,29 @@ _SLOW_FOLDERS = ("e2e", "deploy", "gpu")
 # Modules that take over a second or two each on two cores: real processes, crashes at every write,
 # networks that are built.
 _SLOW_MODULES = {
-    "audio": {"encoding", "opus"},
+    "audio": {"encoding", "flac", "opus"},
+    "bench": {"memory_soak"},
     "client": {
-        *("cli", "cli_converse", "cli_say", "cli_top", "cli_voices", "cli_voices_change"),
-        *("conversation", "isolation", "upload"),
+        *("cli", "cli_converse", "cli_registry", "cli_residency", "cli_say", "cli_top"),
+        *("cli_voices", "cli_voices_change", "cli_voices_mix", "conversation", "isolation"),
+        "upload",
     },
     "engines": {
         *("hostile_graphs", "hostile_voices", "kokoro", "together", "vits", "vits_huggingface"),
     },
     "registry": {
-        *("cache", "catalog", "collecting", "crashes", "embedded", "import_huggingface"),
-        *("import_piper", "kills", "objects_contract", "owners", "publishers", "resolution"),
-        *("revisions", "upload", "vits_tensors", "watcher"),
+        *("blake3", "cache", "catalog", "collecting", "components", "crashes", "embedded"),
+        *("import_huggingface", "import_kokoro", "import_piper", "kills", "objects_contract"),
+        *("owners", "publishers", "resolution", "revisions", "store", "store_faults", "stored"),
+        *("upload", "verified", "vits_tensors", "watcher"),
     },
     "server": {
-        *("audio_key", "changed_files", "guard", "metrics_port", "parts", "receipts"),
-        *("self_test", "simulated_device", "taking_up", "uploads", "workers"),
+        *("audio_key", "changed_files", "decisions", "guard", "memory_cost", "memory_machine"),
+        *("metrics_port", "parts", "receipts", "self_test", "simulated_device", "taking_up"),
+        *("uploads", "workers"),
     },
     "text": {"espeak", "hostile", "normalization_properties"},
 }
-
 
 _HERE = Path(__file__).parent
 
