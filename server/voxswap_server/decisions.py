@@ -8,13 +8,11 @@ cache folder tells all later ones, until processor, torch, voxswap or espeak-ng 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import platform
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -23,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from voxswap_registry.arithmetic import Dtype, fastest_dtype, gains_from_tf32, use_tf32
 from voxswap_registry.errors import RegistryError
-from voxswap_registry.storage.locks import open_file, try_flock
+from voxswap_registry.storage.locks import locked, open_file
 from voxswap_server.config import Settings
 from voxswap_server.text.frontends import FrontEndChoice, espeak_is_installed
 
@@ -31,7 +29,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _MAX_FILE_BYTES = 1 << 14
 # Others decide within a second, most of which is torch's first use of the device.
-_LOCK_S, _LOOK_S = 10.0, 0.01
+_LOCK_S = 10.0
 
 
 class _Strict(BaseModel):
@@ -97,7 +95,7 @@ def decide(
         refusal: Exception | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_alone(path.with_suffix(".lock"), lock_s))
+            stack.enter_context(locked(path.with_suffix(".lock"), lock_s))
         except (OSError, RegistryError) as error:
             refusal = error
         found = _read(path, machine)
@@ -181,17 +179,6 @@ def maker(decisions: Decisions, device: str) -> str:
     said = ", ".join(f"{name} {value}" for name, value in decisions.labels().items())
     kind = device.partition(":")[0]
     return f"voxswap {version('voxswap')}, torch {torch.__version__}, {kind}, {said}"
-
-
-@contextlib.contextmanager
-def _alone(path: Path, patience_s: float) -> Iterator[None]:
-    with open_file(path, os.O_RDWR | os.O_CREAT) as file:
-        until = time.monotonic() + patience_s
-        while not try_flock(file, fcntl.LOCK_EX):
-            if time.monotonic() > until:
-                raise TimeoutError(f"another process has had {path.name} for {patience_s:g} s")
-            time.sleep(_LOOK_S)
-        yield
 
 
 def _read(path: Path, machine: Machine) -> Decisions | None:
