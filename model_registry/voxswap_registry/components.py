@@ -74,6 +74,11 @@ class Components:
         """Bytes that the cache takes on this disk; 0 if there is none."""
         return self._cache.statistics().used_bytes if self._cache else 0
 
+    @property
+    def are_fetched(self) -> bool:
+        """Whether bytes are copied to this disk before they can be used. Never blocks."""
+        return self._cache is not None
+
     def check_present(self, component: Component) -> None:
         """Look whether ``component`` is there and not in quarantine. Reads no bytes of it.
 

@@ -166,6 +166,7 @@ async def running(
         for engine in engines.values():
             await scheduler.run(Work.of(engine.warm_up))
         await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
+        manager.ready()
 
         refusals = Refusals(metrics.refused)
         calls = CallsUnderWay(_NOT_WAITED_FOR)

@@ -162,13 +162,11 @@ class Settings(BaseModel):
         ge=1 << 20,
         description="cap for voices kept in page-locked host memory; with a CUDA device only",
     )
-    eviction: Literal["lru", "gdsf"] = Field(
-        "lru",
-        description="which idle voices leave first: least recently used, or cheapest by use, load "
-        "time and size",
+    memory_wait_s: float = Field(
+        30.0, ge=0.1, le=3_600, description="seconds that a request may wait for memory, at most"
     )
     settle_s: float = Field(
-        0.5, ge=0, le=3_600, description="seconds after a load in which a voice is evicted last"
+        0.5, ge=0, le=3_600, description="seconds after a load that count as use of the voice"
     )
     idle_ttl_s: float = Field(
         0.0, ge=0, le=1e9, description="seconds without use after which a voice leaves; 0 for never"
@@ -196,8 +194,11 @@ class Settings(BaseModel):
         "more, at most 16",
     )
     load_threads: int = Field(2, ge=1, le=64, description="components loaded side by side")
+    fetch_threads: int = Field(
+        2, ge=1, le=64, description="components fetched from a bucket side by side"
+    )
     load_timeout_s: float = Field(
-        60.0, ge=0.1, le=86_400, description="seconds after which a load counts as failed"
+        60.0, ge=0.1, le=86_400, description="seconds after which a load or fetch counts as failed"
     )
     audio_cache_bytes: Size = Field(
         64 << 20, ge=0, description="memory for audio that may be asked for again; 0 for no cache"

@@ -16,9 +16,9 @@ from prometheus_client.registry import Collector
 from voxswap_registry.catalog.watcher import Look
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.audio_cache_metrics import AudioCacheMetrics
+from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, ResidencyEvent
-from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.speech.errors import TooLateError
 from voxswap_server.speech.lane import Verdict
 from voxswap_server.speech.parts import Trailer
@@ -269,13 +269,13 @@ class _LedgerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         memory = GaugeMetricFamily(
             "voxswap_memory_bytes",
-            "The ledger: free, reserved, resident and evicting make the budget. The workspace is "
-            "part of what is reserved, the target is what a shrinking budget comes to.",
+            "The ledger: free, carved, reserved, resident and evicting make the budget. Carved is "
+            "what is kept to compute in, the target is what a shrinking budget comes to.",
             labels=("device", "tier", "account"),
         )
         accounts = (
-            *("budget", "free", "reserved", "resident", "evicting"),
-            *("workspace", "target"),
+            *("budget", "free", "carved", "reserved", "resident", "evicting"),
+            "target",
         )
         for tier, statistics in self._books.items():
             books = statistics()

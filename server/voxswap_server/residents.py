@@ -21,20 +21,24 @@ from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.config import RELOADABLE, Settings
 from voxswap_server.engines.base import Engine
+from voxswap_server.memory.plans import Limits
 from voxswap_server.metrics import Metrics
 from voxswap_server.residency import popularity
 from voxswap_server.residency.ahead import Ahead
 from voxswap_server.residency.device import make_device
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, EventLog, ResidencyEvent
-from voxswap_server.residency.eviction import Policy
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.parts import PartsOptions
 from voxswap_server.residency.popularity import Popularity
-from voxswap_server.residency.records import State
-from voxswap_server.residency.upkeep import evict_idle, inspect_files, retire_deleted
+from voxswap_server.residency.snapshot import State
+from voxswap_server.residency.upkeep import (
+    evict_idle,
+    inspect_files,
+    retire_deleted,
+    retire_those_deleted,
+)
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import FrontEndChoice
 from voxswap_server.way_down import WayDown
@@ -46,6 +50,8 @@ LOADING_THREADS = "voxswap-load"
 _SAVED_EVERY_S = 60.0
 # Loads that hang keep their threads; so many may, until loads wait for a thread.
 _SPARE_THREADS = 16
+# They ask disks; whoever asks waits for a moment, and then does without.
+_LOOKING_THREADS = 2
 
 
 @dataclass(eq=False, slots=True)
@@ -74,6 +80,9 @@ class Residents:
         """Count an event, and tell whoever watches."""
         self.metrics.observe_residency(event)
         self.events.tell(event)
+        if event.kind is EventKind.LOADED:
+            # Whoever asked may have had its manifest since before it was deleted.
+            retire_those_deleted(self.manager, self.catalog, event.voices)
 
     def resolve(self, voice: str) -> Manifest:
         """The manifest that a reference stands for. Raises as the catalog does."""
@@ -141,8 +150,12 @@ async def keep_residents(
     espeak: Espeak | None = None,
 ) -> Residents:
     """Residency for as long as ``stack`` is open; on its way down, everything is evicted."""
-    loading = ThreadPoolExecutor(settings.load_threads + _SPARE_THREADS, LOADING_THREADS)
+    # What was told to stop for a player's sake gives up its slot before it has its thread.
+    slots = settings.load_threads + settings.fetch_threads
+    loading = ThreadPoolExecutor(2 * slots + _SPARE_THREADS, LOADING_THREADS)
     stack.callback(loading.shutdown, wait=False)
+    looking = ThreadPoolExecutor(_LOOKING_THREADS, "voxswap-look")
+    stack.callback(looking.shutdown, wait=False, cancel_futures=True)
     freeing = ThreadPoolExecutor(1, "voxswap-free")
     way_down.closing_on_thread(stack, "freeing memory", freeing.shutdown)
     host_tier = HostTier(settings.host_budget) if settings.device != "cpu" else None
@@ -169,12 +182,15 @@ async def keep_residents(
         loader,
         loading,
         freeing=freeing,
+        looking=looking,
         budget_bytes=settings.memory_budget,
         device=make_device(settings.device),
-        options=PartsOptions(
-            policy=Policy(settings.eviction),
+        limits=Limits(
             load_slots=settings.load_threads,
+            fetch_slots=settings.fetch_threads,
             load_timeout_s=settings.load_timeout_s,
+            fetch_timeout_s=settings.load_timeout_s,
+            wait_s=settings.memory_wait_s,
             settle_s=settings.settle_s,
         ),
         observer=observe,
@@ -189,7 +205,7 @@ async def keep_residents(
     metrics.watch_kept("plans", lambda: loader.kept_bytes)
     if host_tier is not None:
         metrics.watch_ledger(Tier.HOST, host_tier.statistics)
-    metrics.watch_residency(manager.held_leases, manager.lru_age_s, lambda: len(manager.queued()))
+    metrics.watch_residency(manager.held_leases, manager.lru_age_s, lambda: manager.figures.in_line)
     catalog.registry.components.listener = _from_any_thread(
         functools.partial(_tell_of_quarantine, residents)
     )

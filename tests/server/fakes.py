@@ -13,14 +13,15 @@ from typing import Any
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, Provenance
 from voxswap_server.engines.errors import DeviceMemoryError
+from voxswap_server.memory.plans import Lane, Limits
+from voxswap_server.residency.errors import NotLocalError
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.parts import PartsOptions
 from voxswap_server.residency.plans import PartPlan, VoicePlan
-from voxswap_server.residency.records import State
+from voxswap_server.residency.snapshot import State
 
 
 class FakeClock:
@@ -54,6 +55,16 @@ class ManualExecutor(Executor):
             del future  # as executors do: the error has this frame, and must not keep itself
         else:
             future.set_result(result)
+
+
+class ReadyExecutor(Executor):
+    """Work is done before it is handed in."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        manual = ManualExecutor()
+        future = manual.submit(fn, *args, **kwargs)
+        manual.run_next()
+        return future
 
 
 @dataclass
@@ -119,13 +130,14 @@ class FakeLoader:
     loads: list[str] = field(default_factory=list)
     workspaces: dict[str, int] = field(default_factory=dict)
     cancels_seen: int = 0
+    afar: set[str] = field(default_factory=set)  # keys of parts that are to be fetched first
+    fetches: list[str] = field(default_factory=list)
 
     def plan(self, manifest: Manifest) -> VoicePlan:
-        parts = tuple(
-            PartPlan(c.digest, c.role, c, c.size_bytes, self.workspaces.get(manifest.voice_id, 0))
-            for c in manifest.components
-        )
-        return VoicePlan("+".join(part.key for part in parts), manifest, parts)
+        parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
+        workspace = self.workspaces.get(manifest.voice_id)
+        lanes = () if workspace is None else (Lane(manifest.engine, workspace),)
+        return VoicePlan("+".join(part.key for part in parts), manifest, parts, lanes)
 
     def load(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> FakePart:
         name = plan.manifest.voice_id if part.role == "model" else part.role
@@ -138,7 +150,18 @@ class FakeLoader:
             raise DeviceMemoryError(f"fake: {part.footprint_bytes} bytes refused")
         if name in self.faults:
             raise self.faults[name]
+        if part.key in self.afar:
+            raise NotLocalError("fetch it first")
         return FakePart(self.measured.get(name, part.footprint_bytes))
+
+    def is_here(self, part: PartPlan) -> bool:
+        return part.key not in self.afar
+
+    def fetch(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> None:
+        self.fetches.append(plan.manifest.voice_id)
+        if cancelled():
+            raise RuntimeError("cancelled")
+        self.afar.discard(part.key)
 
     def assemble(self, plan: VoicePlan, parts: Mapping[str, object]) -> LoadedVoice:
         assert set(parts) == {part.role for part in plan.parts}
@@ -146,8 +169,11 @@ class FakeLoader:
             raise EngineError(f"{plan.manifest.ref}: the parts do not fit")
         return LoadedVoice(plan.manifest.ref, FakeVoice(), FakeFrontEnd())
 
-    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
-        return Tier.DISK, part.footprint_bytes / 1e3
+    def tier(self, part: PartPlan) -> Tier:
+        return Tier.DISK if self.is_here(part) else Tier.REMOTE
+
+    def load_s(self, part: PartPlan, tier: Tier) -> float:
+        return part.footprint_bytes / 1e3
 
 
 async def settle() -> None:
@@ -162,9 +188,13 @@ class FakeDevice:
 
     name: str = "fake"
     given_back: int = 0
+    kept: int = 0
 
     def held_bytes(self) -> int:
         return 0
+
+    def kept_bytes(self) -> int:
+        return self.kept
 
     def give_back(self, freed_bytes: int) -> None:
         self.given_back += freed_bytes
@@ -179,7 +209,7 @@ class House:
     def __init__(
         self,
         budget: int = 30,
-        options: PartsOptions | None = None,
+        limits: Limits | None = None,
         loader: FakeLoader | None = None,
     ) -> None:
         self.loader = loader or FakeLoader()
@@ -192,9 +222,10 @@ class House:
             self.loader,
             self.executor,
             freeing=self.freeing,
+            looking=ReadyExecutor(),
             budget_bytes=budget,
             device=self.device,
-            options=options or PartsOptions(load_slots=8),
+            limits=limits or Limits(load_slots=8),
             clock=self.clock,
             observer=self.events.append,
         )
@@ -220,6 +251,13 @@ class House:
 
     def states(self) -> dict[str, State]:
         return {r.refs[0].partition("@")[0]: r.state for r in self.manager.residents()}
+
+    def queued(self) -> list[str]:
+        """Voices that wait for memory, those that asked first first."""
+        memory = self.manager.memory
+        waiting = (claim for claim in memory.claims() if memory.waits_for_memory(claim))
+        order = sorted(waiting, key=lambda claim: claim.place)
+        return [min(claim.refs).partition("@")[0] for claim in order]
 
     def evicted(self) -> list[tuple[str, ...]]:
         return [e.voices for e in self.events if e.kind is EventKind.EVICTED]

@@ -287,6 +287,9 @@ class World:
             stays = voice.leases or voice.pinned or not voice.is_retired
             assert stays, f"{voice} is retired, and stays"
             assert voice.pinned == (voice.plan.key in self.pinned)
+        if self.memory._holdings.staying_room_bytes < 0:
+            idle = [part for part in self.memory.parts() if part.is_idle]
+            assert not idle, f"the budget is to be reached, and {idle} stay"
         if self.closed:
             assert not self.waiting
             idle = [part for part in self.memory.parts() if part.is_idle]
@@ -501,8 +504,6 @@ def drawn_outcome(thread: Thread, draw: float) -> Outcome | None:
         return DeviceRefused()
     if draw < 0.2:
         return Loaded(max(0, _size_of(thread.key) - 1))
-    if draw < 0.22 and thread.stage is Stage.LOAD:
-        return Loaded(_size_of(thread.key) + 1)
     if draw < 0.3:
         return Loaded(_size_of(thread.key))
     return None

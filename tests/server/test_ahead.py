@@ -10,12 +10,12 @@ import pytest
 from tests.server.fakes import House, make_manifest, settle
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.manifest import Manifest
+from voxswap_server.memory.plans import Limits
 from voxswap_server.residency.ahead import Ahead
 from voxswap_server.residency.errors import ScenesBusyError
 from voxswap_server.residency.events import EventKind
 from voxswap_server.residency.outlook import CastMember
-from voxswap_server.residency.parts import PartsOptions
-from voxswap_server.residency.records import State
+from voxswap_server.residency.snapshot import State
 
 
 class Shelf:
@@ -56,7 +56,7 @@ async def test_a_list_is_loaded_in_its_order_and_what_fails_is_passed_over(
     shelf = Shelf(a=10, b=10, c=10, d=10, huge=31)
 
     def resolve(ref: str) -> Manifest:
-        house.clock.now += 1
+        house.clock.now += 100
         return shelf(ref)
 
     loading = asyncio.ensure_future(Ahead(house.manager).preload(refs, resolve))
@@ -144,6 +144,7 @@ async def test_a_scene_is_loaded_in_order_of_need_two_side_by_side() -> None:
 async def test_a_dry_run_does_nothing() -> None:
     house = House(10)
     (await house.have("old")).release()
+    house.clock.now += 100
     ahead = Ahead(house.manager)
     found = await ahead.prepare(cast(a=1.0), dry_run=True)
     assert found.would_evict == ("old@1",)
@@ -156,6 +157,7 @@ async def test_loading_a_scene_never_pushes_out_its_own_voices() -> None:
     house = House(30)
     for name in "abc":
         (await house.have(name)).release()
+    house.clock.now += 100
     ahead = Ahead(house.manager)
     # a is the least recently used, and on stage a little later.
     found = await ahead.prepare(cast(d=1.0, a=2.0))
@@ -178,6 +180,7 @@ async def test_a_scene_is_kept_until_its_lines_are_due_and_a_while_longer() -> N
     (await house.have("d")).release()
     assert "a" in house.states(), "the oldest, and protected"
     house.clock.now += 10
+    (await house.have("c")).release()
     (await house.have("e")).release()
     assert "a" not in house.states()
 
@@ -219,14 +222,14 @@ async def test_so_many_scenes_at_a_time() -> None:
 
 
 async def test_closing_gives_up_scenes_and_leaves_nothing_behind() -> None:
-    house = House(30, PartsOptions(load_slots=1))
+    house = House(30, Limits(load_slots=1))
     ahead = Ahead(house.manager)
     speaking = await house.have("x", 15)
     await ahead.prepare(cast(a=1.0, b=2.0, c=3.0))
     await settle()
     await ahead.close()
     house.manager.check_integrity()
-    assert not house.manager.queued()
+    assert not house.queued()
     assert State.LOADING not in house.states().values()
     await house.work()
     speaking.release()
@@ -249,7 +252,7 @@ async def test_a_scene_waits_for_memory_no_longer_than_it_would_help() -> None:
             house.clock.now += wait_s
             await settle()
             assert len(ahead._scenes) == scenes
-        assert not house.manager.queued()
+        assert not house.queued()
         hit.release()
         speaking.release()
     finally:

@@ -25,6 +25,7 @@ from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
 from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
 from voxswap_server.engines.base import DevicePart, PartSpec
+from voxswap_server.memory.plans import Lane
 from voxswap_server.residency import loader as loader_module
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.host_tier import HostTier
@@ -119,7 +120,7 @@ def test_a_voice_is_checked_and_loaded(tmp_path: Path) -> None:
     assert {p.role: p.footprint_bytes for p in plan.parts} == {
         role: part.resident_bytes for role, part in parts.items()
     }
-    assert plan.workspace_bytes == 2000
+    assert plan.lanes == (Lane("fake", 2000),)
     voice = house.loader.assemble(plan, parts)
     assert voice.ref == house.manifest.ref
     assert house.engine.reads == ["model"]
@@ -150,17 +151,6 @@ def test_a_graph_is_read_only_if_it_is_trusted(tmp_path: Path) -> None:
         else:
             with pytest.raises(GraphNotTrustedError):
                 house.loader.check_graphs(house.manifest)
-
-
-def test_the_workspace_is_that_of_the_largest_part(tmp_path: Path) -> None:
-    """A style that stays when its base has gone computes nothing."""
-    house = House(tmp_path)
-    one = house.engine.parts(house.manifest)
-    style = PartSpec("symbols", "as a style", 1)
-    house.engine.parts = lambda manifest: (style, *one)  # type: ignore[method-assign]
-    plan = house.loader.plan(house.manifest)
-    assert [part.workspace_bytes for part in plan.parts] == [0, 2000, 0]
-    assert plan.workspace_bytes == 2000
 
 
 def test_parts_are_shared_by_bytes_and_form_and_by_nothing_else(tmp_path: Path) -> None:
@@ -237,11 +227,11 @@ def test_what_the_host_tier_keeps_is_read_once(tmp_path: Path) -> None:
     house = House(tmp_path)
     house.engine.host_bytes = 100
     plan = house.loader.plan(house.manifest)
-    assert [house.loader.outlook(part)[0] for part in plan.parts] == [Tier.DISK, Tier.DISK]
+    assert [house.loader.tier(part) for part in plan.parts] == [Tier.DISK, Tier.DISK]
     house.load("model")
     house.load("model")
     assert house.engine.reads == ["model"]
-    assert [house.loader.outlook(part)[0] for part in plan.parts] == [Tier.HOST, Tier.DISK]
+    assert [house.loader.tier(part) for part in plan.parts] == [Tier.HOST, Tier.DISK]
     assert house.host_tier.statistics().resident_bytes == 100
     house.host_tier.check_integrity()
     house.host_tier.clear()

@@ -26,6 +26,7 @@ from tests.server.fakes import (
 )
 from voxswap_registry.errors import EngineError, VoxswapError
 from voxswap_registry.manifest import Manifest
+from voxswap_server.memory.plans import Limits
 from voxswap_server.residency.errors import (
     ClosedError,
     FootprintError,
@@ -38,8 +39,7 @@ from voxswap_server.residency.errors import (
 from voxswap_server.residency.events import EventKind
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.parts import PartsOptions
-from voxswap_server.residency.records import State
+from voxswap_server.residency.snapshot import State
 
 
 async def test_a_miss_loads_and_a_hit_does_not() -> None:
@@ -112,7 +112,7 @@ async def test_a_leased_voice_is_never_evicted_and_its_release_lets_the_next_in(
     assert house.states() == {"b": State.RESIDENT}
 
 
-async def test_memory_is_given_in_order_and_the_large_are_not_starved() -> None:
+async def test_what_fits_goes_and_the_large_are_not_starved() -> None:
     house = House(30)
     held = [await house.have(name) for name in "abc"]
     large, small = house.ask("large", 30), house.ask("small", 10)
@@ -120,15 +120,17 @@ async def test_memory_is_given_in_order_and_the_large_are_not_starved() -> None:
     held[0].release()
     await house.work()
     assert not large.done()
-    assert not small.done()
+    (await small).release()  # It takes nothing that the large one could have had.
+    house.clock.now += 2  # From now on what comes free is kept for the large one.
+    late = house.ask("late", 10)
     for lease in held[1:]:
         lease.release()
     await house.work()
     first = await large
-    assert not small.done()
+    assert not late.done()
     first.release()
     await house.work()
-    (await small).release()
+    (await late).release()
 
 
 async def test_more_than_the_budget_is_refused_at_once() -> None:
@@ -186,14 +188,14 @@ async def test_the_last_waiter_to_give_up_stops_the_load() -> None:
     assert [p.state for p in house.manager.resident_parts()] == [State.ABANDONED]
     assert house.manager.statistics().reserved_bytes == 10
     house.manager.check_integrity()
-    # Who comes now waits until that thread looks up, and then a second load begins.
+    # Who comes now takes it up again: they are the same bytes.
     late = house.ask("a")
     await settle()
     assert house.manager.statistics().reserved_bytes == 10
     await house.work()
     assert (await late).cold
-    assert house.loader.cancels_seen == 1
-    assert house.loader.loads == ["a", "a"]
+    assert house.loader.cancels_seen == 0
+    assert house.loader.loads == ["a"]
 
 
 async def test_cancelling_while_waiting_for_memory_leaves_the_line() -> None:
@@ -403,7 +405,7 @@ async def test_nobody_in_line_is_let_in_by_closing() -> None:
     house = House(30)
     speaking = await house.have("a")
     waiting = [house.ask(name, 30) for name in "bcd"]
-    joining = house.ask("e", 20)
+    joining = house.ask("e", 25)
     await house.work()
     house.events.clear()
     closing = asyncio.ensure_future(house.manager.close())
@@ -509,7 +511,7 @@ async def miss_in_line() -> Scene:
 
 async def shared_parts() -> Scene:
     """The base is being loaded for another voice, and is wanted by one behind."""
-    house = House(30, PartsOptions(load_slots=1))
+    house = House(30, Limits(load_slots=1))
     before = house.ask(styled("b"))
     await settle()
     behind: list[asyncio.Future[Any]] = [before]
@@ -572,7 +574,7 @@ async def given_up_before() -> Scene:
 
 async def stuck() -> Scene:
     """No load is given any time."""
-    house = House(30, PartsOptions(load_slots=1, load_timeout_s=0))
+    house = House(30, Limits(load_slots=1, load_timeout_s=0))
     return Scene(house, lambda: house.manager.acquire(styled("a")))
 
 
@@ -644,7 +646,7 @@ async def ended(scene: Scene, task: asyncio.Task[Any]) -> None:
     assert house.manager.held_leases() == 0
     house.manager.unpin(make_manifest("a"))
     await house.work()
-    assert not house.manager.queued()
+    assert not house.queued()
     assert State.LOADING not in {resident.state for resident in house.manager.residents()}
     books = house.manager.statistics()
     assert (books.reserved_bytes, books.evicting_bytes) == (0, 0)
@@ -777,7 +779,7 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
             freeing=freeing,
             budget_bytes=24,
             device=device,
-            options=PartsOptions(load_slots=3, settle_s=0.001),
+            limits=Limits(load_slots=3, settle_s=0.001),
         )
         outcomes: Counter[str] = Counter()
 
@@ -833,7 +835,7 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
             await asyncio.sleep(0)
             while acts:
                 acts.pop()()
-        assert outcomes["lease"] > 100
+        assert outcomes["lease"] >= 60, outcomes
         assert loader.peak <= 3
 
 

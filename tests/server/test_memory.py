@@ -412,21 +412,23 @@ def test_a_second_refusal_fails_that_load_alone() -> None:
     assert why(world) == [Why.DEVICE]
 
 
-def test_nothing_leaves_for_a_refused_load_that_could_not_be_helped() -> None:
+def test_all_that_is_idle_leaves_for_a_load_that_a_device_in_pieces_refuses() -> None:
     world = house(100)
     world.release(load(world, voice("small", 10)))
     world.ask(voice("a", 40))
     world.finish(number_of(world, "a"), DeviceRefused())
-    assert why(world) == [Why.DEVICE]
-    assert resident(world) == {"small"}
+    world.free(number_in(world.freeing, "small"))
+    world.finish(number_of(world, "a"), Loaded(40))
+    assert resident(world) == {"a"}
 
 
-def test_a_part_that_measures_more_than_was_announced_is_dropped() -> None:
+def test_a_load_that_a_device_refuses_with_nothing_idle_fails_at_once() -> None:
     world = house(100)
-    world.ask(voice("liar", 40))
-    world.finish(number_of(world, "liar"), Loaded(41))
-    assert why(world) == [Why.FOOTPRINT]
-    assert list(world.freeing.values()) == ["liar"]
+    load(world, voice("speaking", 10))
+    world.ask(voice("a", 40))
+    world.finish(number_of(world, "a"), DeviceRefused("full"))
+    assert [(refused.why, refused.error) for refused in world.refused] == [(Why.DEVICE, "full")]
+    assert resident(world) == {"speaking"}
 
 
 # 13: versions that go and come back
@@ -465,8 +467,9 @@ def test_a_changed_file_is_nobodys_and_is_freed_when_it_is_let_go() -> None:
     token = load(world, Plan("one", (base, PartPlan("one", 10))))
     world.pin("one")
     waiting = world.ask(Plan("two", (base, PartPlan("two", 10))))
-    number = world.memory.number_of("base")
-    assert number is not None
+    part = world.memory.find("base")
+    assert part is not None
+    number = part.number
     world.withdraw(number)
     assert world.refused == [Refuse(waiting, "two", Why.CHANGED)]
     withdrawn = [news for news in world.news if news.news is News.WITHDRAWN]
@@ -598,7 +601,7 @@ def test_a_forecast_changes_nothing_and_spares_its_own_cast() -> None:
         world.release(load(world, voice(key, 20)))
         world.pass_time(1)
     cast = [voice("a", 20), voice("x", 30), voice("y", 20), voice("z", 1)]
-    forecast = world.memory.forecast(cast)
+    forecast = world.memory.forecast(cast, world.now)
     named = {part.number: part.key for part in world.memory.parts()}
     assert [named[number] for number in forecast.victims] == ["b", "c"]
     assert forecast.leave == (0, 1, 2, None)

@@ -44,7 +44,7 @@ def test_a_cast_is_forecast_in_one_pass(idle: int, cast: int) -> None:
     memory = full(idle)
     plans = [style(f"new{i}") for i in range(cast)]
     before = looks(memory)
-    forecast = memory.forecast(plans)
+    forecast = memory.forecast(plans, 1e6)
     assert forecast.leave[-1] == cast
     assert looks(memory) - before <= cast + 1, "it looks at more than what would leave"
 

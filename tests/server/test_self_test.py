@@ -113,8 +113,17 @@ class House:
     def assemble(self, plan: VoicePlan, parts: object) -> LoadedVoice:
         return LoadedVoice(plan.manifest.ref, self.voice, self.front_end)
 
-    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
-        return Tier.DISK, 0.0
+    def is_here(self, part: PartPlan) -> bool:
+        return True
+
+    def fetch(self, plan: VoicePlan, part: PartPlan, *_: object) -> None:
+        raise AssertionError("everything is here")
+
+    def tier(self, part: PartPlan) -> Tier:
+        return Tier.DISK
+
+    def load_s(self, part: PartPlan, tier: Tier) -> float:
+        return 0.0
 
     async def fault(self, *args: Any, **options: Any) -> str:
         with pytest.raises(SelfTestError) as raised:

@@ -87,6 +87,8 @@ class Shelf:
     def load(self, cancelled: Callable[[], bool] = lambda: False) -> Any:
         self.engine.placed.clear()
         plan = self.loader.plan(self.manifest)
+        if not self.loader.is_here(plan.parts[0]):
+            self.loader.fetch(plan, plan.parts[0], cancelled)
         return self.loader.load(plan, plan.parts[0], cancelled)
 
     def replace(self, old: bytes, new: bytes) -> None:

@@ -13,10 +13,10 @@ import pytest
 from tests.server.fakes import House, make_manifest, settle
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import RegistryError, VoiceNotFoundError, VoxswapError
+from voxswap_server.memory.plans import Limits
 from voxswap_server.residency.errors import VoiceInUseError, VoiceTooLargeError
 from voxswap_server.residency.events import EventKind
-from voxswap_server.residency.parts import PartsOptions
-from voxswap_server.residency.records import State
+from voxswap_server.residency.snapshot import State
 from voxswap_server.residency.upkeep import evict_idle, retire_deleted
 
 # Steering
@@ -226,7 +226,7 @@ async def test_what_is_idle_for_so_long_leaves_and_what_speaks_or_is_pinned_does
 
 
 async def test_a_voice_that_settles_or_is_protected_is_not_idle() -> None:
-    house = House(60, PartsOptions(load_slots=8, settle_s=50))
+    house = House(60, Limits(load_slots=8, settle_s=50))
     (await house.have("a")).release()
     house.clock.now += 20
     house.manager.evict_idle(10)
@@ -247,7 +247,7 @@ async def test_idle_memory_goes_to_who_waits_for_it() -> None:
     (await house.have("b")).release()
     waiting = house.ask("c", 20)
     await house.work()
-    house.clock.now += 50
+    house.clock.now += 20
     house.manager.evict_idle(10)
     await house.work()
     assert not waiting.done()

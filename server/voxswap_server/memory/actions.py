@@ -21,8 +21,8 @@ class Why(enum.Enum):
 
     TOO_LARGE: more than the budget, less what is pinned and carved out. BUSY: no memory within
     `Limits.wait_s`. STUCK: a load or fetch takes longer than any may. FAILED: it failed, with the
-    ``error``. DEVICE: the device has no memory, though the ledger had. FOOTPRINT: it measures more
-    than was announced. CHANGED: its file was written to. CLOSED: the server stops.
+    ``error``. DEVICE: the device has no memory, though the ledger had. CHANGED: its file was
+    written to. CLOSED: the server stops. GIVEN_UP: nobody waits any more; nobody is told so.
     """
 
     TOO_LARGE = "too_large"
@@ -30,9 +30,9 @@ class Why(enum.Enum):
     STUCK = "stuck"
     FAILED = "failed"
     DEVICE = "device"
-    FOOTPRINT = "footprint"
     CHANGED = "changed"
     CLOSED = "closed"
+    GIVEN_UP = "given_up"
 
 
 # How work ended that `Load` began: exactly one of these for each, once no thread is at it.
@@ -40,7 +40,9 @@ class Why(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """It is in memory, or on this machine if it was fetched, and takes so many bytes."""
+    """It is in memory, or on this machine if it was fetched. It takes so many bytes, no more than
+    its plan says.
+    """
 
     size_bytes: int = 0
 
@@ -59,7 +61,9 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRefused:
-    """The device would not give the memory."""
+    """The device would not give the memory. ``error`` is passed on, unread."""
+
+    error: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +154,10 @@ class News(enum.Enum):
 class Tell:
     """For whoever watches. ``key`` is the voice's, or the part's that was evicted.
 
-    ``size_bytes`` are those that a load takes at most, took, or gave back. ``age_s`` is since the
-    last use of what was evicted.
+    ``refs`` are versions: those that it was wanted as, spoke as, or that can no longer speak
+    without what was evicted. ``size_bytes`` are those that a load takes at most, took, or gave
+    back. ``why`` and ``error`` are of what was NOT_LOADED. What left has a ``reason``, the
+    ``source`` of its plan, and ``age_s`` since its last use.
     """
 
     news: News
@@ -159,6 +165,9 @@ class Tell:
     refs: tuple[str, ...] = ()
     size_bytes: int = 0
     reason: str = ""
+    why: Why | None = None
+    error: object = None
+    source: object = None
     duration_s: float = 0.0
     queue_s: float = 0.0
     age_s: float = 0.0

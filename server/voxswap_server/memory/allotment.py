@@ -35,6 +35,8 @@ class Allotment(Entries):
         self._see_time()
         available = self._holdings.available_bytes
         self._line.note(available)
+        if self._holdings.staying_room_bytes < 0 and len(self._holdings.idle):
+            self._dirty = True  # The budget shrank, and what has come idle is to go.
         if len(self._line) and self._line.may_go(available + self._ahead_most_bytes()):
             self._dirty = True
         while self._dirty:
@@ -158,13 +160,13 @@ class Allotment(Entries):
             self._evict(victim, "memory")
         self._line.discard(claim)
         claim.promised_s = self._now
-        parts, new_bytes = [], 0
+        parts, added = [], []
         for plan in claim.plan.parts:
             part = self._holdings.find(plan.key)
             if part is None:
                 part = self._holdings.promise(plan)
                 self._work[part.number] = part
-                new_bytes += part.size_bytes
+                added.append(part)
             elif part.state is State.ABANDONED:
                 self._resume(part)
             self._holdings.hold(part)
@@ -172,12 +174,13 @@ class Allotment(Entries):
                 part.claims[claim] = None
                 claim.missing += 1
             parts.append(part)
-        claim.parts = tuple(parts)
+        claim.parts, claim.added = tuple(parts), tuple(added)
         self._holdings.lanes.join(claim)
         self._promised_claims[claim] = None
         self._line.note(self._holdings.available_bytes)
         if claim.missing:
-            self._do(Tell(News.STARTED, claim.plan.key, claim.refs, size_bytes=new_bytes))
+            size = sum(part.size_bytes for part in added)
+            self._do(Tell(News.STARTED, claim.plan.key, claim.refs, size_bytes=size))
         self._dirty = True  # It may be ready, or somebody may step back for its work.
 
     def _promised_ahead(self) -> list[Claim]:
@@ -229,7 +232,7 @@ class Allotment(Entries):
         limits = self._limits
         return limits.load_timeout_s if stage is Stage.LOAD else limits.fetch_timeout_s
 
-    def _forecast(self, plans: Sequence[Plan]) -> Forecast:
+    def _forecast(self, plans: Sequence[Plan], until_s: float) -> Forecast:
         """See `Memory.forecast`."""
         holdings = self._holdings
         spared = {part.key for plan in plans for part in plan.parts}
@@ -250,7 +253,7 @@ class Allotment(Entries):
                 lanes[lane.name] = max(has, lane.workspace_bytes)
             while fits and cost > room:
                 victim = next((part for part in leaving if part.key not in spared), None)
-                if victim is None:
+                if victim is None or victim.stamp_s > until_s:
                     fits = False
                 else:
                     room += victim.size_bytes

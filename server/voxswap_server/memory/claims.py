@@ -38,6 +38,7 @@ class Claim:
     in_line_s: float | None = None
     promised_s: float | None = None
     parts: tuple[Part, ...] = ()  # held, while it is promised
+    added: tuple[Part, ...] = ()  # of these, those that are loaded for it
     missing: int = 0  # of these, not RESIDENT
     retired: set[str] = field(default_factory=set)
     players: int = 0  # of the waiters
@@ -47,7 +48,6 @@ class Claim:
         """One more wants it."""
         self.waiters[waiter.who.token] = waiter
         self.players += waiter.who.rank is Rank.PLAYER
-        self.retired.discard(waiter.who.ref)
 
     def leave(self, token: Token) -> Waiter:
         """One less."""

@@ -97,12 +97,16 @@ class Entries:
         """Why waiting for ``plan`` would be in vain."""
         if self._holdings.is_too_large(plan):
             return Why.TOO_LARGE
+        return None if self._stuck_of(plan) is None else Why.STUCK
+
+    def _stuck_of(self, plan: Plan) -> Part | None:
+        """A part of ``plan`` whose work hangs."""
         for needed in plan.parts:
             part = self._holdings.find(needed.key)
             if part is None and not needed.is_local:
                 part = self._fetches.get(needed.key)
             if part is not None and part.state is State.STUCK:
-                return Why.STUCK
+                return part
         return None
 
     def _fetch(self, claim: Claim, plan: PartPlan) -> None:
@@ -129,7 +133,7 @@ class Entries:
             self._timers.add(at_s, Due.WAITED, waiter.who.token)
         self._timers.add(claim.waits_since_s + self._limits.ageing_s, Due.LOOK)
 
-    def _leave(self, token: Token) -> None:
+    def _leave(self, token: Token, why: Why = Why.GIVEN_UP) -> None:
         claim = self._claim_of.pop(token)
         waiter = claim.leave(token)
         if not claim.waiters:
@@ -140,7 +144,7 @@ class Entries:
                     News.NOT_LOADED,
                     claim.plan.key,
                     (waiter.who.ref,),
-                    reason="given up",
+                    why=why,
                     duration_s=self._now - waiter.asked_s,
                 )
             )
@@ -156,7 +160,7 @@ class Entries:
         self._line.discard(claim)
         self._promised_claims.pop(claim, None)
         fetches, claim.unfetched = claim.unfetched, {}
-        parts, claim.parts = claim.parts, ()
+        parts, claim.parts, claim.added = claim.parts, (), ()
         claim.missing = 0
         for fetch in fetches.values():
             fetch.claims.pop(claim, None)
@@ -183,7 +187,9 @@ class Entries:
             del self._claim_of[token]
             self._do(Refuse(token, claim.plan.key, why, error))
         waited_s = self._now - asked_s
-        self._do(Tell(News.NOT_LOADED, claim.plan.key, refs, reason=why.value, duration_s=waited_s))
+        self._do(
+            Tell(News.NOT_LOADED, claim.plan.key, refs, why=why, error=error, duration_s=waited_s)
+        )
         self._let_go_of(claim)
 
     def _finish_if_ready(self, claim: Claim) -> None:
@@ -208,7 +214,7 @@ class Entries:
                 News.LOADED,
                 plan.key,
                 claim.refs,
-                size_bytes=sum(part.size_bytes for part in voice.parts),
+                size_bytes=sum(part.size_bytes for part in claim.added),
                 duration_s=took_s,
                 queue_s=queued_s,
             )
@@ -223,7 +229,6 @@ class Entries:
         self, voice: Voice, who: Asker, *, waited_s: float | None = None, queued_s: float = 0.0
     ) -> None:
         voice.refs.add(who.ref)
-        voice.retired.discard(who.ref)
         voice.leases += 1
         voice.uses += 1
         voice.last_use_s = self._now
@@ -242,7 +247,7 @@ class Entries:
         if part.state is State.WITHDRAWN:
             self._evict(part, part.reason)
         elif self._closed and part.state is State.RESIDENT:
-            self._evict(part, "closed")
+            self._evict(part, "shutdown")
 
     def _unpin(self, voice: Voice) -> None:
         if voice.pinned:
@@ -256,21 +261,24 @@ class Entries:
         if voice.leases or voice.pinned or self._voices.get(voice.plan.key) is not voice:
             return
         own = [part for part in voice.parts if part.is_idle and len(part.voices) == 1]
-        self._take_apart(voice, reason)
+        refs = self._take_apart(voice, reason)
         for part in own:
-            self._evict(part, reason)
+            self._evict(part, reason, refs)
 
-    def _take_apart(self, voice: Voice, reason: str) -> None:
-        """Nobody else gets it."""
+    def _take_apart(self, voice: Voice, reason: str) -> tuple[str, ...]:
+        """Nobody else gets it. The versions that it spoke as."""
         del self._voices[voice.plan.key]
         for part in voice.parts:
             part.voices.pop(voice, None)
-        self._do(Tell(News.WITHDRAWN, voice.plan.key, tuple(sorted(voice.refs)), reason=reason))
+        refs = tuple(sorted(voice.refs))
+        self._do(Tell(News.WITHDRAWN, voice.plan.key, refs, reason=reason))
+        return refs
 
-    def _evict(self, part: Part, reason: str) -> None:
+    def _evict(self, part: Part, reason: str, refs: tuple[str, ...] = ()) -> None:
         """Withdraw it before it is taken apart. REQUIRES: nobody holds it."""
         for voice in tuple(part.voices):
-            self._take_apart(voice, reason)
+            refs += self._take_apart(voice, reason)
+        part.refs += tuple(sorted(refs))
         self._holdings.evict(part, self._now, reason)
         self._do(Free(part.number, part.key, reason))
         self._timers.add(self._now + self._limits.leaving_s, Due.LATE, part)

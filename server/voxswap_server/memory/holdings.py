@@ -36,7 +36,7 @@ class Holdings:
                 f"a budget of {budget_bytes} bytes has no room for voices beside what is kept for "
                 f"other things ({what}); give the server a larger memory_budget"
             )
-        self._fixed_bytes = sum(carved.values())
+        self.fixed_bytes = sum(carved.values())
         for name, size in carved.items():
             self.ledger.carve(name, size)
         self.lanes = Lanes(self.ledger)
@@ -101,17 +101,18 @@ class Holdings:
         parts = (self._parts.get(part.key) for part in plan.parts)
         return sum(part.size_bytes for part in parts if part is not None and part.is_idle)
 
-    def most_bytes(self, plan: Plan) -> int:
-        """What is there for ``plan`` and its lanes once all that can go has gone."""
+    def pinned_beside(self, plan: Plan) -> int:
+        """Of pinned parts that ``plan`` does not have."""
         pinned = self._pinned_bytes
         for needed in plan.parts:
             if (part := self._parts.get(needed.key)) is not None and part.pins:
                 pinned -= part.size_bytes
-        return self.ledger.statistics().target_bytes - self._fixed_bytes - pinned
+        return pinned
 
     def is_too_large(self, plan: Plan) -> bool:
-        """Whether it does not fit even then."""
-        return plan.size_bytes + self.lanes.least_bytes(plan) > self.most_bytes(plan)
+        """Whether it does not fit even once all that can go has gone."""
+        room = self.ledger.statistics().target_bytes - self.fixed_bytes - self.pinned_beside(plan)
+        return plan.size_bytes + self.lanes.least_bytes(plan) > room
 
     # On the way in
 
@@ -165,8 +166,8 @@ class Holdings:
         part.stick()
 
     def refuse(self, part: Part, awaits: set[Part]) -> None:
-        """``RUNNING -> REFUSED``: as much as it takes stays free for its second try."""
-        part.refuse(part.size_bytes, awaits)
+        """``RUNNING -> REFUSED``: as much as it takes, of what leaves, is free for its next try."""
+        part.refuse(min(part.size_bytes, sum(each.size_bytes for each in awaits)), awaits)
         self._promised[part] = None
         self._promised_bytes += part.room_bytes
 

@@ -14,8 +14,9 @@ class Lanes:
 
     Every lane has its own, since lanes compute side by side. It is found room for with the first
     claim of the lane, and is given back if that comes to nothing. Once a voice of it was leased it
-    stays for the life of the process: what a lane used, its allocator and its kernels keep. After a
-    churn of voices a process held 340 MiB that a ledger would have called free.
+    stays, whoever leaves: what a lane used, its allocator and its kernels keep. After a churn of
+    voices a process held 340 MiB that a ledger would have called free. Only once nothing is there
+    any more can be measured what that really is (`settle`).
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -92,6 +93,13 @@ class Lanes:
         """It is about to be computed with. REQUIRES: `has`."""
         for lane in plan.lanes:
             self._used[lane.name] = max(self._used.get(lane.name, 0), lane.workspace_bytes)
+
+    def settle(self, kept_bytes: int) -> None:
+        """The process was measured to keep so much for all of them. REQUIRES: nobody claims any."""
+        for lane, used in self._used.items():
+            self._used[lane] = min(used, kept_bytes)
+            kept_bytes -= self._used[lane]
+            self._ledger.carve(lane, self._used[lane])
 
     def check_integrity(self) -> None:
         """Prove that what is used or claimed and carved out agree."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from voxswap_server.memory.actions import (
     Action,
+    News,
     Refuse,
+    Tell,
     Why,
 )
 from voxswap_server.memory.claims import Claim, Voice, Waiter
@@ -15,8 +18,13 @@ from voxswap_server.memory.integrity import check_integrity
 from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.outcomes import Outcomes
 from voxswap_server.memory.part import Part, State
-from voxswap_server.memory.plans import Asker, Limits, Plan, Token
-from voxswap_server.memory.statistics import Forecast, MemoryStatistics, statistics_of
+from voxswap_server.memory.plans import Asker, Limits, Plan, Rank, Token
+from voxswap_server.memory.statistics import (
+    Forecast,
+    MemoryStatistics,
+    Prospect,
+    statistics_of,
+)
 
 
 class Memory(Outcomes):
@@ -53,10 +61,7 @@ class Memory(Outcomes):
     # Asking
 
     def ask(self, plan: Plan, who: Asker, now: float) -> list[Action]:
-        """``who`` wants a lease on the voice of ``plan``: a `Grant` or a `Refuse` will come.
-
-        A version that was retired is in the registry again if somebody asks for it.
-        """
+        """``who`` wants a lease on the voice of ``plan``: a `Grant` or a `Refuse` will come."""
         self._begin(now)
         if who.token in self._claim_of or who.token in self._leases:
             raise MisuseError(f"{who.token} has asked before, and not let go")
@@ -68,6 +73,7 @@ class Memory(Outcomes):
             self._join(claim, who)
         elif (why := self._hopeless(plan)) is not None:
             self._do(Refuse(who.token, plan.key, why))
+            self._do(Tell(News.NOT_LOADED, plan.key, (who.ref,), why=why))
         else:
             self._want(plan, who)
         return self._done()
@@ -91,7 +97,7 @@ class Memory(Outcomes):
         for part in voice.parts:
             self._let_go(part)
         if voice.is_retired:
-            self._dismiss(voice, "retired")
+            self._dismiss(voice, "deleted")
         return self._done()
 
     def _want(self, plan: Plan, who: Asker) -> None:
@@ -135,13 +141,13 @@ class Memory(Outcomes):
         if (voice := self._voices.get(voice_key)) is not None:
             self._unpin(voice)
             if voice.is_retired:
-                self._dismiss(voice, "retired")
+                self._dismiss(voice, "deleted")
         return self._done()
 
     def retire(self, ref: str, now: float) -> list[Action]:
         """The version is gone from the registry: its voice leaves as soon as nobody speaks with it.
 
-        Until it is back: `restore`, or somebody asks for it.
+        Until it is back: see `restore`. Nothing is known of it once it has left.
         """
         self._begin(now)
         for claim in self._claims.values():
@@ -152,7 +158,7 @@ class Memory(Outcomes):
                 voice.retired.add(ref)
                 if voice.is_retired:
                     self._unpin(voice)
-                    self._dismiss(voice, "retired")
+                    self._dismiss(voice, "deleted")
         return self._done()
 
     def restore(self, ref: str, now: float) -> list[Action]:
@@ -164,11 +170,11 @@ class Memory(Outcomes):
             voice.retired.discard(ref)
         return self._done()
 
-    def withdraw(self, number: int, now: float) -> list[Action]:
+    def withdraw(self, number: int, now: float, error: object = None) -> list[Action]:
         """The file of a part was changed under it: nobody else gets it, pinned or not.
 
-        Who holds it has to let go; the news are WITHDRAWN, ``changed``. Does nothing if the part
-        has left already.
+        Who holds it has to let go; the news are WITHDRAWN, ``changed``, and who waits for it is
+        refused with ``error``. Does nothing if the part has left already.
         """
         self._begin(now)
         part = self._work.get(number)
@@ -177,11 +183,11 @@ class Memory(Outcomes):
         voices = tuple(part.voices)
         self._holdings.withdraw(part, "changed")
         for voice in voices:
-            self._take_apart(voice, "changed")
+            part.refs += self._take_apart(voice, "changed")
         for voice in voices:
             self._unpin(voice)
         claims = [claim for claim in self._promised_claims if part in claim.parts]
-        self._end_all(claims, Why.CHANGED)
+        self._end_all(claims, Why.CHANGED, error)
         if not part.holds and not part.is_leaving:
             self._evict(part, "changed")
         self._dirty = True
@@ -234,6 +240,18 @@ class Memory(Outcomes):
         self._dirty = True
         return self._done()
 
+    def settle_lanes(self, kept_bytes: int, now: float) -> list[Action]:
+        """So much was measured to stay for lanes; does nothing unless everything has left."""
+        self._begin(now)
+        if self.is_empty:
+            self._holdings.lanes.settle(kept_bytes)
+        return self._done()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is there, or on its way in or out."""
+        return not self._work and not self._claims
+
     def take_for_stream(self, size_bytes: int) -> bool:
         """Whether a stream may hold so many bytes more, of the carve-out ``streams``."""
         return self._holdings.ledger.take_for_stream(size_bytes)
@@ -250,7 +268,7 @@ class Memory(Outcomes):
         for voice in tuple(self._voices.values()):
             self._unpin(voice)
         for part in tuple(self._holdings.idle):
-            self._evict(part, "closed")
+            self._evict(part, "shutdown")
         return self._done()
 
     # Time
@@ -268,17 +286,60 @@ class Memory(Outcomes):
 
     # What there is
 
-    def forecast(self, plans: Sequence[Plan]) -> Forecast:
+    def forecast(self, plans: Sequence[Plan], now: float, *, rank: Rank = Rank.PLAYER) -> Forecast:
         """What would leave so that each is there beside those before it, if nobody else asked.
 
         Those of ``plans`` that are there are spared. Looks at each part once.
         """
-        return self._forecast(plans)
+        since_s = math.inf if rank is Rank.PLAYER else now - self._limits.long_idle_s
+        return self._forecast(plans, since_s)
 
-    def number_of(self, key: str) -> int | None:
-        """Of the part under this key, if it is there or on its way."""
-        part = self._holdings.find(key)
-        return None if part is None else part.number
+    def prospect(self, plan: Plan) -> Prospect:
+        """What a player would find who asked for ``plan`` now. Changes nothing."""
+        holdings = self._holdings
+        need = holdings.cost(plan)
+        victims = holdings.idle.victims(need - holdings.spare_bytes, plan.keys)
+        lanes = holdings.lanes.least_bytes(plan)
+        return Prospect(
+            self._hopeless(plan),
+            need,
+            None if victims is None else tuple(victims),
+            lanes_bytes=lanes,
+            pinned_bytes=holdings.pinned_beside(plan),
+            fixed_bytes=holdings.fixed_bytes,
+            stuck=self._stuck_of(plan),
+        )
+
+    def find(self, key: str) -> Part | None:
+        """The part under this key, if it is there or on its way. To be looked at."""
+        return self._holdings.find(key)
+
+    def part(self, number: int) -> Part | None:
+        """The part or fetch of this number, unless it is gone. To be looked at."""
+        return self._work.get(number)
+
+    def claim(self, voice_key: str) -> Claim | None:
+        """Who wants the voice, if it is not there. To be looked at."""
+        return self._claims.get(voice_key)
+
+    def waits_for_memory(self, claim: Claim) -> bool:
+        """Whether it stands in line."""
+        return claim in self._line
+
+    @property
+    def in_line(self) -> int:
+        """How many claims do."""
+        return len(self._line)
+
+    @property
+    def leases(self) -> int:
+        """How many are held."""
+        return len(self._leases)
+
+    @property
+    def idle_since_s(self) -> float | None:
+        """When what has been idle longest was used last."""
+        return self._holdings.idle.oldest_s
 
     def voice(self, voice_key: str) -> Voice | None:
         """The voice, if it can speak. To be looked at."""

@@ -44,7 +44,7 @@ class Outcomes(Allotment):
         elif part.state is not State.RUNNING:
             self._drop(part)
         elif isinstance(outcome, DeviceRefused):
-            self._refused(part)
+            self._refused(part, outcome.error)
         elif isinstance(outcome, NotLocal):
             self._fetch_after_all(part)
         else:
@@ -65,12 +65,6 @@ class Outcomes(Allotment):
                 self._end(claim, Why.FAILED, error)
 
     def _publish(self, part: Part, size_bytes: int) -> None:
-        if size_bytes > part.size_bytes:
-            claims = tuple(part.claims)
-            self._holdings.publish(part, part.size_bytes, self._now)
-            self._end_all(claims, Why.FOOTPRINT)
-            self._evict(part, "footprint")
-            return
         claims = tuple(part.claims)
         part.claims.clear()
         self._holdings.publish(part, size_bytes, self._now)
@@ -84,16 +78,18 @@ class Outcomes(Allotment):
             # Nobody wanted it any more, and its memory was promised to somebody meanwhile.
             self._evict(part, "abandoned")
 
-    def _refused(self, part: Part) -> None:
-        """The device has less than the ledger says: as much as the part takes has to leave.
+    def _refused(self, part: Part, error: object) -> None:
+        """The device has less than the ledger says, or it has it in pieces: as much as the part
+        takes has to leave, or else all that is idle.
 
-        That is not spare then, but kept for the second try. If so much is not idle, nothing leaves.
+        That is not spare then, but kept for the second try. If nothing is idle there is none.
         """
-        victims = None
+        victims: list[Part] = []
         if not part.was_refused and not part.is_ahead:
-            victims = self._holdings.idle.victims(part.size_bytes)
-        if victims is None:
-            self._fail(part, Why.DEVICE)
+            idle = self._holdings.idle
+            victims = idle.victims(part.size_bytes) or list(idle)
+        if not victims:
+            self._fail(part, Why.DEVICE, error)
             return
         self._holdings.refuse(part, set(victims))
         for victim in victims:
@@ -133,8 +129,10 @@ class Outcomes(Allotment):
             Tell(
                 News.EVICTED,
                 part.key,
+                part.refs,
                 size_bytes=part.size_bytes,
                 reason=part.reason,
+                source=part.plan.source,
                 duration_s=now - began_s,
                 age_s=began_s - part.last_use_s,
             )
@@ -168,7 +166,7 @@ class Outcomes(Allotment):
         waiter = claim.waiters[token]
         if self._now >= max(waiter.asked_s, claim.in_line_s) + self._limits.wait_s:
             self._do(Refuse(token, claim.plan.key, Why.BUSY))
-            self._leave(token)
+            self._leave(token, Why.BUSY)
 
     def _is_late(self, part: Part) -> None:
         if part.left_s is None or part.late or self._now < part.left_s + self._limits.leaving_s:

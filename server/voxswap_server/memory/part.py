@@ -77,6 +77,7 @@ class Part:
     pins: int = 0
     voices: dict[Voice, None] = field(default_factory=dict)  # that speak with it
     began_s: float = 0.0
+    loaded_s: float = 0.0
     last_use_s: float = 0.0
     protected_until_s: float = 0.0
     left_s: float | None = None  # since when its memory is on its way out
@@ -85,6 +86,7 @@ class Part:
     room_bytes: int = 0  # what stays free for its second try
     awaits: set[Part] = field(default_factory=set)  # those that leave for it
     reason: str = ""  # why it leaves
+    refs: tuple[str, ...] = ()  # versions that can no longer speak because it does
 
     @property
     def key(self) -> str:
@@ -157,7 +159,7 @@ class Part:
         """It is there, and takes so much."""
         self._move(_S.RESIDENT, _S.RUNNING, _S.ABANDONED, _S.STUCK)
         self.size_bytes, self.left_s, self.late = size_bytes, None, False
-        self.last_use_s = now
+        self.loaded_s = self.last_use_s = now
 
     def withdraw(self, reason: str) -> None:
         """Nobody else gets it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 # Whoever asks makes it up; it names one wait, and then one lease.
@@ -17,11 +17,13 @@ class PartPlan:
 
     ``size_bytes`` is an upper bound. ``is_local``: its bytes are on this machine, as far as is
     known when it is asked for; otherwise they are fetched first, and take no memory meanwhile.
+    ``source`` is for whoever loads it, and never read here.
     """
 
     key: str
     size_bytes: int
     is_local: bool = True
+    source: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A voice: all of its parts, and the lanes that compute with them. One key, one voice."""
+    """A voice: all of its parts, and the lanes that compute with them. One key, one voice.
+
+    ``source`` as with `PartPlan`.
+    """
 
     key: str
     parts: tuple[PartPlan, ...]
     lanes: tuple[Lane, ...] = ()
+    source: object = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.parts:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voxswap_server.memory.actions import Stage
+from voxswap_server.memory.actions import Stage, Why
 from voxswap_server.memory.ledger import LedgerStatistics
-from voxswap_server.memory.part import State
+from voxswap_server.memory.part import Part, State
 
 if TYPE_CHECKING:
     from voxswap_server.memory.allotment import Allotment
@@ -52,6 +52,24 @@ class Forecast:
 
     victims: tuple[int, ...]
     leave: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What somebody would find who asked for one plan; nothing was done.
+
+    ``why``: it would be refused at once. ``victims`` would leave for its ``need_bytes``; None if it
+    had to wait. ``stuck`` is a part of it whose work hangs. The others are what it would be refused
+    for: what lanes would have, what is pinned for other voices, and kept for other things.
+    """
+
+    why: Why | None
+    need_bytes: int
+    victims: tuple[Part, ...] | None
+    lanes_bytes: int
+    pinned_bytes: int
+    fixed_bytes: int
+    stuck: Part | None
 
 
 def statistics_of(memory: Allotment) -> MemoryStatistics:

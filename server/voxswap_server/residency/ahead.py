@@ -1,4 +1,8 @@
-"""Loading ahead of need: a list at the start, what was resident before, the cast of a scene."""
+"""Loading ahead of need: a list at the start, what was resident before, the cast of a scene.
+
+Nobody listens yet: what is loaded here takes memory that is free or long idle, and steps back when
+a player waits (`memory.plans.Rank`).
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,22 @@ from collections.abc import Callable, Iterable, Sequence
 
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
-from voxswap_server.residency.errors import ClosedError, ScenesBusyError
+from voxswap_server.residency.errors import ClosedError, MemoryBusyError, ScenesBusyError
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.outlook import CastMember, Forecast, forecast
 
 _LOGGER = logging.getLogger(__name__)
 
-# Not more than these stand in line for memory at a time: who speaks now goes first.
+# In the order of need, so that what is due first is there first.
 _SIDE_BY_SIDE = 2
 _MOST_SCENES = 32
 # A scene's voices are kept for so long after their first line is due, as far as that goes.
 _KEPT_AFTER_DUE_S = 30.0
-# A load ahead of need waits for memory until then; later it would only be in the way.
+# Where nothing says when it is due.
 _PATIENCE_S = 30.0
+
+# Sums of times are rounded.
+_CLOCK_S = 0.001
 
 Resolve = Callable[[str], Manifest]
 
@@ -37,11 +44,12 @@ class Ahead:
         self._scenes: set[asyncio.Task[None]] = set()
 
     async def preload(self, refs: Iterable[str], resolve: Resolve) -> int:
-        """Load ``refs`` in this order, evicting others if need be; how many could be loaded."""
+        """Load ``refs`` in this order, as far as they fit; how many could be loaded."""
         loaded = 0
         for ref in refs:
             try:
-                with await self._manager.acquire(resolve(ref), timeout_s=_PATIENCE_S):
+                manifest = resolve(ref)
+                with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S, ahead=True):
                     loaded += 1
             except ClosedError:
                 break
@@ -57,13 +65,11 @@ class Ahead:
         for ref in refs:
             try:
                 manifest = resolve(ref)
-                plan = self._manager.loader.plan(manifest)
                 if self._manager.find(manifest) is not None:
                     continue
-                parts, free = self._manager.parts, self._manager.statistics().free_bytes
-                if parts.queued or parts.need_bytes(plan) > free:
+                if not self._has_room_for(manifest):
                     break
-                with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S):
+                with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S, ahead=True):
                     loaded += 1
             except ClosedError:
                 break
@@ -72,6 +78,12 @@ class Ahead:
             except Exception:
                 _LOGGER.exception("warm start: %s", ref)
         return loaded
+
+    def _has_room_for(self, manifest: Manifest) -> bool:
+        """Whether nothing would have to leave for it, and nobody waits for memory."""
+        memory, plan = self._manager.memory, self._manager.loader.plan(manifest)
+        prospect = memory.prospect(self._manager.needs(plan))
+        return not memory.in_line and prospect.why is None and prospect.victims == ()
 
     async def prepare(self, cast: Sequence[CastMember], *, dry_run: bool = False) -> Forecast:
         """Begin to load ``cast`` in order of need, and say at once what that does.
@@ -127,10 +139,22 @@ class Ahead:
                 worker.cancel()
 
     async def _load_member(self, member: CastMember, due_s: float) -> None:
-        patience_s = max(due_s, _PATIENCE_S)
+        """Wait for memory until it is due: the manager lets nobody wait for so long at a time."""
+        until_s = self._manager.now() + max(due_s, _PATIENCE_S)
         try:
-            with await self._manager.acquire(member.manifest, timeout_s=patience_s):
-                self._protect(member, due_s)
+            while True:
+                left_s = until_s - self._manager.now()
+                try:
+                    lease = await self._manager.acquire(
+                        member.manifest, timeout_s=max(0.0, left_s), ahead=True
+                    )
+                except MemoryBusyError:
+                    if self._manager.now() >= until_s - _CLOCK_S:
+                        raise
+                    continue
+                with lease:
+                    self._protect(member, due_s)
+                return
         except VoxswapError as error:
             _LOGGER.warning("prepare: %s", error)
         except Exception:

@@ -27,6 +27,13 @@ class Device(Protocol):
         """What the allocator holds now by its own figures, be it in use or not."""
         ...
 
+    def kept_bytes(self) -> int:
+        """What stays of that, besides parts, once all is given back that can be. May block.
+
+        0 if unknown.
+        """
+        ...
+
     def give_back(self, freed_bytes: int) -> None:
         """Parts of ``freed_bytes`` were dropped: see to it that the system has them. May block."""
         ...
@@ -44,6 +51,11 @@ class HostDevice:
     def held_bytes(self) -> int:
         """The process's resident memory; 0 where the system does not say."""
         return process_memory().get("VmRSS", 0)
+
+    def kept_bytes(self) -> int:
+        """The process's own pages: those of files go with the parts that are mapped from them."""
+        self.give_back(_WORTH_TRIMMING_BYTES)
+        return process_memory().get("RssAnon", 0)
 
     def give_back(self, freed_bytes: int) -> None:
         """Have glibc return its free pages. Other allocators do so when they see fit."""
@@ -66,6 +78,11 @@ class CudaDevice:
         import torch
 
         return int(torch.cuda.memory_reserved(self.name))
+
+    def kept_bytes(self) -> int:
+        """Segments that are in use."""
+        self.give_back(1)
+        return self.held_bytes()
 
     def give_back(self, freed_bytes: int) -> None:
         """Return cached segments to the driver: other allocators and processes want them."""

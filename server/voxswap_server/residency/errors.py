@@ -10,6 +10,7 @@
     ├── LoadFailedError       LOAD_FAILED         a reason that nobody foresaw; the log has it
     ├── FootprintError        FOOTPRINT_EXCEEDED  an engine's upper bound was none
     ├── DeviceRefusedError    DEVICE_REFUSED      no memory on the device, though the ledger had it
+    ├── NotLocalError         NOT_LOCAL           its bytes are to be fetched first; never leaves us
     ├── VoiceBarredError      VOICE_BARRED        a step of it took too long a while ago
     ├── VoiceInUseError       VOICE_IN_USE        it cannot be unloaded now
     ├── EventsLostError       EVENTS_LOST         a watcher resumed from what is no longer kept
@@ -37,7 +38,7 @@ class VoiceTooLargeError(ResidencyError):
 
 
 class MemoryBusyError(ResidencyError):
-    """The caller's time ran out while every voice that could make room was speaking."""
+    """No memory came free within the caller's time, or within the server's own limit."""
 
     reason = "MEMORY_BUSY"
 
@@ -70,6 +71,12 @@ class DeviceRefusedError(ResidencyError):
     """The device refused the memory twice, although the ledger had allowed it."""
 
     reason = "DEVICE_REFUSED"
+
+
+class NotLocalError(ResidencyError):
+    """The bytes of a part are not on this machine, though they were; they are to be fetched."""
+
+    reason = "NOT_LOCAL"
 
 
 class VoiceBarredError(ResidencyError):

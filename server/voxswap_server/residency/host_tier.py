@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 
 from voxswap_server.engines.base import HostPart
-from voxswap_server.residency.ledger import Ledger, LedgerStatistics
+from voxswap_server.memory.ledger import Ledger, LedgerStatistics
 
 
 class HostTier:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
@@ -22,6 +23,8 @@ from voxswap_registry.manifest_check import MAX_TABLE_BYTES, check_manifest
 from voxswap_registry.storage.download import Check
 from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
+from voxswap_server.memory.plans import Lane
+from voxswap_server.residency.errors import NotLocalError
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.plans import PartPlan, VoicePlan
@@ -35,6 +38,7 @@ _SYMBOLS = "symbols"
 _TABLE_FACTOR = 16
 # A plan holds its manifest: 20 KB for a usual voice, half a megabyte for the largest.
 _PLANS_BYTES = 64 << 20
+_MOST_SEEN, _FETCHED_S = 65_536, 60.0
 _TRIES = 3  # to read a file that is written to meanwhile
 
 
@@ -69,7 +73,10 @@ class Loader(Protocol):
     def load(
         self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
     ) -> DevicePart | FrontEndPart:
-        """Blocks. Stops soon, with any exception, once ``cancelled()`` is true."""
+        """Blocks. Stops soon, with any exception, once ``cancelled()`` is true.
+
+        Raises `NotLocalError` if its bytes are to be fetched first.
+        """
         ...
 
     def assemble(
@@ -78,11 +85,20 @@ class Loader(Protocol):
         """The voice of ``parts``, by role; takes microseconds. Raises `EngineError`."""
         ...
 
-    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
-        """Where the bytes of a part are that is not on the device, and how many seconds away.
+    def is_here(self, part: PartPlan) -> bool:
+        """Whether its bytes need not be fetched, as far as is known; never blocks."""
+        ...
 
-        Blocks for as long as looking at the disk takes.
-        """
+    def fetch(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> None:
+        """See to it that `load` finds the bytes on this machine. Blocks; stops as `load` does."""
+        ...
+
+    def tier(self, part: PartPlan) -> Tier:
+        """Where the bytes are of a part that is not on the device. Blocks on the disk."""
+        ...
+
+    def load_s(self, part: PartPlan, tier: Tier) -> float:
+        """How many seconds a part is away that lies there; never blocks."""
         ...
 
 
@@ -113,6 +129,7 @@ class VoiceLoader:
         self._host_tier = host_tier
         self._estimates = LoadEstimates()
         self._plans: Kept[VoicePlan] = Kept(_PLANS_BYTES)
+        self._here: dict[str, float] = {}  # when each was seen on this disk, by identity
 
     def plan(self, manifest: Manifest) -> VoicePlan:
         """The engine's parts, and the symbol table with its front-end."""
@@ -136,8 +153,6 @@ class VoiceLoader:
         parts = []
         specs = engine.parts(manifest)
         workspace = engine.workspace_bytes(manifest, largest_chunk_s=self._largest_chunk_s)
-        # Without its largest part a voice computes nothing: a style that stays takes no workspace.
-        computing = max(specs, key=lambda spec: spec.footprint_bytes)
         for spec in specs:
             component = manifest.component(spec.role)
             if spec.role in engine.graph_roles:
@@ -149,7 +164,6 @@ class VoiceLoader:
                     spec.role,
                     component,
                     spec.footprint_bytes,
-                    workspace_bytes=workspace if spec is computing else 0,
                     most_bytes_per_s=spec.most_bytes_per_s,
                 )
             )
@@ -159,7 +173,8 @@ class VoiceLoader:
         )
         key = f"text:{_SYMBOLS}:{reading}:{table.identity}"
         parts.append(PartPlan(key, _SYMBOLS, table, _TABLE_FACTOR * table.size_bytes))
-        return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts))
+        lanes = (Lane(engine.name, workspace),)
+        return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts), lanes)
 
     def check(self, manifest: Manifest) -> None:
         """Raise `EngineError` or `ManifestError` if ``manifest`` could never be loaded here.
@@ -191,7 +206,9 @@ class VoiceLoader:
         ``cancelled`` is asked at each block of bytes and before each stage; once it is true,
         `concurrent.futures.CancelledError` is raised.
         """
-        tier, began = self._tier(part), time.perf_counter()
+        tier, began = self.tier(part), time.perf_counter()
+        if tier is Tier.REMOTE and not self._was_fetched_just_now(part):
+            raise NotLocalError(f"the {part.role} of {plan.manifest.ref} is to be fetched first")
         if part.role == _SYMBOLS:
             return self._load_front_end(plan.manifest, part, cancelled)
         kept = self._host_tier.find(part.key) if self._host_tier else None
@@ -245,17 +262,37 @@ class VoiceLoader:
         voice = self._engine(plan.manifest).assemble(plan.manifest, device_parts)
         return LoadedVoice(plan.manifest.ref, voice, reading.front_end)
 
-    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
-        """Host, disk or remote, and an estimate from earlier loads."""
-        tier = self._tier(part)
-        return tier, self._estimates.load_s(
-            part.kind,
-            tier,
-            part.component.size_bytes,
-            most_bytes_per_s=part.most_bytes_per_s,
+    def is_here(self, part: PartPlan) -> bool:
+        """What was seen on this disk counts as being there, until it turns out not to be."""
+        return not self._components.are_fetched or part.component.identity in self._here
+
+    def fetch(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> None:
+        """Into the cache on this disk, and checked there; nothing if it is there already."""
+        if self.tier(part) is Tier.REMOTE:
+            began = time.perf_counter()
+            with self._components.hold(part.component, cancelled=cancelled):
+                _refuse_cancelled(plan.manifest, cancelled)
+            took_s = time.perf_counter() - began
+            self._estimates.record(part.kind, Tier.REMOTE, part.component.size_bytes, took_s)
+        self._here[part.component.identity] = time.monotonic()
+        while len(self._here) > _MOST_SEEN:
+            self._here.pop(next(iter(self._here)), None)
+
+    def _was_fetched_just_now(self, part: PartPlan) -> bool:
+        """Then it is no use to fetch it again first: the cache is too small, so `load` does it."""
+        fetched_s = self._here.pop(part.component.identity, -math.inf)
+        return not self._components.are_fetched or time.monotonic() < fetched_s + _FETCHED_S
+
+    def load_s(self, part: PartPlan, tier: Tier) -> float:
+        """An estimate from earlier loads and fetches."""
+        tiers = (tier, Tier.DISK) if tier is Tier.REMOTE else (tier,)
+        size, most = part.component.size_bytes, part.most_bytes_per_s
+        return sum(
+            self._estimates.load_s(part.kind, each, size, most_bytes_per_s=most) for each in tiers
         )
 
-    def _tier(self, part: PartPlan) -> Tier:
+    def tier(self, part: PartPlan) -> Tier:
+        """Host, disk or remote."""
         if self._host_tier is not None and self._host_tier.has(part.key):
             return Tier.HOST
         return Tier.DISK if self._components.is_local(part.component) else Tier.REMOTE

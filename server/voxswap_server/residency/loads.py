@@ -1,194 +1,214 @@
-"""Loads of parts: on threads, some at a time, each with a limit and a second try."""
+"""The work that `Memory` orders, on threads; and what came of it, by number."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import traceback
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
 
 from voxswap_registry.errors import VoxswapError
+from voxswap_server.engines.base import DevicePart
 from voxswap_server.engines.errors import DeviceMemoryError
+from voxswap_server.memory.actions import (
+    Cancelled,
+    DeviceRefused,
+    Failed,
+    Loaded,
+    NotLocal,
+    Outcome,
+    Stage,
+)
+from voxswap_server.residency.device import Device
 from voxswap_server.residency.errors import (
     ClosedError,
     DeviceRefusedError,
     FootprintError,
     LoadFailedError,
-    LoadStuckError,
+    NotLocalError,
 )
-from voxswap_server.residency.loader import Loader
-from voxswap_server.residency.plans import PartPlan, VoicePlan
-from voxswap_server.residency.records import LoadedPart, Part, State
+from voxswap_server.residency.loader import FrontEndPart, Loader
+from voxswap_server.residency.plans import Source
+from voxswap_server.residency.refusing import CLOSED
 from voxswap_server.residency.units import human_bytes
 
 _LOGGER = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 
-class LoadOwner(Protocol):
-    """Who has parts loaded, and hears what becomes of them. All on the event loop."""
+LoadedPart: TypeAlias = DevicePart | FrontEndPart
 
-    def load_stuck(self, part: Part, error: LoadStuckError) -> None:
-        """It takes longer than a load may; whether it ever ends is not known."""
-        ...
 
-    def load_ended(self, part: Part, outcome: LoadedPart | VoxswapError) -> None:
-        """No thread works on it any more. Called once for each load that began."""
-        ...
+@dataclass(eq=False, slots=True)
+class _Work:
+    """One load or fetch that a thread is at, or is about to be."""
 
-    async def make_room(self, part: Part) -> None:
-        """Free as much of the device as ``part`` takes, whatever the ledger says."""
-        ...
-
-    def figures(self) -> str:
-        """How ledger and device stand."""
-        ...
+    source: Source
+    stop: threading.Event = field(default_factory=threading.Event)
+    was_stopped: bool = False  # at any time: then its end tells nothing
 
 
 class Loads:
-    """Runs loads for one owner. Confined to one event loop; never blocks.
+    """Carries out `Load`, `Cancel`, `Resume` and `Free`. Confined to one event loop; never blocks.
 
-    At most ``slots`` run at a time, first come first served. One that takes longer than
-    ``timeout_s`` gives its slot up and keeps its thread, so ``executor`` should have some to spare.
+    How many loads run at a time is decided elsewhere. ``freeing`` is for giving memory back, so
+    that no load that hangs holds that up.
     """
 
     def __init__(
         self,
         loader: Loader,
         executor: Executor,
-        owner: LoadOwner,
+        freeing: Executor,
+        device: Device,
         *,
-        slots: int,
-        timeout_s: float,
-        clock: Callable[[], float],
+        on_ended: Callable[[int, Outcome], None],
+        on_freed: Callable[[int], None],
+        on_measured: Callable[[int], None],
     ) -> None:
+        """``on_ended`` is called once for each `begin`, ``on_freed`` for each `free`, and
+        ``on_measured`` for each `measure`, with the bytes.
+        """
         self._loader = loader
         self._executor = executor
-        self._owner = owner
-        self._slots = slots
-        self._timeout_s = timeout_s
-        self._clock = clock
-        self._waiting: deque[Part] = deque()
-        self._slots_taken = 0
+        self._freeing = freeing
+        self._device = device
+        self._on_ended = on_ended
+        self._on_freed = on_freed
+        self._on_measured = on_measured
+        self._work: dict[int, _Work] = {}
+        self._loaded: dict[int, LoadedPart] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, part: Part) -> None:
-        """Load ``part`` when a slot is free, and `start` was called."""
-        self._waiting.append(part)
+    def loaded(self, number: int) -> LoadedPart:
+        """What was loaded, and is not being freed. Whoever keeps it keeps its bytes."""
+        return self._loaded[number]
 
-    def take_back(self, part: Part) -> bool:
-        """Whether its load had not begun; then it never does."""
-        if part not in self._waiting:
-            return False
-        self._waiting.remove(part)
-        return True
+    def all(self) -> dict[int, LoadedPart]:
+        """All of that."""
+        return dict(self._loaded)
 
-    def start(self) -> None:
-        """Begin as many loads as there are slots."""
-        while self._waiting and self._slots_taken < self._slots:
-            part = self._waiting.popleft()
-            part.has_slot = True
-            part.started_s = self._clock()
-            self._slots_taken += 1
-            task = asyncio.get_running_loop().create_task(
-                self._load(part), name=f"load {part.plan.key}"
-            )
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def begin(self, number: int, stage: Stage, source: Source) -> None:
+        """Have a thread load or fetch it."""
+        work = self._work[number] = _Work(source)
+        self._spawn(self._run(number, stage, work), f"{stage.value} {source.part.key}")
 
-    def stuck_error(self, part: Part) -> LoadStuckError:
-        """What those learn who want a part whose load hangs."""
-        return LoadStuckError(
-            f"the {part.plan.role} of {part.voice.manifest.ref} was not loaded within "
-            f"{self._timeout_s:g} s, the most that load_timeout_s allows, and its load has not "
-            "ended yet; look at the disk or the store"
-        )
+    def cancel(self, number: int) -> None:
+        """Have it stop as soon as its thread looks up."""
+        work = self._work[number]
+        work.was_stopped = True
+        work.stop.set()
 
-    async def _load(self, part: Part) -> None:
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(self._timeout_s, self.declare_stuck, part)
-        outcome: LoadedPart | VoxswapError
+    def resume(self, number: int) -> None:
+        """Have it go on, if its thread has not looked up yet."""
+        self._work[number].stop.clear()
+
+    def free(self, number: int) -> None:
+        """Drop it, on a thread: unmapping a voice takes milliseconds."""
+        self._spawn(self._free(number, [self._loaded.pop(number)]), f"free {number}")
+
+    def measure(self) -> None:
+        """See what the device keeps when nothing is there."""
+        self._spawn(self._measure(), "measure what is kept")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, number: int, stage: Stage, work: _Work) -> None:
         try:
-            outcome = await self._loaded(part)
-        except asyncio.CancelledError:
-            outcome = ClosedError("the server is shutting down; ask another one")
-        except Exception as caught:  # noqa: BLE001 - told to every claim
-            # Not the error itself: its frames hold what was loaded so far.
-            outcome = _told(part, caught)
+            outcome = await self._outcome(number, stage, work)
         finally:
-            timer.cancel()
-            self._free_slot(part)
-        self._owner.load_ended(part, outcome)
+            del self._work[number]
+        self._on_ended(number, outcome)
 
-    async def _loaded(self, part: Part) -> LoadedPart:
-        """The loaded part. If the device refuses, something makes room, and it is tried again."""
+    async def _outcome(self, number: int, stage: Stage, work: _Work) -> Outcome:
+        loop, source = asyncio.get_running_loop(), work.source
         try:
-            loaded = await self._on_thread(part)
-        except DeviceMemoryError as error:
-            message = error.message  # not the error: whoever keeps log records keeps its frames
-            _LOGGER.warning("%s: %s; evicting and trying again", part.plan.key, message)
-            await self._owner.make_room(part)
-            try:
-                loaded = await self._on_thread(part)
-            except DeviceMemoryError as again:
-                raise DeviceRefusedError(
-                    f"the {part.plan.role} of {part.voice.manifest.ref} needs "
-                    f"{human_bytes(part.plan.footprint_bytes)}: {again.message}. "
-                    f"{self._owner.figures()}; "
-                    "lower memory_budget, or end what else is there"
-                ) from again
-        if loaded.resident_bytes > part.plan.footprint_bytes:
-            raise FootprintError(
-                f"the {part.plan.role} of {part.voice.manifest.ref} measures "
-                f"{loaded.resident_bytes} bytes, and its engine announced "
-                f"{part.plan.footprint_bytes}; it was dropped again: report this engine"
+            if stage is Stage.FETCH:
+                await loop.run_in_executor(self._executor, _fetch, self._loader, source, work.stop)
+                return Loaded()
+            self._loaded[number] = await loop.run_in_executor(
+                self._executor, _load, self._loader, source, work.stop
             )
-        return loaded
+            return Loaded(self._loaded[number].resident_bytes)
+        except asyncio.CancelledError:
+            if work.was_stopped:
+                return Cancelled()
+            return Failed(ClosedError(CLOSED))
+        except DeviceMemoryError as error:
+            _LOGGER.warning("%s: %s", source.part.key, error.message)
+            return DeviceRefused(
+                DeviceRefusedError(
+                    f"{source.name} needs {human_bytes(source.part.footprint_bytes)}: "
+                    f"{error.message}"
+                )
+            )
+        except NotLocalError:
+            return NotLocal()
+        except Exception as error:  # noqa: BLE001 - told to whoever waits
+            # Not the error itself: its frames hold what was loaded so far.
+            return Cancelled() if work.was_stopped else Failed(_told(source, error))
 
-    async def _on_thread(self, part: Part) -> LoadedPart:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._executor, _guarded, self._loader, part.voice, part.plan, part.cancelled.is_set
-        )
+    async def _free(self, number: int, holder: list[LoadedPart]) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._freeing, _drop, holder, self._device)
+        finally:
+            self._on_freed(number)
 
-    def declare_stuck(self, part: Part) -> None:
-        """Its time is up: its slot is free again, and nobody waits for its thread."""
-        part.is_stuck = True
-        self._free_slot(part)
-        self._owner.load_stuck(part, self.stuck_error(part))
-
-    def _free_slot(self, part: Part) -> None:
-        if part.has_slot:
-            part.has_slot = False
-            self._slots_taken -= 1
-            self.start()
+    async def _measure(self) -> None:
+        loop = asyncio.get_running_loop()
+        kept_bytes = await loop.run_in_executor(self._freeing, self._device.kept_bytes)
+        self._on_measured(kept_bytes)
 
 
-def _told(part: Part, error: Exception) -> VoxswapError:
+def _told(source: Source, error: Exception) -> VoxswapError:
     """What whoever waits is told."""
     if isinstance(error, VoxswapError):
         return error.copy()
-    if part.state is State.LOADING:
-        _LOGGER.error("%s: unforeseen", part.plan.key, exc_info=error)
+    _LOGGER.error("%s: unforeseen", source.part.key, exc_info=error)
     return LoadFailedError(
-        f"the {part.plan.role} of {part.voice.manifest.ref} could not be loaded, for a reason "
-        f"that nobody foresaw ({type(error).__name__}); the server's log has it"
+        f"{source.name} could not be loaded, for a reason that nobody foresaw "
+        f"({type(error).__name__}); the server's log has it"
     )
 
 
-def _guarded(
-    loader: Loader, voice: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
-) -> LoadedPart:
-    """Load. On the loading thread; blocks.
+def _load(loader: Loader, source: Source, stop: threading.Event) -> LoadedPart:
+    """On the loading thread; blocks."""
+    part = _guarded(lambda: loader.load(source.voice, source.part, stop.is_set))
+    if part.resident_bytes > source.part.footprint_bytes:
+        raise FootprintError(
+            f"{source.name} measures {part.resident_bytes} bytes, and its engine announced "
+            f"{source.part.footprint_bytes}; it was dropped again: report this engine"
+        )
+    return part
 
-    What is no `Exception` (a panic inside a library) or cannot pass through a future becomes one.
-    """
+
+def _fetch(loader: Loader, source: Source, stop: threading.Event) -> None:
+    """On the loading thread; blocks."""
+    _guarded(lambda: loader.fetch(source.voice, source.part, stop.is_set))
+
+
+def _guarded(work: Callable[[], _T]) -> _T:
+    """What is no `Exception` (a panic inside a library) or cannot pass a future becomes one."""
     try:
-        return loader.load(voice, part, cancelled)
+        return work()
     except BaseException as error:
         # Frames that are through hold what was read so far; a library's error may hold them.
         traceback.clear_frames(error.__traceback__)
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
             raise
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+def _drop(holder: list[LoadedPart], device: Device) -> None:
+    """Drop the last reference, here. Blocks."""
+    allocated = holder[0].allocated_bytes
+    holder.clear()
+    device.give_back(allocated)

@@ -1,11 +1,7 @@
 """The ModelManager: voices come and go under a byte budget that is never exceeded.
 
-A voice is resident if all its parts are (`parts` has their states) and it has been assembled. It is
-cached no further than that: assembling takes microseconds, so a voice whose base is there is as
-good as loaded. What is loaded, held, accounted for and evicted are its parts.
-
-A *claim* joins everybody who asks for one voice that is not there. It stands in line for memory,
-waits for the parts, and then hands a lease to each of them in the same instant.
+`Memory` decides; this has the clock, the threads and whoever waits. Each event is told to it, and
+the actions that it answers with are carried out at once, in order.
 """
 
 from __future__ import annotations
@@ -14,77 +10,105 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass
 
 from voxswap_registry.errors import ComponentChangedError, VoxswapError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.storage.verified import WatchedFile
-from voxswap_server.engines.base import MappedPart
+from voxswap_server.memory.actions import (
+    Action,
+    Cancel,
+    Failed,
+    Free,
+    Grant,
+    Load,
+    News,
+    Outcome,
+    Refuse,
+    Resume,
+    Tell,
+    Why,
+)
+from voxswap_server.memory.ledger import LedgerStatistics
+from voxswap_server.memory.memory import Memory
+from voxswap_server.memory.part import State as PartState
+from voxswap_server.memory.plans import Asker, Limits, Plan, Rank
+from voxswap_server.residency import view
 from voxswap_server.residency.bars import Bar, Bars
 from voxswap_server.residency.device import Device, HostDevice
-from voxswap_server.residency.errors import (
-    ClosedError,
-    LoadFailedError,
-    LoadTimeoutError,
-    MemoryBusyError,
-    VoiceInUseError,
-)
+from voxswap_server.residency.errors import ClosedError, LoadFailedError, VoiceInUseError
 from voxswap_server.residency.events import EventKind, Observer, ResidencyEvent, ignore
 from voxswap_server.residency.failures import Failures
+from voxswap_server.residency.inspection import Inspection
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.residency.loader import LoadedVoice, Loader
-from voxswap_server.residency.parts import Parts, PartsOptions
-from voxswap_server.residency.plans import VoicePlan
-from voxswap_server.residency.records import Claim, Part, State
+from voxswap_server.residency.loads import Loads
+from voxswap_server.residency.plans import Source, VoicePlan, source_of
+from voxswap_server.residency.refusing import CLOSED, Refusing, changed, reason_of
 from voxswap_server.residency.snapshot import Resident, ResidentPart
-from voxswap_server.residency.units import human_bytes, several
+from voxswap_server.residency.units import several
 
 _LOGGER = logging.getLogger(__name__)
 
-_T = TypeVar("_T")
+# Work that a thread is at, and that nobody waits for.
+_UNWANTED = (PartState.ABANDONED, PartState.STUCK)
 
-_CLOSED = "the server is shutting down; ask another one"
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What other threads may see: replaced after each event, never changed.
 
-@dataclass(eq=False, slots=True)
-class _Voice:
-    """A voice that can speak. ``parts`` are resident as long as this entry exists."""
+    ``idle_since_s`` is when what has been idle longest was used last; None if nothing is idle.
+    """
 
-    plan: VoicePlan
-    loaded: LoadedVoice
-    parts: tuple[Part, ...]
-    loaded_s: float
-    load_s: float
-    last_use_s: float
-    refs: set[str] = field(default_factory=set)
+    books: LedgerStatistics
     leases: int = 0
-    uses: int = 0
-    pin: Lease | None = None
+    in_line: int = 0
+    idle_since_s: float | None = None
 
 
 @dataclass(eq=False, slots=True)
-class _Wanted:
-    """A voice that is claimed for ``waiters``; the last one to give up ends the claim."""
+class _Ask:
+    """One who asked: the token of `Memory` for the wait, and then for the lease."""
 
     plan: VoicePlan
-    asked_s: float
-    insists: bool = False
-    claim: Claim | None = None
-    waiters: dict[asyncio.Future[Lease], str] = field(default_factory=dict)  # as which version
-    refs: set[str] = field(default_factory=set)
+    needs: Plan
+    ref: str
+    decided: asyncio.Future[None] | None = None  # made if there is something to wait for
+    lease: Lease | None = None
+    error: VoxswapError | None = None
+
+    def decide(self, *, lease: Lease | None = None, error: VoxswapError | None = None) -> None:
+        """It has what it asked for, or never will."""
+        self.lease, self.error = lease, error
+        if self.decided is not None and not self.decided.done():
+            self.decided.set_result(None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing was decided yet."""
+        return self.lease is None and self.error is None
+
+    def result(self) -> Lease:
+        """The lease. Raises the error."""
+        lease, error, self.lease, self.error = self.lease, self.error, None, None
+        try:
+            if error is not None:
+                raise error
+            assert lease is not None  # noqa: S101
+            return lease
+        finally:
+            del error  # it has this frame
 
 
 class ModelManager:
     """Hands out leases on voices; loads what is missing, evicts what is idle.
 
-    Confined to one event loop: methods that do not say otherwise are called there, and no state
-    changes between two awaits unseen, so there is no lock. What blocks (loading, freeing) runs on
-    the executors; ``freeing`` is for giving memory back, so that no load that hangs holds it up.
-    Loads of different voices run side by side; none holds up an acquire that hits.
+    Confined to one event loop: methods that do not say otherwise are called there. What blocks
+    (loading, freeing, looking at files) runs on the executors; ``freeing`` is for giving memory
+    back, so that no load that hangs holds it up, and ``looking`` for asking disks.
     """
 
     def __init__(
@@ -94,38 +118,49 @@ class ModelManager:
         *,
         budget_bytes: int,
         freeing: Executor | None = None,
+        looking: Executor | None = None,
         device: Device | None = None,
-        options: PartsOptions | None = None,
+        limits: Limits | None = None,
+        carved: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
         observer: Observer = ignore,
     ) -> None:
-        self._loader = loader
-        self._executor = executor
+        """``carved`` as for `Memory`, which raises ValueError for a budget that has no room."""
+        self.loader = loader
+        self.device: Device = device or HostDevice()
+        self.looking = looking or executor
         self._clock = clock
         self._observer = observer
-        self._parts = Parts(
+        limits = limits or Limits()
+        self.memory = Memory(budget_bytes, limits=limits, carved=carved)
+        self._refusing = Refusing(self.memory, limits, self.device)
+        self._loads = Loads(
             loader,
             executor,
             freeing or executor,
-            budget_bytes=budget_bytes,
-            device=device or HostDevice(),
-            clock=clock,
-            on_withdraw=self._withdraw,
-            on_evicted=self._evicted,
-            on_failed=self._part_failed,
-            check_failures=lambda plan: self._failures.check(plan.keys),
-            options=options or PartsOptions(),
+            self.device,
+            on_ended=self._ended,
+            on_freed=self._freed,
+            on_measured=self._measured,
         )
-        self._voices: dict[str, _Voice] = {}
-        self._withdrawn: set[_Voice] = set()  # that still have leases, and nobody else gets
-        self._wanted: dict[str, _Wanted] = {}
-        self._users: dict[Part, dict[_Voice, None]] = {}
+        self._inspection = Inspection(self._loads.all, self.looking, self._take_out)
+        self._assembled: dict[str, LoadedVoice] = {}
+        self._misfits: dict[str, VoxswapError] = {}  # there, and could not be put together
+        self._refused: dict[str, tuple[str, VoxswapError]] = {}  # by the device, in this instant
         self._failures = Failures(clock)
         self.bars = Bars(clock, self._tell_barred)
-        self._inspections: dict[Part, asyncio.Task[bool]] = {}
-        self._deleted: set[str] = set()  # versions that somebody may still have a manifest of
-        self._leases = 0  # of all voices, pins left out; an int, so that any thread may read it
-        self._closed = False
+        self._pending: deque[Action] = deque()
+        self._carrying = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s: float | None = None
+        self._waiting_for_freed: dict[int, asyncio.Event] = {}
+        self._drained: asyncio.Event | None = None  # once it is being closed
+        self.figures = Figures(self.memory.books)
+        self.overhead_bytes = 0  # what the process has that is in no books: see `ready`
+
+    def ready(self) -> None:
+        """Nothing was loaded yet, and all else that the process has is there now."""
+        self.overhead_bytes = self.device.kept_bytes()
 
     # Leases
 
@@ -135,213 +170,210 @@ class ModelManager:
         *,
         timeout_s: float | None = None,
         insist: bool = False,
+        ahead: bool = False,
     ) -> Lease:
         """A lease on the voice of ``manifest``, loading it if need be.
 
         Callers of one voice share one load. Cancelling gives up the caller's share: the last one
         to give up stops the load, and nothing stays reserved. ``insist`` tries again what failed
-        just now, instead of failing with the same error, and lifts a bar.
+        just now, instead of failing with the same error, and lifts a bar. ``ahead``: nobody listens
+        yet, so it holds up nobody.
 
         Raises `VoiceTooLargeError`, `MemoryBusyError` or `LoadTimeoutError` after ``timeout_s``,
-        `VoiceBarredError`, `ClosedError`, or whatever the load raised.
+        `MemoryBusyError` after the server's own limit on waiting for memory, `VoiceBarredError`,
+        `ClosedError`, or whatever the load raised.
         """
-        if self._closed:
-            raise ClosedError(_CLOSED)
+        if self._drained is not None:
+            raise ClosedError(CLOSED)
         if insist:
             self.bars.lift(manifest.ref)
         self.bars.check(manifest.ref)
-        plan = self._loader.plan(manifest)
-        voice = self._voices.get(plan.key)
-        if voice is not None:
-            return self._grant(voice, manifest.ref)
-        if not insist:
+        plan = self.loader.plan(manifest)
+        if not insist and self.memory.voice(plan.key) is None:
             self._failures.check(plan.keys)
-        wanted = self._wanted.get(plan.key)
-        if begins := wanted is None:
-            wanted = self._wanted[plan.key] = _Wanted(plan, self._clock(), insists=insist)
+        ask = _Ask(plan, self.needs(plan), manifest.ref)
+        rank = Rank.AHEAD if ahead else Rank.PLAYER
+        who = Asker(ask, manifest.ref, rank, insist)
+        self._carry(self.memory.ask(ask.needs, who, self._clock()))
+        if ask.waits:
+            await self._decision(ask, timeout_s)
+        return ask.result()
+
+    def needs(self, plan: VoicePlan) -> Plan:
+        """For `Memory`."""
+        return plan.needs(self.loader.is_here)
+
+    async def _decision(self, ask: _Ask, timeout_s: float | None) -> None:
+        ask.decided = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                return await self._join(wanted, manifest.ref, begins=begins)
-        except TimeoutError:
-            if not limit.expired():
+                await ask.decided
+        except BaseException as error:
+            late = isinstance(error, TimeoutError) and limit.expired()
+            if ask.waits:
+                told = self._refusing.too_late(ask.ref, ask.needs, timeout_s or 0.0)
+                self._carry(self.memory.give_up(ask, self._clock()))
+                if late:
+                    ask.decide(error=told)
+            elif ask.lease is not None and not late:
+                ask.lease.release()  # granted in the instant in which the caller was cancelled
+            if not late:
                 raise
-            raise self._too_late(wanted, manifest.ref, timeout_s or 0.0) from None
         finally:
             del limit  # it has the task, which has the error, which has this frame
 
-    async def _join(self, wanted: _Wanted, ref: str, *, begins: bool) -> Lease:
-        waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        wanted.waiters[waiter] = ref
-        wanted.refs.add(ref)
-        asked = self._clock()
-        if begins:
-            self._begin(wanted)
-        try:
-            lease = await waiter
-        except asyncio.CancelledError:
-            # Cancelled in the instant after the lease was granted: nobody else will release it.
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                waiter.result().release()
-            raise
-        finally:
-            self._leave(wanted, waiter)
-            del waiter  # its error keeps this frame, and this frame must not keep its error
-        lease.wait_s = self._clock() - asked
-        return lease
-
-    def _begin(self, wanted: _Wanted) -> None:
-        try:
-            claim = self._parts.claim(wanted.plan, _Claimant(self, wanted), insists=wanted.insists)
-        except VoxswapError as error:
-            self._fail(wanted, error)
+    def _granted(self, action: Grant) -> None:
+        ask = action.token
+        assert isinstance(ask, _Ask)  # noqa: S101
+        loaded = self._put_together(ask, action)
+        if loaded is None:
+            ask.decide(error=self._misfits[action.voice].copy())
+            self._release(ask)
             return
-        if self._wanted.get(wanted.plan.key) is wanted:
-            wanted.claim = claim
-
-    def _leave(self, wanted: _Wanted, waiter: asyncio.Future[Lease]) -> None:
-        """A waiter goes, with or without a lease."""
-        wanted.waiters.pop(waiter, None)
-        if wanted.waiters or self._wanted.get(wanted.plan.key) is not wanted:
-            return
-        del self._wanted[wanted.plan.key]
-        self._tell_failed(wanted, "CANCELLED")
-        if wanted.claim is not None:
-            self._parts.end(wanted.claim)
-
-    def _grant(self, voice: _Voice, ref: str, *, pin: bool = False, cold: bool = False) -> Lease:
-        voice.refs.add(ref)
-        voice.last_use_s = self._clock()
-        if not pin:
-            voice.leases += 1
-            voice.uses += 1
-            self._leases += 1
-        self._parts.hold(voice.parts, pin=pin)
-        return Lease(
-            voice.loaded,
-            functools.partial(self._give_back, voice, pin=pin),
-            cold=cold,
-            verify=functools.partial(self._verify, voice),
+        lease = Lease(
+            loaded,
+            functools.partial(self._release, ask),
+            cold=action.cold,
+            wait_s=action.wait_s,
+            queue_s=action.queue_s,
+            verify=functools.partial(self._verify, action.parts),
         )
+        ask.decide(lease=lease)
 
-    def _give_back(self, voice: _Voice, *, pin: bool) -> None:
-        voice.last_use_s = self._clock()
-        if not pin:
-            voice.leases -= 1
-            self._leases -= 1
-        self._parts.release(voice.parts, pin=pin)
-        if voice in self._withdrawn:
-            self._forget_withdrawn(voice)
-        elif self._closed:
-            self._dismiss(voice, "shutdown")
-        elif self._deleted.issuperset(voice.refs):
-            self._dismiss(voice, "deleted")
-        self._parts.pump()
-
-    def _too_late(
-        self, wanted: _Wanted, ref: str, timeout_s: float
-    ) -> MemoryBusyError | LoadTimeoutError:
-        in_line = wanted.claim is None or wanted.claim.waits_for_memory
-        speaking = [v for v in self._voices.values() if v.leases]
-        if speaking and in_line:
-            holders = ", ".join(
-                f"{min(v.refs)} ({human_bytes(sum(p.charged for p in v.parts))})"
-                for v in speaking[:5]
-            )
-            return MemoryBusyError(
-                f"{ref}: no memory came free within {timeout_s:.3f} s; speaking now: "
-                f"{holders}; try again, or give the server a larger memory_budget"
-            )
-        return LoadTimeoutError(
-            f"{ref}: not loaded within {timeout_s:.3f} s; ask with a longer deadline"
-        )
-
-    # What a claim comes to
-
-    def _claim_granted(self, wanted: _Wanted, claim: Claim) -> None:
-        if claim.missing:
-            added = sum(part.charged for part in claim.added)
-            self._tell(EventKind.LOAD_STARTED, wanted, size_bytes=added)
-
-    def _claim_ready(self, wanted: _Wanted, claim: Claim) -> None:
-        del self._wanted[wanted.plan.key]
+    def _put_together(self, ask: _Ask, action: Grant) -> LoadedVoice | None:
+        """The voice of its parts; None if it cannot be, and then that is told to all."""
+        loaded = self._assembled.get(action.voice)
+        if loaded is not None or action.voice in self._misfits:
+            return loaded
+        parts = zip(ask.plan.parts, action.parts, strict=True)
         try:
-            loaded = self._loader.assemble(wanted.plan, claim.loaded())
+            loaded = self.loader.assemble(
+                ask.plan, {part.role: self._loads.loaded(number) for part, number in parts}
+            )
         except Exception as error:  # noqa: BLE001 - told to every waiter
-            told = self._unassembled(wanted, error)
-            self._failures.record(wanted.plan.key, wanted.plan.manifest.ref, told)
-            self._parts.end(claim)
-            self._fail(wanted, told)
-            return
-        now = self._clock()
-        voice = _Voice(wanted.plan, loaded, claim.parts, now, now - wanted.asked_s, now)
-        self._voices[wanted.plan.key] = voice
-        for part in voice.parts:
-            self._users.setdefault(part, {})[voice] = None
-        self._failures.forget(wanted.plan.keys)
-        queue_s = (claim.granted_s or now) - wanted.asked_s
-        for waiter, ref in wanted.waiters.items():
-            if not waiter.done():
-                lease = self._grant(voice, ref, cold=True)
-                lease.queue_s = queue_s
-                waiter.set_result(lease)
-        self._tell(
-            EventKind.LOADED,
-            wanted,
-            size_bytes=sum(part.charged for part in claim.added),
-            duration_s=voice.load_s,
-            queue_s=queue_s,
-        )
-        self._parts.end(claim)
+            told = _unassembled(ask.ref, error)
+            self._misfits[action.voice] = told
+            self._failures.record(action.voice, ask.ref, told)
+            return None
+        self._assembled[action.voice] = loaded
+        self._failures.forget(ask.plan.keys)
+        return loaded
 
-    def _unassembled(self, wanted: _Wanted, error: Exception) -> VoxswapError:
+    def _release(self, ask: _Ask) -> None:
+        self._carry(self.memory.release(ask, self._clock()))
+        if ask.plan.key in self._misfits:
+            self._unload_misfit(ask.plan.key)
+
+    def _unload_misfit(self, key: str) -> None:
+        """What cannot speak is not there, once everybody was told so."""
+        voice = self.memory.voice(key)
+        if voice is not None and not voice.leases and not voice.pinned:
+            self._carry(self.memory.unload(key, self._clock()))
+
+    # Carrying out
+
+    def _carry(self, actions: Sequence[Action]) -> None:
+        """Carry ``actions`` out, and what they bring about, in order."""
+        self._pending.extend(actions)
+        if self._carrying:
+            return  # Called from below: the loop goes on when it returns.
+        self._carrying = True
+        try:
+            while self._pending:
+                self._carry_out(self._pending.popleft())
+        finally:
+            self._carrying = False
+        memory = self.memory
+        self.figures = Figures(memory.books, memory.leases, memory.in_line, memory.idle_since_s)
+        self._set_timer()
+        if self._drained is not None and not self._staying():
+            self._drained.set()
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case Grant():
+                self._granted(action)
+            case Refuse():
+                ask = action.token
+                assert isinstance(ask, _Ask)  # noqa: S101
+                error = self._refusing.error(action.why, ask.ref, ask.needs, action.error)
+                if action.why is Why.DEVICE:
+                    self._refused[action.voice] = (ask.ref, error)
+                ask.decide(error=error)
+            case Load():
+                part = self.memory.part(action.number)
+                assert part is not None  # noqa: S101
+                self._loads.begin(action.number, action.stage, source_of(part.plan))
+            case Cancel():
+                self._loads.cancel(action.number)
+            case Resume():
+                self._loads.resume(action.number)
+            case Free():
+                self._loads.free(action.number)
+            case Tell():
+                self._tell(action)
+
+    def _ended(self, number: int, outcome: Outcome) -> None:
+        part = self.memory.part(number)
+        if isinstance(outcome, Failed) and part is not None and part.state not in _UNWANTED:
+            self._record(source_of(part.plan), outcome.error)
+        self._carry(self.memory.loaded(number, outcome, self._clock()))
+
+    def _freed(self, number: int) -> None:
+        self._carry(self.memory.freed(number, self._clock()))
+        if (waiting := self._waiting_for_freed.pop(number, None)) is not None:
+            waiting.set()
+        if self.memory.is_empty and self._drained is None:
+            self._loads.measure()
+
+    def _measured(self, kept_bytes: int) -> None:
+        """What the process keeps, now that everything has left."""
+        kept_bytes = max(0, kept_bytes - self.overhead_bytes)
+        self._carry(self.memory.settle_lanes(kept_bytes, self._clock()))
+
+    def _record(self, source: Source, error: object) -> None:
         if isinstance(error, VoxswapError):
-            return error.copy()
-        ref = wanted.plan.manifest.ref
-        _LOGGER.error("%s: unforeseen", ref, exc_info=error)
-        return LoadFailedError(
-            f"{ref} could not be put together, for a reason that nobody foresaw "
-            f"({type(error).__name__}); the server's log has it"
-        )
+            self._failures.record(source.part.key, source.voice.manifest.ref, error)
 
-    def _part_failed(self, part: Part, error: VoxswapError) -> None:
-        self._failures.record(part.plan.key, part.voice.manifest.ref, error)
+    def _set_timer(self) -> None:
+        due_s = self.memory.next_tick_s()
+        if self._drained is not None:
+            due_s = None  # whatever is still under way, nobody waits for it
+        if due_s == self._timer_s:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_s = None, due_s
+        if due_s is not None:
+            delay_s = max(0.0, due_s - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self.tick)
 
-    def _fail(self, wanted: _Wanted, error: VoxswapError) -> None:
-        if self._wanted.get(wanted.plan.key) is wanted:
-            del self._wanted[wanted.plan.key]
-        for waiter in wanted.waiters:
-            if not waiter.done():
-                # Each its own: an error gathers the frames that it passes through.
-                waiter.set_exception(error.copy())
-        self._tell_failed(wanted, error.reason)
+    def tick(self) -> None:
+        """Time has passed; the manager calls this itself when it is due."""
+        self._timer = self._timer_s = None
+        self._carry(self.memory.tick(self._clock()))
 
     # Steering
 
     async def pin(self, manifest: Manifest, *, timeout_s: float | None = None) -> Resident:
         """Load the voice and keep it resident until `unpin`. Raises as `acquire` does."""
         with await self.acquire(manifest, timeout_s=timeout_s, insist=True):
-            if self._closed:
-                raise ClosedError(_CLOSED)
-            voice = self._voices.get(self._loader.plan(manifest).key)
+            key = self.loader.plan(manifest).key
+            if self._drained is not None:
+                raise ClosedError(CLOSED)
+            voice = self.memory.voice(key)
             if voice is None:
                 raise ComponentChangedError(
                     f"{manifest.ref} was taken out of service in this very instant, because a file "
                     "of it was changed; ask again"
                 )
-            if voice.pin is None:
-                voice.pin = self._grant(voice, manifest.ref, pin=True)
-            return self._resident(voice)
+            self._carry(self.memory.pin(key, self._clock()))
+            return view.resident(voice)
 
     def unpin(self, manifest: Manifest) -> Resident | None:
         """Let it be evicted again; None if it is not resident. Calling it again does nothing."""
-        voice = self._voices.get(self._loader.plan(manifest).key)
-        if voice is None:
-            return None
-        if voice.pin is not None:
-            pin, voice.pin = voice.pin, None
-            pin.release()
-        # Somebody may have waited for just this memory.
-        return self._resident(voice) if self._voices.get(voice.plan.key) is voice else None
+        self._carry(self.memory.unpin(self.loader.plan(manifest).key, self._clock()))
+        return self.find(manifest)
 
     async def unload(self, manifest: Manifest) -> int:
         """Evict the voice and return the bytes that came free when they are free.
@@ -349,52 +381,47 @@ class ModelManager:
         Parts that other resident voices use stay. 0 if it is not resident. Raises
         `VoiceInUseError` if it speaks, is being loaded, or is pinned.
         """
-        leaving = self._begin_unload(manifest)
-        freed = sum(part.charged for part in leaving)
-        for part in leaving:
-            await part.gone.wait()
-        return freed
-
-    def _begin_unload(self, manifest: Manifest) -> tuple[Part, ...]:
-        """What leaves. Not part of `unload`, whose frame would keep the voice until it has left."""
-        key = self._loader.plan(manifest).key
-        voice = self._voices.get(key)
-        if key in self._wanted:
-            raise VoiceInUseError(f"{manifest.ref} is being loaded; unload it when it is idle")
-        if voice is None:
-            return ()
-        if voice.pin is not None:
-            raise VoiceInUseError(f"{manifest.ref} is pinned; unpin it first")
-        if voice.leases:
+        key, ref = self.loader.plan(manifest).key, manifest.ref
+        if self.memory.claim(key) is not None:
+            raise VoiceInUseError(f"{ref} is being loaded; unload it when it is idle")
+        voice = self.memory.voice(key)
+        if voice is not None and voice.pinned:
+            raise VoiceInUseError(f"{ref} is pinned; unpin it first")
+        if voice is not None and voice.leases:
             raise VoiceInUseError(
-                f"{manifest.ref} speaks in {several(voice.leases, 'stream')}; unload it when it "
-                "is silent"
+                f"{ref} speaks in {several(voice.leases, 'stream')}; unload it when it is silent"
             )
-        return self._dismiss(voice, "unload")
+        actions = self.memory.unload(key, self._clock())
+        leaving = {a.number: asyncio.Event() for a in actions if isinstance(a, Free)}
+        freed = [part.size_bytes for number in leaving if (part := self.memory.part(number))]
+        self._waiting_for_freed |= leaving
+        self._carry(actions)
+        for gone in leaving.values():
+            await gone.wait()
+        return sum(freed)
 
     def retire(self, ref: str) -> None:
         """The version is gone from the registry: evict it as soon as nobody speaks with it."""
-        self._deleted.add(ref)  # for good: a version's number is never used again
-        for voice in list(self._voices.values()):
-            if ref not in voice.refs or not self._deleted.issuperset(voice.refs):
-                continue  # Another version may have the same parts.
-            if voice.pin is not None:
-                pin, voice.pin = voice.pin, None
-                pin.release()
-            else:
-                self._dismiss(voice, "deleted")
+        self._carry(self.memory.retire(ref, self._clock()))
+
+    def restore(self, ref: str) -> None:
+        """It is there, or there again."""
+        self._carry(self.memory.restore(ref, self._clock()))
 
     def evict_idle(self, for_s: float) -> None:
         """Evict every part that was last used ``for_s`` seconds ago, or longer."""
-        before = self._clock() - for_s
-        for candidate in self._parts.candidates():
-            part = self._parts.find(candidate.key)
-            if part is not None and candidate.last_use_s <= before and not candidate.protected:
-                self._parts.evict(part, "idle")
+        now = self._clock()
+        self._carry(self.memory.evict_idle(now - for_s, now))
 
     def protect(self, manifest: Manifest, for_s: float) -> None:
-        """Evict the voice, if it is resident, last of all for so long."""
-        self._parts.protect(self._loader.plan(manifest), self._clock() + for_s)
+        """Evict the voice, if it is resident, as if it were used until so many seconds from now."""
+        now, keys = self._clock(), (part.key for part in self.loader.plan(manifest).parts)
+        self._carry(self.memory.protect(keys, now + for_s, now))
+
+    def used(self, manifest: Manifest) -> None:
+        """A line of the voice was spoken without it, from the audio cache."""
+        keys = (part.key for part in self.loader.plan(manifest).parts)
+        self._carry(self.memory.used(keys, self._clock()))
 
     def set_budget(self, budget_bytes: int) -> LedgerStatistics:
         """Change the budget while running. What is idle goes at once if it must.
@@ -402,7 +429,7 @@ class ModelManager:
         A smaller budget is reached as leases end, and nothing new is loaded before. Raises
         ValueError if it is not above 0.
         """
-        self._parts.resize(budget_bytes)
+        self._carry(self.memory.resize(budget_bytes, self._clock()))
         self._observer(
             ResidencyEvent(EventKind.BUDGET_CHANGED, size_bytes=budget_bytes, reason="asked")
         )
@@ -413,300 +440,139 @@ class ModelManager:
 
         Waits for leases that are still held: whoever holds them must have been told to end.
         """
-        self._begin_close()
-        await self._parts.close()
+        self._drained = self._drained or asyncio.Event()
+        self._carry(self.memory.close(self._clock()))
+        await self._drained.wait()
+        for part in self.memory.work():
+            _LOGGER.warning("%s is still being loaded; nobody waits for it", part.key)
 
-    def _begin_close(self) -> None:
-        """All of `close` that does not wait: its frame would keep voices until they have left."""
-        self._closed = True
-        self._parts.stop()
-        for wanted in list(self._wanted.values()):
-            claim = wanted.claim
-            self._fail(wanted, ClosedError(_CLOSED))
-            if claim is not None:
-                self._parts.end(claim)
-        for voice in list(self._voices.values()):
-            if voice.pin is not None:
-                pin, voice.pin = voice.pin, None
-                pin.release()
-            self._dismiss(voice, "shutdown")
-        for candidate in self._parts.candidates():
-            if (part := self._parts.find(candidate.key)) is not None:
-                self._parts.evict(part, "shutdown")
+    def _staying(self) -> bool:
+        """Whether anything is there but loads that were abandoned: they may hang for ever."""
+        return any(part.state not in _UNWANTED for part in self.memory.work())
 
     # What there is
 
-    @property
-    def parts(self) -> Parts:
-        """The parts, to be looked at."""
-        return self._parts
-
-    @property
-    def loader(self) -> Loader:
-        """Who loads."""
-        return self._loader
-
     def residents(self) -> tuple[Resident, ...]:
         """Voices that are resident, the most recently used first; then loads, then failures."""
-        voices = sorted(self._voices.values(), key=lambda v: v.last_use_s, reverse=True)
-        now = self._clock()
-        return (
-            *(self._resident(voice) for voice in voices),
-            *(
-                Resident(
-                    refs=tuple(sorted(w.refs)),
-                    state=State.LOADING,
-                    size_bytes=sum(p.charged for p in w.claim.parts) if w.claim else 0,
-                    waiting=len(w.waiters),
-                    last_use_s=w.asked_s,
-                )
-                for w in self._wanted.values()
-            ),
-            *(
-                Resident(
-                    refs=(failure.ref,),
-                    state=State.FAILED,
-                    last_use_s=failure.failed_s,
-                    error=str(failure.error) or type(failure.error).__name__,
-                    retry_s=max(0.0, failure.retry_s - now),
-                )
-                for failure in self._failures
-            ),
-        )
+        return view.residents(self.memory, self._failures, self._clock())
 
     def resident_parts(self) -> tuple[ResidentPart, ...]:
         """Every part that is charged, the most recently used first."""
-        parts = sorted(self._parts.all(), key=lambda p: p.last_use_s, reverse=True)
-        return tuple(map(self.describe, parts))
-
-    def describe(self, part: Part) -> ResidentPart:
-        """One part, as others may see it."""
-        users = self._users.get(part, ())
-        return ResidentPart(
-            role=part.plan.role,
-            digest=part.plan.component.digest,
-            state=part.state,
-            size_bytes=part.charged,
-            voices=tuple(sorted(ref for voice in users for ref in voice.refs)),
-            leases=sum(voice.leases for voice in users),
-            loaded_s=part.loaded_s,
-            last_use_s=part.last_use_s,
-        )
+        return view.parts(self.memory)
 
     def find(self, manifest: Manifest) -> Resident | None:
         """The voice, if it is resident."""
-        voice = self._voices.get(self._loader.plan(manifest).key)
-        return None if voice is None else self._resident(voice)
+        voice = self.memory.voice(self.loader.plan(manifest).key)
+        return None if voice is None else view.resident(voice)
 
-    def check_failures(self, manifest: Manifest) -> None:
+    def check_failures(self, plan: VoicePlan) -> None:
         """Raise the error that `acquire` would raise because of an earlier failure."""
-        self._failures.check(self._loader.plan(manifest).keys)
+        self._failures.check(plan.keys)
 
-    def speaking(self) -> tuple[str, ...]:
-        """Voices with leases, as ``voice@version``."""
-        return tuple(min(v.refs) for v in self._voices.values() if v.leases)
+    def refusal(self, plan: VoicePlan, why: Why) -> VoxswapError:
+        """What `acquire` would raise."""
+        return self._refusing.error(why, plan.manifest.ref, self.needs(plan))
 
     def statistics(self) -> LedgerStatistics:
         """The books. May be called from any thread."""
-        return self._parts.statistics()
+        return self.figures.books
 
     def held_leases(self) -> int:
         """Leases held now, without pins. May be called from any thread."""
-        return self._leases
-
-    def queued(self) -> tuple[Claim, ...]:
-        """Loads that wait for memory. May be called from any thread."""
-        return self._parts.queued
+        return self.figures.leases
 
     def lru_age_s(self) -> float:
         """How long the part has been idle that has been so for the longest; 0 without one.
 
         May be called from any thread.
         """
-        oldest = min((c.last_use_s for c in self._parts.candidates()), default=None)
-        return 0.0 if oldest is None else self._clock() - oldest
+        since_s = self.figures.idle_since_s
+        return 0.0 if since_s is None else max(0.0, self._clock() - since_s)
 
     def now(self) -> float:
         """The clock that snapshots speak of."""
         return self._clock()
 
     def check_integrity(self) -> None:
-        """Prove that the books are those of parts and voices; `AssertionError` says what is not."""
-        self._parts.check_integrity()
-        holds: dict[Part, int] = {}
-        pins: dict[Part, int] = {}
-        for voice in self._withdrawn:
-            for part in voice.parts:
-                holds[part] = holds.get(part, 0) + voice.leases
-        for voice in self._voices.values():
-            for part in voice.parts:
-                holds[part] = holds.get(part, 0) + voice.leases + (voice.pin is not None)
-                pins[part] = pins.get(part, 0) + (voice.pin is not None)
-                if part.state is not State.RESIDENT:
-                    raise AssertionError(f"{min(voice.refs)} has a part that is {part.state}")
-                if voice not in self._users.get(part, ()):
-                    raise AssertionError(f"{min(voice.refs)} is not known to its part")
-        for wanted in self._wanted.values():
-            if not wanted.waiters:
-                raise AssertionError(f"{wanted.refs} are wanted by nobody")
-            for part in wanted.claim.parts if wanted.claim else ():
-                holds[part] = holds.get(part, 0) + 1
-        for part in self._parts.all():
-            if (part.holds, part.pins) != (holds.get(part, 0), pins.get(part, 0)):
-                raise AssertionError(f"{part.holds} holds of {part.plan.key}, not {holds}")
-        speaking = (*self._voices.values(), *self._withdrawn)
-        if self._leases != sum(voice.leases for voice in speaking):
-            raise AssertionError(f"{self._leases} leases are counted, the voices have others")
-        if not all(v.leases and v.pin is None for v in self._withdrawn):
-            raise AssertionError("a withdrawn voice is kept by nobody")
-        if set(self._users) != {p for v in self._voices.values() for p in v.parts}:
-            raise AssertionError("a part has users that are not resident")
+        """Prove that what `Memory` has and what is there agree; AssertionError says what does not.
 
-    # Withdrawing
-
-    def _dismiss(self, voice: _Voice, reason: str) -> tuple[Part, ...]:
-        """Withdraw an idle voice, and evict the parts that no other voice is using."""
-        if voice.leases or voice.pin is not None or self._voices.get(voice.plan.key) is not voice:
-            return ()
-        own = [
-            part
-            for part in voice.parts
-            if len(self._users[part]) == 1 and not part.holds and part.state is State.RESIDENT
-        ]
-        if not own:
-            self._forget(voice)
-        for part in own:
-            self._parts.evict(part, reason)
-        return tuple(own)
-
-    def _withdraw(self, part: Part) -> tuple[str, ...]:
-        """A part is about to be evicted: take every voice apart that speaks with it."""
-        refs: list[str] = []
-        for voice in tuple(self._users.get(part, ())):
-            self._forget(voice)
-            refs += voice.refs
-        return tuple(sorted(refs))
-
-    def _forget(self, voice: _Voice) -> None:
-        del self._voices[voice.plan.key]
-        if voice.leases:
-            self._withdrawn.add(voice)
-        for part in voice.parts:
-            users = self._users[part]
-            users.pop(voice, None)
-            if not users:
-                del self._users[part]
+        Not while actions are carried out.
+        """
+        self.memory.check_integrity()
+        there = (PartState.RESIDENT, PartState.WITHDRAWN)
+        numbers = {part.number for part in self.memory.parts() if part.state in there}
+        if numbers != set(self._loads.all()):
+            raise AssertionError(f"{numbers} are resident, and {set(self._loads.all())} loaded")
+        voices = {voice.plan.key for voice in self.memory.voices()}
+        if not set(self._assembled) <= voices:
+            raise AssertionError("a voice is kept that is not resident")
+        if self.figures.books != self.memory.books:
+            raise AssertionError("others see books that are out of date")
 
     # Files that change under their parts
 
     async def inspect_files(self) -> None:
         """Look at every file that is mapped; what was changed is hashed, what is wrong goes."""
-        look = functools.partial(_moved, _mapped_files(self._parts.all()))
-        for part in await self._on_thread(look):
-            await self._is_sound(part)
+        await self._inspection.look()
 
-    async def _verify(self, voice: _Voice) -> None:
+    async def _verify(self, numbers: Sequence[int]) -> None:
         """See `Lease.verify`."""
-        for part in voice.parts:
-            if not await self._is_sound(part):
-                raise _changed(part)
+        for number in numbers:
+            part = self.memory.part(number)
+            if part is not None and not await self._inspection.is_sound(number):
+                raise changed(source_of(part.plan))
 
-    async def _is_sound(self, part: Part) -> bool:
-        """Whether the file of ``part`` is what it should be; if not, the part is out of service.
-
-        Who asks while it is being hashed waits for the same. Blocks nothing.
-        """
-        inspection = self._inspections.get(part)
-        if inspection is None:
-            inspection = asyncio.get_running_loop().create_task(
-                self._inspect(part), name=f"inspect {part.plan.key}"
-            )
-            self._inspections[part] = inspection
-            inspection.add_done_callback(lambda _: self._inspections.pop(part))
-        return await asyncio.shield(inspection)
-
-    async def _inspect(self, part: Part) -> bool:
-        for _, file in _mapped_files([part]):
-            if not await self._on_thread(file.verify):
-                if part.state is State.RESIDENT:
-                    self._take_out(part)
-                return False
-        return True
-
-    def _take_out(self, part: Part) -> None:
-        """Nobody gets ``part`` any more; who has it fails before the next step with it."""
-        error = _changed(part)
-        _LOGGER.error("%s", error)
-        pins = []
-        for voice in self._users.get(part, ()):
-            pin, voice.pin = voice.pin, None
-            if pin is not None:
-                _LOGGER.warning("%s is no longer pinned", min(voice.refs))
-                pins.append(pin)
-        # First of all: what else is given back here may make it idle, and let it be evicted.
-        self._parts.withdraw(part, "changed")
-        for wanted in list(self._wanted.values()):
-            claim = wanted.claim
-            if claim is not None and part in claim.parts:
-                self._fail(wanted, error)
-                self._parts.end(claim)
-        for pin in pins:
-            pin.release()
-        self._parts.pump()
-
-    def _forget_withdrawn(self, voice: _Voice) -> None:
-        """If its last lease was given back; what others may use of it stays, but in the end."""
-        if voice.leases:
+    def _take_out(self, number: int) -> None:
+        """Nobody gets that part any more; who has it fails before the next step with it."""
+        part = self.memory.part(number)
+        if part is None or part.state is not PartState.RESIDENT:
             return
-        self._withdrawn.discard(voice)
-        for part in voice.parts if self._closed else ():
-            if part.state is State.RESIDENT and not part.holds and part not in self._users:
-                self._parts.evict(part, "shutdown")
-
-    async def _on_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        error = changed(source_of(part.plan))
+        _LOGGER.error("%s", error)
+        for voice in part.voices:
+            if voice.pinned:
+                _LOGGER.warning("%s is no longer pinned", min(voice.refs))
+        self._carry(self.memory.withdraw(number, self._clock(), error))
 
     # Telling
 
-    def _resident(self, voice: _Voice) -> Resident:
-        return Resident(
-            refs=tuple(sorted(voice.refs)),
-            state=State.RESIDENT,
-            size_bytes=sum(part.charged for part in voice.parts),
-            shared_bytes=sum(p.charged for p in voice.parts if len(self._users[p]) > 1),
-            leases=voice.leases,
-            uses=voice.uses,
-            pinned=voice.pin is not None,
-            load_s=voice.load_s,
-            loaded_s=voice.loaded_s,
-            last_use_s=voice.last_use_s,
-        )
+    def _tell(self, told: Tell) -> None:
+        match told.news:
+            case News.STARTED:
+                self._observe(EventKind.LOAD_STARTED, told)
+            case News.LOADED if (misfit := self._misfits.get(told.key)) is not None:
+                self._observe(EventKind.LOAD_FAILED, told, misfit.reason)
+            case News.LOADED:
+                self._observe(EventKind.LOADED, told)
+            case News.NOT_LOADED:
+                self._not_loaded(told)
+            case News.WITHDRAWN:
+                self._assembled.pop(told.key, None)
+                self._misfits.pop(told.key, None)
+            case News.EVICTED:
+                self._observe(EventKind.EVICTED, told, told.reason)
 
-    def _tell(
-        self,
-        kind: EventKind,
-        wanted: _Wanted,
-        *,
-        size_bytes: int = 0,
-        reason: str = "",
-        duration_s: float = 0.0,
-        queue_s: float = 0.0,
-    ) -> None:
-        voices = tuple(sorted(wanted.refs))
+    def _not_loaded(self, told: Tell) -> None:
+        why = told.why or Why.GIVEN_UP
+        if (known := self._refused.pop(told.key, None)) is not None:
+            self._failures.record(told.key, *known)
+        self._observe(EventKind.LOAD_FAILED, told, reason_of(why, told.error))
+
+    def _observe(self, kind: EventKind, told: Tell, reason: str = "") -> None:
+        part = told.source.part if isinstance(told.source, Source) else None
         self._observer(
             ResidencyEvent(
                 kind,
-                voices,
-                size_bytes=size_bytes,
+                told.refs,
+                role="" if part is None else part.role,
+                digest="" if part is None else part.component.digest,
+                size_bytes=told.size_bytes,
                 reason=reason,
-                duration_s=duration_s,
-                queue_s=queue_s,
+                duration_s=told.duration_s,
+                queue_s=told.queue_s,
+                age_s=told.age_s,
             )
         )
-
-    def _tell_failed(self, wanted: _Wanted, reason: str) -> None:
-        waited = self._clock() - wanted.asked_s
-        self._tell(EventKind.LOAD_FAILED, wanted, reason=reason, duration_s=waited)
 
     def _tell_barred(self, bar: Bar) -> None:
         self._observer(
@@ -715,64 +581,12 @@ class ModelManager:
             )
         )
 
-    def _evicted(
-        self, part: Part, voices: tuple[str, ...], size_bytes: int, reason: str, took_s: float
-    ) -> None:
-        self._observer(
-            ResidencyEvent(
-                EventKind.EVICTED,
-                voices,
-                role=part.plan.role,
-                digest=part.plan.component.digest,
-                size_bytes=size_bytes,
-                reason=reason,
-                duration_s=took_s,
-                age_s=self._clock() - took_s - part.last_use_s,
-            )
-        )
 
-
-def _mapped_files(parts: Iterable[Part]) -> list[tuple[Part, WatchedFile]]:
-    """Those of ``parts`` that are pages of a file, and their files."""
-    files = ((part, _mapped_file(part.loaded)) for part in parts)
-    return [(part, file) for part, file in files if file is not None]
-
-
-def _mapped_file(loaded: object) -> WatchedFile | None:
-    return loaded.file if isinstance(loaded, MappedPart) else None
-
-
-def _moved(files: Iterable[tuple[Part, WatchedFile]]) -> list[Part]:
-    """Whose file is not what it was when it was last hashed. Blocks, as disks do."""
-    return [part for part, file in files if not file.is_unchanged()]
-
-
-def _changed(part: Part) -> ComponentChangedError:
-    plan, ref = part.plan, part.voice.manifest.ref
-    return ComponentChangedError(
-        f"the {plan.role} of {ref} ({plan.component.digest}) was changed on the server's disk "
-        "while it was in use, and was taken out of service. Ask again: it is read and verified "
-        "anew. Replace files of a registry by renaming, never by writing into them",
-        metadata={"digest": plan.component.digest},
+def _unassembled(ref: str, error: Exception) -> VoxswapError:
+    if isinstance(error, VoxswapError):
+        return error.copy()
+    _LOGGER.error("%s: unforeseen", ref, exc_info=error)
+    return LoadFailedError(
+        f"{ref} could not be put together, for a reason that nobody foresaw "
+        f"({type(error).__name__}); the server's log has it"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Claimant:
-    """What `Parts` calls for one wanted voice."""
-
-    manager: ModelManager
-    wanted: _Wanted
-
-    def granted(self, claim: Claim) -> None:
-        """See `Claimant`."""
-        self.wanted.claim = claim
-        self.manager._claim_granted(self.wanted, claim)
-
-    def ready(self, claim: Claim) -> None:
-        """See `Claimant`."""
-        self.manager._claim_ready(self.wanted, claim)
-
-    def failed(self, claim: Claim, error: VoxswapError) -> None:
-        """See `Claimant`."""
-        self.manager._fail(self.wanted, error)

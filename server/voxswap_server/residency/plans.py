@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from voxswap_registry.manifest import Component, Manifest
+from voxswap_server.memory.plans import Lane, Plan
+from voxswap_server.memory.plans import PartPlan as Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,17 +16,13 @@ class PartPlan:
     """One part of a voice. Voices whose plans have a part with one key share it.
 
     What manifests say differently of the same bytes is not shared: one of them is wrong, and its
-    loads fail alone.
-
-    ``workspace_bytes`` is what the largest step of a voice with this part needs beside all parts;
-    of a voice's parts, the largest has it. ``most_bytes_per_s`` is how fast it is taken up at best.
+    loads fail alone. ``most_bytes_per_s`` is how fast it is taken up at best.
     """
 
     key: str
     role: str
     component: Component
     footprint_bytes: int
-    workspace_bytes: int = 0
     most_bytes_per_s: float = math.inf
 
     @property
@@ -34,16 +33,12 @@ class PartPlan:
 
 @dataclass(frozen=True, slots=True)
 class VoicePlan:
-    """A voice and its parts. Manifests with one ``key`` share the assembled voice."""
+    """A voice, its parts and the lanes it is computed in. Manifests with one ``key`` share it."""
 
     key: str
     manifest: Manifest
     parts: tuple[PartPlan, ...]
-
-    @property
-    def workspace_bytes(self) -> int:
-        """What its largest step needs beside the parts."""
-        return max((part.workspace_bytes for part in self.parts), default=0)
+    lanes: tuple[Lane, ...] = ()
 
     @property
     def footprint_bytes(self) -> int:
@@ -54,3 +49,31 @@ class VoicePlan:
     def keys(self) -> tuple[str, ...]:
         """Of the voice and of its parts: whatever may have failed before."""
         return (self.key, *(part.key for part in self.parts))
+
+    def needs(self, is_here: Callable[[PartPlan], bool]) -> Plan:
+        """For `Memory`; each part and the whole say where they come from."""
+        parts = tuple(
+            Need(part.key, part.footprint_bytes, is_here(part), Source(self, part))
+            for part in self.parts
+        )
+        return Plan(self.key, parts, self.lanes, self)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A part, and the voice that it was first wanted for."""
+
+    voice: VoicePlan
+    part: PartPlan
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"the {self.part.role} of {self.voice.manifest.ref}"
+
+
+def source_of(need: Need) -> Source:
+    """What `VoicePlan.needs` put there."""
+    source = need.source
+    assert isinstance(source, Source)  # noqa: S101
+    return source

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from voxswap_server.residency.estimates import Tier
-from voxswap_server.residency.records import State
+
+
+class State(enum.Enum):
+    """Where a voice or a part stands, in fewer words than `memory.part.State` has."""
+
+    LOADING = "loading"
+    ABANDONED = "abandoned"
+    RESIDENT = "resident"
+    EVICTING = "evicting"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)

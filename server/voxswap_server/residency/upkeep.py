@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import VoiceNotFoundError, VoxswapError
@@ -43,16 +43,19 @@ async def inspect_files(
 
 
 def retire_deleted(manager: ModelManager, catalog: Catalog) -> None:
-    """Let go of versions that the catalog no longer has.
-
-    A version that cannot be read now is none that was deleted: it stays.
-    """
+    """Let go of versions that the catalog no longer has, and keep those that are back."""
     for resident in manager.residents():  # those that are being loaded among them
-        for text in resident.refs:
-            ref = VoiceRef.parse(text)
-            if _is_deleted(catalog, ref):
-                _LOGGER.info("%s was deleted; it goes when nobody speaks with it", text)
-                manager.retire(text)
+        retire_those_deleted(manager, catalog, resident.refs)
+
+
+def retire_those_deleted(manager: ModelManager, catalog: Catalog, refs: Iterable[str]) -> None:
+    """Of ``refs``. A version that cannot be read now is none that was deleted: it stays."""
+    for text in refs:
+        if _is_deleted(catalog, VoiceRef.parse(text)):
+            _LOGGER.info("%s was deleted; it goes when nobody speaks with it", text)
+            manager.retire(text)
+        else:
+            manager.restore(text)
 
 
 def _is_deleted(catalog: Catalog, ref: VoiceRef) -> bool:

@@ -144,6 +144,6 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
         return messages.Instant(self._manager.now(), self._wall_clock())
 
     def _ledger(self) -> residency_pb2.Ledger:
-        device = self._manager.parts.device
+        device = self._manager.device
         books = self._manager.statistics()
         return messages.ledger(books, device.name, held_bytes=device.held_bytes())

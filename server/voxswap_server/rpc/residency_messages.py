@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from google.protobuf import timestamp_pb2
 
 from voxswap.v1 import residency_pb2, speech_pb2
+from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, Numbered
-from voxswap_server.residency.ledger import LedgerStatistics
 from voxswap_server.residency.outlook import Forecast
-from voxswap_server.residency.records import State
-from voxswap_server.residency.snapshot import Explanation, Resident, ResidentPart
+from voxswap_server.residency.snapshot import Explanation, Resident, ResidentPart, State
 
 _STATES = {
     State.LOADING: residency_pb2.RESIDENT_STATE_LOADING,
@@ -100,8 +99,8 @@ def ledger(
         budget_bytes=books.budget_bytes,
         target_bytes=books.target_bytes,
         free_bytes=books.free_bytes,
-        reserved_bytes=books.reserved_bytes,
-        workspace_bytes=books.workspace_bytes,
+        reserved_bytes=books.reserved_bytes + books.carved_bytes,
+        workspace_bytes=books.carved_bytes,
         resident_bytes=books.resident_bytes,
         evicting_bytes=books.evicting_bytes,
         held_bytes=held_bytes,

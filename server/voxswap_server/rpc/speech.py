@@ -18,7 +18,7 @@ from voxswap_server.residency.ahead import Ahead
 from voxswap_server.residency.errors import LoadTimeoutError, MemoryBusyError
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.outlook import CastMember, explain
+from voxswap_server.residency.outlook import CastMember, estimated_s
 from voxswap_server.rpc import conversations, translate
 from voxswap_server.rpc import residency_messages as messages
 from voxswap_server.rpc.calls import mapped, patience_s
@@ -279,7 +279,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
     ) -> Ticket:
         swap_s = 0.0
         if terms().start_by_s is not None:
-            swap_s = (await explain(self._manager, manifest)).estimated_s
+            swap_s = await estimated_s(self._manager, manifest)
         # Looked at again: somebody in less of a hurry may have joined.
         request = dataclasses.replace(request, start_by_s=terms().start_by_s)
         return self._admission.admit(request, kind_of(manifest), swap_s=swap_s)
