@@ -233,12 +233,16 @@ async def running(
         stack.push_async_callback(uploads.close)
         self_test = SelfTest(manager, stage, admission, observe=metrics.observe_self_test)
         kept_messages = KeptMessages()
-        metrics.watch_kept("messages", lambda: kept_messages.size_bytes)
+        metrics.watch_beside("messages", lambda: kept_messages.size_bytes)
         voices = VoiceServicer(catalog, store, uploads, self_test, kept_messages)
         speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
         voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
         residency_pb2_grpc.add_ResidencyServiceServicer_to_server(
-            ResidencyServicer(catalog, manager, residents.events, host_tier=residents.host_tier),
+            ResidencyServicer(
+                *(catalog, manager, residents.events),
+                host_tier=residents.host_tier,
+                beside=metrics.beside,
+            ),
             server,
         )
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -264,6 +268,7 @@ async def running(
         if settings.preload:
             in_background(stack, way_down, become_ready(), "preload")
         else:
+            residents.preloaded.set()
             serving.become_ready()
         watching = watch_steps(scheduler, serving, after_s=settings.step_limit_s)
         in_background(stack, way_down, watching, "watch compute")
@@ -286,6 +291,7 @@ def _espeak(
     way_down.closing_on_thread(stack, "the processes of espeak-ng", espeak.close)
     if espeak_is_installed():
         metrics.watch_workers("espeak-ng", espeak.statistics)
+        metrics.watch_beside("espeak-ng", espeak.resident_bytes)
         try:
             espeak.start()
         except FrontEndError as error:
@@ -360,7 +366,7 @@ async def _catalog(
         executor=_threads(stack, 1, "watch"),
     )
     metrics.watch_catalog(catalog.count, registry.components.cached_bytes)
-    metrics.watch_kept("catalog", lambda: catalog.kept_bytes)
+    metrics.watch_beside("catalog", lambda: catalog.kept_bytes)
     # A store that hangs must not keep a server from speaking with the voices that it knows.
     first = asyncio.create_task(watcher.look(), name="first look at the registry")
     patience_s = _FIRST_LOOK_S if catalog.is_complete else _FIRST_LOOK_EVER_S

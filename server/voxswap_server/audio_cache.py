@@ -38,6 +38,9 @@ def keep_audio(
     )
     way_down.closing(stack, "the audio cache", cache.close)
     counts.watch(memory.statistics, cache.statistics)
+    metrics.watch_beside(
+        "audio cache", lambda: memory.statistics().bytes + cache.statistics().held_bytes
+    )
     return cache
 
 

@@ -103,9 +103,10 @@ class Metrics:
             "When the store was last read, in seconds since the epoch.",
             registry=self.registry,
         )
-        self._kept = Gauge(
-            "voxswap_kept_bytes",
-            "Objects kept because they may be asked for again; each kind has a limit of its own.",
+        self._figures_beside: dict[str, Callable[[], int]] = {}
+        self._beside = Gauge(
+            "voxswap_beside_bytes",
+            "Memory that is in no ledger; what of it may grow has a limit of its own.",
             ["what"],
             registry=self.registry,
         )
@@ -134,9 +135,14 @@ class Metrics:
         ):
             Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
 
-    def watch_kept(self, what: str, size_bytes: Callable[[], int]) -> None:
-        """Show what a cache of objects holds at a scrape: bounded, and in no ledger."""
-        self._kept.labels(what).set_function(size_bytes)
+    def watch_beside(self, what: str, size_bytes: Callable[[], int]) -> None:
+        """Show what is held that is in no ledger, at a scrape. Called from other threads."""
+        self._figures_beside[what] = size_bytes
+        self._beside.labels(what).set_function(size_bytes)
+
+    def beside(self) -> dict[str, int]:
+        """All of that now."""
+        return {what: size_bytes() for what, size_bytes in self._figures_beside.items()}
 
     def watch_ledger(self, tier: Tier, books: Callable[[], LedgerStatistics]) -> None:
         """Show a ledger as it is at a scrape. ``books`` is called from other threads."""

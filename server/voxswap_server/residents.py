@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class Residents:
     uses: Popularity
     generation: int = -1  # of the catalog, when it was last looked through for what is deleted
     remembered: tuple[str, ...] | None = None  # still to be loaded; None before the warm start
+    preloaded: asyncio.Event = field(default_factory=asyncio.Event)
 
     def observe_look(self, look: Look) -> None:
         """Somebody looked at the store: what was deleted goes, whoever deleted it."""
@@ -100,6 +101,7 @@ class Residents:
         if self.settings.preload:
             loaded = await self.ahead.preload(self.settings.preload, self.resolve)
             _LOGGER.info("preloaded %d of %d voices", loaded, len(self.settings.preload))
+        self.preloaded.set()
 
     def state_file(self) -> Path:
         """Where it is remembered what was resident."""
@@ -123,7 +125,11 @@ class Residents:
         await asyncio.to_thread(popularity.save, data, self.state_file())
 
     async def warm_start(self) -> None:
-        """Load what was resident when the server stopped, as far as memory is free."""
+        """Load what was resident when the server stopped, as far as memory is free.
+
+        Once all that is to be there in any case is there: neither pushes out the other.
+        """
+        await self.preloaded.wait()
         path = self.state_file()
         data = await asyncio.to_thread(popularity.read, path)
         self.remembered = ()
@@ -202,7 +208,8 @@ async def keep_residents(
     way_down.closing(stack, "residency", manager.close)
     way_down.closing(stack, "loads ahead", residents.ahead.close)
     metrics.watch_ledger(Tier.DEVICE, manager.statistics)
-    metrics.watch_kept("plans", lambda: loader.kept_bytes)
+    metrics.watch_beside("program", lambda: manager.overhead_bytes)
+    metrics.watch_beside("plans", lambda: loader.kept_bytes)
     if host_tier is not None:
         metrics.watch_ledger(Tier.HOST, host_tier.statistics)
     metrics.watch_residency(manager.held_leases, manager.lru_age_s, lambda: manager.figures.in_line)

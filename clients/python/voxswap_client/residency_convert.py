@@ -30,6 +30,7 @@ def snapshot(wire: residency_pb2.ListResidentsResponse) -> ResidencySnapshot:
         ledgers=tuple(map(ledger, wire.ledgers)),
         last_sequence=wire.last_sequence,
         epoch=wire.epoch,
+        beside={each.what: each.size_bytes for each in wire.beside},
     )
 
 

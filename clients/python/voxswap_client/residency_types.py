@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -89,8 +89,8 @@ class ResidentComponent:
 class Ledger:
     """Byte accounting of one device: free + reserved + resident + evicting == budget, always.
 
-    ``reserved_bytes`` are those of loads under way and ``workspace_bytes``, which are kept for the
-    largest step of computation. ``target_bytes`` is below ``budget_bytes`` while a smaller budget
+    ``reserved_bytes`` are those of loads under way and ``workspace_bytes``, which are kept to
+    compute in. ``target_bytes`` is below ``budget_bytes`` while a smaller budget
     takes effect. ``held_bytes`` is what the allocator or the process says; 0 if it is not known.
     """
 
@@ -112,7 +112,8 @@ class ResidencySnapshot:
 
     ``ledgers`` are one for each device and tier that is accounted for. ``last_sequence`` is the
     latest event that it takes in, of the run of the server that ``epoch`` names: events after that
-    one begin where it ends. Older servers leave both 0.
+    one begin where it ends. Older servers leave both 0. ``beside`` is what the server holds that is
+    in no ledger: bytes by what has them.
     """
 
     residents: tuple[Resident, ...]
@@ -120,6 +121,7 @@ class ResidencySnapshot:
     ledgers: tuple[Ledger, ...]
     last_sequence: int = 0
     epoch: int = 0
+    beside: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,7 +293,7 @@ class Ledger(_message.Message):
     evicting_bytes: _builtins.int
     """Charged to what is being freed."""
     workspace_bytes: _builtins.int
-    """Kept for the largest computation step of the voices seen so far."""
+    """Kept for what computes: for the largest steps of each kind of voice that has spoken."""
     target_bytes: _builtins.int
     """The cap that is meant; below budget_bytes while it takes effect."""
     tier: Global___Tier.ValueType
@@ -350,6 +350,7 @@ class ListResidentsResponse(_message.Message):
     COMPONENTS_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    BESIDE_FIELD_NUMBER: _builtins.int
     last_sequence: _builtins.int
     """The latest event, as in WatchResponse: whoever watches from here on misses none."""
     epoch: _builtins.int
@@ -366,6 +367,10 @@ class ListResidentsResponse(_message.Message):
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResidentComponent]:
         """Every component that is charged, the most recently used first."""
 
+    @_builtins.property
+    def beside(self) -> _containers.RepeatedCompositeFieldContainer[Global___Beside]:
+        """What the server holds that is in no ledger."""
+
     def __init__(
         self,
         *,
@@ -374,14 +379,41 @@ class ListResidentsResponse(_message.Message):
         components: _abc.Iterable[Global___ResidentComponent] | None = ...,
         last_sequence: _builtins.int = ...,
         epoch: _builtins.int = ...,
+        beside: _abc.Iterable[Global___Beside] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "epoch", b"epoch", "last_sequence", b"last_sequence", "ledgers", b"ledgers", "residents", b"residents"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beside", b"beside", "components", b"components", "epoch", b"epoch", "last_sequence", b"last_sequence", "ledgers", b"ledgers", "residents", b"residents"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListResidentsResponse: _TypeAlias = ListResidentsResponse  # noqa: Y015
+
+@_typing.final
+class Beside(_message.Message):
+    """Memory that no budget counts. What may grow has a limit of its own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """Such as "program" (with its libraries, when it began to serve) or "audio cache"."""
+    size_bytes: _builtins.int
+    """Bytes now."""
+    def __init__(
+        self,
+        *,
+        what: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["size_bytes", b"size_bytes", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Beside: _TypeAlias = Beside  # noqa: Y015
 
 @_typing.final
 class LoadRequest(_message.Message):

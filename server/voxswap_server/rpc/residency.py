@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from voxswap.v1 import residency_pb2, residency_pb2_grpc
 from voxswap_registry.catalog.catalog import Catalog
@@ -33,12 +33,14 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
         events: EventLog,
         *,
         host_tier: HostTier | None = None,
+        beside: Callable[[], Mapping[str, int]] = dict,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
         self._manager = manager
         self._events = events
         self._host_tier = host_tier
+        self._beside = beside
         self._wall_clock = wall_clock
 
     @mapped
@@ -56,6 +58,10 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
             ledgers=ledgers,
             last_sequence=self._events.last_sequence,
             epoch=self._events.epoch,
+            beside=[
+                residency_pb2.Beside(what=what, size_bytes=size_bytes)
+                for what, size_bytes in self._beside().items()
+            ],
         )
 
     @mapped

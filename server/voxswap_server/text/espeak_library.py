@@ -89,6 +89,11 @@ class Espeak:
         if pool is not None:
             pool.close()
 
+    def resident_bytes(self) -> int:
+        """Of its processes."""
+        found = self.statistics()
+        return 0 if found is None else found.resident_bytes
+
     def statistics(self) -> PoolStatistics | None:
         """The processes now; None before the start."""
         pool = self._pool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from voxswap_client.cli.connection import add_address, add_json, add_timeout, connect
@@ -60,6 +60,7 @@ def page(
     if components and found.components:
         lines += ["", _components_table(found.components, now=now, width=width), ""]
     lines += [line for ledger in found.ledgers for line in ledger_lines(ledger, width=width)]
+    lines += beside_lines(found.beside, width=width)
     return "\n".join(lines)
 
 
@@ -119,6 +120,13 @@ def ledger_lines(ledger: Ledger, *, width: int = 100) -> list[str]:
     budget = human_bytes(ledger.budget_bytes)
     lines = [f"{ledger_name(ledger)}: {', '.join(parts)} of {budget}", *ledger_notes(ledger)]
     return [row for line in lines for row in wrapped(line, width)]
+
+
+def beside_lines(beside: Mapping[str, int], *, width: int = 100) -> list[str]:
+    """What no budget counts, the largest first."""
+    order = sorted(beside.items(), key=lambda item: -item[1])
+    held = [f"{human_bytes(size)} {printable(what)}" for what, size in order if size]
+    return wrapped(f"beside the budget: {', '.join(held)}", width) if held else []
 
 
 def ledger_name(ledger: Ledger) -> str:
