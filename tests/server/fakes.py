@@ -211,6 +211,7 @@ class House:
         budget: int = 30,
         limits: Limits | None = None,
         loader: FakeLoader | None = None,
+        looking: Executor | None = None,
     ) -> None:
         self.loader = loader or FakeLoader()
         self.executor = ManualExecutor()
@@ -222,7 +223,7 @@ class House:
             self.loader,
             self.executor,
             freeing=self.freeing,
-            looking=ReadyExecutor(),
+            looking=looking or ReadyExecutor(),
             budget_bytes=budget,
             device=self.device,
             limits=limits or Limits(load_slots=8),

@@ -180,7 +180,8 @@ async def test_a_scene_is_kept_until_its_lines_are_due_and_a_while_longer() -> N
     (await house.have("d")).release()
     assert "a" in house.states(), "the oldest, and protected"
     house.clock.now += 10
-    (await house.have("c")).release()
+    for name in "cd":
+        (await house.have(name)).release()
     (await house.have("e")).release()
     assert "a" not in house.states()
 
@@ -245,6 +246,7 @@ async def test_a_scene_waits_for_memory_no_longer_than_it_would_help() -> None:
     try:
         (await house.have("y", 5)).release()
         speaking, ahead = await house.have("x", 25), Ahead(house.manager)
+        house.clock.now += 100
         await ahead.prepare([CastMember(make_manifest("a", 5), 40.0)])
         hit = await house.manager.acquire(make_manifest("y", 5))
         await house.work()

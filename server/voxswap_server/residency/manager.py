@@ -143,7 +143,7 @@ class ModelManager:
             on_freed=self._freed,
             on_measured=self._measured,
         )
-        self._inspection = Inspection(self._loads.all, self.looking, self._take_out)
+        self._inspection = Inspection(self._loads.all, executor, self._take_out)
         self._assembled: dict[str, LoadedVoice] = {}
         self._misfits: dict[str, VoxswapError] = {}  # there, and could not be put together
         self._refused: dict[str, tuple[str, VoxswapError]] = {}  # by the device, in this instant
