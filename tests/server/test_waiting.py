@@ -51,7 +51,8 @@ async def test_a_prefetch_holds_up_no_player_and_steps_back_for_one() -> None:
     assert house.states()["opera"] is State.LOADING
     player = house.ask("player", 50)
     await settle()
-    assert len(house.executor.waiting) == 2, "its memory is anybody's as soon as its thread stops"
+    assert house.states()["player"] is State.LOADING
+    assert house.manager.memory.in_line == 1, "what was begun ahead of need stands in line again"
     await house.work()
     (await player).release()
     assert house.loader.cancels_seen == 1
@@ -111,9 +112,7 @@ async def test_a_fetch_that_hangs_is_told_as_such() -> None:
     await house.work()
 
 
-async def test_a_disk_that_hangs_holds_up_no_estimate_and_is_not_asked_of_what_is_resident() -> (
-    None
-):
+async def test_a_disk_that_hangs_holds_up_no_estimate_nor_is_asked_of_what_is_here() -> None:
     looking = ManualExecutor()
     house = House(100, looking=looking)
     house.loader.afar = {digest_of("far")}
