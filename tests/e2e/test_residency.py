@@ -10,7 +10,9 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -302,11 +304,9 @@ def start(registry: Registry, *flags: str, **options: Any) -> tuple[subprocess.P
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
     process = subprocess.Popen(  # noqa: S603
         command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        **options,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
     )
     assert process.stdout is not None
     found = re.search(r"serving on (\S+)", process.stdout.readline())
@@ -340,6 +340,38 @@ def test_sighup_takes_up_a_new_budget_and_refuses_a_broken_file(
         process.terminate()
         process.communicate(timeout=60)
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's figures")
+def test_what_is_kept_when_everything_has_left_is_in_the_books(
+    twins: Registry, tmp_path: Path
+) -> None:
+    flags = (
+        *("--cache-dir", str(tmp_path / "cache"), "--audio-cache-bytes", "0"),
+        *("--most-backlog-s", "3600"),
+    )
+    process, address = start(twins, *flags, stderr=subprocess.DEVNULL)
+    try:
+        with Client(address, timeout_s=120) as client, ThreadPoolExecutor(4) as clients:
+            list(clients.map(lambda n: client.say("abc"[n % 3], LONG[:200]), range(6)))
+            speaking = client.residents().ledgers[0]
+            freed = sum(client.unload(voice) for voice in "abc")
+            assert freed > 3 * 50 << 20
+            deadline_s = time.monotonic() + 60
+            while (found := client.residents()).ledgers[0].workspace_bytes == (
+                speaking.workspace_bytes
+            ):
+                assert time.monotonic() < deadline_s, "nobody measures what is kept"
+        books = found.ledgers[0]
+        assert books.resident_bytes == books.evicting_bytes == 0
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        own = int(status.partition("RssAnon:")[2].split()[0]) << 10
+        said = books.budget_bytes - books.free_bytes
+        said += sum(size for what, size in found.beside.items() if what != "espeak-ng")
+        assert abs(own - said) <= max(32 << 20, own // 10), (own >> 20, said >> 20)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
 
 
 def test_what_was_resident_is_there_after_a_restart(twins: Registry, tmp_path: Path) -> None:
