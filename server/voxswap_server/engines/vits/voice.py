@@ -23,8 +23,8 @@ from voxswap_server.engines.work import Call, Steps, Work
 
 # A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256).
 _MAX_SYMBOL_FRAMES = 400.0
-# Over two minutes. What a stream keeps of a segment grows with it, to 20 MB at the usual width. A
-# segment that would be longer than this and a frame for each symbol is spoken faster.
+# Over two minutes. A segment that would be longer than this and a frame for each symbol is spoken
+# faster.
 _MOST_FRAMES = 12_000
 # English has 2.1 to 2.5 frames a symbol at rate 1; a voice of 48 kHz may have twice as many. Slow
 # speech gets shorter segments, so that none that is spoken as it should be comes near the bound.
@@ -39,6 +39,8 @@ MOST_FLOW_FRAMES = max(map(max, _FLOW_FRAMES.values()))
 # The generator's pieces have these frames at the most: a step of one is as long as other streams
 # should have to wait. They are a rule and not measured, since cuts change the last bits.
 _GENERATOR_FRAMES = {torch.bfloat16: 192, torch.float32: 64}
+# What a signal has room for when it is moved, beside what is kept of it and comes.
+_ROOM = 2
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
 
@@ -164,6 +166,11 @@ class _Prior:
     symbol_of_frame: Tensor
     generator: torch.Generator | None
 
+    @property
+    def size_bytes(self) -> int:
+        """In memory."""
+        return sum(t.nbytes for t in (self.mean, self.deviation, self.symbol_of_frame))
+
     def sample(self, first_frame: int, last_frame: int) -> Tensor:
         """Latents of these frames. Draws noise, so calls must come in order and in equal cuts."""
         symbols = self.symbol_of_frame[first_frame:last_frame]
@@ -195,12 +202,9 @@ class VitsUtterance:
         self._speaker = speaker
         self._durations = durations
         self._frames = len(prior.symbol_of_frame)
-        self._latents = _frames_like(prior.mean, self._frames, prior.mean.dtype)
-        kind = model.dec.conv_pre.weight.dtype
-        self._decodable = _frames_like(prior.mean, self._frames + GRID, kind)
-        self._decodable[..., self._frames :].zero_()  # what lies beyond the end
+        self._latents = _Frames(prior.mean, prior.mean.dtype)
+        self._decodable = _Frames(prior.mean, model.dec.conv_pre.weight.dtype)
         self._generator = Carry()
-        self._drawn = 0  # frames with noise
         self._ready = 0  # frames that the flow has given
         self._pieces = iter(_FLOW_FRAMES[model.flow.dtype])
         self._piece = 0  # the length of the last one, which is that of all that follow
@@ -217,6 +221,16 @@ class VitsUtterance:
     def frames(self) -> int:
         """Frames of the segment."""
         return self._frames
+
+    @property
+    def held_bytes(self) -> int:
+        """The prior, and of what is made of it as much as the largest pieces need at a time."""
+        latents = MOST_FLOW_FRAMES + 2 * self._model.flow.reach_frames + _DRAWN_FRAMES
+        decodable = MOST_FLOW_FRAMES + 2 * max(_GENERATOR_FRAMES.values()) + GRID
+        mean = self._prior.mean
+        width = mean.shape[1] * mean.element_size()
+        most = sum(_ROOM * min(self.frames, frames) for frames in (latents, decodable))
+        return self._prior.size_bytes + width * most
 
     def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
         """Audio of a piece, once the generator has seen as far beyond it as it reaches."""
@@ -245,7 +259,9 @@ class VitsUtterance:
 
     def _generated(self, n: int) -> Steps[npt.NDArray[np.float32]]:
         """What the generator can tell, once it has seen ``n`` frames more, or the last ones."""
-        x = self._decodable[..., self._seen : self._seen + n]
+        if (missing := self._seen + n - self._decodable.end) > 0:
+            self._decodable.append_zeros(missing)  # what lies beyond the end
+        x = self._decodable.get(self._seen, self._seen + n)
         speaker = None if self._speaker is None else self._speaker.to(x.dtype)
         dec, carry = self._model.dec, self._generator
         beyond = max(0, self._seen + n - self.frames)
@@ -256,6 +272,7 @@ class VitsUtterance:
             carry.begin(last=self._seen + n >= self.frames, beyond=beyond)
             made = yield from dec.carried(x, carry, speaker)
         self._seen += n - beyond
+        self._decodable.drop(self._seen)
         made = made[0, 0, 0, : made.shape[3] - beyond * self._model.dec.hop]
         samples: npt.NDArray[np.float32] = made.float().cpu().numpy()
         # NaN and infinity survive a sum, and one sum is cheaper than a mask.
@@ -270,19 +287,19 @@ class VitsUtterance:
         last = min(first + self._piece, self.frames)
         begin, end = max(0, first - flow.reach_frames), min(last + flow.reach_frames, self.frames)
         self._draw(end)
-        z = self._latents[..., begin:end]
+        z = self._latents.get(begin, end)
         speaker = None if self._speaker is None else self._speaker.to(flow.dtype)
         for i, coupling in enumerate(flow.inverse):
             layer = (self._architecture, i) if self._batching.across_voices else coupling
             z = yield Call((layer, end - begin), (coupling, z, speaker), undone)
-        self._decodable[..., first:last] = z[..., first - begin : last - begin]
+        self._decodable.append(z[..., first - begin : last - begin])
         self._ready = last
+        self._latents.drop(last - flow.reach_frames)
 
     def _draw(self, until: int) -> None:
-        while self._drawn < until:
-            last = min(self._drawn + _DRAWN_FRAMES, self._frames)
-            self._latents[..., self._drawn : last] = self._prior.sample(self._drawn, last)
-            self._drawn = last
+        while (first := self._latents.end) < until:
+            last = min(first + _DRAWN_FRAMES, self._frames)
+            self._latents.append(self._prior.sample(first, last))
 
 
 def _on_grid(frames: int) -> int:
@@ -291,8 +308,47 @@ def _on_grid(frames: int) -> int:
     return -(-frames // grid) * grid
 
 
-def _frames_like(prior: Tensor, frames: int, dtype: torch.dtype) -> Tensor:
-    """An unset signal of ``frames``, with the prior's channels, channels last."""
-    batch, channels, _, _ = prior.shape
-    shape = (batch, 1, frames, channels)
-    return torch.empty(shape, dtype=dtype, device=prior.device).permute(0, 3, 1, 2)
+class _Frames:
+    """A signal that grows at its end and is dropped from its beginning, channels last.
+
+    Frames are counted from the segment's first one, whatever was dropped. What is kept lies in one
+    piece of memory, and is moved into another one when that is full: a few hundred frames, now and
+    then.
+    """
+
+    def __init__(self, like: Tensor, dtype: torch.dtype) -> None:
+        """With the channels of ``like``, ``(1, channels, 1, …)``, and on its device."""
+        self._like, self.dtype = like, dtype
+        self._memory = self._unset(0)
+        self._origin = 0  # the frame at the beginning of the memory
+        self._first = 0  # the first one that is kept
+        self.end = 0
+
+    def append(self, more: Tensor) -> None:
+        """``more`` is ``(1, channels, 1, frames)``, of any type."""
+        n = more.shape[3]
+        if self.end - self._origin + n > self._memory.shape[3]:
+            kept = self.get(self._first, self.end)
+            self._memory = self._unset(_ROOM * (kept.shape[3] + n))
+            self._memory[..., : kept.shape[3]] = kept
+            self._origin = self._first
+        at = self.end - self._origin
+        self._memory[..., at : at + n] = more
+        self.end += n
+
+    def append_zeros(self, frames: int) -> None:
+        """So many frames of nothing."""
+        self.append(self._unset(frames).zero_())
+
+    def get(self, first: int, last: int) -> Tensor:
+        """Those frames, none of which was dropped."""
+        return self._memory[..., first - self._origin : last - self._origin]
+
+    def drop(self, before: int) -> None:
+        """Nobody asks for earlier ones any more."""
+        self._first = max(self._first, min(before, self.end))
+
+    def _unset(self, frames: int) -> Tensor:
+        batch, channels, _, _ = self._like.shape
+        shape = (batch, 1, frames, channels)
+        return torch.empty(shape, dtype=self.dtype, device=self._like.device).permute(0, 3, 1, 2)
