@@ -8,8 +8,6 @@ goes away leaves at most one step behind.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from concurrent.futures import Future
@@ -36,15 +34,20 @@ from voxswap_server.speech.track import Track
 
 _T = TypeVar("_T")
 
+# What takes longer to encode does so on a compute thread: others' messages wait for the loop.
+_MOST_ON_LOOP_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What the streams of one device share, and how they share it.
 
     ``bars`` hears of voices whose steps take too long, and ends what is left of their streams.
+    Audio is encoded by ``coding``; None: by the ``scheduler``, whose device is a CPU.
     """
 
     scheduler: Scheduler
+    coding: Scheduler | None = None
     chunking: Chunking = field(default_factory=Chunking)
     pacing: Pacing = field(default_factory=Pacing)
     clock: Callable[[], float] = time.perf_counter
@@ -54,7 +57,7 @@ class Stage:
 
 def kind_of(manifest: Manifest) -> Hashable:
     """Voices of one kind cost about the same to speak with."""
-    return manifest.engine, json.dumps(manifest.engine_config, sort_keys=True, default=dict)
+    return manifest.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,9 @@ class Synthesis:
     ) -> None:
         """The request arrived at ``arrived`` on the stage's clock; None: now.
 
-        ``script`` is what to say in place of the request's text. A stream with a script goes on
-        after an interruption; one without ends with it. ``weight`` is by how much it has less of a
-        right to compute than other streams without pacing.
+        ``script`` is what to say in place of the request's text: a conversation, which may be
+        `cut`. ``weight`` is by how much it has less of a right to compute than other streams
+        without pacing.
         """
         self._request = request
         self._manifest = manifest
@@ -104,7 +107,7 @@ class Synthesis:
         )
         self._reader = Reader(request, manifest)
         self._track = Track(request, manifest)
-        self._ends_when_cut = script is None
+        self._is_conversation = script is not None
         self._script = WholeText(request.text) if script is None else script
         self._characters = 0
         self._compute_s = 0.0
@@ -114,10 +117,10 @@ class Synthesis:
         self._stuck: Future[None] | None = None  # until a step with the voice comes back
         self._windows = self._compute_windows()
         self._ahead: asyncio.Task[_Window | None] | None = None
-        # That `parts` is still to give out, and how often: nothing is said between two of them.
-        self._receipt: Receipt | None = None
-        self._interruptions = 0
-        self._cut = asyncio.Event()
+        self._cut: Receipt | None = None  # that `parts` is still to give out
+        # Whether no chunk is being made, or is made and not given out.
+        self._settled = asyncio.Event()
+        self._settled.set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,19 +145,22 @@ class Synthesis:
         """What was computed for it so far, in seconds."""
         return self._compute_s
 
-    def interrupt(self) -> Receipt:
-        """Say nothing more of what there is; what had been given out until now.
+    async def settled(self) -> None:
+        """Wait until no chunk is on its way to the one who reads `parts`. Then nothing is missing
+        from what that one has, until it asks again."""
+        while not self._settled.is_set():
+            await self._settled.wait()
 
-        `parts` gives each receipt out as well.
+    def cut(self, receipt: Receipt) -> None:
+        """Say nothing more of what there was before the script was cut. Only while it is `settled`.
+
+        `parts` gives the latest ``receipt`` out, and goes on with what the script has then.
         """
-        receipt = self._receipt = self._track.cut()
-        self._interruptions += 1
-        self._script.cut()
+        self._cut = receipt
+        self._track.cut()
         if self._ahead is not None:
             # Here and not where it is dropped: it must not take what the script gets from now on.
             self._ahead.cancel()
-        self._cut.set()
-        return receipt
 
     async def parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
         """The stream. The window after a chunk is computed while that is on its way.
@@ -163,81 +169,70 @@ class Synthesis:
         if the engine fails.
         """
         self._lease = lease
+        header_is_out = False
         try:
-            async with contextlib.aclosing(self._parts(lease)) as parts:
-                async for part in parts:
-                    yield part
+            window: _Window | None
+            while True:
+                window = await self._next_window()
+                if self._cut is not None:
+                    await self._drop_windows()
+                    receipt, self._cut = self._cut, None
+                    if not header_is_out:
+                        header_is_out = True
+                        yield self._header(None, lease)
+                    yield receipt
+                    continue
+                if window is None and not header_is_out and not self._is_conversation:
+                    raise InvalidInputError.one(
+                        "text",
+                        "has nothing that this voice can speak; send words in the voice's language",
+                    )
+                chunk = await self._encoded(window)
+                if not header_is_out and (chunk is not None or window is None):
+                    # Not sooner: a message of its own would wake the client, and on a small machine
+                    # that takes time from the first chunk, which it is waiting for.
+                    header_is_out = True
+                    yield self._header(window, lease)
+                if chunk is not None:
+                    if self._first_chunk_s is None:
+                        self._first_chunk_s = self._stage.clock() - self._arrived
+                    self._playback.delivered(chunk.sample_count / self._track.rate)
+                    if window is not None:
+                        self._look_ahead()
+                    self._settled.set()
+                    yield chunk
+                if window is None:
+                    break
+            while self._cut is not None:
+                # It came while the last audio was on its way.
+                receipt, self._cut = self._cut, None
+                yield receipt
+            yield self._trailer()
         finally:
+            self._settled.set()
             # The lease goes next: nothing may compute without it.
             await self._drop_ahead()
             if self._stuck is not None:
                 lease.used_until(self._stuck)
 
-    async def _parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
-        header_is_out = False
-        while True:
-            window = await self._next_window()
-            if self._receipt is not None:
-                await self._drop_windows()
-                receipt, times = self._take_receipts()
-                if not header_is_out:
-                    yield self._header(None, lease)
-                    header_is_out = True
-                for _ in range(times):
-                    yield receipt
-                if self._ends_when_cut:
-                    return
-                continue
-            if window is None and not header_is_out and self._ends_when_cut:
-                raise InvalidInputError.one(
-                    "text",
-                    "has nothing that this voice can speak; send words in the voice's language",
-                )
-            chunk = self._track.finish() if window is None else self._pushed(window)
-            if not header_is_out and (chunk is not None or window is None):
-                # Not sooner: a message of its own would wake the client, and on a small machine
-                # that takes time from the first chunk, which it is waiting for.
-                yield self._header(window, lease)
-                header_is_out = True
-            if chunk is not None:
-                if self._first_chunk_s is None:
-                    self._first_chunk_s = self._stage.clock() - self._arrived
-                self._playback.delivered(chunk.sample_count / self._track.rate)
-                if window is not None:
-                    self._look_ahead()
-                yield chunk
-            if window is None:
-                break
-        while self._receipt is not None:
-            # It came while the last audio was on its way.
-            receipt, times = self._take_receipts()
-            for _ in range(times):
-                yield receipt
-            if self._ends_when_cut:
-                return
-        yield Trailer(
-            total_samples=self._track.samples,
-            sample_rate_hertz=self._track.rate,
-            seed=self._reader.seed,
-            compute_ms=self._compute_s * 1e3,
-            first_chunk_ms=(self._first_chunk_s or 0.0) * 1e3,
-            underruns=self._playback.underruns,
-            unknown_symbols=dict(self._reader.unknown),
-        )
-
-    def _take_receipts(self) -> tuple[Receipt, int]:
-        """What is to be given out, and how often."""
-        assert self._receipt is not None  # noqa: S101 - whoever asks has looked
-        taken = self._receipt, 1 if self._ends_when_cut else self._interruptions
-        self._receipt, self._interruptions = None, 0
-        self._cut.clear()
-        return taken
-
-    def _pushed(self, window: _Window) -> Chunk | None:
-        if not window.first:
-            self._track.begin(window.read, window.utterance.durations_frames)
-        ends = window.read if window.last == window.utterance.frames else None
-        return self._track.push(window.samples, ends=ends)
+    async def _encoded(self, window: _Window | None) -> Chunk | None:
+        """What there is to give out with ``window``, or after the last one."""
+        audio_s, push = 0.0, self._track.finish
+        if window is not None:
+            if not window.first:
+                self._track.begin(window.read, window.utterance.durations_frames)
+            ends = window.read if window.last == window.utterance.frames else None
+            audio_s = len(window.samples) / self._track.rate_in
+            push = partial(self._track.push, window.samples, ends=ends)
+        self._settled.clear()
+        if self._track.takes_s(audio_s) <= _MOST_ON_LOOP_S:
+            chunk = push()
+        else:
+            coding = self._stage.coding or self._stage.scheduler
+            chunk = (await coding.run(Work.of(push), due_s=self._playback.due_s())).result
+        if chunk is None:
+            self._settled.set()
+        return chunk
 
     def _look_ahead(self) -> None:
         """Begin to compute the next window."""
@@ -245,17 +240,13 @@ class Synthesis:
 
     async def _next_window(self) -> _Window | None:
         """The next one; None if there is none, or nobody wants it any more."""
-        if self._receipt is not None:
+        if self._cut is not None:
             return None
         if self._ahead is None:
             self._look_ahead()
         assert self._ahead is not None  # noqa: S101 - see above
-        cut = asyncio.ensure_future(self._cut.wait())
-        try:
-            await asyncio.wait((self._ahead, cut), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            cut.cancel()
-        if self._receipt is not None:
+        await asyncio.wait([self._ahead])  # it may have been cut, and its reader was not cancelled
+        if self._cut is not None:
             return None
         ahead, self._ahead = self._ahead, None  # a task keeps its result
         return ahead.result()
@@ -354,4 +345,15 @@ class Synthesis:
             swap_ms=lease.wait_s * 1e3,
             text_digest=digest_of(self._request.text),
             codec_delay_samples=self._track.delay_samples,
+        )
+
+    def _trailer(self) -> Trailer:
+        return Trailer(
+            total_samples=self._track.samples,
+            sample_rate_hertz=self._track.rate,
+            seed=self._reader.seed,
+            compute_ms=self._compute_s * 1e3,
+            first_chunk_ms=(self._first_chunk_s or 0.0) * 1e3,
+            underruns=self._playback.underruns,
+            unknown_symbols=dict(self._reader.unknown),
         )
