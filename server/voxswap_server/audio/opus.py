@@ -15,7 +15,7 @@ RATES_HERTZ: Final = (8_000, 12_000, 16_000, 24_000, 48_000)
 DEFAULT_RATE_HERTZ: Final = 24_000
 
 _PACKETS_PER_S = 50
-_RTF = 0.012
+_RTF = 0.011
 _BITRATE = 32_000  # full-band speech in mono wants 28 to 40 kbit/s (RFC 7587, section 3.1.1)
 
 
