@@ -61,13 +61,12 @@ from voxswap_server.speech.admission import Admission, Limits
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.lane import Surroundings
-from voxswap_server.speech.making import Maker
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest
-from voxswap_server.speech.speaking import Speaker
+from voxswap_server.speech.speaking import Maker, Speaker
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import espeak_is_installed
 from voxswap_server.text.normalization import normalize

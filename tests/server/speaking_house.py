@@ -30,12 +30,11 @@ from voxswap_server.speech.cache.cache import AudioCache, AudioCacheStatistics
 from voxswap_server.speech.cache.store import MemoryStore
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.listening import Stream
-from voxswap_server.speech.making import Maker
 from voxswap_server.speech.parts import Part
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 from voxswap_server.speech.scheduler import Scheduler
-from voxswap_server.speech.speaking import Call, Speaker
+from voxswap_server.speech.speaking import Call, Maker, Speaker
 from voxswap_server.text.types import Segment
 
 # Without pacing, since admission says how many of those there are.

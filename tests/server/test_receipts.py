@@ -23,27 +23,27 @@ async def test_any_number_of_interruptions_takes_the_memory_of_one() -> None:
     stage = Stage(scheduler)
     request = SpeechRequest(VoiceRef("a", 1), "")
     try:
-        async with Synthesis(request, make_manifest("a"), stage, script=conversation) as synthesis:
-            loaded = LoadedVoice("a@1", FakeVoice(), FakeFrontEnd())
-            stream = Stream(
-                "id",
-                synthesis.parts(Lease(loaded, lambda: None)),
-                StreamObservation(Metrics("cpu")),
-                arrived_s=0.0,
-                clock=stage.clock,
-                script=conversation,
-            )
-            stream.begun(synthesis)
+        synthesis = Synthesis(request, make_manifest("a"), stage, script=conversation)
+        loaded = LoadedVoice("a@1", FakeVoice(), FakeFrontEnd())
+        stream = Stream(
+            "id",
+            synthesis.parts(Lease(loaded, lambda: None)),
+            StreamObservation(Metrics("cpu")),
+            arrived_s=0.0,
+            clock=stage.clock,
+            script=conversation,
+        )
+        stream.begun(synthesis)
+        await stream.interrupt()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20_000):
             await stream.interrupt()
-            tracemalloc.start()
-            before, _ = tracemalloc.get_traced_memory()
-            for _ in range(20_000):
-                await stream.interrupt()
-            kept = tracemalloc.get_traced_memory()[0] - before
-            tracemalloc.stop()
-            assert kept < 20_000, f"{kept} bytes of 20,000 interruptions"
-            conversation.end()
-            parts = [part async for part in stream]
+        kept = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert kept < 20_000, f"{kept} bytes of 20,000 interruptions"
+        conversation.end()
+        parts = [part async for part in stream]
     finally:
         scheduler.close()
     assert isinstance(parts[0], Header)

@@ -27,10 +27,10 @@ from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.rpc.status import to_status
 from voxswap_server.speech.admission import Admission, Limits, Ticket
 from voxswap_server.speech.errors import OverloadedError
-from voxswap_server.speech.making import Maker
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest, SelfTestError
+from voxswap_server.speech.speaking import Maker
 from voxswap_server.text.types import NormalizedText, Phone, SymbolSequence
 
 RATE, HOP = 22050, 256

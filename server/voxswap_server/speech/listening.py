@@ -32,7 +32,10 @@ class Heard:
         """This goes out."""
         self.samples = chunk.start_sample + chunk.sample_count
         self._words.extend(chunk.words)
-        while self._words and _end(self._words[0]) <= self.samples:
+        while self._words:
+            word = self._words[0]
+            if word.start_sample + word.duration_samples > self.samples:
+                break
             self._last = self._words.popleft()
 
     def cut(self) -> Receipt:
@@ -41,10 +44,6 @@ class Heard:
         if self._last is None:
             return Receipt(self.samples, "", 0)
         return Receipt(self.samples, self._last.text, self._last.text_end)
-
-
-def _end(word: Mark) -> int:
-    return word.start_sample + word.duration_samples
 
 
 class Stream:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
@@ -55,11 +55,6 @@ class Stage:
     bars: Bars = field(default_factory=lambda: Bars(time.monotonic))
 
 
-def kind_of(manifest: Manifest) -> Hashable:
-    """Voices of one kind cost about the same to speak with."""
-    return manifest.kind
-
-
 @dataclass(frozen=True, slots=True)
 class _Window:
     """Audio of ``[first, last)`` frames of a segment, at the engine's rate."""
@@ -72,10 +67,7 @@ class _Window:
 
 
 class Synthesis:
-    """Speaks one request. Used once, and closed in the end.
-
-    Confined to one event loop.
-    """
+    """Speaks one request. Used once; confined to one event loop."""
 
     def __init__(
         self,
@@ -122,19 +114,6 @@ class Synthesis:
         self._settled = asyncio.Event()
         self._settled.set()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Drop what is not computed yet; a step under way is waited for."""
-        try:
-            await self._drop_ahead()
-        finally:
-            try:
-                await self._windows.aclose()
-            finally:
-                self._lease = None
-
     @property
     def characters(self) -> int:
         """Of the segments that were spoken so far."""
@@ -166,16 +145,17 @@ class Synthesis:
         """The stream. The window after a chunk is computed while that is on its way.
 
         Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
-        if the engine fails.
+        if the engine fails. Closing it drops what is not computed yet, and waits for a step under
+        way; then nothing computes with the ``lease``, or it says until when.
         """
         self._lease = lease
         header_is_out = False
         try:
-            window: _Window | None
             while True:
                 window = await self._next_window()
                 if self._cut is not None:
                     await self._drop_windows()
+                    self._windows = self._compute_windows()
                     receipt, self._cut = self._cut, None
                     if not header_is_out:
                         header_is_out = True
@@ -210,10 +190,12 @@ class Synthesis:
             yield self._trailer()
         finally:
             self._settled.set()
-            # The lease goes next: nothing may compute without it.
-            await self._drop_ahead()
-            if self._stuck is not None:
-                lease.used_until(self._stuck)
+            try:
+                await self._drop_windows()
+            finally:
+                self._lease = None
+                if self._stuck is not None:
+                    lease.used_until(self._stuck)
 
     async def _encoded(self, window: _Window | None) -> Chunk | None:
         """What there is to give out with ``window``, or after the last one."""
@@ -251,20 +233,15 @@ class Synthesis:
         ahead, self._ahead = self._ahead, None  # a task keeps its result
         return ahead.result()
 
-    async def _drop_ahead(self) -> None:
+    async def _drop_windows(self) -> None:
         """Forget what is computed ahead, and what holds the voice's bytes with it."""
         ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
-
-    async def _drop_windows(self) -> None:
-        """Forget all that was not given out; the next window is of the script's next segment."""
         try:
-            await self._drop_ahead()
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
         finally:
             await self._windows.aclose()
-        self._windows = self._compute_windows()
 
     async def _compute_window(self) -> _Window | None:
         if (wait_s := self._playback.wait_s()) > 0:

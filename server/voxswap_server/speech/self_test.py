@@ -17,9 +17,9 @@ from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.errors import OverloadedError
-from voxswap_server.speech.making import Maker
 from voxswap_server.speech.parts import Chunk, Header, Part
 from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.speaking import Maker
 
 Samples = npt.NDArray[np.float32]
 
@@ -117,7 +117,26 @@ class SelfTest:
         ref = VoiceRef(manifest.voice_id, manifest.version)
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
         async with self._place(timeout_s) as left_s:
-            samples, report = await self._spoken(manifest, request, left_s, asked)
+            terms = Terms(None if left_s is None else self._maker.clock() + left_s)
+            parts = self._maker.parts(manifest, request, lambda: terms)
+            try:
+                async with contextlib.aclosing(parts):
+                    header, samples = await _heard(parts, _longest_s(text), manifest)
+            except InvalidInputError as error:
+                if asked:
+                    raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
+                raise SelfTestError(
+                    f"{_unspeakable(manifest)}, and no label was moved: {text!r} was tried",
+                    fault=f"it can speak nothing of {text!r}",
+                    metadata={"voice": manifest.ref},
+                ) from error
+        report = SelfTestReport(
+            text=text,
+            duration_s=len(samples) / manifest.audio.sample_rate_hertz,
+            rms=float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0,
+            cold=header.cold,
+            swap_ms=header.swap_ms,
+        )
         fault = _fault(samples, report)
         if fault:
             raise SelfTestError(
@@ -149,35 +168,9 @@ class SelfTest:
         finally:
             self._places.release()
 
-    async def _spoken(
-        self, manifest: Manifest, request: SpeechRequest, timeout_s: float | None, asked: str
-    ) -> tuple[Samples, SelfTestReport]:
-        text = request.text
-        terms = Terms(None if timeout_s is None else self._maker.clock() + timeout_s)
-        try:
-            async with contextlib.aclosing(
-                self._maker.parts(manifest, request, lambda: terms)
-            ) as parts:
-                header, samples = await _heard(parts, longest_s=_longest_s(text), manifest=manifest)
-        except InvalidInputError as error:
-            if asked:
-                raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
-            raise SelfTestError(
-                f"{_unspeakable(manifest)}, and no label was moved: {text!r} was tried",
-                fault=f"it can speak nothing of {text!r}",
-                metadata={"voice": manifest.ref},
-            ) from error
-        return samples, SelfTestReport(
-            text=text,
-            duration_s=len(samples) / manifest.audio.sample_rate_hertz,
-            rms=float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0,
-            cold=header.cold,
-            swap_ms=header.swap_ms,
-        )
-
 
 async def _heard(
-    parts: AsyncIterator[Part], *, longest_s: float, manifest: Manifest
+    parts: AsyncIterator[Part], longest_s: float, manifest: Manifest
 ) -> tuple[Header, Samples]:
     """The header and the audio of ``parts``; of one that is too long, a chunk more than allowed."""
     heard, n = [np.zeros(0, np.float32)], 0

@@ -15,7 +15,7 @@ from voxswap_server.speech.cache.flight import Flight, Outcome, size_bytes
 from voxswap_server.speech.cache.key import audio_key
 from voxswap_server.speech.cache.listener import Listener, Make, Terms
 from voxswap_server.speech.cache.store import AudioStore, StoreFault
-from voxswap_server.speech.parts import Part, Parts, Trailer
+from voxswap_server.speech.parts import Part, Parts
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 
 _LOGGER = logging.getLogger(__name__)
@@ -94,8 +94,12 @@ class AudioCache:
         if self._store is None or not wanted(request):
             self._observer.request(Outcome.OFF)
             return make(request, lambda: Terms(until_s, request.start_by_s))
-        listener = Listener(request, make, arrived_s=arrived_s, until_s=until_s, clock=self._clock)
-        return _Shared(listener, lambda: self._flight_of(listener.request, manifest))
+        return Listener(
+            *(request, make, lambda: self._flight_of(request, manifest)),
+            arrived_s=arrived_s,
+            until_s=until_s,
+            clock=self._clock,
+        )
 
     def _flight_of(self, request: SpeechRequest, manifest: Manifest) -> Flight:
         key = audio_key(request, manifest, maker=self._maker)
@@ -132,7 +136,7 @@ class AudioCache:
         for flight in self._flights:
             assert flight.listeners or not flight.ended  # noqa: S101
 
-    # What flights need: see `voxswap_server.speech.cache.flight.Home`.
+    # What flights need.
 
     async def look_up(self, flight: Flight) -> Sequence[Part] | None:
         """From the store. Whatever is wrong with it, or too much to hold, is not there."""
@@ -176,39 +180,6 @@ class AudioCache:
         """Forget it."""
         self.refuse_joiners(flight)
         del self._flights[flight]
-
-
-class _Shared:
-    """A listener's `Parts`. Its flight is looked for when it is read: not before, for others."""
-
-    def __init__(self, listener: Listener, find: Callable[[], Flight]) -> None:
-        self._listener = listener
-        self._find = find
-        self._flight: Flight | None = None
-        self._is_over = False
-
-    def __aiter__(self) -> _Shared:
-        return self
-
-    async def __anext__(self) -> Part:
-        if self._is_over:
-            raise StopAsyncIteration
-        if self._flight is None:
-            self._flight = self._find()
-            self._flight.join(self._listener)
-        try:
-            part = await self._flight.next_part(self._listener)
-        except Exception:
-            await self.aclose()
-            raise
-        self._is_over = isinstance(part, Trailer)
-        return part
-
-    async def aclose(self) -> None:
-        """Leave."""
-        self._is_over = True
-        if self._flight is not None:
-            self._flight.leave(self._listener)
 
 
 def wanted(request: SpeechRequest) -> bool:
