@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import AsyncIterator
 
@@ -12,8 +13,14 @@ import pytest
 from tests.server.fakes import settle
 from tests.server.play import GOOD, Play
 from voxswap_registry.errors import InvalidInputError
+from voxswap_server.audio.encoding import AudioEncoding, Samples
 from voxswap_server.engines.errors import EngineError
 from voxswap_server.residency.lease import Lease
+from voxswap_server.speech.parts import Chunk
+from voxswap_server.speech.pipeline import Synthesis
+from voxswap_server.speech.reader import Read
+from voxswap_server.speech.scheduler import Scheduler
+from voxswap_server.speech.track import Track
 
 
 @pytest.fixture
@@ -61,6 +68,25 @@ async def test_nothing_is_computed_before_there_is_a_lease(play: Play) -> None:
     await anext(parts)
     assert play.voices[0].steps[:2] == ["prepare", "decode"]
     await parts.aclose()
+
+
+async def test_a_device_that_is_no_cpu_is_not_kept_waiting_by_codecs(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push, threads = Track.push, list[str]()
+
+    def noted(track: Track, samples: Samples, *, ends: Read | None = None) -> Chunk | None:
+        threads.append(threading.current_thread().name)
+        return push(track, samples, ends=ends)
+
+    monkeypatch.setattr(Track, "push", noted)
+    coding = Scheduler("coding")
+    request = dataclasses.replace(play.request, encoding=AudioEncoding.OPUS_PACKETS)
+    stage = dataclasses.replace(play.stage, coding=coding)
+    async for _ in Synthesis(request, play.manifest, stage).parts(lease(play)):
+        pass
+    assert {name.partition("-")[0] for name in threads} == {"MainThread", "coding"}
+    coding.close()
 
 
 @pytest.mark.parametrize("step", ["prepare", "decode"])
