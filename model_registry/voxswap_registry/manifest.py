@@ -130,6 +130,11 @@ class Manifest:
         """SHA-256 of its canonical form, in hexadecimal digits. Computed when first asked for."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
+    @cached_property
+    def kind(self) -> str:
+        """Engine and config: equal for voices that cost alike. Computed when first asked for."""
+        return json.dumps([self.engine, _plain(self.engine_config)], sort_keys=True)
+
     def to_json(self) -> bytes:
         """The canonical JSON form: sorted keys, UTF-8, a newline at the end."""
         return (

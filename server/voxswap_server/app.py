@@ -66,6 +66,7 @@ from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest
+from voxswap_server.speech.speaking import Maker, Speaker
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import espeak_is_installed
 from voxswap_server.text.normalization import normalize
@@ -146,6 +147,10 @@ async def running(
         registry = catalog.registry
         scheduler = _scheduler(settings, metrics)
         way_down.closing_on_thread(stack, "compute", lambda: _close(scheduler, way_down))
+        coding = None
+        if settings.device != "cpu":  # The device's thread is not kept waiting by codecs.
+            coding = Scheduler("voxswap-coding", threads=compute_threads(settings.compute_threads))
+            way_down.closing_on_thread(stack, "codecs", coding.close)
         decisions = await _decisions(settings, scheduler)
         metrics.show_build(decisions.labels())
         engines = _engines(settings, decisions, scheduler.threads)
@@ -193,6 +198,7 @@ async def running(
         health = HealthServicer(catalog, serving, _SERVICES, executor=_threads(stack, 2, "health"))
         stage = Stage(
             scheduler,
+            coding=coding,
             chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
             pacing=_pacing(settings),
             bars=manager.bars,
@@ -208,16 +214,12 @@ async def running(
         audio_cache = keep_audio(
             settings, metrics, stack, way_down, maker=maker(decisions, settings.device)
         )
+        making = Maker(manager, stage, admission, on_use=residents.uses.count)
         speech = SpeechServicer(
+            Speaker(catalog, making, audio_cache, metrics),
             catalog,
-            manager,
             residents.ahead,
-            stage,
-            admission,
-            audio_cache,
-            metrics,
             max_text_characters=settings.max_text_characters,
-            on_use=residents.uses.count,
         )
         store = StoreCalls()
         stack.callback(store.close)
@@ -231,7 +233,7 @@ async def running(
             max_uploads=settings.max_uploads,
         )
         stack.push_async_callback(uploads.close)
-        self_test = SelfTest(manager, stage, admission, observe=metrics.observe_self_test)
+        self_test = SelfTest(making, observe=metrics.observe_self_test)
         kept_messages = KeptMessages()
         metrics.watch_beside("messages", lambda: kept_messages.size_bytes)
         voices = VoiceServicer(catalog, store, uploads, self_test, kept_messages)

@@ -200,15 +200,14 @@ def test_text_right_after_an_interruption_is_not_lost(
     server: ServerThread, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes in the same turn of the server's loop is already new."""
-    interrupt, ask = Synthesis.interrupt, Conversation.next
+    cut, ask = Synthesis.cut, Conversation.next
     waits_for_words = False
 
-    def followed_at_once(synthesis: Synthesis) -> Receipt:
-        receipt = interrupt(synthesis)
+    def followed_at_once(synthesis: Synthesis, receipt: Receipt) -> None:
+        cut(synthesis, receipt)
         assert isinstance(synthesis._script, Conversation)
         synthesis._script.push("All right. ")
         synthesis._script.flush()
-        return receipt
 
     async def noted(script: Conversation) -> Segment | None:
         nonlocal waits_for_words
@@ -217,7 +216,7 @@ def test_text_right_after_an_interruption_is_not_lost(
         waits_for_words = False
         return found
 
-    monkeypatch.setattr(Synthesis, "interrupt", followed_at_once)
+    monkeypatch.setattr(Synthesis, "cut", followed_at_once)
     monkeypatch.setattr(Conversation, "next", noted)
     with client.converse("joe", "Halt! ", marks=["word"], pacing="none") as conversation:
         conversation.flush()

@@ -55,9 +55,8 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
     play.during = hang
 
     async def speak() -> None:
-        async with play.synthesis:
-            with make(play, freed) as lease:
-                await play.heard(lease)
+        with make(play, freed) as lease:
+            await play.heard(lease)
 
     speaking = asyncio.ensure_future(speak())
     try:
@@ -68,11 +67,10 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
         await settle()
         assert freed == [], "the step still computes with it"
         again = Synthesis(play.request, play.manifest, play.stage)
-        async with again:
-            with make(play, []) as lease:
-                with pytest.raises(VoiceBarredError, match="a@1"):
-                    async for _ in again.parts(lease):
-                        pass
+        with make(play, []) as lease:
+            with pytest.raises(VoiceBarredError, match="a@1"):
+                async for _ in again.parts(lease):
+                    pass
     finally:
         gate.set()
         await asyncio.to_thread(play.compute.close, 10)
@@ -91,9 +89,8 @@ async def test_a_server_that_ends_does_not_wait_for_a_stuck_step() -> None:
     play.during = hang
 
     async def speak() -> None:
-        async with play.synthesis:
-            with make(play, freed) as lease:
-                await play.heard(lease)
+        with make(play, freed) as lease:
+            await play.heard(lease)
 
     speaking = asyncio.ensure_future(speak())
     try:
@@ -123,9 +120,8 @@ async def test_a_stream_that_gave_up_in_a_stuck_step_keeps_its_voice_until_it_co
     play.during = hang
 
     async def speak() -> None:
-        async with play.synthesis:
-            with make(play, freed) as lease:
-                await play.heard(lease)
+        with make(play, freed) as lease:
+            await play.heard(lease)
 
     speaking = asyncio.ensure_future(speak())
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 
 from tests.server.fakes import settle
 from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.metrics import Metrics, StreamObservation
 from voxswap_server.speech.errors import TooLateError
-from voxswap_server.speech.listening import Heard, Listening
+from voxswap_server.speech.listening import Heard, Stream
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Receipt, Trailer
 from voxswap_server.speech.request import MarkKind
 
-HEADER = Header("a@1", (), 16_000, AudioEncoding.PCM_S16LE, 0, cold=False, queue_ms=0, swap_ms=0)
+HEADER = Header("a@1", (), 16_000, AudioEncoding.PCM_S16LE, 0, False, 0.0, 0.0, stream_id="id")
 TRAILER = Trailer(300, 16_000, 0, 0.0, 0.0, {})
 
 
@@ -48,72 +50,99 @@ class Maker:
             self.is_closed = True
 
 
-async def hear(listening: Listening, made: AsyncGenerator[Part, None], into: list[Part]) -> None:
+T = TypeVar("T")
+
+
+def stream_of(
+    made: AsyncGenerator[Part, None], *, arrived_s: float = 0.0, start_by_s: float | None = None
+) -> Stream:
+    loop = asyncio.get_running_loop()
+    seen = StreamObservation(Metrics("cpu"))
+    return Stream(*("id", made, seen), arrived_s=arrived_s, clock=loop.time, start_by_s=start_by_s)
+
+
+async def hear(stream: Stream, made: AsyncGenerator[Part, None], into: list[Part]) -> None:
     try:
-        async for part in listening.parts(made):
+        async for part in stream:
             into.append(part)  # noqa: PERF401 - what came is looked at while more comes
     finally:
         await made.aclose()
 
 
+def at_once(answer: Coroutine[Any, Any, T]) -> T:
+    """What is answered without a turn of the loop."""
+    try:
+        answer.send(None)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    raise AssertionError("it waits")
+
+
 async def test_an_interruption_ends_a_stream_that_waits_for_its_next_part() -> None:
-    maker, listening, got = Maker(), Listening(arrived_s=0.0), list[Part]()
-    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    maker, got = Maker(), list[Part]()
+    made = maker.parts()
+    stream = stream_of(made)
+    hearing = asyncio.ensure_future(hear(stream, made, got))
     maker.queue.put_nowait(HEADER)
     maker.queue.put_nowait(chunk(0, 100, word("stop", 10, 50, 4), word("there", 70, 60, 10)))
     await settle()
-    receipt = listening.interrupt()
+    receipt = at_once(stream.interrupt())
     assert receipt == Receipt(100, "stop", 4), "'there' was not said whole"
-    assert listening.interrupt() is receipt
+    assert at_once(stream.interrupt()) is receipt
     await hearing
     assert got[2:] == [receipt]
     assert maker.is_closed
 
 
 async def test_a_part_that_came_meanwhile_is_not_let_through() -> None:
-    maker, listening, got = Maker(), Listening(arrived_s=0.0), list[Part]()
-    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    maker, got = Maker(), list[Part]()
+    made = maker.parts()
+    stream = stream_of(made)
+    hearing = asyncio.ensure_future(hear(stream, made, got))
     maker.queue.put_nowait(HEADER)
     await settle()
     maker.queue.put_nowait(chunk(0, 100))
-    receipt = listening.interrupt()
+    receipt = at_once(stream.interrupt())
     await hearing
     assert got == [HEADER, receipt]
     assert receipt == Receipt(0, "", 0)
 
 
 async def test_an_interruption_while_the_client_is_written_to_waits_for_that() -> None:
-    maker, listening = Maker(), Listening(arrived_s=0.0)
+    maker = Maker()
+    made = maker.parts()
+    stream = stream_of(made)
     for part in (HEADER, chunk(0, 100, word("a", 0, 10, 1)), chunk(100, 100)):
         maker.queue.put_nowait(part)
-    made = maker.parts()
-    parts = listening.parts(made)
-    assert await anext(parts) == HEADER
-    assert isinstance(await anext(parts), Chunk)
-    receipt = listening.interrupt()
-    assert await anext(parts) == receipt == Receipt(100, "a", 1)
+    assert await anext(stream) == HEADER
+    assert isinstance(await anext(stream), Chunk)
+    receipt = at_once(stream.interrupt())
+    assert await anext(stream) == receipt == Receipt(100, "a", 1)
+    assert maker.is_closed, "nothing is held for a client that is slow to take it"
     with pytest.raises(StopAsyncIteration):
-        await anext(parts)
-    await made.aclose()
+        await anext(stream)
 
 
 async def test_a_line_that_is_not_there_in_time_is_dropped() -> None:
     now = asyncio.get_running_loop().time()
     maker = Maker()
-    listening = Listening(arrived_s=now - 1.0, start_by_s=0.5)
+    made = maker.parts()
+    stream = stream_of(made, arrived_s=now - 1.0, start_by_s=0.5)
     with pytest.raises(TooLateError, match="within 500 ms and did not"):
-        await hear(listening, maker.parts(), [])
+        await hear(stream, made, [])
     assert maker.is_closed
 
 
 async def test_one_that_began_in_time_is_never_too_late() -> None:
     maker, got = Maker(), list[Part]()
-    listening = Listening(arrived_s=asyncio.get_running_loop().time(), start_by_s=60.0)
-    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    made = maker.parts()
+    stream = stream_of(made, arrived_s=asyncio.get_running_loop().time(), start_by_s=60.0)
+    hearing = asyncio.ensure_future(hear(stream, made, got))
     maker.queue.put_nowait(HEADER)
     await settle()
-    assert listening._limit is not None
-    assert listening._limit.when() is None
+    assert stream._limit is not None
+    assert stream._limit.when() is None
     maker.queue.put_nowait(TRAILER)
     await hearing
     assert got == [HEADER, TRAILER]
@@ -121,15 +150,19 @@ async def test_one_that_began_in_time_is_never_too_late() -> None:
 
 @pytest.mark.parametrize("error", [TimeoutError("the engine's own"), ValueError("broken")])
 async def test_errors_of_the_maker_are_passed_on(error: Exception) -> None:
-    maker, listening = Maker(), Listening(arrived_s=0.0)
+    maker = Maker()
+    made = maker.parts()
+    stream = stream_of(made)
     maker.queue.put_nowait(error)
     with pytest.raises(type(error), match=str(error)):
-        await hear(listening, maker.parts(), [])
+        await hear(stream, made, [])
 
 
 async def test_cancelling_closes_the_maker() -> None:
-    maker, listening = Maker(), Listening(arrived_s=0.0)
-    hearing = asyncio.ensure_future(hear(listening, maker.parts(), []))
+    maker = Maker()
+    made = maker.parts()
+    stream = stream_of(made)
+    hearing = asyncio.ensure_future(hear(stream, made, []))
     await settle()
     hearing.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -178,55 +211,64 @@ class SlowToEnd:
 async def test_an_interruption_in_the_turn_in_which_the_time_is_over_is_one() -> None:
     """It is answered, so what it says is what the listener gets: the receipt and no error."""
     loop = asyncio.get_running_loop()
-    listening, got = Listening(arrived_s=loop.time(), start_by_s=0.0), list[Part]()
+    made, got = Maker().parts(), list[Part]()
+    stream = stream_of(made, arrived_s=loop.time(), start_by_s=0.0)
     receipts: list[Receipt] = []
     # Called in the turn in which the limit's timer is, and after it.
-    hearing = asyncio.ensure_future(hear(listening, Maker().parts(), got))
+    hearing = asyncio.ensure_future(hear(stream, made, got))
     await asyncio.sleep(0)
-    loop.call_later(0.0, lambda: receipts.append(listening.interrupt()))
+    loop.call_later(0.0, lambda: receipts.append(at_once(stream.interrupt())))
     await hearing
     assert receipts == got == [Receipt(0, "", 0)]
 
 
 async def test_an_interruption_while_a_line_that_is_too_late_ends_is_one() -> None:
     loop = asyncio.get_running_loop()
-    maker, listening, got = SlowToEnd(), Listening(arrived_s=loop.time(), start_by_s=0.0), []
-    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    maker, got = SlowToEnd(), list[Part]()
+    made = maker.parts()
+    stream = stream_of(made, arrived_s=loop.time(), start_by_s=0.0)
+    hearing = asyncio.ensure_future(hear(stream, made, got))
     await maker.is_ending.wait()
-    receipt = listening.interrupt()
-    assert listening.interrupt() is receipt
+    receipt = at_once(stream.interrupt())
+    assert at_once(stream.interrupt()) is receipt
     maker.may_end.set()
     await hearing
     assert got == [receipt]
 
 
 async def test_two_interruptions_in_one_turn_are_one() -> None:
-    maker, listening, got = SlowToEnd(), Listening(arrived_s=0.0), []
-    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    maker, got = SlowToEnd(), list[Part]()
+    made = maker.parts()
+    stream = stream_of(made)
+    hearing = asyncio.ensure_future(hear(stream, made, got))
     await settle()
-    receipt = listening.interrupt()
-    assert listening.interrupt() is receipt
+    receipt = at_once(stream.interrupt())
+    assert at_once(stream.interrupt()) is receipt
     await maker.is_ending.wait()
-    assert listening.interrupt() is receipt
+    assert at_once(stream.interrupt()) is receipt
     maker.may_end.set()
     await hearing
     assert got == [receipt]
 
 
 async def test_an_interruption_before_anybody_listens_lets_nothing_through() -> None:
-    maker, listening, got = Maker(), Listening(arrived_s=0.0), []
+    maker, got = Maker(), list[Part]()
+    made = maker.parts()
+    stream = stream_of(made)
     maker.queue.put_nowait(HEADER)
-    receipt = listening.interrupt()
-    await hear(listening, maker.parts(), got)
+    receipt = at_once(stream.interrupt())
+    await hear(stream, made, got)
     assert got == [receipt]
 
 
 async def test_an_interruption_after_the_end_changes_nothing() -> None:
-    maker, listening, got = Maker(), Listening(arrived_s=0.0), []
+    maker, got = Maker(), list[Part]()
+    made = maker.parts()
+    stream = stream_of(made)
     for part in (HEADER, chunk(0, 100), TRAILER):
         maker.queue.put_nowait(part)
-    await hear(listening, maker.parts(), got)
-    assert listening.interrupt() == Receipt(100, "", 0)
+    await hear(stream, made, got)
+    assert at_once(stream.interrupt()) == Receipt(100, "", 0)
     assert got == [HEADER, chunk(0, 100), TRAILER]
 
 
@@ -234,10 +276,14 @@ async def test_an_interruption_after_the_end_changes_nothing() -> None:
 async def test_a_call_that_is_cancelled_as_it_is_interrupted_is_cancelled(
     interrupted_first: bool,
 ) -> None:
-    maker, listening, got = SlowToEnd(), Listening(arrived_s=0.0), []
-    hearing = asyncio.ensure_future(hear(listening, maker.parts(), got))
+    maker, got = SlowToEnd(), list[Part]()
+    made = maker.parts()
+    stream = stream_of(made)
+    hearing = asyncio.ensure_future(hear(stream, made, got))
     await settle()
-    for act in (listening.interrupt, hearing.cancel)[:: 1 if interrupted_first else -1]:
+    for act in (lambda: at_once(stream.interrupt()), hearing.cancel)[
+        :: 1 if interrupted_first else -1
+    ]:
         act()
     maker.may_end.set()
     with pytest.raises(asyncio.CancelledError):

@@ -6,9 +6,11 @@ import tracemalloc
 
 from tests.server.fakes import FakeFrontEnd, FakeVoice, make_manifest
 from voxswap_registry.names import VoiceRef
+from voxswap_server.metrics import Metrics, StreamObservation
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.conversation import Conversation
+from voxswap_server.speech.listening import Stream
 from voxswap_server.speech.parts import Header, Receipt, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
@@ -18,22 +20,30 @@ from voxswap_server.speech.scheduler import Scheduler
 async def test_any_number_of_interruptions_takes_the_memory_of_one() -> None:
     conversation = Conversation(most_waiting=1000)
     scheduler = Scheduler()
+    stage = Stage(scheduler)
     request = SpeechRequest(VoiceRef("a", 1), "")
     try:
-        async with Synthesis(
-            request, make_manifest("a"), Stage(scheduler), script=conversation
-        ) as synthesis:
-            synthesis.interrupt()
-            tracemalloc.start()
-            before, _ = tracemalloc.get_traced_memory()
-            for _ in range(20_000):
-                synthesis.interrupt()
-            kept = tracemalloc.get_traced_memory()[0] - before
-            tracemalloc.stop()
-            assert kept < 20_000, f"{kept} bytes of 20,000 interruptions"
-            conversation.end()
-            loaded = LoadedVoice("a@1", FakeVoice(), FakeFrontEnd())
-            parts = [part async for part in synthesis.parts(Lease(loaded, lambda: None))]
+        synthesis = Synthesis(request, make_manifest("a"), stage, script=conversation)
+        loaded = LoadedVoice("a@1", FakeVoice(), FakeFrontEnd())
+        stream = Stream(
+            "id",
+            synthesis.parts(Lease(loaded, lambda: None)),
+            StreamObservation(Metrics("cpu")),
+            arrived_s=0.0,
+            clock=stage.clock,
+            script=conversation,
+        )
+        stream.begun(synthesis)
+        await stream.interrupt()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20_000):
+            await stream.interrupt()
+        kept = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert kept < 20_000, f"{kept} bytes of 20,000 interruptions"
+        conversation.end()
+        parts = [part async for part in stream]
     finally:
         scheduler.close()
     assert isinstance(parts[0], Header)

@@ -30,6 +30,7 @@ from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest, SelfTestError
+from voxswap_server.speech.speaking import Maker
 from voxswap_server.text.types import NormalizedText, Phone, SymbolSequence
 
 RATE, HOP = 22050, 256
@@ -101,7 +102,8 @@ class House:
         stage = Stage(self.compute)
         self.admission = Admission(Limits(), stage.pacing, clock=stage.clock)
         self.outcomes: list[str] = []
-        self.self_test = SelfTest(self.manager, stage, self.admission, observe=self.outcomes.append)
+        maker = Maker(self.manager, stage, self.admission)
+        self.self_test = SelfTest(maker, observe=self.outcomes.append)
 
     def plan(self, manifest: Manifest) -> VoicePlan:
         parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import AsyncIterator
 
@@ -12,8 +13,14 @@ import pytest
 from tests.server.fakes import settle
 from tests.server.play import GOOD, Play
 from voxswap_registry.errors import InvalidInputError
+from voxswap_server.audio.encoding import AudioEncoding, Samples
 from voxswap_server.engines.errors import EngineError
 from voxswap_server.residency.lease import Lease
+from voxswap_server.speech.parts import Chunk
+from voxswap_server.speech.pipeline import Synthesis
+from voxswap_server.speech.reader import Read
+from voxswap_server.speech.scheduler import Scheduler
+from voxswap_server.speech.track import Track
 
 
 @pytest.fixture
@@ -29,8 +36,7 @@ def lease(play: Play, given_back: list[str] | None = None) -> Lease:
 
 
 async def test_every_sentence_is_prepared_once_and_then_decoded(play: Play) -> None:
-    async with play.synthesis:
-        heard = await play.heard(lease(play))
+    heard = await play.heard(lease(play))
     assert float(np.median(heard)) == pytest.approx(GOOD)
     steps = play.voices[0].steps
     assert (steps[:2], steps.count("prepare")) == (["prepare", "decode"], 2)
@@ -41,29 +47,46 @@ async def test_a_step_that_fails_is_told_and_ends_the_stream(play: Play) -> None
         raise EngineError("the generator gave NaN")
 
     play.during = fail
-    async with play.synthesis as synthesis:
-        with pytest.raises(EngineError, match="NaN"):
-            await play.heard(lease(play))
+    synthesis = play.synthesis
+    with pytest.raises(EngineError, match="NaN"):
+        await play.heard(lease(play))
     assert play.voices[0].steps == ["prepare"]
     assert synthesis._lease is synthesis._ahead is None
 
 
 async def test_nothing_to_speak_is_told() -> None:
     play = Play("Zzz!", letters="abc")
-    async with play.synthesis:
-        with pytest.raises(InvalidInputError, match="nothing that this voice can speak"):
-            await play.heard(lease(play))
+    with pytest.raises(InvalidInputError, match="nothing that this voice can speak"):
+        await play.heard(lease(play))
     play.compute.close()
 
 
 async def test_nothing_is_computed_before_there_is_a_lease(play: Play) -> None:
-    async with play.synthesis as synthesis:
-        parts = synthesis.parts(lease(play))
-        await settle()
-        assert play.voices[0].steps == []
-        await anext(parts)
-        assert play.voices[0].steps[:2] == ["prepare", "decode"]
-        await parts.aclose()
+    parts = play.synthesis.parts(lease(play))
+    await settle()
+    assert play.voices[0].steps == []
+    await anext(parts)
+    assert play.voices[0].steps[:2] == ["prepare", "decode"]
+    await parts.aclose()
+
+
+async def test_a_device_that_is_no_cpu_is_not_kept_waiting_by_codecs(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push, threads = Track.push, list[str]()
+
+    def noted(track: Track, samples: Samples, *, ends: Read | None = None) -> Chunk | None:
+        threads.append(threading.current_thread().name)
+        return push(track, samples, ends=ends)
+
+    monkeypatch.setattr(Track, "push", noted)
+    coding = Scheduler("coding")
+    request = dataclasses.replace(play.request, encoding=AudioEncoding.OPUS_PACKETS)
+    stage = dataclasses.replace(play.stage, coding=coding)
+    async for _ in Synthesis(request, play.manifest, stage).parts(lease(play)):
+        pass
+    assert {name.partition("-")[0] for name in threads} == {"MainThread", "coding"}
+    coding.close()
 
 
 @pytest.mark.parametrize("step", ["prepare", "decode"])
@@ -78,9 +101,8 @@ async def test_leaving_waits_for_the_step_under_way_and_drops_the_rest(
             assert gate.wait(timeout=20)
 
     async def speak() -> None:
-        async with play.synthesis:
-            with lease(play, ended):
-                await play.heard(lease(play))
+        with lease(play, ended) as held:
+            await play.heard(held)
 
     ended: list[str] = []
     play.during = during

@@ -41,6 +41,11 @@ class Encoder(Protocol):
         """Samples before the first one in what a decoder gives; 0 if the container says it."""
         ...
 
+    @property
+    def rtf(self) -> float:
+        """About how many seconds a second of audio takes to encode, at the highest rate."""
+        ...
+
     def encode(self, samples: Samples) -> Encoded:
         """What the next samples, ``(n,)`` float32, make certain."""
         ...

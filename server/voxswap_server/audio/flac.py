@@ -20,6 +20,7 @@ class FlacEncoder:
     """Whole blocks of 1152 samples. libFLAC lets one go when it sees the sample after it."""
 
     delay_samples = 0
+    rtf = 0.0008
 
     def __init__(self, sample_rate_hertz: int) -> None:
         """Raises `EncoderUnavailableError`."""

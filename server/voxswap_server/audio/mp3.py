@@ -32,6 +32,7 @@ class Mp3Encoder:
     """
 
     delay_samples = DELAY_SAMPLES
+    rtf = 0.004
 
     def __init__(self, sample_rate_hertz: int) -> None:
         """Raises `EncoderUnavailableError`."""

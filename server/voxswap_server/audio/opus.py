@@ -15,6 +15,7 @@ RATES_HERTZ: Final = (8_000, 12_000, 16_000, 24_000, 48_000)
 DEFAULT_RATE_HERTZ: Final = 24_000
 
 _PACKETS_PER_S = 50
+_RTF = 0.011
 _BITRATE = 32_000  # full-band speech in mono wants 28 to 40 kbit/s (RFC 7587, section 3.1.1)
 
 
@@ -24,6 +25,8 @@ class OpusPacketsEncoder:
     A decoder gives 20 ms for each of them, and the first `delay_samples` of all are its run-up: so
     the last packets are of silence, until every sample has come out.
     """
+
+    rtf = _RTF
 
     def __init__(self, sample_rate_hertz: int) -> None:
         """Raises `EncoderUnavailableError`."""
@@ -50,6 +53,7 @@ class OggOpusEncoder:
     """The same packets in Ogg (RFC 7845), whose header and last page say what to cut off."""
 
     delay_samples = 0
+    rtf = _RTF
 
     def __init__(self, sample_rate_hertz: int) -> None:
         """Raises `EncoderUnavailableError`."""

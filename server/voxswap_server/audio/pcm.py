@@ -16,6 +16,7 @@ class PlainEncoder:
     """Converts sample by sample, after a header. Holds nothing back."""
 
     delay_samples = 0
+    rtf = 0.0002
 
     def __init__(self, convert: Callable[[Samples], bytes], *, header: bytes = b"") -> None:
         self._convert = convert

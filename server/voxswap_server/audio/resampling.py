@@ -21,6 +21,8 @@ class Resampler:
     """
 
     def __init__(self, rate_in: int, rate_out: int) -> None:
+        """``rtf`` is about how many seconds a second of audio takes, up to the highest rate."""
+        self.rtf = 0.0 if rate_in == rate_out else 0.0004
         self._stream = (
             None
             if rate_in == rate_out

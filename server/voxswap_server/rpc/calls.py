@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import grpc
 
-from voxswap_registry.errors import NotBuiltError, RegistryBusyError
+from voxswap_registry.errors import RegistryBusyError
 from voxswap_server.rpc.errors import StoreClosedError
 from voxswap_server.rpc.status import Context, abort
 
@@ -111,8 +111,3 @@ def patience_s(context: Context) -> float | None:
     """How long to wait for something: a little less than the client, so that it learns why not."""
     remaining_s = context.time_remaining()
     return None if remaining_s is None else remaining_s - min(_TELLING_S, 0.1 * remaining_s)
-
-
-def not_built(method: str) -> NotBuiltError:
-    """The error of a method that is on the wire and not in this server."""
-    return NotBuiltError(f"{method} is not carried out by this server yet")

@@ -49,7 +49,7 @@ async def begun(context: Context) -> speech_pb2.SynthesizeRequest:
 async def listen(
     context: Context,
     conversation: Conversation,
-    interrupt: Callable[[], Awaitable[None]],
+    interrupt: Callable[[], Awaitable[object]],
     silence: Silence,
     *,
     max_characters: int,

@@ -30,8 +30,8 @@ from typing import Any, TypeAlias, cast
 
 import grpc
 
-from voxswap_registry.errors import InvalidInputError, VoxswapError
-from voxswap_server.rpc.calls import ENDS, not_built
+from voxswap_registry.errors import InvalidInputError, NotBuiltError, VoxswapError
+from voxswap_server.rpc.calls import ENDS
 from voxswap_server.rpc.connections import hang_up
 from voxswap_server.rpc.decoding import Undecodable, marking
 from voxswap_server.rpc.errors import (
@@ -356,7 +356,7 @@ def _behaviour(handler: _Handler) -> Callable[[Any, Any], Any]:
 
 
 async def _not_built(_: object, __: object) -> Any:
-    raise not_built("this method")
+    raise NotBuiltError("this method is not carried out by this server yet")
 
 
 def _expire(limit: asyncio.Timeout) -> None:

@@ -20,20 +20,11 @@ _STATES = {
     State.EVICTING: residency_pb2.RESIDENT_STATE_EVICTING,
     State.FAILED: residency_pb2.RESIDENT_STATE_FAILED,
 }
-_TIERS = {
-    Tier.DEVICE: residency_pb2.TIER_DEVICE,
-    Tier.HOST: residency_pb2.TIER_HOST,
-    Tier.DISK: residency_pb2.TIER_DISK,
-    Tier.REMOTE: residency_pb2.TIER_REMOTE,
-}
+# The same names on both sides.
+_TIERS = {tier: residency_pb2.Tier.Value(f"TIER_{tier.name}") for tier in Tier}
 _KINDS = {
-    EventKind.LOAD_STARTED: residency_pb2.RESIDENCY_EVENT_KIND_LOAD_STARTED,
-    EventKind.LOADED: residency_pb2.RESIDENCY_EVENT_KIND_LOADED,
-    EventKind.LOAD_FAILED: residency_pb2.RESIDENCY_EVENT_KIND_LOAD_FAILED,
-    EventKind.EVICTED: residency_pb2.RESIDENCY_EVENT_KIND_EVICTED,
-    EventKind.QUARANTINED: residency_pb2.RESIDENCY_EVENT_KIND_QUARANTINED,
-    EventKind.BUDGET_CHANGED: residency_pb2.RESIDENCY_EVENT_KIND_BUDGET_CHANGED,
-    EventKind.BARRED: residency_pb2.RESIDENCY_EVENT_KIND_BARRED,
+    kind: residency_pb2.ResidencyEventKind.Value(f"RESIDENCY_EVENT_KIND_{kind.name}")
+    for kind in EventKind
 }
 
 

@@ -36,31 +36,18 @@ MAX_DUE_MS = 3_600_000
 MAX_START_BY_MS = 600_000
 MAX_TENANT_CHARACTERS = 64
 
+# The same names on both sides.
 _ENCODINGS_OUT = {
-    AudioEncoding.PCM_S16LE: speech_pb2.AUDIO_ENCODING_PCM_S16LE,
-    AudioEncoding.PCM_F32LE: speech_pb2.AUDIO_ENCODING_PCM_F32LE,
-    AudioEncoding.WAV: speech_pb2.AUDIO_ENCODING_WAV,
-    AudioEncoding.MULAW: speech_pb2.AUDIO_ENCODING_MULAW,
-    AudioEncoding.ALAW: speech_pb2.AUDIO_ENCODING_ALAW,
-    AudioEncoding.FLAC: speech_pb2.AUDIO_ENCODING_FLAC,
-    AudioEncoding.OPUS_PACKETS: speech_pb2.AUDIO_ENCODING_OPUS_PACKETS,
-    AudioEncoding.OGG_OPUS: speech_pb2.AUDIO_ENCODING_OGG_OPUS,
-    AudioEncoding.MP3: speech_pb2.AUDIO_ENCODING_MP3,
+    e: speech_pb2.AudioEncoding.Value(f"AUDIO_ENCODING_{e.name}") for e in AudioEncoding
 }
 _ENCODINGS = {
     speech_pb2.AUDIO_ENCODING_UNSPECIFIED: AudioEncoding.PCM_S16LE,
     **{number: encoding for encoding, number in _ENCODINGS_OUT.items()},
 }
-_MARKS = {
-    speech_pb2.MARK_KIND_WORD: MarkKind.WORD,
-    speech_pb2.MARK_KIND_PHONEME: MarkKind.PHONEME,
-    speech_pb2.MARK_KIND_VISEME: MarkKind.VISEME,
-}
+_MARKS = {speech_pb2.MarkKind.Value(f"MARK_KIND_{kind.name}"): kind for kind in MarkKind}
 _CLASSES = {
     speech_pb2.LINE_CLASS_UNSPECIFIED: LineClass.DIALOGUE,
-    speech_pb2.LINE_CLASS_BARK: LineClass.BARK,
-    speech_pb2.LINE_CLASS_DIALOGUE: LineClass.DIALOGUE,
-    speech_pb2.LINE_CLASS_CINEMATIC: LineClass.CINEMATIC,
+    **{speech_pb2.LineClass.Value(f"LINE_CLASS_{c.name}"): c for c in LineClass},
 }
 _CACHE_POLICIES = {
     speech_pb2.CACHE_POLICY_UNSPECIFIED: CachePolicy.DEFAULT,
@@ -335,15 +322,9 @@ def receipt(found: Receipt) -> speech_pb2.InterruptReceipt:
 def conversation_part(part: Part) -> speech_pb2.ConverseResponse:
     """One message of a conversation: the same parts as a stream's."""
     said = speech_part(part)
-    match said.WhichOneof("part"):
-        case "header":
-            return speech_pb2.ConverseResponse(header=said.header)
-        case "chunk":
-            return speech_pb2.ConverseResponse(chunk=said.chunk)
-        case "trailer":
-            return speech_pb2.ConverseResponse(trailer=said.trailer)
-        case _:
-            return speech_pb2.ConverseResponse(interrupted=said.interrupted)
+    name = said.WhichOneof("part")
+    assert name is not None  # noqa: S101 - each part is one of them
+    return speech_pb2.ConverseResponse(**{name: getattr(said, name)})
 
 
 def _mark(mark: Mark) -> speech_pb2.Mark:

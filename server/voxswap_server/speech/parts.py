@@ -6,8 +6,9 @@ One that is interrupted has a `Receipt` in the trailer's place, or where that ha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.request import MarkKind
@@ -85,6 +86,18 @@ class Receipt:
 
 
 Part = Header | Chunk | Trailer | Receipt
+
+
+class Parts(Protocol):
+    """Parts as they are made. Closing them lets go of what makes them, and may wait for a step."""
+
+    def __anext__(self) -> Awaitable[Part]:
+        """The next one. Raises whatever making it raises, and `StopAsyncIteration`."""
+        ...
+
+    def aclose(self) -> Awaitable[None]:
+        """Nothing comes any more. Closing again does nothing."""
+        ...
 
 
 def digest_of(text: str) -> str:

@@ -8,14 +8,12 @@ goes away leaves at most one step behind.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
@@ -36,25 +34,25 @@ from voxswap_server.speech.track import Track
 
 _T = TypeVar("_T")
 
+# What takes longer to encode does so on a compute thread: others' messages wait for the loop.
+_MOST_ON_LOOP_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What the streams of one device share, and how they share it.
 
     ``bars`` hears of voices whose steps take too long, and ends what is left of their streams.
+    Audio is encoded by ``coding``; None: by the ``scheduler``, whose device is a CPU.
     """
 
     scheduler: Scheduler
+    coding: Scheduler | None = None
     chunking: Chunking = field(default_factory=Chunking)
     pacing: Pacing = field(default_factory=Pacing)
     clock: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     bars: Bars = field(default_factory=lambda: Bars(time.monotonic))
-
-
-def kind_of(manifest: Manifest) -> Hashable:
-    """Voices of one kind cost about the same to speak with."""
-    return manifest.engine, json.dumps(manifest.engine_config, sort_keys=True, default=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +67,7 @@ class _Window:
 
 
 class Synthesis:
-    """Speaks one request. Used once, and closed in the end.
-
-    Confined to one event loop.
-    """
+    """Speaks one request. Used once; confined to one event loop."""
 
     def __init__(
         self,
@@ -86,9 +81,9 @@ class Synthesis:
     ) -> None:
         """The request arrived at ``arrived`` on the stage's clock; None: now.
 
-        ``script`` is what to say in place of the request's text. A stream with a script goes on
-        after an interruption; one without ends with it. ``weight`` is by how much it has less of a
-        right to compute than other streams without pacing.
+        ``script`` is what to say in place of the request's text: a conversation, which may be
+        `cut`. ``weight`` is by how much it has less of a right to compute than other streams
+        without pacing.
         """
         self._request = request
         self._manifest = manifest
@@ -104,7 +99,7 @@ class Synthesis:
         )
         self._reader = Reader(request, manifest)
         self._track = Track(request, manifest)
-        self._ends_when_cut = script is None
+        self._is_conversation = script is not None
         self._script = WholeText(request.text) if script is None else script
         self._characters = 0
         self._compute_s = 0.0
@@ -114,23 +109,10 @@ class Synthesis:
         self._stuck: Future[None] | None = None  # until a step with the voice comes back
         self._windows = self._compute_windows()
         self._ahead: asyncio.Task[_Window | None] | None = None
-        # That `parts` is still to give out, and how often: nothing is said between two of them.
-        self._receipt: Receipt | None = None
-        self._interruptions = 0
-        self._cut = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Drop what is not computed yet; a step under way is waited for."""
-        try:
-            await self._drop_ahead()
-        finally:
-            try:
-                await self._windows.aclose()
-            finally:
-                self._lease = None
+        self._cut: Receipt | None = None  # that `parts` is still to give out
+        # Whether no chunk is being made, or is made and not given out.
+        self._settled = asyncio.Event()
+        self._settled.set()
 
     @property
     def characters(self) -> int:
@@ -142,102 +124,97 @@ class Synthesis:
         """What was computed for it so far, in seconds."""
         return self._compute_s
 
-    def interrupt(self) -> Receipt:
-        """Say nothing more of what there is; what had been given out until now.
+    async def settled(self) -> None:
+        """Wait until no chunk is on its way to the one who reads `parts`. Then nothing is missing
+        from what that one has, until it asks again."""
+        while not self._settled.is_set():
+            await self._settled.wait()
 
-        `parts` gives each receipt out as well.
+    def cut(self, receipt: Receipt) -> None:
+        """Say nothing more of what there was before the script was cut. Only while it is `settled`.
+
+        `parts` gives the latest ``receipt`` out, and goes on with what the script has then.
         """
-        receipt = self._receipt = self._track.cut()
-        self._interruptions += 1
-        self._script.cut()
+        self._cut = receipt
+        self._track.cut()
         if self._ahead is not None:
             # Here and not where it is dropped: it must not take what the script gets from now on.
             self._ahead.cancel()
-        self._cut.set()
-        return receipt
 
     async def parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
         """The stream. The window after a chunk is computed while that is on its way.
 
         Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
-        if the engine fails.
+        if the engine fails. Closing it drops what is not computed yet, and waits for a step under
+        way; then nothing computes with the ``lease``, or it says until when.
         """
         self._lease = lease
-        try:
-            async with contextlib.aclosing(self._parts(lease)) as parts:
-                async for part in parts:
-                    yield part
-        finally:
-            # The lease goes next: nothing may compute without it.
-            await self._drop_ahead()
-            if self._stuck is not None:
-                lease.used_until(self._stuck)
-
-    async def _parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
         header_is_out = False
-        while True:
-            window = await self._next_window()
-            if self._receipt is not None:
-                await self._drop_windows()
-                receipt, times = self._take_receipts()
-                if not header_is_out:
-                    yield self._header(None, lease)
-                    header_is_out = True
-                for _ in range(times):
+        try:
+            while True:
+                window = await self._next_window()
+                if self._cut is not None:
+                    await self._drop_windows()
+                    self._windows = self._compute_windows()
+                    receipt, self._cut = self._cut, None
+                    if not header_is_out:
+                        header_is_out = True
+                        yield self._header(None, lease)
                     yield receipt
-                if self._ends_when_cut:
-                    return
-                continue
-            if window is None and not header_is_out and self._ends_when_cut:
-                raise InvalidInputError.one(
-                    "text",
-                    "has nothing that this voice can speak; send words in the voice's language",
-                )
-            chunk = self._track.finish() if window is None else self._pushed(window)
-            if not header_is_out and (chunk is not None or window is None):
-                # Not sooner: a message of its own would wake the client, and on a small machine
-                # that takes time from the first chunk, which it is waiting for.
-                yield self._header(window, lease)
-                header_is_out = True
-            if chunk is not None:
-                if self._first_chunk_s is None:
-                    self._first_chunk_s = self._stage.clock() - self._arrived
-                self._playback.delivered(chunk.sample_count / self._track.rate)
-                if window is not None:
-                    self._look_ahead()
-                yield chunk
-            if window is None:
-                break
-        while self._receipt is not None:
-            # It came while the last audio was on its way.
-            receipt, times = self._take_receipts()
-            for _ in range(times):
+                    continue
+                if window is None and not header_is_out and not self._is_conversation:
+                    raise InvalidInputError.one(
+                        "text",
+                        "has nothing that this voice can speak; send words in the voice's language",
+                    )
+                chunk = await self._encoded(window)
+                if not header_is_out and (chunk is not None or window is None):
+                    # Not sooner: a message of its own would wake the client, and on a small machine
+                    # that takes time from the first chunk, which it is waiting for.
+                    header_is_out = True
+                    yield self._header(window, lease)
+                if chunk is not None:
+                    if self._first_chunk_s is None:
+                        self._first_chunk_s = self._stage.clock() - self._arrived
+                    self._playback.delivered(chunk.sample_count / self._track.rate)
+                    if window is not None:
+                        self._look_ahead()
+                    self._settled.set()
+                    yield chunk
+                if window is None:
+                    break
+            while self._cut is not None:
+                # It came while the last audio was on its way.
+                receipt, self._cut = self._cut, None
                 yield receipt
-            if self._ends_when_cut:
-                return
-        yield Trailer(
-            total_samples=self._track.samples,
-            sample_rate_hertz=self._track.rate,
-            seed=self._reader.seed,
-            compute_ms=self._compute_s * 1e3,
-            first_chunk_ms=(self._first_chunk_s or 0.0) * 1e3,
-            underruns=self._playback.underruns,
-            unknown_symbols=dict(self._reader.unknown),
-        )
+            yield self._trailer()
+        finally:
+            self._settled.set()
+            try:
+                await self._drop_windows()
+            finally:
+                self._lease = None
+                if self._stuck is not None:
+                    lease.used_until(self._stuck)
 
-    def _take_receipts(self) -> tuple[Receipt, int]:
-        """What is to be given out, and how often."""
-        assert self._receipt is not None  # noqa: S101 - whoever asks has looked
-        taken = self._receipt, 1 if self._ends_when_cut else self._interruptions
-        self._receipt, self._interruptions = None, 0
-        self._cut.clear()
-        return taken
-
-    def _pushed(self, window: _Window) -> Chunk | None:
-        if not window.first:
-            self._track.begin(window.read, window.utterance.durations_frames)
-        ends = window.read if window.last == window.utterance.frames else None
-        return self._track.push(window.samples, ends=ends)
+    async def _encoded(self, window: _Window | None) -> Chunk | None:
+        """What there is to give out with ``window``, or after the last one."""
+        audio_s, push = 0.0, self._track.finish
+        if window is not None:
+            if not window.first:
+                self._track.begin(window.read, window.utterance.durations_frames)
+            ends = window.read if window.last == window.utterance.frames else None
+            audio_s = len(window.samples) / self._track.rate_in
+            push = partial(self._track.push, window.samples, ends=ends)
+        self._settled.clear()
+        if self._track.takes_s(audio_s) <= _MOST_ON_LOOP_S:
+            chunk = push()
+        else:
+            coding = self._stage.coding or self._stage.scheduler
+            chunk = (await coding.run(Work.of(push), due_s=self._playback.due_s())).result
+        if chunk is None:
+            self._settled.set()
+        return chunk
 
     def _look_ahead(self) -> None:
         """Begin to compute the next window."""
@@ -245,35 +222,26 @@ class Synthesis:
 
     async def _next_window(self) -> _Window | None:
         """The next one; None if there is none, or nobody wants it any more."""
-        if self._receipt is not None:
+        if self._cut is not None:
             return None
         if self._ahead is None:
             self._look_ahead()
         assert self._ahead is not None  # noqa: S101 - see above
-        cut = asyncio.ensure_future(self._cut.wait())
-        try:
-            await asyncio.wait((self._ahead, cut), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            cut.cancel()
-        if self._receipt is not None:
+        await asyncio.wait([self._ahead])  # it may have been cut, and its reader was not cancelled
+        if self._cut is not None:
             return None
         ahead, self._ahead = self._ahead, None  # a task keeps its result
         return ahead.result()
 
-    async def _drop_ahead(self) -> None:
+    async def _drop_windows(self) -> None:
         """Forget what is computed ahead, and what holds the voice's bytes with it."""
         ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
-
-    async def _drop_windows(self) -> None:
-        """Forget all that was not given out; the next window is of the script's next segment."""
         try:
-            await self._drop_ahead()
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
         finally:
             await self._windows.aclose()
-        self._windows = self._compute_windows()
 
     async def _compute_window(self) -> _Window | None:
         if (wait_s := self._playback.wait_s()) > 0:
@@ -354,4 +322,15 @@ class Synthesis:
             swap_ms=lease.wait_s * 1e3,
             text_digest=digest_of(self._request.text),
             codec_delay_samples=self._track.delay_samples,
+        )
+
+    def _trailer(self) -> Trailer:
+        return Trailer(
+            total_samples=self._track.samples,
+            sample_rate_hertz=self._track.rate,
+            seed=self._reader.seed,
+            compute_ms=self._compute_s * 1e3,
+            first_chunk_ms=(self._first_chunk_s or 0.0) * 1e3,
+            underruns=self._playback.underruns,
+            unknown_symbols=dict(self._reader.unknown),
         )

@@ -15,12 +15,11 @@ from voxswap_registry.errors import InvalidInputError, VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.residency.manager import ModelManager
-from voxswap_server.speech.admission import Admission, Ticket
+from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.errors import OverloadedError
-from voxswap_server.speech.parts import Chunk, Part
-from voxswap_server.speech.pipeline import Stage, Synthesis, kind_of
+from voxswap_server.speech.parts import Chunk, Header, Part
 from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.speaking import Maker
 
 Samples = npt.NDArray[np.float32]
 
@@ -81,16 +80,12 @@ class SelfTest:
 
     def __init__(
         self,
-        manager: ModelManager,
-        stage: Stage,
-        admission: Admission,
+        maker: Maker,
         *,
         observe: Callable[[str], object] = lambda outcome: None,
         most_wait_s: float = _MOST_WAIT_S,
     ) -> None:
-        self._manager = manager
-        self._stage = stage
-        self._admission = admission
+        self._maker = maker
         self._observe = observe
         self._most_wait_s = most_wait_s
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -122,8 +117,26 @@ class SelfTest:
         ref = VoiceRef(manifest.voice_id, manifest.version)
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
         async with self._place(timeout_s) as left_s:
-            with self._admission.admit(request, kind_of(manifest)) as ticket:
-                samples, report = await self._spoken(manifest, request, ticket, left_s, asked)
+            terms = Terms(None if left_s is None else self._maker.clock() + left_s)
+            parts = self._maker.parts(manifest, request, lambda: terms)
+            try:
+                async with contextlib.aclosing(parts):
+                    header, samples = await _heard(parts, _longest_s(text), manifest)
+            except InvalidInputError as error:
+                if asked:
+                    raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
+                raise SelfTestError(
+                    f"{_unspeakable(manifest)}, and no label was moved: {text!r} was tried",
+                    fault=f"it can speak nothing of {text!r}",
+                    metadata={"voice": manifest.ref},
+                ) from error
+        report = SelfTestReport(
+            text=text,
+            duration_s=len(samples) / manifest.audio.sample_rate_hertz,
+            rms=float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0,
+            cold=header.cold,
+            swap_ms=header.swap_ms,
+        )
         fault = _fault(samples, report)
         if fault:
             raise SelfTestError(
@@ -155,50 +168,21 @@ class SelfTest:
         finally:
             self._places.release()
 
-    async def _spoken(
-        self,
-        manifest: Manifest,
-        request: SpeechRequest,
-        ticket: Ticket,
-        timeout_s: float | None,
-        asked: str,
-    ) -> tuple[Samples, SelfTestReport]:
-        text = request.text
-        # The lease is left last: it must outlive every step.
-        with await self._manager.acquire(manifest, timeout_s=timeout_s) as lease:
-            synthesis = Synthesis(request, manifest, self._stage, weight=ticket.weight)
-            ticket.done = lambda: synthesis.compute_s
-            parts = synthesis.parts(lease)
-            async with synthesis, contextlib.aclosing(parts):
-                try:
-                    samples = await _heard(parts, longest_s=_longest_s(text), manifest=manifest)
-                except InvalidInputError as error:
-                    if asked:
-                        raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
-                    raise SelfTestError(
-                        f"{_unspeakable(manifest)}, and no label was moved: {text!r} was tried",
-                        fault=f"it can speak nothing of {text!r}",
-                        metadata={"voice": manifest.ref},
-                    ) from error
-            return samples, SelfTestReport(
-                text=text,
-                duration_s=len(samples) / manifest.audio.sample_rate_hertz,
-                rms=float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0,
-                cold=lease.cold,
-                swap_ms=lease.wait_s * 1e3,
-            )
 
-
-async def _heard(parts: AsyncIterator[Part], *, longest_s: float, manifest: Manifest) -> Samples:
-    """The audio of ``parts``; of one that is too long, a chunk more than is allowed."""
-    heard, n = [], 0
+async def _heard(
+    parts: AsyncIterator[Part], longest_s: float, manifest: Manifest
+) -> tuple[Header, Samples]:
+    """The header and the audio of ``parts``; of one that is too long, a chunk more than allowed."""
+    heard, n = [np.zeros(0, np.float32)], 0
+    header = await anext(parts)
+    assert isinstance(header, Header)  # noqa: S101 - the order of a stream
     async for part in parts:
         if isinstance(part, Chunk):
             heard.append(np.frombuffer(part.audio, np.float32))
             n += part.sample_count
             if n > longest_s * manifest.audio.sample_rate_hertz:
                 break
-    return np.concatenate(heard) if heard else np.zeros(0, np.float32)
+    return header, np.concatenate(heard)
 
 
 def _longest_s(text: str) -> float:

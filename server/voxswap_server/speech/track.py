@@ -11,9 +11,8 @@ import numpy as np
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Encoded, Samples, make_encoder, output_rate
 from voxswap_server.audio.resampling import Resampler
-from voxswap_server.speech.listening import Heard
 from voxswap_server.speech.marks import segment_marks
-from voxswap_server.speech.parts import Chunk, Mark, Receipt
+from voxswap_server.speech.parts import Chunk, Mark
 from voxswap_server.speech.reader import Read
 from voxswap_server.speech.request import MarkKind, SpeechRequest
 
@@ -21,7 +20,7 @@ _WORDS = frozenset({MarkKind.WORD})
 
 
 class Track:
-    """Where the pieces of a stream are joined. Confined to one thread."""
+    """Where the pieces of a stream are joined. Not thread-safe; `push` may take long: see there."""
 
     def __init__(self, request: SpeechRequest, manifest: Manifest) -> None:
         self._kinds = request.marks
@@ -32,7 +31,8 @@ class Track:
         self._encoder = make_encoder(request.encoding, self.rate)
         self._marks: deque[Mark] = deque()
         self._words: deque[Mark] = deque()
-        self._heard = Heard()
+        self.samples = 0
+        """Given out, at the client's rate."""
         self._samples_in = 0  # of the segments that have begun, at the engine's rate
         self._samples_encoded = 0  # the encoder's input, at the client's rate
 
@@ -55,6 +55,7 @@ class Track:
         """More audio, at the engine's rate; of ``ends`` the last, which its pause follows.
 
         None if all of it is held back for now: by the resampler, or by a codec that has frames.
+        It takes about as long as `takes_s` says, on whatever thread.
         """
         if ends is not None:
             samples = np.concatenate([samples, self._pause(ends)])
@@ -68,19 +69,17 @@ class Track:
         self._samples_encoded += len(rest)
         return self._chunk(self._encoder.finish(rest))
 
-    def cut(self) -> Receipt:
-        """Forget what has not been given out; what was."""
+    def takes_s(self, audio_s: float) -> float:
+        """About how long `push` and `finish` compute for so much audio."""
+        return audio_s * (self._resampler.rtf + self._encoder.rtf)
+
+    def cut(self) -> None:
+        """Forget what has not been given out."""
         self._marks.clear()
         self._words.clear()
         self._resampler = Resampler(self.rate_in, self.rate)
         # What a codec has not given out yet comes before whatever is pushed from now on.
         self._samples_in = round(self._samples_encoded * self.rate_in / self.rate)
-        return self._heard.cut()
-
-    @property
-    def samples(self) -> int:
-        """Given out, at the client's rate."""
-        return self._heard.samples
 
     @property
     def delay_samples(self) -> int:
@@ -100,17 +99,15 @@ class Track:
     def _chunk(self, encoded: Encoded) -> Chunk | None:
         if not encoded.data:
             return None
-        start, end = self.samples, self.samples + encoded.samples
-        chunk = Chunk(
+        start, self.samples = self.samples, self.samples + encoded.samples
+        return Chunk(
             encoded.data,
             start,
             encoded.samples,
-            _begun(self._marks, end),
+            _begun(self._marks, self.samples),
             encoded.packet_sizes,
-            _begun(self._words, end),
+            _begun(self._words, self.samples),
         )
-        self._heard.note(chunk)
-        return chunk
 
 
 def _begun(marks: deque[Mark], end: int) -> tuple[Mark, ...]:

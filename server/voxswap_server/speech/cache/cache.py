@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from voxswap_server.speech.cache.flight import Flight, Outcome, size_bytes
 from voxswap_server.speech.cache.key import audio_key
 from voxswap_server.speech.cache.listener import Listener, Make, Terms
 from voxswap_server.speech.cache.store import AudioStore, StoreFault
-from voxswap_server.speech.parts import Part, Trailer
+from voxswap_server.speech.parts import Part, Parts
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 
 _LOGGER = logging.getLogger(__name__)
@@ -82,23 +82,26 @@ class AudioCache:
         *,
         arrived_s: float,
         until_s: float | None = None,
-    ) -> AsyncGenerator[Part, None]:
+    ) -> Parts:
         """The stream of ``request``, which arrived at ``arrived_s`` on the cache's clock.
 
-        ``make`` makes it where nobody has: it is called once, while the generator runs, or not at
+        ``make`` makes it where nobody has: it is called once, when the stream is read, or not at
         all, and may go on for others when this stream has ended. It is given whose terms count:
         this stream waits until ``until_s``, and others perhaps longer. What the making raises,
-        whoever's it is, is raised here, as is `TooFarBehindError`. Closing the generator, or
-        cancelling, ends the making if nobody else listens to it.
+        whoever's it is, is raised here, as is `TooFarBehindError`. Closing the stream ends the
+        making if nobody else listens to it.
         """
         if self._store is None or not wanted(request):
             self._observer.request(Outcome.OFF)
             return make(request, lambda: Terms(until_s, request.start_by_s))
-        listener = Listener(request, make, arrived_s=arrived_s, until_s=until_s, clock=self._clock)
-        return self._shared(listener, manifest)
+        return Listener(
+            *(request, make, lambda: self._flight_of(request, manifest)),
+            arrived_s=arrived_s,
+            until_s=until_s,
+            clock=self._clock,
+        )
 
-    async def _shared(self, listener: Listener, manifest: Manifest) -> AsyncGenerator[Part, None]:
-        request = listener.request
+    def _flight_of(self, request: SpeechRequest, manifest: Manifest) -> Flight:
         key = audio_key(request, manifest, maker=self._maker)
         place = (key, request.line_class, request.paced)
         flight = self._open.get(place)
@@ -106,14 +109,7 @@ class AudioCache:
             flight = Flight(self, key, most_bytes=self._most_entry_bytes)
             self._open[place] = flight
             self._flights[flight] = place
-        flight.join(listener)
-        try:
-            part: Part | None = None
-            while not isinstance(part, Trailer):
-                part = await flight.next_part(listener)
-                yield part
-        finally:
-            flight.leave(listener)
+        return flight
 
     async def close(self) -> None:
         """End what is under way; who still listens is told. Then close the store."""
@@ -140,7 +136,7 @@ class AudioCache:
         for flight in self._flights:
             assert flight.listeners or not flight.ended  # noqa: S101
 
-    # What flights need: see `voxswap_server.speech.cache.flight.Home`.
+    # What flights need.
 
     async def look_up(self, flight: Flight) -> Sequence[Part] | None:
         """From the store. Whatever is wrong with it, or too much to hold, is not there."""

@@ -7,14 +7,16 @@ import contextlib
 import enum
 import logging
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.residency.errors import ClosedError
 from voxswap_server.speech.cache.listener import Listener, Terms, loosest
 from voxswap_server.speech.errors import TooFarBehindError
 from voxswap_server.speech.parts import Chunk, Part, Trailer
+
+if TYPE_CHECKING:
+    from voxswap_server.speech.cache.cache import AudioCache
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,34 +30,6 @@ class Outcome(enum.Enum):
     JOINED = "joined"
     MISS = "miss"
     OFF = "off"
-
-
-class Home(Protocol):
-    """What a flight needs of its cache. Called on the event loop; awaits where it says so."""
-
-    async def look_up(self, flight: Flight) -> Sequence[Part] | None:
-        """The whole stream, if it was kept before and may be held now."""
-        ...
-
-    async def keep(self, flight: Flight, parts: Sequence[Part]) -> None:
-        """The whole stream, to be kept."""
-        ...
-
-    def may_grow(self, flight: Flight) -> bool:
-        """Whether so much may be held for those who come later."""
-        ...
-
-    def refuse_joiners(self, flight: Flight) -> None:
-        """Who comes from now on needs a flight of its own."""
-        ...
-
-    def told(self, outcome: Outcome) -> None:
-        """It is known how a request met the cache."""
-        ...
-
-    def over(self, flight: Flight) -> None:
-        """Nothing runs and nobody listens."""
-        ...
 
 
 class Flight:
@@ -78,7 +52,7 @@ class Flight:
     here, and who is too far behind them is told so.
     """
 
-    def __init__(self, home: Home, key: str, *, most_bytes: int):
+    def __init__(self, home: AudioCache, key: str, *, most_bytes: int):
         self.key = key
         self.held_bytes = 0
         self.listeners: list[Listener] = []

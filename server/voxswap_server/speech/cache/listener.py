@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from voxswap_server.speech.parts import Chunk, Header, Part, Trailer, digest_of
 from voxswap_server.speech.request import SpeechRequest
+
+if TYPE_CHECKING:
+    from voxswap_server.speech.cache.flight import Flight
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,16 @@ Make = Callable[[SpeechRequest, Callable[[], Terms]], AsyncGenerator[Part, None]
 
 
 class Listener:
-    """What a stream was sent, and what comes next for it. Confined to one event loop."""
+    """One stream's `Parts`: what it was sent, and what comes next. Confined to one event loop.
+
+    It boards a flight when it is read, and leaves it when it is closed, or told of an error.
+    """
 
     def __init__(
         self,
         request: SpeechRequest,
         make: Make,
+        find: Callable[[], Flight],
         *,
         arrived_s: float,
         until_s: float | None,
@@ -46,10 +54,36 @@ class Listener:
         """Index of the next part."""
         self.error: BaseException | None = None
         """What ends this stream, once it has been set."""
+        self._find = find
+        self._flight: Flight | None = None
+        self._is_over = False
         self._clock = clock
         self._text_digest = digest_of(request.text)
         self._is_same_text = True
         self._first_chunk_ms: float | None = None
+
+    def __aiter__(self) -> Listener:
+        return self
+
+    async def __anext__(self) -> Part:
+        if self._is_over:
+            raise StopAsyncIteration
+        if self._flight is None:
+            self._flight = self._find()
+            self._flight.join(self)
+        try:
+            part = await self._flight.next_part(self)
+        except Exception:
+            await self.aclose()
+            raise
+        self._is_over = isinstance(part, Trailer)
+        return part
+
+    async def aclose(self) -> None:
+        """Leave."""
+        self._is_over = True
+        if self._flight is not None:
+            self._flight.leave(self)
 
     def hears(self, part: Part, *, own: bool) -> Part:
         """``part`` as this stream is to be sent it.
