@@ -62,7 +62,7 @@ class Report:
         return all(figure.ok for figure in self.figures)
 
     def table(self) -> str:
-        """The figures in columns, after a line that describes the machine."""
+        """The figures in columns, below what describes the machine."""
         rows = [("figure", "value", "unit", "bound", "peer", "ratio", "")]
         for f in self.figures:
             sign = "<=" if f.sense == "at_most" else ">="
@@ -80,7 +80,9 @@ class Report:
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
         lines.insert(1, "  ".join("-" * width for width in widths))
-        return "\n".join(["", f"{self.name} on {machine()}", "", *map(str.rstrip, lines)])
+        return "\n".join(
+            ["", f"{self.name} on {machine()},", versions(), "", *map(str.rstrip, lines)]
+        )
 
     def json(self) -> str:
         """A list of ``{"figure", "value", "unit", "bound", "ok", "peer"}``."""
@@ -99,18 +101,20 @@ class Report:
 
 
 def machine() -> str:
-    """Processor, cores, memory and the versions that matter."""
+    """Processor, cores and memory."""
     cpu = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             cpu = line.partition(":")[2].strip()
             break
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = " ".join(f"{name} {version(name)}" for name in ("torch", "grpcio", "onnxruntime"))
-    return (
-        f"{cpu}, {os.cpu_count()} cores, {memory_gib:.0f} GiB, "
-        f"Python {platform.python_version()}, {versions}"
-    )
+    return f"{cpu}, {os.cpu_count()} cores, {memory_gib:.0f} GiB"
+
+
+def versions() -> str:
+    """Python's, and those of the packages that matter."""
+    packages = (f"{name} {version(name)}" for name in ("torch", "grpcio", "onnxruntime"))
+    return f"Python {platform.python_version()}, {', '.join(packages)}"
 
 
 def _number(value: float) -> str:
