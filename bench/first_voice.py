@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,26 @@ from voxswap_server.text.normalization import normalize
 from voxswap_server.text.types import NormalizedText, Word
 
 _SENTENCES = Path(__file__).parents[1] / "tests/text/piper_ids.json"
-_WARM_RUNS = 40
-_COLD_RUNS = 15
 
 
-def run(report: Report, *, device: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Repetitions, ours and the peer's."""
+
+    warm: int = 40
+    cold: int = 15
+    takes: int = TAKES
+    piper_runs: int = 20
+    piper_loads: int = 5
+
+
+_USUAL = _Sizes()
+_QUICK = _Sizes(warm=8, cold=4, takes=1, piper_runs=5, piper_loads=1)
+
+
+def run(report: Report, *, device: str, quick: bool = False) -> None:
     """Measure everything; about two minutes."""
+    sizes = _QUICK if quick else _USUAL
     with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder:
         registry = Registry(Path(folder))
         import_embedded(registry)
@@ -55,10 +70,13 @@ def run(report: Report, *, device: str) -> None:
         voice = _load(registry, device)
         _parity(report, voice)
         _symbols(report, voice)
-        peer = ask_peer(
-            "piper", "piper_times.py", {"line": LINE, "runs": 20, "loads": 5, "speak": TEN * TAKES}
-        )
-        _times(report, registry, device, peer)
+        question: dict[str, Any] = {
+            "line": LINE,
+            "runs": sizes.piper_runs,
+            "loads": sizes.piper_loads,
+        }
+        question["speak"] = TEN * sizes.takes
+        _times(report, sizes, registry, device, ask_peer("piper", "piper_times.py", question))
 
 
 def _load(registry: Registry, device: str, *, dtype: Dtype | None = None) -> LoadedVoice:
@@ -154,7 +172,9 @@ def _first_chunk_ms(loaded: LoadedVoice) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def _times(report: Report, registry: Registry, device: str, peer: dict[str, Any]) -> None:
+def _times(
+    report: Report, sizes: _Sizes, registry: Registry, device: str, peer: dict[str, Any]
+) -> None:
     report.add("length of the line", len(LINE), "characters")
     warm: list[SpeechResult] = []
 
@@ -169,10 +189,10 @@ def _times(report: Report, registry: Registry, device: str, peer: dict[str, Any]
         turns = partial(say, client), partial(_first_chunk_ms, bare)
         in_turns(5, *turns)
         warm.clear()
-        warm_ms, bare_ms = in_turns(_WARM_RUNS, *turns)
+        warm_ms, bare_ms = in_turns(sizes.warm, *turns)
         heard = [
             recognise(*_audio(client.say("joe", text, seed=take)))
-            for take in range(TAKES)
+            for take in range(sizes.takes)
             for text in TEN
         ]
     warm_median, bare_median = statistics.median(warm_ms), statistics.median(bare_ms)
@@ -191,7 +211,7 @@ def _times(report: Report, registry: Registry, device: str, peer: dict[str, Any]
     with _talking(registry, device, arithmetic="float32") as client:
         make_room(client, 1, like="joe", size_bytes=size_bytes)
         cold = []
-        for _ in range(_COLD_RUNS):
+        for _ in range(sizes.cold):
             client.say("other", LINE)
             cold.append(client.say("joe", LINE))
     assert all(result.header.cold for result in cold)
@@ -208,11 +228,11 @@ def _times(report: Report, registry: Registry, device: str, peer: dict[str, Any]
     piper_audio = [np.frombuffer(base64.b64decode(audio), "<i2") / 32767 for audio in peer["audio"]]
     piper_heard = [recognise(audio.astype(np.float32), 22050) for audio in piper_audio]
     report.add(
-        f"word error rate, ten lines, {TAKES} takes",
-        word_error_rate(TEN * TAKES, heard) * 100,
+        f"word error rate, ten lines, {sizes.takes} takes",
+        word_error_rate(TEN * sizes.takes, heard) * 100,
         "%",
         25,
-        peer=word_error_rate(TEN * TAKES, piper_heard) * 100,
+        peer=word_error_rate(TEN * sizes.takes, piper_heard) * 100,
     )
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import os
 import platform
+import textwrap
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
+
+_COLUMNS = 100
+# Units of times and rates: as many as the machine makes them.
+MACHINES = frozenset({"s", "ms", "us", "per s", "MB/s", "audio s/s", "cores"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,13 @@ class Report:
         sense: Literal["at_most", "at_least"] = "at_most",
         peer: float | None = None,
     ) -> None:
-        """Add one figure and say so: benchmarks take minutes."""
+        """Add one figure and say so: benchmarks take minutes.
+
+        A bound on what depends on the machine is a ValueError: bound its ratio to something that
+        was measured in the same run.
+        """
+        if bound is not None and unit in MACHINES:
+            raise ValueError(f"{figure}: a bound in {unit!r} would be one for a machine")
         self.figures.append(Figure(figure, value, unit, bound, sense, peer))
         print(f"  {figure}: {_number(value)} {unit}", flush=True)
 
@@ -78,7 +89,13 @@ class Report:
                 )
             )
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+        widths[0] = min(widths[0], _COLUMNS - sum(2 + width for width in widths[1:]))
+        lines = []
+        for name, *others in rows:
+            indent = " " * (len(name) - len(name.lstrip()) + 2)
+            *above, last = textwrap.wrap(name, widths[0], subsequent_indent=indent) or [""]
+            cells = zip((last, *others), widths, strict=True)
+            lines += [*above, "  ".join(cell.ljust(width) for cell, width in cells)]
         lines.insert(1, "  ".join("-" * width for width in widths))
         return "\n".join(
             ["", f"{self.name} on {machine()},", versions(), "", *map(str.rstrip, lines)]
