@@ -68,7 +68,8 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
         import_embedded(registry)
         _add_other(registry)
         voice = _load(registry, device)
-        _parity(report, voice)
+        with _one_thread():
+            _parity(report, voice)
         _symbols(report, voice)
         question: dict[str, Any] = {
             "line": LINE,
