@@ -11,43 +11,35 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import json
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import numpy as np
 import numpy.typing as npt
 
 from bench import memory_soak
-from bench.hostile import manifests, messages, shutdown, texts, uploads
+from bench.hostile import manifests, messages, reading, shutdown, uploads
 from bench.hostile.uploads import Request
-from bench.lines import speeches
 from bench.report import Report
 from bench.servers import BenchServer, serving
 from voxswap.v1 import residency_pb2, residency_pb2_grpc, voices_pb2, voices_pb2_grpc
 from voxswap_client import Client, VoxswapClientError
 from voxswap_registry.embedded import EMBEDDED, import_embedded
-from voxswap_registry.errors import VoxswapError
 from voxswap_registry.layout import blob_key, manifest_key
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-
-if TYPE_CHECKING:
-    from voxswap_server.text.espeak_library import Espeak
 
 LINE = "Nobody is to change what I say, and nobody has to wait for it."
 # A rounding of float32 that moves with the lengths of steps: 0.1 % of full scale.
@@ -55,8 +47,6 @@ _SAME = 33 / 32_768
 _WARM_LINES = 40
 _EARLY_SHARE, _LEAST_EARLY = 0.2, 100
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL})
-_SEGMENT_CHARACTERS, _HONEST_LINES = 400, 20
-_SPOKEN_SHARE = 100  # of so many texts one is spoken to its end
 
 Attack = Callable[["House", int, int], None]
 
@@ -203,121 +193,12 @@ def _of_voice(data: bytes, voice: str) -> bytes:
     return json.dumps(raw | {"voice_id": voice, "version": 1}).encode(errors="replace")
 
 
-def attack_texts(house: House, count: int, seed: int) -> None:
-    """Hostile texts through every front-end, and some of them to the end."""
-    from tests.text.by_hand import PIPER
-    from voxswap_server.speech.reader import parted, read_segment
-    from voxswap_server.text.espeak import EspeakFrontEnd
-    from voxswap_server.text.espeak_library import Espeak
-    from voxswap_server.text.frontends import make_front_end
-    from voxswap_server.text.segmentation import segment
-    from voxswap_server.text.types import LongReadingError
-
-    espeak = Espeak()
-    espeak.start()
-    outcomes: Counter[str] = Counter()
-    slowest_s = longest_s = 0.0
-    # As the server does: a full collection takes 100 ms where torch is among the objects.
-    gc.collect()
-    gc.freeze()
-    with contextlib.closing(espeak):
-        front_ends = {
-            "espeak": EspeakFrontEnd(PIPER, espeak),
-            "english": make_front_end("espeak", {}, PIPER, "en-us", prefer="english"),
-            "misaki": make_front_end("misaki", {}, PIPER, "en"),
-            "characters": make_front_end("characters", {}, PIPER, "en"),
-        }
-        honest_s = max(
-            statistics.median(
-                _reading_s(espeak, lambda t=text, f=front_end: read_segment(t, "en", f))
-                for text in _honest(seed)
-            )
-            for front_end in front_ends.values()
-        )
-        for n, text in enumerate(texts.texts(count, seed)):
-            if n and not n % 2_000:
-                print(f"    {n} of {count} read", flush=True)
-            for name, front_end in front_ends.items():
-                left = [*segment(text)]
-                while left:
-                    part = left.pop()
-                    began, cpu = time.perf_counter(), _cpu_s(espeak.pids())
-                    try:
-                        read_segment(part.text, "en", front_end)
-                        outcomes["read"] += 1
-                    except LongReadingError as error:
-                        left += parted(part, error.excess)
-                        outcomes["parted"] += 1
-                    except VoxswapError as error:
-                        outcomes[error.reason] += 1
-                    took_s = _cpu_s(espeak.pids()) - cpu
-                    longest_s = max(longest_s, time.perf_counter() - began)
-                    if took_s > slowest_s:
-                        slowest_s = took_s
-                        shown = f"    {name}: {took_s * 1e3:.1f} ms of CPU for {part.text[:40]!a}"
-                        print(shown, flush=True)
-        restarts = sum(espeak.statistics().restarts.values())
-    spoken: Counter[str] = Counter()
-    with Client(house.server.address, timeout_s=120) as client:
-        for text in (
-            *texts.KILLERS,
-            *texts.texts(max(1, count // _SPOKEN_SHARE), seed + 1, longest=120),
-        ):
-            try:
-                client.say("joe@1", text, pacing="none", seed=1)
-                spoken["OK"] += 1
-            except VoxswapClientError as error:
-                spoken[error.code] += 1
-    add = house.report.add
-    add("texts: lines read", outcomes["read"], "lines")
-    add("texts: lines parted, as too much to say", outcomes["parted"], "lines")
-    refused = outcomes.total() - outcomes["read"] - outcomes["parted"]
-    add("texts: lines refused", refused, "lines")
-    add("texts: slowest line, CPU; peer: honest ones", slowest_s * 1e3, "ms", peer=honest_s * 1e3)
-    # Of as many characters; what they may say is bounded, too.
-    add("texts: slowest line / honest ones", slowest_s / honest_s, "times", 10)
-    add("texts: slowest line, beside other work", longest_s * 1e3, "ms")
-    add("texts: workers that ended", restarts, "workers")
-    add(
-        "texts: spoken or refused over gRPC",
-        spoken.total(),
-        "texts",
-    )
-    add("texts: UNKNOWN or INTERNAL", spoken["UNKNOWN"] + spoken["INTERNAL"], "texts", 0)
-
-
 LIVE: dict[str, tuple[int, Attack]] = {
     "messages": (50_000, attack_messages),
-    "texts": (20_000, attack_texts),
+    "texts": (20_000, reading.attack),
     "manifests": (500, attack_manifests),
     "uploads": (400, attack_uploads),
 }
-
-
-def _cpu_s(workers: Iterable[int]) -> float:
-    """CPU seconds of this process and of ``workers``: what a neighbour does is not a line's cost.
-
-    A worker that is replaced meanwhile is one less.
-    """
-    total_s = time.process_time()
-    for pid in workers:
-        with contextlib.suppress(OSError):
-            total_s += time.clock_gettime(~pid << 3 | 2)  # as clock_getcpuclockid makes them
-    return total_s
-
-
-def _honest(seed: int) -> list[str]:
-    """Lines such as people write, each as long as a segment may be, and one sentence."""
-    words = " ".join(speech.rstrip(".") for speech in speeches(seed)).split(" ")
-    lines = textwrap.wrap(" ".join(words), _SEGMENT_CHARACTERS)
-    return lines[:_HONEST_LINES]
-
-
-def _reading_s(espeak: Espeak, read: Callable[[], object]) -> float:
-    """CPU time of a reading."""
-    began = _cpu_s(espeak.pids())
-    read()
-    return _cpu_s(espeak.pids()) - began
 
 
 def run_live(report: Report, names: list[str], scale: float, seed: int) -> None:
