@@ -98,7 +98,7 @@ def _stage(report: Report, sizes: Sizes, device: str, pictures: Path) -> Iterato
             for seed, text in enumerate([LINE] * _WARM_UP + speeches(0)[: sizes.warm_lines]):
                 _unpaced(stage, text, seed)
                 say(piper.address, text)
-            alone_ms = statistics.median(_first_chunk_ms(stage, i) for i in range(sizes.rounds))
+            alone_ms = _alone_ms(stage)
             report.add("idle server's TTFA, which others are measured by", alone_ms, "ms")
             yield dataclasses.replace(stage, alone_ms=alone_ms)
 
@@ -158,6 +158,15 @@ def _first_chunk_ms(stage: Stage, seed: int) -> float:
     finally:
         call.cancel()
     raise AssertionError("a line without audio")
+
+
+def _alone_ms(stage: Stage) -> float:
+    """Time to first audio of an idle server, median."""
+    found = []
+    for turn in range(stage.sizes.rounds):
+        time.sleep(_BREATH_S)  # what was hung up on has ended
+        found.append(_first_chunk_ms(stage, turn))
+    return statistics.median(found)
 
 
 def _piper_ms(stage: Stage, text: str) -> tuple[float, float]:
