@@ -41,7 +41,11 @@ def _throughputs(stage: Stage) -> tuple[float, float]:
                 shares[target.kind].append(outcome.generator_cores)
         stage.raw["throughput"] = {"audio_s_per_s": per_s, "generator_cores": shares}
     found = stage.raw["throughput"]["audio_s_per_s"]
-    return statistics.median(found["grpc"]), statistics.median(found["piper"])
+    ours, piper = statistics.median(found["grpc"]), statistics.median(found["piper"])
+    assert min(ours, piper) > 0, (
+        f"no line ended within {stage.sizes.throughput_s} s: a busy machine"
+    )
+    return ours, piper
 
 
 def _audio_per_s(outcome: Outcome) -> float:
