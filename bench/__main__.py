@@ -17,11 +17,14 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 BENCHMARKS = {
     "front-ends": "espeak-ng and the Apache-licensed English front-end side by side",
     "registry": "ten thousand voices: start, listing, memory; publishing beside copying",
-    "residency": "swaps beside piper HTTP's, memory, warm voices beside swaps, an hour of churn",
+    "residency": "swaps; warm voices beside them; what voices and churn cost; true books",
     "first-sound": "TTFA, whole lines, throughput, paced readers, cancelling, a game's load; peers",
     "quality": "bfloat16 beside float32: DNSMOS, word error rate, log-spectral distance",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }
+
+
+_OPTIONS = ("quick", "only", "against", "pictures")
 
 
 def main() -> int:
@@ -36,10 +39,11 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda:0 (default: cpu)")
     parser.add_argument("--quick", action="store_true", help="a smoke run: few repetitions")
     parser.add_argument("--only", metavar="FIGURE", help="one group of figures")
+    parser.add_argument("--against", metavar="COMMIT", help="compare with its server, in turns")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="put its pictures there")
     arguments = parser.parse_args()
     module = importlib.import_module(f"bench.{arguments.name.replace('-', '_')}")
-    options = {name: getattr(arguments, name) for name in ("quick", "only", "pictures")}
+    options = {name: getattr(arguments, name) for name in _OPTIONS}
     options = {name: value for name, value in options.items() if value}
     if unknown := options.keys() - inspect.signature(module.run).parameters:
         parser.error(f"{arguments.name} does not take --{', --'.join(sorted(unknown))}")

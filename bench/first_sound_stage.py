@@ -26,10 +26,11 @@ class Sizes:
     throughput_turns: int = 3
     throughput_s: float = 12.0
     clients: int = 8
-    # Paced readers: levels are tried in turn, until one after the first that fails.
-    levels: tuple[int, ...] = (10, 20, 30, 40, 50, 60, 80, 100)
+    # Paced readers, as shares of the seconds of audio a second that each server makes unpaced.
+    # Tried in turn, until one after the first that fails.
+    levels: tuple[float, ...] = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0)
     level_s: float = 20.0
-    piper_levels: tuple[int, ...] = (2, 5, 10, 20)
+    piper_levels: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8)
     # The open loop: lines a second.
     voices: int = 50
     rates: tuple[float, ...] = (1, 2, 4, 6, 8, 10, 12, 15, 18)
@@ -45,18 +46,26 @@ QUICK = Sizes(
     piper_cancels=1,
     throughput_turns=1,
     throughput_s=5,
-    levels=(3, 6),
+    levels=(0.2, 0.4),
     level_s=8,
-    piper_levels=(2,),
+    piper_levels=(0.1,),
     voices=10,
     rates=(1, 3),
     rate_s=6,
 )
 
 
+# First sounds that come later than so many of an idle server count as late: those are what a player
+# waits for anyway, and a few of them he does not notice.
+_LATE = 5.0
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What every figure needs: both servers, what to ask ours for, and where figures go."""
+    """What every figure needs: both servers, what to ask ours for, and where figures go.
+
+    ``alone_ms`` is the time to first audio of an idle server, which others are measured by.
+    """
 
     report: Report
     sizes: Sizes
@@ -66,7 +75,13 @@ class Stage:
     leave_out: list[str]
     voices: list[str]
     pictures: Path
+    alone_ms: float
     raw: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def late_ms(self) -> float:
+        """Times to first audio of as much or more are late."""
+        return _LATE * self.alone_ms
 
     @property
     def ours(self) -> Target:

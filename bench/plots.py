@@ -60,7 +60,7 @@ def capacity(ours: Sequence[Level], piper: Sequence[Level], bound_ms: float, pat
         _milliseconds(above, bound_ms, "Paced readers")
         share = [100 * level.underruns / (level.lines or 1) for level in ours]
         colours = [_GREEN if level.holds else _RED for level in ours]
-        below.bar(readers, share, width=3, color=colours)
+        below.bar(readers, share, width=readers[-1] / 30, color=colours)
         for level, height in zip(ours, share, strict=True):
             text = f"{level.underruns}"
             place = (level.readers, height)
@@ -85,7 +85,7 @@ def _milliseconds(axes: Any, bound_ms: float, title: str) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3)
     axes.axhline(bound_ms, color=_GREY, linestyle=":", linewidth=1.2)
     axes.annotate(
-        f"{bound_ms:g} ms",
+        f"{bound_ms:.0f} ms",
         (1, bound_ms),
         (-4, 3),
         xycoords=("axes fraction", "data"),

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import os
 import platform
+import textwrap
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
+
+_COLUMNS = 100
+# Units of times and rates: as many as the machine makes them.
+MACHINES = frozenset({"s", "ms", "us", "per s", "MB/s", "audio s/s", "cores"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,13 @@ class Report:
         sense: Literal["at_most", "at_least"] = "at_most",
         peer: float | None = None,
     ) -> None:
-        """Add one figure and say so: benchmarks take minutes."""
+        """Add one figure and say so: benchmarks take minutes.
+
+        A bound on what depends on the machine is a ValueError: bound its ratio to something that
+        was measured in the same run.
+        """
+        if bound is not None and unit in MACHINES:
+            raise ValueError(f"{figure}: a bound in {unit!r} would be one for a machine")
         self.figures.append(Figure(figure, value, unit, bound, sense, peer))
         print(f"  {figure}: {_number(value)} {unit}", flush=True)
 
@@ -62,7 +73,7 @@ class Report:
         return all(figure.ok for figure in self.figures)
 
     def table(self) -> str:
-        """The figures in columns, after a line that describes the machine."""
+        """The figures in columns, below what describes the machine."""
         rows = [("figure", "value", "unit", "bound", "peer", "ratio", "")]
         for f in self.figures:
             sign = "<=" if f.sense == "at_most" else ">="
@@ -78,9 +89,17 @@ class Report:
                 )
             )
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+        widths[0] = min(widths[0], _COLUMNS - sum(2 + width for width in widths[1:]))
+        lines = []
+        for name, *others in rows:
+            indent = " " * (len(name) - len(name.lstrip()) + 2)
+            *above, last = textwrap.wrap(name, widths[0], subsequent_indent=indent) or [""]
+            cells = zip((last, *others), widths, strict=True)
+            lines += [*above, "  ".join(cell.ljust(width) for cell, width in cells)]
         lines.insert(1, "  ".join("-" * width for width in widths))
-        return "\n".join(["", f"{self.name} on {machine()}", "", *map(str.rstrip, lines)])
+        return "\n".join(
+            ["", f"{self.name} on {machine()},", versions(), "", *map(str.rstrip, lines)]
+        )
 
     def json(self) -> str:
         """A list of ``{"figure", "value", "unit", "bound", "ok", "peer"}``."""
@@ -99,18 +118,20 @@ class Report:
 
 
 def machine() -> str:
-    """Processor, cores, memory and the versions that matter."""
+    """Processor, cores and memory."""
     cpu = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             cpu = line.partition(":")[2].strip()
             break
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = " ".join(f"{name} {version(name)}" for name in ("torch", "grpcio", "onnxruntime"))
-    return (
-        f"{cpu}, {os.cpu_count()} cores, {memory_gib:.0f} GiB, "
-        f"Python {platform.python_version()}, {versions}"
-    )
+    return f"{cpu}, {os.cpu_count()} cores, {memory_gib:.0f} GiB"
+
+
+def versions() -> str:
+    """Python's, and those of the packages that matter."""
+    packages = (f"{name} {version(name)}" for name in ("torch", "grpcio", "onnxruntime"))
+    return f"Python {platform.python_version()}, {', '.join(packages)}"
 
 
 def _number(value: float) -> str:

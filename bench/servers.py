@@ -12,6 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.turns import Tree
+
+# A mapping in ``smaps``: its file, if it has one, what of it is in memory, and what has no file.
+_MAPPING = re.compile(
+    r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \S+ *(.*)\n(?:.*\n)*?Rss: +(\d+) kB\n(?:.*\n)*?"
+    r"Anonymous: +(\d+) kB$",
+    re.MULTILINE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class BenchServer:
@@ -27,6 +36,20 @@ class BenchServer:
         found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
         assert found, field
         return int(found.group(1)) * 1024
+
+    def own_bytes(self, *folders: Path) -> int:
+        """Memory that only its end or its own doing gives back: anonymous, and pages of files that
+        it has mapped from ``folders``.
+
+        From ``smaps``, since no sum tells weights, which a ledger charges, from the pages of shared
+        libraries, which are the system's to drop. Not of one instant: mappings come and go.
+        """
+        text = Path(f"/proc/{self.pid}/smaps").read_text()
+        below = tuple(f"{folder}/" for folder in folders)
+        total = 0
+        for file, rss, anonymous in _MAPPING.findall(text):
+            total += int(rss if file.startswith(below) else anonymous)
+        return total * 1024
 
     def descriptors(self) -> int:
         """Open file descriptors."""
@@ -49,11 +72,16 @@ class BenchServer:
 
 @contextlib.contextmanager
 def serving(
-    registry: Path | str, *, cache_dir: Path | str, log: Path | None = None, **settings: str
+    registry: Path | str,
+    *,
+    cache_dir: Path | str,
+    log: Path | None = None,
+    tree: Tree | None = None,
+    **settings: str,
 ) -> Iterator[BenchServer]:
     """Start a server, wait until it says that it serves, and stop it in the end.
 
-    What it logs goes to ``log``, or where our own does.
+    It is of this tree, or of ``tree``. What it logs goes to ``log``, or where our own does.
     """
     chosen = {
         "registry": str(registry),
@@ -65,12 +93,18 @@ def serving(
         "audio_cache_bytes": "0",
     }
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in (chosen | settings).items()]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
+    environment = os.environ if tree is None else tree.environment()
+    environment = {k: v for k, v in environment.items() if not k.startswith("VOXSWAP_")}
     command = [sys.executable, "-m", "voxswap_server", *flags]
     with (
         log.open("w") if log else contextlib.nullcontext() as errors,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+            cwd=None if tree is None else tree.path,
         ) as process,
     ):
         assert process.stdout is not None
