@@ -103,9 +103,18 @@ class SpeakingHouse:
         parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
         return VoicePlan(manifest.voice_id, manifest, parts)
 
-    def outlook(self, part: PartPlan) -> tuple[Tier, float]:
+    def is_here(self, part: PartPlan) -> bool:
+        return True
+
+    def fetch(self, plan: VoicePlan, part: PartPlan, *_: object) -> None:
+        raise AssertionError("everything is here")
+
+    def tier(self, part: PartPlan) -> Tier:
         self.passed("outlook")
-        return Tier.DISK, 0.0
+        return Tier.DISK
+
+    def load_s(self, part: PartPlan, tier: Tier) -> float:
+        return 0.0
 
     def load(self, plan: VoicePlan, part: PartPlan, *_: object) -> FakePart:
         self.passed("load")
