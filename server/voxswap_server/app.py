@@ -42,6 +42,7 @@ from voxswap_server.residents import (
     keep_residents,
     look_after,
     stop,
+    stream_bytes,
 )
 from voxswap_server.rpc.calls import StoreCalls
 from voxswap_server.rpc.guard import Guard
@@ -67,6 +68,7 @@ from voxswap_server.speech.request import LineClass
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest
 from voxswap_server.speech.speaking import Maker, Speaker
+from voxswap_server.speech.stream_memory import StreamMemory
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import espeak_is_installed
 from voxswap_server.text.normalization import normalize
@@ -202,6 +204,11 @@ async def running(
             chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
             pacing=_pacing(settings),
             bars=manager.bars,
+            memory=StreamMemory(
+                stream_bytes(settings.memory_budget),
+                manager.take_for_stream,
+                manager.give_for_stream,
+            ),
         )
         limits = Limits(settings.most_load, settings.most_backlog_s)
         admission = Admission(

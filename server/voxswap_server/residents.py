@@ -21,6 +21,7 @@ from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.config import RELOADABLE, Settings
 from voxswap_server.engines.base import Engine
+from voxswap_server.memory.ledger import STREAMS
 from voxswap_server.memory.plans import Limits
 from voxswap_server.metrics import Metrics
 from voxswap_server.residency import popularity
@@ -50,6 +51,8 @@ LOADING_THREADS = "voxswap-load"
 _SAVED_EVERY_S = 60.0
 # Loads that hang keep their threads; so many may, until loads wait for a thread.
 _SPARE_THREADS = 16
+# A line of four seconds keeps half a megabyte, whoever speaks it.
+_MOST_STREAM_BYTES, _STREAM_SHARE = 128 << 20, 16
 # They ask disks; whoever asks waits for a moment, and then does without.
 _LOOKING_THREADS = 2
 
@@ -144,6 +147,11 @@ class Residents:
         self.remembered = ()
 
 
+def stream_bytes(budget_bytes: int) -> int:
+    """Of a budget, what streams may keep of the segments that they speak, all together."""
+    return min(_MOST_STREAM_BYTES, budget_bytes // _STREAM_SHARE)
+
+
 async def keep_residents(
     settings: Settings,
     catalog: Catalog,
@@ -191,6 +199,7 @@ async def keep_residents(
         looking=looking,
         budget_bytes=settings.memory_budget,
         device=make_device(settings.device),
+        carved={STREAMS: stream_bytes(settings.memory_budget)},
         limits=Limits(
             load_slots=settings.load_threads,
             fetch_slots=settings.fetch_threads,

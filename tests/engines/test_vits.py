@@ -32,7 +32,7 @@ from voxswap_server.engines.vits.model import (
     in_canonical_shape,
     load_model,
 )
-from voxswap_server.engines.vits.voice import VitsVoice, VitsWeights
+from voxswap_server.engines.vits.voice import VitsUtterance, VitsVoice, VitsWeights
 from voxswap_server.engines.work import SuspendedError, finished
 
 SILENT_NOISE = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
@@ -123,6 +123,22 @@ def test_pieces_are_the_whole(joe_voice: Voice, sizes: list[int]) -> None:
     assert (
         np.abs(pieces(joe_voice, ids, LIVELY, sizes) - whole(joe_voice, ids, LIVELY)).max() < 1e-5
     )
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.15])
+def test_what_is_kept_of_a_segment_does_not_grow_with_it(joe_voice: Voice, rate: float) -> None:
+    utterance = finished(joe_voice.prepare(line(150, 5), dataclasses.replace(LIVELY, rate=rate)))
+    assert isinstance(utterance, VitsUtterance)
+    most, step = 0, 60
+    for first in range(0, utterance.frames, step):
+        finished(utterance.decode(first, min(utterance.frames, first + step)))
+        signals = (utterance._latents, utterance._decodable)
+        kept = sum(signal._memory.nbytes for signal in signals)
+        most = max(most, kept + utterance._prior.size_bytes)
+    assert most <= utterance.held_bytes < 4 << 20
+    if rate < 1:
+        whole_bytes = 2 * 192 * 4 * utterance.frames
+        assert utterance.held_bytes < whole_bytes / 2, "it is the whole segment"
 
 
 @pytest.mark.parametrize("n_speakers", [0, 3])

@@ -37,6 +37,7 @@ class Weights:
 
 class Utterance:
     frames = FRAMES
+    held_bytes = 7
 
     def __init__(self, voice: SpeakingVoice, n_symbols: int) -> None:
         self._voice = voice

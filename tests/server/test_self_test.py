@@ -44,6 +44,8 @@ def tone(seconds: float, level: float = 0.1) -> Samples:
 
 
 class FakeUtterance:
+    held_bytes = 0
+
     def __init__(self, voice: FakeVoice, n_symbols: int) -> None:
         self._voice = voice
         self.frames = max(1, len(voice.audio) // HOP)

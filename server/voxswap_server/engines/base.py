@@ -60,6 +60,11 @@ class Utterance(Protocol):
         """Length of the segment in frames of the voice's hop length."""
         ...
 
+    @property
+    def held_bytes(self) -> int:
+        """An upper bound of what it keeps between steps, from its first step of decoding on."""
+        ...
+
     def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
         """Audio of ``[first_frame, last_frame)``: ``(samples,)`` float32 in [-1, 1].
 

@@ -283,11 +283,14 @@ class ModelManager:
                 self._carry_out(self._pending.popleft())
         finally:
             self._carrying = False
-        memory = self.memory
-        self.figures = Figures(memory.books, memory.leases, memory.in_line, memory.idle_since_s)
+        self._show()
         self._set_timer()
         if self._drained is not None and not self._staying():
             self._drained.set()
+
+    def _show(self) -> None:
+        memory = self.memory
+        self.figures = Figures(memory.books, memory.leases, memory.in_line, memory.idle_since_s)
 
     def _carry_out(self, action: Action) -> None:
         match action:
@@ -422,6 +425,17 @@ class ModelManager:
         """A line of the voice was spoken without it, from the audio cache."""
         keys = (part.key for part in self.loader.plan(manifest).parts)
         self._carry(self.memory.used(keys, self._clock()))
+
+    def take_for_stream(self, size_bytes: int) -> bool:
+        """Whether a stream may keep so much more, of the carve-out for streams; it is booked."""
+        taken = self.memory.take_for_stream(size_bytes)
+        self._show()
+        return taken
+
+    def give_for_stream(self, size_bytes: int) -> None:
+        """It keeps so much less."""
+        self.memory.give_for_stream(size_bytes)
+        self._show()
 
     def set_budget(self, budget_bytes: int) -> LedgerStatistics:
         """Change the budget while running. What is idle goes at once if it must.

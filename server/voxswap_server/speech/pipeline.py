@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,6 @@ from typing import TypeVar
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
-from voxswap_server.engines.base import Utterance
 from voxswap_server.engines.work import SuspendedError, Work
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
@@ -30,6 +29,7 @@ from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.script import Script, WholeText
+from voxswap_server.speech.stream_memory import StreamMemory, unbounded
 from voxswap_server.speech.track import Track
 
 _T = TypeVar("_T")
@@ -43,6 +43,7 @@ class Stage:
     """What the streams of one device share, and how they share it.
 
     ``bars`` hears of voices whose steps take too long, and ends what is left of their streams.
+    ``memory`` is for what is kept of segments.
     Audio is encoded by ``coding``; None: by the ``scheduler``, whose device is a CPU.
     """
 
@@ -53,14 +54,16 @@ class Stage:
     clock: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     bars: Bars = field(default_factory=lambda: Bars(time.monotonic))
+    memory: StreamMemory = field(default_factory=unbounded)
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """Audio of ``[first, last)`` frames of a segment, at the engine's rate."""
+    """Audio of ``[first, last)`` frames of a segment, at the engine's rate. Keeps nothing else."""
 
     read: Read
-    utterance: Utterance
+    durations_frames: Sequence[int]
+    frames: int
     first: int
     last: int
     samples: Samples
@@ -202,8 +205,8 @@ class Synthesis:
         audio_s, push = 0.0, self._track.finish
         if window is not None:
             if not window.first:
-                self._track.begin(window.read, window.utterance.durations_frames)
-            ends = window.read if window.last == window.utterance.frames else None
+                self._track.begin(window.read, window.durations_frames)
+            ends = window.read if window.last == window.frames else None
             audio_s = len(window.samples) / self._track.rate_in
             push = partial(self._track.push, window.samples, ends=ends)
         self._settled.clear()
@@ -253,10 +256,13 @@ class Synthesis:
         size, frame_ms = 0, 1e3 * self._track.hop / self._track.rate_in
         while (read := await self._read_next()) is not None:
             utterance = (await self._run(read.preparation)).result
-            for first, last in self._stage.chunking.windows(utterance.frames, frame_ms, size):
-                size = last - first
-                samples = (await self._run(utterance.decode(first, last))).result
-                yield _Window(read, utterance, first, last, samples)
+            durations, frames = utterance.durations_frames, utterance.frames
+            async with self._stage.memory.held(utterance.held_bytes):
+                for first, last in self._stage.chunking.windows(frames, frame_ms, size):
+                    size = last - first
+                    samples = (await self._run(utterance.decode(first, last))).result
+                    yield _Window(read, durations, frames, first, last, samples)
+                del utterance
 
     async def _read_next(self) -> Read | None:
         """The next segment that speaks, or None after the last."""
@@ -310,7 +316,7 @@ class Synthesis:
         if window is not None:
             # What is still to be prepared is taken to last as long, per character, as this segment.
             share = 1 + self._script.characters_left / len(window.read.segment.text)
-            samples = window.utterance.frames * self._track.hop * share
+            samples = window.frames * self._track.hop * share
         return Header(
             voice=self._manifest.ref,
             component_digests=tuple(c.digest for c in self._manifest.components),

@@ -328,6 +328,11 @@ class KokoroUtterance:
         """Frames of the segment."""
         return len(self._audio) // kokoro.HOP_LENGTH_SAMPLES
 
+    @property
+    def held_bytes(self) -> int:
+        """All of its audio."""
+        return self._audio.nbytes
+
     def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
         """A piece of what is there."""
         if not 0 <= first_frame < last_frame <= self.frames:
