@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.lines import shouts, speeches
 from bench.load import Clients, Outcome, Target, offer
-from bench.residency_stage import MIB, Stage, add_twins, charged_bytes, make_room
+from bench.residency_stage import MIB, Stage, add_twins, make_room, taken_bytes
 from bench.servers import BenchServer
 from voxswap_client import Client, VoxswapClientError
 from voxswap_registry.draft import DraftComponent, VoiceDraft
@@ -34,7 +34,7 @@ _LATER_SHARE = 0.2  # memory is compared between here and the end
 # So many lines before it is looked at: freed activations and compiled kernels stay, up to a bound.
 # That is memory of computing, not of swaps.
 _WARM_LINES = 640
-_LOOK_EVERY_S, _KEPT_EVERY = 0.1, 10
+_LOOK_EVERY_S = 0.1
 _CHURNERS = 3  # so that loads wait for one another
 # What is looked at is memory, so admission is to let in whoever comes, however busy the machine is.
 _ALL_COME = {"metrics_listen": "127.0.0.1:0", "most_load": "10", "most_backlog_s": "1000"}
@@ -206,8 +206,8 @@ def books(stage: Stage) -> None:
 
     What the process has are its anonymous memory and the pages of weights that it maps
     (`BenchServer.own_bytes`). What it may have is the ledger's total, the higher of one look before
-    and one after, and what the server says is beside it: what a server holds that has loaded
-    nothing, and what it keeps within limits of their own (``voxswap_kept_bytes``).
+    and one after, and what the server says is beside it: what it held before it had loaded
+    anything, and what it keeps within limits of their own.
     """
     sizes = stage.sizes
     there = sizes.residents + 2
@@ -218,7 +218,6 @@ def books(stage: Stage) -> None:
         ThreadPoolExecutor(_CHURNERS + 1) as threads,
     ):
         folders = (stage.folder,)
-        base = server.own_bytes(*folders)
         make_room(client, sizes.book_fitting, like="joe", size_bytes=stage.size_bytes)
         began = time.monotonic()
         ends_s = began + sizes.books_s
@@ -226,41 +225,37 @@ def books(stage: Stage) -> None:
         streams = threads.submit(offer, Target("grpc", server.address), load)
         churners = _Churners(server.address, voices, ends_s)
         churning = [threads.submit(churners.run, i) for i in range(_CHURNERS)]
-        looks = _watch(server, client, folders, base, ends_s)
+        looks = _watch(server, client, folders, ends_s)
         lasted_s = time.monotonic() - began
         for one in churning:
             one.result()
         outcome = streams.result()
         for voice in ("joe", *voices):
             _unload(client, voice)
-        after = _look(server, client, folders, base + _kept(server))
+        after = _look(server, client, folders)
     _tell_of_books(stage, looks, lasted_s, churners, outcome, after)
 
 
 def _watch(
-    server: BenchServer, client: Client, folders: Sequence[Path], base: int, ends_s: float
+    server: BenchServer, client: Client, folders: Sequence[Path], ends_s: float
 ) -> list[_Look]:
-    """A look each 100 ms. What is kept is counted each second: a scrape asks more of the server."""
+    """A look each 100 ms."""
     looks: list[_Look] = []
-    kept, next_s = 0, time.monotonic()
+    next_s = time.monotonic()
     while next_s < ends_s:
-        if len(looks) % _KEPT_EVERY == 0:
-            kept = _kept(server)
-        looks.append(_look(server, client, folders, base + kept))
+        looks.append(_look(server, client, folders))
         next_s = max(next_s + _LOOK_EVERY_S, time.monotonic())
         time.sleep(max(0.0, next_s - time.monotonic()))
     return looks
 
 
-def _look(server: BenchServer, client: Client, folders: Sequence[Path], overhead: int) -> _Look:
+def _look(server: BenchServer, client: Client, folders: Sequence[Path]) -> _Look:
     """The books move while the system is asked, so they are read before and after."""
-    before = charged_bytes(client)
+    before = taken_bytes(client)
     held = server.own_bytes(*folders)
-    return _Look(held, max(before, charged_bytes(client)), overhead)
-
-
-def _kept(server: BenchServer) -> int:
-    return round(server.metric("voxswap_kept_bytes"))
+    # Its worker processes have memory of their own.
+    beside = {k: v for k, v in client.residents().beside.items() if k != "espeak-ng"}
+    return _Look(held, max(before, taken_bytes(client)), sum(beside.values()))
 
 
 def _unload(client: Client, voice: str) -> None:

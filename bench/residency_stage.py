@@ -135,6 +135,13 @@ def charged_bytes(client: Client) -> int:
     return ledger.budget_bytes - ledger.free_bytes
 
 
+def taken_bytes(client: Client) -> int:
+    """All of that but what streams may take and have not."""
+    ledger = ledger_of(client)
+    unused = ledger.for_streams_bytes - ledger.streams_bytes
+    return ledger.budget_bytes - ledger.free_bytes - unused
+
+
 def make_room(client: Client, voices: int, *, like: str, size_bytes: int) -> None:
     """A budget for so many voices as ``like``, of ``size_bytes`` each, and half of one more.
 

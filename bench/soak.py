@@ -51,6 +51,10 @@ _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGI
 Attack = Callable[["House", int, int], None]
 
 
+# Caches of objects; see `Metrics.watch_beside`.
+_KEPT = ("catalog", "plans", "messages")
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """What a server holds at one moment."""
@@ -88,7 +92,8 @@ class House:
                     break
                 time.sleep(0.1)
         server = self.server
-        kept = round(server.metric("voxswap_kept_bytes"))
+        of = (f'voxswap_beside_bytes{{what="{what}"}}' for what in _KEPT)
+        kept = round(sum(map(server.metric, of)))
         memory = server.memory_bytes("Anonymous") - kept
         return Books(leases, memory, kept, server.threads(), server.descriptors())
 

@@ -276,13 +276,13 @@ class _LedgerCollector(Collector):
         memory = GaugeMetricFamily(
             "voxswap_memory_bytes",
             "The ledger: free, carved, reserved, resident and evicting make the budget. Carved is "
-            "kept to compute in and for what streams hold, and streams is how much they do; the "
-            "target is what a shrinking budget comes to.",
+            "kept to compute in and, for_streams, for what these hold; streams is how much they "
+            "do. The target is what a shrinking budget comes to.",
             labels=("device", "tier", "account"),
         )
         accounts = (
             *("budget", "free", "carved", "reserved", "resident", "evicting"),
-            *("streams", "target"),
+            *("for_streams", "streams", "target"),
         )
         for tier, statistics in self._books.items():
             books = statistics()

@@ -135,7 +135,7 @@ def test_shutdown_cancels_what_does_not_end_in_time(joe_registry: Registry) -> N
                         pass
                 thread.join()
         books = thread.server.manager.statistics()
-        assert books.charged_bytes == books.workspace_bytes
+        assert books.charged_bytes == books.carved_bytes
 
 
 def health(thread: ServerThread, service: str) -> int:
@@ -217,10 +217,10 @@ def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None
     assert seen["voxswap_audio_seconds_total"] > 0.5
     assert seen["voxswap_active_streams"] == 0
     for what in ("catalog", "messages", "plans"):
-        assert 1_000 < seen[f'voxswap_kept_bytes{{what="{what}"}}'] < 1_000_000
+        assert 1_000 < seen[f'voxswap_beside_bytes{{what="{what}"}}'] < 1_000_000
     accounts = {
         account: seen[f'voxswap_memory_bytes{{account="{account}",device="cpu",tier="device"}}']
-        for account in ("budget", "free", "reserved", "resident", "evicting")
+        for account in ("budget", "free", "carved", "reserved", "resident", "evicting")
     }
     assert accounts["resident"] > 30e6
     assert accounts["budget"] == sum(v for k, v in accounts.items() if k != "budget")

@@ -366,7 +366,7 @@ def test_what_is_kept_when_everything_has_left_is_in_the_books(
         assert books.resident_bytes == books.evicting_bytes == 0
         status = Path(f"/proc/{process.pid}/status").read_text()
         own = int(status.partition("RssAnon:")[2].split()[0]) << 10
-        said = books.budget_bytes - books.free_bytes
+        said = books.budget_bytes - books.free_bytes - books.for_streams_bytes
         said += sum(size for what, size in found.beside.items() if what != "espeak-ng")
         assert abs(own - said) <= max(32 << 20, own // 10), (own >> 20, said >> 20)
     finally:
@@ -415,7 +415,7 @@ def test_without_file_descriptors_loads_fail_and_what_speaks_goes_on(
                 resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
             assert client.load("b").voices == ("b@1",)
             ledger = client.residents().ledgers[0]
-            assert ledger.reserved_bytes == ledger.workspace_bytes
+            assert ledger.reserved_bytes == ledger.workspace_bytes + ledger.for_streams_bytes
     finally:
         process.terminate()
         process.communicate(timeout=60)

@@ -65,6 +65,8 @@ def ledger(wire: residency_pb2.Ledger) -> Ledger:
         workspace_bytes=wire.workspace_bytes,
         target_bytes=wire.target_bytes or wire.budget_bytes,
         held_bytes=wire.held_bytes,
+        for_streams_bytes=wire.for_streams_bytes,
+        streams_bytes=wire.streams_bytes,
         tier=_tier(wire.tier) if wire.tier else Tier.DEVICE,
     )
 

@@ -89,9 +89,10 @@ class ResidentComponent:
 class Ledger:
     """Byte accounting of one device: free + reserved + resident + evicting == budget, always.
 
-    ``reserved_bytes`` are those of loads under way and ``workspace_bytes``, which are kept to
-    compute in. ``target_bytes`` is below ``budget_bytes`` while a smaller budget
-    takes effect. ``held_bytes`` is what the allocator or the process says; 0 if it is not known.
+    ``reserved_bytes`` are those of loads under way, ``workspace_bytes``, which are kept to compute
+    in, and ``for_streams_bytes``, of which streams hold ``streams_bytes`` now. ``target_bytes`` is
+    below ``budget_bytes`` while a smaller budget takes effect. ``held_bytes`` is what the allocator
+    or the process says; 0 if it is not known.
     """
 
     device: str
@@ -103,6 +104,8 @@ class Ledger:
     workspace_bytes: int = 0
     target_bytes: int = 0
     held_bytes: int = 0
+    for_streams_bytes: int = 0
+    streams_bytes: int = 0
     tier: Tier = Tier.DEVICE
 
 

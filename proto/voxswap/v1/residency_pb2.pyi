@@ -280,6 +280,8 @@ class Ledger(_message.Message):
     TARGET_BYTES_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
     HELD_BYTES_FIELD_NUMBER: _builtins.int
+    FOR_STREAMS_BYTES_FIELD_NUMBER: _builtins.int
+    STREAMS_BYTES_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """The device it stands for, such as "cpu" or "cuda:0"."""
     budget_bytes: _builtins.int
@@ -287,7 +289,7 @@ class Ledger(_message.Message):
     free_bytes: _builtins.int
     """Not charged to anything."""
     reserved_bytes: _builtins.int
-    """Charged to loads under way, and workspace_bytes."""
+    """Charged to loads under way, workspace_bytes and for_streams_bytes."""
     resident_bytes: _builtins.int
     """Charged to what is resident."""
     evicting_bytes: _builtins.int
@@ -300,6 +302,10 @@ class Ledger(_message.Message):
     """The tier it stands for."""
     held_bytes: _builtins.int
     """What the allocator or the process holds by its own figures; 0 if unknown."""
+    for_streams_bytes: _builtins.int
+    """Kept for what streams hold of the segments that they speak, all together."""
+    streams_bytes: _builtins.int
+    """Of for_streams_bytes, what they hold now."""
     def __init__(
         self,
         *,
@@ -313,10 +319,12 @@ class Ledger(_message.Message):
         target_bytes: _builtins.int = ...,
         tier: Global___Tier.ValueType = ...,
         held_bytes: _builtins.int = ...,
+        for_streams_bytes: _builtins.int = ...,
+        streams_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_bytes", b"budget_bytes", "device", b"device", "evicting_bytes", b"evicting_bytes", "free_bytes", b"free_bytes", "held_bytes", b"held_bytes", "reserved_bytes", b"reserved_bytes", "resident_bytes", b"resident_bytes", "target_bytes", b"target_bytes", "tier", b"tier", "workspace_bytes", b"workspace_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget_bytes", b"budget_bytes", "device", b"device", "evicting_bytes", b"evicting_bytes", "for_streams_bytes", b"for_streams_bytes", "free_bytes", b"free_bytes", "held_bytes", b"held_bytes", "reserved_bytes", b"reserved_bytes", "resident_bytes", b"resident_bytes", "streams_bytes", b"streams_bytes", "target_bytes", b"target_bytes", "tier", b"tier", "workspace_bytes", b"workspace_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

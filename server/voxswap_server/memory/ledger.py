@@ -18,8 +18,9 @@ class LedgerStatistics:
     """The ledger at one instant, in bytes.
 
     ``carved_bytes`` are kept for other things than parts: what lanes compute in, processes, what
-    streams hold. ``reserved_bytes`` are of loads under way. ``streams_bytes`` are those of the
-    carve-out ``streams`` that streams have taken. ``target_bytes`` is below ``budget_bytes`` while
+    streams hold. Of these, ``for_streams_bytes`` are the carve-out ``streams``, and
+    ``streams_bytes`` what they have taken of that. ``reserved_bytes`` are of loads under way.
+    ``target_bytes`` is below ``budget_bytes`` while
     a budget shrinks.
     """
 
@@ -29,6 +30,7 @@ class LedgerStatistics:
     reserved_bytes: int = 0
     resident_bytes: int = 0
     evicting_bytes: int = 0
+    for_streams_bytes: int = 0
     streams_bytes: int = 0
 
     @property
@@ -88,7 +90,7 @@ class Ledger:
         growth = size - self.carved(name)
         self._take("free", self.free_bytes, max(0, growth))
         self._carved[name] = size
-        self._move(carved=growth)
+        self._move(carved=growth, for_streams=growth if name == STREAMS else 0)
 
     def reserve(self, size: int) -> None:
         """``free -> reserved``: before a load begins."""
@@ -137,6 +139,7 @@ class Ledger:
         reserved: int = 0,
         resident: int = 0,
         evicting: int = 0,
+        for_streams: int = 0,
         streams: int = 0,
     ) -> None:
         """All accounts of one movement change at once, also for readers on other threads."""
@@ -148,6 +151,7 @@ class Ledger:
             reserved_bytes=old.reserved_bytes + reserved,
             resident_bytes=old.resident_bytes + resident,
             evicting_bytes=old.evicting_bytes + evicting,
+            for_streams_bytes=old.for_streams_bytes + for_streams,
             streams_bytes=old.streams_bytes + streams,
         )
         budget = max(old.target_bytes, moved.charged_bytes)

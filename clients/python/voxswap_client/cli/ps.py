@@ -108,10 +108,11 @@ def short_digest(digest: str) -> str:
 def ledger_lines(ledger: Ledger, *, width: int = 100) -> list[str]:
     """The books of one device in a line, and in another one what is out of the ordinary."""
     parts = [f"{human_bytes(ledger.resident_bytes)} resident"]
-    loading = ledger.reserved_bytes - ledger.workspace_bytes
+    loading = ledger.reserved_bytes - ledger.workspace_bytes - ledger.for_streams_bytes
     for n_bytes, what in (
         (loading, "loading"),
         (ledger.workspace_bytes, "workspace"),
+        (ledger.for_streams_bytes, "for streams"),
         (ledger.evicting_bytes, "evicting"),
     ):
         if n_bytes:
