@@ -38,6 +38,7 @@ class FakeResidency(residency_pb2_grpc.ResidencyServiceServicer):
         self.residents: list[residency_pb2.Resident] = []
         self.components: list[residency_pb2.ResidentComponent] = []
         self.ledgers: list[residency_pb2.Ledger] = []
+        self.beside: list[residency_pb2.Beside] = []
         self.loadable: dict[str, int] = {}
         self.stands_for: dict[str, str] = {}
         self.explanation = residency_pb2.ExplainResponse()
@@ -65,6 +66,7 @@ class FakeResidency(residency_pb2_grpc.ResidencyServiceServicer):
             residents=self.residents,
             components=self.components,
             ledgers=self.ledgers,
+            beside=self.beside,
             last_sequence=self._last,
             epoch=self.epoch,
         )

@@ -81,8 +81,11 @@ async def test_a_snapshot_is_typed(server, connect):
             target_bytes=80,
             held_bytes=120,
             tier=residency_pb2.TIER_HOST,
+            for_streams_bytes=4,
+            streams_bytes=3,
         )
     )
+    server.beside.append(residency_pb2.Beside(what="program", size_bytes=9))
     found = await connect().residents()
     assert isinstance(found, ResidencySnapshot)
     assert found.residents == (
@@ -104,7 +107,8 @@ async def test_a_snapshot_is_typed(server, connect):
     )
     assert [c.state for c in found.components] == [ResidentState.RESIDENT, ResidentState.ABANDONED]
     assert found.components[0] == COMPONENT
-    assert found.ledgers == (Ledger("cuda:0", 100, 10, 20, 60, 10, 5, 80, 120, Tier.HOST),)
+    assert found.ledgers == (Ledger("cuda:0", 100, 10, 20, 60, 10, 5, 80, 120, Tier.HOST, 4, 3),)
+    assert found.beside == {"program": 9}
 
 
 async def test_a_ledger_of_an_older_server(server, connect):

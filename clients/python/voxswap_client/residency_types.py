@@ -104,9 +104,9 @@ class Ledger:
     workspace_bytes: int = 0
     target_bytes: int = 0
     held_bytes: int = 0
+    tier: Tier = Tier.DEVICE
     for_streams_bytes: int = 0
     streams_bytes: int = 0
-    tier: Tier = Tier.DEVICE
 
 
 @dataclass(frozen=True, slots=True)
