@@ -59,10 +59,11 @@ class Proof:
 class DigestLike:
     """The digest, of the same kind as another one, of the bytes that it is fed. Not thread-safe."""
 
-    def __init__(self, other: str) -> None:
-        """``other`` is ``sha256:…`` or ``blake3:…``."""
+    def __init__(self, other: str, *, threads: int = 1) -> None:
+        """``other`` is ``sha256:…`` or ``blake3:…``; so many threads may be at updates of MiBs."""
         self._kind = other.partition(":")[0]
-        self._hash = blake3() if self._kind == "blake3" else hashlib.sha256()
+        is_blake3 = self._kind == "blake3"
+        self._hash = blake3(max_threads=threads) if is_blake3 else hashlib.sha256()
 
     def update(self, data: Bytes) -> None:
         """Feed it."""

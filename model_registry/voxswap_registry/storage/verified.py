@@ -23,6 +23,8 @@ from voxswap_registry.manifest import Component
 from voxswap_registry.storage.download import Check, contradicted, mismatch
 
 _BLOCK_BYTES = 128 << 10  # stays in the core's own cache: 3 % faster than a MiB
+# Of what is large: two threads hash it, which halves a swap's wait for its check.
+_LARGE_BYTES, _LARGE_BLOCK_BYTES, _THREADS = 16 << 20, 8 << 20, 2
 # Two writes within one tick of the kernel's clock leave the same times. A tick is 10 ms at most.
 _TICK_NS = 12_000_000
 _TRIES = 3
@@ -221,8 +223,9 @@ def _settled(descriptor: int) -> Fingerprint:
 
 def _digest(descriptor: int, like: str, check: Check) -> str:
     """The digest of all bytes, of the kind of ``like``."""
-    made = DigestLike(like)
-    block = memoryview(bytearray(_BLOCK_BYTES))
+    is_large = like.startswith("blake3:") and os.fstat(descriptor).st_size >= _LARGE_BYTES
+    made = DigestLike(like, threads=_THREADS if is_large else 1)
+    block = memoryview(bytearray(_LARGE_BLOCK_BYTES if is_large else _BLOCK_BYTES))
     n = 0
     while True:
         check()
