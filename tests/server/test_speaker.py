@@ -66,8 +66,11 @@ async def test_a_line_is_spoken_counted_and_forgotten(house: SpeakingHouse, kind
 
 async def test_what_was_kept_is_spoken_without_a_voice(house: SpeakingHouse) -> None:
     first, second = list[Part](), list[Part]()
-    for into in (first, second):
-        await hear(house, LINE, into)
+    await hear(house, LINE, first)
+    (part,) = house.manager.memory.parts()
+    part_was_used_s = part.last_use_s
+    await hear(house, LINE, second)
+    assert part.last_use_s > part_was_used_s, "its next new line would be cold"
     assert first[1:-1] == second[1:-1]
     assert isinstance(second[0], Header)
     assert second[0].cached
