@@ -29,7 +29,7 @@ from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.errors import StreamNotFoundError
 from voxswap_server.speech.listening import Listening, too_late
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer
-from voxswap_server.speech.pipeline import Stage, Synthesis, kind_of
+from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.script import Script
 
@@ -243,9 +243,8 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                 self._stage,
                 script=script,
                 arrived=arrived,
-                weight=ticket.weight,
+                progress=ticket,
             ) as synthesis:
-                ticket.done = lambda: synthesis.compute_s
                 begun(synthesis)
                 with await self._lease(request, manifest, synthesis, arrived, patience) as lease:
                     stream.leased(cold=lease.cold, waited_s=lease.wait_s)
@@ -253,14 +252,15 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                     parts = synthesis.parts(lease)
                     async with contextlib.aclosing(parts):
                         async for part in parts:
-                            _learn(part, request, ticket, synthesis, stream)
+                            if isinstance(part, Trailer):
+                                stream.characters = stream.characters or synthesis.characters
                             yield part
 
     async def _admit(self, request: SpeechRequest, manifest: Manifest) -> Ticket:
         swap_s = 0.0
         if request.start_by_s is not None:
             swap_s = (await explain(self._manager, manifest)).estimated_s
-        return self._admission.admit(request, kind_of(manifest), swap_s=swap_s)
+        return self._admission.admit(request, manifest, swap_s=swap_s)
 
     async def _lease(
         self,
@@ -280,23 +280,6 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
             if left_s is None or timeout_s != left_s:
                 raise
             raise too_late(request.start_by_s or 0.0, None) from error
-
-
-def _learn(
-    part: Part,
-    request: SpeechRequest,
-    ticket: Ticket,
-    synthesis: Synthesis,
-    stream: StreamObservation,
-) -> None:
-    """What was made tells what the next ones will cost."""
-    match part:
-        case Chunk() if not ticket.has_begun:
-            ticket.begun(synthesis.compute_s, len(request.text))
-        case Trailer():
-            stream.characters = stream.characters or synthesis.characters
-            audio_s = part.total_samples / part.sample_rate_hertz
-            ticket.finished(part.compute_ms / 1e3, audio_s, synthesis.characters)
 
 
 def _tenant(context: Context) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,9 +27,11 @@ from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.chunking import Chunking, StepSizes
+from voxswap_server.speech.kinds import kind_of
 from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
+from voxswap_server.speech.progress import Progress, Unwatched
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.scheduler import Scheduler
@@ -55,11 +56,6 @@ class Stage:
     clock: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     bars: Bars = field(default_factory=lambda: Bars(time.monotonic))
-
-
-def kind_of(manifest: Manifest) -> Hashable:
-    """Voices of one kind cost about the same to speak with."""
-    return manifest.engine, json.dumps(manifest.engine_config, sort_keys=True, default=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +83,14 @@ class Synthesis:
         *,
         script: Script | None = None,
         arrived: float | None = None,
-        weight: Callable[[], float] = lambda: 1.0,
+        progress: Progress | None = None,
     ) -> None:
         """The request arrived at ``arrived`` on the stage's clock; None: now.
 
         ``script`` is what to say in place of the request's text. A stream with a script goes on
-        after an interruption; one without ends with it. ``weight`` is by how much it has less of a
-        right to compute than other streams without pacing.
+        after an interruption; one without ends with it. ``progress`` hears how it goes.
         """
+        self._progress = progress or Unwatched()
         self._request = request
         self._manifest = manifest
         self._stage = stage
@@ -105,7 +101,7 @@ class Synthesis:
             paced=request.paced,
             arrived_s=self._arrived,
             clock=stage.clock,
-            weight=weight,
+            weight=self._progress.weight,
         )
         self._reader = Reader(request, manifest)
         self._track = Track(request, manifest)
@@ -146,11 +142,6 @@ class Synthesis:
     def characters(self) -> int:
         """Of the segments that were spoken so far."""
         return self._characters
-
-    @property
-    def compute_s(self) -> float:
-        """What was computed for it so far, in seconds."""
-        return self._compute_s
 
     def begin(self, loaded: LoadedVoice) -> None:
         """Compute the first window with a voice whose bytes are still being verified.
@@ -265,10 +256,15 @@ class Synthesis:
         if not window.first:
             self._track.begin(window.read, window.utterance.durations_frames)
         ends = window.read if window.last == window.utterance.frames else None
-        return self._track.push(window.samples, ends=ends)
+        began_s = self._stage.clock()
+        chunk = self._track.push(window.samples, ends=ends)
+        audio_s = len(window.samples) / self._track.rate_in
+        self._progress.encoded(audio_s, self._stage.clock() - began_s)
+        return chunk
 
     def _look_ahead(self) -> None:
         """Begin to compute the next window."""
+        self._progress.asks(self._script.characters_left, self._playback.dry_at_s)
         self._ahead = asyncio.get_running_loop().create_task(self._compute_window())
 
     async def _next_window(self) -> _Window | None:
@@ -301,31 +297,40 @@ class Synthesis:
             await self._drop_ahead()
         finally:
             await self._windows.aclose()
+        self._progress.cut()
         self._windows = self._compute_windows()
 
     async def _compute_window(self) -> _Window | None:
         if (wait_s := self._playback.wait_s()) > 0:
             await self._stage.sleep(wait_s)
-        return await anext(self._windows, None)
+        window = await anext(self._windows, None)
+        self._progress.stands()
+        return window
 
     async def _compute_windows(self) -> AsyncGenerator[_Window, None]:
         """Every window of every segment."""
         size, frame_ms = 0, 1e3 * self._track.hop / self._track.rate_in
         while (read := await self._read_next()) is not None:
             utterance = (await self._run(read.preparation)).result
+            audio_s = utterance.frames * frame_ms / 1e3
+            self._progress.prepared(len(read.segment.text), audio_s)
             for first, last in self._stage.chunking.windows(utterance.frames, frame_ms, size):
                 size = last - first
                 samples = await self._decode(utterance, first, last)
+                self._progress.decoded(size * frame_ms / 1e3)
                 yield _Window(read, utterance, first, last, samples)
 
     async def _read_next(self) -> Read | None:
         """The next segment that speaks, or None after the last."""
         while True:
             is_ready = self._script.is_ready
+            if not is_ready:
+                self._progress.stands(for_words=True)
             part = await self._script.next()
             if not is_ready:
                 # Whoever listens waited for words, not for the device.
                 self._playback.begin_anew()
+                self._progress.asks(self._script.characters_left, self._playback.dry_at_s)
             if part is None:
                 return None
             if self._taken is not None:
@@ -365,6 +370,7 @@ class Synthesis:
             if not work.is_intact:  # It was changed in the last step, or since.
                 await self._verify()
             break
+        self._progress.computed(ran, is_long=work.may_be_long)
         self._compute_s += ran.compute_s
         self._queue_s += ran.queue_s
         return ran

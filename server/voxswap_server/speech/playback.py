@@ -57,6 +57,11 @@ class PlaybackClock:
         self._dry_at_s: float | None = None  # when what was delivered will have been played
         self.underruns = 0
 
+    @property
+    def dry_at_s(self) -> float | None:
+        """When all that was delivered will have been played; None if nothing was, or is unpaced."""
+        return self._dry_at_s if self._paced else None
+
     def due_s(self) -> float:
         """When the next step's audio is needed."""
         if not self._paced:

@@ -19,7 +19,7 @@ from voxswap_server.residency.manager import ModelManager
 from voxswap_server.speech.admission import Admission, Ticket
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.parts import Chunk, Part
-from voxswap_server.speech.pipeline import Stage, Synthesis, kind_of
+from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 
 Samples = npt.NDArray[np.float32]
@@ -122,7 +122,7 @@ class SelfTest:
         ref = VoiceRef(manifest.voice_id, manifest.version)
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
         async with self._place(timeout_s) as left_s:
-            with self._admission.admit(request, kind_of(manifest)) as ticket:
+            with self._admission.admit(request, manifest) as ticket:
                 samples, report = await self._spoken(manifest, request, ticket, left_s, asked)
         fault = _fault(samples, report)
         if fault:
@@ -166,8 +166,7 @@ class SelfTest:
         text = request.text
         # The lease is left last: it must outlive every step.
         with await self._manager.acquire(manifest, timeout_s=timeout_s) as lease:
-            synthesis = Synthesis(request, manifest, self._stage, weight=ticket.weight)
-            ticket.done = lambda: synthesis.compute_s
+            synthesis = Synthesis(request, manifest, self._stage, progress=ticket)
             parts = synthesis.parts(lease)
             async with synthesis, contextlib.aclosing(parts):
                 try:
