@@ -23,8 +23,8 @@ _KEPT_SHARE = 0.2
 _UNKNOWN_CHARACTERS = 900
 # Of sentences, until the first one was read.
 _SEGMENT_CHARACTERS = 80
-# Who comes together with others may begin a little later than it should.
-_START_PATIENCE_S = 0.1
+# Who comes together with others may begin a little later than it should, or by a long step.
+_PATIENCE_S, _PATIENCE_OF_LONG_S = 0.3, 1.0
 _THREADS = (Resource.STEPS, Resource.LONG_STEPS)
 _NAMES = {
     Resource.STEPS: "the compute threads",
@@ -224,7 +224,7 @@ class Books:
             late_s = first_late_s(
                 [*theirs, *mine],
                 self._capacity(resource, room),
-                patience_s=_START_PATIENCE_S,
+                patience_s=_PATIENCE_OF_LONG_S if blocks else _PATIENCE_S,
                 blocks=blocks,
                 blocking_s=self._blocking_s(others, math.inf) if blocks else 0.0,
             )

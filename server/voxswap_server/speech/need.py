@@ -150,8 +150,8 @@ class Need:
         return sum(claim.left_s for claim in self.claims.get(resource, ()))
 
     def rate(self, resource: Resource) -> float:
-        """Of a resource, for each second that it speaks."""
-        return sum(claim.rate for claim in self.claims.get(resource, ()))
+        """Of a resource, for each second that it speaks, once its windows have grown."""
+        return sum(claim.rate for claim in self.claims.get(resource, ()) if claim.quantum_s)
 
     def first_s(self, resource: Resource) -> float:
         """Of a resource, for what is due next."""
