@@ -107,12 +107,17 @@ class Books:
         self.costs = CostBook()
         self._accounted = {r: BusyMeter() for r in _THREADS}
         self._others: dict[Resource, float] = {}  # seconds a second, of no stream
+        self._since_s: float | None = None
 
     # What happens
 
     def busy(self, resource: Resource, share: float, now_s: float) -> None:
         """Of late, ``resource`` was busy for ``share`` seconds a second, for streams and others."""
-        self._others[resource] = max(0.0, share - self._accounted[resource].share(now_s))
+        if self._since_s is None:
+            self._since_s = now_s
+        # What was before there were any books is nobody's.
+        if now_s >= self._since_s + BusyMeter.WINDOW_S:
+            self._others[resource] = max(0.0, share - self._accounted[resource].share(now_s))
 
     def computed(self, usage: Usage, now_s: float) -> None:
         """This was for a stream."""

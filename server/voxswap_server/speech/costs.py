@@ -50,8 +50,20 @@ class Costs:
     audio_s: float
 
 
+# A little of what was believed, so that the first observation is nearly all that counts after it.
+_PRIOR_CHARACTERS, _PRIOR_AUDIO_S = 5.0, 0.05
+_FADING_CHARACTERS, _FADING_AUDIO_S = 1_000.0, 60.0
+_MOST_SURPRISE = 4.0
+# Of a second of audio; most encodings take less.
+_ENCODING: Usage = (0.0, 0.0, 0.002, 0.002)
+
+
 class _Mean:
-    """A running mean: a sum of costs by a sum of units, both of which fade."""
+    """A running mean: a sum of costs by a sum of units, both of which fade.
+
+    What is paid once (a lexicon is read, a library loaded, a kernel made) tells nothing of the next
+    time. So no observation counts for more than a few times of what was expected of it.
+    """
 
     def __init__(self, prior: Usage, units: float, fades_after: float) -> None:
         """``prior`` counts like ``units``; of what is ``fades_after`` units old, 1/e counts."""
@@ -60,17 +72,14 @@ class _Mean:
 
     def learn(self, usage: Usage, units: float) -> None:
         kept = max(0.0, 1.0 - units / self._fades_after)
-        self._sum = plus(times(self._sum, kept), usage)
+        most = times(self.value, _MOST_SURPRISE * units)
+        a, b, c, d = (min(found, m) if m else found for found, m in zip(usage, most, strict=True))
+        self._sum = plus(times(self._sum, kept), (a, b, c, d))
         self._units = kept * self._units + units
 
     @property
     def value(self) -> Usage:
         return times(self._sum, 1.0 / self._units)
-
-
-# A little of what was believed, so that the first observation is nearly all that counts after it.
-_PRIOR_CHARACTERS, _PRIOR_AUDIO_S = 5.0, 0.05
-_FADING_CHARACTERS, _FADING_AUDIO_S = 1_000.0, 60.0
 
 
 class KindCosts:
@@ -129,13 +138,13 @@ class CostBook:
         """So much audio was encoded."""
         if audio_s > 0:
             if encoding not in self._encodings:
-                self._encodings[encoding] = _Mean(NOTHING, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
+                self._encodings[encoding] = _Mean(_ENCODING, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
             self._encodings[encoding].learn(usage, audio_s)
 
     def encode(self, encoding: Hashable) -> Usage:
         """What encoding a second of audio takes, as far as is known."""
         found = self._encodings.get(encoding)
-        return NOTHING if found is None else found.value
+        return _ENCODING if found is None else found.value
 
 
 class BusyMeter:
