@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voxswap_server.speech.costs import BusyMeter, CostBook, KindCosts, Resource, Usage
-from voxswap_server.speech.demand import Claim, first_late_s, start_s
+from voxswap_server.speech.demand import Claim, first_late_s, wait_s
 from voxswap_server.speech.need import Need, Stream, Windows
 from voxswap_server.speech.request import SpeechRequest
 
@@ -258,19 +258,18 @@ class Books:
 
     def _start_s(self, own: Need, others: Sequence[Need], budget_s: float, swap_s: float) -> float:
         """When it would begin to sound. While its voice is loaded, others are computed for."""
-        wait_s = first_s = 0.0
+        waits_s = first_s = 0.0
         for resource in _THREADS:
             if own_s := own.first_s(resource):
                 first_s += own_s
                 blocks = resource is Resource.LONG_STEPS
-                wait_s += start_s(
+                waits_s += wait_s(
                     self._claims(others, resource),
                     self._capacity(resource, 1.0 / self._limits.most_load),
-                    own_s=0.0,
                     budget_s=budget_s,
                     blocking_s=self._blocking_s(others, budget_s) if blocks else 0.0,
                 )
-        return max(wait_s, swap_s) + first_s
+        return max(waits_s, swap_s) + first_s
 
     # Sums
 

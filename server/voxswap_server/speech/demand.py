@@ -85,12 +85,11 @@ def first_late_s(
     return None
 
 
-def start_s(
-    claims: Sequence[Claim], capacity: float, *, own_s: float, budget_s: float, blocking_s: float
+def wait_s(
+    claims: Sequence[Claim], capacity: float, *, budget_s: float, blocking_s: float
 ) -> float:
-    """When a newcomer begins that takes ``own_s`` and is due ``budget_s`` from now.
+    """How long a newcomer waits whose first step is due ``budget_s`` from now.
 
-    After what is due before it, and after a step of ``blocking_s`` that is under way.
+    For what is due before it, and for a step of ``blocking_s`` that is under way.
     """
-    before_s = sum(claim.by(budget_s) for claim in claims)
-    return (before_s + blocking_s) / capacity + own_s
+    return (sum(claim.by(budget_s) for claim in claims) + blocking_s) / capacity
