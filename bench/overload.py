@@ -23,6 +23,7 @@ from voxswap_registry.embedded import EMBEDDED, import_embedded
 from voxswap_registry.store import Registry
 
 _TIMES = 3.0
+_CALIBRATION_S = 20.0  # four of Kokoro's segments, at least
 _MOST_GAPS, _LEAST_SHARE = 0.01, 0.85
 _KOKORO = next(voice for voice in EMBEDDED if voice.styles is not None)
 _VOICES = ("joe", _KOKORO.id)
@@ -36,7 +37,7 @@ def overload(stage: Stage) -> None:
         import_embedded(registry, voices=(EMBEDDED[0], _KOKORO), dtype="auto")
         with _server(registry, Path(folder) / "all", most_load="10") as everybody:
             target = Target("grpc", everybody.address, stage.leave_out)
-            able = {voice: _audio_per_s(target, voice, sizes.throughput_s) for voice in _VOICES}
+            able = {voice: _audio_per_s(target, voice, _CALIBRATION_S) for voice in _VOICES}
             lines = list(_lines(able, sizes.rate_s))
             best = [
                 (limits, offer(target, Open(lines, limits)))
@@ -75,9 +76,8 @@ def _server(registry: Registry, cache_dir: Path, **settings: str) -> Iterator[Be
 
 def _audio_per_s(target: Target, voice: str, seconds: float) -> float:
     """What the machine can do with one voice alone."""
-    load = Clients(4, seconds, speeches(500), paced=False, voice=voice)
-    rows = [row for row in offer(target, load).rows if row.ended_s is not None]
-    return sum(row.audio_s for row in rows) / max(row.ended_s or 0.0 for row in rows)
+    outcome = offer(target, Clients(4, seconds, speeches(500), paced=False, voice=voice))
+    return sum(row.audio_s for row in outcome.rows) / outcome.duration_s
 
 
 def _lines(able: Mapping[str, float], seconds: float) -> Iterator[OfferedLine]:
