@@ -58,7 +58,7 @@ def run(report: Report, *, device: str) -> None:
 def _load(registry: Registry, device: str) -> LoadedVoice:
     engine = VitsEngine(device)
     loader = VoiceLoader(
-        registry.components, {engine.name: engine}, front_end="auto", espeak=Espeak()
+        registry.components, {engine.name: engine}, front_end="espeak", espeak=Espeak()
     )
     plan = loader.plan(registry.resolve(VoiceRef("joe")))
     parts = {part.role: loader.load(plan, part, lambda: False) for part in plan.parts}

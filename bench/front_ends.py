@@ -10,10 +10,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import os
 import re
+import signal
 import statistics
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 
 import espeakng_loader
@@ -32,7 +35,7 @@ from voxswap_server.text.espeak_worker import Library
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation import segment
 from voxswap_server.text.symbols import SymbolTable
-from voxswap_server.text.types import FrontEnd, NormalizedText, Word
+from voxswap_server.text.types import FrontEnd, LongReadingError, NormalizedText, Word
 
 # The Harvard sentences, lists 1 and 2 (IEEE, 1969), and some of a game's.
 SENTENCES = """\
@@ -67,6 +70,7 @@ My brother wants to become a doctor in the city.
 Thank you for your help; the children are safe now.
 We should leave tomorrow, because the weather is getting worse.""".splitlines()
 REPEATS = 20
+ROUNDS, ROUND_S = 20, 1.0
 
 
 def normalized(text: str) -> NormalizedText:
@@ -114,8 +118,10 @@ class InProcess(Espeak):
     def read(self, identifier: str, texts: Sequence[str], *, of: str) -> list[list[Clause]]:
         """On this thread."""
         self._library.take(identifier)
-        answer = json.dumps({"read": [self._library.read(text) for text in texts]})
-        return clauses_of(answer.encode(), texts)
+        found = clauses_of(json.dumps({"read": self._library.read_all(texts)}).encode(), texts)
+        if isinstance(found, float):
+            raise LongReadingError(found)
+        return found
 
 
 def side_by_side(table: SymbolTable) -> tuple[list[float], list[float]]:
@@ -131,6 +137,33 @@ def side_by_side(table: SymbolTable) -> tuple[list[float], list[float]]:
     return taken
 
 
+def longest_milliseconds(table: SymbolTable, *, kill: bool) -> list[float]:
+    """Two read without pause for a second, in rounds; the longest sentence of either in each.
+
+    With ``kill``, one of both workers is killed in the middle of each round.
+    """
+    with contextlib.closing(Espeak()) as espeak, ThreadPoolExecutor(2) as threads:
+        front_end = EspeakFrontEnd(table, espeak)
+
+        def read(_: int) -> float:
+            longest, until = 0.0, time.monotonic() + ROUND_S
+            while time.monotonic() < until:
+                for text in map(normalized, SENTENCES):
+                    began = time.perf_counter()
+                    front_end.symbols(text)
+                    longest = max(longest, (time.perf_counter() - began) * 1000)
+            return longest
+
+        found = []
+        for n in range(ROUNDS):
+            readers = [threads.submit(read, reader) for reader in range(2)]
+            time.sleep(ROUND_S / 2)
+            if kill:
+                os.kill(espeak.pids()[n % 2], signal.SIGKILL)
+            found.append(max(reader.result() for reader in readers))
+        return found
+
+
 def hostile_milliseconds(front_end: FrontEnd, count: int = 400) -> float:
     """The longest that a segment of a text takes which was made to be hard."""
     longest = 0.0
@@ -138,7 +171,7 @@ def hostile_milliseconds(front_end: FrontEnd, count: int = 400) -> float:
         for part in segment(text):
             spoken = normalize(part.text, "en")
             began = time.perf_counter()
-            with contextlib.suppress(InvalidInputError):
+            with contextlib.suppress(InvalidInputError, LongReadingError):
                 front_end.symbols(spoken)
             longest = max(longest, (time.perf_counter() - began) * 1000)
     return longest
@@ -176,6 +209,15 @@ def run(report: Report, *, device: str) -> None:
         "ms",
         peer=statistics.median(within),
     )
+    killed, alive = (longest_milliseconds(table, kill=kill) for kill in (True, False))
+    report.add(
+        "espeak-ng: longest sentence of a second, worker killed",
+        statistics.median(killed),
+        "ms",
+        peer=statistics.median(alive),
+    )
+    cost = statistics.median(killed) - statistics.median(alive)
+    report.add("  what a killed worker costs", cost, "ms", 50)
     report.add(
         "hostile text: longest segment",
         hostile_milliseconds(english),

@@ -31,7 +31,7 @@ from voxswap_registry.vits import VitsArchitecture
 from voxswap_registry.vits_shapes import expected_shapes
 
 _MIB = 1 << 20
-_SWAPS, _STYLES = 60, 60
+_SWAPS, _STYLES, _CHECKS = 60, 60, 15
 _RESIDENTS, _LINES_BEFORE = 8, 60
 _WARM_REQUESTS, _SWAPS_PER_S = 500, 5.0
 # Churn: as many voices, as many of them in memory, and Zipf's exponent of their popularity.
@@ -51,6 +51,7 @@ def run(report: Report, *, device: str) -> None:
         import_embedded(registry)
         joe = registry.resolve(VoiceRef("joe"))
         _add_twins(registry, joe, _RESIDENTS + 2)
+        _checks(report, registry, joe)
         peer = ask_peer("piper", "piper_http.py", {"line": LINE, "voices": 6, "runs": 20})
         _swap(report, folder, registry, device, peer)
         _memory(report, folder, registry, joe, device, peer)
@@ -76,6 +77,22 @@ def _add_twins(registry: Registry, joe: Manifest, n: int) -> None:
             )
             draft = dataclasses.replace(VoiceDraft.of(joe, components), voice_id=f"twin-{i}")
             registry.publish(draft)
+
+
+def _checks(report: Report, registry: Registry, joe: Manifest) -> None:
+    """What a load hashes: by BLAKE3, and by SHA-256 as of manifests without it, in turns."""
+    model = joe.component("model")
+    took_ms: dict[str, list[float]] = {
+        component.checked_by: [] for component in (model, model.by_name())
+    }
+    for _ in range(_CHECKS):
+        for component in (model, model.by_name()):
+            began = time.perf_counter()
+            with registry.components.hold(component):
+                took_ms[component.checked_by].append((time.perf_counter() - began) * 1e3)
+    blake3_ms, sha256_ms = map(statistics.median, took_ms.values())
+    report.add("checking 63 MB, median; peer: SHA-256", blake3_ms, "ms", peer=sha256_ms)
+    report.add("checking by BLAKE3 / by SHA-256", blake3_ms / sha256_ms, "times", 0.6)
 
 
 def _swap(

@@ -31,38 +31,55 @@ _SLOW_FOLDERS = ("e2e", "deploy", "gpu")
 # Modules that take over a second or two each on two cores: real processes, crashes at every write,
 # networks that are built.
 _SLOW_MODULES = {
-    "audio": {"encoding", "opus"},
+    "audio": {"encoding", "flac", "opus"},
+    "bench": {"memory_soak"},
     "client": {
-        *("cli", "cli_converse", "cli_say", "cli_top", "cli_voices", "cli_voices_change"),
-        *("conversation", "upload"),
+        *("cli", "cli_converse", "cli_registry", "cli_residency", "cli_say", "cli_top"),
+        *("cli_voices", "cli_voices_change", "cli_voices_mix", "conversation", "isolation"),
+        "upload",
     },
     "engines": {
         *("hostile_graphs", "hostile_voices", "kokoro", "together", "vits", "vits_huggingface"),
     },
     "registry": {
-        *("cache", "catalog", "collecting", "crashes", "embedded", "import_huggingface"),
-        *("import_piper", "kills", "objects_contract", "owners", "publishers", "resolution"),
-        *("revisions", "upload", "watcher"),
+        *("blake3", "cache", "catalog", "collecting", "components", "crashes", "embedded"),
+        *("import_huggingface", "import_kokoro", "import_piper", "kills", "objects_contract"),
+        *("owners", "publishers", "resolution", "revisions", "store", "store_faults", "stored"),
+        *("upload", "verified", "vits_tensors", "watcher"),
     },
     "server": {
-        *("audio_key", "early", "guard", "metrics_port", "parts", "receipts", "self_test"),
-        *("simulated_device", "uploads", "workers"),
+        *("audio_key", "changed_files", "decisions", "guard", "memory_cost", "memory_machine"),
+        *("metrics_port", "parts", "receipts", "self_test", "simulated_device", "taking_up"),
+        *("uploads", "workers"),
     },
     "text": {"espeak", "hostile", "normalization_properties"},
 }
 
+_HERE = Path(__file__).parent
+
+
+def _is_slow(path: Path) -> bool:
+    """Whether all tests of a folder or module take long."""
+    if path == _HERE or not path.is_relative_to(_HERE):
+        return False
+    folder = path.relative_to(_HERE).parts[0]
+    module = path.stem.removeprefix("test_")
+    return folder in _SLOW_FOLDERS or module in _SLOW_MODULES.get(folder, ())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave alone what would be deselected: to import it takes seconds."""
+    is_left_out = config.option.markexpr == "not slow" and _is_slow(collection_path)
+    return True if is_left_out else None
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what takes long by its nature; other tests are marked where they stand."""
-    here = Path(__file__).parent
     for item in items:
-        folder = item.path.relative_to(here).parts[0]
         chosen = getattr(item, "callspec", None)
         params = {p for p in chosen.params.values() if isinstance(p, str)} if chosen else set()
         used = params.union(getattr(item, "fixturenames", ()))
-        module = item.path.stem.removeprefix("test_")
-        is_slow = folder in _SLOW_FOLDERS or module in _SLOW_MODULES.get(folder, ())
-        if is_slow or not _SLOW_FIXTURES.isdisjoint(used):
+        if _is_slow(item.path) or not _SLOW_FIXTURES.isdisjoint(used):
             item.add_marker(pytest.mark.slow)
 
 

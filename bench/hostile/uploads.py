@@ -54,6 +54,7 @@ def upload_of(
     for component in raw["components"]:
         if component["role"] == role:
             component |= {"digest": digest, "size_bytes": len(data)}
+            component.pop("blake3", None)
     pieces = (
         voices_pb2.ComponentBytes(digest=digest, offset_bytes=n, data=data[n : n + _PIECE_BYTES])
         for n in range(0, len(data), _PIECE_BYTES)

@@ -38,25 +38,28 @@ def fastest_dtype(device: str = "cpu") -> Dtype:
 def gains_from_tf32(device: str) -> bool:
     """Whether a CUDA device computes products of float32 faster with TF32's ten bits.
 
-    Leaves it switched on if so, and off if not: it is a switch of the whole process.
+    Leaves it switched off.
     """
     import torch
-
-    def switch(*, on: bool) -> None:
-        torch.backends.cuda.matmul.allow_tf32 = on
-        torch.backends.cudnn.allow_tf32 = on
 
     operands = _operands(torch.float32, device)
     exact_s, short_s = [], []
     with torch.inference_mode():
         for _ in range(_ROUNDS):
-            switch(on=False)
+            use_tf32(on=False)
             exact_s.append(_took_s(*operands))
-            switch(on=True)
+            use_tf32(on=True)
             short_s.append(_took_s(*operands))
-    gains = min(exact_s) >= _LEAST_GAIN * min(short_s)
-    switch(on=gains)
-    return gains
+    use_tf32(on=False)
+    return min(exact_s) >= _LEAST_GAIN * min(short_s)
+
+
+def use_tf32(*, on: bool) -> None:
+    """Whether CUDA devices compute products of float32 in TF32: a switch of the whole process."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = on
+    torch.backends.cudnn.allow_tf32 = on
 
 
 def _operands(dtype: torch.dtype, device: str) -> tuple[torch.Tensor, ...]:

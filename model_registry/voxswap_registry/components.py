@@ -20,7 +20,6 @@ from voxswap_registry.layout import blob_key
 from voxswap_registry.manifest import Component
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
-from voxswap_registry.storage.beside import Meanwhile, beside
 from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.download import Check, mismatch
 from voxswap_registry.storage.folder import etag_of, open_no_follow
@@ -106,7 +105,6 @@ class Components:
         *,
         cancelled: Callable[[], bool] | None = None,
         progress: Progress | None = None,
-        meanwhile: Meanwhile | None = None,
     ) -> Iterator[VerifiedFile]:
         """The file of ``component``, hashed just now, open and good inside the block.
 
@@ -114,20 +112,19 @@ class Components:
         it was written to since, it can be asked.
 
         ``cancelled`` is asked before each block of bytes; once it says True,
-        `concurrent.futures.CancelledError` is raised. ``meanwhile`` runs while the bytes are being
-        hashed, and has ended when the block begins. It does not run for bytes that come from afar;
-        where a copy has to be thrown away it is told so. Raises `ComponentMissingError`,
-        `DigestMismatchError`, and `RegistryError` where disk or network fail.
+        `concurrent.futures.CancelledError` is raised. Raises `ComponentMissingError`,
+        `DigestMismatchError`, `ManifestError` if the bytes are right and the BLAKE3 is another's
+        (nobody else is barred for that), and `RegistryError` where disk or network fail.
         """
         key = blob_key(component.digest)
         with self._missing(component):
             path = self._path(key)
         if path is None:
-            held = self._from_afar(component, key, cancelled, progress, meanwhile)
+            held = self._from_afar(component, key, cancelled, progress)
         else:
             info = self._objects.head(key)
             self._refuse_quarantined(component, info.etag if info else "")
-            held = self._in_place(component, path, cancelled, meanwhile)
+            held = self._in_place(component, path, cancelled)
         with held as file:
             yield file
 
@@ -137,11 +134,7 @@ class Components:
 
     @contextlib.contextmanager
     def _in_place(
-        self,
-        component: Component,
-        path: Path,
-        cancelled: Callable[[], bool] | None,
-        meanwhile: Meanwhile | None,
+        self, component: Component, path: Path, cancelled: Callable[[], bool] | None
     ) -> Iterator[VerifiedFile]:
         with contextlib.ExitStack() as stack:
             try:
@@ -150,8 +143,7 @@ class Components:
                     file = VerifiedFile(opened.fileno(), component)
                     # Of what is hashed, whatever lies at the path by now.
                     etag = etag_of(os.fstat(file.fd))
-                    with beside(meanwhile, file):
-                        check_bytes(file, _check(component, cancelled))
+                    check_bytes(file, _check(component, cancelled))
             except DigestMismatchError as error:
                 self._put_in_quarantine(component, etag, error)
                 raise
@@ -168,7 +160,6 @@ class Components:
         key: str,
         cancelled: Callable[[], bool] | None,
         progress: Progress | None,
-        meanwhile: Meanwhile | None,
     ) -> Iterator[VerifiedFile]:
         if self._cache is None:
             raise ComponentMissingError(
@@ -196,7 +187,6 @@ class Components:
                         fetch,
                         cancelled=cancelled,
                         progress=progress,
-                        meanwhile=meanwhile,
                         on_mismatch=lambda error: self._tell(component, error),
                     )
                 )
@@ -265,12 +255,14 @@ def check_file(
 
 
 def check_bytes(file: VerifiedFile, check: Check) -> None:
-    """Hash a file of the store; `DigestMismatchError` if it is not what its component says."""
+    """Hash a file of the store. Raises `DigestMismatchError` if it is not what its component says,
+    and `ManifestError` if it is what its name says and only the BLAKE3 is another's.
+    """
     component = file.component
     if file.size_bytes != component.size_bytes:
         raise damaged(component, f"has {file.size_bytes} bytes, not {component.size_bytes}")
-    if (found := file.hashed(check)) != component.digest:
-        raise damaged(component, f"reads as {found}")
+    if (difference := file.difference(check)) is not None:
+        raise damaged(component, difference)
 
 
 def _check(component: Component, cancelled: Callable[[], bool] | None) -> Check:

@@ -14,14 +14,16 @@ from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, 
 class DraftComponent:
     """One part to be: a local file, which belongs to whoever made the draft.
 
-    Without a file, ``digest`` names bytes that the registry has already. With one, it is that of
-    the file, if its maker knows it: the file need not be hashed to learn it.
+    Without a file, ``digest`` names bytes that the registry has already, and ``blake3`` is what a
+    manifest said of them. With one, both are those of the file, if its maker has computed them: the
+    file need not be hashed to learn them.
     """
 
     role: str
     path: Path | None
     media_type: str
     digest: str = ""
+    blake3: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,8 +275,8 @@ def _kokoro_draft(
 
 def _stored(component: DraftComponent, manifest: Manifest) -> DraftComponent:
     """``component`` as the registry has it."""
-    digest = manifest.component(component.role).digest
-    return dataclasses.replace(component, path=None, digest=digest)
+    found = manifest.component(component.role)
+    return dataclasses.replace(component, path=None, digest=found.digest, blake3=found.blake3)
 
 
 def installed_file(file: PinnedFile) -> Path | None:

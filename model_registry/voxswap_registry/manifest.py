@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from voxswap_registry.errors import FieldViolation, InvalidInputError, ManifestError
@@ -22,12 +24,31 @@ MAX_OLD_MANIFEST_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One content-addressed part of a voice. ``role`` says what the engine uses it for."""
+    """One content-addressed part of a voice. ``role`` says what the engine uses it for.
+
+    ``digest`` is its name. ``blake3`` (64 hexadecimal digits) is of the same bytes, and None in
+    manifests that were written before there was one.
+    """
 
     role: str
     digest: str
     size_bytes: int
     media_type: str
+    blake3: str | None = None
+
+    @property
+    def checked_by(self) -> str:
+        """The digest that its bytes are checked by: ``blake3:…`` if there is one, else its name."""
+        return self.digest if self.blake3 is None else f"blake3:{self.blake3}"
+
+    @property
+    def identity(self) -> str:
+        """By this and no less it is the same: a manifest may be wrong about one of its digests."""
+        return self.digest if self.blake3 is None else f"{self.digest}+{self.checked_by}"
+
+    def by_name(self) -> Component:
+        """The same, to be checked by its name."""
+        return dataclasses.replace(self, blake3=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +87,7 @@ class Provenance:
     code_licence: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifest:
     """One immutable version of a voice. ``engine_config`` is read by the engine alone."""
 
@@ -104,6 +125,11 @@ class Manifest:
         """Bytes of all components together."""
         return sum(component.size_bytes for component in self.components)
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of its canonical form, in hexadecimal digits. Computed when first asked for."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
     def to_json(self) -> bytes:
         """The canonical JSON form: sorted keys, UTF-8, a newline at the end."""
         return (
@@ -125,7 +151,8 @@ class Manifest:
 
 def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {name: _plain(inner) for name, inner in fields if inner is not None}
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -206,6 +233,7 @@ class _ManifestReader(Reader):
             digest=digest,
             size_bytes=self.positive(raw, "size_bytes"),
             media_type=self.take(raw, "media_type", str),
+            blake3=self.take(raw, "blake3", str) if "blake3" in raw else None,
         )
 
     def audio(self, raw: Mapping[str, Any]) -> Audio:

@@ -59,6 +59,7 @@ _ESPEAK_VOICE = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,47}(?:\+[A-Za-z0-9_\-]{1,1
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,5}")
 _ENGINE = re.compile(r"[a-z][a-z0-9_\-]{0,31}")
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_BLAKE3 = re.compile(r"[0-9a-f]{64}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+\-]{0,62}/[a-z0-9][a-z0-9.+\-]{0,62}")
 # Left to right and back: a terminal would show the rest of its line otherwise than it is.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -176,6 +177,12 @@ def _components(manifest: Manifest) -> _Faults:
             yield _fault(
                 f"components[{place}].media_type",
                 f"is {_shown(component.media_type)}; write one such as application/json",
+            )
+        if component.blake3 is not None and not _BLAKE3.fullmatch(component.blake3):
+            yield _fault(
+                f"components[{place}].blake3",
+                f"is {_shown(component.blake3)}; write the 64 hexadecimal digits of the BLAKE3 of "
+                "its bytes in lower case, or leave it out",
             )
         limit = _ROLE_LIMITS.get((manifest.engine, component.role), _MAX_COMPONENT_BYTES)
         if not 0 < component.size_bytes <= limit:

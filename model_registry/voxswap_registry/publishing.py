@@ -10,13 +10,13 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator
 from io import FileIO
 from pathlib import Path
 
+from voxswap_registry.digests import Digests, Proof
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import (
     ComponentMissingError,
@@ -103,7 +103,10 @@ class Publisher:
         return manifest, is_new
 
     def _same(self, draft: VoiceDraft, components: tuple[Component, ...]) -> Manifest | None:
-        """The newest version, if ``draft`` is nothing else."""
+        """The newest version, if ``draft`` is nothing else.
+
+        Of bytes that were not given, a draft may lack the BLAKE3 that the version has.
+        """
         versions = self._look(draft.voice_id).versions
         if not versions:
             return None
@@ -111,6 +114,10 @@ class Publisher:
             newest = self._read(draft.voice_id, versions[-1])
         except ManifestError:
             return None  # The next version takes the place of one that cannot be read.
+        known = {c.digest: c.blake3 for c in newest.components}
+        components = tuple(
+            dataclasses.replace(c, blake3=c.blake3 or known.get(c.digest)) for c in components
+        )
         ours = draft.manifest(newest.version, components)
         ours = dataclasses.replace(ours, provenance=newest.provenance)
         return newest if ours.to_json() == newest.to_json() else None
@@ -189,7 +196,7 @@ def prepared(draft: VoiceDraft, version: int, components: tuple[Component, ...])
 def placeholders(draft: VoiceDraft) -> tuple[Component, ...]:
     """Components for trying out a manifest before any byte of them is read."""
     return tuple(
-        Component(c.role, c.digest or f"sha256:{'0' * 64}", 1, c.media_type)
+        Component(c.role, c.digest or f"sha256:{'0' * 64}", 1, c.media_type, "0" * 64)
         for c in draft.components
     )
 
@@ -210,7 +217,7 @@ def as_upload(draft: VoiceDraft) -> tuple[bytes, dict[str, Path]]:
             with as_registry_errors("read", part.path), part.path.open("rb", buffering=0) as file:
                 hashes[part.path] = _hashed(part, file, lambda: None)
         found = hashes[part.path]
-        components.append(Component(part.role, found.digest, found.size_bytes, part.media_type))
+        components.append(_as(part, found))
         files[found.digest] = part.path
     raw = json.loads(prepared(draft, 1, tuple(components)))
     del raw["version"]
@@ -229,6 +236,8 @@ def stored(
     Whatever the number of parts, a file is hashed once, and a digest is stored once. Bytes that are
     there already are not sent again. On a disk of ours they are hashed first, and replaced if they
     are damaged; in a bucket their size must do, unless ``rewrite`` is true or names their digest.
+    Both digests are of the bytes that are given; of bytes that are there already, and not given,
+    the BLAKE3 is what the draft says.
     ``tick`` is called at every block. Raises `ComponentMissingError` for a part without a file
     whose bytes are not there, and `RegistryError`, also for a file that changes meanwhile: what is
     stored is what was hashed, or as it was.
@@ -247,23 +256,36 @@ def stored(
                     as_registry_errors("read", part.path),
                     part.path.open("rb", buffering=0) as file,
                 ):
-                    found = by_file[source] = _known(part, file) or _hashed(part, file, tick)
+                    known = _known(part, file)
+                    found = by_file[source] = known or _hashed(part, file, tick)
                     again = rewrite if isinstance(rewrite, bool) else found.digest in rewrite
                     if found.digest not in done:
-                        _store(objects, found, file, again=again, tick=tick)
+                        # What others say of the bytes is proven; what we found, recognised.
+                        by = (found.digest, found.checked_by) if known else (found.checked_by,)
+                        _store(objects, found, by, file, again=again, tick=tick)
             done.add(by_file[source].digest)
-        found = by_file[source]
-        components.append(Component(part.role, found.digest, found.size_bytes, part.media_type))
+        components.append(_as(part, by_file[source]))
     return tuple(components)
 
 
+def _as(part: DraftComponent, found: Component) -> Component:
+    return dataclasses.replace(found, role=part.role, media_type=part.media_type)
+
+
 def _store(
-    objects: Objects, component: Component, file: FileIO, *, again: bool, tick: Tick
+    objects: Objects,
+    component: Component,
+    by: tuple[str, ...],
+    file: FileIO,
+    *,
+    again: bool,
+    tick: Tick,
 ) -> None:
+    """Store the bytes of ``file``, which must have the digests ``by``."""
     key = blob_key(component.digest)
-    if not _is_sound(objects, key, component, again=again, tick=tick):
+    if not _is_sound(objects, key, component, by, again=again, tick=tick):
         file.seek(0)
-        objects.upload(key, _blocks(file, component, tick), source=file)
+        objects.upload(key, _blocks(file, component, by, tick), source=file)
 
 
 def _already_stored(objects: Objects, draft: DraftComponent) -> Component:
@@ -276,10 +298,18 @@ def _already_stored(objects: Objects, draft: DraftComponent) -> Component:
             metadata={"digest": draft.digest},
             detail=objects.name,
         )
-    return Component(draft.role, draft.digest, info.size_bytes, draft.media_type)
+    return Component(draft.role, draft.digest, info.size_bytes, draft.media_type, draft.blake3)
 
 
-def _is_sound(objects: Objects, key: str, component: Component, *, again: bool, tick: Tick) -> bool:
+def _is_sound(
+    objects: Objects,
+    key: str,
+    component: Component,
+    by: tuple[str, ...],
+    *,
+    again: bool,
+    tick: Tick,
+) -> bool:
     """Whether the store has the bytes: hashed on a disk, by size in a bucket and not ``again``."""
     info = objects.head(key)
     if info is None or info.size_bytes != component.size_bytes:
@@ -291,31 +321,46 @@ def _is_sound(objects: Objects, key: str, component: Component, *, again: bool, 
         as_registry_errors("read", path, name=key),
         os.fdopen(open_no_follow(path), "rb", 0) as file,
     ):
-        return _hashed(component, file, tick).digest == component.digest
+        proof = Proof(by)
+        for block in _read(file, tick):
+            proof.update(block)
+        return proof.holds
 
 
 def _known(part: DraftComponent, file: FileIO) -> Component | None:
-    """What its maker says of a file. If its bytes are needed, they are hashed on their way."""
-    if not part.digest:
+    """What its maker says of a file. If its bytes are needed, they are hashed on their way.
+
+    Who says no more than its name has it hashed first, like any other.
+    """
+    if not part.digest or part.blake3 is None:
         return None
     size_bytes = os.fstat(file.fileno()).st_size
-    return Component(part.role, part.digest, size_bytes, part.media_type)
+    return Component(part.role, part.digest, size_bytes, part.media_type, part.blake3)
 
 
-def _hashed(part: DraftComponent | Component, file: FileIO, tick: Tick) -> Component:
+def _hashed(part: DraftComponent, file: FileIO, tick: Tick) -> Component:
     """What ``file`` holds, from where it is on, as a component like ``part``."""
-    digest, n_bytes = hashlib.sha256(), 0
+    digests, n_bytes = Digests(), 0
+    for block in _read(file, tick):
+        digests.update(block)
+        n_bytes += len(block)
+    if part.digest not in ("", digests.digest):
+        raise _changed(part, file)
+    return Component(part.role, digests.digest, n_bytes, part.media_type, digests.blake3)
+
+
+def _read(file: FileIO, tick: Tick) -> Iterator[memoryview]:
     block = memoryview(bytearray(_BLOCK_BYTES))
     while n := file.readinto(block):
-        digest.update(block[:n])
-        n_bytes += n
+        yield block[:n]
         tick()
-    return Component(part.role, f"sha256:{digest.hexdigest()}", n_bytes, part.media_type)
 
 
-def _blocks(file: FileIO, component: Component, tick: Tick) -> Iterator[memoryview]:
+def _blocks(
+    file: FileIO, component: Component, by: tuple[str, ...], tick: Tick
+) -> Iterator[memoryview]:
     """The bytes of ``component``; raises before the end if ``file`` holds others."""
-    digest, left = hashlib.sha256(), component.size_bytes
+    proof, left = Proof(by), component.size_bytes
     block = memoryview(bytearray(_BLOCK_BYTES))
     while True:
         with as_registry_errors("read", Path(str(file.name))):
@@ -325,13 +370,17 @@ def _blocks(file: FileIO, component: Component, tick: Tick) -> Iterator[memoryvi
         left -= n
         if left < 0:
             break
-        digest.update(block[:n])
+        proof.update(block[:n])
         yield block[:n]
         tick()
-    if left or f"sha256:{digest.hexdigest()}" != component.digest:
-        raise RegistryError(
-            f"the file of the {component.role} component {component.digest} changed while it was "
-            "published; publish it again",
-            metadata={"digest": component.digest},
-            detail=str(file.name),
-        )
+    if left or not proof.holds:
+        raise _changed(component, file)
+
+
+def _changed(part: Component | DraftComponent, file: FileIO) -> RegistryError:
+    return RegistryError(
+        f"the file of the {part.role} component {part.digest} changed while it was published; "
+        "publish it again",
+        metadata={"digest": part.digest},
+        detail=str(file.name),
+    )

@@ -450,9 +450,10 @@ class Registry:
         return named_digests(data, voice_id=voice_id, version=version, where=where)
 
     def verify(self, component: Component, *, cancelled: Callable[[], bool] | None = None) -> None:
-        """Hash the bytes of ``component``; see `Components.hold`."""
-        with self.components.hold(component, cancelled=cancelled):
-            return
+        """Hash the bytes of ``component``, by each of its digests; raises as `Components.hold`."""
+        for each in dict.fromkeys((component.by_name(), component)):
+            with self.components.hold(each, cancelled=cancelled):
+                pass
 
     def look(self, voice_id: str) -> VoiceRecord:
         """Versions and state of a voice; without versions if it has none or never was."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from voxswap_registry.digests import Digests
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import (
     ComponentMissingError,
@@ -40,7 +41,7 @@ class Upload:
         self._workdir = workdir
         self.manifest = _manifest(manifest_json)
         self._wanted = _by_digest(self.manifest)
-        self._files: dict[str, Path] = {}
+        self._files: dict[str, DraftComponent] = {}
         self._current: _Incoming | None = None
         self.missing = frozenset(missing(registry, self._wanted))
         total = sum(self._wanted[digest].size_bytes for digest in self.missing)
@@ -111,6 +112,7 @@ class Upload:
                 f"bytes of {', '.join(lacking[:3])} were not sent, and this registry does not have "
                 "them; send every component that FindMissingComponents names",
             )
+        self._check_present(cancelled)
         # Of what was missing, a bucket may have damaged bytes, and nobody looks there.
         return self._registry.publish_if_new(
             self._draft(),
@@ -127,9 +129,28 @@ class Upload:
             self._current.close()
             self._current = None
 
+    def _check_present(self, cancelled: Callable[[], bool] | None) -> None:
+        """Hash what was not sent, where the manifest names a BLAKE3: no load may fail for that."""
+        for component in self._wanted.values():
+            if component.blake3 is None or component.digest in self._files:
+                continue
+            try:
+                self._registry.verify(component, cancelled=cancelled)
+            except ManifestError as error:
+                raise InvalidInputError.one("manifest_json", error.message) from error
+
     def _draft(self) -> VoiceDraft:
+        """What came has the BLAKE3 that was computed; of what was there, the one that was checked.
+
+        So the manifest may get one that the client's has not. No signature covers that yet: the
+        registry writes a manifest's bytes, with its version, and those are signed.
+        """
         parts = (
-            DraftComponent(c.role, self._files.get(c.digest), c.media_type, c.digest)
+            dataclasses.replace(
+                self._files.get(c.digest) or DraftComponent("", None, "", c.digest, c.blake3),
+                role=c.role,
+                media_type=c.media_type,
+            )
             for c in self.manifest.components
         )
         return VoiceDraft.of(self.manifest, tuple(parts))
@@ -142,7 +163,7 @@ class _Incoming:
         self.component = component
         self.size_bytes = 0
         self._path, self._name = path, f"the component {component.digest}"
-        self._digest = hashlib.sha256()
+        self._digests = Digests()
         with as_registry_errors("write", path, name=self._name):
             self._file: BinaryIO = path.open("xb", buffering=0)
 
@@ -161,19 +182,27 @@ class _Incoming:
         with as_registry_errors("write", self._path, name=self._name):
             while left:
                 left = left[self._file.write(left) :]
-        self._digest.update(data)
+        self._digests.update(data)
         self.size_bytes += len(data)
 
-    def finished(self) -> Path:
+    def finished(self) -> DraftComponent:
         self.close()
-        found = f"sha256:{self._digest.hexdigest()}"
-        if found != self.component.digest:
+        component, found = self.component, self._digests
+        if found.digest != component.digest:
             raise InvalidInputError.one(
                 "component.data",
-                f"of {self.component.digest} has the digest {found}; the file changed or was "
+                f"of {component.digest} has the digest {found.digest}; the file changed or was "
                 "damaged on its way: send it again",
             )
-        return self._path
+        if component.blake3 not in (None, found.blake3):
+            raise InvalidInputError.one(
+                "manifest_json",
+                f"gives {component.digest} the BLAKE3 {component.blake3}, and its bytes have "
+                f"{found.blake3}; write that, or leave it out",
+            )
+        return DraftComponent(
+            component.role, self._path, component.media_type, component.digest, found.blake3
+        )
 
     def close(self) -> None:
         self._file.close()
@@ -200,6 +229,11 @@ def _by_digest(manifest: Manifest) -> dict[str, Component]:
                 "manifest_json",
                 f"gives {component.digest} {first.size_bytes} bytes and "
                 f"{component.size_bytes} bytes; it has one size",
+            )
+        if first.blake3 != component.blake3:
+            raise InvalidInputError.one(
+                "manifest_json",
+                f"gives {component.digest} two things as its BLAKE3; it has one, in every role",
             )
     return found
 

@@ -23,7 +23,6 @@ from voxswap.v1 import (
     voices_pb2,
     voices_pb2_grpc,
 )
-from voxswap_registry.arithmetic import fastest_dtype, gains_from_tf32
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
 from voxswap_registry.errors import EngineError, FrontEndError
@@ -32,6 +31,7 @@ from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
 from voxswap_server.audio_cache import keep_audio
 from voxswap_server.config import Settings, SettingsError
+from voxswap_server.decisions import Decisions, maker, settle
 from voxswap_server.engines.base import Engine
 from voxswap_server.engines.work import Work
 from voxswap_server.metrics import Metrics
@@ -62,7 +62,7 @@ from voxswap_server.serving import Serving
 from voxswap_server.speech.admission import Admission, prior
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.capacity import Limits, Machine
-from voxswap_server.speech.chunking import Chunking, StepSizes
+from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import Costs
 from voxswap_server.speech.lane import Surroundings
 from voxswap_server.speech.need import Windows
@@ -151,9 +151,18 @@ async def running(
         registry = catalog.registry
         scheduler = _scheduler(settings, metrics)
         way_down.closing_on_thread(stack, "compute", lambda: _close(scheduler, way_down))
-        engines = await _engines(settings, scheduler)
+        decisions = await _decisions(settings, scheduler)
+        metrics.show_build(decisions.labels())
+        engines = _engines(settings, decisions, scheduler.threads)
         residents = await keep_residents(
-            settings, catalog, engines, metrics, stack, way_down, espeak=espeak
+            settings,
+            catalog,
+            engines,
+            metrics,
+            stack,
+            way_down,
+            front_end=decisions.front_end,
+            espeak=espeak,
         )
         # Before residency waits for its leases, once no stream is left.
         stack.callback(scheduler.abandon)
@@ -189,7 +198,6 @@ async def running(
         stage = Stage(
             scheduler,
             chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
-            step_sizes=StepSizes(settings.step_bound_ms / 1e3),
             pacing=_pacing(settings),
             bars=manager.bars,
         )
@@ -201,7 +209,9 @@ async def running(
             scheduler.busy,
         )
         metrics.watch_stuck(lambda: scheduler.lost, lambda: len(manager.bars))
-        audio_cache = keep_audio(settings, metrics, stack, way_down)
+        audio_cache = keep_audio(
+            settings, metrics, stack, way_down, maker=maker(decisions, settings.device)
+        )
         speech = SpeechServicer(
             catalog,
             manager,
@@ -446,12 +456,9 @@ def _scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
     )
 
 
-async def _engines(settings: Settings, scheduler: Scheduler) -> dict[str, Engine]:
-    """The engines, on their device; how they compute is settled on the thread that will."""
+async def _decisions(settings: Settings, scheduler: Scheduler) -> Decisions:
+    """How this machine computes, settled on a thread that will."""
     import torch
-
-    from voxswap_server.engines.kokoro.engine import KokoroEngine
-    from voxswap_server.engines.vits.engine import VitsEngine
 
     if settings.device.startswith("cuda"):
         index = int(settings.device.partition(":")[2] or 0)
@@ -460,17 +467,22 @@ async def _engines(settings: Settings, scheduler: Scheduler) -> dict[str, Engine
             raise SettingsError(
                 f"device: {settings.device} is not there: torch sees {count} CUDA devices; use cpu"
             )
-    measure = Work.of(functools.partial(fastest_dtype, settings.device))
-    fastest = (await scheduler.run(measure)).result
-    dtype = fastest if settings.arithmetic == "auto" else settings.arithmetic
-    if settings.device != "cpu" and settings.arithmetic != "float32":
-        await scheduler.run(Work.of(functools.partial(gains_from_tf32, settings.device)))
-    _LOGGER.info(
-        "computing with %d threads; the large products of VITS voices in %s",
-        *(scheduler.threads, dtype),
-    )
+    return (await scheduler.run(Work.of(functools.partial(settle, settings)))).result
+
+
+def _engines(settings: Settings, decisions: Decisions, threads: int) -> dict[str, Engine]:
+    """The engines, on their device."""
+    from voxswap_server.engines.kokoro.engine import KokoroEngine
+    from voxswap_server.engines.vits.engine import VitsEngine
+
+    _LOGGER.info("computing with %d threads", threads)
     engines: tuple[Engine, ...] = (
-        VitsEngine(settings.device, dtype, most_steps=scheduler.threads),
+        VitsEngine(
+            settings.device,
+            decisions.arithmetic,
+            most_steps=threads,
+            stacks_voices=decisions.stacks_voices,
+        ),
         KokoroEngine(settings.device, threads=compute_threads(settings.compute_threads)),
     )
     return {engine.name: engine for engine in engines}

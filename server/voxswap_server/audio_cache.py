@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from importlib.metadata import version
 
-from voxswap_registry.arithmetic import fastest_dtype
 from voxswap_server.config import Settings, SettingsError
 from voxswap_server.metrics import Metrics
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.cache.store import AudioStore, MemoryStore, TieredStore
-from voxswap_server.text.frontends import espeak_is_installed
 from voxswap_server.way_down import WayDown
 
 
 def keep_audio(
-    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack, way_down: WayDown
+    settings: Settings,
+    metrics: Metrics,
+    stack: contextlib.AsyncExitStack,
+    way_down: WayDown,
+    *,
+    maker: str,
 ) -> AudioCache:
-    """The cache; ``stack`` closes it. Raises `SettingsError` if Redis cannot be as it is set."""
+    """The cache; ``stack`` closes it. Raises `SettingsError` if Redis cannot be as it is set.
+
+    ``maker`` names what audio depends on beside request and version: servers that share a Redis
+    may differ.
+    """
     counts = metrics.audio_cache
     memory = MemoryStore(settings.audio_cache_bytes, on_eviction=counts.evicted)
     store: AudioStore | None = memory if settings.audio_cache_bytes else None
@@ -26,7 +32,7 @@ def keep_audio(
     cache = AudioCache(
         store,
         counts,
-        maker=_maker(settings),
+        maker=maker,
         most_entry_bytes=settings.audio_cache_entry_bytes,
         most_held_bytes=settings.audio_cache_bytes,
     )
@@ -55,14 +61,3 @@ def _redis(url: str, settings: Settings, metrics: Metrics) -> AudioStore:
             "audio_cache_redis_url: cannot be read (it is not shown here); write "
             "redis://user:password@host:6379/0, with percent-encoding for signs in the password"
         ) from None
-
-
-def _maker(settings: Settings) -> str:
-    """What audio depends on beside request and version: servers that share a Redis may differ."""
-    front_end = settings.front_end
-    if front_end == "auto":
-        front_end = "espeak" if espeak_is_installed() else "english"
-    device, arithmetic = settings.device.partition(":")[0], settings.arithmetic
-    if arithmetic == "auto":
-        arithmetic = fastest_dtype(settings.device)
-    return f"voxswap {version('voxswap')}, {device}, {arithmetic}, {front_end}"

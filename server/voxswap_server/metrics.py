@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -51,9 +51,9 @@ class Metrics:
                 f"voxswap_{name}", text, labels, buckets=_SECONDS, registry=self.registry
             )
 
-        Info("voxswap_build", "The running server.", registry=self.registry).info(
-            {"version": version("voxswap"), "python": platform.python_version(), "device": device}
-        )
+        self._build = Info("voxswap_build", "The running server.", registry=self.registry)
+        self._device = device
+        self.show_build({})
         self._loads = counter("loads", "Voices made resident.")
         self._load_seconds = seconds("load_seconds", "From the first asking to being resident.")
         self._load_queue = seconds("load_queue_seconds", "Of these, waiting for memory.")
@@ -120,6 +120,11 @@ class Metrics:
         self.audio_cache = AudioCacheMetrics(self.registry)
         self._ledgers = _LedgerCollector(device)
         self.registry.register(self._ledgers)
+
+    def show_build(self, decisions: Mapping[str, str]) -> None:
+        """Tell what runs here, and what was decided on how it computes."""
+        build = {"version": version("voxswap"), "python": platform.python_version()}
+        self._build.info({**build, "device": self._device, **decisions})
 
     def watch_catalog(self, voices: Callable[[], int], cache_bytes: Callable[[], int]) -> None:
         """Show how many voices there are, and bytes of the cache, as they are at a scrape."""

@@ -36,6 +36,7 @@ from voxswap_server.residency.popularity import Popularity
 from voxswap_server.residency.records import State
 from voxswap_server.residency.upkeep import evict_idle, inspect_files, retire_deleted
 from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.frontends import FrontEndChoice
 from voxswap_server.way_down import WayDown
 
 _LOGGER = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ async def keep_residents(
     stack: contextlib.AsyncExitStack,
     way_down: WayDown,
     *,
+    front_end: FrontEndChoice,
     espeak: Espeak | None = None,
 ) -> Residents:
     """Residency for as long as ``stack`` is open; on its way down, everything is evicted."""
@@ -147,7 +149,7 @@ async def keep_residents(
     loader = VoiceLoader(
         catalog.registry.components,
         engines,
-        front_end=settings.front_end,
+        front_end=front_end,
         espeak=espeak,
         graphs=GraphTrust(
             catalog.registry.objects,

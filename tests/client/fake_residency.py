@@ -62,7 +62,11 @@ class FakeResidency(residency_pb2_grpc.ResidencyServiceServicer):
     def ListResidents(self, request: Any, context: Any) -> residency_pb2.ListResidentsResponse:  # noqa: N802
         self._unary(request, context)
         return residency_pb2.ListResidentsResponse(
-            residents=self.residents, components=self.components, ledgers=self.ledgers
+            residents=self.residents,
+            components=self.components,
+            ledgers=self.ledgers,
+            last_sequence=self._last,
+            epoch=self.epoch,
         )
 
     def Load(self, request: Any, context: Any) -> residency_pb2.LoadResponse:  # noqa: N802

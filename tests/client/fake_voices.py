@@ -12,6 +12,7 @@ import grpc
 
 from tests.client import statuses
 from voxswap.v1 import voices_pb2, voices_pb2_grpc
+from voxswap_client.upload import components_of
 
 WHEN = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 MAX_PIECE_BYTES = 1 << 20
@@ -211,7 +212,7 @@ class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
 
     def _registered(self, first: Any, manifest: Any) -> voices_pb2.RegisterVoiceResponse:
         versions = self.of(manifest["voice_id"])
-        components = [voices_pb2.Component(**item) for item in manifest["components"]]
+        components = components_of(json.dumps(manifest).encode())
         if versions and list(versions[0].components) == components:
             return voices_pb2.RegisterVoiceResponse(voice=versions[0], created=False)
         voice = voices_pb2.Voice(

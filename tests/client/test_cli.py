@@ -13,6 +13,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 import voxswap_client
+from tests.client.fake_residency import EPOCH
 from tests.client.terminal import unwrapped
 from voxswap_client.cli import main
 from voxswap_client.cli.failure import CliError, report
@@ -224,6 +225,8 @@ def test_ps_as_json(capsys, server):
         "residents": [],
         "components": [],
         "ledgers": [],
+        "last_sequence": 0,
+        "epoch": EPOCH,
     }
 
 

@@ -173,3 +173,4 @@ def test_ps_asks_the_server(capsys, server):
     assert document["residents"][0]["voices"] == ["joe@1"]
     assert document["components"][0]["role"] == "model"
     assert document["ledgers"][0]["budget_bytes"] == 4096
+    assert (document["last_sequence"], document["epoch"]) == (0, server.epoch)

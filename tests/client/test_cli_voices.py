@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -183,7 +182,13 @@ def mirrored(server, registry):
             sample_rate_hertz=known.audio.sample_rate_hertz,
             speakers=[voices_pb2.Speaker(name=n, index=i) for n, i in known.speakers.items()],
             components=[
-                voices_pb2.Component(**dataclasses.asdict(item)) for item in known.components
+                voices_pb2.Component(
+                    role=item.role,
+                    digest=item.digest,
+                    size_bytes=item.size_bytes,
+                    media_type=item.media_type,
+                )
+                for item in known.components
             ],
             licence=known.licence,
             provenance=voices_pb2.Provenance(

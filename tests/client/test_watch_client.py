@@ -81,6 +81,55 @@ async def test_from_now_on_unless_told_otherwise(server, connect):
     assert not server.requests[0].epoch
 
 
+async def test_from_a_list_on_there_is_no_gap(server, connect):
+    """What happens between the list and the watch comes first; what the list has does not."""
+    client = connect()
+    server.events += [server.event(n) for n in range(1, 4)]
+    seen = await client.residents()
+    assert (seen.last_sequence, seen.epoch) == (3, EPOCH)
+    server.events += [server.event(4), server.event(5)]
+    async with client.watch(after=seen.last_sequence, epoch=seen.epoch) as events:
+        assert sequences(await take(events, 2)) == [4, 5]
+
+
+async def test_from_an_empty_list_on_there_is_no_gap_either(server, connect, fake_time):
+    """0 with an epoch is a place like any other, also where the stream breaks before an event."""
+    client = connect(time=fake_time)
+    seen = await client.residents()
+    assert (seen.last_sequence, seen.epoch) == (0, EPOCH)
+    server.script += [server.fail(DOWN, "broken before the first event")]
+    server.events += [server.event(1), server.event(2)]
+    async with client.watch(after=seen.last_sequence, epoch=seen.epoch) as events:
+        assert sequences(await take(events, 2)) == [1, 2]
+    asked = [(r.after_sequence, r.epoch) for r in server.requests[1:]]
+    assert asked == [(0, EPOCH), (0, EPOCH)]
+
+
+async def test_a_first_event_that_does_not_follow_the_list_is_a_gap(server, connect):
+    """Of a server that keeps no more than its latest, and does not say so."""
+    server.script.append(server.play(server.event(2)))
+    async with connect().watch(after=0, epoch=EPOCH) as events:
+        with pytest.raises(EventsLostError, match="after event 0 came event 2"):
+            await take(events, 1)
+
+
+@pytest.mark.parametrize("known", [0, 2])
+async def test_a_server_that_was_started_between_list_and_watch_is_told(server, connect, known):
+    client = connect()
+    server.events += [server.event(n) for n in range(1, known + 1)]
+    seen = await client.residents()
+    server.epoch = EPOCH + 1
+    server.events = [server.event(n, epoch=server.epoch) for n in range(1, 4)]
+    async with client.watch(after=seen.last_sequence, epoch=seen.epoch) as events:
+        with pytest.raises(EventsLostError):
+            await take(events, 1)
+    anew = await client.residents()
+    assert (anew.last_sequence, anew.epoch) == (3, EPOCH + 1)
+    server.events.append(server.event(4, epoch=server.epoch))
+    async with client.watch(after=anew.last_sequence, epoch=anew.epoch) as events:
+        assert sequences(await take(events, 1)) == [4]
+
+
 async def test_a_kind_that_is_not_known_is_passed_over(server, connect):
     new = server.event(2)
     new.kind = 99

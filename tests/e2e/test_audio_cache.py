@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,15 @@ from tests.e2e.conftest import ServerThread, serving
 from tests.registry.drafts import root_of
 from tests.server.redis_process import redis_process
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
-from voxswap_client import AsyncClient, Client, SpeechResult, VoiceNotFoundError
+from voxswap_client import (
+    AsyncClient,
+    Client,
+    SpeechResult,
+    VoiceNotFoundError,
+    VoxswapClientError,
+)
 from voxswap_registry.store import Registry
+from voxswap_server.engines.vits.engine import VitsEngine
 
 LINE = "Halt! Who goes there? The bridge is closed after dark."
 LONG = "The road goes ever on and on, down from the door where it began. " * 12
@@ -163,6 +173,33 @@ def test_who_made_it_may_hang_up_and_the_others_hear_the_rest(
     assert client.say("joe", LONG, seed=4).header.cached
 
 
+def test_a_short_deadline_ends_nobody_elses_line(
+    house: tuple[ServerThread, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who came first gives up while the voice is loaded; who came later waits on, and hears it."""
+    thread, client = house
+    cache, loads, read = thread.server.audio_cache, threading.Event(), VitsEngine.read
+
+    def held_up(*args: Any) -> Any:
+        assert loads.wait(60)
+        return read(*args)
+
+    monkeypatch.setattr(VitsEngine, "read", held_up)
+    with ThreadPoolExecutor(2) as others:
+        first = others.submit(client.say, "joe", LINE, seed=6, timeout_s=1.0)
+        thread.wait_until(lambda: cache.statistics().listeners == 1)
+        second = others.submit(client.say, "joe", LINE, seed=6, timeout_s=60)
+        thread.wait_until(lambda: cache.statistics().listeners == 2)
+        with pytest.raises(VoxswapClientError):
+            first.result(30)
+        thread.wait_until(lambda: cache.statistics().listeners == 1)
+        loads.set()
+        assert second.result(60).audio
+    assert outcomes(thread) == {"miss": 1, "joined": 1}
+    assert voices_used(thread) == 1
+    assert client.say("joe", LINE, seed=6).header.cached
+
+
 def test_when_all_have_hung_up_nothing_is_computed_or_held(
     house: tuple[ServerThread, Client],
 ) -> None:
@@ -240,3 +277,21 @@ def test_a_redis_that_was_never_there_hinders_nothing(
             assert not client.say("joe", "Halt!", seed=2).header.cached
             assert client.say("joe", "Halt!", seed=2).header.cached
         assert figure(thread, "audio_cache_faults_total", reason="connection") == 1
+
+
+def test_what_a_machine_decided_is_kept_and_shown(joe_registry: Registry, tmp_path: Path) -> None:
+    """The first start decides; the next one finds it, whatever it would find faster itself."""
+    root, cache = root_of(joe_registry), tmp_path / "cache"
+    build: dict[str, Any] = {}
+    for arithmetic in ("bfloat16", "float32"):
+        with serving(root, cache_dir=cache) as thread:
+            (family,) = (
+                f for f in thread.server.metrics.registry.collect() if f.name == "voxswap_build"
+            )
+            build = family.samples[0].labels
+        kept = json.loads((cache / "decisions-cpu.json").read_text())
+        assert kept["decisions"]["arithmetic"] == build["arithmetic"]
+        kept["decisions"]["arithmetic"] = arithmetic
+        (cache / "decisions-cpu.json").write_text(json.dumps(kept))
+    assert build["arithmetic"] == "bfloat16"
+    assert (build["tf32"], build["front_end"]) == ("false", "espeak")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import resource
+import signal
 import socket
 import time
 import urllib.request
@@ -14,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.test_lifecycle import start
 from tests.raw_http2 import RawClient
 from tests.registry.drafts import root_of
 from voxswap.v1 import residency_pb2, residency_pb2_grpc, speech_pb2, speech_pb2_grpc
@@ -207,12 +210,33 @@ def test_connections_that_say_nothing_do_not_hold_up_the_stop(joe_registry: Regi
         host, _, port = thread.server.address.rpartition(":")
         for _ in range(50):
             stack.enter_context(socket.create_connection((host, int(port)), 30))
-            stack.enter_context(RawClient(thread.server.address, answers=False))
+            raw = stack.enter_context(RawClient(thread.server.address, answers=False))
+            raw.begin(SPEAK)  # and never says what
         looks_after(thread.server.address)
         began = time.monotonic()
         thread.begin_stop()
         thread.join()
         assert time.monotonic() - began < 25
+
+
+def test_a_stranger_who_takes_every_descriptor_has_them_for_a_moment(
+    joe_registry: Registry,
+) -> None:
+    flags = ("--listen=127.0.0.1:0", "--metrics-listen=off", "--first-message-s=0.5")
+    with start(root_of(joe_registry), *flags) as process, contextlib.ExitStack() as stack:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        host, _, port = address.rpartition(":")
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (256, 256))
+        for _ in range(400):
+            stack.enter_context(socket.create_connection((host, int(port)), 30))
+        with Client(address, timeout_s=60) as client:
+            assert client.say("joe", "Halt! Who goes there?").trailer.total_samples
+        looks_after(address)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
 
 
 def test_half_requests_at_the_metrics_port_leave_scrapes_alone(joe_registry: Registry) -> None:

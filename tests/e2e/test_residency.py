@@ -20,7 +20,13 @@ import pytest
 from tests.e2e.conftest import ServerThread, serving
 from tests.registry.drafts import blob_path, root_of
 from voxswap.v1 import residency_pb2, residency_pb2_grpc
-from voxswap_client import CastMember, Client, VoxswapClientError
+from voxswap_client import (
+    CastMember,
+    Client,
+    EventsLostError,
+    ResidencyEventKind,
+    VoxswapClientError,
+)
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.store import Registry
@@ -167,6 +173,33 @@ def test_watching_from_a_listing_on_misses_nothing_and_resumes(twins: Registry) 
                 )
             assert lost.value.code() is grpc.StatusCode.OUT_OF_RANGE  # type: ignore[attr-defined]
         thread.wait_until(lambda: thread.server.residents.events.watchers == 0)
+
+
+def test_a_list_and_a_watch_have_no_gap_between_them_and_a_restart_is_told(
+    twins: Registry,
+) -> None:
+    with house(twins) as (thread, client):
+        address = thread.server.address
+        client.load("a")
+        seen = client.residents()
+        assert resident(client) == {"a@1"}
+        client.load("b")  # before anybody watches
+        with client.watch(after=seen.last_sequence, epoch=seen.epoch) as events:
+            first, second = next(events), next(events)
+        assert [e.sequence - seen.last_sequence for e in (first, second)] == [1, 2]
+        assert {e.voices for e in (first, second)} == {("b@1",)}
+        old = client.residents()
+    with house(twins, listen=address) as (_, client):
+        client.load("c")
+        for lost in (seen, old):
+            with client.watch(after=lost.last_sequence, epoch=lost.epoch) as events:
+                with pytest.raises(EventsLostError):
+                    next(events)
+        anew = client.residents()
+        assert anew.epoch > old.epoch
+        client.unload("c")
+        with client.watch(after=anew.last_sequence, epoch=anew.epoch) as events:
+            assert next(events).kind is ResidencyEventKind.EVICTED
 
 
 def test_a_watcher_that_does_not_read_is_dropped_and_holds_nobody_up(twins: Registry) -> None:

@@ -109,6 +109,19 @@ def test_a_seed_repeats_a_line_and_no_seed_does_not(client: Client) -> None:
     assert third.audio != first.audio
 
 
+async def test_a_seed_is_the_very_same_beside_others(server: ServerThread) -> None:
+    """Whoever computes at the same time, with the same voice and with other texts."""
+    lines = [LINE, "The bridge is closed after dark, and nobody will open it for you.", LINE * 2]
+    async with AsyncClient(server.server.address, timeout_s=60) as client:
+        alone = [(await client.say("joe", text, seed=8)).audio for text in lines]
+        for _ in range(3):
+            beside = await asyncio.gather(
+                *(client.say("joe", text, seed=8) for text in lines),
+                *(client.say("joe", f"And {n} more. {LINE}", seed=n) for n in range(3)),
+            )
+            assert [result.audio for result in beside[: len(lines)]] == alone
+
+
 def test_rate_and_noise_scales_are_carried_out(client: Client) -> None:
     plain = client.say("joe", LINE, seed=5)
     fast = client.say("joe", LINE, seed=5, rate=2.0)

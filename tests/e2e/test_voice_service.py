@@ -27,6 +27,7 @@ from tests.registry.stores import KEY_ID, REGION, SECRET, S3Server, stored_blobs
 from voxswap.v1 import speech_pb2, speech_pb2_grpc, voices_pb2, voices_pb2_grpc
 from voxswap_client import Client, DataLossError, SpeechResult, VoxswapClientError
 from voxswap_client.rpc_status import from_rpc_error
+from voxswap_client.upload import components_of
 from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import RegistryError
@@ -176,6 +177,7 @@ def upload_of(house: House, voice_id: str, model: bytes, **first: Any) -> list[R
     for component in raw["components"]:
         if component["role"] == "model":
             component |= {"digest": digest, "size_bytes": len(model)}
+            component.pop("blake3", None)
     return [
         Register(manifest_json=json.dumps(raw).encode(), **first),
         *(
@@ -197,11 +199,9 @@ def new_model(house: House, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def test_a_voice_that_is_registered_speaks_at_once(house: House, new_model: bytes) -> None:
     messages = upload_of(house, "new/joe", new_model, label="canary", actor="a@studio")
-    wanted = json.loads(messages[0].manifest_json)["components"]
+    wanted = components_of(messages[0].manifest_json)
     lacking = house.voices.FindMissingComponents(
-        voices_pb2.FindMissingComponentsRequest(
-            components=[voices_pb2.Component(**component) for component in wanted]
-        )
+        voices_pb2.FindMissingComponentsRequest(components=wanted)
     ).digests
     assert list(lacking) == [messages[1].component.digest]
     answer = house.voices.RegisterVoice(iter(messages), timeout=60)

@@ -172,6 +172,8 @@ def test_a_seed_repeats_a_line_whatever_runs_between(joe_voice: Voice) -> None:
     b = finished(first.decode(10, first.frames))
     again = whole(joe_voice, ids, LIVELY)
     assert np.abs(np.concatenate([a, b]) - again).max() < 1e-5
+    same_cuts = pieces(joe_voice, ids, LIVELY, [10, first.frames])
+    assert np.array_equal(np.concatenate([a, b]), same_cuts)
     other = whole(joe_voice, ids, Delivery(1.0, 0.667, 0.8, 8))
     assert len(other) != len(again) or np.abs(other - again).max() > 1e-3
 

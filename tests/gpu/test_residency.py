@@ -66,7 +66,7 @@ async def managing(registry: Registry, budget_bytes: int) -> AsyncIterator[Model
     loader = VoiceLoader(
         registry.components,
         {"vits": engine},
-        front_end="auto",
+        front_end="espeak",
         espeak=espeak,
         host_tier=host_tier,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import hashlib
 import itertools
 import os
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from tests.registry.stores import check_collected, check_sound, memory_objects, 
 from tests.registry.test_upload import MODEL, Sender, beginning, digest_of
 from voxswap_registry import publishing
 from voxswap_registry.collecting import collect
+from voxswap_registry.digests import Digests, Proof
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import InvalidInputError, RegistryError
 from voxswap_registry.layout import blob_key, manifest_key
@@ -40,19 +40,16 @@ def hashes_counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
 
     class Counted:
-        def __init__(self) -> None:
-            self._digest = hashlib.sha256()
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
             found.append(0)
 
-        def update(self, block: Any) -> None:
-            self._digest.update(block)
-            found[-1] += len(block)
+        def update(self, data: Any) -> None:
+            super().update(data)  # type: ignore[misc]
+            found[-1] += len(data)
 
-        def hexdigest(self) -> str:
-            return self._digest.hexdigest()
-
-    fake = type("hashes", (), {"sha256": staticmethod(Counted)})
-    monkeypatch.setattr(publishing, "hashlib", fake)
+    for kind in (Digests, Proof):
+        monkeypatch.setattr(publishing, kind.__name__, type("Counted", (Counted, kind), {}))
     return found
 
 

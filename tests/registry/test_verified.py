@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from voxswap_registry.errors import DigestMismatchError, RegistryError
 from voxswap_registry.manifest import Component
@@ -26,9 +27,10 @@ def path(tmp_path: Path) -> Path:
     return found
 
 
-@pytest.fixture
-def file(path: Path) -> Iterator[VerifiedFile]:
-    component = Component("model", f"sha256:{hashlib.sha256(DATA).hexdigest()}", len(DATA), "x/y")
+@pytest.fixture(params=[None, blake3(DATA).hexdigest()], ids=["sha256", "blake3"])
+def file(request: pytest.FixtureRequest, path: Path) -> Iterator[VerifiedFile]:
+    digest = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
+    component = Component("model", digest, len(DATA), "x/y", request.param)
     with path.open("rb") as opened:
         found = VerifiedFile(opened.fileno(), component)
         found.verify(go_on)
@@ -119,10 +121,10 @@ def test_it_is_hashed_again_if_it_is_written_to_meanwhile(path: Path, file: Veri
         if (data := next(writes, None)) is not None:
             overwrite(path, data)
 
-    assert file.hashed(check) == file.component.digest
+    assert file.difference(check) is None
     assert file.is_unchanged()
     with pytest.raises(RegistryError, match="is being written to; try again"):
-        file.hashed(lambda: overwrite(path, DATA))
+        file.difference(lambda: overwrite(path, DATA))
 
 
 def test_a_watch_that_never_finds_it_at_rest_gives_it_up(

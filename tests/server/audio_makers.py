@@ -6,13 +6,14 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 
 from tests.server.fakes import make_manifest, settle
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.cache.flight import Outcome
+from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.cache.store import AudioStore, MemoryStore, StoreFault
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
 from voxswap_server.speech.request import MarkKind, SpeechRequest
@@ -25,7 +26,7 @@ RATE = 22050
 TOTAL = 40
 
 
-def audio_of(seed: int | None, first: int, last: int) -> bytes:
+def audio_of(seed: int, first: int, last: int) -> bytes:
     """Samples ``[first, last)``: two bytes each, unlike those of any other seed and place."""
     every = b"".join(
         hashlib.blake2b(f"{seed} {n}".encode(), digest_size=2).digest() for n in range(TOTAL)
@@ -33,7 +34,7 @@ def audio_of(seed: int | None, first: int, last: int) -> bytes:
     return every[2 * first : 2 * last]
 
 
-def line(seed: int | None, cuts: random.Random, encoding: AudioEncoding) -> Iterator[Part]:
+def line(seed: int, cuts: random.Random, encoding: AudioEncoding) -> Iterator[Part]:
     """A line of `TOTAL` samples with a mark at each fifth, cut anywhere."""
     yield Header("a@1", ("sha256:0",), RATE, encoding, TOTAL, True, 3.0, 4.0)
     start = 0
@@ -43,7 +44,6 @@ def line(seed: int | None, cuts: random.Random, encoding: AudioEncoding) -> Iter
         head = b"RIFF" if encoding is AudioEncoding.WAV and not start else b""
         yield Chunk(head + audio_of(seed, start, end), start, end - start, tuple(marks))
         start = end
-    assert seed is not None, "whoever makes a line is told its seed"
     yield Trailer(TOTAL, RATE, seed, 5.0, 6.0, {"?": 1})
 
 
@@ -51,10 +51,12 @@ class Take:
     """One making. Its next part comes for each `let`; `fail` ends it."""
 
     def __init__(self, seed: int | None, number: int, encoding: AudioEncoding) -> None:
-        self.seed = seed
+        # Who is not told one chooses it, as the pipeline does.
+        self.seed = 1_000 + number if seed is None else seed
         self.number = number
-        self.parts = line(seed, random.Random(number), encoding)
+        self.parts = tuple(line(self.seed, random.Random(number), encoding))
         self.gate = asyncio.Semaphore(0)
+        self.terms: Callable[[], Terms] = Terms
         self.error: Exception | None = None
         self.waits = False  # for the gate
         self.running = False  # as long as it has something to give back
@@ -115,8 +117,11 @@ class Kitchen:
             clock=lambda: 0.0,
         )
 
-    def make(self, request: SpeechRequest) -> AsyncGenerator[Part, None]:
+    def make(
+        self, request: SpeechRequest, terms: Callable[[], Terms]
+    ) -> AsyncGenerator[Part, None]:
         take = Take(request.seed, len(self.takes), request.encoding)
+        take.terms = terms
         self.takes.append(take)
         return take.run()
 
@@ -151,10 +156,19 @@ def check_whole(parts: list[Part], seed: int = 7, head: bytes = b"") -> None:
 class Ear:
     """Reads a stream, as fast as the test lets it."""
 
-    def __init__(self, kitchen: Kitchen, request: SpeechRequest) -> None:
+    def __init__(
+        self,
+        kitchen: Kitchen,
+        request: SpeechRequest,
+        *,
+        arrived_s: float = 0.0,
+        until_s: float | None = None,
+    ) -> None:
         self.parts: list[Part] = []
         self.gate = asyncio.Semaphore(0)
-        self._stream = kitchen.cache.parts(request, VOICE, kitchen.make, arrived_s=0.0)
+        self._stream = kitchen.cache.parts(
+            *(request, VOICE, kitchen.make), arrived_s=arrived_s, until_s=until_s
+        )
         self.task = asyncio.ensure_future(self._listen())
 
     async def _listen(self) -> None:

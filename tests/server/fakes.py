@@ -118,7 +118,6 @@ class FakeLoader:
     misfits: set[str] = field(default_factory=set)
     loads: list[str] = field(default_factory=list)
     workspaces: dict[str, int] = field(default_factory=dict)
-    early: bool = False
     cancels_seen: int = 0
 
     def plan(self, manifest: Manifest) -> VoicePlan:
@@ -128,20 +127,12 @@ class FakeLoader:
         )
         return VoicePlan("+".join(part.key for part in parts), manifest, parts)
 
-    def load(
-        self,
-        plan: VoicePlan,
-        part: PartPlan,
-        cancelled: Callable[[], bool],
-        early: Callable[[FakePart], object],
-    ) -> FakePart:
+    def load(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> FakePart:
         name = plan.manifest.voice_id if part.role == "model" else part.role
         self.loads.append(name)
         if cancelled():
             self.cancels_seen += 1
             raise RuntimeError("cancelled")
-        if self.early:
-            early(FakePart(part.footprint_bytes))
         if self.refusals.get(name, 0):
             self.refusals[name] -= 1
             raise DeviceMemoryError(f"fake: {part.footprint_bytes} bytes refused")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -19,10 +20,12 @@ from tests.server.audio_makers import (
 )
 from tests.server.fakes import settle
 from voxswap_server.residency.errors import ClosedError
-from voxswap_server.speech.cache.flight import Outcome
+from voxswap_server.speech.cache.cache import AudioCacheStatistics
+from voxswap_server.speech.cache.flight import Outcome, size_bytes
 from voxswap_server.speech.cache.store import MemoryStore, StoreFault
-from voxswap_server.speech.parts import Header, Trailer
-from voxswap_server.speech.request import CachePolicy
+from voxswap_server.speech.errors import TooFarBehindError
+from voxswap_server.speech.parts import Chunk, Header, Mark, Trailer
+from voxswap_server.speech.request import CachePolicy, MarkKind
 
 
 @pytest.fixture
@@ -138,7 +141,8 @@ async def test_all_that_is_held_is_bounded() -> None:
         check_whole(ear.parts, n)
 
 
-async def test_who_is_far_behind_where_too_much_is_held_goes_on_alone() -> None:
+async def test_who_is_far_behind_where_too_much_is_held_is_told_so() -> None:
+    """Nobody else notices, and asking again gives a whole line."""
     kitchen = Kitchen(entry=2_000)
     slow, fast = Ear(kitchen, REQUEST).read(2), Ear(kitchen, REQUEST).read()
     await settle()
@@ -146,16 +150,82 @@ async def test_who_is_far_behind_where_too_much_is_held_goes_on_alone() -> None:
     take.let(ALL)
     await asyncio.wait_for(fast.task, 30)
     check_whole(fast.parts)
-    assert kitchen.cache.statistics().held_bytes <= 3_000
-    slow.read()
-    await settle()
-    assert len(kitchen.takes) == 2
-    kitchen.takes[1].let(ALL)
-    await asyncio.wait_for(slow.task, 30)
-    check_whole(slow.parts)
-    await settle()
-    assert kitchen.cache.statistics().flights == 0
+    assert kitchen.cache.statistics() == AudioCacheStatistics(0, 0, 0), "nothing is held for it"
+    with pytest.raises(TooFarBehindError, match="ask again"):
+        await asyncio.wait_for(slow.read().task, 30)
+    assert len(kitchen.takes) == 1
     assert not kitchen.running
+    check_whole(await heard(kitchen))
+
+
+async def test_who_is_left_behind_and_leaves_ends_nothing_for_the_others() -> None:
+    kitchen = Kitchen(entry=2_000)
+    slow, fast = Ear(kitchen, REQUEST).read(1), Ear(kitchen, REQUEST).read()
+    await settle()
+    take = kitchen.takes[0]
+    take.let(5)
+    await settle()
+    assert kitchen.cache.statistics().listeners == 1
+    await slow.leave()
+    assert take.running
+    take.let(ALL)
+    await asyncio.wait_for(fast.task, 30)
+    check_whole(fast.parts)
+
+
+async def test_a_part_that_is_too_much_alone_is_heard_by_all_who_want_it() -> None:
+    kitchen = Kitchen(entry=100)
+    ears = [Ear(kitchen, REQUEST).read() for _ in range(3)]
+    await settle()
+    for _ in range(20):
+        if kitchen.running:
+            kitchen.takes[0].let()
+            await settle()
+    for ear in ears:
+        await asyncio.wait_for(ear.task, 30)
+        check_whole(ear.parts)
+
+
+async def test_what_was_kept_is_held_within_the_bound_as_well() -> None:
+    """Who reads slowly holds a recording; where many do, lines are made anew, a part at a time."""
+    kitchen = Kitchen()
+    requests = [dataclasses.replace(REQUEST, seed=n) for n in range(8)]
+    for n, request in enumerate(requests):
+        check_whole(await heard(kitchen, request), n)
+    bound = 15_000
+    kitchen.cache._most_held_bytes = bound
+    ears = [Ear(kitchen, request).read(1) for request in requests]
+    await settle()
+    assert kitchen.observer.outcomes[Outcome.HIT] > 0
+    assert len(kitchen.takes) > len(requests)
+    for _ in range(4):
+        for take in kitchen.running:
+            take.let()
+        for ear in ears:
+            ear.read(1)
+        await settle()
+        latest = sum(max(map(size_bytes, take.parts)) for take in kitchen.takes[8:])
+        assert kitchen.cache.statistics().held_bytes <= bound + latest
+    for take in kitchen.running:
+        take.let(ALL)
+    for n, ear in enumerate(ears):
+        await asyncio.wait_for(ear.read().task, 30)
+        check_whole(ear.parts, n)
+    assert kitchen.cache.statistics() == AudioCacheStatistics(0, 0, 0)
+
+
+def test_all_that_a_chunk_keeps_is_counted() -> None:
+    """Words are there for receipts, whether they were asked for or not."""
+    mark = Mark(MarkKind.WORD, "Halt", 0, 1)
+    bare = Chunk(b"12", 0, 1, ())
+    for fuller in (
+        dataclasses.replace(bare, words=(mark,) * 10),
+        dataclasses.replace(bare, marks=(mark,) * 10),
+    ):
+        kept = sum(map(sys.getsizeof, (fuller.words, fuller.marks))) + 10 * sys.getsizeof(mark)
+        assert size_bytes(fuller) - size_bytes(bare) >= kept
+    packets = dataclasses.replace(bare, packet_sizes=(1_000,) * 10)
+    assert size_bytes(packets) - size_bytes(bare) >= 10 * (8 + sys.getsizeof(1_000)) - 80
 
 
 async def test_a_damaged_recording_is_made_anew_and_put_right(kitchen: Kitchen) -> None:

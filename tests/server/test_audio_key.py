@@ -181,3 +181,22 @@ def test_fields_of_later_kinds_have_a_form_or_are_refused() -> None:
     assert _plain(frozenset({3, 1, 2})) == [1, 2, 3]
     with pytest.raises(TypeError, match="bytearray cannot be part"):
         _plain(bytearray(b"x"))
+
+
+def test_a_version_is_written_out_once_however_often_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    manifest, asked = make_manifest("a"), 0
+    written = Manifest.to_json
+
+    def counted(self: Manifest) -> bytes:
+        nonlocal asked
+        asked += 1
+        return written(self)
+
+    monkeypatch.setattr(Manifest, "to_json", counted)
+    assert len({key(dataclasses.replace(REQUEST, seed=n), manifest) for n in range(20)}) == 20
+    assert asked == 1
+    changed = dataclasses.replace(manifest, version=manifest.version + 1)
+    assert key(REQUEST, changed) != key(REQUEST, manifest)
+    assert changed.digest != manifest.digest

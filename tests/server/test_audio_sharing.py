@@ -1,4 +1,4 @@
-"""One making for all who want it: joined, followed, left, and taken over."""
+"""One making for all who want it: joined, followed, left, and what its failing means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import gc
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -17,17 +16,15 @@ from tests.server.audio_makers import (
     VOICE,
     Ear,
     Kitchen,
-    Take,
     check_whole,
     heard,
 )
 from tests.server.fakes import settle
 from voxswap_registry.errors import EngineError
-from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.speech.cache.errors import CannotContinueError
 from voxswap_server.speech.cache.flight import Outcome
-from voxswap_server.speech.cache.listener import SAMPLE_BYTES
-from voxswap_server.speech.parts import Header, Part, Trailer
+from voxswap_server.speech.cache.listener import Terms
+from voxswap_server.speech.cache.store import MemoryStore
+from voxswap_server.speech.parts import Part
 from voxswap_server.speech.request import LineClass, SpeechRequest
 
 
@@ -40,6 +37,18 @@ async def kitchen() -> AsyncIterator[Kitchen]:
     assert not made.running
     assert made.cache.statistics() == type(made.cache.statistics())(0, 0, 0)
     await made.cache.close()
+
+
+class HeldUp(MemoryStore):
+    """Answers when the test says so, as one that is far away does."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 20)
+        self.reads = asyncio.Event()
+
+    async def get(self, key: str) -> bytes | None:
+        await self.reads.wait()
+        return await super().get(key)
 
 
 async def test_followers_hear_it_grow(kitchen: Kitchen) -> None:
@@ -120,126 +129,108 @@ async def test_who_leaves_before_anything_began_leaves_nothing(kitchen: Kitchen)
     assert kitchen.cache.statistics().flights == 0
 
 
+@pytest.mark.parametrize("listeners", [1, 2, 7])
 @pytest.mark.parametrize("parts", range(6))
-async def test_an_error_is_that_of_whom_it_was_made_for(kitchen: Kitchen, parts: int) -> None:
-    """The next one makes it anew, and goes on where it is, whatever the new cuts are."""
-    first, second, third = (Ear(kitchen, REQUEST).read() for _ in range(3))
+async def test_an_error_ends_every_stream_that_listens(
+    kitchen: Kitchen, listeners: int, parts: int
+) -> None:
+    """Whoever's means it was made by, and however far each has read. Nothing is made for them."""
+    ears = [Ear(kitchen, REQUEST).read(ALL if i % 2 == 0 else 1) for i in range(listeners)]
     await settle()
     kitchen.takes[0].let(parts)
     await settle()
     kitchen.takes[0].fail(EngineError("out of luck"))
     await settle()
-    with pytest.raises(EngineError, match="out of luck"):
-        await first.task
-    assert len(kitchen.takes) == 2
-    kitchen.takes[1].let(ALL)
-    await asyncio.gather(second.task, third.task)
-    for ear in (second, third):
-        check_whole(ear.parts)
-    assert second.header.cached is (parts > 0)
-    assert third.header.cached
+    for ear in ears:
+        with pytest.raises(EngineError, match="out of luck"):
+            await asyncio.wait_for(ear.read().task, 30)
+        assert len(ear.parts) <= parts
+    assert len(kitchen.takes) == 1
+    assert len({id(ear.task.exception()) for ear in ears}) == listeners, "each has its own"
     check_whole(await heard(kitchen))
-    assert len(kitchen.takes) == 2, "the second making was kept"
+    assert len(kitchen.takes) == 2, "what failed is neither kept nor told again"
 
 
-async def test_everybody_may_fail_each_with_an_error_of_its_own(kitchen: Kitchen) -> None:
-    ears = [Ear(kitchen, REQUEST).read() for _ in range(3)]
-    for n in range(3):
-        await settle()
-        assert len(kitchen.takes) == n + 1
-        kitchen.takes[n].fail(EngineError(f"number {n}"))
-    for n, ear in enumerate(ears):
-        with pytest.raises(EngineError, match=f"number {n}"):
-            await ear.task
-
-
-async def test_who_took_over_has_figures_of_its_own(kitchen: Kitchen) -> None:
-    first, second = (Ear(kitchen, REQUEST).read() for _ in range(2))
-    await settle()
-    kitchen.takes[0].fail(EngineError("out of luck"))
-    await asyncio.wait([first.task])
-    assert isinstance(first.task.exception(), EngineError)
-    await settle()
-    kitchen.takes[1].let(ALL)
-    await second.task
-    trailer = second.parts[-1]
-    assert isinstance(trailer, Trailer)
-    assert trailer.compute_ms == 5.0
-    assert second.header.cold
-    assert not second.header.cached
-
-
-async def test_a_wav_file_has_one_beginning(kitchen: Kitchen) -> None:
-    request = dataclasses.replace(REQUEST, encoding=AudioEncoding.WAV)
-    ears = [Ear(kitchen, request).read() for _ in range(3)]
+async def test_who_joins_after_the_failure_begins_anew(kitchen: Kitchen) -> None:
+    """While those who were told of it have not even looked yet."""
+    slow, fast = Ear(kitchen, REQUEST).read(1), Ear(kitchen, REQUEST).read()
     await settle()
     kitchen.takes[0].let(3)
     await settle()
     kitchen.takes[0].fail(EngineError("out of luck"))
-    late = Ear(kitchen, request).read()
+    await asyncio.wait([fast.task])
+    late = Ear(kitchen, REQUEST).read()
     await settle()
-    kitchen.takes[1].let(ALL)
-    assert isinstance((await asyncio.gather(ears[0].task, return_exceptions=True))[0], EngineError)
-    for ear in (*ears[1:], late):
-        await ear.task
-        check_whole(ear.parts, head=b"RIFF")
-
-
-async def test_every_encoding_is_known_to_have_samples_of_its_own_or_not() -> None:
-    """A new one is not taken up in the middle until somebody has thought about it."""
-    with_state = {
-        *(AudioEncoding.FLAC, AudioEncoding.OPUS_PACKETS),
-        *(AudioEncoding.OGG_OPUS, AudioEncoding.MP3),
-    }
-    assert not with_state & set(SAMPLE_BYTES)
-    assert with_state | set(SAMPLE_BYTES) == set(AudioEncoding)
-
-
-async def test_an_encoding_with_state_is_not_taken_up_in_the_middle(
-    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(SAMPLE_BYTES, REQUEST.encoding)
-    first, second = (Ear(kitchen, REQUEST).read() for _ in range(2))
-    await settle()
-    third = Ear(kitchen, REQUEST)  # has not asked for anything yet
-    kitchen.takes[0].let(2)
-    await settle()
-    third.read(1)
-    await settle()
-    kitchen.takes[0].fail(EngineError("out of luck"))
-    await settle()
+    assert len(kitchen.takes) == 2
+    assert kitchen.cache.statistics().held_bytes == 0
     with pytest.raises(EngineError):
-        await first.task
-    with pytest.raises(CannotContinueError, match="cannot be taken up"):
-        await second.task
+        await slow.read().task
+    with pytest.raises(EngineError):
+        await fast.task
     kitchen.takes[1].let(ALL)
-    await third.read().task
-    check_whole(third.parts)
+    await late.task
+    check_whole(late.parts)
+    assert not late.header.cached
 
 
-async def test_a_second_making_of_another_length_is_no_continuation(kitchen: Kitchen) -> None:
-    class Shorter(Take):
-        async def run(self) -> AsyncGenerator[Part, None]:
-            async for part in super().run():
-                if isinstance(part, Header | Trailer):
-                    shorter: dict[str, Any] = {"total_samples": 2}
-                    yield part if isinstance(part, Header) else dataclasses.replace(part, **shorter)
-
-    first, second = (Ear(kitchen, REQUEST).read() for _ in range(2))
+async def test_what_nobody_foresaw_is_told_to_all_and_logged_once(
+    kitchen: Kitchen, caplog: pytest.LogCaptureFixture
+) -> None:
+    ears = [Ear(kitchen, REQUEST).read() for _ in range(3)]
     await settle()
-    kitchen.takes[0].let(4)
+    kitchen.takes[0].fail(ZeroDivisionError("a bug"))
+    for ear in ears:
+        with pytest.raises(RuntimeError, match="a bug"):
+            await ear.task
+    (record,) = caplog.records
+    assert record.exc_info is not None
+
+
+async def test_who_has_left_before_it_is_made_has_it_made_by_no_means_of_its_own() -> None:
+    """Looking up is shared: the first of those who are left is whose means are used."""
+    store = HeldUp()
+    kitchen = Kitchen(store)
+    store.reads.clear()
+    first, second, third = (Ear(kitchen, REQUEST).read() for _ in range(3))
     await settle()
+    await first.leave()
+    store.reads.set()
+    await settle()
+    kitchen.takes[0].let(ALL)
+    await asyncio.gather(second.task, third.task)
+    assert not second.header.cached
+    assert third.header.cached
+    assert len(kitchen.takes) == 1
+    await kitchen.cache.close()
 
-    def make(request: SpeechRequest) -> AsyncGenerator[Part, None]:
-        take = Shorter(request.seed, 1, request.encoding)
-        take.let(ALL)
-        return take.run()
 
-    for listener in kitchen.cache._places:
-        listener.make = lambda: make(REQUEST)
-    kitchen.takes[0].fail(EngineError("out of luck"))
-    errors = await asyncio.gather(first.task, second.task, return_exceptions=True)
-    assert [type(error) for error in errors] == [EngineError, CannotContinueError]
+def asks(start_by_s: float | None) -> SpeechRequest:
+    return dataclasses.replace(REQUEST, start_by_s=start_by_s)
+
+
+async def test_the_terms_are_those_of_whoever_waits_longest(kitchen: Kitchen) -> None:
+    """A deadline of one ends nobody else's line, whoever came first."""
+    first = Ear(kitchen, asks(0.5), arrived_s=10.0, until_s=11.0).read()
+    await settle()
+    (take,) = kitchen.takes
+    assert take.terms() == Terms(11.0, 0.5)
+    sooner = Ear(kitchen, asks(0.1), arrived_s=10.2, until_s=10.9).read()
+    await settle()
+    assert take.terms() == Terms(11.0, 0.5)
+    later = Ear(kitchen, asks(0.4), arrived_s=10.3, until_s=12.0).read()
+    await settle()
+    assert take.terms() == Terms(12.0, 0.4), "0.4 s from 10.3 on are later than 0.5 from 10 on"
+    patient = Ear(kitchen, asks(None), arrived_s=10.4, until_s=None).read()
+    await settle()
+    assert take.terms() == Terms(None, None)
+    await patient.leave()
+    await first.leave()
+    assert take.terms() == Terms(12.0, 0.4), "who has left wants nothing any more"
+    take.let(ALL)
+    for ear in (sooner, later):
+        await ear.task
+        check_whole(ear.parts)
+    assert len(kitchen.takes) == 1
 
 
 async def test_nobody_waits_at_the_pace_of_another(kitchen: Kitchen) -> None:
@@ -267,7 +258,7 @@ async def test_an_error_that_was_told_keeps_nothing(kitchen: Kitchen) -> None:
 
     seen: list[weakref.ref[Weights]] = []
 
-    async def failing(request: SpeechRequest) -> AsyncGenerator[Part, None]:
+    async def failing(request: SpeechRequest, terms: object) -> AsyncGenerator[Part, None]:
         weights = Weights()
         seen.append(weakref.ref(weights))
         if weights:

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from tests.registry.drafts import blob_path, make_draft
 from tests.server.fakes import FakeLoader, FakePart, House, make_manifest, settle
-from tests.server.test_early import GOOD, Play, SpeakingVoice, Weights
+from tests.server.play import GOOD, Play, SpeakingVoice, Weights
 from tests.server.test_loader import FakeEngine, FakeHostPart
 from voxswap_registry.errors import ComponentChangedError, RegistryError, VoxswapError
 from voxswap_registry.manifest import Component, FrontEndSpec, Manifest
@@ -50,8 +50,8 @@ class MappingLoader(FakeLoader):
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def load(self, plan: Any, part: Any, cancelled: Any, early: Any) -> Any:
-        made = super().load(plan, part, cancelled, early)
+    def load(self, plan: Any, part: Any, cancelled: Any) -> Any:
+        made = super().load(plan, part, cancelled)
         name = plan.manifest.voice_id if part.role == "model" else part.role
         data = name.encode() * part.footprint_bytes
         self.path(name).write_bytes(data)
@@ -320,39 +320,11 @@ async def test_a_stream_goes_on_when_its_voice_was_found_sound_and_else_fails(
     play.compute.close()
 
 
-async def test_an_early_window_waits_for_the_lease_to_be_looked_into() -> None:
-    play, asked = Play(), []
-
-    async def verify() -> None:
-        asked.append(True)
-
-    loaded = LoadedVoice("a@1", GuardedVoice(Weights(GOOD), [False]), play.voice(GOOD).front_end)
-    async with play.synthesis as synthesis:
-        synthesis.begin(loaded)
-        await settle()
-        assert asked == []
-        assert len(await play.heard(Lease(loaded, lambda: None, verify=verify)))
-    assert asked == [True]
-    play.compute.close()
-
-
-async def test_who_goes_away_before_there_is_a_lease_leaves_nothing() -> None:
-    play = Play()
-    loaded = LoadedVoice("a@1", GuardedVoice(Weights(GOOD), [False]), play.voice(GOOD).front_end)
-    async with play.synthesis as synthesis:
-        synthesis.begin(loaded)
-        await settle()
-    assert synthesis._ahead is None
-    play.compute.close()
-
-
 # The loader, while somebody exchanges files
 
 
 class MappingEngine(FakeEngine):
-    """Maps tensors, before they are verified as well, as the VITS engine does."""
-
-    reads_unverified = ("model",)
+    """Maps tensors, as the VITS engine does."""
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> Any:
         return FakeMapped(map_tensors(file), file.watch())
@@ -401,7 +373,7 @@ def test_no_load_that_succeeds_has_other_bytes_whatever_is_at_the_path(tmp_path:
         exchange(blob, swapped)
     except (OSError, AttributeError):
         pytest.skip("this system cannot exchange two files")
-    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="auto")
+    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="espeak")
     plan = loader.plan(manifest)
     dice, ends = random.Random(7), threading.Event()
 
@@ -415,7 +387,7 @@ def test_no_load_that_succeeds_has_other_bytes_whatever_is_at_the_path(tmp_path:
         try:
             for _ in range(60):
                 try:
-                    part: Any = loader.load(plan, plan.parts[0], lambda: False, lambda part: None)
+                    part: Any = loader.load(plan, plan.parts[0], lambda: False)
                 except RegistryError:  # wrong, or never at rest
                     outcomes["refused"] += 1
                     continue
@@ -439,7 +411,7 @@ def test_sound_bytes_that_are_sent_again_fail_nobodys_load(tmp_path: Path) -> No
     )
     manifest = registry.publish(draft)
     blob = blob_path(registry, manifest.component("model"))
-    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="auto")
+    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="espeak")
     plan, ends = loader.plan(manifest), threading.Event()
 
     def send_again() -> int:
@@ -456,7 +428,7 @@ def test_sound_bytes_that_are_sent_again_fail_nobodys_load(tmp_path: Path) -> No
         try:
             for _ in range(40):
                 try:
-                    loader.load(plan, plan.parts[0], lambda: False, lambda part: None)
+                    loader.load(plan, plan.parts[0], lambda: False)
                 except VoxswapError as error:
                     failed.append(error)
         finally:

@@ -1,4 +1,4 @@
-"""How segments are cut into chunks, and chunks into steps."""
+"""How segments are cut into chunks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxswap_server.speech.chunking import Chunking, StepSizes
+from voxswap_server.speech.chunking import Chunking
 
 
 @given(
@@ -37,54 +37,3 @@ def test_little_at_first_then_twice_as_much() -> None:
 
 def test_a_later_sentence_goes_on_with_the_size_reached() -> None:
     assert next(iter(Chunking(120, 1500).windows(1000, 10, 96))) == (0, 150)
-
-
-@given(first=st.integers(0, 1000), length=st.integers(1, 2000), frame_s=st.floats(1e-6, 0.1))
-def test_pieces_cover_a_window(first: int, length: int, frame_s: float) -> None:
-    sizes = StepSizes(0.02)
-    for _ in range(100):
-        sizes.record("kind", sizes.size("kind"), sizes.size("kind") * frame_s)
-    pieces = list(sizes.cut("kind", first, first + length))
-    assert pieces[0][0] == first
-    assert pieces[-1][1] == first + length
-    assert all(a[1] == b[0] for a, b in itertools.pairwise(pieces))
-    size = sizes.size("kind")
-    assert all(b - a == size for a, b in pieces[:-1])
-    assert pieces[-1][1] - pieces[-1][0] < 1.5 * size
-
-
-@given(
-    frame_s=st.floats(1e-6, 0.01),
-    bound_s=st.floats(0.005, 0.1),
-    disturbed=st.lists(st.booleans(), min_size=400, max_size=400),
-)
-def test_the_size_is_what_ends_in_time_whoever_else_computes(
-    frame_s: float, bound_s: float, disturbed: list[bool]
-) -> None:
-    """Steps take what they take, and now and then much longer, but not four times in a row."""
-    sizes = StepSizes(bound_s)
-    for i, is_disturbed in enumerate(disturbed):
-        size = sizes.size("kind")
-        noise_s = 0.5 if is_disturbed and i % 4 else 0.0
-        sizes.record("kind", size, size * frame_s + noise_s)
-    size = sizes.size("kind")
-    assert size * frame_s <= bound_s or size == 8
-    assert 4 * size * frame_s > 0.6 * bound_s or size == 512
-
-
-def test_small_pieces_say_nothing_unless_they_were_too_long() -> None:
-    sizes = StepSizes(0.02)
-    before = sizes.size("kind")
-    for _ in range(20):
-        sizes.record("kind", 7, 0.001)
-    assert sizes.size("kind") == before
-    for _ in range(4):
-        sizes.record("kind", 7, 0.03)
-    assert sizes.size("kind") == before // 2
-
-
-def test_kinds_are_learnt_apart() -> None:
-    sizes = StepSizes(0.02)
-    for _ in range(8):
-        sizes.record("slow", sizes.size("slow"), 1.0)
-    assert sizes.size("slow") < sizes.size("quick")

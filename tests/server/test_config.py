@@ -97,7 +97,7 @@ async def test_a_url_that_cannot_be_read_is_told_without_what_it_was(url: str) -
     settings = Settings.model_validate({"audio_cache_redis_url": url})
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(SettingsError, match="audio_cache_redis_url: cannot be read") as raised:
-            keep_audio(settings, Metrics("cpu"), stack, WayDown(0.0))
+            keep_audio(settings, Metrics("cpu"), stack, WayDown(0.0), maker="here")
     assert "ter2" not in "".join(traceback.format_exception(raised.value))
 
 
@@ -108,7 +108,7 @@ async def test_a_redis_that_is_not_installed_is_told_with_its_remedy(
     settings = Settings.model_validate({"audio_cache_redis_url": URL})
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(SettingsError, match=r"pip install 'voxswap\[redis\]'"):
-            keep_audio(settings, Metrics("cpu"), stack, WayDown(0.0))
+            keep_audio(settings, Metrics("cpu"), stack, WayDown(0.0), maker="here")
 
 
 def test_every_fault_is_told_at_once() -> None:

@@ -115,19 +115,34 @@ class House:
     def path(self, kind: str) -> str:
         return f"/{SERVICE}/{kind}"
 
-    def call(self, kind: str, messages: Iterable[bytes], timeout: float = WAIT_S) -> Any:
-        """Raw, and as streams both ways: on the wire, one message is a stream of one."""
+    def call(
+        self,
+        kind: str,
+        messages: Iterable[bytes],
+        timeout: float = WAIT_S,
+        *,
+        stays_open: bool = False,
+    ) -> Any:
+        """Raw, and as streams both ways: on the wire, one message is a stream of one.
+
+        A client whose call ends while it writes may make an INTERNAL of its own of that; one that
+        ``stays_open`` writes nothing more.
+        """
         waiting = iter(list(messages))
 
         async def feed() -> AsyncIterator[bytes]:
             for message in waiting:
                 yield message
+            if stays_open:
+                await asyncio.Event().wait()
 
         return self.channel.stream_stream(self.path(kind))(feed(), timeout=timeout)
 
-    async def ended(self, kind: str, *messages: bytes) -> tuple[int, grpc.StatusCode, str]:
+    async def ended(
+        self, kind: str, *messages: bytes, stays_open: bool = False
+    ) -> tuple[int, grpc.StatusCode, str]:
         """How many answers came, and the status."""
-        call, answers = self.call(kind, messages), 0
+        call, answers = self.call(kind, messages, stays_open=stays_open), 0
         try:
             async for _ in call:
                 answers += 1
@@ -171,7 +186,7 @@ async def test_a_message_that_is_none_is_the_callers_fault(
 async def test_one_in_the_midst_of_a_stream_ends_it(
     house: House, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, code, _ = await house.ended(kind, JOE, b"\x0a", JOE)
+    _, code, _ = await house.ended(kind, JOE, b"\x0a", stays_open=True)
     assert code == grpc.StatusCode.INVALID_ARGUMENT
     assert house.kinds.heard == ["joe"]
     assert caplog.records == []

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 import pytest
 
 from tests.server.fakes import settle
-from tests.server.test_early import Play
+from tests.server.play import Play
 from voxswap_server.engines.errors import DeviceStuckError
 from voxswap_server.residency.errors import VoiceBarredError
 from voxswap_server.residency.lease import Lease

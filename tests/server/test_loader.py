@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
 from tests.registry.drafts import blob_path, make_draft
 from tests.server.fakes import FakePart, FakeVoice, digest_of
@@ -26,7 +28,9 @@ from voxswap_server.engines.base import DevicePart, PartSpec
 from voxswap_server.residency import loader as loader_module
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.host_tier import HostTier
+from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import FrontEndPart, VoiceLoader
+from voxswap_server.residency.manager import ModelManager
 
 SYMBOLS = b'{"layout": "blanks", "symbols": {"a": [1]}}'
 LIMIT = 4 << 20
@@ -34,7 +38,6 @@ LIMIT = 4 << 20
 
 class FakeEngine:
     name = "fake"
-    reads_unverified: Collection[str] = ()
     graph_roles: Collection[str] = ()
 
     def __init__(self) -> None:
@@ -90,7 +93,7 @@ class House:
         self.loader = VoiceLoader(
             registry.components,
             {"fake": self.engine},
-            front_end="auto",
+            front_end="espeak",
             largest_chunk_s=2.0,
             host_tier=self.host_tier,
         )
@@ -135,7 +138,7 @@ def test_a_graph_is_read_only_if_it_is_trusted(tmp_path: Path) -> None:
     for named, signed in (((), False), ((digest,), False), ((), True)):
         trust = GraphTrust(house.registry.objects, named=named, all_signed=signed)
         components, engines = house.registry.components, {"fake": house.engine}
-        house.loader = VoiceLoader(components, engines, front_end="auto", graphs=trust)
+        house.loader = VoiceLoader(components, engines, front_end="espeak", graphs=trust)
         house.engine.reads.clear()
         if named or signed:
             house.load("model")
@@ -185,6 +188,52 @@ def test_parts_are_shared_by_bytes_and_form_and_by_nothing_else(tmp_path: Path) 
         dataclasses.replace(c, digest=digest_of(c.role)) for c in house.manifest.components
     )
     assert not set(with_changes(components=other)) & set(keys)
+
+
+def with_blake3(manifest: Manifest, blake3: str | None) -> Manifest:
+    components = tuple(dataclasses.replace(c, blake3=blake3) for c in manifest.components)
+    return dataclasses.replace(manifest, voice_id="other", components=components)
+
+
+async def test_a_manifest_that_lies_about_its_blake3_fails_alone(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    liar = with_blake3(house.manifest, "0" * 64)
+    with ThreadPoolExecutor(4) as executor:
+        manager = ModelManager(house.loader, executor, budget_bytes=1 << 30)
+        for _ in range(2):
+            outcomes = await asyncio.gather(
+                *map(manager.acquire, (liar, house.manifest, liar)), return_exceptions=True
+            )
+            assert [type(outcome) for outcome in outcomes] == [ManifestError, Lease, ManifestError]
+            with outcomes[1]:
+                assert outcomes[1].loaded.ref == house.manifest.ref
+        assert house.registry.components.quarantined() == ()
+        await manager.close()
+
+
+def test_a_graph_is_checked_by_the_name_that_operators_trust(tmp_path: Path) -> None:
+    """So one base serves the manifests that have a BLAKE3 of it, and those that have none."""
+    house = House(tmp_path)
+    house.engine.graph_roles = ("model",)
+    trust = GraphTrust(house.registry.objects, named=(), all_signed=True)
+    house.loader = VoiceLoader(
+        house.registry.components, {"fake": house.engine}, front_end="espeak", graphs=trust
+    )
+    plans = [
+        house.loader.plan(manifest)
+        for manifest in (house.manifest, with_blake3(house.manifest, None))
+    ]
+    assert {plan.parts[0].key for plan in plans} == {plans[0].parts[0].key}
+    assert plans[0].parts[1].key != plans[1].parts[1].key
+
+    # Planted bytes, under a trusted name, and a manifest with their BLAKE3.
+    planted = b"a graph"
+    path = blob_path(house.registry, house.manifest.component("model"))
+    path.chmod(0o644)
+    path.write_bytes(planted)
+    plan = house.loader.plan(with_blake3(house.manifest, blake3(planted).hexdigest()))
+    with pytest.raises(DigestMismatchError):
+        house.loader.load(plan, plan.parts[0], lambda: False)
 
 
 def test_what_the_host_tier_keeps_is_read_once(tmp_path: Path) -> None:

@@ -560,19 +560,6 @@ async def refused_twice() -> Scene:
     return Scene(house, lambda: house.manager.acquire(styled("a")))
 
 
-async def early() -> Scene:
-    house = House(30)
-    house.loader.early = True
-    return Scene(house, lambda: house.manager.acquire(styled("a"), early=lambda loaded: None))
-
-
-async def early_and_wrong() -> Scene:
-    house = House(30)
-    house.loader.early = True
-    house.loader.faults["a"] = EngineError("not what its digest says")
-    return Scene(house, lambda: house.manager.acquire(styled("a"), early=lambda loaded: None))
-
-
 async def given_up_before() -> Scene:
     """The thread of a load that was given up has not ended yet."""
     house = House(20)
@@ -621,8 +608,7 @@ async def budget_changes() -> Scene:
 
 SCENES = [
     hit, miss_in_line, shared_parts, joined, failing, misfit, too_large_a_part, refused_once,
-    refused_twice, early, early_and_wrong, given_up_before, stuck, pinning, unloading,
-    budget_changes,
+    refused_twice, given_up_before, stuck, pinning, unloading, budget_changes,
 ]  # fmt: skip
 
 
@@ -749,13 +735,13 @@ class GatedLoader(FakeLoader):
         self.running = self.peak = 0
         self.lock = threading.Lock()
 
-    def load(self, plan: Any, part: Any, cancelled: Any, early: Any) -> Any:
+    def load(self, plan: Any, part: Any, cancelled: Any) -> Any:
         with self.lock:
             self.running += 1
             self.peak = max(self.peak, self.running)
         try:
             self.wait()
-            return super().load(plan, part, cancelled, early)
+            return super().load(plan, part, cancelled)
         finally:
             with self.lock:
                 self.running -= 1
@@ -782,7 +768,6 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
     loader = GatedLoader(lambda gate: loop.call_soon_threadsafe(tell, gate.set) and None)
     device = FakeDevice()
     device.give_back = lambda freed_bytes: loader.wait()  # type: ignore[method-assign]
-    loader.early = True
     loader.faults["h"] = EngineError("broken")
     loader.refusals = {"b": 1, "base": 1}
     with ThreadPoolExecutor(4) as executor, ThreadPoolExecutor(1) as freeing:
@@ -804,7 +789,6 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
                         chance.choice(voices),
                         timeout_s=patience_s,
                         insist=chance.random() < 0.2,
-                        early=lambda loaded: None,
                     )
                 except VoxswapError as error:
                     outcomes[type(error).__name__] += 1

@@ -191,10 +191,6 @@ class ManagerMachine(RuleBasedStateMachine):
     def need_another_workspace(self, voice: str, workspace: int) -> None:
         self.loader.workspaces[voice] = workspace
 
-    @rule(early=st.booleans())
-    def offer_early(self, *, early: bool) -> None:
-        self.loader.early = early
-
     @rule(seconds=st.sampled_from([0.3, 1, 100]))
     def let_time_pass(self, seconds: float) -> None:
         self.house.clock.now += seconds

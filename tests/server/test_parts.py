@@ -601,10 +601,8 @@ class WatchfulLoader(FakeLoader):
         self.made: list[weakref.ref[object]] = []
         self.deaf = False  # to being cancelled
 
-    def load(self, plan: VoicePlan, part: PartPlan, cancelled: Any, early: Any) -> FakePart:
-        loaded = super().load(
-            plan, part, (lambda: False) if self.deaf else cancelled, lambda p: early(self.seen(p))
-        )
+    def load(self, plan: VoicePlan, part: PartPlan, cancelled: Any) -> FakePart:
+        loaded = super().load(plan, part, (lambda: False) if self.deaf else cancelled)
         self.seen(loaded)
         return loaded
 
@@ -683,21 +681,6 @@ async def test_what_was_unloaded_or_deleted_is_dropped() -> None:
 
 
 @without_collector
-async def test_what_was_given_early_is_dropped_when_it_turns_out_to_be_wrong() -> None:
-    house = WatchfulHouse()
-    house.loader.early = True
-    house.loader.faults["a"] = OSError("not what its digest says")
-    begun: list[weakref.ref[object]] = []
-    task = house.ask("a", early=lambda loaded: begun.append(weakref.ref(loaded.voice)))
-    await house.work()
-    assert isinstance(task.exception(), LoadFailedError)
-    del task
-    assert len(begun) == 1
-    assert begun[0]() is None
-    assert not house.loader.alive
-
-
-@without_collector
 async def test_what_was_too_large_is_dropped() -> None:
     house = WatchfulHouse()
     house.loader.measured["a"] = 99
@@ -724,34 +707,12 @@ async def test_what_did_not_fit_is_not_kept_by_the_memory_of_its_failure() -> No
 
 
 @without_collector
-async def test_who_asked_is_not_kept_by_what_went_wrong() -> None:
-    """A stream that was told of a failure may hold what it computed early."""
-
-    class Stream:
-        def begin(self, loaded: object) -> None:
-            self.loaded = loaded
-
-    house = WatchfulHouse()
-    house.loader.early = True
-    house.loader.faults["a"] = OSError("not what its digest says")
-    stream = Stream()
-    task = house.ask("a", early=stream.begin)
-    seen = weakref.ref(stream)
-    del stream
-    await house.work()
-    assert isinstance(task.exception(), LoadFailedError)
-    del task
-    assert seen() is None
-    assert not house.loader.alive
-
-
-@without_collector
 async def test_a_load_that_stopped_after_it_had_its_memory_leaves_none_behind() -> None:
     """Between placing and returning a loader looks whether anybody still wants it."""
 
     class Stopping(WatchfulLoader):
-        def load(self, plan: VoicePlan, part: PartPlan, cancelled: Any, early: Any) -> FakePart:
-            loaded = super().load(plan, part, lambda: False, early)
+        def load(self, plan: VoicePlan, part: PartPlan, cancelled: Any) -> FakePart:
+            loaded = super().load(plan, part, lambda: False)
             if cancelled():
                 raise RuntimeError("cancelled")
             return loaded

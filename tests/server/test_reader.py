@@ -35,6 +35,38 @@ class Voice:
         return Work.of(lambda: None)
 
 
+@pytest.mark.parametrize("text", ["²¹³" * 130, "1²" * 195 + "." * 10])
+def test_what_is_far_more_to_say_than_to_write_is_parted_before_it_is_read(text: str) -> None:
+    """A front-end takes as long as the speech is, and a segment of this is minutes of it."""
+    longest = 0
+
+    class Watched(Letters):
+        def symbols(self, text: NormalizedText) -> SymbolSequence:
+            nonlocal longest
+            longest = max(longest, len(text.text))
+            return super().symbols(text)
+
+    class Patient(Voice):
+        def most_symbols(self, rate: float) -> int:
+            return 10_000
+
+    reader = Reader(SpeechRequest(VoiceRef("a"), "x"), make_manifest())
+    loaded = LoadedVoice("a@1", Patient(), Watched())
+    left, read = [Segment(text, 5, 70)], []
+    while left:
+        part = left.pop(0)
+        found = reader.read(part, loaded)
+        if isinstance(found, list):
+            left = [*found, *left]
+        else:
+            read.append(found.segment)
+    assert longest <= 1_000
+    assert len(read) > 2
+    assert "".join(part.text for part in read) == text
+    assert [part.pause_ms for part in read] == [0] * (len(read) - 1) + [70]
+    assert read[0].start == 5
+
+
 @pytest.mark.parametrize(("asked", "length_scale", "rate"), [(1, 2, 0.5), (0.25, 4, 1 / 16)])
 def test_a_slow_voice_gets_shorter_segments(asked: float, length_scale: float, rate: float) -> None:
     """The voice's own slowness counts as the request's does."""

@@ -139,10 +139,9 @@ class SimulatedEngine:
     name = "sim"
     steps_may_be_long = False
 
-    def __init__(self, device: SimulatedDevice, *, reads_unverified: bool) -> None:
+    def __init__(self, device: SimulatedDevice) -> None:
         self.device = device
         self.graph_roles: Collection[str] = ()
-        self.reads_unverified: Collection[str] = ("model", "base") if reads_unverified else ()
 
     def check(self, manifest: Manifest) -> None:
         pass
@@ -213,7 +212,6 @@ class House:
         size: int = BUDGET,
         budget: int = BUDGET,
         host_budget: int = 0,
-        reads_unverified: bool = True,
         executor: Executor | None = None,
         freeing: Executor | None = None,
     ) -> None:
@@ -224,8 +222,8 @@ class House:
         self.events: list[ResidencyEvent] = []
         self.loader = VoiceLoader(
             stock.registry.components,
-            {"sim": SimulatedEngine(self.device, reads_unverified=reads_unverified)},
-            front_end="auto",
+            {"sim": SimulatedEngine(self.device)},
+            front_end="espeak",
             host_tier=self.host_tier,
         )
         self.now = 0.0
@@ -382,10 +380,7 @@ async def test_a_load_that_is_given_up_in_its_copy_gives_its_block_back(stock: S
     await house.end()
 
 
-@pytest.mark.parametrize("reads_unverified", [False, True])
-async def test_damaged_bytes_are_off_the_device_before_anybody_is_told(
-    tmp_path: Path, *, reads_unverified: bool
-) -> None:
+async def test_damaged_bytes_never_reach_the_device(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     draft = make_draft(
         tmp_path, data=b"w" * 500, engine="sim", front_end=FrontEndSpec("characters")
@@ -397,7 +392,7 @@ async def test_damaged_bytes_are_off_the_device_before_anybody_is_told(
     )
     path.chmod(0o644)
     path.write_bytes(b"W" * 500)
-    house = House(Stock(registry, {"x": manifest}), reads_unverified=reads_unverified)
+    house = House(Stock(registry, {"x": manifest}))
     for _ in range(3):
         task = house.ask("x", insist=True)
         await house.work()
@@ -405,7 +400,7 @@ async def test_damaged_bytes_are_off_the_device_before_anybody_is_told(
         del task
         assert not house.device.taken
     assert registry.components.quarantined()
-    assert house.device.peak == (500 if reads_unverified else 0)
+    assert house.device.peak == 0
     await house.end()
 
 
@@ -421,7 +416,7 @@ async def test_a_slow_copy_holds_up_nobody_else(stock: Stock) -> None:
 
     slow: list[threading.Thread] = []
     with ThreadPoolExecutor(3) as executor, ThreadPoolExecutor(1) as freeing:
-        house = House(stock, executor=executor, freeing=freeing, reads_unverified=False)
+        house = House(stock, executor=executor, freeing=freeing)
 
         def mark_and_copy() -> None:
             if not slow:
@@ -478,21 +473,18 @@ moves = st.one_of(
     st.lists(moves, max_size=50),
     st.sampled_from([1.0, 1.1, 2.0]),
     st.sampled_from([0, 3_500]),
-    st.booleans(),
 )
 def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all_back(
     stock: Stock,
     moves: list[tuple[str, Any]],
     room: float,
     host_budget: int,
-    reads_unverified: bool,
 ) -> None:
     async def run() -> None:
         house = House(
             stock,
             size=round(9_000 * room) if room > 1 else BUDGET,
             host_budget=host_budget,
-            reads_unverified=reads_unverified,
         )
         asking: list[asyncio.Task[Lease]] = []
         unloading: list[asyncio.Task[int]] = []

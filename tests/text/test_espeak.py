@@ -287,6 +287,9 @@ def test_a_flood_of_killers_is_not_remembered_for_ever() -> None:
         b'{"read": [[["' + b"a" * 10_000 + b'", 0, 2]]]}',
         b'{"read": [[], []]}',
         b'{"refused": "why"}',
+        b'{"read": 0.5}',
+        b'{"read": NaN}',
+        b'{"read": Infinity}',
     ],
 )
 def test_what_a_worker_says_is_believed_only_if_it_can_be_true(answer: bytes) -> None:

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from tests.text.by_hand import GOLDEN
 from voxswap_server.text import espeak_worker
 from voxswap_server.text.espeak_worker import (
     LONGEST_CALL,
+    MOST_PHONEMES,
     Clauses,
     Library,
     where_they_agree,
@@ -42,9 +44,13 @@ class RuleBook:
         self.longest = 0
 
     def read(self, text: str) -> Clauses:
+        (clauses,) = self.read_all([text])
+        return clauses
+
+    def read_all(self, texts: list[str]) -> Any:
         library = Library.__new__(Library)
         library._call = self._call  # type: ignore[method-assign]
-        return library.read(text)
+        return library.read_all(texts)
 
     def _call(self, text: str) -> Clauses:
         self.longest = max(self.longest, len(text))
@@ -116,7 +122,7 @@ def test_the_pieces_say_what_the_whole_says() -> None:
         "library = worker.Library(ctypes.CDLL(paths[0]), paths[1])\n"
         "def read(voice, text):\n"
         "    library.take(voice)\n"
-        "    return [c for c in library.read(text) if c[0].strip()]\n"
+        "    return [c for c in library.read_all([text])[0] if c[0].strip()]\n"
         "pieces = [read(*text) for text in texts]\n"
         "worker.LONGEST_CALL = 10_000\n"
         "whole = [read(*text) for text in texts]\n"
@@ -140,6 +146,24 @@ def test_the_pieces_say_what_the_whole_says() -> None:
         groups = [clause[0].split() for clause in got]
         assert groups == [clause[0].split() for clause in expected], text
         assert [clause[1:] for clause in got] == [clause[1:] for clause in expected], text
+
+
+def test_what_says_too_much_is_not_read_to_its_end() -> None:
+    """And how much there is left is told, so that it can be parted."""
+
+    class Names(RuleBook):
+        calls = 0
+
+        def _call(self, text: str) -> Clauses:
+            self.calls += 1
+            return [("x" * 18 * len(text), 0, len(text))]
+
+    names = Names()
+    assert names.read_all(["字" * 400]) == pytest.approx(400 * 18 / MOST_PHONEMES)
+    assert names.calls == 2
+    half = MOST_PHONEMES // 18 // 2
+    assert isinstance(names.read_all(["字" * half] * 2), list)
+    assert isinstance(names.read_all(["字" * (half + 1)] * 2), float)
 
 
 def test_nothing_of_the_house_is_imported_by_it() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import sys
 
 import pytest
@@ -18,7 +17,6 @@ from voxswap_server.text.frontends import make_front_end
 @pytest.fixture
 def without_espeak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frontends, "espeak_is_installed", lambda: False)
-    frontends._warn_once.cache_clear()
 
 
 @pytest.fixture
@@ -43,37 +41,20 @@ def test_who_keeps_no_processes_of_espeak_reads_no_voice_with_it() -> None:
         make_front_end("espeak", {}, PIPER, "en_US")
 
 
-@pytest.mark.usefixtures("without_espeak", "hibari")
+@pytest.mark.usefixtures("hibari")
 @pytest.mark.parametrize(
     ("voice", "british"), [("en-us", False), ("en-gb-x-rp", True), ("en", True), ("en-029", False)]
 )
-def test_english_falls_back_to_hibari(voice: str, british: bool) -> None:
-    made = make_front_end("espeak", {"voice": voice}, PIPER, "en")
+def test_hibari_reads_english_without_espeak(voice: str, british: bool) -> None:
+    made = make_front_end("espeak", {"voice": voice}, PIPER, "en", prefer="english")
     assert isinstance(made, EnglishFrontEnd)
     assert repr(made) == f"EnglishFrontEnd(british={british})"
-
-
-@pytest.mark.usefixtures("without_espeak", "hibari")
-def test_the_fallback_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            make_front_end("espeak", {"voice": "en-us"}, PIPER, "en")
-    (record,) = caplog.records
-    assert "hibari-tts" in record.message
-    assert "pip install 'voxswap[espeak]'" in record.message
 
 
 @pytest.mark.usefixtures("without_espeak")
 def test_other_languages_need_espeak() -> None:
     with pytest.raises(FrontEndError, match=r"'de'.*pip install 'voxswap\[espeak\]'"):
-        make_front_end("espeak", {"voice": "de"}, PIPER, "de")
-
-
-@pytest.mark.usefixtures("hibari")
-def test_the_operator_may_force_hibari(caplog: pytest.LogCaptureFixture) -> None:
-    made = make_front_end("espeak", {"voice": "en-us"}, PIPER, "en", prefer="english")
-    assert isinstance(made, EnglishFrontEnd)
-    assert not caplog.records
+        make_front_end("espeak", {"voice": "de"}, PIPER, "de", prefer="english")
 
 
 @pytest.mark.usefixtures("espeak")

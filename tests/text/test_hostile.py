@@ -9,12 +9,12 @@ import pytest
 from bench.hostile.texts import KILLERS, texts
 from tests.text.by_hand import PIPER, by_hand, check
 from voxswap_registry.errors import VoxswapError
+from voxswap_server.speech.reader import parted, read_segment
 from voxswap_server.text.espeak import EspeakFrontEnd
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import make_front_end
-from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation import segment
-from voxswap_server.text.types import FrontEnd
+from voxswap_server.text.types import FrontEnd, LongReadingError, Segment
 
 Make = Callable[[Espeak], FrontEnd]
 FRONT_ENDS: dict[str, Make] = {
@@ -33,10 +33,13 @@ def test_whatever_is_typed_is_read_or_refused(name: str, espeak: Espeak) -> None
     front_end = FRONT_ENDS[name](espeak)
     outcomes = set()
     for text in texts(250, seed=20):
-        for part in segment(text):
-            normalized = normalize(part.text, "ru" if name == "russian" else "en")
+        left = [*segment(text)]
+        while left:
+            part = left.pop()
             try:
-                check(normalized, front_end.symbols(normalized))
+                check(*read_segment(part.text, "ru" if name == "russian" else "en", front_end))
+            except LongReadingError as error:
+                left += parted(part, error.excess)
             except VoxswapError as error:
                 outcomes.add(error.reason)
     assert outcomes <= {"TEXT_UNREADABLE", "FRONT_END_UNAVAILABLE"}
@@ -48,6 +51,12 @@ def test_whatever_is_typed_is_read_or_refused(name: str, espeak: Espeak) -> None
 def test_the_known_killers_end_no_worker(text: str, espeak: Espeak) -> None:
     front_end = EspeakFrontEnd(PIPER, espeak)
     before = espeak.pids()
-    normalized = by_hand(text)
-    check(normalized, front_end.symbols(normalized))
+    left = [Segment(text, 0, 0)]
+    while left:
+        normalized = by_hand(left[-1].text)
+        try:
+            check(normalized, front_end.symbols(normalized))
+            left.pop()
+        except LongReadingError as error:
+            left += parted(left.pop(), error.excess)
     assert espeak.pids() == before

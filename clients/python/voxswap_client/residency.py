@@ -107,9 +107,15 @@ class Residency(Connection):
         """Begin to watch loads, failures and evictions; returns at once. There is no deadline.
 
         ``after`` is the sequence of the last event that is known, and ``epoch`` that event's: what
-        came since comes first. 0 begins with the oldest that the server has kept; None begins now,
-        and until its first event comes there is nothing that a broken connection could resume from.
-        ``with client.watch() as events:`` is its use.
+        came since comes first. To know what is in memory without a gap, list and watch from there::
+
+            seen = client.residents()
+            with client.watch(after=seen.last_sequence, epoch=seen.epoch) as events:
+
+        `EventsLostError`: the server was started anew, or no longer keeps the next event; begin
+        again with the list. 0 without an epoch begins with the oldest that the server has kept.
+        None begins now, and until its first event comes there is nothing that a broken connection
+        could resume from.
         """
         attempts = self._attempts(math.inf)
         return ResidencyWatch(

@@ -28,6 +28,8 @@ def snapshot(wire: residency_pb2.ListResidentsResponse) -> ResidencySnapshot:
         residents=tuple(map(resident, wire.residents)),
         components=tuple(map(_component, wire.components)),
         ledgers=tuple(map(ledger, wire.ledgers)),
+        last_sequence=wire.last_sequence,
+        epoch=wire.epoch,
     )
 
 

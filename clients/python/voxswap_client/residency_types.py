@@ -110,12 +110,16 @@ class Ledger:
 class ResidencySnapshot:
     """What is in memory at one instant: voices and components, the most recently used first.
 
-    ``ledgers`` are one for each device and tier that is accounted for.
+    ``ledgers`` are one for each device and tier that is accounted for. ``last_sequence`` is the
+    latest event that it takes in, of the run of the server that ``epoch`` names: events after that
+    one begin where it ends. Older servers leave both 0.
     """
 
     residents: tuple[Resident, ...]
     components: tuple[ResidentComponent, ...]
     ledgers: tuple[Ledger, ...]
+    last_sequence: int = 0
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ class WatchProgress:
 
     The tries that ``attempts`` allow are those in a row: an event, or a stream that stood for a
     minute, begins the count anew. A broken stream is resumed after the last event that came; before
-    the first one there is none, and what happens during the break is not told.
+    the first one there is only what the caller knew, and without that, what happens during the
+    break is not told.
     """
 
     def __init__(self, attempts: Attempts, *, clock: Clock, after: int | None, epoch: int) -> None:
@@ -46,10 +47,11 @@ class WatchProgress:
                 "list the residents and watch again",
                 reason="EVENTS_LOST",
             )
-        # 0 asks for all that are kept, and the first may be gone.
-        if self._after and message.sequence != self._after + 1:
+        after = self._after
+        # 0 without an epoch asks for all that are kept, and the first may be gone.
+        if after is not None and (after or self._epoch) and message.sequence != after + 1:
             raise EventsLostError(
-                f"after event {self._after} came event {message.sequence}; list the residents and "
+                f"after event {after} came event {message.sequence}; list the residents and "
                 "watch again",
                 reason="EVENTS_LOST",
             )

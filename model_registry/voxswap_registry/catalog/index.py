@@ -7,20 +7,17 @@ whole refreshes or none. Several processes may share one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
 import sqlite3
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxswap_registry.errors import RegistryError
-from voxswap_registry.storage.locks import open_file, try_flock
+from voxswap_registry.storage.locks import locked
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -104,7 +101,10 @@ class Index:
         self._local = threading.local()  # the reader of a `moment`
         with self._errors():
             base.mkdir(parents=True, exist_ok=True)
-            with self._opening():
+            # One opens it at a time: changing its journal's mode, SQLite waits for nobody, and
+            # tells who meets it there "locked", at once and whatever the timeout. And who removes a
+            # damaged file must not remove what another has just made in its place.
+            with locked(self.path.with_suffix(".lock"), _BUSY_S):
                 try:
                     self._writer = self._made()
                 except sqlite3.DatabaseError as error:
@@ -254,21 +254,6 @@ class Index:
         finally:
             with self._lock:
                 self._idle.append(connection)
-
-    @contextlib.contextmanager
-    def _opening(self) -> Iterator[None]:
-        """One opens the file at a time: changing its journal's mode, SQLite waits for nobody.
-
-        Who meets one there is told "locked", at once and whatever the timeout; and who removes a
-        damaged file must not remove what another has just made in its place.
-        """
-        with open_file(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT) as file:
-            until = time.monotonic() + _BUSY_S
-            while not try_flock(file, fcntl.LOCK_EX):
-                if time.monotonic() > until:
-                    raise sqlite3.OperationalError("another process has been opening it for long")
-                time.sleep(0.002)
-            yield
 
     def _made(self) -> sqlite3.Connection:
         connection = self._connected()

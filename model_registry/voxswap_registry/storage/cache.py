@@ -33,7 +33,6 @@ from voxswap_registry.manifest import Component
 from voxswap_registry.names import check_digest
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import NullProgress, Progress
-from voxswap_registry.storage.beside import Meanwhile, beside
 from voxswap_registry.storage.download import Check, Download, Fetch, mismatch, writing
 from voxswap_registry.storage.locks import open_file, try_flock, try_lock
 from voxswap_registry.storage.verified import VerifiedFile, inspect
@@ -110,7 +109,6 @@ class ComponentCache:
         on_mismatch: Callable[[DigestMismatchError], None],
         cancelled: Callable[[], bool] | None = None,
         progress: Progress | None = None,
-        meanwhile: Meanwhile | None = None,
     ) -> Iterator[VerifiedFile]:
         """The open file of ``component``: hashed by this call, not evicted in the block.
 
@@ -118,11 +116,11 @@ class ComponentCache:
         all threads and processes downloads, the others wait for it. What a broken download left is
         continued. A cached file with wrong bytes is told to ``on_mismatch``, removed, though others
         may hold it, and fetched again. ``cancelled`` is asked before each block and while waiting;
-        once it says True, `concurrent.futures.CancelledError` is raised. ``meanwhile`` runs while a
-        file that was here already is hashed.
+        once it says True, `concurrent.futures.CancelledError` is raised.
 
-        Raises `DigestMismatchError` if ``fetch`` gives wrong bytes, `StorageFullError` if there is
-        no room, `RegistryError` where the disk fails, and what ``fetch`` raises.
+        Raises `DigestMismatchError` if ``fetch`` gives wrong bytes, `ManifestError` if they are
+        right and the BLAKE3 is that of others, `StorageFullError` if there is no room,
+        `RegistryError` where the disk fails, and what ``fetch`` raises.
         """
         hexadecimal = check_digest(component.digest).removeprefix("sha256:")
         path = self._finished(hexadecimal)
@@ -137,14 +135,14 @@ class ComponentCache:
             if cancelled is not None and cancelled():
                 raise concurrent.futures.CancelledError(f"holding {component.digest}")
 
-        found = self._cached(component, path, check, on_mismatch, meanwhile)
+        found = self._cached(component, path, check, on_mismatch)
         while found is None:
             with self._locked(hexadecimal, check) as lock:
                 if not os.path.lexists(path):
                     download = Download(component, fetch, check, progress or NullProgress())
                     found = self._download(download, path, lock)
             if found is None:  # Somebody else was faster.
-                found = self._cached(component, path, check, on_mismatch, meanwhile)
+                found = self._cached(component, path, check, on_mismatch)
         file, verified = found
         with file:
             self._note_use(hexadecimal)
@@ -177,7 +175,6 @@ class ComponentCache:
         path: Path,
         check: Check,
         on_mismatch: Callable[[DigestMismatchError], None],
-        meanwhile: Meanwhile | None,
     ) -> tuple[FileIO, VerifiedFile] | None:
         """The finished file, sound and with a shared lock; None if there is none."""
         with contextlib.ExitStack() as stack:
@@ -193,13 +190,10 @@ class ComponentCache:
                 self._discard(file, path, check)
                 return None
             verified = VerifiedFile(file.fileno(), component, settled=True)
-            with beside(meanwhile, verified):
-                finding = inspect(verified, check)
+            finding = inspect(verified, check)
             if finding is None:
                 stack.pop_all()
                 return file, verified
-            if meanwhile is not None:
-                meanwhile.void()
             remedy = "it is fetched again. Check the disk if this happens often"
             on_mismatch(mismatch(component, f"{finding} in the cache; {remedy}", detail=str(path)))
             self._discard(file, path, check)

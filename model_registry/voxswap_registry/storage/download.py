@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
-from voxswap_registry.errors import DigestMismatchError
+from voxswap_registry.digests import Digests
+from voxswap_registry.errors import DigestMismatchError, ManifestError
 from voxswap_registry.manifest import Component
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
@@ -35,11 +34,14 @@ class Download:
     progress: Progress
 
     def run(self, file: FileIO, partial: Path) -> None:
-        """Complete ``file``; leave it empty and raise if the remote's bytes are wrong."""
-        digest = hashlib.sha256()
+        """Complete ``file``; leave it empty and raise if the remote's bytes are wrong.
+
+        Both digests are checked, so that the file is what its name says, whatever a manifest does.
+        """
+        digests = Digests()
         with writing(partial):
-            start = _hash(file, digest, self.check)
-        while finding := self._complete(file, partial, start, digest):
+            start = _hash(file, digests, self.check)
+        while finding := self._complete(file, partial, start, digests):
             with writing(partial):
                 file.seek(0)
                 file.truncate()
@@ -50,10 +52,13 @@ class Download:
                     "the voice again to repair it; `voxswap voices verify` checks all",
                 )
             # What was left here may be at fault, so the remote is asked for all before it is.
-            start, digest = 0, hashlib.sha256()
+            start, digests = 0, Digests()
 
-    def _complete(self, file: FileIO, partial: Path, start: int, digest: Any) -> str | None:
-        """Fetch from ``start`` on; what is wrong with the whole, or None."""
+    def _complete(self, file: FileIO, partial: Path, start: int, digests: Digests) -> str | None:
+        """Fetch from ``start`` on; what is wrong with the whole, or None.
+
+        Raises `ManifestError` if it is whole, and the manifest wrong about its BLAKE3.
+        """
         n, size_bytes = start, self.component.size_bytes
         blocks: Iterator[bytes] = iter(())
         self.progress.start(f"fetch {self.component.role}", size_bytes)
@@ -68,7 +73,7 @@ class Download:
                     return f"has more than {size_bytes} bytes"
                 with writing(partial):
                     _write(file, block)
-                digest.update(block)
+                digests.update(block)
                 n += len(block)
                 self.progress.advance(len(block))
         finally:
@@ -77,11 +82,15 @@ class Download:
                 blocks.close()
         if n < size_bytes:
             return f"has {n} bytes, not {size_bytes}"
-        return _difference(self.component, digest)
+        if digests.digest != self.component.digest:
+            return f"reads as {digests.digest}"
+        if self.component.blake3 not in (None, digests.blake3):
+            raise contradicted(self.component, f"blake3:{digests.blake3}")
+        return None
 
 
-def _hash(file: FileIO, digest: Any, check: Check) -> int:
-    """Feed the rest of ``file`` to ``digest``; how many bytes that was."""
+def _hash(file: FileIO, digests: Digests, check: Check) -> int:
+    """Feed the rest of ``file`` to ``digests``; how many bytes that was."""
     block = memoryview(bytearray(_BLOCK_BYTES))
     n = 0
     while True:
@@ -89,13 +98,8 @@ def _hash(file: FileIO, digest: Any, check: Check) -> int:
         n_read = os.readv(file.fileno(), [block])
         if not n_read:
             return n
-        digest.update(block[:n_read])
+        digests.update(block[:n_read])
         n += n_read
-
-
-def _difference(component: Component, digest: Any) -> str | None:
-    found = f"sha256:{digest.hexdigest()}"
-    return None if found == component.digest else f"reads as {found}"
 
 
 def mismatch(component: Component, finding: str, *, detail: str = "") -> DigestMismatchError:
@@ -104,6 +108,18 @@ def mismatch(component: Component, finding: str, *, detail: str = "") -> DigestM
         f"the {component.role} component {component.digest} {finding}",
         metadata={"digest": component.digest},
         detail=detail,
+    )
+
+
+def contradicted(component: Component, found: str) -> ManifestError:
+    """The error for a manifest whose digests are not of the same bytes; ``found`` is their BLAKE3.
+
+    It is that manifest's alone: the bytes are what their name says, and sound for all others.
+    """
+    return ManifestError(
+        f"the manifest says that the {component.role} component {component.digest} has the BLAKE3 "
+        f"{component.checked_by}, and the bytes of that name have {found}; publish the voice again",
+        metadata={"digest": component.digest},
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
+import time
+from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
 from voxswap_registry.errors import RegistryError
+
+_LOOK_S = 0.002
 
 
 def open_file(path: Path, flags: int) -> FileIO:
@@ -40,3 +45,18 @@ def try_flock(file: FileIO, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def locked(path: Path, patience_s: float) -> Iterator[None]:
+    """An exclusive lock on ``path``, which is created and stays. Blocks while others have it.
+
+    Raises `TimeoutError` after ``patience_s``, and as `open_file` does.
+    """
+    with open_file(path, os.O_RDWR | os.O_CREAT) as file:
+        until = time.monotonic() + patience_s
+        while not try_flock(file, fcntl.LOCK_EX):
+            if time.monotonic() > until:
+                raise TimeoutError(f"another process has had {path.name} for {patience_s:g} s")
+            time.sleep(_LOOK_S)
+        yield

@@ -10,7 +10,6 @@ file system whose clock is coarser than `_TICK_NS`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import threading
@@ -18,9 +17,10 @@ import time
 import weakref
 from dataclasses import dataclass
 
+from voxswap_registry.digests import DigestLike
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.manifest import Component
-from voxswap_registry.storage.download import Check, mismatch
+from voxswap_registry.storage.download import Check, contradicted, mismatch
 
 _BLOCK_BYTES = 128 << 10  # stays in the core's own cache: 3 % faster than a MiB
 # Two writes within one tick of the kernel's clock leave the same times. A tick is 10 ms at most.
@@ -46,8 +46,8 @@ class Fingerprint:
 class VerifiedFile:
     """An open file and the component that it was found to be.
 
-    Only while it is being verified it may be looked at sooner (`beside.Meanwhile`). Good as long as
-    whoever gave it keeps it open. All reads name their place, so that any thread may read.
+    Good as long as whoever gave it keeps it open. All reads name their place, so that any thread
+    may read.
     """
 
     def __init__(self, descriptor: int, component: Component, *, settled: bool = False) -> None:
@@ -77,23 +77,39 @@ class VerifiedFile:
         """Whether nothing was written since the fingerprint was taken."""
         return _is(self.fd, self.fingerprint)
 
-    def hashed(self, check: Check) -> str:
-        """The digest of its bytes, of one instant: if they change meanwhile, it is done again.
+    def difference(self, check: Check) -> str | None:
+        """How its bytes differ from those of its component; None if they are the same.
 
         Blocks; ``check`` is called before each block, and raises if it is to end. Raises `OSError`,
-        and `RegistryError` if they change again and again.
+        `ManifestError` if they are those of its name, and the BLAKE3 is another's, and
+        `RegistryError` if they change again and again.
         """
+        component = self.component
         for _ in range(_TRIES):
-            digest = _digest(self.fd, check)
+            found = self._hashed(component.checked_by, check)
+            if found == component.checked_by:
+                return None
+            seen = self.fingerprint
+            by_name = found if component.blake3 is None else self._hashed(component.digest, check)
+            if by_name != component.digest:
+                return f"reads as {by_name}"
+            if self.fingerprint == seen:  # Both are of the same bytes.
+                raise contradicted(component, found)
+        raise self.never_at_rest()
+
+    def verify(self, check: Check) -> None:
+        """Hash it again, for it was changed. Raises `DigestMismatchError`, else as `difference`."""
+        if self._hashed(self.component.checked_by, check) != self.component.checked_by:
+            raise mismatch(self.component, "was changed while it was read; import the voice again")
+
+    def _hashed(self, like: str, check: Check) -> str:
+        """The digest of its bytes, of one instant: if they change meanwhile, it is done again."""
+        for _ in range(_TRIES):
+            digest = _digest(self.fd, like, check)
             if self.is_unchanged():
                 return digest
             self.fingerprint = _settled(self.fd)
         raise self.never_at_rest()
-
-    def verify(self, check: Check) -> None:
-        """Hash it again, because it was changed. Raises `DigestMismatchError`, else as `hashed`."""
-        if self.hashed(check) != self.component.digest:
-            raise mismatch(self.component, "was changed while it was read; import the voice again")
 
     def never_at_rest(self) -> RegistryError:
         """The error for a file that is written to whenever it is read."""
@@ -114,7 +130,9 @@ class VerifiedFile:
                 f"{self.name} cannot be read: {error.strerror or error}; check the disk"
             ) from error
         data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        if f"sha256:{hashlib.sha256(data).hexdigest()}" != self.component.digest:
+        made = DigestLike(self.component.checked_by)
+        made.update(data)
+        if made.digest != self.component.checked_by:
             raise mismatch(self.component, "was changed while it was read; import the voice again")
         return data
 
@@ -160,27 +178,27 @@ class WatchedFile:
             found = _settled(self._descriptor)
             if found.size_bytes != self.component.size_bytes:
                 return False
-            digest = _digest(self._descriptor, _go_on)
+            digest = _digest(self._descriptor, self.component.checked_by, _go_on)
         except OSError:
             return False
         self._fingerprint = found
-        return digest == self.component.digest
+        return digest == self.component.checked_by
 
 
 def inspect(file: VerifiedFile, check: Check) -> str | None:
-    """What is wrong with the bytes of a file of the cache, or None."""
+    """What is wrong with the bytes of a file of the cache, or None.
+
+    If this raises, the file is what its name says, and stays for manifests that say the truth.
+    """
     component = file.component
     try:
-        found = file.hashed(check)
+        difference = file.difference(check)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    if found != component.digest:
-        return f"reads as {found}"
-    if file.size_bytes != component.size_bytes:
-        # The file is what its name says. It stays, for those whose manifests say the truth.
+    if difference is None and file.size_bytes != component.size_bytes:
         size = f"has {file.size_bytes} bytes, not {component.size_bytes}"
         raise mismatch(component, f"{size} as the manifest says; import the voice again")
-    return None
+    return difference
 
 
 def _is(descriptor: int, fingerprint: Fingerprint) -> bool:
@@ -201,16 +219,17 @@ def _settled(descriptor: int) -> Fingerprint:
     return found
 
 
-def _digest(descriptor: int, check: Check) -> str:
-    digest = hashlib.sha256()
+def _digest(descriptor: int, like: str, check: Check) -> str:
+    """The digest of all bytes, of the kind of ``like``."""
+    made = DigestLike(like)
     block = memoryview(bytearray(_BLOCK_BYTES))
     n = 0
     while True:
         check()
         n_read = os.preadv(descriptor, [block], n)
         if not n_read:
-            return f"sha256:{digest.hexdigest()}"
-        digest.update(block[:n_read])
+            return made.digest
+        made.update(block[:n_read])
         n += n_read
 
 

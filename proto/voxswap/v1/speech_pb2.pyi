@@ -389,8 +389,9 @@ class SynthesizeRequest(_message.Message):
     voice has no such speaker.
     """
     seed: _builtins.int
-    """Makes a line repeatable: the same seed, text, voice version and controls give the same audio on
-    the same machine. Unset: chosen by the server, see Trailer.seed.
+    """Makes a line repeatable: the same seed, text, voice version and controls give the very same
+    audio from a server of the same version and settings on the same machine, whatever else it
+    computes. On a GPU samples may differ by rounding. Unset: chosen by the server, see Trailer.seed.
     """
     style_prompt: _builtins.str
     """Style in words, such as "whispering, afraid". At most 500 characters. UNIMPLEMENTED in this

@@ -165,21 +165,12 @@ class Engine(Protocol):
 
     ``steps_may_be_long`` says that its voices need the thread for long steps (see `Work`).
 
-    ``reads_unverified`` are the roles whose `read` and `HostPart.place` are safe for any bytes
-    whatever: they run no code of the file and stay inside it. They run while the digest is being
-    checked, on the same file, and what they gave is dropped if it is wrong.
-
     ``graph_roles`` are the roles whose components are programs: they are read only if an operator
     trusts their digest.
     """
 
     name: str
     steps_may_be_long: bool
-
-    @property
-    def reads_unverified(self) -> Collection[str]:
-        """See above."""
-        ...
 
     @property
     def graph_roles(self) -> Collection[str]:

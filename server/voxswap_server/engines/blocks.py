@@ -27,11 +27,19 @@ _M = TypeVar("_M", bound=nn.Module)
 GRID = 16
 
 _LARGE_WEIGHTS = 1 << 18
-# An operator of torch's own compiler, which another version may not have.
+_FEW_ROWS = 4
+# Operators of torch's own compiler, which another version may not have.
 _FUSES = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+_TRANSPOSES = hasattr(torch.ops.mkldnn, "_convolution_transpose_pointwise")
 _ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 # Its convolutions refuse bfloat16 on processors without AVX-512; torch's own take it everywhere.
 _ROUNDED: bool = _ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def _suits_onednn(x: Tensor) -> bool:
+    """Whether oneDNN convolves such signals on this processor."""
+    takes = _ROUNDED if x.dtype == torch.bfloat16 else _ONEDNN
+    return takes and x.device.type == "cpu"
 
 
 def typed(modules: nn.ModuleList, kind: type[_M]) -> Sequence[_M]:
@@ -78,7 +86,7 @@ class Conv(nn.Module):
             return x.new_empty(x.shape[0], self.weight.shape[0], 1, 0)
         if plus is None:
             return self._convolved(x)
-        if _FUSES and self._suits_onednn(x):
+        if _FUSES and _suits_onednn(x):
             # One pass over the signal in place of two, and it has more bytes than the weights.
             weight, stride = self.weight.unsqueeze(2), (1, 1)
             return torch.ops.mkldnn._convolution_pointwise.binary(  # type: ignore[no-any-return]
@@ -100,18 +108,14 @@ class Conv(nn.Module):
             return self._multiplied(x)
         if self.groups == self.weight.shape[0] == x.shape[1] and is_host:
             return self._weighed(x)
-        if self.dilation[1] > 1 and self._suits_onednn(x):
-            # conv2d would take its slow path for short dilated signals: it judges by their size.
+        if _suits_onednn(x):
+            # conv2d would take another path for short signals that are alone: slower if they are
+            # dilated, and rounding otherwise, so that a line would depend on its cuts and on who
+            # else speaks.
             return torch.mkldnn_convolution(
                 x, weight, self.bias, (0, 0), (1, 1), self.dilation, self.groups
             )
         return functional.conv2d(x, weight, self.bias, 1, 0, self.dilation, self.groups)
-
-    @staticmethod
-    def _suits_onednn(x: Tensor) -> bool:
-        """Whether oneDNN convolves such signals on this processor."""
-        takes = _ROUNDED if x.dtype == torch.bfloat16 else _ONEDNN
-        return takes and x.device.type == "cpu"
 
     @property
     def _is_product(self) -> bool:
@@ -151,7 +155,8 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``(batch, 1, time, in)`` times ``(out, in)``, as a signal. Two axes, so that bias is free."""
     rows = x.flatten(0, 2)
     n = rows.shape[0]
-    if rows.dtype == torch.bfloat16 and n % GRID and x.device.type == "cpu":
+    # A product of fewer rows than `_FEW_ROWS` rounds otherwise than one of more.
+    if n % GRID and (rows.dtype == torch.bfloat16 or n < _FEW_ROWS) and x.device.type == "cpu":
         rows = functional.pad(rows, (0, 0, 0, -n % GRID))
     y = functional.linear(rows, weight, bias)[:n]
     return y.view(*x.shape[:3], -1).permute(0, 3, 1, 2)
@@ -185,6 +190,12 @@ class Upsample(nn.Module):
 
     def _upsampled(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
         weight = self.weight.unsqueeze(2)
+        if _TRANSPOSES and _suits_onednn(x):
+            # See `Conv._convolved`.
+            return torch.ops.mkldnn._convolution_transpose_pointwise(  # type: ignore[no-any-return]
+                *(x, weight, self.bias, padding, (0, 0), self.stride, (1, 1), 1),
+                *("none", [], ""),
+            )
         return functional.conv_transpose2d(x, weight, self.bias, self.stride, padding)
 
 

@@ -175,7 +175,7 @@ class EventLog:
         if epoch and epoch != self.epoch:
             raise EventsLostError(
                 f"event {after} is of another run of this server; begin anew: list the residents, "
-                "then watch without a number"
+                "then watch from the event that the list names"
             )
         if after > self._told:
             raise EventsLostError(
@@ -185,7 +185,7 @@ class EventLog:
         if self._log and after + 1 < self._log[0].sequence:
             raise EventsLostError(
                 f"events after {after} are no longer kept, the oldest is {self._log[0].sequence}; "
-                "begin anew: list the residents, then watch without a number"
+                "begin anew: list the residents, then watch from the event that the list names"
             )
 
     def _at(self, sequence: int) -> Numbered:

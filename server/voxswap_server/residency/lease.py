@@ -14,8 +14,7 @@ class Lease:
     """While it is held, its voice stays resident. A context manager; release it on the event loop.
 
     ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took, and
-    ``queue_s`` how much of that went by before there was memory to load it into. ``early_holds``
-    says whether what was computed before there was a lease, was so with this voice's own bytes.
+    ``queue_s`` how much of that went by before there was memory to load it into.
     """
 
     __slots__ = (
@@ -24,7 +23,6 @@ class Lease:
         "_used_until",
         "_verify",
         "cold",
-        "early_holds",
         "queue_s",
         "wait_s",
     )
@@ -47,7 +45,6 @@ class Lease:
         self.cold = cold
         self.wait_s = wait_s
         self.queue_s = queue_s
-        self.early_holds = True
 
     @property
     def loaded(self) -> LoadedVoice:

@@ -20,7 +20,7 @@ from voxswap_registry.kept import Kept, held_bytes
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.manifest_check import MAX_TABLE_BYTES, check_manifest
 from voxswap_registry.storage.download import Check
-from voxswap_registry.storage.verified import Fingerprint, VerifiedFile
+from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.host_tier import HostTier
@@ -59,9 +59,6 @@ class FrontEndPart:
     allocated_bytes: int = 0
 
 
-Early = Callable[[DevicePart], None]
-
-
 class Loader(Protocol):
     """What residency needs of whoever loads."""
 
@@ -70,14 +67,9 @@ class Loader(Protocol):
         ...
 
     def load(
-        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool], early: Early
+        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
     ) -> DevicePart | FrontEndPart:
-        """Blocks. Stops early, with any exception, once ``cancelled()`` is true.
-
-        Calls ``early``, from any thread, with a part that can be computed with while its digest is
-        still being checked, if that costs no memory of its own. It is the part that is returned, if
-        the digest is right.
-        """
+        """Blocks. Stops soon, with any exception, once ``cancelled()`` is true."""
         ...
 
     def assemble(
@@ -148,9 +140,12 @@ class VoiceLoader:
         computing = max(specs, key=lambda spec: spec.footprint_bytes)
         for spec in specs:
             component = manifest.component(spec.role)
+            if spec.role in engine.graph_roles:
+                # Operators trust a graph by its name, so that is what its bytes are checked by.
+                component = component.by_name()
             parts.append(
                 PartPlan(
-                    f"{engine.name}:{spec.role}:{spec.form}:{component.digest}",
+                    f"{engine.name}:{spec.role}:{spec.form}:{component.identity}",
                     spec.role,
                     component,
                     spec.footprint_bytes,
@@ -162,7 +157,7 @@ class VoiceLoader:
         reading = _hash(
             manifest.front_end.kind, dict(manifest.front_end.options), manifest.language
         )
-        key = f"text:{_SYMBOLS}:{reading}:{table.digest}"
+        key = f"text:{_SYMBOLS}:{reading}:{table.identity}"
         parts.append(PartPlan(key, _SYMBOLS, table, _TABLE_FACTOR * table.size_bytes))
         return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts))
 
@@ -189,11 +184,7 @@ class VoiceLoader:
         return self._graphs
 
     def load(
-        self,
-        plan: VoicePlan,
-        part: PartPlan,
-        cancelled: Callable[[], bool],
-        early: Early = lambda part: None,
+        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
     ) -> DevicePart | FrontEndPart:
         """Check the digest of a component and take it up. Blocks on disk.
 
@@ -204,23 +195,23 @@ class VoiceLoader:
         if part.role == _SYMBOLS:
             return self._load_front_end(plan.manifest, part, cancelled)
         kept = self._host_tier.find(part.key) if self._host_tier else None
-        loaded = kept.place() if kept else self._from_disk(plan.manifest, part, cancelled, early)
+        loaded = kept.place() if kept else self._from_disk(plan.manifest, part, cancelled)
         took_s = time.perf_counter() - began
         self._estimates.record(part.kind, tier, part.component.size_bytes, took_s)
         return loaded
 
     def _from_disk(
-        self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool], early: Early
+        self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool]
     ) -> DevicePart:
         engine = self._engine(manifest)
         if part.role in engine.graph_roles:
             self._trust(manifest).check_loaded(manifest, part.role)
-        reading = _Reading(engine, manifest, part.role, early)
-        beside = reading if part.role in engine.reads_unverified else None
-        with self._components.hold(part.component, cancelled=cancelled, meanwhile=beside) as file:
+        with self._components.hold(part.component, cancelled=cancelled) as file:
             _refuse_cancelled(manifest, cancelled)
             # What it maps stays mapped, even if the cache drops the file later.
-            host_part, loaded = reading.result(file, lambda: _refuse_cancelled(manifest, cancelled))
+            host_part, loaded = _taken_up(
+                engine, manifest, part.role, file, lambda: _refuse_cancelled(manifest, cancelled)
+            )
         _refuse_cancelled(manifest, cancelled)
         if self._host_tier:
             self._host_tier.keep(part.key, host_part)
@@ -279,61 +270,23 @@ class VoiceLoader:
         return engine
 
 
-class _Reading:
-    """Reading and placing a component, possibly on a thread beside the one that hashes it.
+def _taken_up(
+    engine: Engine, manifest: Manifest, role: str, file: VerifiedFile, check: Check
+) -> tuple[HostPart, DevicePart]:
+    """The component in host memory, and on the device.
 
-    A `Meanwhile`. Two threads use it, one after the other.
+    What was copied while the file was written to is no good, whatever is in the file now: then it
+    is hashed and read again. That may have been for a link, made or removed, so it is no fault.
+    Raises `RegistryError` if it happens each time.
     """
-
-    def __init__(self, engine: Engine, manifest: Manifest, role: str, early: Early) -> None:
-        self._engine = engine
-        self._manifest = manifest
-        self._role = role
-        self._early = early
-        self._seen: Fingerprint | None = None  # of the file that `run` read
-        self._outcome: tuple[HostPart, DevicePart] | BaseException | None = None
-
-    def run(self, file: VerifiedFile) -> None:
-        """Do it; what comes of it, or goes wrong, is `result`'s to tell."""
-        self._outcome, self._seen = None, file.fingerprint
-        try:
-            self._outcome = host_part, loaded = self._read(file)
-            if not (host_part.host_bytes or loaded.allocated_bytes):
-                self._early(loaded)
-        except BaseException as error:  # noqa: BLE001 - raised by `result`
-            # Its frames hold what was read so far.
-            self._outcome = error.with_traceback(None)
-
-    def void(self) -> None:
-        """What was read were other bytes."""
-        self._outcome = None
-
-    def result(self, file: VerifiedFile, check: Check) -> tuple[HostPart, DevicePart]:
-        """What `run` came to, if it ran; reads now if it did not. REQUIRES: a verified file.
-
-        What was copied while the file was written to is no good, whatever is in the file now: then
-        it is hashed and read again. That may have been for a link, made or removed, so it is no
-        fault. Raises `RegistryError` if it happens each time.
-        """
-        outcome, self._outcome = self._outcome, None
-        if outcome is not None and self._seen != file.fingerprint:
-            outcome = None
-        if isinstance(outcome, BaseException):
-            try:
-                raise outcome
-            finally:
-                del outcome  # its traceback has this frame: together they would outlive the load
-        for _ in range(_TRIES):
-            outcome = outcome or self._read(file)
-            if file.is_unchanged():
-                return outcome
-            outcome = None
-            file.verify(check)
-        raise file.never_at_rest()
-
-    def _read(self, file: VerifiedFile) -> tuple[HostPart, DevicePart]:
-        host_part = self._engine.read(self._manifest, self._role, file)
-        return host_part, host_part.place()
+    for _ in range(_TRIES):
+        host_part = engine.read(manifest, role, file)
+        loaded = host_part.place()
+        if file.is_unchanged():
+            return host_part, loaded
+        del host_part, loaded  # before as much is taken again
+        file.verify(check)
+    raise file.never_at_rest()
 
 
 def _hash(*facts: Any) -> str:

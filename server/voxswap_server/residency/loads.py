@@ -30,10 +30,6 @@ _LOGGER = logging.getLogger(__name__)
 class LoadOwner(Protocol):
     """Who has parts loaded, and hears what becomes of them. All on the event loop."""
 
-    def load_offered(self, part: Part, loaded: LoadedPart) -> None:
-        """It can be computed with, and its digest is still being checked."""
-        ...
-
     def load_stuck(self, part: Part, error: LoadStuckError) -> None:
         """It takes longer than a load may; whether it ever ends is not known."""
         ...
@@ -152,19 +148,8 @@ class Loads:
         return loaded
 
     async def _on_thread(self, part: Part) -> LoadedPart:
-        loop = asyncio.get_running_loop()
-
-        def early(loaded: LoadedPart) -> None:
-            loop.call_soon_threadsafe(self._owner.load_offered, part, loaded)
-
-        return await loop.run_in_executor(
-            self._executor,
-            _guarded,
-            self._loader,
-            part.voice,
-            part.plan,
-            part.cancelled.is_set,
-            early,
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, _guarded, self._loader, part.voice, part.plan, part.cancelled.is_set
         )
 
     def declare_stuck(self, part: Part) -> None:
@@ -193,18 +178,14 @@ def _told(part: Part, error: Exception) -> VoxswapError:
 
 
 def _guarded(
-    loader: Loader,
-    voice: VoicePlan,
-    part: PartPlan,
-    cancelled: Callable[[], bool],
-    early: Callable[[LoadedPart], None],
+    loader: Loader, voice: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
 ) -> LoadedPart:
     """Load. On the loading thread; blocks.
 
     What is no `Exception` (a panic inside a library) or cannot pass through a future becomes one.
     """
     try:
-        return loader.load(voice, part, cancelled, early)
+        return loader.load(voice, part, cancelled)
     except BaseException as error:
         # Frames that are through hold what was read so far; a library's error may hold them.
         traceback.clear_frames(error.__traceback__)

@@ -47,8 +47,6 @@ _LOGGER = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-Early = Callable[[LoadedVoice], None]
-
 _CLOSED = "the server is shutting down; ask another one"
 
 
@@ -68,14 +66,6 @@ class _Voice:
     pin: Lease | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiter:
-    """Who waits for a voice: as which version, and whether it would begin before it has a lease."""
-
-    ref: str
-    early: Early | None
-
-
 @dataclass(eq=False, slots=True)
 class _Wanted:
     """A voice that is claimed for ``waiters``; the last one to give up ends the claim."""
@@ -84,7 +74,7 @@ class _Wanted:
     asked_s: float
     insists: bool = False
     claim: Claim | None = None
-    waiters: dict[asyncio.Future[Lease], _Waiter] = field(default_factory=dict)
+    waiters: dict[asyncio.Future[Lease], str] = field(default_factory=dict)  # as which version
     refs: set[str] = field(default_factory=set)
 
 
@@ -145,17 +135,12 @@ class ModelManager:
         *,
         timeout_s: float | None = None,
         insist: bool = False,
-        early: Early | None = None,
     ) -> Lease:
         """A lease on the voice of ``manifest``, loading it if need be.
 
         Callers of one voice share one load. Cancelling gives up the caller's share: the last one
         to give up stops the load, and nothing stays reserved. ``insist`` tries again what failed
         just now, instead of failing with the same error, and lifts a bar.
-
-        ``early`` may be called once, before this returns, with a voice that can compute and whose
-        bytes are still being verified. What it computes must not leave the caller before there is
-        a lease, and the voice must be dropped when this raises.
 
         Raises `VoiceTooLargeError`, `MemoryBusyError` or `LoadTimeoutError` after ``timeout_s``,
         `VoiceBarredError`, `ClosedError`, or whatever the load raised.
@@ -176,7 +161,7 @@ class ModelManager:
             wanted = self._wanted[plan.key] = _Wanted(plan, self._clock(), insists=insist)
         try:
             async with asyncio.timeout(timeout_s) as limit:
-                return await self._join(wanted, _Waiter(manifest.ref, early), begins=begins)
+                return await self._join(wanted, manifest.ref, begins=begins)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -184,10 +169,10 @@ class ModelManager:
         finally:
             del limit  # it has the task, which has the error, which has this frame
 
-    async def _join(self, wanted: _Wanted, who: _Waiter, *, begins: bool) -> Lease:
+    async def _join(self, wanted: _Wanted, ref: str, *, begins: bool) -> Lease:
         waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        wanted.waiters[waiter] = who
-        wanted.refs.add(who.ref)
+        wanted.waiters[waiter] = ref
+        wanted.refs.add(ref)
         asked = self._clock()
         if begins:
             self._begin(wanted)
@@ -200,8 +185,7 @@ class ModelManager:
             raise
         finally:
             self._leave(wanted, waiter)
-            # Its error keeps this frame, and this frame must not keep its error, nor who asked.
-            del waiter, who
+            del waiter  # its error keeps this frame, and this frame must not keep its error
         lease.wait_s = self._clock() - asked
         return lease
 
@@ -278,19 +262,6 @@ class ModelManager:
             added = sum(part.charged for part in claim.added)
             self._tell(EventKind.LOAD_STARTED, wanted, size_bytes=added)
 
-    def _claim_offered(self, wanted: _Wanted, claim: Claim) -> None:
-        eager = [who.early for waiter, who in wanted.waiters.items() if not waiter.done()]
-        if not any(eager):
-            return
-        try:
-            loaded = self._loader.assemble(wanted.plan, claim.offer())
-        except Exception as error:  # noqa: BLE001 - once its bytes are verified it is told
-            _LOGGER.debug("%s: not early: %s", wanted.plan.manifest.ref, error)
-            return
-        for early in eager:
-            if early is not None:
-                early(loaded)
-
     def _claim_ready(self, wanted: _Wanted, claim: Claim) -> None:
         del self._wanted[wanted.plan.key]
         try:
@@ -308,11 +279,10 @@ class ModelManager:
             self._users.setdefault(part, {})[voice] = None
         self._failures.forget(wanted.plan.keys)
         queue_s = (claim.granted_s or now) - wanted.asked_s
-        for waiter, who in wanted.waiters.items():
+        for waiter, ref in wanted.waiters.items():
             if not waiter.done():
-                lease = self._grant(voice, who.ref, cold=True)
+                lease = self._grant(voice, ref, cold=True)
                 lease.queue_s = queue_s
-                lease.early_holds = not claim.offer_is_void
                 waiter.set_result(lease)
         self._tell(
             EventKind.LOADED,
@@ -798,10 +768,6 @@ class _Claimant:
         """See `Claimant`."""
         self.wanted.claim = claim
         self.manager._claim_granted(self.wanted, claim)
-
-    def offered(self, claim: Claim) -> None:
-        """See `Claimant`."""
-        self.manager._claim_offered(self.wanted, claim)
 
     def ready(self, claim: Claim) -> None:
         """See `Claimant`."""

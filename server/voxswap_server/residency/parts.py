@@ -466,14 +466,6 @@ class Parts:
         for claim in waiting:
             self._fail_claim(claim, error)
 
-    def load_offered(self, part: Part, loaded: LoadedPart) -> None:
-        """Pass it on to the claims that have all their parts by now."""
-        if part.state is State.LOADING:
-            _void_offers(part, loaded)
-            part.unverified = loaded
-            for claim in tuple(part.claims):
-                _offer_to(claim)
-
     async def make_room(self, part: Part) -> None:
         """Evict as much as ``part`` takes, or everything idle."""
         keys = plan_eviction(self.candidates(), part.plan.footprint_bytes, self._options.policy)
@@ -523,8 +515,7 @@ class Parts:
     def _publish(self, part: Part, loaded: LoadedPart) -> None:
         self._ledger.commit(part.charged, loaded.resident_bytes)
         part.charged = loaded.resident_bytes
-        _void_offers(part, loaded)
-        part.loaded, part.unverified = loaded, None
+        part.loaded = loaded
         part.state = State.RESIDENT
         part.loaded_s = self._clock()
         part.load_s = part.loaded_s - part.started_s
@@ -533,9 +524,7 @@ class Parts:
         claims, part.claims = part.claims, []
         for claim in claims:
             claim.missing -= 1
-            if claim.missing:
-                _offer_to(claim)
-            else:
+            if not claim.missing:
                 claim.claimant.ready(claim)
         # The measured bytes may be fewer than the reserved ones.
         self.pump()
@@ -557,7 +546,6 @@ class Parts:
     # Evictions
 
     def _leave(self, part: Part, state: State) -> None:
-        part.unverified = None
         del self._parts[part.plan.key]
         part.state = state
         self._leaving[part] = None
@@ -588,19 +576,6 @@ class Parts:
             protected=part.protected_until_s > self._clock(),
             workspace_bytes=part.workspace_bytes,
         )
-
-
-def _void_offers(part: Part, loaded: LoadedPart) -> None:
-    """If other bytes were offered than ``loaded``, what was computed with them is void."""
-    if part.unverified is not None and part.unverified is not loaded:
-        for claim in part.claims:
-            claim.offer_is_void |= claim.was_offered
-
-
-def _offer_to(claim: Claim) -> None:
-    if not claim.was_offered and len(claim.offer()) == len(claim.parts):
-        claim.was_offered = True
-        claim.claimant.offered(claim)
 
 
 def _drop(holder: list[LoadedPart | None], device: Device) -> None:

@@ -12,6 +12,9 @@ from voxswap_registry.manifest import Component, Manifest
 class PartPlan:
     """One part of a voice. Voices whose plans have a part with one key share it.
 
+    What manifests say differently of the same bytes is not shared: one of them is wrong, and its
+    loads fail alone.
+
     ``workspace_bytes`` is what the largest step of a voice with this part needs beside all parts;
     of a voice's parts, the largest has it. ``most_bytes_per_s`` is how fast it is taken up at best.
     """
@@ -26,7 +29,7 @@ class PartPlan:
     @property
     def kind(self) -> str:
         """What parts have in common that are loaded alike."""
-        return self.key.removesuffix(self.component.digest)
+        return self.key.removesuffix(self.component.identity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,6 @@ class Part:
     last_use_s: float
     state: State = State.LOADING
     loaded: LoadedPart | None = None
-    unverified: LoadedPart | None = None  # while its digest is being checked, if it can be had
     cancelled: threading.Event = field(default_factory=threading.Event)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     claims: list[Claim] = field(default_factory=list)  # that wait for it to be loaded
@@ -82,10 +81,6 @@ class Claimant(Protocol):
         """Memory is there, and loads begin. Called before either of the others."""
         ...
 
-    def offered(self, claim: Claim) -> None:
-        """All parts are there, and of some the digest is still being checked. May not be called."""
-        ...
-
     def ready(self, claim: Claim) -> None:
         """All parts are resident and held by the claim, until `Parts.end`."""
         ...
@@ -107,8 +102,6 @@ class Claim:
     parts: tuple[Part, ...] = ()  # held, once it is granted
     missing: int = 0
     added: tuple[Part, ...] = ()  # those of its parts that are loaded for it
-    was_offered: bool = False
-    offer_is_void: bool = False  # what was offered is not what was verified
 
     @property
     def keys(self) -> frozenset[str]:
@@ -123,8 +116,3 @@ class Claim:
     def loaded(self) -> dict[str, LoadedPart]:
         """The parts by role; every one is resident."""
         return {p.plan.role: p.loaded for p in self.parts if p.loaded is not None}
-
-    def offer(self) -> dict[str, LoadedPart]:
-        """The parts by role, as far as they can be computed with, verified or not."""
-        found = ((part.plan.role, part.loaded or part.unverified) for part in self.parts)
-        return {role: part for role, part in found if part is not None}

@@ -25,6 +25,7 @@ from voxswap_server.rpc.calls import mapped, patience_s
 from voxswap_server.rpc.status import Context
 from voxswap_server.speech.admission import Admission, Ticket
 from voxswap_server.speech.cache.cache import AudioCache
+from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.errors import StreamNotFoundError
 from voxswap_server.speech.listening import Listening, too_late
@@ -32,6 +33,9 @@ from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.script import Script
+
+# Clocks that tell one instant may differ by so much.
+_CLOCK_S = 0.001
 
 _Write = Callable[[Part], Awaitable[None]]
 _Interrupt = Callable[[], Receipt]
@@ -93,11 +97,16 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
 
             stream.characters = len(spoken.text)
 
-            def make(request: SpeechRequest) -> AsyncGenerator[Part, None]:
-                patience = patience_s(context)  # the context may be gone before the generator is
-                return self._made(request, manifest, stream, arrived, patience)
+            def make(
+                request: SpeechRequest, terms: Callable[[], Terms]
+            ) -> AsyncGenerator[Part, None]:
+                return self._made(request, manifest, stream, arrived, terms)
 
-            shared = self._audio_cache.parts(spoken, manifest, make, arrived_s=arrived)
+            shared = self._audio_cache.parts(
+                *(spoken, manifest, make),
+                arrived_s=arrived,
+                until_s=_until(arrived, patience_s(context)),
+            )
             async with contextlib.aclosing(shared):
                 parts = listening.parts(shared)
                 await self._send(parts, stream, write, arrived, listening.interrupt)
@@ -144,19 +153,27 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                     max_characters=self._max_text_characters,
                 )
             )
+            terms = Terms(
+                _until(arrived, patience_s(context), spoken.start_by_s), spoken.start_by_s
+            )
             try:
                 parts = self._made(
                     spoken,
                     manifest,
                     stream,
                     arrived,
-                    patience_s(context),
+                    lambda: terms,
                     script=conversation,
                     begun=speaking.set_result,
                 )
                 await self._send(
                     parts, stream, write, arrived, lambda: speaking.result().interrupt()
                 )
+            except (LoadTimeoutError, MemoryBusyError) as error:
+                start_by_s = spoken.start_by_s
+                if start_by_s is None or time.perf_counter() < arrived + start_by_s:
+                    raise
+                raise too_late(start_by_s, None) from error
             finally:
                 reading.cancel()
                 await asyncio.gather(reading, return_exceptions=True)
@@ -225,17 +242,18 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         manifest: Manifest,
         stream: StreamObservation,
         arrived: float,
-        patience: float | None,
+        terms: Callable[[], Terms],
         *,
         script: Script | None = None,
         begun: Callable[[Synthesis], None] = lambda synthesis: None,
     ) -> AsyncGenerator[Part, None]:
         """The parts as they are made, with a place and a lease held from the first to the last.
 
-        May go on when its own stream has ended, for others that share the audio.
+        It waits for both on ``terms``, which may change meanwhile, and may go on when its own
+        stream has ended, for others that share the audio.
         """
         with stream.admission():
-            ticket = await self._admit(request, manifest)
+            ticket = await self._admit(request, manifest, terms)
         with ticket:
             async with Synthesis(
                 request,
@@ -246,7 +264,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                 progress=ticket,
             ) as synthesis:
                 begun(synthesis)
-                with await self._lease(request, manifest, synthesis, arrived, patience) as lease:
+                with await self._lease(manifest, terms) as lease:
                     stream.leased(cold=lease.cold, waited_s=lease.wait_s)
                     self._on_use(manifest.ref)
                     parts = synthesis.parts(lease)
@@ -256,30 +274,34 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
                                 stream.characters = stream.characters or synthesis.characters
                             yield part
 
-    async def _admit(self, request: SpeechRequest, manifest: Manifest) -> Ticket:
+    async def _admit(
+        self, request: SpeechRequest, manifest: Manifest, terms: Callable[[], Terms]
+    ) -> Ticket:
         swap_s = 0.0
-        if request.start_by_s is not None:
+        if terms().start_by_s is not None:
             swap_s = (await explain(self._manager, manifest)).estimated_s
+        # Looked at again: somebody in less of a hurry may have joined.
+        request = dataclasses.replace(request, start_by_s=terms().start_by_s)
         return self._admission.admit(request, manifest, swap_s=swap_s)
 
-    async def _lease(
-        self,
-        request: SpeechRequest,
-        manifest: Manifest,
-        synthesis: Synthesis,
-        arrived: float,
-        patience: float | None,
-    ) -> Lease:
-        left_s = None
-        if request.start_by_s is not None:
-            left_s = max(0.0, arrived + request.start_by_s - time.perf_counter())
-        timeout_s = min((t for t in (left_s, patience) if t is not None), default=None)
-        try:
-            return await self._manager.acquire(manifest, timeout_s=timeout_s, early=synthesis.begin)
-        except (LoadTimeoutError, MemoryBusyError) as error:
-            if left_s is None or timeout_s != left_s:
-                raise
-            raise too_late(request.start_by_s or 0.0, None) from error
+    async def _lease(self, manifest: Manifest, terms: Callable[[], Terms]) -> Lease:
+        while True:
+            until_s = terms().until_s
+            left_s = None if until_s is None else max(0.0, until_s - time.perf_counter())
+            try:
+                return await self._manager.acquire(manifest, timeout_s=left_s)
+            except (LoadTimeoutError, MemoryBusyError):
+                latest_s = terms().until_s
+                is_over = until_s is not None and time.perf_counter() >= until_s - _CLOCK_S
+                if not is_over or latest_s == until_s:
+                    raise
+                # Somebody has joined who waits longer; whoever does not hears so from grpc.
+
+
+def _until(arrived: float, *limits_s: float | None) -> float | None:
+    """When the first of ``limits_s`` is over."""
+    known = [arrived + limit_s for limit_s in limits_s if limit_s is not None]
+    return min(known, default=None)
 
 
 def _tenant(context: Context) -> str:

@@ -26,7 +26,6 @@ from voxswap_server.rpc.errors import (
     WriteStalledError,
 )
 from voxswap_server.speech import errors as speech
-from voxswap_server.speech.cache.errors import CannotContinueError
 from voxswap_server.speech.self_test import SelfTestError
 
 _LOGGER = logging.getLogger(__name__)
@@ -88,7 +87,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.FrontEndBusyError: _Row(code_pb2.UNAVAILABLE, retry_s=0.5),
     errors.EncoderUnavailableError: _Row(code_pb2.FAILED_PRECONDITION),
     SelfTestError: _Row(code_pb2.FAILED_PRECONDITION),
-    CannotContinueError: _Row(code_pb2.UNAVAILABLE, retry_s=0.1),
+    speech.TooFarBehindError: _Row(code_pb2.UNAVAILABLE, retry_s=0.1),
     TooManyUploadsError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=5.0),
     UploadStalledError: _Row(code_pb2.DEADLINE_EXCEEDED),
     TooManyStreamsError: _Row(code_pb2.RESOURCE_EXHAUSTED, retry_s=1.0),

@@ -5,6 +5,7 @@
     VoxswapError                   (voxswap_registry.errors)
     ├── OverloadedError            OVERLOADED      as much to compute as can be, in time
     ├── TooLateError               TOO_LATE        the line cannot start by its start_by_ms
+    ├── TooFarBehindError          TOO_FAR_BEHIND  it shares audio with streams that read faster
     ├── StreamNotFoundError        STREAM_NOT_FOUND
     └── ConversationIdleError      CONVERSATION_IDLE   a Converse that says nothing
 """
@@ -24,6 +25,12 @@ class TooLateError(VoxswapError):
     """A line would start, or did not start, later than it is of use."""
 
     reason = "TOO_LATE"
+
+
+class TooFarBehindError(VoxswapError):
+    """What others of its audio have read already cannot be held for a stream any longer."""
+
+    reason = "TOO_FAR_BEHIND"
 
 
 class StreamNotFoundError(VoxswapError):

@@ -24,17 +24,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Ran(Generic[_T]):
-    """What a work gave; how long it was in line, computed, and its longest step did, in seconds.
+    """What a work gave; how long it was in line, and computed, in seconds.
 
     ``cpu_s`` is what the thread that computed had of a processor: less than ``compute_s`` if others
-    had it meanwhile. A step that several works took together counts with its share for each, but
-    whole as a step.
+    had it meanwhile. A step that several works took together counts with its share for each.
     """
 
     result: _T
     queue_s: float
     compute_s: float
-    longest_step_s: float
     cpu_s: float = 0.0
 
 
@@ -334,7 +332,7 @@ class Lane:
         try:
             if work is None:
                 raise self._too_long()
-            ran = Ran(work.result(), queue_s, entry.compute_s, entry.longest_step_s, entry.cpu_s)
+            ran = Ran(work.result(), queue_s, entry.compute_s, entry.cpu_s)
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             if not is_interrupted:
                 entry.future.set_exception(error)

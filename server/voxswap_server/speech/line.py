@@ -36,7 +36,6 @@ class Entry:
     returned: Future[None] | None = field(compare=False, default=None)
     compute_s: float = field(compare=False, default=0.0)
     cpu_s: float = field(compare=False, default=0.0)
-    longest_step_s: float = field(compare=False, default=0.0)
 
 
 class Line:
@@ -115,7 +114,6 @@ class Line:
             del self._stepping[entry.number]
             entry.compute_s += took_s / len(stepped)
             entry.cpu_s += cpu_s / len(stepped)
-            entry.longest_step_s = max(entry.longest_step_s, took_s)
             if entry.work is not None and not entry.work.is_done:
                 self._push(entry)
             else:

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self, TypeVar
 
-import numpy as np
-
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
@@ -25,9 +23,7 @@ from voxswap_server.engines.base import Utterance
 from voxswap_server.engines.work import SuspendedError, Work
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.loader import LoadedVoice
-from voxswap_server.speech.chunking import Chunking, StepSizes
-from voxswap_server.speech.kinds import kind_of
+from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
@@ -37,7 +33,6 @@ from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.script import Script, WholeText
 from voxswap_server.speech.track import Track
-from voxswap_server.text.types import Segment
 
 _T = TypeVar("_T")
 
@@ -51,7 +46,6 @@ class Stage:
 
     scheduler: Scheduler
     chunking: Chunking = field(default_factory=Chunking)
-    step_sizes: StepSizes = field(default_factory=StepSizes)
     pacing: Pacing = field(default_factory=Pacing)
     clock: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -70,7 +64,7 @@ class _Window:
 
 
 class Synthesis:
-    """Speaks one request. Used once: `begin` if there is time, then `parts`; closed in the end.
+    """Speaks one request. Used once, and closed in the end.
 
     Confined to one event loop.
     """
@@ -105,18 +99,13 @@ class Synthesis:
         )
         self._reader = Reader(request, manifest)
         self._track = Track(request, manifest)
-        self._kind = kind_of(manifest)
         self._ends_when_cut = script is None
         self._script = WholeText(request.text) if script is None else script
-        # From the script, as long as it may have to begin anew.
-        self._taken: list[Segment] | None = []
         self._characters = 0
         self._compute_s = 0.0
         self._queue_s = 0.0
         self._first_chunk_s: float | None = None
-        self._loaded: LoadedVoice | None = None
         self._lease: Lease | None = None
-        self._has_lease = asyncio.Event()
         self._stuck: Future[None] | None = None  # until a step with the voice comes back
         self._windows = self._compute_windows()
         self._ahead: asyncio.Task[_Window | None] | None = None
@@ -136,21 +125,12 @@ class Synthesis:
             try:
                 await self._windows.aclose()
             finally:
-                self._loaded = self._lease = None
+                self._lease = None
 
     @property
     def characters(self) -> int:
         """Of the segments that were spoken so far."""
         return self._characters
-
-    def begin(self, loaded: LoadedVoice) -> None:
-        """Compute the first window with a voice whose bytes are still being verified.
-
-        What comes of it is kept back until `parts` is called: that is, until there is a lease.
-        """
-        if self._ahead is None:
-            self._loaded = loaded
-            self._look_ahead()
 
     def interrupt(self) -> Receipt:
         """Say nothing more of what there is; what had been given out until now.
@@ -160,8 +140,6 @@ class Synthesis:
         receipt = self._receipt = self._track.cut()
         self._interruptions += 1
         self._script.cut()
-        if self._taken is not None:
-            self._taken.clear()
         if self._ahead is not None:
             # Here and not where it is dropped: it must not take what the script gets from now on.
             self._ahead.cancel()
@@ -174,14 +152,7 @@ class Synthesis:
         Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
         if the engine fails.
         """
-        if not lease.early_holds and self._ahead is not None:
-            # It was computed with bytes that turned out not to be the voice's.
-            await self._drop_windows()
-            self._script.put_back(self._taken or ())
-            self._reader.unknown.clear()
-        self._taken = None
-        self._loaded, self._lease = lease.loaded, lease
-        self._has_lease.set()
+        self._lease = lease
         try:
             async with contextlib.aclosing(self._parts(lease)) as parts:
                 async for part in parts:
@@ -316,7 +287,7 @@ class Synthesis:
             self._progress.prepared(len(read.segment.text), audio_s)
             for first, last in self._stage.chunking.windows(utterance.frames, frame_ms, size):
                 size = last - first
-                samples = await self._decode(utterance, first, last)
+                samples = (await self._run(utterance.decode(first, last))).result
                 self._progress.decoded(size * frame_ms / 1e3)
                 yield _Window(read, utterance, first, last, samples)
 
@@ -333,28 +304,13 @@ class Synthesis:
                 self._progress.asks(self._script.characters_left, self._playback.dry_at_s)
             if part is None:
                 return None
-            if self._taken is not None:
-                self._taken.append(part)
-            loaded = self._loaded
-            assert loaded is not None  # noqa: S101 - set by whoever asks for windows
-            found = (await self._run(Work.of(partial(self._reader.read, part, loaded)))).result
+            read = Work.of(partial(self._reader.read, part, self._leased.loaded))
+            found = (await self._run(read)).result
             if isinstance(found, Read):
                 self._characters += len(part.text)
                 return found
             if found:
-                if self._taken is not None:
-                    self._taken.pop()
                 self._script.put_back(found)
-
-    async def _decode(self, utterance: Utterance, first: int, last: int) -> Samples:
-        """A window, in pieces whose steps each end in time."""
-        sizes, kind = self._stage.step_sizes, self._kind
-        pieces = []
-        for begin, end in sizes.cut(kind, first, last):
-            ran = await self._run(utterance.decode(begin, end))
-            sizes.record(kind, end - begin, ran.longest_step_s)
-            pieces.append(ran.result)
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     async def _run(self, work: Work[_T]) -> Ran[_T]:
         ref = self._manifest.ref
@@ -365,10 +321,11 @@ class Synthesis:
                     work, due_s=self._playback.due_s(), owner=ref, on_stuck=self._got_stuck
                 )
             except SuspendedError:
-                await self._verify()
+                # What the voice is mapped from was changed: on if it is sound.
+                await self._leased.verify()
                 continue
             if not work.is_intact:  # It was changed in the last step, or since.
-                await self._verify()
+                await self._leased.verify()
             break
         self._progress.computed(ran, is_long=work.may_be_long)
         self._compute_s += ran.compute_s
@@ -379,14 +336,11 @@ class Synthesis:
         self._stuck = returned
         self._stage.bars.bar(self._manifest.ref)
 
-    async def _verify(self) -> None:
-        """What the voice is mapped from was changed: go on if it is sound, or raise.
-
-        Without a lease its bytes are being verified anyway, so that is waited for.
-        """
-        await self._has_lease.wait()
+    @property
+    def _leased(self) -> Lease:
+        """Windows are computed within `parts` alone, and so under its lease."""
         assert self._lease is not None  # noqa: S101 - see above
-        await self._lease.verify()
+        return self._lease
 
     def _header(self, window: _Window | None, lease: Lease) -> Header:
         samples = 0.0

@@ -15,11 +15,19 @@ from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation import segment
-from voxswap_server.text.types import NormalizedText, Segment, SymbolSequence
+from voxswap_server.text.types import (
+    FrontEnd,
+    LongReadingError,
+    NormalizedText,
+    Segment,
+    SymbolSequence,
+)
 
 # Spreads consecutive segments over the seed space (2^64 divided by the golden ratio).
 _SEED_STRIDE = 0x9E3779B97F4A7C15
 _SEED_SPACE = 1 << 64
+# Characters of a segment as it is read out. The longest has 400 as it is written.
+_MOST_SAID = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +58,13 @@ class Reader:
 
         Raises `InvalidInputError` if it cannot be parted, `FrontEndError`, `EngineError`.
         """
-        text = normalize(part.text, self._manifest.language)
-        symbols = loaded.front_end.symbols(text)
+        try:
+            text, symbols = read_segment(part.text, self._manifest.language, loaded.front_end)
+        except LongReadingError as error:
+            return parted(part, error.excess)
         most = loaded.voice.most_symbols(self._rate)
         if len(symbols.ids) > most:
-            return _parted(part, len(symbols.ids) / most)
+            return parted(part, len(symbols.ids) / most)
         self.unknown.update(text.dropped)
         self.unknown.update(symbols.unknown)
         if not symbols.speaks:
@@ -77,8 +87,25 @@ class Reader:
         )
 
 
-def _parted(part: Segment, excess: float) -> list[Segment]:
-    """A segment with ``excess`` times as many symbols as its voice takes, in smaller ones."""
+def read_segment(
+    text: str, language: str, front_end: FrontEnd
+) -> tuple[NormalizedText, SymbolSequence]:
+    """``text`` as it is to be read, and its symbols.
+
+    Raises `FrontEndError`, and `LongReadingError` for what is far more to say than to write: "²¹²¹"
+    is "squared to the power of one squared …". Front-ends take as long as the speech is.
+    """
+    normalized = normalize(text, language)
+    if len(normalized.text) > _MOST_SAID:
+        raise LongReadingError(len(normalized.text) / _MOST_SAID)
+    return normalized, front_end.symbols(normalized)
+
+
+def parted(part: Segment, excess: float) -> list[Segment]:
+    """A segment with ``excess`` times as much to say as is said in one go, in smaller ones.
+
+    Raises `InvalidInputError` if it cannot be parted.
+    """
     longest = max(1, min(len(part.text) - 1, int(0.9 * len(part.text) / excess)))
     pieces = tuple(segment(part.text, longest=longest)) if len(part.text) > 1 else ()
     if not pieces:

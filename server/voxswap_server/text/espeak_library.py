@@ -23,6 +23,7 @@ from voxswap_registry.errors import (
     FrontEndError,
     UnreadableTextError,
 )
+from voxswap_server.text.types import LongReadingError
 from voxswap_server.workers.errors import NoWorkerError, RequestKillsError, WorkerStartError
 from voxswap_server.workers.pool import PoolStatistics, WorkerPool
 from voxswap_server.workers.worker import Program
@@ -133,14 +134,15 @@ class Espeak:
 
         Blocks for 0.2 ms and about 0.005 ms a character; at most for two seconds. Characters that
         mean something else to the library become spaces. Raises `UnreadableTextError` if they end a
-        worker, or ``of`` did so a while ago; `FrontEndBusyError` if no worker answers.
+        worker, or ``of`` did so a while ago; `FrontEndBusyError` if no worker answers;
+        `LongReadingError` if they say more than any voice speaks in one go.
         """
         digest = hashlib.blake2b(f"{identifier}\0{of}".encode("utf-8", "replace")).digest()
         self._refuse_barred(digest)
         readable = [_readable(text) for text in texts]
         request = json.dumps([identifier, readable]).encode()
         try:
-            return self._started().call(
+            found = self._started().call(
                 request, lambda answer: _clauses(answer, readable), key=identifier
             )
         except RequestKillsError as error:
@@ -148,6 +150,9 @@ class Espeak:
             raise _unreadable() from error
         except NoWorkerError as error:
             raise _unavailable(error) from error
+        if isinstance(found, float):
+            raise LongReadingError(found)
+        return found
 
     def _bar(self, digest: bytes) -> None:
         with self._lock:
@@ -205,9 +210,11 @@ def _unavailable(error: NoWorkerError) -> FrontEndError | FrontEndBusyError:
     return FrontEndBusyError(error.message)
 
 
-def _clauses(answer: bytes, texts: Sequence[str]) -> list[list[Clause]]:
+def _clauses(answer: bytes, texts: Sequence[str]) -> list[list[Clause]] | float:
     """What a worker says, believed as far as it can be true. Raises ValueError beyond that."""
     match json.loads(answer):
+        case {"read": float(excess)} if 1.0 < excess < _MOST_PHONEMES * sum(map(len, texts)):
+            return excess
         case {"read": [*read]} if len(read) == len(texts):
             return [_checked(clauses, text) for clauses, text in zip(read, texts, strict=True)]
     raise ValueError("a worker's answer is none")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Literal
 
 from voxswap_registry.errors import FrontEndError
@@ -17,9 +15,7 @@ from voxswap_server.text.misaki import MisakiFrontEnd
 from voxswap_server.text.symbols import SymbolTable
 from voxswap_server.text.types import FrontEnd
 
-_LOG = logging.getLogger(__name__)
-
-FrontEndChoice = Literal["auto", "espeak", "english"]
+FrontEndChoice = Literal["espeak", "english"]
 
 
 def make_front_end(
@@ -29,13 +25,13 @@ def make_front_end(
     language: str,
     *,
     espeak: Espeak | None = None,
-    prefer: FrontEndChoice = "auto",
+    prefer: FrontEndChoice = "espeak",
 ) -> FrontEnd:
     """The front-end of a voice. Blocks for up to half a second while lexicons load.
 
     ``kind`` "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
-    served by ``espeak``, the processes of espeak-ng, where that is installed, else, for English, by
-    hibari-tts; ``prefer`` forces one of the two. ``kind`` "characters" takes ``lowercase`` (false),
+    served by ``espeak``, the processes of espeak-ng, or, if ``prefer`` says so and the voice speaks
+    English, by hibari-tts. ``kind`` "characters" takes ``lowercase`` (false),
     ``kind`` "misaki", which is English, ``british`` (false). Raises `FrontEndError` with the remedy
     if the voice cannot be read here.
     """
@@ -50,7 +46,7 @@ def make_front_end(
             metadata={"front_end": kind},
         )
     voice = str(options.get("voice") or language).lower().replace("_", "-")
-    if prefer == "espeak" or (prefer == "auto" and espeak_is_installed()):
+    if prefer == "espeak":
         if espeak is None:
             raise FrontEndError(
                 f"The voice speaks {voice!r:.80} by espeak-ng, and whoever loads it keeps no "
@@ -68,8 +64,6 @@ def make_front_end(
             f"The voice speaks {voice!r}, which only espeak-ng can read here; {remedy}",
             metadata={"espeak_voice": voice, "extra": "espeak"},
         )
-    if prefer == "auto":
-        _warn_once(voice)
     # espeak-ng's plain "en" is British too.
     return EnglishFrontEnd(table, british=voice == "en" or voice.startswith("en-gb"))
 
@@ -77,12 +71,3 @@ def make_front_end(
 def espeak_is_installed() -> bool:
     """Whether the extra `espeak` is there; nothing of it is loaded to find out."""
     return importlib.util.find_spec("espeakng_loader") is not None
-
-
-@lru_cache(maxsize=32)
-def _warn_once(voice: str) -> None:
-    _LOG.warning(
-        "Voices trained on espeak-ng's %s phonemes are read by hibari-tts, because espeak-ng is "
-        "not installed; some words will differ. To have it: pip install 'voxswap[espeak]'",
-        voice,
-    )

@@ -75,9 +75,20 @@ class SymbolSequence:
         return any(phone.word is not None for phone in self.phones)
 
 
+class LongReadingError(Exception):
+    """A segment says ``excess`` times as much as is read in one go. For whoever parts it."""
+
+    def __init__(self, excess: float) -> None:
+        super().__init__(excess)
+        self.excess = excess
+
+
 class FrontEnd(Protocol):
     """Turns normalised text into symbols. Thread-safe; blocks about a millisecond a sentence."""
 
     def symbols(self, text: NormalizedText) -> SymbolSequence:
-        """Symbols of one segment. Raises `FrontEndError` if the language cannot be read."""
+        """Symbols of one segment.
+
+        Raises `FrontEndError` if the language cannot be read, `LongReadingError`.
+        """
         ...

@@ -37,7 +37,7 @@ class Finding:
 
 
 def verify(location: str, refs: Sequence[str], keys: Sequence[Path] = ()) -> list[Finding]:
-    """Hash the components of these versions, or of all of all; each digest once.
+    """Hash the components of these versions, or of all of all; each identity once.
 
     With ``keys``, also check that each version is signed by one of them.
     """
@@ -46,20 +46,21 @@ def verify(location: str, refs: Sequence[str], keys: Sequence[Path] = ()) -> lis
 
         trusted = TrustedKeys.load(keys) if keys else None
         manifests, findings = _manifests(registry, refs or _all_refs(registry))
-        components = {c.digest: c for manifest in manifests for c in manifest.components}
+        # Of versions that say different things of the same bytes, one is wrong: both are checked.
+        components = {c.identity: c for manifest in manifests for c in manifest.components}
         checked: dict[str, tuple[str, str]] = {}
         progress = ProgressBar()
         progress.start("verifying", sum(c.size_bytes for c in components.values()))
         try:
-            for component in components.values():
-                checked[component.digest] = _check(registry, component)
+            for identity, component in components.items():
+                checked[identity] = _check(registry, component)
                 progress.advance(component.size_bytes)
         finally:
             progress.finish()
         if trusted is not None:
             findings += [_signature(registry, manifest, trusted) for manifest in manifests]
     findings += [
-        Finding(manifest.ref, c.role, c.digest, c.size_bytes, *checked[c.digest])
+        Finding(manifest.ref, c.role, c.digest, c.size_bytes, *checked[c.identity])
         for manifest in manifests
         for c in manifest.components
     ]

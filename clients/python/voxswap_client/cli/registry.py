@@ -118,7 +118,7 @@ def run_pull(args: argparse.Namespace) -> int:
             with Catalog(registry) as catalog:
                 catalog.refresh()
                 manifests = [found.newest for found in catalog.listings() if found.newest]
-        components = {c.digest: c for manifest in manifests for c in manifest.components}
+        components = {c.digest: c.by_name() for manifest in manifests for c in manifest.components}
         try:
             for component in components.values():
                 with registry.components.hold(component, progress=progress):

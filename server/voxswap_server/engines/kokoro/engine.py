@@ -79,7 +79,6 @@ class KokoroEngine:
     name = kokoro.ENGINE
     steps_may_be_long = True
     # A graph is a program, and the library that takes it up was not made for hostile ones.
-    reads_unverified: frozenset[str] = frozenset()
     graph_roles = kokoro.GRAPH_ROLES
 
     def __init__(self, device: str = "cpu", *, threads: int = 0) -> None:

@@ -34,7 +34,7 @@ from voxswap_server.engines.vits.model import (
     in_canonical_shape,
     load_model,
 )
-from voxswap_server.engines.vits.together import Batching
+from voxswap_server.engines.vits.together import Batching, gains_from_stacking
 from voxswap_server.engines.vits.voice import MOST_FLOW_FRAMES, MOST_SYMBOLS, VitsVoice, VitsWeights
 from voxswap_server.engines.work import finished
 
@@ -80,20 +80,26 @@ class VitsEngine:
     name = "vits"
     steps_may_be_long = False
     # Views on a map, each of them checked: nothing is run.
-    reads_unverified = frozenset({"model"})
     graph_roles: frozenset[str] = frozenset()
 
     def __init__(
-        self, device: str = "cpu", dtype: Dtype | None = None, *, most_steps: int = 1
+        self,
+        device: str = "cpu",
+        dtype: Dtype | None = None,
+        *,
+        most_steps: int = 1,
+        stacks_voices: bool = False,
     ) -> None:
         """What `may_be_rounded` is computed in ``dtype``; None: in whatever it is stored as.
 
-        At most ``most_steps`` are taken at the same time.
+        At most ``most_steps`` are taken at the same time. ``stacks_voices``: pieces of several
+        voices go through the flow together, if the device is not the host.
         """
         self._device = device
         self._dtype = dtype
         self._most_steps = most_steps
-        self._batching = Batching()
+        batches = not _is_host(device)
+        self._batching = Batching(decodes=batches, across_voices=batches and stacks_voices)
         self._usual_pace: Pace | None = None
 
     def check(self, manifest: Manifest) -> None:
@@ -130,17 +136,7 @@ class VitsEngine:
         In the type that it will compute in, and for the lengths of first chunks; text of another
         length has them soon (`GRID`).
         """
-        with torch.device("meta"):
-            skeleton = VitsModel(_USUAL).state_dict()
-        kind = getattr(torch, self._dtype or "float32")
-        zeros = {
-            name: torch.zeros(
-                t.shape, device=self._device, dtype=kind if may_be_rounded(name) else torch.float32
-            )
-            for name, t in skeleton.items()
-        }
-        model = load_model(_USUAL, zeros)
-        self._batching = Batching.measured(self._device, model.flow.inverse[0])
+        model = self._silent()
         delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
         for symbols in (40, 160):
             voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
@@ -163,6 +159,23 @@ class VitsEngine:
             * (frames_per_s * _frame_products(architecture))
             / (_USUAL_FRAMES_PER_S * _frame_products(_USUAL)),
         )
+
+    def gains_from_stacking(self) -> bool:
+        """*Step.* Whether ``stacks_voices`` pays on this device, which is tried."""
+        return gains_from_stacking(self._silent().flow.inverse[0], self._device)
+
+    def _silent(self) -> VitsModel:
+        """A model of the most usual shape, whose weights are 0."""
+        with torch.device("meta"):
+            skeleton = VitsModel(_USUAL).state_dict()
+        kind = getattr(torch, self._dtype or "float32")
+        zeros = {
+            name: torch.zeros(
+                t.shape, device=self._device, dtype=kind if may_be_rounded(name) else torch.float32
+            )
+            for name, t in skeleton.items()
+        }
+        return load_model(_USUAL, zeros)
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
         """Map the weights; for another device than the host's memory, copy them for the journey."""

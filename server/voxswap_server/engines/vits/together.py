@@ -35,13 +35,6 @@ class Batching:
     decodes: bool = False
     across_voices: bool = False
 
-    @classmethod
-    def measured(cls, device: str, coupling: Coupling) -> Batching:
-        """What pays on ``device``. Blocks: it is tried, with a coupling that may be any voice's."""
-        if device == "cpu":
-            return cls()
-        return cls(decodes=True, across_voices=_pays_across_voices(coupling, device))
-
 
 def undone(inputs: Sequence[Undoing]) -> Sequence[Tensor]:
     """Pieces of one length through a coupling each: of one voice, or of voices of one shape."""
@@ -103,8 +96,11 @@ def _finished(steps: Steps[Tensor]) -> Tensor:
             return cast("Tensor", end.value)
 
 
-def _pays_across_voices(coupling: Coupling, device: str) -> bool:
-    """Whether stacking weights costs less than it saves; the best of several rounds of each."""
+def gains_from_stacking(coupling: Coupling, device: str) -> bool:
+    """Whether stacking weights costs less than it saves; the best of several rounds of each.
+
+    Blocks. ``coupling`` may be any voice's.
+    """
     weight = coupling.pre.weight
     z = torch.zeros(1, 2 * weight.shape[1], 1, _FRAMES, device=device)
     inputs: list[Undoing] = [(coupling, z, None)] * _VOICES

@@ -36,6 +36,9 @@ _FRAMES_A_SYMBOL, _LEAST_SYMBOLS = 5, 24
 # ends (`PriorFlow.reach_frames`), with which all are multiples of `GRID`.
 _FLOW_FRAMES = {torch.bfloat16: (32, 448), torch.float32: (32, 64, 192)}
 MOST_FLOW_FRAMES = max(map(max, _FLOW_FRAMES.values()))
+# The generator's pieces have these frames at the most: a step of one is as long as other streams
+# should have to wait. They are a rule and not measured, since cuts change the last bits.
+_GENERATOR_FRAMES = {torch.bfloat16: 192, torch.float32: 64}
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
 
@@ -227,9 +230,11 @@ class VitsUtterance:
     def _decoding(self, last_frame: int, wanted: int) -> Steps[npt.NDArray[np.float32]]:
         end = min(self.frames, last_frame + self._model.dec.reach_frames)
         audio = [self._audio]
+        most = _GENERATOR_FRAMES[self._decodable.dtype]
         # Near the end of the segment everything may have been made before.
-        if self._seen < end:
-            n = _on_grid(end - self._seen)
+        while (left := end - self._seen) > 0:
+            # A short tail goes along with the piece before it.
+            n = _on_grid(left if left < 1.5 * most else most)
             while self._ready < min(self.frames, self._seen + n):
                 yield from self._run_flow()
             audio.append((yield from self._generated(n)))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
-import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
@@ -13,16 +11,14 @@ from typing import Protocol
 
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.cache import recording
-from voxswap_server.speech.cache.flight import Flight, Outcome
+from voxswap_server.speech.cache.flight import Flight, Outcome, size_bytes
 from voxswap_server.speech.cache.key import audio_key
-from voxswap_server.speech.cache.listener import Listener
+from voxswap_server.speech.cache.listener import Listener, Make, Terms
 from voxswap_server.speech.cache.store import AudioStore, StoreFault
 from voxswap_server.speech.parts import Part, Trailer
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 
 _LOGGER = logging.getLogger(__name__)
-
-Make = Callable[[SpeechRequest], AsyncGenerator[Part, None]]
 
 
 class AudioCacheObserver(Protocol):
@@ -66,8 +62,8 @@ class AudioCache:
         """``store`` is None: everything is made anew. ``maker`` names whatever audio depends on
         beside request and version.
 
-        A recording has at most ``most_entry_bytes``; what is being made and may be joined has at
-        most ``most_held_bytes`` in all, the latest part of each aside.
+        A recording has at most ``most_entry_bytes``; what may be joined, made or kept before, has
+        at most ``most_held_bytes`` in all, the latest part of each aside.
         """
         self._store = store
         self._observer = observer
@@ -77,53 +73,47 @@ class AudioCache:
         self._clock = clock
         self._open: dict[object, Flight] = {}  # those that may be joined
         self._flights: dict[Flight, object] = {}  # all, with their place in `_open`
-        self._places: dict[Listener, Flight] = {}
 
     def parts(
-        self, request: SpeechRequest, manifest: Manifest, make: Make, *, arrived_s: float
+        self,
+        request: SpeechRequest,
+        manifest: Manifest,
+        make: Make,
+        *,
+        arrived_s: float,
+        until_s: float | None = None,
     ) -> AsyncGenerator[Part, None]:
         """The stream of ``request``, which arrived at ``arrived_s`` on the cache's clock.
 
-        ``make`` makes it where nobody has; it is given the request with a seed, and called while
-        the generator runs, perhaps more than once, and perhaps not at all. What ``make`` raises for
-        this stream is raised here. Closing the generator, or cancelling, ends the making if nobody
-        else listens to it.
+        ``make`` makes it where nobody has: it is called once, while the generator runs, or not at
+        all, and may go on for others when this stream has ended. It is given whose terms count:
+        this stream waits until ``until_s``, and others perhaps longer. What the making raises,
+        whoever's it is, is raised here, as is `TooFarBehindError`. Closing the generator, or
+        cancelling, ends the making if nobody else listens to it.
         """
         if self._store is None or not wanted(request):
             self._observer.request(Outcome.OFF)
-            return make(request)
-        return self._shared(request, manifest, make, arrived_s)
+            return make(request, lambda: Terms(until_s, request.start_by_s))
+        listener = Listener(request, make, arrived_s=arrived_s, until_s=until_s, clock=self._clock)
+        return self._shared(listener, manifest)
 
-    async def _shared(
-        self, request: SpeechRequest, manifest: Manifest, make: Make, arrived_s: float
-    ) -> AsyncGenerator[Part, None]:
+    async def _shared(self, listener: Listener, manifest: Manifest) -> AsyncGenerator[Part, None]:
+        request = listener.request
         key = audio_key(request, manifest, maker=self._maker)
         place = (key, request.line_class, request.paced)
         flight = self._open.get(place)
         if flight is None:
-            # One for all, also where requests have none: who follows may have to make it himself.
-            seed = secrets.randbits(63) if request.seed is None else request.seed
-            flight = Flight(self, key, seed, most_bytes=self._most_entry_bytes)
+            flight = Flight(self, key, most_bytes=self._most_entry_bytes)
             self._open[place] = flight
             self._flights[flight] = place
-        seeded = dataclasses.replace(request, seed=flight.seed)
-        listener = Listener(
-            lambda: make(seeded),
-            request.encoding,
-            text=request.text,
-            arrived_s=arrived_s,
-            clock=self._clock,
-        )
-        self._places[listener] = flight
         flight.join(listener)
         try:
             part: Part | None = None
             while not isinstance(part, Trailer):
-                part = await self._places[listener].next_part(listener)
-                if part is not None:
-                    yield part
+                part = await flight.next_part(listener)
+                yield part
         finally:
-            self._places.pop(listener).leave(listener)
+            flight.leave(listener)
 
     async def close(self) -> None:
         """End what is under way; who still listens is told. Then close the store."""
@@ -138,31 +128,29 @@ class AudioCache:
     def statistics(self) -> AudioCacheStatistics:
         """As it is now. May be called from any thread."""
         flights = tuple(self._flights)
+        listeners = sum(len(flight.listeners) for flight in flights)
         held_bytes = sum(flight.held_bytes for flight in flights)
-        return AudioCacheStatistics(len(flights), len(self._places), held_bytes)
+        return AudioCacheStatistics(len(flights), listeners, held_bytes)
 
     def check_integrity(self) -> None:
-        """Raises AssertionError if a flight has nobody, or somebody has no flight."""
+        """Raises AssertionError if a flight has nobody, or cannot be joined and may be."""
         for place, flight in self._open.items():
             assert self._flights[flight] == place  # noqa: S101
             assert flight.shares  # noqa: S101
         for flight in self._flights:
             assert flight.listeners or not flight.ended  # noqa: S101
-            for listener in flight.listeners:
-                assert self._places[listener] is flight  # noqa: S101
-        listening = sum(len(flight.listeners) for flight in self._flights)
-        assert listening == len(self._places), (listening, self._places)  # noqa: S101
 
     # What flights need: see `voxswap_server.speech.cache.flight.Home`.
 
     async def look_up(self, flight: Flight) -> Sequence[Part] | None:
-        """From the store. Whatever is wrong with it, it is not there."""
+        """From the store. Whatever is wrong with it, or too much to hold, is not there."""
         assert self._store is not None  # noqa: S101 - else there are no flights
         data = await self._store.get(flight.key)
-        if data is None:
+        if data is None or not self._may_hold(len(data)):
             return None
         try:
-            return recording.decode(flight.key, data)
+            parts = recording.decode(flight.key, data)
+            return parts if self._may_hold(sum(map(size_bytes, parts))) else None
         except recording.RecordingError as error:
             self._observer.fault(StoreFault.DAMAGED)
             _LOGGER.warning("a recording in the audio cache is made anew: %s", error)
@@ -176,21 +164,17 @@ class AudioCache:
 
     def may_grow(self, flight: Flight) -> bool:
         """Whether neither it nor all together hold too much."""
-        held_bytes = sum(other.held_bytes for other in self._flights)
-        return flight.held_bytes <= self._most_entry_bytes and held_bytes <= self._most_held_bytes
+        return flight.held_bytes <= self._most_entry_bytes and self._may_hold(0)
+
+    def _may_hold(self, more_bytes: int) -> bool:
+        held_bytes = sum(flight.held_bytes for flight in self._flights)
+        return held_bytes + more_bytes <= self._most_held_bytes
 
     def refuse_joiners(self, flight: Flight) -> None:
         """Take it out of those that may be joined."""
         place = self._flights[flight]
         if self._open.get(place) is flight:
             del self._open[place]
-
-    def part_ways(self, flight: Flight, listener: Listener) -> None:
-        """Give ``listener`` a flight of its own, with the seed of this one."""
-        alone = Flight(self, flight.key, flight.seed, most_bytes=self._most_entry_bytes, alone=True)
-        self._flights[alone] = None
-        self._places[listener] = alone
-        alone.join(listener)
 
     def told(self, outcome: Outcome) -> None:
         """Count it."""

@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from voxswap_registry.errors import VoxswapError
 from voxswap_server.residency.errors import ClosedError
-from voxswap_server.speech.cache.listener import Listener
+from voxswap_server.speech.cache.listener import Listener, Terms, loosest
+from voxswap_server.speech.errors import TooFarBehindError
 from voxswap_server.speech.parts import Chunk, Part, Trailer
 
 _LOGGER = logging.getLogger(__name__)
 
-_PART_BYTES, _MARK_BYTES = 512, 256
+_PART_BYTES, _MARK_BYTES, _PACKET_BYTES = 512, 256, 32
 
 
 class Outcome(enum.Enum):
@@ -32,7 +34,7 @@ class Home(Protocol):
     """What a flight needs of its cache. Called on the event loop; awaits where it says so."""
 
     async def look_up(self, flight: Flight) -> Sequence[Part] | None:
-        """The whole stream, if it was kept before."""
+        """The whole stream, if it was kept before and may be held now."""
         ...
 
     async def keep(self, flight: Flight, parts: Sequence[Part]) -> None:
@@ -45,10 +47,6 @@ class Home(Protocol):
 
     def refuse_joiners(self, flight: Flight) -> None:
         """Who comes from now on needs a flight of its own."""
-        ...
-
-    def part_ways(self, flight: Flight, listener: Listener) -> None:
-        """``listener`` is too far behind; it goes on with a flight of its own."""
         ...
 
     def told(self, outcome: Outcome) -> None:
@@ -66,33 +64,32 @@ class Flight:
     A task of the flight's own makes it, so a stream that leaves ends nobody else's; when the last
     one leaves, the task is cancelled, and whatever it held (a lease, a step) goes with it::
 
-        looking up -> found ------------------------> complete
-                   -> making, for one listener -----> complete -> kept in the store
-                      |    ^ its error is its own: made anew for the next listener
-                      v    |
-                      failed, and nobody is left -----> over
+        looking up -> found -> complete
+                   -> making -> complete -> kept in the store
+                             -> failed: all are told
+
+    It is made once, by the means of whoever listens first, and on the terms of whoever waits
+    longest: see `terms`. If that fails, everybody who listens is told, and who comes then begins a
+    flight of its own; nobody is sent the rest of a line from another making.
 
     The next part is made when the stream that is furthest asks for it, as without a cache. So a
     slow reader holds up nobody, and readers that stop, all of them, stop the making. What was made
     is held for those who come later. If that is too much to hold, then only for those who are
-    here, and who is far behind them goes on alone.
+    here, and who is too far behind them is told so.
     """
 
-    def __init__(self, home: Home, key: str, seed: int, *, most_bytes: int, alone: bool = False):
-        """``alone``: it is neither looked up nor kept, and no one may join."""
+    def __init__(self, home: Home, key: str, *, most_bytes: int):
         self.key = key
-        self.seed = seed
         self.held_bytes = 0
         self.listeners: list[Listener] = []
         self._home = home
         self._most_bytes = most_bytes
-        self._alone = alone
-        self._shares = not alone
+        self._shares = True
         self._outcome: Outcome | None = None  # of who comes now
-        self._leader: Listener | None = None  # whom the take is made for
+        self._leader: Listener | None = None  # by whose means it is made
         self._parts: deque[Part] = deque()
-        self._dropped = 0  # parts of this take that are no longer held
-        self._asked = 0  # parts of this take that somebody wants to be there
+        self._dropped = 0  # parts that are no longer held
+        self._asked = 0  # parts that somebody wants to be there
         self._complete = False
         self._ended = False  # the task has, and was seen to
         self._wanted = asyncio.Event()
@@ -107,8 +104,12 @@ class Flight:
 
     @property
     def shares(self) -> bool:
-        """Whether all of the take is held, so that others may join."""
+        """Whether all of it is held, so that others may join."""
         return self._shares
+
+    def terms(self) -> Terms:
+        """How long the making may take to begin, as of now: others may join while it waits."""
+        return loosest(self.listeners)
 
     def join(self, listener: Listener) -> None:
         """Listen from the beginning. Whoever joins leaves, by `leave`."""
@@ -118,6 +119,8 @@ class Flight:
 
     def leave(self, listener: Listener) -> None:
         """Listen no more. Returns at once; what is cancelled with the last one ends in its time."""
+        if listener not in self.listeners:
+            return  # It was told that it is too far behind.
         self.listeners.remove(listener)
         if self.listeners:
             self._drop_needless()
@@ -127,29 +130,28 @@ class Flight:
             self._home.refuse_joiners(self)
             self.task.cancel()
 
-    async def next_part(self, listener: Listener) -> Part | None:
-        """What comes next for ``listener``; None if it is to be asked again, perhaps elsewhere.
+    async def next_part(self, listener: Listener) -> Part:
+        """What comes next for ``listener``.
 
-        Raises what the making for this very listener raised. Cancelling it changes nothing.
+        Raises what the making raised, or `TooFarBehindError`. Cancelling it changes nothing.
         """
+        while listener.error is None and listener.place >= self._dropped + len(self._parts):
+            self._asked = max(self._asked, listener.place + 1)
+            self._wanted.set()
+            await self._changed.wait()
         if listener.error is not None:
             error, listener.error = listener.error, None
             try:
                 raise error
             finally:
                 del error  # it has this frame, and must not keep itself
-        if listener.place < self._dropped + len(self._parts):
-            part = self._parts[listener.place - self._dropped]
-            listener.place += 1
-            self._drop_needless()
-            return listener.hears(part, own=listener is self._leader)
-        self._asked = max(self._asked, listener.place + 1)
-        self._wanted.set()
-        await self._changed.wait()
-        return None
+        part = self._parts[listener.place - self._dropped]
+        listener.place += 1
+        self._drop_needless()
+        return listener.hears(part, own=listener is self._leader)
 
     async def _fly(self) -> None:
-        found = None if self._alone else await self._home.look_up(self)
+        found = await self._home.look_up(self)
         if found is not None:
             self._decide(Outcome.HIT, Outcome.HIT)
             for part in found:
@@ -157,38 +159,24 @@ class Flight:
             self._complete = True
             self._tell()
             return
-        if not self._alone:
-            self._decide(Outcome.MISS, Outcome.JOINED)
-        while (leader := self._next_take()) is not None:
-            try:
-                await self._make(leader)
-            except Exception as error:  # noqa: BLE001 - raised where the leader listens
-                if leader in self.listeners:
-                    leader.error = error
-                continue
-            if self._shares:
-                await self._home.keep(self, tuple(self._parts))
+        self._decide(Outcome.MISS, Outcome.JOINED)
+        try:
+            await self._make(self.listeners[0])
+        except Exception as error:  # noqa: BLE001 - raised where they listen
+            self._fail(error)
             return
-        self._home.refuse_joiners(self)
+        if self._shares:
+            await self._home.keep(self, tuple(self._parts))
 
     def _decide(self, first: Outcome, others: Outcome) -> None:
         self._outcome = others
         for i, _ in enumerate(self.listeners):
             self._home.told(others if i else first)
 
-    def _next_take(self) -> Listener | None:
-        """Forget the take that failed, if there was one; whom the next is for, if anybody."""
-        self._release(len(self._parts))
-        self._dropped = self._asked = 0
-        for listener in self.listeners:
-            listener.start_over()
-        self._leader = next((x for x in self.listeners if x.error is None), None)
-        self._tell()
-        return self._leader
-
     async def _make(self, leader: Listener) -> None:
-        """A take for ``leader``, which may have left before it ends."""
-        async with contextlib.aclosing(leader.make()) as parts:
+        """Make it by the means of ``leader``, which may have left before it ends."""
+        self._leader = leader
+        async with contextlib.aclosing(leader.make(leader.request, self.terms)) as parts:
             while True:
                 await self._demand()
                 part = await anext(parts)
@@ -213,14 +201,22 @@ class Flight:
         self._drop_needless()
         while self.held_bytes > self._most_bytes and not self._shares and len(self.listeners) > 1:
             slowest = min(self.listeners, key=lambda listener: listener.place)
-            self.listeners.remove(slowest)
-            self._home.part_ways(self, slowest)
-            self._drop_needless()
+            if slowest.place >= self._dropped + len(self._parts) - 1:
+                break  # This part alone is too much, and all of them want it.
+            self._leave_behind(slowest)
         self._tell()
+
+    def _leave_behind(self, listener: Listener) -> None:
+        listener.error = TooFarBehindError(
+            "the stream shares its audio with others that read faster, and is too far behind them "
+            "for what lies between to be held; ask again, or with CACHE_POLICY_OFF"
+        )
+        self.listeners.remove(listener)
+        self._drop_needless()
 
     def _hold(self, part: Part) -> None:
         self._parts.append(part)
-        self.held_bytes += _size_bytes(part)
+        self.held_bytes += size_bytes(part)
 
     def _drop_needless(self) -> None:
         """Where nobody may join, what all have read."""
@@ -229,7 +225,7 @@ class Flight:
 
     def _release(self, n: int) -> None:
         for _ in range(n):
-            self.held_bytes -= _size_bytes(self._parts.popleft())
+            self.held_bytes -= size_bytes(self._parts.popleft())
         self._dropped += n
 
     def _tell(self) -> None:
@@ -237,23 +233,40 @@ class Flight:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    def _fail(self, error: BaseException) -> None:
+        """End everybody's stream. Each has an error of its own, without the frames of this one."""
+        self._home.refuse_joiners(self)
+        self._release(len(self._parts))
+        if not isinstance(error, VoxswapError):
+            _LOGGER.error("making audio for several failed", exc_info=error)
+        for listener in self.listeners:
+            if listener.error is None:
+                listener.error = _copied(error)
+        self._tell()
+
     def _landed(self, task: asyncio.Task[None]) -> None:
         """The task has ended: by itself, or cancelled, perhaps before it had begun."""
         self._ended = True
         error = None if task.cancelled() else task.exception()
-        if error is not None:
-            _LOGGER.error("sharing audio failed", exc_info=error)
-        if not self._complete:
-            self._home.refuse_joiners(self)
-            for listener in self.listeners:
-                if listener.error is None:
-                    listener.error = error or ClosedError("the server is being stopped")
-            self._tell()
+        if task.cancelled() or error is not None:
+            if not self._complete:
+                self._fail(error or ClosedError("the server is being stopped"))
+            elif error is not None:
+                _LOGGER.error("keeping shared audio failed", exc_info=error)
         if not self.listeners:
             self._home.over(self)
 
 
-def _size_bytes(part: Part) -> int:
+def _copied(error: BaseException) -> BaseException:
+    if isinstance(error, VoxswapError):
+        return error.copy()
+    return RuntimeError(f"audio that was made for several failed: {error!r}")
+
+
+def size_bytes(part: Part) -> int:
+    """What holding ``part`` takes, Python's own share included."""
     if isinstance(part, Chunk):
-        return _PART_BYTES + len(part.audio) + _MARK_BYTES * len(part.marks)
+        marks = len(part.marks) + len(part.words)
+        packets = _PACKET_BYTES * len(part.packet_sizes)
+        return _PART_BYTES + len(part.audio) + _MARK_BYTES * marks + packets
     return _PART_BYTES

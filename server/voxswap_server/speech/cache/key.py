@@ -47,7 +47,7 @@ def audio_key(request: SpeechRequest, manifest: Manifest, *, maker: str) -> str:
     said = {
         "schema": SCHEMA_VERSION,
         "maker": maker,
-        "version": hashlib.sha256(manifest.to_json()).hexdigest(),
+        "version": manifest.digest,
         "request": fields,
     }
     canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))

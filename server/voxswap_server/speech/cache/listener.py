@@ -3,114 +3,90 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 
-from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.speech.cache.errors import CannotContinueError
-from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
+from voxswap_server.speech.parts import Chunk, Header, Part, Trailer, digest_of
+from voxswap_server.speech.request import SpeechRequest
 
-# Encodings in which each sample has bytes of its own. Whatever else begins a stream, such as the
-# header of a WAV file, lies before the first sample's.
-SAMPLE_BYTES = {
-    AudioEncoding.PCM_S16LE: 2,
-    AudioEncoding.PCM_F32LE: 4,
-    AudioEncoding.WAV: 2,
-    AudioEncoding.MULAW: 1,
-    AudioEncoding.ALAW: 1,
-}
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long somebody waits for audio; None: without an end.
+
+    Until ``until_s`` on the cache's clock for a voice that can make it, and ``start_by_s`` after
+    the request's arrival for its beginning.
+    """
+
+    until_s: float | None = None
+    start_by_s: float | None = None
+
+
+# What makes audio: for a request, on terms that may change while it waits, as others join.
+Make = Callable[[SpeechRequest, Callable[[], Terms]], AsyncGenerator[Part, None]]
 
 
 class Listener:
-    """What a stream was sent, and what of a take comes next for it. Confined to one event loop.
-
-    A **take** is one making of the audio, from its beginning. A stream whose take ends too soon
-    goes on with the next: takes of one seed have the same samples, though they may be cut
-    otherwise, so what the stream was sent is left out of it.
-    """
+    """What a stream was sent, and what comes next for it. Confined to one event loop."""
 
     def __init__(
         self,
-        make: Callable[[], AsyncGenerator[Part, None]],
-        encoding: AudioEncoding,
+        request: SpeechRequest,
+        make: Make,
         *,
-        text: str,
         arrived_s: float,
+        until_s: float | None,
         clock: Callable[[], float],
     ) -> None:
-        """``text`` is as the stream's client wrote it."""
+        self.request = request
         self.make = make
+        self.arrived_s = arrived_s
+        self.terms = Terms(until_s, request.start_by_s)
         self.place = 0
-        """Index of the next part of the take."""
+        """Index of the next part."""
         self.error: BaseException | None = None
         """What ends this stream, once it has been set."""
-        self._sample_bytes = SAMPLE_BYTES.get(encoding)
-        self._arrived_s = arrived_s
         self._clock = clock
-        self._text_digest = digest_of(text)
+        self._text_digest = digest_of(request.text)
         self._is_same_text = True
-        self._began = False
-        self._sent_samples = 0
-        self._first_chunk_ms = 0.0
+        self._first_chunk_ms: float | None = None
 
-    def start_over(self) -> None:
-        """Another take begins. Sets `error` if this stream cannot go on with it."""
-        self.place = 0
-        if self.error is None and self._sent_samples and self._sample_bytes is None:
-            self.error = CannotContinueError(
-                "the stream that this one shared its audio with has ended, and its encoding cannot "
-                "be taken up in the middle; ask again, or for PCM, or with CACHE_POLICY_OFF"
-            )
+    def hears(self, part: Part, *, own: bool) -> Part:
+        """``part`` as this stream is to be sent it.
 
-    def hears(self, part: Part, *, own: bool) -> Part | None:
-        """``part`` as this stream is to be sent it; None if it was sent it already.
-
-        ``own`` says whether the take is made for this very stream.
+        ``own`` says whether it is made by this very stream's means.
         """
         match part:
             case Header():
                 self._is_same_text = part.text_digest == self._text_digest
-                began, self._began = self._began, True
-                if began:
-                    return None
                 return part if own else as_cached(part)
             case Chunk():
-                chunk = self._chunk(part)
-                if chunk is None or self._is_same_text:
-                    return chunk
+                if self._first_chunk_ms is None:
+                    self._first_chunk_ms = (self._clock() - self.arrived_s) * 1e3
+                if self._is_same_text:
+                    return part
                 # It is said the same, and its words stand elsewhere.
-                words = (dataclasses.replace(w, text_start=0, text_end=0) for w in chunk.words)
-                return dataclasses.replace(chunk, words=tuple(words))
-            case Receipt():
-                raise AssertionError("what is shared is not interrupted: each listener is")
+                words = (dataclasses.replace(w, text_start=0, text_end=0) for w in part.words)
+                return dataclasses.replace(part, words=tuple(words))
             case Trailer():
-                if part.total_samples != self._sent_samples:
-                    raise CannotContinueError(
-                        f"{self._sent_samples} samples were sent of a line that was made twice, "
-                        f"and has {part.total_samples} now; ask again"
-                    )
                 return dataclasses.replace(
                     part,
                     compute_ms=part.compute_ms if own else 0.0,
-                    first_chunk_ms=self._first_chunk_ms,
+                    first_chunk_ms=self._first_chunk_ms or 0.0,
                 )
+        raise AssertionError("what is shared is not interrupted: each listener is")
 
-    def _chunk(self, part: Chunk) -> Chunk | None:
-        sent, end = self._sent_samples, part.start_sample + part.sample_count
-        if not sent:
-            self._first_chunk_ms = (self._clock() - self._arrived_s) * 1e3
-        if end <= sent:
-            return None
-        self._sent_samples = end
-        if part.start_sample == sent:
-            return part
-        assert self._sample_bytes is not None  # noqa: S101 - see `start_over`
-        return Chunk(
-            part.audio[-(end - sent) * self._sample_bytes :],
-            sent,
-            end - sent,
-            tuple(mark for mark in part.marks if mark.start_sample >= sent),
-            words=tuple(word for word in part.words if word.start_sample >= sent),
-        )
+
+def loosest(listeners: Sequence[Listener]) -> Terms:
+    """The terms of whoever waits longest: what is too late for one may be in time for another."""
+    untils = [x.terms.until_s for x in listeners]
+    starts = [(x.arrived_s, x.terms.start_by_s) for x in listeners]
+    until_s = start_by_s = None
+    if listeners and None not in untils:
+        until_s = max(u for u in untils if u is not None)
+    if listeners and all(s is not None for _, s in starts):
+        start_by_s = max(((a + s, s) for a, s in starts if s is not None))[1]
+    return Terms(until_s, start_by_s)
 
 
 def as_cached(header: Header) -> Header:

@@ -1,0 +1,336 @@
+"""The heart: events and time in, decisions out. No await, no thread, no clock, no lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from voxswap_server.memory.actions import (
+    Action,
+    Refuse,
+    Why,
+)
+from voxswap_server.memory.claims import Claim, Voice, Waiter
+from voxswap_server.memory.entries import MisuseError
+from voxswap_server.memory.integrity import check_integrity
+from voxswap_server.memory.ledger import LedgerStatistics
+from voxswap_server.memory.outcomes import Outcomes
+from voxswap_server.memory.part import Part, State
+from voxswap_server.memory.plans import Asker, Limits, Plan, Token
+from voxswap_server.memory.statistics import Forecast, MemoryStatistics, statistics_of
+
+
+class Memory(Outcomes):
+    """Voices under a byte budget. Not thread-safe; never blocks.
+
+    Each method is an event, takes the time at which it happened (seconds, never backwards), and
+    returns what is to be done, in this order. Whoever calls carries that out and tells what came of
+    it: `loaded` for each `Load`, `freed` for each `Free`.
+
+    What may be relied on:
+
+    - Nobody who is granted anything loses it before `release`. The ledger is never over its budget.
+    - Memory is promised to a claim as a whole, and nothing is evicted for one that does not get it.
+      What was promised nobody else takes; it is counted on for `Limits.leaving_s`.
+    - A player's claim that fits into what is spare or idle is promised its memory at once, whoever
+      waits before it, but for what is kept for an exclusive one (`Line`), for a bounded time.
+    - Players do not wait for what was begun ahead of need: neither for its memory nor for its slot.
+    - Nobody waits for memory longer than `Limits.wait_s`, nor for work longer than its timeout.
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int,
+        *,
+        limits: Limits | None = None,
+        carved: Mapping[str, int] | None = None,
+    ) -> None:
+        """``carved`` names bytes that are kept for other things for the life of the process.
+
+        Raises ValueError if the budget has no room for more than these.
+        """
+        super().__init__(budget_bytes, limits or Limits(), carved or {})
+
+    # Asking
+
+    def ask(self, plan: Plan, who: Asker, now: float) -> list[Action]:
+        """``who`` wants a lease on the voice of ``plan``: a `Grant` or a `Refuse` will come.
+
+        A version that was retired is in the registry again if somebody asks for it.
+        """
+        self._begin(now)
+        if who.token in self._claim_of or who.token in self._leases:
+            raise MisuseError(f"{who.token} has asked before, and not let go")
+        if self._closed:
+            self._do(Refuse(who.token, plan.key, Why.CLOSED))
+        elif (voice := self._voices.get(plan.key)) is not None:
+            self._lease(voice, who)
+        elif (claim := self._claims.get(plan.key)) is not None:
+            self._join(claim, who)
+        elif (why := self._hopeless(plan)) is not None:
+            self._do(Refuse(who.token, plan.key, why))
+        else:
+            self._want(plan, who)
+        return self._done()
+
+    def give_up(self, token: Token, now: float) -> list[Action]:
+        """Who waits under ``token`` waits no more. The last one to give up ends the claim."""
+        self._begin(now)
+        if token not in self._claim_of:
+            raise MisuseError(f"nobody waits under {token}")
+        self._leave(token)
+        return self._done()
+
+    def release(self, token: Token, now: float) -> list[Action]:
+        """The lease of ``token`` is given back."""
+        self._begin(now)
+        voice = self._leases.pop(token, None)
+        if voice is None:
+            raise MisuseError(f"{token} has no lease")
+        voice.leases -= 1
+        voice.last_use_s = now
+        for part in voice.parts:
+            self._let_go(part)
+        if voice.is_retired:
+            self._dismiss(voice, "retired")
+        return self._done()
+
+    def _want(self, plan: Plan, who: Asker) -> None:
+        claim = self._claims[plan.key] = Claim(plan)
+        self._join(claim, who)
+        for part in plan.parts:
+            if not part.is_local and self._holdings.find(part.key) is None:
+                self._fetch(claim, part)
+        if not claim.unfetched:
+            self._stand_in_line(claim)
+
+    def _join(self, claim: Claim, who: Asker) -> None:
+        waiter = Waiter(who, self._now, next(self._turns))
+        claim.join(waiter)
+        self._claim_of[who.token] = claim
+        if claim in self._line:
+            self._time(claim, [waiter])
+        for fetch in claim.unfetched.values():
+            if fetch.state is State.ABANDONED and not fetch.is_ahead:
+                self._resume(fetch)
+        self._dirty = True
+
+    # Steering
+
+    def pin(self, voice_key: str, now: float) -> list[Action]:
+        """Keep the voice until `unpin`. REQUIRES: it is there, as it is while it is leased."""
+        self._begin(now)
+        voice = self._voices.get(voice_key)
+        if voice is None:
+            raise MisuseError(f"{voice_key} is not there, and cannot be pinned")
+        if not voice.pinned:
+            voice.pinned = True
+            for part in voice.parts:
+                self._holdings.hold(part, pin=True)
+            self._dirty = True  # Somebody may not fit any more.
+        return self._done()
+
+    def unpin(self, voice_key: str, now: float) -> list[Action]:
+        """Let it leave again; does nothing if it is not there or not pinned."""
+        self._begin(now)
+        if (voice := self._voices.get(voice_key)) is not None:
+            self._unpin(voice)
+            if voice.is_retired:
+                self._dismiss(voice, "retired")
+        return self._done()
+
+    def retire(self, ref: str, now: float) -> list[Action]:
+        """The version is gone from the registry: its voice leaves as soon as nobody speaks with it.
+
+        Until it is back: `restore`, or somebody asks for it.
+        """
+        self._begin(now)
+        for claim in self._claims.values():
+            if ref in claim.refs:
+                claim.retired.add(ref)
+        for voice in tuple(self._voices.values()):
+            if ref in voice.refs:
+                voice.retired.add(ref)
+                if voice.is_retired:
+                    self._unpin(voice)
+                    self._dismiss(voice, "retired")
+        return self._done()
+
+    def restore(self, ref: str, now: float) -> list[Action]:
+        """The version is in the registry again."""
+        self._begin(now)
+        for claim in self._claims.values():
+            claim.retired.discard(ref)
+        for voice in self._voices.values():
+            voice.retired.discard(ref)
+        return self._done()
+
+    def withdraw(self, number: int, now: float) -> list[Action]:
+        """The file of a part was changed under it: nobody else gets it, pinned or not.
+
+        Who holds it has to let go; the news are WITHDRAWN, ``changed``. Does nothing if the part
+        has left already.
+        """
+        self._begin(now)
+        part = self._work.get(number)
+        if part is None or part.state is not State.RESIDENT:
+            return self._done()
+        voices = tuple(part.voices)
+        self._holdings.withdraw(part, "changed")
+        for voice in voices:
+            self._take_apart(voice, "changed")
+        for voice in voices:
+            self._unpin(voice)
+        claims = [claim for claim in self._promised_claims if part in claim.parts]
+        self._end_all(claims, Why.CHANGED)
+        if not part.holds and not part.is_leaving:
+            self._evict(part, "changed")
+        self._dirty = True
+        return self._done()
+
+    def unload(self, voice_key: str, now: float) -> list[Action]:
+        """Evict what no other voice has of this one.
+
+        REQUIRES: nobody leases it and it is not pinned. Does nothing if it is not there.
+        """
+        self._begin(now)
+        if (voice := self._voices.get(voice_key)) is not None:
+            if voice.leases or voice.pinned:
+                raise MisuseError(f"{voice} is in use, and is said to be unloaded")
+            self._dismiss(voice, "unload")
+        return self._done()
+
+    def used(self, keys: Iterable[str], now: float) -> list[Action]:
+        """Parts were used without a lease: a line of their voice came from the audio cache."""
+        self._begin(now)
+        self._touch(keys, 0.0)
+        return self._done()
+
+    def protect(self, keys: Iterable[str], until_s: float, now: float) -> list[Action]:
+        """A scene is about to begin: its parts leave as if they were used until then."""
+        self._begin(now)
+        self._touch(keys, until_s)
+        return self._done()
+
+    def _touch(self, keys: Iterable[str], until_s: float) -> None:
+        for key in keys:
+            part = self._holdings.find(key)
+            if part is not None and part.state is State.RESIDENT:
+                self._holdings.touch(part, self._now, protected_until_s=until_s)
+
+    def evict_idle(self, since_s: float, now: float) -> list[Action]:
+        """Evict what nobody has used, and nothing protects, since then."""
+        self._begin(now)
+        for part in self._holdings.idle.used_until(since_s):
+            self._evict(part, "idle")
+        return self._done()
+
+    def resize(self, budget_bytes: int, now: float) -> list[Action]:
+        """Change the budget; a smaller one is reached as memory comes free.
+
+        Raises ValueError if it is not above 0.
+        """
+        self._begin(now)
+        self._holdings.ledger.resize(budget_bytes)
+        self._dirty = True
+        return self._done()
+
+    def take_for_stream(self, size_bytes: int) -> bool:
+        """Whether a stream may hold so many bytes more, of the carve-out ``streams``."""
+        return self._holdings.ledger.take_for_stream(size_bytes)
+
+    def give_for_stream(self, size_bytes: int) -> None:
+        """It holds so many less."""
+        self._holdings.ledger.give_for_stream(size_bytes)
+
+    def close(self, now: float) -> list[Action]:
+        """Refuse who waits and who comes; everything goes as soon as nobody holds it."""
+        self._begin(now)
+        self._closed = True
+        self._end_all(tuple(self._claims.values()), Why.CLOSED)
+        for voice in tuple(self._voices.values()):
+            self._unpin(voice)
+        for part in tuple(self._holdings.idle):
+            self._evict(part, "closed")
+        return self._done()
+
+    # Time
+
+    def next_tick_s(self) -> float | None:
+        """When `tick` is due: never too late, now and then for nothing. None: when something else
+        has happened.
+        """
+        return self._timers.next_s
+
+    def tick(self, now: float) -> list[Action]:
+        """Time has passed. Every other event looks at the time as well."""
+        self._begin(now)
+        return self._done()
+
+    # What there is
+
+    def forecast(self, plans: Sequence[Plan]) -> Forecast:
+        """What would leave so that each is there beside those before it, if nobody else asked.
+
+        Those of ``plans`` that are there are spared. Looks at each part once.
+        """
+        return self._forecast(plans)
+
+    def number_of(self, key: str) -> int | None:
+        """Of the part under this key, if it is there or on its way."""
+        part = self._holdings.find(key)
+        return None if part is None else part.number
+
+    def voice(self, voice_key: str) -> Voice | None:
+        """The voice, if it can speak. To be looked at."""
+        return self._voices.get(voice_key)
+
+    def voices(self) -> tuple[Voice, ...]:
+        """All that can. To be looked at."""
+        return tuple(self._voices.values())
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Voices that are wanted and not there. To be looked at."""
+        return tuple(self._claims.values())
+
+    def parts(self) -> tuple[Part, ...]:
+        """Every part that is there, promised or leaving. To be looked at."""
+        return tuple(self._holdings)
+
+    def work(self) -> tuple[Part, ...]:
+        """Every part and every fetch. To be looked at."""
+        return tuple(self._work.values())
+
+    def exclusive(self) -> tuple[Claim, float, int] | None:
+        """The claim that may keep what comes free, until when, and how many bytes are kept."""
+        line = self._line
+        claim = line.exclusive
+        return None if claim is None else (claim, line.exclusive_until_s, line.floor_bytes)
+
+    def leased(self) -> frozenset[Token]:
+        """Tokens that have leases."""
+        return frozenset(self._leases)
+
+    def lanes_used(self) -> Mapping[str, int]:
+        """Bytes that lanes have for good."""
+        return self._holdings.lanes.used
+
+    @property
+    def books(self) -> LedgerStatistics:
+        """The ledger. May be called from any thread."""
+        return self._holdings.ledger.statistics()
+
+    def statistics(self) -> MemoryStatistics:
+        """All figures, at this instant."""
+        return statistics_of(self)
+
+    def check_integrity(self) -> None:
+        """Prove that everything agrees; `AssertionError` says what does not."""
+        check_integrity(self)
+
+    def __repr__(self) -> str:
+        s = self.statistics()
+        return (
+            f"<Memory {s.books.free_bytes} of {s.books.budget_bytes} bytes free, {s.idle_bytes} "
+            f"idle, {s.promised_bytes} promised; {s.voices} voices, {s.leases} leases, "
+            f"{s.players_in_line}+{s.ahead_in_line} in line{', closed' if self._closed else ''}>"
+        )

@@ -1,0 +1,101 @@
+"""One stream over a leased voice: what fails is told, and who leaves waits for its step alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+
+from tests.server.fakes import settle
+from tests.server.play import GOOD, Play
+from voxswap_registry.errors import InvalidInputError
+from voxswap_server.engines.errors import EngineError
+from voxswap_server.residency.lease import Lease
+
+
+@pytest.fixture
+async def play() -> AsyncIterator[Play]:
+    made = Play()
+    yield made
+    made.compute.close()
+
+
+def lease(play: Play, given_back: list[str] | None = None) -> Lease:
+    told = [] if given_back is None else given_back
+    return Lease(play.voice(GOOD), lambda: told.append("lease"))
+
+
+async def test_every_sentence_is_prepared_once_and_then_decoded(play: Play) -> None:
+    async with play.synthesis:
+        heard = await play.heard(lease(play))
+    assert float(np.median(heard)) == pytest.approx(GOOD)
+    steps = play.voices[0].steps
+    assert (steps[:2], steps.count("prepare")) == (["prepare", "decode"], 2)
+
+
+async def test_a_step_that_fails_is_told_and_ends_the_stream(play: Play) -> None:
+    def fail(what: str) -> None:
+        raise EngineError("the generator gave NaN")
+
+    play.during = fail
+    async with play.synthesis as synthesis:
+        with pytest.raises(EngineError, match="NaN"):
+            await play.heard(lease(play))
+    assert play.voices[0].steps == ["prepare"]
+    assert synthesis._lease is synthesis._ahead is None
+
+
+async def test_nothing_to_speak_is_told() -> None:
+    play = Play("Zzz!", letters="abc")
+    async with play.synthesis:
+        with pytest.raises(InvalidInputError, match="nothing that this voice can speak"):
+            await play.heard(lease(play))
+    play.compute.close()
+
+
+async def test_nothing_is_computed_before_there_is_a_lease(play: Play) -> None:
+    async with play.synthesis as synthesis:
+        parts = synthesis.parts(lease(play))
+        await settle()
+        assert play.voices[0].steps == []
+        await anext(parts)
+        assert play.voices[0].steps[:2] == ["prepare", "decode"]
+        await parts.aclose()
+
+
+@pytest.mark.parametrize("step", ["prepare", "decode"])
+async def test_leaving_waits_for_the_step_under_way_and_drops_the_rest(
+    play: Play, step: str
+) -> None:
+    loop, begun, gate = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def during(what: str) -> None:
+        if what == step:
+            loop.call_soon_threadsafe(begun.set)
+            assert gate.wait(timeout=20)
+
+    async def speak() -> None:
+        async with play.synthesis:
+            with lease(play, ended):
+                await play.heard(lease(play))
+
+    ended: list[str] = []
+    play.during = during
+    speaking = asyncio.ensure_future(speak())
+    await begun.wait()
+    speaking.cancel()
+    await settle()
+    assert not speaking.done()
+    assert ended == [], "the step still computes with the voice"
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await speaking
+    assert ended == ["lease"]
+    assert play.voices[-1].steps[-1] == step
+    synthesis = play.synthesis
+    assert synthesis._lease is synthesis._ahead is None
+    with pytest.raises(StopAsyncIteration):
+        await anext(synthesis._windows)
