@@ -8,6 +8,7 @@ import functools
 import gc
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,12 +61,11 @@ from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
 from voxswap_server.serving import Serving
 from voxswap_server.speech.admission import Admission, prior
+from voxswap_server.speech.books import Limits, Machine, Windows
 from voxswap_server.speech.cache.cache import AudioCache
-from voxswap_server.speech.capacity import Limits, Machine
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import Costs
 from voxswap_server.speech.lane import Surroundings
-from voxswap_server.speech.need import Windows
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
@@ -271,7 +271,7 @@ async def running(
             serving.become_ready()
         watching = watch_steps(scheduler, serving, after_s=settings.step_limit_s)
         in_background(stack, way_down, watching, "watch compute")
-        in_background(stack, way_down, admission.keep_looking(), "the books of admission")
+        in_background(stack, way_down, admission.keep_showing(), "the books of admission")
         look_after(residents, stack, way_down)
         stack.push_async_callback(_stop_serving, server, calls, scheduler, way_down)
         # Watchers end, and need not be waited for.
@@ -421,7 +421,7 @@ def _admission(settings: Settings, stage: Stage, engines: Mapping[str, Engine]) 
         long_width=long_width,
         windows=Windows(stage.chunking.first_ms / 1e3, stage.chunking.largest_ms / 1e3),
         prior=expected,
-        busy=stage.scheduler.busy,
+        speeds=stage.scheduler.speeds,
     )
 
 
@@ -452,6 +452,8 @@ def _scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
             prepare=compute_alone,
             observe=metrics.observe_step,
             observe_stuck=metrics.observe_stuck,
+            # Whoever waits for a GPU computes as well.
+            cpu_clock=time.thread_time if settings.device == "cpu" else time.perf_counter,
         ),
     )
 

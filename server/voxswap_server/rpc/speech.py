@@ -282,7 +282,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
             swap_s = (await explain(self._manager, manifest)).estimated_s
         # Looked at again: somebody in less of a hurry may have joined.
         request = dataclasses.replace(request, start_by_s=terms().start_by_s)
-        return self._admission.admit(request, manifest, swap_s=swap_s)
+        return await self._admission.admit(request, manifest, swap_s=swap_s)
 
     async def _lease(self, manifest: Manifest, terms: Callable[[], Terms]) -> Lease:
         while True:

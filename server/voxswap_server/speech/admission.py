@@ -1,28 +1,44 @@
-"""The door before `capacity.Books`: it has the clock, raises, and hands tickets out.
+"""The door before `Books`: it has the clock, lets wait, raises, and hands tickets out.
 
 A queue that only grows makes everybody late. So a stream that could not be served in time is
-refused at once, with a hint when to come again.
+refused, with a hint when to come again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from voxswap_registry.manifest import Manifest
 from voxswap_server.engines.base import Pace
-from voxswap_server.speech.capacity import Books, Limits, Machine, Refused, Snapshot, TooLate
-from voxswap_server.speech.costs import NOTHING, Costs, Resource, Usage, plus
+from voxswap_server.speech.books import (
+    Books,
+    Limits,
+    Machine,
+    Refused,
+    Snapshot,
+    Stream,
+    TooLate,
+    Windows,
+    segment_of,
+)
+from voxswap_server.speech.costs import NOTHING, CostBook, Costs, Usage, plus
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.kinds import kind_of
 from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.listening import too_late
-from voxswap_server.speech.need import Stream, Windows
 from voxswap_server.speech.playback import Pacing
+from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.request import SpeechRequest
 
+# Whoever comes at a busy moment has a place soon after. And a client that asks again as soon as it
+# is refused does so twice a second: it keeps nobody from speaking.
+_PATIENCE_S = 0.5
+# Of a conversation that has not said anything yet: a minute of speech.
+_UNKNOWN_CHARACTERS = 900
 # Of English: what a character lasts, and how many symbols a voice makes of it, with its blanks.
 _AUDIO_S, _SYMBOLS = 0.065, 2.0
 # What was measured of another voice, alone, is a little less than what it will be.
@@ -47,8 +63,8 @@ def prior(pace: Pace | None, *, long_width: float = 0.0) -> Costs:
     return Costs(prepare, (decode_s, 0.0, 0.0, decode_s), _AUDIO_S)
 
 
-class Ticket:
-    """A stream's place, and its `Progress`. A context manager: leave it, however it ended."""
+class Ticket(Progress):
+    """A stream's place. A context manager: leave it, however the stream ended."""
 
     def __init__(self, admission: Admission, stream: Stream) -> None:
         self._admission = admission
@@ -73,10 +89,12 @@ class Ticket:
     def asks(self, characters_left: int, dry_at_s: float | None) -> None:
         """See `Progress`."""
         self._stream.asks(characters_left, dry_at_s)
+        self._admission.look()
 
     def stands(self, *, for_words: bool = False) -> None:
         """See `Progress`."""
         self._stream.stands(self._admission.clock(), for_words=for_words)
+        self._admission.look()
 
     def cut(self) -> None:
         """See `Progress`."""
@@ -97,12 +115,24 @@ class Ticket:
 
     def encoded(self, audio_s: float, took_s: float) -> None:
         """See `Progress`."""
-        usage = (0.0, 0.0, took_s, took_s)
-        self._admission.books.costs.encoded(self._stream.encoding, audio_s, usage)
+        if audio_s > 0:
+            self._stream.encoding.learn((0.0, 0.0, took_s, took_s), audio_s)
 
     def _take_spent(self) -> Usage:
         spent, self._spent = self._spent, NOTHING
         return spent
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """Somebody at the door. ``place`` is done once there is one, or will be none."""
+
+    stream: Stream
+    start_by_s: float | None  # on the clock
+    swap_s: float
+    place: asyncio.Future[Ticket]
+    asked_s: float = 0.0
+    refused: Refused | None = None
 
 
 class Admission:
@@ -118,75 +148,131 @@ class Admission:
         long_width: float = 1.0,
         windows: Windows | None = None,
         prior: Callable[[Manifest], Costs] = lambda manifest: prior(None),
-        busy: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0),
+        speeds: Callable[[], tuple[float, float]] = lambda: (1.0, 1.0),
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         """Long steps take ``long_width`` cores. ``prior`` is believed of kinds never heard.
 
-        ``busy`` says for how many seconds a second the threads for steps, and that for long ones,
-        took steps of late.
+        ``speeds`` are those of the threads for steps, and of that for long ones, of late.
         """
         self.clock = clock
-        self.books = Books(machine or Machine(1, 1.0), limits, windows or Windows())
+        self.books = Books(
+            machine or Machine(1, 1.0), limits, windows or Windows(), lambda now_s: speeds()
+        )
+        self._costs = CostBook()
         self._pacing = pacing
         self._long_width = long_width
         self._prior = prior
-        self._busy = busy
+        self._patience_s = patience_s
+        self._waiting: list[_Waiting] = []
         # Frozen, and replaced as a whole: this alone may be read from any thread.
         self.shown = Snapshot()
 
-    def admit(self, request: SpeechRequest, manifest: Manifest, *, swap_s: float = 0.0) -> Ticket:
-        """A place for a stream of a voice that is ``swap_s`` away.
+    async def admit(
+        self, request: SpeechRequest, manifest: Manifest, *, swap_s: float = 0.0
+    ) -> Ticket:
+        """A place for a stream of a voice that is ``swap_s`` away. It may wait for it a little.
 
         Raises `OverloadedError`, or `TooLateError` for a line that could not start by its time.
+        Cancelling gives back what was got meanwhile.
         """
-        now_s = self.clock()
-        for resource, share in zip(
-            (Resource.STEPS, Resource.LONG_STEPS), self._busy(), strict=True
-        ):
-            self.books.busy(resource, share, now_s)
-        kind = self.books.costs.of(kind_of(manifest), lambda: self._prior(manifest))
-        budget_s = self._pacing.start_budget_s[request.line_class]
-        decision = self.books.admit(request, kind, now_s, budget_s=budget_s, swap_s=swap_s)
-        match decision:
-            case Refused():
-                error = OverloadedError(decision.reason)
-                error.retry_s = decision.retry_s
-                raise error
-            case TooLate():
-                raise too_late(request.start_by_s or 0.0, decision.estimate_s)
-        self.look()
-        return Ticket(self, decision)
+        stream = self._stream(request, manifest)
+        place: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+        start_by_s, patience_s = None, self._patience_s
+        if request.start_by_s is not None:
+            start_by_s = stream.admitted_s + request.start_by_s
+            patience_s = min(patience_s, request.start_by_s)
+        one = _Waiting(stream, start_by_s, swap_s, place, request.start_by_s or 0.0)
+        self._waiting.append(one)
+        try:
+            self.look()
+            if not place.done():
+                await asyncio.wait([place], timeout=patience_s)
+            if not place.done():
+                self.look()
+            if place.done():
+                return place.result()
+        except BaseException:
+            if place.done():
+                place.exception()  # nobody else asks for it
+            self.leave(stream)
+            raise
+        finally:
+            if one in self._waiting:
+                self._waiting.remove(one)
+        assert one.refused is not None  # noqa: S101 - it was looked at, and has no place
+        error = OverloadedError(one.refused.reason)
+        error.retry_s = one.refused.retry_s
+        raise error
+
+    def _stream(self, request: SpeechRequest, manifest: Manifest) -> Stream:
+        now_s, characters = self.clock(), len(request.text) or _UNKNOWN_CHARACTERS
+        return Stream(
+            kind=self._costs.of(kind_of(manifest), lambda: self._prior(manifest)),
+            encoding=self._costs.encoding(request.encoding),
+            tenant=request.tenant,
+            paced=request.paced,
+            rate=request.rate,
+            admitted_s=now_s,
+            begin_by_s=now_s + self._pacing.start_budget_s[request.line_class],
+            left=characters / request.rate,
+            segment=segment_of(characters) / request.rate,
+        )
 
     def leave(self, stream: Stream) -> None:
         """Give a place back; again does nothing."""
         self.books.leave(stream)
         self.look()
+        if not self._waiting:
+            self.show()
 
     def look(self) -> None:
+        """Let in whoever waits and may enter now, in the order in which they came.
+
+        To be called whenever something has changed. Who needs what somebody before it waits for
+        waits as well.
+        """
+        if not self._waiting:
+            return
+        now_s, refused = self.clock(), dict[object, Refused]()
+        for one in self._waiting:
+            stream = one.stream
+            alike = (stream.kind, stream.tenant, stream.paced)
+            one.refused = refused.get(alike)
+            if one.place.done() or one.refused is not None:
+                continue
+            left_s = None if one.start_by_s is None else one.start_by_s - now_s
+            decision = self.books.decide(stream, now_s, start_by_s=left_s, swap_s=one.swap_s)
+            match decision:
+                case None:
+                    stream.admitted_s = now_s
+                    self.books.enter(stream)
+                    one.place.set_result(Ticket(self, stream))
+                case Refused():
+                    one.refused = refused[alike] = decision
+                case TooLate():
+                    one.place.set_exception(too_late(one.asked_s, decision.estimate_s))
+        self.show()
+
+    def show(self) -> None:
         """Show the books as they are now."""
         self.shown = self.books.snapshot(self.clock())
 
-    async def keep_looking(
-        self, *, every_s: float = 1.0, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
-        """`look` for ever: what streams need changes by itself as well."""
+    async def keep_showing(self, *, every_s: float = 1.0) -> None:
+        """`show` for ever: what streams need changes by itself as well."""
         while True:
-            await sleep(every_s)
-            self.look()
+            await asyncio.sleep(every_s)
+            self.show()
 
     def weight(self, stream: Stream) -> float:
         """See `Books.weight`."""
         return self.books.weight(stream, self._pacing.patience_s, self.clock())
 
     def usage(self, ran: Ran[Any], *, is_long: bool) -> Usage:
-        """What a work took, which was a stream's."""
-        usage: Usage = (
-            (0.0, ran.compute_s, 0.0, ran.cpu_s * self._long_width)
-            if is_long
-            else (ran.compute_s, 0.0, 0.0, ran.cpu_s)
-        )
-        self.books.computed(usage, self.clock())
-        return usage
+        """What a work took of each resource."""
+        if is_long:
+            return (0.0, ran.cpu_s, 0.0, ran.cpu_s * self._long_width)
+        return (ran.cpu_s, 0.0, 0.0, ran.cpu_s)
 
     def unpaced_of(self, tenant: str) -> int:
         """Streams without pacing that a tenant has."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import enum
+import math
+from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 
 class Resource(enum.IntEnum):
-    """What speech takes time of.
-
-    Of the threads for steps, of the one for long steps and of the event loop it is time by the
-    clock, in which they can do nothing else; of the cores it is time computed.
-    """
+    """What speech takes time of. Each kind of thread is one, and the cores that all share."""
 
     STEPS = 0
     LONG_STEPS = 1
@@ -21,7 +19,7 @@ class Resource(enum.IntEnum):
     CORES = 3
 
 
-# Seconds of each resource, in their order.
+# Seconds of each resource, in their order; computed ones, without what others took meanwhile.
 Usage: TypeAlias = tuple[float, float, float, float]
 NOTHING: Usage = (0.0, 0.0, 0.0, 0.0)
 
@@ -49,6 +47,11 @@ class Costs:
     decode: Usage
     audio_s: float
 
+    @property
+    def speak(self) -> Usage:
+        """For a second of audio, all in all."""
+        return plus(times(self.prepare, 1 / self.audio_s), self.decode)
+
 
 # A little of what was believed, so that the first observation is nearly all that counts after it.
 _PRIOR_CHARACTERS, _PRIOR_AUDIO_S = 5.0, 0.05
@@ -58,7 +61,7 @@ _MOST_SURPRISE = 4.0
 _ENCODING: Usage = (0.0, 0.0, 0.002, 0.002)
 
 
-class _Mean:
+class Mean:
     """A running mean: a sum of costs by a sum of units, both of which fade.
 
     What is paid once (a lexicon is read, a library loaded, a kernel made) tells nothing of the next
@@ -71,6 +74,7 @@ class _Mean:
         self._fades_after = fades_after
 
     def learn(self, usage: Usage, units: float) -> None:
+        """So many units cost that."""
         kept = max(0.0, 1.0 - units / self._fades_after)
         most = times(self.value, _MOST_SURPRISE * units)
         a, b, c, d = (min(found, m) if m else found for found, m in zip(usage, most, strict=True))
@@ -79,6 +83,7 @@ class _Mean:
 
     @property
     def value(self) -> Usage:
+        """Of one unit."""
         return times(self._sum, 1.0 / self._units)
 
 
@@ -87,31 +92,49 @@ class KindCosts:
 
     def __init__(self, prior: Costs) -> None:
         """``prior`` holds until something was measured."""
-        self._prepare = _Mean(prior.prepare, _PRIOR_CHARACTERS, _FADING_CHARACTERS)
-        self._decode = _Mean(prior.decode, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
-        self._audio = _Mean(
+        self._prepare = Mean(prior.prepare, _PRIOR_CHARACTERS, _FADING_CHARACTERS)
+        self._decode = Mean(prior.decode, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
+        self._audio = Mean(
             (prior.audio_s, 0.0, 0.0, 0.0), _PRIOR_CHARACTERS, 10 * _FADING_CHARACTERS
         )
+        # By size of the window: the first ones bring context along, which later ones have.
+        self._windows: dict[int, Mean] = {}
+        self._costs = prior
 
     def prepared(self, characters: float, audio_s: float, usage: Usage) -> None:
         """So many spoken characters were prepared, and have so much audio."""
         if characters > 0 and audio_s > 0:
             self._prepare.learn(usage, characters)
             self._audio.learn((audio_s, 0.0, 0.0, 0.0), characters)
+            self._learnt()
 
     def decoded(self, audio_s: float, usage: Usage) -> None:
         """So much audio was decoded."""
         if audio_s > 0:
             self._decode.learn(usage, audio_s)
+            size, decode = _size(audio_s), self._costs.decode
+            if size not in self._windows:
+                self._windows[size] = Mean(decode, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
+            self._windows[size].learn(usage, audio_s)
+            self._learnt()
+
+    def _learnt(self) -> None:
+        self._costs = Costs(self._prepare.value, self._decode.value, self._audio.value[0])
 
     @property
     def costs(self) -> Costs:
         """What is known now."""
-        return Costs(
-            self._prepare.value,
-            self._decode.value,
-            self._audio.value[0],
-        )
+        return self._costs
+
+    def window(self, audio_s: float) -> Usage:
+        """What decoding a window of so much audio takes."""
+        found = self._windows.get(_size(audio_s))
+        return times(self._costs.decode if found is None else found.value, audio_s)
+
+
+def _size(audio_s: float) -> int:
+    """Windows of about the same size have the same."""
+    return round(math.log2(max(audio_s, 0.02)))
 
 
 class CostBook:
@@ -124,7 +147,7 @@ class CostBook:
 
     def __init__(self) -> None:
         self._kinds: dict[Hashable, KindCosts] = {}
-        self._encodings: dict[Hashable, _Mean] = {}
+        self._encodings: dict[Hashable, Mean] = {}
 
     def of(self, kind: Hashable, prior: Callable[[], Costs]) -> KindCosts:
         """What is known of ``kind``; ``prior`` is believed of one that was never heard."""
@@ -134,41 +157,46 @@ class CostBook:
             del self._kinds[next(iter(self._kinds))]
         return found
 
-    def encoded(self, encoding: Hashable, audio_s: float, usage: Usage) -> None:
-        """So much audio was encoded."""
-        if audio_s > 0:
-            if encoding not in self._encodings:
-                self._encodings[encoding] = _Mean(_ENCODING, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
-            self._encodings[encoding].learn(usage, audio_s)
-
-    def encode(self, encoding: Hashable) -> Usage:
-        """What encoding a second of audio takes, as far as is known."""
-        found = self._encodings.get(encoding)
-        return _ENCODING if found is None else found.value
+    def encoding(self, encoding: Hashable) -> Mean:
+        """What a second of audio takes to encode."""
+        if encoding not in self._encodings:
+            self._encodings[encoding] = Mean(_ENCODING, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
+        return self._encodings[encoding]
 
 
-class BusyMeter:
-    """How busy something was over the last seconds. Pure: times come in. Not thread-safe."""
+class Meter:
+    """What threads did over the last seconds. Pure: times come in. Not thread-safe."""
 
     WINDOW_S = 4.0
-    _BUCKET_S = 0.5
+    # Counts as computed at full speed: a single short step tells little.
+    _PRIOR_S = 0.1
 
     def __init__(self) -> None:
-        self._buckets: dict[int, float] = {}
+        self._steps: deque[tuple[float, float, float]] = deque()  # ended, took, of a processor
+        self._took_s = self._cpu_s = 0.0
 
-    def add(self, busy_s: float, ended_s: float) -> None:
-        """It was busy for so long until then."""
-        bucket = int(ended_s // self._BUCKET_S)
-        if bucket not in self._buckets:
-            self._forget(ended_s)
-        self._buckets[bucket] = self._buckets.get(bucket, 0.0) + busy_s
+    def add(self, took_s: float, cpu_s: float, ended_s: float) -> None:
+        """A step took so long by the clock, and ``cpu_s`` of a processor."""
+        cpu_s = min(cpu_s, took_s)
+        self._steps.append((ended_s, took_s, cpu_s))
+        self._took_s += took_s
+        self._cpu_s += cpu_s
+        self._forget(ended_s)
 
-    def share(self, now_s: float) -> float:
-        """Busy seconds for each second of late."""
+    def busy(self, now_s: float) -> float:
+        """How many threads took steps, on average."""
         self._forget(now_s)
-        return sum(self._buckets.values()) / self.WINDOW_S
+        return self._took_s / self.WINDOW_S
+
+    def speed(self, now_s: float) -> float:
+        """The share of its steps for which a thread had a processor; 1 after a rest."""
+        self._forget(now_s)
+        return (self._cpu_s + self._PRIOR_S) / (self._took_s + self._PRIOR_S)
 
     def _forget(self, now_s: float) -> None:
-        first = int((now_s - self.WINDOW_S) // self._BUCKET_S) + 1
-        for bucket in [b for b in self._buckets if b < first]:
-            del self._buckets[bucket]
+        while self._steps and self._steps[0][0] <= now_s - self.WINDOW_S:
+            _, took_s, cpu_s = self._steps.popleft()
+            self._took_s -= took_s
+            self._cpu_s -= cpu_s
+        if not self._steps:
+            self._took_s = self._cpu_s = 0.0  # what rounding left

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from voxswap_server.engines.errors import DeviceStuckError
 from voxswap_server.engines.work import Work
 from voxswap_server.residency.errors import ClosedError
-from voxswap_server.speech.costs import BusyMeter
+from voxswap_server.speech.costs import Meter
 from voxswap_server.speech.line import Entry, Line
 
 _LOGGER = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Lane:
         self._around = surroundings
         self._clock = surroundings.clock
         self._line = Line(most_together)
-        self._busy = BusyMeter()
+        self._meter = Meter()
         self._lock = threading.Lock()
         self._is_closed = False
         self._workers: list[_Worker] = []
@@ -170,7 +170,13 @@ class Lane:
     def busy(self) -> float:
         """For how many seconds in each second steps were taken of late, by all threads together."""
         with self._lock:
-            return self._busy.share(self._clock())
+            return self._meter.busy(self._clock())
+
+    @property
+    def speed(self) -> float:
+        """See `Meter.speed`."""
+        with self._lock:
+            return self._meter.speed(self._clock())
 
     @property
     def lost(self) -> int:
@@ -291,7 +297,7 @@ class Lane:
         with self._lock:
             turn, worker.turn, worker.works = worker.turn, (), ()
             worker.since = None
-            self._busy.add(took_s, self._clock())
+            self._meter.add(took_s, cpu_s, self._clock())
             out = self._line.put_back(turn, took_s, cpu_s)
             if worker.is_lost:
                 self._lost.remove(worker)

@@ -27,7 +27,7 @@ from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
-from voxswap_server.speech.progress import Progress, Unwatched
+from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.scheduler import Scheduler
@@ -84,7 +84,7 @@ class Synthesis:
         ``script`` is what to say in place of the request's text. A stream with a script goes on
         after an interruption; one without ends with it. ``progress`` hears how it goes.
         """
-        self._progress = progress or Unwatched()
+        self._progress = progress or Progress()
         self._request = request
         self._manifest = manifest
         self._stage = stage

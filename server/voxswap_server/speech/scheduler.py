@@ -88,6 +88,11 @@ class Scheduler:
         short, long = self._lanes
         return short.busy, long.busy
 
+    def speeds(self) -> tuple[float, float]:
+        """See `Meter.speed`: of short steps, and of long ones."""
+        short, long = self._lanes
+        return short.speed, long.speed
+
     @property
     def lost(self) -> int:
         """Threads whose steps were written off and have not come back."""

@@ -122,7 +122,7 @@ class SelfTest:
         ref = VoiceRef(manifest.voice_id, manifest.version)
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
         async with self._place(timeout_s) as left_s:
-            with self._admission.admit(request, manifest) as ticket:
+            with await self._admission.admit(request, manifest) as ticket:
                 samples, report = await self._spoken(manifest, request, ticket, left_s, asked)
         fault = _fault(samples, report)
         if fault:

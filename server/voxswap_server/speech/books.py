@@ -1,0 +1,491 @@
+"""The books of what streams will compute, and who is let in by them. Pure: no clock, no threads.
+
+Events and time come in (a stream is let in, asks for compute, had some, stands still, leaves), and
+decisions go out. Nothing is promised: what is summed is what streams need from this moment on, at
+what their kinds are known to cost at this moment, against what the threads were able to do of late.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from voxswap_server.speech.costs import (
+    NOTHING,
+    KindCosts,
+    Mean,
+    Resource,
+    Usage,
+    plus,
+    times,
+)
+
+# Tenants with less than their share find this much of the room kept for them.
+_KEPT_SHARE = 0.2
+# Of a resource; what streams without pacing are sure to get of it together, while others speak.
+_UNPACED_SHARE = 0.1
+# Of sentences, until the first one was read.
+_SEGMENT_CHARACTERS = 80
+# Loading takes less; who does not ask by then waits for something else.
+_LOADING_S = 5.0
+# Between two windows every reader stands for a moment.
+_READER_S = 1.0
+# What those that are let in together may wait for each other.
+_QUEUE_S = 1.0
+# Between a window that is there and a listener who has it.
+_DELIVERY_S = 0.01
+# As long as windows grow; from then on it is the rate that counts.
+_SOON_S = 2.0
+# Of a thread. Who needs more would be late if it were alone, and is nobody's measure.
+_MOST_DENSE = 0.5
+_NO_AUDIO_S = 1e-3  # what rounding leaves of a segment
+_THREADS = (Resource.STEPS, Resource.LONG_STEPS)
+_NAMES = {
+    Resource.STEPS: "the compute threads",
+    Resource.LONG_STEPS: "the thread for long steps",
+    Resource.LOOP: "the event loop",
+    Resource.CORES: "the cores",
+}
+_LEAST_RETRY_S, _MOST_RETRY_S = 0.1, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to compute with: threads for steps, and cores that all have in common."""
+
+    threads: int
+    cores: float
+
+    def of(self, resource: Resource) -> float:
+        """Seconds of it for each second."""
+        match resource:
+            case Resource.STEPS:
+                return self.threads
+            case Resource.CORES:
+                return self.cores
+            case _:
+                return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``most_load`` is the share of the machine that streams may need together.
+
+    ``most_backlog_s`` is how much compute may wait for streams without pacing.
+    """
+
+    most_load: float = 0.8
+    most_backlog_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What a stream decodes at a time, in seconds of audio: little first, then twice as much."""
+
+    first_s: float = 0.08
+    largest_s: float = 1.5
+
+    def after(self, last_s: float) -> float:
+        """The next one."""
+        return min(max(self.first_s, 2 * last_s), self.largest_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The machine has as much to do as it can do in time; ``retry_s`` from now it has less."""
+
+    reason: str
+    retry_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TooLate:
+    """The line would not start before ``estimate_s`` from now."""
+
+    estimate_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The books at one moment.
+
+    ``load`` is the largest share of a resource that paced streams need; ``backlog_s`` how long
+    streams without pacing would take if they were alone.
+    """
+
+    streams: int = 0
+    counting: int = 0
+    load: float = 0.0
+    backlog_s: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class Stream:
+    """One stream as the books know it. Its methods are what happens to it.
+
+    It counts from when it is let in::
+
+        awaited -> asking <-> standing -> gone
+           |-> forgotten -> asking     it did not ask in time: it waits for memory, not for compute
+
+    ``left`` spoken characters are still to be prepared; ``undecoded_s`` of audio are prepared.
+    """
+
+    kind: KindCosts
+    encoding: Mean
+    tenant: str
+    paced: bool
+    rate: float
+    admitted_s: float
+    begin_by_s: float
+    left: float
+    segment: float
+    undecoded_s: float = 0.0
+    window_s: float = 0.0
+    dry_at_s: float | None = None  # when all that was delivered will have been played
+    has_asked: bool = False
+    stands_since_s: float | None = None
+    waits_for_words: bool = False
+
+    def asks(self, characters_left: int, dry_at_s: float | None) -> None:
+        """It goes on, with so much text before it.
+
+        What it was given will have been played at ``dry_at_s``; None: nothing was given yet.
+        """
+        self.has_asked, self.waits_for_words = True, False
+        self.stands_since_s = None
+        self.left = characters_left / self.rate
+        self.dry_at_s = dry_at_s
+
+    def stands(self, now_s: float, *, for_words: bool = False) -> None:
+        """It waits until somebody reads on, or ``for_words``."""
+        self.stands_since_s, self.waits_for_words = now_s, for_words
+
+    def cut(self) -> None:
+        """What was prepared will not be spoken."""
+        self.undecoded_s = 0.0
+
+    def prepared(self, characters: int, audio_s: float, usage: Usage) -> None:
+        """A segment was prepared."""
+        spoken = characters / self.rate
+        self.kind.prepared(spoken, audio_s, usage)
+        self.segment = spoken
+        self.left = max(0.0, self.left - spoken)
+        self.undecoded_s = audio_s
+
+    def decoded(self, audio_s: float, usage: Usage) -> None:
+        """A window was decoded."""
+        self.kind.decoded(audio_s, usage)
+        self.window_s = audio_s
+        self.undecoded_s = max(0.0, self.undecoded_s - audio_s)
+
+    def counts(self, now_s: float) -> bool:
+        """Whether it needs compute now, or will."""
+        if not self.has_asked:
+            return now_s < self.admitted_s + _LOADING_S
+        if self.stands_since_s is None:
+            return True
+        if self.waits_for_words:
+            return False
+        # A reader who plays as it reads reads on before it has played everything.
+        return now_s < max(self.stands_since_s + _READER_S, self.dry_at_s or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a stream needs from one moment on.
+
+    ``left`` in all; ``rate`` for each second from now until it has been heard. ``due`` is what
+    must be there soon, and when: in seconds from now, or from when it begins if it is not heard
+    yet. The first of that is then what it needs to begin.
+    """
+
+    stream: Stream
+    is_heard: bool
+    ends_s: float
+    left: Usage
+    rate: Usage
+    due: Sequence[tuple[float, Usage]]
+
+    @property
+    def first(self) -> Usage:
+        """What is due first."""
+        return self.due[0][1] if self.due else NOTHING
+
+
+def need(stream: Stream, windows: Windows, now_s: float) -> Need:
+    """What ``stream`` needs, at what is known now."""
+    costs, encode = stream.kind.costs, stream.encoding.value
+    rest_s = stream.undecoded_s + stream.left * costs.audio_s
+    left = plus(times(costs.prepare, stream.left), times(plus(costs.decode, encode), rest_s))
+    ahead_s = max(0.0, stream.dry_at_s - now_s) if stream.dry_at_s is not None else 0.0
+    ends_s = ahead_s + rest_s
+    return Need(
+        stream,
+        stream.dry_at_s is not None,
+        ends_s,
+        left,
+        times(left, 1 / ends_s) if rest_s > 0 else NOTHING,
+        _due(stream, windows, ahead_s),
+    )
+
+
+def _due(stream: Stream, windows: Windows, ahead_s: float) -> list[tuple[float, Usage]]:
+    """Its windows of the next seconds: each is needed when those before it have been played."""
+    costs, encode = stream.kind.costs, stream.encoding.value
+    undecoded_s, left, window_s = stream.undecoded_s, stream.left, stream.window_s
+    due = []
+    while ahead_s < _SOON_S and (undecoded_s > _NO_AUDIO_S or left > 0):
+        usage = NOTHING
+        if undecoded_s <= _NO_AUDIO_S:
+            segment = min(stream.segment, left) or left
+            usage, left = times(costs.prepare, segment), left - segment
+            undecoded_s = segment * costs.audio_s
+        window_s = windows.after(window_s)
+        taken_s = undecoded_s if undecoded_s < 1.5 * window_s else window_s
+        usage = plus(plus(usage, stream.kind.window(taken_s)), times(encode, taken_s))
+        due.append((ahead_s, usage))
+        undecoded_s -= taken_s
+        ahead_s += taken_s
+    return due
+
+
+class Books:
+    """Who is let in. Not thread-safe. Invariant: a stream is in the books until it leaves, once."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        limits: Limits,
+        windows: Windows,
+        speeds: Callable[[float], tuple[float, float]] = lambda now_s: (1.0, 1.0),
+    ) -> None:
+        """``speeds`` are those of the threads for steps, and of that for long ones (`Meter`)."""
+        self._machine = machine
+        self._limits = limits
+        self._windows = windows
+        self._speeds = speeds
+        self._streams: dict[Stream, None] = {}  # in the order in which they came
+        self._unpaced: Counter[str] = Counter()
+
+    def enter(self, stream: Stream) -> None:
+        """It is let in."""
+        self._streams[stream] = None
+        if not stream.paced:
+            self._unpaced[stream.tenant] += 1
+
+    def leave(self, stream: Stream) -> None:
+        """Forget a stream; again does nothing."""
+        if stream in self._streams:
+            del self._streams[stream]
+            if not stream.paced:
+                self._unpaced[stream.tenant] -= 1
+                self._unpaced += Counter()  # drops those without any
+
+    # What there is
+
+    def weight(self, stream: Stream, patience_s: float, now_s: float) -> float:
+        """How many times ``patience_s`` the steps of a stream without pacing may have to wait.
+
+        As often as its tenant has such streams, and so long that all of them together take no more
+        than a small share from those who are listened to.
+        """
+        own = self._need(stream, now_s)
+        needs = [n for n in self._needs(now_s) if not n.stream.paced]
+        surely = max(
+            sum(n.first[r] for n in needs) / (self._machine.of(r) * _UNPACED_SHARE)
+            if own.first[r]
+            else 0.0
+            for r in _THREADS
+        )
+        return max(1.0, self._unpaced[stream.tenant], surely / patience_s)
+
+    def unpaced_of(self, tenant: str) -> int:
+        """Streams without pacing that a tenant has."""
+        return self._unpaced[tenant]
+
+    def snapshot(self, now_s: float) -> Snapshot:
+        """What there is."""
+        needs = self._needs(now_s)
+        paced = [n for n in needs if n.stream.paced]
+        files = [n for n in needs if not n.stream.paced]
+        of = self._machine.of
+        return Snapshot(
+            streams=len(self._streams),
+            counting=len(needs),
+            load=max(sum(n.rate[r] for n in paced) / of(r) for r in Resource),
+            backlog_s=max(sum(n.left[r] for n in files) / of(r) for r in _THREADS),
+        )
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError if the books do not balance."""
+        unpaced = Counter(stream.tenant for stream in self._streams if not stream.paced)
+        assert unpaced == self._unpaced, (unpaced, self._unpaced)  # noqa: S101
+        for stream in self._streams:
+            assert stream.left >= 0 and stream.undecoded_s >= 0, stream  # noqa: S101, PT018
+
+    # Decisions
+
+    def decide(
+        self,
+        stream: Stream,
+        now_s: float,
+        *,
+        start_by_s: float | None = None,
+        swap_s: float = 0.0,
+    ) -> Refused | TooLate | None:
+        """Whether a stream may enter, whose voice is ``swap_s`` away: None if it may."""
+        own, others = self._need(stream, now_s), self._needs(now_s)
+        short, long = self._speeds(now_s)
+        speeds = {Resource.STEPS: short, Resource.LONG_STEPS: long}
+        capacity = {r: self._machine.of(r) * speeds.get(r, 1.0) for r in Resource}
+        refused = (self._fits if stream.paced else self._is_short)(own, others, capacity)
+        if refused is None and start_by_s is not None:
+            budget_s = max(0.0, stream.begin_by_s - now_s)
+            estimate_s = _starts_in_s(own, others, capacity, speeds, budget_s, swap_s)
+            if estimate_s > start_by_s:
+                return TooLate(estimate_s)
+        return refused
+
+    def _fits(
+        self, own: Need, others: Sequence[Need], capacity: dict[Resource, float]
+    ) -> Refused | None:
+        """Whether a paced stream and all others could be computed in time."""
+        paced = [n for n in others if n.stream.paced]
+        for r in Resource:
+            rate = sum(n.rate[r] for n in paced)
+            if not (own.left[r] and rate):
+                continue  # Who finds it idle is served, however slow it is.
+            most = self._limits.most_load * self._room(own, paced, r) * capacity[r]
+            if rate + own.rate[r] > most:
+                return _refused(
+                    f"{len(paced)} streams need {rate / capacity[r]:.0%} of {_NAMES[r]}, and "
+                    f"another one would make it {(rate + own.rate[r]) / capacity[r]:.0%} of at "
+                    f"most {most / capacity[r]:.0%}",
+                    min(n.ends_s for n in paced),
+                )
+            threads = self._machine.of(r) * max(1.0, self._limits.most_load)
+            if _makes_late(own, paced, r, threads, capacity[r] / self._machine.of(r)):
+                return _refused(
+                    f"streams that have just begun keep {_NAMES[r]} busy, and have too little "
+                    "audio ahead of their listeners",
+                    _LEAST_RETRY_S,
+                )
+        return None
+
+    def _is_short(
+        self, own: Need, others: Sequence[Need], capacity: dict[Resource, float]
+    ) -> Refused | None:
+        """Whether a stream without pacing would not wait for too long."""
+        files = [n for n in others if not n.stream.paced]
+        for r in _THREADS:
+            before_s = sum(n.left[r] for n in files) / capacity[r]
+            mine_s = own.left[r] / capacity[r]
+            most_s = self._limits.most_backlog_s * self._room(own, files, r)
+            # Who finds it idle is served, however long it takes.
+            if before_s > 0 and mine_s > 0 and before_s + mine_s > most_s:
+                paced = sum(n.rate[r] for n in others if n.stream.paced)
+                return _refused(
+                    f"streams without pacing have {before_s:.1f} s to compute, and this one "
+                    f"{mine_s:.1f} s more; at most {most_s:.1f} s may wait",
+                    (before_s + mine_s - most_s) / max(0.1, 1.0 - paced / capacity[r]),
+                )
+        return None
+
+    def _room(self, own: Need, alike: Sequence[Need], r: Resource) -> float:
+        """How much of a resource is open to the tenant of ``own``; ``alike`` are paced as it is."""
+        tenants = {n.stream.tenant for n in alike} | {own.stream.tenant}
+        if len(tenants) == 1:
+            return 1.0
+        mine = [own, *(n for n in alike if n.stream.tenant == own.stream.tenant)]
+        if own.stream.paced:
+            taken, most = sum(n.rate[r] for n in mine), self._limits.most_load
+        else:
+            taken, most = sum(n.left[r] for n in mine), self._limits.most_backlog_s
+        is_small = taken <= most * self._machine.of(r) / len(tenants)
+        return 1.0 if is_small else 1.0 - _KEPT_SHARE
+
+    def _needs(self, now_s: float) -> list[Need]:
+        return [self._need(stream, now_s) for stream in self._streams if stream.counts(now_s)]
+
+    def _need(self, stream: Stream, now_s: float) -> Need:
+        return need(stream, self._windows, now_s)
+
+
+def _makes_late(
+    own: Need, others: Sequence[Need], r: Resource, threads: float, speed: float
+) -> bool:
+    """Whether somebody would hear a gap: who begins, before what is due later.
+
+    The processor demand criterion: all that is due by some moment must be what can be done by then
+    (Baruah, Mok and Rosier, "Preemptively Scheduling Hard-Real-Time Sporadic Tasks on One
+    Processor", 1990). Of several threads all but one may be idle while the densest stream goes on,
+    which takes one at a time (Goossens, Funk and Baruah, "Priority-Driven Scheduling of Periodic
+    Task Systems on Multiprocessors", 2003).
+    """
+    streams, begins_s, densest = list[list[tuple[float, float]]](), 0.0, 0.0
+    for n in (*others, own):
+        due = [(slack_s, usage[r]) for slack_s, usage in n.due]
+        if due and not n.is_heard:
+            if begins_s > _QUEUE_S:
+                return True
+            first_s = due[0][1]
+            begins_s += first_s / (threads * speed)
+            due = [(0.0, first_s), *((begins_s + slack_s, used_s) for slack_s, used_s in due[1:])]
+        streams.append(due)
+        densest = max(densest, _density(due) / speed)
+    capacity = speed * (threads - max(0.0, threads - 1) * min(densest, _MOST_DENSE))
+    done_s = 0.0
+    for slack_s, used_s in sorted(itertools.chain.from_iterable(streams)):
+        done_s += used_s
+        if used_s and slack_s and done_s > capacity * (slack_s - _DELIVERY_S):
+            return True
+    return False
+
+
+def _density(due: Sequence[tuple[float, float]]) -> float:
+    """The largest share of a thread that one stream needs up to some moment, once it is heard."""
+    done_s = densest = 0.0
+    for slack_s, used_s in due:
+        if slack_s:
+            done_s += used_s
+            densest = max(densest, done_s / slack_s)
+    return densest
+
+
+def _starts_in_s(
+    own: Need,
+    others: Sequence[Need],
+    capacity: dict[Resource, float],
+    speeds: dict[Resource, float],
+    budget_s: float,
+    swap_s: float,
+) -> float:
+    """When it would begin to sound. While its voice is loaded, others are computed for."""
+    waits_s = first_s = 0.0
+    for r in _THREADS:
+        if own.first[r]:
+            first_s += own.first[r] / speeds[r]
+            due = [
+                usage[r]
+                for n in others
+                if n.stream.paced and (n.is_heard or n.stream.begin_by_s <= own.stream.begin_by_s)
+                for slack_s, usage in n.due
+                if slack_s <= budget_s
+            ]
+            waits_s += sum(due) / capacity[r]
+            if r is Resource.LONG_STEPS:  # One that is due later may be under way.
+                waits_s += max((n.first[r] for n in others), default=0.0) if not due else 0.0
+    return max(waits_s, swap_s) + first_s
+
+
+def segment_of(characters: int) -> int:
+    """About how many a first segment has."""
+    return min(characters, _SEGMENT_CHARACTERS)
+
+
+def _refused(reason: str, retry_s: float) -> Refused:
+    retry_s = min(max(retry_s, _LEAST_RETRY_S), _MOST_RETRY_S)
+    return Refused(f"{reason}; try again in {retry_s:.1f} s", retry_s)
