@@ -35,7 +35,9 @@ _READER_S = 1.0
 # What those that are let in together may wait for each other.
 _QUEUE_S = 1.0
 # Between a window that is there and a listener who has it.
-_DELIVERY_S = 0.01
+_DELIVERY_S = 0.02
+# Of what the threads can do within moments; the rest is for what nobody can tell beforehand.
+_SURE_SHARE = 0.85
 # As long as windows grow; from then on it is the rate that counts.
 _SOON_S = 2.0
 # Of a thread. Who needs more would be late if it were alone, and is nobody's measure.
@@ -436,7 +438,7 @@ def _makes_late(
             due = [(0.0, first_s), *((begins_s + slack_s, used_s) for slack_s, used_s in due[1:])]
         streams.append(due)
         densest = max(densest, _density(due) / speed)
-    capacity = speed * (threads - max(0.0, threads - 1) * min(densest, _MOST_DENSE))
+    capacity = _SURE_SHARE * speed * (threads - max(0.0, threads - 1) * min(densest, _MOST_DENSE))
     done_s = 0.0
     for slack_s, used_s in sorted(itertools.chain.from_iterable(streams)):
         done_s += used_s
