@@ -61,11 +61,12 @@ from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
 from voxswap_server.serving import Serving
 from voxswap_server.speech.admission import Admission, prior
-from voxswap_server.speech.books import Limits, Machine, Windows
+from voxswap_server.speech.books import Limits, Machine
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import Costs
 from voxswap_server.speech.lane import Surroundings
+from voxswap_server.speech.need import Windows
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass

@@ -20,16 +20,14 @@ from voxswap_server.speech.books import (
     Machine,
     Refused,
     Snapshot,
-    Stream,
     TooLate,
-    Windows,
-    segment_of,
 )
 from voxswap_server.speech.costs import NOTHING, CostBook, Costs, Usage, plus
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.kinds import kind_of
 from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.listening import too_late
+from voxswap_server.speech.need import Stream, Windows
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.request import SpeechRequest
@@ -39,6 +37,8 @@ from voxswap_server.speech.request import SpeechRequest
 _PATIENCE_S = 0.5
 # Of a conversation that has not said anything yet: a minute of speech.
 _UNKNOWN_CHARACTERS = 900
+# Of sentences, until the first one was read.
+_SEGMENT_CHARACTERS = 80
 # Of English: what a character lasts, and how many symbols a voice makes of it, with its blanks.
 _AUDIO_S, _SYMBOLS = 0.065, 2.0
 # What was measured of another voice, alone, is a little less than what it will be.
@@ -216,7 +216,7 @@ class Admission:
             admitted_s=now_s,
             begin_by_s=now_s + self._pacing.start_budget_s[request.line_class],
             left=characters / request.rate,
-            segment=segment_of(characters) / request.rate,
+            segment=min(characters, _SEGMENT_CHARACTERS) / request.rate,
         )
 
     def leave(self, stream: Stream) -> None:

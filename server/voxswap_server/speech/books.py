@@ -8,41 +8,26 @@ what their kinds are known to cost at this moment, against what the threads were
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from voxswap_server.speech.costs import (
-    NOTHING,
-    KindCosts,
-    Mean,
-    Resource,
-    Usage,
-    plus,
-    times,
-)
+from voxswap_server.speech.costs import Resource
+from voxswap_server.speech.need import Need, Stream, Windows, need
 
 # Tenants with less than their share find this much of the room kept for them.
 _KEPT_SHARE = 0.2
 # Of a resource; what streams without pacing are sure to get of it together, while others speak.
 _UNPACED_SHARE = 0.1
-# Of sentences, until the first one was read.
-_SEGMENT_CHARACTERS = 80
-# Loading takes less; who does not ask by then waits for something else.
-_LOADING_S = 5.0
-# Between two windows every reader stands for a moment.
-_READER_S = 1.0
 # What those that are let in together may wait for each other.
 _QUEUE_S = 1.0
 # Between a window that is there and a listener who has it.
 _DELIVERY_S = 0.02
 # Of what the threads can do within moments; the rest is for what nobody can tell beforehand.
 _SURE_SHARE = 0.85
-# As long as windows grow; from then on it is the rate that counts.
-_SOON_S = 2.0
 # Of a thread. Who needs more would be late if it were alone, and is nobody's measure.
 _MOST_DENSE = 0.5
-_NO_AUDIO_S = 1e-3  # what rounding leaves of a segment
 _THREADS = (Resource.STEPS, Resource.LONG_STEPS)
 _NAMES = {
     Resource.STEPS: "the compute threads",
@@ -50,6 +35,8 @@ _NAMES = {
     Resource.LOOP: "the event loop",
     Resource.CORES: "the cores",
 }
+# So long after a refusal somebody who asks again finds what was kept.
+_WANTED_S = 3.0
 _LEAST_RETRY_S, _MOST_RETRY_S = 0.1, 30.0
 
 
@@ -83,18 +70,6 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
-    """What a stream decodes at a time, in seconds of audio: little first, then twice as much."""
-
-    first_s: float = 0.08
-    largest_s: float = 1.5
-
-    def after(self, last_s: float) -> float:
-        """The next one."""
-        return min(max(self.first_s, 2 * last_s), self.largest_s)
-
-
-@dataclass(frozen=True, slots=True)
 class Refused:
     """The machine has as much to do as it can do in time; ``retry_s`` from now it has less."""
 
@@ -123,137 +98,6 @@ class Snapshot:
     backlog_s: float = 0.0
 
 
-@dataclass(eq=False, slots=True)
-class Stream:
-    """One stream as the books know it. Its methods are what happens to it.
-
-    It counts from when it is let in::
-
-        awaited -> asking <-> standing -> gone
-           |-> forgotten -> asking     it did not ask in time: it waits for memory, not for compute
-
-    ``left`` spoken characters are still to be prepared; ``undecoded_s`` of audio are prepared.
-    """
-
-    kind: KindCosts
-    encoding: Mean
-    tenant: str
-    paced: bool
-    rate: float
-    admitted_s: float
-    begin_by_s: float
-    left: float
-    segment: float
-    undecoded_s: float = 0.0
-    window_s: float = 0.0
-    dry_at_s: float | None = None  # when all that was delivered will have been played
-    has_asked: bool = False
-    stands_since_s: float | None = None
-    waits_for_words: bool = False
-
-    def asks(self, characters_left: int, dry_at_s: float | None) -> None:
-        """It goes on, with so much text before it.
-
-        What it was given will have been played at ``dry_at_s``; None: nothing was given yet.
-        """
-        self.has_asked, self.waits_for_words = True, False
-        self.stands_since_s = None
-        self.left = characters_left / self.rate
-        self.dry_at_s = dry_at_s
-
-    def stands(self, now_s: float, *, for_words: bool = False) -> None:
-        """It waits until somebody reads on, or ``for_words``."""
-        self.stands_since_s, self.waits_for_words = now_s, for_words
-
-    def cut(self) -> None:
-        """What was prepared will not be spoken."""
-        self.undecoded_s = 0.0
-
-    def prepared(self, characters: int, audio_s: float, usage: Usage) -> None:
-        """A segment was prepared."""
-        spoken = characters / self.rate
-        self.kind.prepared(spoken, audio_s, usage)
-        self.segment = spoken
-        self.left = max(0.0, self.left - spoken)
-        self.undecoded_s = audio_s
-
-    def decoded(self, audio_s: float, usage: Usage) -> None:
-        """A window was decoded."""
-        self.kind.decoded(audio_s, usage)
-        self.window_s = audio_s
-        self.undecoded_s = max(0.0, self.undecoded_s - audio_s)
-
-    def counts(self, now_s: float) -> bool:
-        """Whether it needs compute now, or will."""
-        if not self.has_asked:
-            return now_s < self.admitted_s + _LOADING_S
-        if self.stands_since_s is None:
-            return True
-        if self.waits_for_words:
-            return False
-        # A reader who plays as it reads reads on before it has played everything.
-        return now_s < max(self.stands_since_s + _READER_S, self.dry_at_s or 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a stream needs from one moment on.
-
-    ``left`` in all; ``rate`` for each second from now until it has been heard. ``due`` is what
-    must be there soon, and when: in seconds from now, or from when it begins if it is not heard
-    yet. The first of that is then what it needs to begin.
-    """
-
-    stream: Stream
-    is_heard: bool
-    ends_s: float
-    left: Usage
-    rate: Usage
-    due: Sequence[tuple[float, Usage]]
-
-    @property
-    def first(self) -> Usage:
-        """What is due first."""
-        return self.due[0][1] if self.due else NOTHING
-
-
-def need(stream: Stream, windows: Windows, now_s: float) -> Need:
-    """What ``stream`` needs, at what is known now."""
-    costs, encode = stream.kind.costs, stream.encoding.value
-    rest_s = stream.undecoded_s + stream.left * costs.audio_s
-    left = plus(times(costs.prepare, stream.left), times(plus(costs.decode, encode), rest_s))
-    ahead_s = max(0.0, stream.dry_at_s - now_s) if stream.dry_at_s is not None else 0.0
-    ends_s = ahead_s + rest_s
-    return Need(
-        stream,
-        stream.dry_at_s is not None,
-        ends_s,
-        left,
-        times(left, 1 / ends_s) if rest_s > 0 else NOTHING,
-        _due(stream, windows, ahead_s),
-    )
-
-
-def _due(stream: Stream, windows: Windows, ahead_s: float) -> list[tuple[float, Usage]]:
-    """Its windows of the next seconds: each is needed when those before it have been played."""
-    costs, encode = stream.kind.costs, stream.encoding.value
-    undecoded_s, left, window_s = stream.undecoded_s, stream.left, stream.window_s
-    due = []
-    while ahead_s < _SOON_S and (undecoded_s > _NO_AUDIO_S or left > 0):
-        usage = NOTHING
-        if undecoded_s <= _NO_AUDIO_S:
-            segment = min(stream.segment, left) or left
-            usage, left = times(costs.prepare, segment), left - segment
-            undecoded_s = segment * costs.audio_s
-        window_s = windows.after(window_s)
-        taken_s = undecoded_s if undecoded_s < 1.5 * window_s else window_s
-        usage = plus(plus(usage, stream.kind.window(taken_s)), times(encode, taken_s))
-        due.append((ahead_s, usage))
-        undecoded_s -= taken_s
-        ahead_s += taken_s
-    return due
-
-
 class Books:
     """Who is let in. Not thread-safe. Invariant: a stream is in the books until it leaves, once."""
 
@@ -271,6 +115,8 @@ class Books:
         self._speeds = speeds
         self._streams: dict[Stream, None] = {}  # in the order in which they came
         self._unpaced: Counter[str] = Counter()
+        # Of the cores, by the last that was refused, and when.
+        self._wanted: dict[Resource, tuple[float, float]] = {}
 
     def enter(self, stream: Stream) -> None:
         """It is let in."""
@@ -343,7 +189,13 @@ class Books:
         short, long = self._speeds(now_s)
         speeds = {Resource.STEPS: short, Resource.LONG_STEPS: long}
         capacity = {r: self._machine.of(r) * speeds.get(r, 1.0) for r in Resource}
-        refused = (self._fits if stream.paced else self._is_short)(own, others, capacity)
+        if stream.paced:
+            refused = self._fits(own, [n for n in others if n.stream.paced], capacity, now_s)
+            self._wanted.pop(own.lane, None)
+            if refused is not None:
+                self._wanted[own.lane] = (own.rate[Resource.CORES], now_s)
+        else:
+            refused = self._is_short(own, others, capacity)
         if refused is None and start_by_s is not None:
             budget_s = max(0.0, stream.begin_by_s - now_s)
             estimate_s = _starts_in_s(own, others, capacity, speeds, budget_s, swap_s)
@@ -352,15 +204,16 @@ class Books:
         return refused
 
     def _fits(
-        self, own: Need, others: Sequence[Need], capacity: dict[Resource, float]
+        self, own: Need, paced: Sequence[Need], capacity: dict[Resource, float], now_s: float
     ) -> Refused | None:
         """Whether a paced stream and all others could be computed in time."""
-        paced = [n for n in others if n.stream.paced]
         for r in Resource:
             rate = sum(n.rate[r] for n in paced)
             if not (own.left[r] and rate):
                 continue  # Who finds it idle is served, however slow it is.
             most = self._limits.most_load * self._room(own, paced, r) * capacity[r]
+            if r is Resource.CORES:
+                most -= self._kept_cores(own, paced, most, now_s)
             if rate + own.rate[r] > most:
                 return _refused(
                     f"{len(paced)} streams need {rate / capacity[r]:.0%} of {_NAMES[r]}, and "
@@ -369,7 +222,11 @@ class Books:
                     min(n.ends_s for n in paced),
                 )
             threads = self._machine.of(r) * max(1.0, self._limits.most_load)
-            if _makes_late(own, paced, r, threads, capacity[r] / self._machine.of(r)):
+            # The system parts the cores fairly, and does not ask what is due.
+            is_in_order = r is not Resource.CORES
+            if is_in_order and _makes_late(
+                own, paced, r, threads, capacity[r] / self._machine.of(r)
+            ):
                 return _refused(
                     f"streams that have just begun keep {_NAMES[r]} busy, and have too little "
                     "audio ahead of their listeners",
@@ -395,6 +252,18 @@ class Books:
                     (before_s + mine_s - most_s) / max(0.1, 1.0 - paced / capacity[r]),
                 )
         return None
+
+    def _kept_cores(self, own: Need, paced: Sequence[Need], most: float, now_s: float) -> float:
+        """What is not open to ``own``: those of the other lane who were refused find it next.
+
+        Small needs would otherwise keep out a large one for ever. Of those who were refused one is
+        kept for, as long as their lane has less than half of the cores.
+        """
+        other = Resource.STEPS if own.lane is Resource.LONG_STEPS else Resource.LONG_STEPS
+        wanted, when_s = self._wanted.get(other, (0.0, -math.inf))
+        theirs = sum(n.rate[Resource.CORES] for n in paced if n.lane is other)
+        fits = theirs + wanted <= most / 2
+        return wanted if fits and now_s < when_s + _WANTED_S else 0.0
 
     def _room(self, own: Need, alike: Sequence[Need], r: Resource) -> float:
         """How much of a resource is open to the tenant of ``own``; ``alike`` are paced as it is."""
@@ -481,11 +350,6 @@ def _starts_in_s(
             if r is Resource.LONG_STEPS:  # One that is due later may be under way.
                 waits_s += max((n.first[r] for n in others), default=0.0) if not due else 0.0
     return max(waits_s, swap_s) + first_s
-
-
-def segment_of(characters: int) -> int:
-    """About how many a first segment has."""
-    return min(characters, _SEGMENT_CHARACTERS)
 
 
 def _refused(reason: str, retry_s: float) -> Refused:
