@@ -420,7 +420,11 @@ def _admission(settings: Settings, stage: Stage, engines: Mapping[str, Engine]) 
         clock=stage.clock,
         machine=Machine(stage.scheduler.threads, float(len(os.sched_getaffinity(0)))),
         long_width=long_width,
-        windows=Windows(stage.chunking.first_ms / 1e3, stage.chunking.largest_ms / 1e3),
+        windows=Windows(
+            stage.chunking.first_ms / 1e3,
+            stage.chunking.largest_ms / 1e3,
+            settings.most_ahead_s,
+        ),
         prior=expected,
         speeds=stage.scheduler.speeds,
     )

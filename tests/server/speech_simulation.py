@@ -14,19 +14,19 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxswap_registry.names import VoiceRef
-from voxswap_server.speech.capacity import Books, Limits, Machine, Refused, TooLate
+from voxswap_server.speech.books import Books, Limits, Machine, Refused, TooLate
 from voxswap_server.speech.chunking import Chunking
-from voxswap_server.speech.costs import Costs, Resource, Usage
+from voxswap_server.speech.costs import CostBook, Costs, Meter, Resource, Usage
 from voxswap_server.speech.line import Entry, Line
 from voxswap_server.speech.need import Stream, Windows
 from voxswap_server.speech.playback import Pacing, PlaybackClock
-from voxswap_server.speech.request import LineClass, SpeechRequest
+from voxswap_server.speech.request import LineClass
 
 STEP_S = 0.006
 FRAME_MS = 11.6
 # Of the event loop, for each chunk: it is written, and nobody tells the books.
 WRITE_S = 0.001
+PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Heard:
     """What became of an offer."""
 
     offer: Offer
-    decision: Stream | Refused | TooLate
+    decision: Stream | Refused | TooLate | None = None
     audio_s: float = 0.0
     underruns: int = 0
     first_s: float | None = None
@@ -132,7 +132,11 @@ class Simulation:
         self.chance = random.Random(self.seed)
         self.chunking = Chunking()
         windows = Windows(self.chunking.first_ms / 1e3, self.chunking.largest_ms / 1e3)
-        self.books = Books(Machine(self.threads, self.cores), self.limits, windows)
+        self.meters = {resource: Meter() for resource in (Resource.STEPS, Resource.LONG_STEPS)}
+        machine = Machine(self.threads, self.cores)
+        self.books = Books(machine, self.limits, windows, self._speeds)
+        self.costs = CostBook()
+        self.at_the_door: dict[Stream, Heard] = {}
         self.free = {Resource.STEPS: self.threads, Resource.LONG_STEPS: 1, Resource.LOOP: 1}
         self.lines = {resource: Line(1) for resource in self.free}
         self.running: list[_Running] = []
@@ -188,7 +192,9 @@ class Simulation:
         self.free[running.resource] += 1
         took_s = self.now - running.began_s
         usage = [0.0] * len(Resource)
-        usage[running.resource] = took_s
+        usage[running.resource] = running.alone_s
+        if running.resource in self.meters:
+            self.meters[running.resource].add(took_s, running.alone_s, self.now)
         usage[Resource.CORES] = running.alone_s * running.width
         future: Any = running.entry.future
         for resource in Resource:
@@ -218,29 +224,52 @@ class Simulation:
     # Streams
 
     def _come(self, offer: Offer) -> None:
-        request = SpeechRequest(
-            VoiceRef("a"),
-            "x" * sum(offer.sentences),
-            rate=offer.rate,
-            paced=offer.paced,
-            tenant=offer.tenant,
-            line_class=offer.line_class,
-            start_by_s=offer.start_by_s,
-        )
-        decision: Stream | Refused | TooLate
-        kind = self.books.costs.of(offer.kind.name, lambda: self.expected(offer.kind))
-        budget_s = self.pacing.start_budget_s[offer.line_class]
-        if self.gate is None:
-            decision = self.books.admit(request, kind, self.now, budget_s=budget_s)
-        elif self.gate(self, offer):
-            boundless = Books(Machine(1, 1.0), Limits(), Windows())
-            decision = boundless.admit(request, kind, self.now, budget_s=budget_s)
-        else:
-            decision = Refused("", 1.0)
-        heard = Heard(offer, decision)
+        heard = Heard(offer)
         self.heard.append(heard)
-        if isinstance(decision, Stream):
-            self._go_on(self._speak(heard, decision), None)
+        characters = sum(offer.sentences)
+        stream = Stream(
+            kind=self.costs.of(offer.kind.name, lambda: self.expected(offer.kind)),
+            encoding=self.costs.encoding(offer.encode_s),
+            tenant=offer.tenant,
+            paced=offer.paced,
+            rate=offer.rate,
+            admitted_s=self.now,
+            begin_by_s=self.now + self.pacing.start_budget_s[offer.line_class],
+            left=characters / offer.rate,
+        )
+        if self.gate is not None:
+            if self.gate(self, offer):
+                self._enter(heard, stream)
+            else:
+                heard.decision = Refused("", 1.0)
+            return
+        start_by_s = None if offer.start_by_s is None else self.now + offer.start_by_s
+        self.at_the_door[stream] = heard
+        self.books.wait(stream, start_by_s=start_by_s)
+        self._look()
+        if stream in self.at_the_door:
+            self.at(self.now + PATIENCE_S, lambda: self._give_up(stream))
+
+    def _look(self) -> None:
+        for stream, late in self.books.look(self.now):
+            heard = self.at_the_door.pop(stream)
+            if late is None:
+                self._enter(heard, stream)
+            else:
+                heard.decision = late
+
+    def _give_up(self, stream: Stream) -> None:
+        self._look()
+        if (heard := self.at_the_door.pop(stream, None)) is not None:
+            heard.decision = self.books.give_up(stream)
+
+    def _enter(self, heard: Heard, stream: Stream) -> None:
+        heard.decision = stream
+        self._go_on(self._speak(heard, stream), None)
+
+    def _speeds(self, now_s: float) -> tuple[float, float]:
+        short, long = self.meters.values()
+        return short.speed(now_s), long.speed(now_s)
 
     def expected(self, kind: Kind) -> Costs:
         """What the books believe of a kind before they have heard it."""
@@ -254,13 +283,13 @@ class Simulation:
             self.pacing,
             offer.line_class,
             paced=offer.paced,
-            arrived_s=self.now,
+            arrived_s=heard.offer.at_s,
             clock=lambda: self.now,
             weight=lambda: self.books.weight(stream, self.pacing.patience_s, self.now),
         )
         self.active.append(heard)
-        came_s, left, size = self.now, sum(offer.sentences), 0
-        stream.asks(left, None)
+        came_s, left, size = offer.at_s, sum(offer.sentences), 0
+        self.books.asks(stream, left, None, self.now)
         lane = Resource.LONG_STEPS if kind.is_long else Resource.STEPS
         for characters in offer.sentences:
             if (wait_s := playback.wait_s()) > 0:
@@ -269,7 +298,6 @@ class Simulation:
             takes_s = spoken * kind.prepare_s
             steps = [takes_s] if kind.is_long else _steps(takes_s)
             usage = yield _Compute(lane, steps, playback.due_s)
-            self.books.computed(usage, self.now)
             audio_s, left = spoken * kind.audio_s, left - characters
             stream.prepared(characters, audio_s, usage)
             frames = max(1, round(audio_s * 1e3 / FRAME_MS))
@@ -281,26 +309,28 @@ class Simulation:
                 usage = yield _Compute(
                     Resource.STEPS, _steps(window_s * kind.decode_s), playback.due_s
                 )
-                self.books.computed(usage, self.now)
                 stream.decoded(window_s, usage)
                 if offer.encode_s:
                     usage = yield _Compute(
                         Resource.LOOP, [window_s * offer.encode_s], playback.due_s
                     )
-                    self.books.costs.encoded(stream.encoding, window_s, usage)
+                    stream.encoding.learn(usage, window_s)
                 yield _Compute(Resource.LOOP, [WRITE_S], playback.due_s)
                 if offer.reads_for_s is not None and heard.audio_s > offer.reads_for_s:
                     stream.stands(self.now)
+                    self._look()
                     yield 1_000.0
                 heard.audio_s += window_s
                 if heard.first_s is None:
                     heard.first_s = self.now - came_s
                 playback.delivered(window_s)
                 heard.underruns = playback.underruns
-                stream.asks(left, playback.dry_at_s)
+                self.books.asks(stream, left, playback.dry_at_s, self.now)
+                self._look()
         heard.is_done = True
         self.active.remove(heard)
         self.books.leave(stream)
+        self._look()
 
 
 def _steps(takes_s: float) -> list[float]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.server.speech_simulation import Heard, Kind, Offer, Simulation
 from voxswap_server.speech.admission import prior
-from voxswap_server.speech.capacity import Refused
+from voxswap_server.speech.books import Refused
 from voxswap_server.speech.costs import Costs
 
 LIGHT = Kind("light", 0.0001, 0.03)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +17,6 @@ from voxswap_server.speech.books import (
     Books,
     Limits,
     Machine,
-    Refused,
     Snapshot,
     TooLate,
 )
@@ -37,15 +35,14 @@ from voxswap_server.speech.request import SpeechRequest
 _PATIENCE_S = 0.5
 # Of a conversation that has not said anything yet: a minute of speech.
 _UNKNOWN_CHARACTERS = 900
-# Of sentences, until the first one was read.
-_SEGMENT_CHARACTERS = 80
 # Of English: what a character lasts, and how many symbols a voice makes of it, with its blanks.
 _AUDIO_S, _SYMBOLS = 0.065, 2.0
 # What was measured of another voice, alone, is a little less than what it will be.
 _CAUTION = 1.25
-# Where nothing was measured: a slow voice on a slow machine. The first segment says better.
-_UNKNOWN = Pace(prepare_s_per_symbol=0.0005, decode_s_per_s=0.25)
-_UNKNOWN_LONG = Pace(prepare_s_per_symbol=0.5 * _AUDIO_S / _SYMBOLS, decode_s_per_s=0.005)
+# Where nothing was measured, about what two cores do. The first segment says better, and whoever is
+# believed to be too slow is never heard.
+_UNKNOWN = Pace(prepare_s_per_symbol=0.0003, decode_s_per_s=0.12)
+_UNKNOWN_LONG = Pace(prepare_s_per_symbol=0.3 * _AUDIO_S / _SYMBOLS, decode_s_per_s=0.005)
 
 
 def prior(pace: Pace | None, *, long_width: float = 0.0) -> Costs:
@@ -88,7 +85,8 @@ class Ticket(Progress):
 
     def asks(self, characters_left: int, dry_at_s: float | None) -> None:
         """See `Progress`."""
-        self._stream.asks(characters_left, dry_at_s)
+        now_s = self._admission.clock()
+        self._admission.books.asks(self._stream, characters_left, dry_at_s, now_s)
         self._admission.look()
 
     def stands(self, *, for_words: bool = False) -> None:
@@ -123,18 +121,6 @@ class Ticket(Progress):
         return spent
 
 
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    """Somebody at the door. ``place`` is done once there is one, or will be none."""
-
-    stream: Stream
-    start_by_s: float | None  # on the clock
-    swap_s: float
-    place: asyncio.Future[Ticket]
-    asked_s: float = 0.0
-    refused: Refused | None = None
-
-
 class Admission:
     """Lets streams in, or refuses them. Confined to one event loop, but for `shown`."""
 
@@ -164,7 +150,7 @@ class Admission:
         self._long_width = long_width
         self._prior = prior
         self._patience_s = patience_s
-        self._waiting: list[_Waiting] = []
+        self._places: dict[Stream, asyncio.Future[TooLate | None]] = {}  # of those at the door
         # Frozen, and replaced as a whole: this alone may be read from any thread.
         self.shown = Snapshot()
 
@@ -176,34 +162,34 @@ class Admission:
         Raises `OverloadedError`, or `TooLateError` for a line that could not start by its time.
         Cancelling gives back what was got meanwhile.
         """
-        stream = self._stream(request, manifest)
-        place: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
-        start_by_s, patience_s = None, self._patience_s
+        stream, patience_s = self._stream(request, manifest), self._patience_s
+        start_by_s = None
         if request.start_by_s is not None:
             start_by_s = stream.admitted_s + request.start_by_s
             patience_s = min(patience_s, request.start_by_s)
-        one = _Waiting(stream, start_by_s, swap_s, place, request.start_by_s or 0.0)
-        self._waiting.append(one)
+        place: asyncio.Future[TooLate | None] = asyncio.get_running_loop().create_future()
+        self._places[stream] = place
+        self.books.wait(stream, start_by_s=start_by_s, swap_s=swap_s)
         try:
             self.look()
             if not place.done():
                 await asyncio.wait([place], timeout=patience_s)
-            if not place.done():
                 self.look()
-            if place.done():
-                return place.result()
         except BaseException:
-            if place.done():
-                place.exception()  # nobody else asks for it
+            self.books.give_up(stream)  # first: who leaves lets others in
             self.leave(stream)
             raise
         finally:
-            if one in self._waiting:
-                self._waiting.remove(one)
-        assert one.refused is not None  # noqa: S101 - it was looked at, and has no place
-        error = OverloadedError(one.refused.reason)
-        error.retry_s = one.refused.retry_s
-        raise error
+            del self._places[stream]
+            refused = self.books.give_up(stream)
+        if refused is not None:
+            error = OverloadedError(refused.reason)
+            error.retry_s = refused.retry_s
+            raise error
+        late = place.result()
+        if late is not None:
+            raise too_late(request.start_by_s or 0.0, late.estimate_s)
+        return Ticket(self, stream)
 
     def _stream(self, request: SpeechRequest, manifest: Manifest) -> Stream:
         now_s, characters = self.clock(), len(request.text) or _UNKNOWN_CHARACTERS
@@ -216,43 +202,20 @@ class Admission:
             admitted_s=now_s,
             begin_by_s=now_s + self._pacing.start_budget_s[request.line_class],
             left=characters / request.rate,
-            segment=min(characters, _SEGMENT_CHARACTERS) / request.rate,
         )
 
     def leave(self, stream: Stream) -> None:
         """Give a place back; again does nothing."""
         self.books.leave(stream)
         self.look()
-        if not self._waiting:
-            self.show()
+        self.show()
 
     def look(self) -> None:
-        """Let in whoever waits and may enter now, in the order in which they came.
-
-        To be called whenever something has changed. Who needs what somebody before it waits for
-        waits as well.
-        """
-        if not self._waiting:
-            return
-        now_s, refused = self.clock(), dict[object, Refused]()
-        for one in self._waiting:
-            stream = one.stream
-            alike = (stream.kind, stream.tenant, stream.paced)
-            one.refused = refused.get(alike)
-            if one.place.done() or one.refused is not None:
-                continue
-            left_s = None if one.start_by_s is None else one.start_by_s - now_s
-            decision = self.books.decide(stream, now_s, start_by_s=left_s, swap_s=one.swap_s)
-            match decision:
-                case None:
-                    stream.admitted_s = now_s
-                    self.books.enter(stream)
-                    one.place.set_result(Ticket(self, stream))
-                case Refused():
-                    one.refused = refused[alike] = decision
-                case TooLate():
-                    one.place.set_exception(too_late(one.asked_s, decision.estimate_s))
-        self.show()
+        """See `Books.look`."""
+        if self._places:
+            for stream, late in self.books.look(self.clock()):
+                self._places[stream].set_result(late)
+            self.show()
 
     def show(self) -> None:
         """Show the books as they are now."""

@@ -24,8 +24,10 @@ _UNPACED_SHARE = 0.1
 _QUEUE_S = 1.0
 # Between a window that is there and a listener who has it.
 _DELIVERY_S = 0.02
-# Of what the threads can do within moments; the rest is for what nobody can tell beforehand.
-_SURE_SHARE = 0.85
+# Of what the threads can do within moments; the rest is for what nobody can tell beforehand. After
+# gaps that was more, for some time.
+_SURE_SHARE, _LEAST_SURE_SHARE = 0.85, 0.5
+_CAUTION_A_GAP, _CAUTION_S = 0.1, 15.0
 # Of a thread. Who needs more would be late if it were alone, and is nobody's measure.
 _MOST_DENSE = 0.5
 _THREADS = (Resource.STEPS, Resource.LONG_STEPS)
@@ -84,9 +86,18 @@ class TooLate:
     estimate_s: float
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """Of one at the door. ``start_by_s`` is on the clock."""
+
+    start_by_s: float | None
+    swap_s: float
+    refused: Refused | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The books at one moment.
+    """The books at one moment, without those who wait at the door.
 
     ``load`` is the largest share of a resource that paced streams need; ``backlog_s`` how long
     streams without pacing would take if they were alone.
@@ -99,7 +110,10 @@ class Snapshot:
 
 
 class Books:
-    """Who is let in. Not thread-safe. Invariant: a stream is in the books until it leaves, once."""
+    """Who is let in. Not thread-safe.
+
+    Invariant: a stream waits, or counts until it leaves, or neither; never both.
+    """
 
     def __init__(
         self,
@@ -114,15 +128,64 @@ class Books:
         self._windows = windows
         self._speeds = speeds
         self._streams: dict[Stream, None] = {}  # in the order in which they came
+        self._waiting: dict[Stream, _Waiting] = {}  # so, too
         self._unpaced: Counter[str] = Counter()
+        self._cautious = (0.0, -math.inf)
         # Of the cores, by the last that was refused, and when.
         self._wanted: dict[Resource, tuple[float, float]] = {}
 
-    def enter(self, stream: Stream) -> None:
-        """It is let in."""
+    def wait(self, stream: Stream, *, start_by_s: float | None = None, swap_s: float = 0.0) -> None:
+        """It is at the door. It must begin by ``start_by_s``; its voice is ``swap_s`` away."""
+        self._waiting[stream] = _Waiting(start_by_s, swap_s)
+
+    def give_up(self, stream: Stream) -> Refused | None:
+        """It waits no more. Why it was not let in, if it waited and was looked at."""
+        waited = self._waiting.pop(stream, None)
+        return None if waited is None else waited.refused
+
+    def look(self, now_s: float) -> list[tuple[Stream, TooLate | None]]:
+        """Let in who waits and may enter, in the order in which they came; who wait no more.
+
+        To be called whenever something has changed. Who is like one before it that has to wait has
+        to wait as well; others go past.
+        """
+        done: list[tuple[Stream, TooLate | None]] = []
+        refused: dict[object, Refused] = {}
+        for stream, waiting in self._waiting.items():
+            alike = (stream.kind, stream.tenant, stream.paced)
+            if alike in refused:
+                waiting.refused = refused[alike]
+                continue
+            match decision := self._decide(stream, waiting, now_s):
+                case Refused():
+                    waiting.refused = refused[alike] = decision
+                case TooLate():
+                    done.append((stream, decision))
+                case None:
+                    self._enter(stream, now_s)
+                    done.append((stream, None))
+        for stream, _ in done:
+            del self._waiting[stream]
+        return done
+
+    def _enter(self, stream: Stream, now_s: float) -> None:
+        stream.admitted_s = now_s
         self._streams[stream] = None
         if not stream.paced:
             self._unpaced[stream.tenant] += 1
+
+    def asks(
+        self, stream: Stream, characters_left: int, dry_at_s: float | None, now_s: float
+    ) -> None:
+        """See `Stream.asks`."""
+        if stream.paced and stream.was_late(now_s):
+            caution = min(self._caution(now_s) + _CAUTION_A_GAP, _SURE_SHARE - _LEAST_SURE_SHARE)
+            self._cautious = (caution, now_s)
+        stream.asks(characters_left, dry_at_s)
+
+    def _caution(self, now_s: float) -> float:
+        caution, since_s = self._cautious
+        return caution * math.exp((since_s - now_s) / _CAUTION_S)
 
     def leave(self, stream: Stream) -> None:
         """Forget a stream; again does nothing."""
@@ -171,20 +234,14 @@ class Books:
         """Raise AssertionError if the books do not balance."""
         unpaced = Counter(stream.tenant for stream in self._streams if not stream.paced)
         assert unpaced == self._unpaced, (unpaced, self._unpaced)  # noqa: S101
+        assert not self._streams.keys() & self._waiting.keys()  # noqa: S101
         for stream in self._streams:
             assert stream.left >= 0 and stream.undecoded_s >= 0, stream  # noqa: S101, PT018
 
     # Decisions
 
-    def decide(
-        self,
-        stream: Stream,
-        now_s: float,
-        *,
-        start_by_s: float | None = None,
-        swap_s: float = 0.0,
-    ) -> Refused | TooLate | None:
-        """Whether a stream may enter, whose voice is ``swap_s`` away: None if it may."""
+    def _decide(self, stream: Stream, waiting: _Waiting, now_s: float) -> Refused | TooLate | None:
+        """None: it may enter."""
         own, others = self._need(stream, now_s), self._needs(now_s)
         short, long = self._speeds(now_s)
         speeds = {Resource.STEPS: short, Resource.LONG_STEPS: long}
@@ -196,10 +253,10 @@ class Books:
                 self._wanted[own.lane] = (own.rate[Resource.CORES], now_s)
         else:
             refused = self._is_short(own, others, capacity)
-        if refused is None and start_by_s is not None:
+        if refused is None and waiting.start_by_s is not None:
             budget_s = max(0.0, stream.begin_by_s - now_s)
-            estimate_s = _starts_in_s(own, others, capacity, speeds, budget_s, swap_s)
-            if estimate_s > start_by_s:
+            estimate_s = _starts_in_s(own, others, capacity, speeds, budget_s, waiting.swap_s)
+            if now_s + estimate_s > waiting.start_by_s:
                 return TooLate(estimate_s)
         return refused
 
@@ -207,6 +264,10 @@ class Books:
         self, own: Need, paced: Sequence[Need], capacity: dict[Resource, float], now_s: float
     ) -> Refused | None:
         """Whether a paced stream and all others could be computed in time."""
+        sure = _SURE_SHARE - self._caution(now_s)
+        if (refused := self._fits_long(own, paced, capacity, sure)) is not None:
+            return refused
+        speed = self._speed_beside(own, paced, capacity)
         for r in Resource:
             rate = sum(n.rate[r] for n in paced)
             if not (own.left[r] and rate):
@@ -222,17 +283,53 @@ class Books:
                     min(n.ends_s for n in paced),
                 )
             threads = self._machine.of(r) * max(1.0, self._limits.most_load)
-            # The system parts the cores fairly, and does not ask what is due.
-            is_in_order = r is not Resource.CORES
-            if is_in_order and _makes_late(
-                own, paced, r, threads, capacity[r] / self._machine.of(r)
-            ):
+            # Long steps have their own rule, and the system parts the cores as it likes.
+            is_in_order = r in {Resource.STEPS, Resource.LOOP}
+            if is_in_order and _makes_late(own, paced, r, threads, speed, sure):
                 return _refused(
                     f"streams that have just begun keep {_NAMES[r]} busy, and have too little "
                     "audio ahead of their listeners",
                     _LEAST_RETRY_S,
                 )
         return None
+
+    def _fits_long(
+        self, own: Need, paced: Sequence[Need], capacity: dict[Resource, float], sure: float
+    ) -> Refused | None:
+        """Whether the thread for long steps, which shares the cores with others, does them in time.
+
+        A segment is asked for when its stream is no further ahead than it may be. At worst all ask
+        at the same moment, and a step that has begun is not interrupted: so all of them must be
+        done before the last of them has nothing to play any more.
+        """
+        r = Resource.LONG_STEPS
+        long = [n for n in (*paced, own) if n.segment[r]]
+        if not long or not paced:
+            return None
+        width = _width(long)
+        others = sum(n.rate[Resource.STEPS] for n in (*paced, own))
+        left = self._machine.cores * max(1.0, self._limits.most_load) - others
+        capacity[r] = min(capacity[r], max(0.01, left / width))
+        takes_s = sum(n.segment[r] for n in long) / capacity[r]
+        if takes_s <= sure * self._windows.most_ahead_s:
+            return None
+        return _refused(
+            f"{len(long)} streams would need {_NAMES[r]} for {takes_s:.1f} s at a time, and are at "
+            f"most {self._windows.most_ahead_s:.1f} s ahead of their listeners",
+            min(n.ends_s for n in paced),
+        )
+
+    def _speed_beside(
+        self, own: Need, paced: Sequence[Need], capacity: dict[Resource, float]
+    ) -> float:
+        """Of a thread for steps, for moments: what it had of late, or has beside a long step."""
+        threads = self._machine.of(Resource.STEPS)
+        speed = capacity[Resource.STEPS] / threads
+        long = [n for n in (*paced, own) if n.segment[Resource.LONG_STEPS]]
+        if not long:
+            return speed
+        busy = min(threads, 1.0 + sum(n.rate[Resource.STEPS] for n in (*paced, own)))
+        return min(speed, self._machine.cores / (busy + _width(long)))
 
     def _is_short(
         self, own: Need, others: Sequence[Need], capacity: dict[Resource, float]
@@ -285,8 +382,13 @@ class Books:
         return need(stream, self._windows, now_s)
 
 
+def _width(long: Sequence[Need]) -> float:
+    """How many cores long steps take."""
+    return max(n.segment[Resource.CORES] / n.segment[Resource.LONG_STEPS] for n in long)
+
+
 def _makes_late(
-    own: Need, others: Sequence[Need], r: Resource, threads: float, speed: float
+    own: Need, others: Sequence[Need], r: Resource, threads: float, speed: float, sure: float
 ) -> bool:
     """Whether somebody would hear a gap: who begins, before what is due later.
 
@@ -306,8 +408,11 @@ def _makes_late(
             begins_s += first_s / (threads * speed)
             due = [(0.0, first_s), *((begins_s + slack_s, used_s) for slack_s, used_s in due[1:])]
         streams.append(due)
-        densest = max(densest, _density(due) / speed)
-    capacity = _SURE_SHARE * speed * (threads - max(0.0, threads - 1) * min(densest, _MOST_DENSE))
+        density = _density(due)
+        if density <= 1.0 < density / (sure * speed):
+            return True  # one thread can do it, and not beside all the others
+        densest = max(densest, density / speed)
+    capacity = sure * speed * (threads - max(0.0, threads - 1) * min(densest, _MOST_DENSE))
     done_s = 0.0
     for slack_s, used_s in sorted(itertools.chain.from_iterable(streams)):
         done_s += used_s

@@ -19,6 +19,8 @@ from voxswap_server.speech.costs import (
 _LOADING_S = 5.0
 # Between two windows every reader stands for a moment.
 _READER_S = 1.0
+# Few sentences have more.
+_SEGMENT_CHARACTERS = 120
 # As long as windows grow; from then on it is the rate that counts.
 _SOON_S = 2.0
 _NO_AUDIO_S = 1e-3  # what rounding leaves of a segment
@@ -26,10 +28,14 @@ _NO_AUDIO_S = 1e-3  # what rounding leaves of a segment
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """What a stream decodes at a time, in seconds of audio: little first, then twice as much."""
+    """What a stream decodes at a time, in seconds of audio: little first, then twice as much.
+
+    It waits while more than ``most_ahead_s`` were delivered and not played.
+    """
 
     first_s: float = 0.08
     largest_s: float = 1.5
+    most_ahead_s: float = 4.0
 
     def after(self, last_s: float) -> float:
         """The next one."""
@@ -56,7 +62,7 @@ class Stream:
     admitted_s: float
     begin_by_s: float
     left: float
-    segment: float
+    segment: float = 0.0  # the last one, in spoken characters
     undecoded_s: float = 0.0
     window_s: float = 0.0
     dry_at_s: float | None = None  # when all that was delivered will have been played
@@ -73,6 +79,12 @@ class Stream:
         self.stands_since_s = None
         self.left = characters_left / self.rate
         self.dry_at_s = dry_at_s
+
+    def was_late(self, now_s: float) -> bool:
+        """Whether a listener had nothing to play before what it was given now, and read on."""
+        if self.dry_at_s is None or now_s <= self.dry_at_s:
+            return False
+        return self.stands_since_s is None or self.stands_since_s > self.dry_at_s
 
     def stands(self, now_s: float, *, for_words: bool = False) -> None:
         """It waits until somebody reads on, or ``for_words``."""
@@ -112,15 +124,16 @@ class Stream:
 class Need:
     """What a stream needs from one moment on.
 
-    ``left`` in all; ``rate`` for each second from now until it has been heard. ``due`` is what
-    must be there soon, and when: in seconds from now, or from when it begins if it is not heard
-    yet. The first of that is then what it needs to begin.
+    ``left`` in all; ``segment`` for the next one of its text; ``rate`` for each second from now
+    until it has been heard. ``due`` is what must be there soon, and when: in seconds from now, or
+    from when it begins if it is not heard yet. The first of that is then what it needs to begin.
     """
 
     stream: Stream
     is_heard: bool
     ends_s: float
     left: Usage
+    segment: Usage
     rate: Usage
     due: Sequence[tuple[float, Usage]]
 
@@ -147,9 +160,15 @@ def need(stream: Stream, windows: Windows, now_s: float) -> Need:
         stream.dry_at_s is not None,
         ends_s,
         left,
+        times(costs.prepare, _segment(stream, stream.left)),
         times(left, 1 / ends_s) if rest_s > 0 else NOTHING,
         _due(stream, windows, ahead_s),
     )
+
+
+def _segment(stream: Stream, left: float) -> float:
+    """Spoken characters of the next one, of so many that are left."""
+    return min(left, max(stream.segment, _SEGMENT_CHARACTERS / stream.rate))
 
 
 def _due(stream: Stream, windows: Windows, ahead_s: float) -> list[tuple[float, Usage]]:
@@ -160,7 +179,7 @@ def _due(stream: Stream, windows: Windows, ahead_s: float) -> list[tuple[float, 
     while ahead_s < _SOON_S and (undecoded_s > _NO_AUDIO_S or left > 0):
         usage = NOTHING
         if undecoded_s <= _NO_AUDIO_S:
-            segment = min(stream.segment, left) or left
+            segment = _segment(stream, left)
             usage, left = times(costs.prepare, segment), left - segment
             undecoded_s = segment * costs.audio_s
         window_s = windows.after(window_s)
