@@ -409,7 +409,7 @@ def _makes_late(
             due = [(0.0, first_s), *((begins_s + slack_s, used_s) for slack_s, used_s in due[1:])]
         streams.append(due)
         density = _density(due)
-        if density <= 1.0 < density / (sure * speed):
+        if not n.is_heard and density <= 1.0 < density / (sure * speed):
             return True  # one thread can do it, and not beside all the others
         densest = max(densest, density / speed)
     capacity = sure * speed * (threads - max(0.0, threads - 1) * min(densest, _MOST_DENSE))
