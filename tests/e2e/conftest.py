@@ -90,7 +90,6 @@ def serving(registry: Path | str, **settings: Any) -> Iterator[ServerThread]:
             "metrics_listen": "127.0.0.1:0",
             "registry": str(registry),
             "cache_dir": cache_dir,
-            "most_load": 10,  # a test's machine may be busy with anything
             "audio_cache_bytes": 0,  # what repeats a line with its seed wants it made again
         }
         thread = ServerThread(Settings.model_validate(chosen | settings)).start()
