@@ -134,8 +134,10 @@ def test_readers_that_do_not_read_on_are_in_nobodys_way(request_: SpeechRequest)
     held = desk.fill(request_)
     for ticket in held:
         ticket.stands()
-    with pytest.raises(OverloadedError):
-        desk.speaking(request_)  # every reader stands for a moment between two windows
+    # Every reader stands for a moment between two windows.
+    more = desk.fill(request_)
+    assert len(more) <= 2
+    leave(*more)
     desk.now += 6.0
     assert desk.look() == Snapshot(streams=len(held), counting=0, load=0.0, backlog_s=0.0)
     assert len(desk.fill(request_)) == len(held)

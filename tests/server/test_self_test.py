@@ -26,7 +26,7 @@ from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.rpc.status import to_status
 from voxswap_server.speech.admission import Admission
-from voxswap_server.speech.capacity import Limits
+from voxswap_server.speech.books import Limits
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.scheduler import Scheduler

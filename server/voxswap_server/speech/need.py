@@ -17,8 +17,8 @@ from voxswap_server.speech.costs import (
 
 # Loading takes less; who does not ask by then waits for something else.
 _LOADING_S = 5.0
-# Between two windows every reader stands for a moment.
-_READER_S = 1.0
+# Between two windows every reader stands for a moment, or as long as it has something to play.
+_READER_S = 0.2
 # Few sentences have more.
 _SEGMENT_CHARACTERS = 120
 # As long as windows grow; from then on it is the rate that counts.
@@ -108,6 +108,12 @@ class Stream:
         self.window_s = audio_s
         self.undecoded_s = max(0.0, self.undecoded_s - audio_s)
 
+    def ahead_s(self, now_s: float) -> float:
+        """Audio that its listener has, or may take."""
+        ahead_s = 0.0 if self.dry_at_s is None else max(0.0, self.dry_at_s - now_s)
+        is_there = self.stands_since_s is not None and not self.waits_for_words
+        return ahead_s + self.window_s if is_there else ahead_s
+
     def counts(self, now_s: float) -> bool:
         """Whether it needs compute now, or will."""
         if not self.has_asked:
@@ -153,7 +159,7 @@ def need(stream: Stream, windows: Windows, now_s: float) -> Need:
     costs, encode = stream.kind.costs, stream.encoding.value
     rest_s = stream.undecoded_s + stream.left * costs.audio_s
     left = plus(times(costs.prepare, stream.left), times(plus(costs.decode, encode), rest_s))
-    ahead_s = max(0.0, stream.dry_at_s - now_s) if stream.dry_at_s is not None else 0.0
+    ahead_s = stream.ahead_s(now_s)
     ends_s = ahead_s + rest_s
     return Need(
         stream,

@@ -68,10 +68,11 @@ class PlaybackClock:
         """When the next step's audio is needed."""
         if not self._paced:
             return self._clock() + self._pacing.patience_s * self._weight()
-        if self._dry_at_s is None:
-            # Who is late anyway begins a little later, before somebody else hears a gap.
-            return max(self._begin_by_s, self._clock() + min(self._budget_s, _LATE_START_S))
-        return self._dry_at_s
+        if self._dry_at_s is not None:
+            return self._dry_at_s
+        now = self._clock()
+        # Who is late anyway begins a little later, before somebody else hears a gap.
+        return now + _LATE_START_S if now > self._begin_by_s else self._begin_by_s
 
     def wait_s(self) -> float:
         """How long the stream is so far ahead that it should wait; 0 if it is not."""
