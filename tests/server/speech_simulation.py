@@ -26,7 +26,7 @@ STEP_S = 0.006
 FRAME_MS = 11.6
 # Of the event loop, for each chunk: it is written, and nobody tells the books.
 WRITE_S = 0.001
-PATIENCE_S = 0.5
+PATIENCE_S = 1.0
 
 
 @dataclass(frozen=True)

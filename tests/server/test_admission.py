@@ -240,8 +240,8 @@ def test_a_file_of_long_steps_leaves_time_for_those_who_listen() -> None:
     slow = prior(None, long_width=1.0)
     admission = Admission(Limits(), Pacing(), clock=lambda: 0.0, prior=lambda manifest: slow)
     ticket = Desk.runner.run(admission.admit(FILE, VOICE))
-    # 100 characters keep the thread for 1.95 s, which is to be a tenth of its time.
-    assert Pacing().patience_s * ticket.weight() == pytest.approx(19.5, rel=0.1)
+    # 100 characters keep the thread for 3.25 s, which is to be a tenth of its time.
+    assert Pacing().patience_s * ticket.weight() == pytest.approx(32.5, rel=0.1)
 
 
 def test_a_line_that_could_not_start_in_time_is_refused_with_the_estimate() -> None:

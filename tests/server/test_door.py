@@ -104,7 +104,7 @@ async def test_who_waits_comes_in_as_soon_as_there_is_room_and_in_order() -> Non
 
 
 async def test_who_is_refused_has_waited_and_leaves_no_trace() -> None:
-    """So a client that asks again at once does that twice a second, and not a thousand times."""
+    """So a client that asks again at once does that once a second, and not a thousand times."""
     door = Door(patience_s=0.02)
     held = await door.fill()
     before, began_s = door.look(), asyncio.get_running_loop().time()

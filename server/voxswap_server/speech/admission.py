@@ -31,18 +31,18 @@ from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.request import SpeechRequest
 
 # Whoever comes at a busy moment has a place soon after. And a client that asks again as soon as it
-# is refused does so twice a second: it keeps nobody from speaking.
-_PATIENCE_S = 0.5
+# is refused does so once a second: it keeps nobody from speaking.
+_PATIENCE_S = 1.0
 # Of a conversation that has not said anything yet: a minute of speech.
 _UNKNOWN_CHARACTERS = 900
 # Of English: what a character lasts, and how many symbols a voice makes of it, with its blanks.
 _AUDIO_S, _SYMBOLS = 0.065, 2.0
 # What was measured of another voice, alone, is a little less than what it will be.
 _CAUTION = 1.25
-# Where nothing was measured, about what two cores do. The first segment says better, and whoever is
-# believed to be too slow is never heard.
+# Where nothing was measured: a middling voice, and a long step of a slow machine, which others would
+# feel. The first segment says better.
 _UNKNOWN = Pace(prepare_s_per_symbol=0.0003, decode_s_per_s=0.12)
-_UNKNOWN_LONG = Pace(prepare_s_per_symbol=0.3 * _AUDIO_S / _SYMBOLS, decode_s_per_s=0.005)
+_UNKNOWN_LONG = Pace(prepare_s_per_symbol=0.5 * _AUDIO_S / _SYMBOLS, decode_s_per_s=0.005)
 
 
 def prior(pace: Pace | None, *, long_width: float = 0.0) -> Costs:
