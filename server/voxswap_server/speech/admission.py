@@ -39,8 +39,8 @@ _UNKNOWN_CHARACTERS = 900
 _AUDIO_S, _SYMBOLS = 0.065, 2.0
 # What was measured of another voice, alone, is a little less than what it will be.
 _CAUTION = 1.25
-# Where nothing was measured: a middling voice, and a long step of a slow machine, which others would
-# feel. The first segment says better.
+# Where nothing was measured: a middling voice, and long steps of a slow machine, which others feel.
+# The first segment says better.
 _UNKNOWN = Pace(prepare_s_per_symbol=0.0003, decode_s_per_s=0.12)
 _UNKNOWN_LONG = Pace(prepare_s_per_symbol=0.5 * _AUDIO_S / _SYMBOLS, decode_s_per_s=0.005)
 

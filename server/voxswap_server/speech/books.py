@@ -7,30 +7,23 @@ what their kinds are known to cost at this moment, against what the threads were
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from voxswap_server.speech.costs import Resource
+from voxswap_server.speech.demand import QUEUE_S, THREADS, makes_late, starts_in_s, width_of
 from voxswap_server.speech.need import Need, Stream, Windows, need
 
 # Tenants with less than their share find this much of the room kept for them.
 _KEPT_SHARE = 0.2
 # Of a resource; what streams without pacing are sure to get of it together, while others speak.
 _UNPACED_SHARE = 0.1
-# What those that are let in together may wait for each other.
-_QUEUE_S = 1.0
-# Between a window that is there and a listener who has it.
-_DELIVERY_S = 0.02
 # Of what the threads can do within moments; the rest is for what nobody can tell beforehand. After
 # gaps that was more, for some time.
 _SURE_SHARE, _LEAST_SURE_SHARE = 0.85, 0.5
 _CAUTION_A_GAP, _CAUTION_S = 0.1, 15.0
-# Of a thread. Who needs more would be late if it were alone, and is nobody's measure.
-_MOST_DENSE = 0.5
-_THREADS = (Resource.STEPS, Resource.LONG_STEPS)
 _NAMES = {
     Resource.STEPS: "the compute threads",
     Resource.LONG_STEPS: "the thread for long steps",
@@ -39,6 +32,7 @@ _NAMES = {
 }
 # So long after a refusal somebody who asks again finds what was kept.
 _WANTED_S = 3.0
+_NOBODY = (0.0, -math.inf)
 _LEAST_RETRY_S, _MOST_RETRY_S = 0.1, 30.0
 
 
@@ -131,8 +125,8 @@ class Books:
         self._waiting: dict[Stream, _Waiting] = {}  # so, too
         self._unpaced: Counter[str] = Counter()
         self._cautious = (0.0, -math.inf)
-        # Of the cores, by the last that was refused, and when.
-        self._wanted: dict[Resource, tuple[float, float]] = {}
+        # The width of the last long steps that were refused, and when.
+        self._wanted = _NOBODY
 
     def wait(self, stream: Stream, *, start_by_s: float | None = None, swap_s: float = 0.0) -> None:
         """It is at the door. It must begin by ``start_by_s``; its voice is ``swap_s`` away."""
@@ -209,7 +203,7 @@ class Books:
             sum(n.first[r] for n in needs) / (self._machine.of(r) * _UNPACED_SHARE)
             if own.first[r]
             else 0.0
-            for r in _THREADS
+            for r in THREADS
         )
         return max(1.0, self._unpaced[stream.tenant], surely / patience_s)
 
@@ -227,7 +221,7 @@ class Books:
             streams=len(self._streams),
             counting=len(needs),
             load=max(sum(n.rate[r] for n in paced) / of(r) for r in Resource),
-            backlog_s=max(sum(n.left[r] for n in files) / of(r) for r in _THREADS),
+            backlog_s=max(sum(n.left[r] for n in files) / of(r) for r in THREADS),
         )
 
     def check_integrity(self) -> None:
@@ -248,14 +242,15 @@ class Books:
         capacity = {r: self._machine.of(r) * speeds.get(r, 1.0) for r in Resource}
         if stream.paced:
             refused = self._fits(own, [n for n in others if n.stream.paced], capacity, now_s)
-            self._wanted.pop(own.lane, None)
-            if refused is not None:
-                self._wanted[own.lane] = (own.rate[Resource.CORES], now_s)
+            if own.segment[Resource.LONG_STEPS]:
+                half = self._limits.most_load * self._machine.cores / 2
+                is_kept = refused is not None and own.left[Resource.CORES] / own.ends_s <= half
+                self._wanted = (width_of([own]), now_s) if is_kept else _NOBODY
         else:
             refused = self._is_short(own, others, capacity)
         if refused is None and waiting.start_by_s is not None:
             budget_s = max(0.0, stream.begin_by_s - now_s)
-            estimate_s = _starts_in_s(own, others, capacity, speeds, budget_s, waiting.swap_s)
+            estimate_s = starts_in_s(own, others, capacity, speeds, budget_s, waiting.swap_s)
             if now_s + estimate_s > waiting.start_by_s:
                 return TooLate(estimate_s)
         return refused
@@ -265,7 +260,8 @@ class Books:
     ) -> Refused | None:
         """Whether a paced stream and all others could be computed in time."""
         sure = _SURE_SHARE - self._caution(now_s)
-        if (refused := self._fits_long(own, paced, capacity, sure)) is not None:
+        width = self._width_beside(own, paced, now_s)
+        if (refused := self._fits_long(own, paced, capacity, sure, width)) is not None:
             return refused
         speed = self._speed_beside(own, paced, capacity)
         for r in Resource:
@@ -273,8 +269,6 @@ class Books:
             if not (own.left[r] and rate):
                 continue  # Who finds it idle is served, however slow it is.
             most = self._limits.most_load * self._room(own, paced, r) * capacity[r]
-            if r is Resource.CORES:
-                most -= self._kept_cores(own, paced, most, now_s)
             if rate + own.rate[r] > most:
                 return _refused(
                     f"{len(paced)} streams need {rate / capacity[r]:.0%} of {_NAMES[r]}, and "
@@ -285,7 +279,7 @@ class Books:
             threads = self._machine.of(r) * max(1.0, self._limits.most_load)
             # Long steps have their own rule, and the system parts the cores as it likes.
             is_in_order = r in {Resource.STEPS, Resource.LOOP}
-            if is_in_order and _makes_late(own, paced, r, threads, speed, sure):
+            if is_in_order and makes_late(own, paced, r, threads, speed, sure):
                 return _refused(
                     f"streams that have just begun keep {_NAMES[r]} busy, and have too little "
                     "audio ahead of their listeners",
@@ -294,24 +288,43 @@ class Books:
         return None
 
     def _fits_long(
-        self, own: Need, paced: Sequence[Need], capacity: dict[Resource, float], sure: float
+        self,
+        own: Need,
+        paced: Sequence[Need],
+        capacity: dict[Resource, float],
+        sure: float,
+        width: float,
     ) -> Refused | None:
-        """Whether the thread for long steps, which shares the cores with others, does them in time.
+        """Whether the thread for long steps, which shares the cores with others, does them in time,
+        and leaves them as much as they need.
 
         A segment is asked for when its stream is no further ahead than it may be. At worst all ask
         at the same moment, and a step that has begun is not interrupted: so all of them must be
         done before the last of them has nothing to play any more.
         """
-        r = Resource.LONG_STEPS
-        long = [n for n in (*paced, own) if n.segment[r]]
-        if not long or not paced:
+        r, streams = Resource.LONG_STEPS, (*paced, own)
+        long = [n for n in streams if n.segment[r]]
+        if not width or not paced:
             return None
-        width = _width(long)
-        others = sum(n.rate[Resource.STEPS] for n in (*paced, own))
-        left = self._machine.cores * max(1.0, self._limits.most_load) - others
-        capacity[r] = min(capacity[r], max(0.01, left / width))
+        threads = self._machine.of(Resource.STEPS)
+        cores = self._machine.cores * max(1.0, self._limits.most_load)
+        others = sum(n.rate[Resource.STEPS] for n in streams)
+        # Of the system, each thread has as much as any.
+        share = sure * cores * min(1.0, threads / (threads + width))
+        if others > share and others > own.rate[Resource.STEPS]:
+            return _refused(
+                f"{_NAMES[Resource.STEPS]} would need {others / cores:.0%} of the cores, and are "
+                f"sure of {share / cores:.0%} beside long steps",
+                min(n.ends_s for n in paced),
+            )
+        capacity[r] = min(capacity[r], max(0.01, (cores - others) / width))
+        if not own.segment[r]:
+            return None
         takes_s = sum(n.segment[r] for n in long) / capacity[r]
-        if takes_s <= sure * self._windows.most_ahead_s:
+        most_s = sure * self._windows.most_ahead_s
+        is_first = long == [own] or not any(n.is_heard or n.rate[r] for n in long)
+        waits_s = sum(n.segment[r] for n in long if n is not own and not n.is_heard) / capacity[r]
+        if (takes_s <= most_s or is_first) and waits_s <= QUEUE_S:
             return None
         return _refused(
             f"{len(long)} streams would need {_NAMES[r]} for {takes_s:.1f} s at a time, and are at "
@@ -329,14 +342,14 @@ class Books:
         if not long:
             return speed
         busy = min(threads, 1.0 + sum(n.rate[Resource.STEPS] for n in (*paced, own)))
-        return min(speed, self._machine.cores / (busy + _width(long)))
+        return min(speed, self._machine.cores / (busy + width_of(long)))
 
     def _is_short(
         self, own: Need, others: Sequence[Need], capacity: dict[Resource, float]
     ) -> Refused | None:
         """Whether a stream without pacing would not wait for too long."""
         files = [n for n in others if not n.stream.paced]
-        for r in _THREADS:
+        for r in THREADS:
             before_s = sum(n.left[r] for n in files) / capacity[r]
             mine_s = own.left[r] / capacity[r]
             most_s = self._limits.most_backlog_s * self._room(own, files, r)
@@ -350,17 +363,17 @@ class Books:
                 )
         return None
 
-    def _kept_cores(self, own: Need, paced: Sequence[Need], most: float, now_s: float) -> float:
-        """What is not open to ``own``: those of the other lane who were refused find it next.
+    def _width_beside(self, own: Need, paced: Sequence[Need], now_s: float) -> float:
+        """How many cores long steps take that there are, or that somebody was refused; or 0.
 
-        Small needs would otherwise keep out a large one for ever. Of those who were refused one is
-        kept for, as long as their lane has less than half of the cores.
+        Small needs would otherwise keep out a large one for ever. One that is too slow for half of
+        the cores is not waited for.
         """
-        other = Resource.STEPS if own.lane is Resource.LONG_STEPS else Resource.LONG_STEPS
-        wanted, when_s = self._wanted.get(other, (0.0, -math.inf))
-        theirs = sum(n.rate[Resource.CORES] for n in paced if n.lane is other)
-        fits = theirs + wanted <= most / 2
-        return wanted if fits and now_s < when_s + _WANTED_S else 0.0
+        long = [n for n in (*paced, own) if n.segment[Resource.LONG_STEPS]]
+        if long:
+            return width_of(long)
+        width, when_s = self._wanted
+        return width if now_s < when_s + _WANTED_S else 0.0
 
     def _room(self, own: Need, alike: Sequence[Need], r: Resource) -> float:
         """How much of a resource is open to the tenant of ``own``; ``alike`` are paced as it is."""
@@ -380,81 +393,6 @@ class Books:
 
     def _need(self, stream: Stream, now_s: float) -> Need:
         return need(stream, self._windows, now_s)
-
-
-def _width(long: Sequence[Need]) -> float:
-    """How many cores long steps take."""
-    return max(n.segment[Resource.CORES] / n.segment[Resource.LONG_STEPS] for n in long)
-
-
-def _makes_late(
-    own: Need, others: Sequence[Need], r: Resource, threads: float, speed: float, sure: float
-) -> bool:
-    """Whether somebody would hear a gap: who begins, before what is due later.
-
-    The processor demand criterion: all that is due by some moment must be what can be done by then
-    (Baruah, Mok and Rosier, "Preemptively Scheduling Hard-Real-Time Sporadic Tasks on One
-    Processor", 1990). Of several threads all but one may be idle while the densest stream goes on,
-    which takes one at a time (Goossens, Funk and Baruah, "Priority-Driven Scheduling of Periodic
-    Task Systems on Multiprocessors", 2003).
-    """
-    streams, begins_s, densest = list[list[tuple[float, float]]](), 0.0, 0.0
-    for n in (*others, own):
-        due = [(slack_s, usage[r]) for slack_s, usage in n.due]
-        if due and not n.is_heard:
-            if begins_s > _QUEUE_S:
-                return True
-            first_s = due[0][1]
-            begins_s += first_s / (threads * speed)
-            due = [(0.0, first_s), *((begins_s + slack_s, used_s) for slack_s, used_s in due[1:])]
-        streams.append(due)
-        density = _density(due)
-        if not n.is_heard and density <= 1.0 < density / (sure * speed):
-            return True  # one thread can do it, and not beside all the others
-        densest = max(densest, density / speed)
-    capacity = sure * speed * (threads - max(0.0, threads - 1) * min(densest, _MOST_DENSE))
-    done_s = 0.0
-    for slack_s, used_s in sorted(itertools.chain.from_iterable(streams)):
-        done_s += used_s
-        if used_s and slack_s and done_s > capacity * (slack_s - _DELIVERY_S):
-            return True
-    return False
-
-
-def _density(due: Sequence[tuple[float, float]]) -> float:
-    """The largest share of a thread that one stream needs up to some moment, once it is heard."""
-    done_s = densest = 0.0
-    for slack_s, used_s in due:
-        if slack_s:
-            done_s += used_s
-            densest = max(densest, done_s / slack_s)
-    return densest
-
-
-def _starts_in_s(
-    own: Need,
-    others: Sequence[Need],
-    capacity: dict[Resource, float],
-    speeds: dict[Resource, float],
-    budget_s: float,
-    swap_s: float,
-) -> float:
-    """When it would begin to sound. While its voice is loaded, others are computed for."""
-    waits_s = first_s = 0.0
-    for r in _THREADS:
-        if own.first[r]:
-            first_s += own.first[r] / speeds[r]
-            due = [
-                usage[r]
-                for n in others
-                if n.stream.paced and (n.is_heard or n.stream.begin_by_s <= own.stream.begin_by_s)
-                for slack_s, usage in n.due
-                if slack_s <= budget_s
-            ]
-            waits_s += sum(due) / capacity[r]
-            if r is Resource.LONG_STEPS:  # One that is due later may be under way.
-                waits_s += max((n.first[r] for n in others), default=0.0) if not due else 0.0
-    return max(waits_s, swap_s) + first_s
 
 
 def _refused(reason: str, retry_s: float) -> Refused:

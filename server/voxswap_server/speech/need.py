@@ -131,7 +131,8 @@ class Need:
     """What a stream needs from one moment on.
 
     ``left`` in all; ``segment`` for the next one of its text; ``rate`` for each second from now
-    until it has been heard. ``due`` is what must be there soon, and when: in seconds from now, or
+    until it has been heard. A long step before its first sound may take the time that it takes, and
+    is not in that. ``due`` is what must be there soon, and when: in seconds from now, or
     from when it begins if it is not heard yet. The first of that is then what it needs to begin.
     """
 
@@ -161,13 +162,16 @@ def need(stream: Stream, windows: Windows, now_s: float) -> Need:
     left = plus(times(costs.prepare, stream.left), times(plus(costs.decode, encode), rest_s))
     ahead_s = stream.ahead_s(now_s)
     ends_s = ahead_s + rest_s
+    segment = times(costs.prepare, _segment(stream, stream.left))
+    is_opening = stream.dry_at_s is None and stream.undecoded_s <= _NO_AUDIO_S
+    opening = segment if is_opening and segment[Resource.LONG_STEPS] else NOTHING
     return Need(
         stream,
         stream.dry_at_s is not None,
         ends_s,
         left,
-        times(costs.prepare, _segment(stream, stream.left)),
-        times(left, 1 / ends_s) if rest_s > 0 else NOTHING,
+        segment,
+        times(plus(left, times(opening, -1.0)), 1 / ends_s) if rest_s > 0 else NOTHING,
         _due(stream, windows, ahead_s),
     )
 
