@@ -69,8 +69,8 @@ def _density(due: Sequence[tuple[float, float]]) -> float:
 def starts_in_s(
     own: Need,
     others: Sequence[Need],
-    capacity: dict[Resource, float],
-    speeds: dict[Resource, float],
+    capacity: Mapping[Resource, float],
+    speeds: Mapping[Resource, float],
     budget_s: float,
     swap_s: float,
 ) -> float:
