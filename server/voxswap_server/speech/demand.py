@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from voxswap_server.speech.costs import Resource
 from voxswap_server.speech.need import Need
