@@ -56,7 +56,8 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``most_load`` is the share of the machine that streams may need together.
+    """``most_load`` is the share of the machine that streams may need together. Above 1 moments are
+    not looked at either: an operator would rather have gaps than refusals.
 
     ``most_backlog_s`` is how much compute may wait for streams without pacing.
     """
@@ -261,7 +262,9 @@ class Books:
         """Whether a paced stream and all others could be computed in time."""
         sure = _SURE_SHARE - self._caution(now_s)
         width = self._width_beside(own, paced, now_s)
-        if (refused := self._fits_long(own, paced, capacity, sure, width)) is not None:
+        is_careful = self._limits.most_load <= 1.0
+        refused = self._fits_long(own, paced, capacity, sure, width) if is_careful else None
+        if refused is not None:
             return refused
         speed = self._speed_beside(own, paced, capacity)
         for r in Resource:
@@ -276,9 +279,9 @@ class Books:
                     f"most {most / capacity[r]:.0%}",
                     min(n.ends_s for n in paced),
                 )
-            threads = self._machine.of(r) * max(1.0, self._limits.most_load)
+            threads = self._machine.of(r)
             # Long steps have their own rule, and the system parts the cores as it likes.
-            is_in_order = r in {Resource.STEPS, Resource.LOOP}
+            is_in_order = is_careful and r in {Resource.STEPS, Resource.LOOP}
             if is_in_order and makes_late(own, paced, r, threads, speed, sure):
                 return _refused(
                     f"streams that have just begun keep {_NAMES[r]} busy, and have too little "
@@ -307,7 +310,7 @@ class Books:
         if not width or not paced:
             return None
         threads = self._machine.of(Resource.STEPS)
-        cores = self._machine.cores * max(1.0, self._limits.most_load)
+        cores = self._machine.cores
         others = sum(n.rate[Resource.STEPS] for n in streams)
         # Of the system, each thread has as much as any.
         share = sure * cores * min(1.0, threads / (threads + width))
