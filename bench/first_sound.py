@@ -27,6 +27,7 @@ from bench import first_sound_load
 from bench.compute_watch import busy_threads, share_running, stopped_after_ms, watched
 from bench.first_sound_stage import QUICK, USUAL, Sizes, Stage
 from bench.lines import LINE, speeches
+from bench.overload import overload
 from bench.peers import peer_in_turns
 from bench.peers.piper_server import piper_serving, post, say
 from bench.report import Report
@@ -44,7 +45,7 @@ RESULTS = Path(__file__).parent / "results"
 _BREATH_S = 0.1
 _WARM_UP = 5
 _LONG_SENTENCES = 25
-FIGURES = ("first-sound", "whole-line", "throughput", "cancel", "paced", "open-loop")
+FIGURES = ("first-sound", "whole-line", "throughput", "cancel", "paced", "open-loop", "overload")
 
 
 def run(
@@ -66,6 +67,7 @@ def run(
         "cancel": _cancel,
         "paced": first_sound_load.paced,
         "open-loop": first_sound_load.open_loop,
+        "overload": overload,
     }
     RESULTS.mkdir(exist_ok=True)
     sizes = QUICK if quick else USUAL

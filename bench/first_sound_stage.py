@@ -35,6 +35,8 @@ class Sizes:
     voices: int = 50
     rates: tuple[float, ...] = (1, 2, 4, 6, 8, 10, 12, 15, 18)
     rate_s: float = 20.0
+    # Overload: shares of what the machine can do, of which the best is the peer.
+    overload_levels: tuple[float, ...] = (0.5, 0.65, 0.8, 0.95)
 
 
 USUAL = Sizes()
@@ -52,6 +54,7 @@ QUICK = Sizes(
     voices=10,
     rates=(1, 3),
     rate_s=6,
+    overload_levels=(0.8,),
 )
 
 

@@ -15,9 +15,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,9 +62,13 @@ class Clients:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """An open loop: lines come when they come. Times to first audio are from then."""
+    """An open loop: lines come when they come. Times to first audio are from then.
+
+    Of a voice that has a limit so many are spoken at once; further ones are left out.
+    """
 
     lines: Sequence[OfferedLine]
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -121,6 +126,7 @@ class _Generator:
         self._speak = speak
         self._began = time.perf_counter()
         self._worst_lag_s = 0.0
+        self._under_way: Counter[str] = Counter()
         self.rows: list[Row] = []
 
     def _now(self) -> float:
@@ -158,11 +164,19 @@ class _Generator:
             row.worst_gap_ms = playback.worst_gap_s * 1e3
             self.rows.append(row)
 
-    async def arrival(self, number: int, line: OfferedLine) -> None:
+    async def arrival(self, number: int, line: OfferedLine, limits: Mapping[str, int]) -> None:
         """A line of the open loop."""
         await asyncio.sleep(line.at_s - self._now())
         self._worst_lag_s = max(self._worst_lag_s, self._now() - line.at_s)
-        await self.line(number % _CONNECTIONS, line, Playback(time.perf_counter))
+        limit = limits.get(line.voice)
+        if limit is not None and self._under_way[line.voice] >= limit:
+            self.rows.append(Row(line.line_class, line.at_s, status="LEFT_OUT"))
+            return
+        self._under_way[line.voice] += 1
+        try:
+            await self.line(number % _CONNECTIONS, line, Playback(time.perf_counter))
+        finally:
+            self._under_way[line.voice] -= 1
 
     async def client(self, number: int, load: Clients, texts: itertools.cycle[str]) -> None:
         """A client of the closed loop, until it is cancelled."""
@@ -233,7 +247,7 @@ async def _run(target: Target, load: Clients | Open) -> Outcome:
     async with speaker as speak:
         generator = _Generator(speak)
         if isinstance(load, Open):
-            works = [generator.arrival(i, line) for i, line in enumerate(load.lines)]
+            works = [generator.arrival(i, line, load.limits) for i, line in enumerate(load.lines)]
             until_s = max((line.at_s for line in load.lines), default=0.0) + _DRAIN_S
         else:
             texts = itertools.cycle(load.texts)
@@ -245,7 +259,9 @@ async def _run(target: Target, load: Clients | Open) -> Outcome:
 def _plan(raw: dict[str, Any]) -> tuple[Target, Clients | Open]:
     load = raw["load"]
     if "lines" in load:
-        return Target(**raw["target"]), Open([OfferedLine(**line) for line in load["lines"]])
+        return Target(**raw["target"]), Open(
+            [OfferedLine(**line) for line in load["lines"]], load["limits"]
+        )
     return Target(**raw["target"]), Clients(**load)
 
 

@@ -7,7 +7,9 @@ import contextlib
 import functools
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,7 +26,8 @@ from voxswap.v1 import (
 )
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
-from voxswap_registry.errors import FrontEndError
+from voxswap_registry.errors import EngineError, FrontEndError
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
 from voxswap_server.audio_cache import keep_audio
@@ -58,10 +61,13 @@ from voxswap_server.rpc.under_way import CallsUnderWay
 from voxswap_server.rpc.uploads import Uploads
 from voxswap_server.rpc.voices import VoiceServicer
 from voxswap_server.serving import Serving
-from voxswap_server.speech.admission import Admission, Limits
+from voxswap_server.speech.admission import Admission, prior
+from voxswap_server.speech.books import Limits, Machine
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking
+from voxswap_server.speech.costs import Costs
 from voxswap_server.speech.lane import Surroundings
+from voxswap_server.speech.need import Windows
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
@@ -210,12 +216,12 @@ async def running(
                 manager.give_for_stream,
             ),
         )
-        limits = Limits(settings.most_load, settings.most_backlog_s)
-        admission = Admission(
-            limits, stage.pacing, clock=stage.clock, side_by_side=scheduler.threads
-        )
+        admission = _admission(settings, stage, engines)
         metrics.watch_speech(
-            lambda: scheduler.waiting, lambda: admission.load, lambda: admission.backlog_s
+            lambda: scheduler.waiting,
+            lambda: admission.shown.load,
+            lambda: admission.shown.backlog_s,
+            scheduler.busy,
         )
         metrics.watch_stuck(lambda: scheduler.lost, lambda: len(manager.bars))
         audio_cache = keep_audio(
@@ -281,6 +287,7 @@ async def running(
             serving.become_ready()
         watching = watch_steps(scheduler, serving, after_s=settings.step_limit_s)
         in_background(stack, way_down, watching, "watch compute")
+        in_background(stack, way_down, admission.keep_showing(), "the books of admission")
         look_after(residents, stack, way_down)
         stack.push_async_callback(_stop_serving, server, calls, scheduler, way_down)
         # Watchers end, and need not be waited for.
@@ -409,6 +416,36 @@ def _pacing(settings: Settings) -> Pacing:
     )
 
 
+def _admission(settings: Settings, stage: Stage, engines: Mapping[str, Engine]) -> Admission:
+    # onnxruntime's threads.
+    long_width = float(compute_threads(settings.compute_threads))
+
+    def expected(manifest: Manifest) -> Costs:
+        engine = engines.get(manifest.engine)
+        if engine is None:
+            return prior(None)  # whoever loads it says so
+        width = long_width if engine.steps_may_be_long else 0.0
+        try:
+            return prior(engine.pace(manifest), long_width=width)
+        except EngineError:
+            return prior(None, long_width=width)  # as above
+
+    return Admission(
+        Limits(settings.most_load, settings.most_backlog_s),
+        stage.pacing,
+        clock=stage.clock,
+        machine=Machine(stage.scheduler.threads, float(len(os.sched_getaffinity(0)))),
+        long_width=long_width,
+        windows=Windows(
+            stage.chunking.first_ms / 1e3,
+            stage.chunking.largest_ms / 1e3,
+            settings.most_ahead_s,
+        ),
+        prior=expected,
+        speeds=stage.scheduler.speeds,
+    )
+
+
 def _import_engines() -> None:
     """Takes a second or two, without an event loop to hold up."""
 
@@ -436,6 +473,8 @@ def _scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
             prepare=compute_alone,
             observe=metrics.observe_step,
             observe_stuck=metrics.observe_stuck,
+            # Whoever waits for a GPU computes as well.
+            cpu_clock=time.thread_time if settings.device == "cpu" else time.perf_counter,
         ),
     )
 

@@ -217,12 +217,28 @@ class Metrics:
         self._replaced.inc(len(found.replaced))
 
     def watch_speech(
-        self, queue: Callable[[], int], load: Callable[[], float], backlog_s: Callable[[], float]
+        self,
+        queue: Callable[[], int],
+        load: Callable[[], float],
+        backlog_s: Callable[[], float],
+        busy: Callable[[], tuple[float, float]],
     ) -> None:
         """Show what is in line at a scrape. The callables are called from other threads."""
+        threads = Gauge(
+            "voxswap_busy_threads",
+            "Compute threads that took steps over the last seconds, on average.",
+            ["steps"],
+            registry=self.registry,
+        )
+        threads.labels("short").set_function(lambda: busy()[0])
+        threads.labels("long").set_function(lambda: busy()[1])
         for name, text, figure in (
             ("queue_depth", "Works in line for the device.", queue),
-            ("admitted_load", "Share of the device that paced streams take, estimated.", load),
+            (
+                "admitted_load",
+                "Share of what there is to compute with that paced streams need.",
+                load,
+            ),
             ("backlog_seconds", "Compute that streams without pacing wait for.", backlog_s),
         ):
             Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)

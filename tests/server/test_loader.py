@@ -55,6 +55,9 @@ class FakeEngine:
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         return round(1000 * largest_chunk_s)
 
+    def pace(self, manifest: Manifest) -> None:
+        return None
+
     def warm_up(self) -> None:
         pass
 

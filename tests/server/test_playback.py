@@ -26,6 +26,14 @@ class Player:
         )
 
 
+def test_a_start_that_is_late_lets_those_go_first_who_would_hear_a_gap() -> None:
+    late, heard = Player(LineClass.DIALOGUE), Player(LineClass.DIALOGUE)
+    heard.clock.delivered(0.35)
+    late.now += 0.3  # it was due 0.1 s ago
+    heard.now += 0.3  # and has 50 ms left to play
+    assert heard.clock.due_s() < late.clock.due_s() == pytest.approx(late.now + 0.08)
+
+
 @pytest.mark.parametrize(
     ("line_class", "budget_s"),
     [(LineClass.BARK, 0.08), (LineClass.DIALOGUE, 0.2), (LineClass.CINEMATIC, 1.0)],

@@ -25,7 +25,8 @@ from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.rpc.status import to_status
-from voxswap_server.speech.admission import Admission, Limits, Ticket
+from voxswap_server.speech.admission import Admission
+from voxswap_server.speech.books import Limits
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.scheduler import Scheduler
@@ -339,10 +340,10 @@ async def test_one_that_is_cancelled_gives_its_place_back(houses: Any, gate: Gat
 async def test_admission_may_refuse_a_test(houses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     house = houses()
 
-    def refuse(self: Admission, ticket: Ticket) -> None:
+    def refuse(self: Admission, *_: object) -> None:
         raise OverloadedError("as much as there is time for")
 
-    monkeypatch.setattr(Admission, "_check_backlog", refuse)
+    monkeypatch.setattr(Admission, "admit", refuse)
     with pytest.raises(OverloadedError, match="as much as"):
         await house.self_test.run(manifest(), "Hello.")
     assert house.outcomes == ["refused"]

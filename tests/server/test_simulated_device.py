@@ -159,6 +159,9 @@ class SimulatedEngine:
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         return 0
 
+    def pace(self, manifest: Manifest) -> None:
+        return None
+
     def warm_up(self) -> None:
         pass
 

@@ -117,6 +117,14 @@ class PartSpec:
     most_bytes_per_s: float = math.inf
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much time of one thread speaking takes, about; of all the cores that a long step has."""
+
+    prepare_s_per_symbol: float
+    decode_s_per_s: float
+
+
 class DevicePart(Protocol):
     """A part that can be computed with. Immutable; dropping the last reference frees it."""
 
@@ -195,6 +203,10 @@ class Engine(Protocol):
 
     def warm_up(self) -> None:
         """*Step.* Pay what a process pays once (imports, kernels) before the first request."""
+        ...
+
+    def pace(self, manifest: Manifest) -> Pace | None:
+        """How fast a voice is, as far as the warm-up can tell; None: it is not known."""
         ...
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:

@@ -1,91 +1,71 @@
-"""Who may speak now: by how much there is to compute, as far as that can be told beforehand.
+"""The door before `Books`: it has the clock, lets wait, raises, and hands tickets out.
 
-A queue that only grows makes everybody late. So a stream that the device could not serve in time is
-refused at once, with a hint when to come again. What a line costs is learnt from the lines before.
+A queue that only grows makes everybody late. So a stream that could not be served in time is
+refused, with a hint when to come again.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
+from voxswap_registry.manifest import Manifest
+from voxswap_server.engines.base import Pace
+from voxswap_server.speech.books import (
+    Books,
+    Limits,
+    Machine,
+    Snapshot,
+    TooLate,
+)
+from voxswap_server.speech.costs import NOTHING, CostBook, Costs, Usage, plus
 from voxswap_server.speech.errors import OverloadedError
+from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.listening import too_late
+from voxswap_server.speech.need import Stream, Windows
 from voxswap_server.speech.playback import Pacing
+from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.request import SpeechRequest
 
-# Tenants with less than their share find this much of the room kept for them.
-_KEPT_SHARE = 0.2
-# Of a line of unknown length: a minute of speech.
+# Whoever comes at a busy moment has a place soon after. And a client that asks again as soon as it
+# is refused does so once a second: it keeps nobody from speaking.
+_PATIENCE_S = 1.0
+# Of a conversation that has not said anything yet: a minute of speech.
 _UNKNOWN_CHARACTERS = 900
-# About what a first segment has, for what begins with it.
-_FIRST_CHARACTERS = 120
-_LEAST_RETRY_S, _MOST_RETRY_S = 0.1, 30.0
-_NEW_WEIGHT = 0.1
+# Of English: what a character lasts, and how many symbols a voice makes of it, with its blanks.
+_AUDIO_S, _SYMBOLS = 0.065, 2.0
+# What was measured of another voice, alone, is a little less than what it will be.
+_CAUTION = 1.25
+# Where nothing was measured: a middling voice, and long steps of a slow machine, which others feel.
+# The first segment says better.
+_UNKNOWN = Pace(prepare_s_per_symbol=0.0003, decode_s_per_s=0.12)
+_UNKNOWN_LONG = Pace(prepare_s_per_symbol=0.5 * _AUDIO_S / _SYMBOLS, decode_s_per_s=0.005)
 
 
-@dataclass(slots=True)
-class _Costs:
-    """What lines of one kind of voice cost, per character; running means."""
+def prior(pace: Pace | None, *, long_width: float = 0.0) -> Costs:
+    """What to believe of a kind that was never heard.
 
-    compute_s: float = math.nan
-    audio_s: float = math.nan
-    first_s: float = math.nan  # until the first chunk, per character of the first segment
-
-    def learn(self, name: str, value: float) -> None:
-        known: float = getattr(self, name)
-        mixed = value if math.isnan(known) else known + _NEW_WEIGHT * (value - known)
-        setattr(self, name, mixed)
-
-    @property
-    def load(self) -> float:
-        """Share of the device that a paced stream takes while it speaks; 0 if unknown."""
-        return _known(self.compute_s / self.audio_s if self.audio_s else math.nan)
-
-
-def _known(value: float) -> float:
-    return 0.0 if math.isnan(value) else value
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """``most_load`` is the share of the device that paced streams may take together.
-
-    ``most_backlog_s`` is how much compute may be promised to streams without pacing.
+    ``long_width`` is how many cores its preparations take, if these are long steps; else 0.
     """
+    caution = 1.0 if pace is None else _CAUTION
+    pace = pace or (_UNKNOWN_LONG if long_width else _UNKNOWN)
+    prepare_s = caution * _SYMBOLS * pace.prepare_s_per_symbol
+    decode_s = caution * pace.decode_s_per_s
+    prepare = (prepare_s, 0.0, 0.0, prepare_s)
+    if long_width:
+        prepare = (0.0, prepare_s, 0.0, prepare_s * long_width)
+    return Costs(prepare, (decode_s, 0.0, 0.0, decode_s), _AUDIO_S)
 
-    most_load: float = 0.8
-    most_backlog_s: float = 30.0
 
-
-class Ticket:
+class Ticket(Progress):
     """A stream's place. A context manager: leave it, however the stream ended."""
 
-    def __init__(
-        self,
-        admission: Admission,
-        request: SpeechRequest,
-        costs: _Costs,
-        begins_by_s: float,
-    ) -> None:
+    def __init__(self, admission: Admission, stream: Stream) -> None:
         self._admission = admission
-        self._costs = costs
-        self._since_s = admission.clock()
-        # Of the device's time: others compute beside it.
-        self._share = 1 / admission.side_by_side
-        self.tenant = request.tenant
-        self.paced = request.paced
-        self.begins_by_s = begins_by_s
-        self.has_begun = False
-        self.first_s = _known(costs.first_s) * min(len(request.text), _FIRST_CHARACTERS)
-        characters = len(request.text) or _UNKNOWN_CHARACTERS
-        self.compute_s = _known(costs.compute_s) * characters * self._share
-        self.audio_s = _known(costs.audio_s) * characters
-        self.load = costs.load * self._share if self.paced else 0.0
-        self.done: Callable[[], float] = lambda: 0.0
+        self._stream = stream
+        self._spent: Usage = NOTHING  # on what is told next
 
     def __enter__(self) -> Ticket:
         return self
@@ -96,39 +76,52 @@ class Ticket:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._admission.leave(self)
-
-    @property
-    def left_s(self) -> float:
-        """Of the device's time, what is still to come."""
-        return max(0.0, self.compute_s - self.done() * self._share)
-
-    @property
-    def ends_in_s(self) -> float:
-        """When a paced stream will have been spoken."""
-        return max(0.0, self._since_s + self.audio_s - self._admission.clock())
+        self._admission.leave(self._stream)
 
     def weight(self) -> float:
-        """How many streams without pacing its tenant has: each of them waits so much longer."""
-        return max(1, self._admission.unpaced_of(self.tenant))
+        """See `Books.weight`."""
+        return self._admission.weight(self._stream)
 
-    def begun(self, compute_s: float, characters: int) -> None:
-        """The first chunk is out, ``characters`` of text into it."""
-        self.has_begun = True
-        self._costs.learn("first_s", compute_s / max(1, min(characters, _FIRST_CHARACTERS)))
+    def asks(self, characters_left: int, dry_at_s: float | None) -> None:
+        """See `Progress`."""
+        now_s = self._admission.clock()
+        self._admission.books.asks(self._stream, characters_left, dry_at_s, now_s)
+        self._admission.look()
 
-    def finished(self, compute_s: float, audio_s: float, characters: int) -> None:
-        """All of it is out."""
-        if characters > 0 and audio_s > 0:
-            self._costs.learn("compute_s", compute_s / characters)
-            self._costs.learn("audio_s", audio_s / characters)
+    def stands(self, *, for_words: bool = False) -> None:
+        """See `Progress`."""
+        self._stream.stands(self._admission.clock(), for_words=for_words)
+        self._admission.look()
+
+    def cut(self) -> None:
+        """See `Progress`."""
+        self._stream.cut()
+
+    def computed(self, ran: Ran[Any], *, is_long: bool) -> None:
+        """See `Progress`."""
+        usage = self._admission.usage(ran, is_long=is_long)
+        self._spent = plus(self._spent, usage)
+
+    def prepared(self, characters: int, audio_s: float) -> None:
+        """See `Progress`."""
+        self._stream.prepared(characters, audio_s, self._take_spent())
+
+    def decoded(self, audio_s: float) -> None:
+        """See `Progress`."""
+        self._stream.decoded(audio_s, self._take_spent())
+
+    def encoded(self, audio_s: float, took_s: float) -> None:
+        """See `Progress`."""
+        if audio_s > 0:
+            self._stream.encoding.learn((0.0, 0.0, took_s, took_s), audio_s)
+
+    def _take_spent(self) -> Usage:
+        spent, self._spent = self._spent, NOTHING
+        return spent
 
 
 class Admission:
-    """Lets streams in, or refuses them. Confined to one event loop; nothing blocks.
-
-    Invariant: a ticket is counted from `admit` until it is left, once.
-    """
+    """Lets streams in, or refuses them. Confined to one event loop, but for `shown`."""
 
     def __init__(
         self,
@@ -136,109 +129,117 @@ class Admission:
         pacing: Pacing,
         *,
         clock: Callable[[], float],
-        side_by_side: int = 1,
+        machine: Machine | None = None,
+        long_width: float = 1.0,
+        windows: Windows | None = None,
+        prior: Callable[[Manifest], Costs] = lambda manifest: prior(None),
+        speeds: Callable[[], tuple[float, float]] = lambda: (1.0, 1.0),
+        patience_s: float = _PATIENCE_S,
     ) -> None:
-        """The device computes for ``side_by_side`` streams at the same time."""
-        self.side_by_side = side_by_side
-        self._limits = limits
-        self._pacing = pacing
-        self.clock = clock
-        self._tickets: set[Ticket] = set()
-        self._unpaced: Counter[str] = Counter()
-        self._costs: dict[Hashable, _Costs] = {}
+        """Long steps take ``long_width`` cores. ``prior`` is believed of kinds never heard.
 
-    def admit(self, request: SpeechRequest, kind: Hashable, *, swap_s: float = 0.0) -> Ticket:
-        """A place for a stream of a voice of this ``kind``, which is ``swap_s`` away.
+        ``speeds`` are those of the threads for steps, and of that for long ones, of late.
+        """
+        self.clock = clock
+        self.books = Books(
+            machine or Machine(1, 1.0), limits, windows or Windows(), lambda now_s: speeds()
+        )
+        self._costs = CostBook()
+        self._pacing = pacing
+        self._long_width = long_width
+        self._prior = prior
+        self._patience_s = patience_s
+        self._places: dict[Stream, asyncio.Future[TooLate | None]] = {}  # of those at the door
+        # Frozen, and replaced as a whole: this alone may be read from any thread.
+        self.shown = Snapshot()
+
+    async def admit(
+        self, request: SpeechRequest, manifest: Manifest, *, swap_s: float = 0.0
+    ) -> Ticket:
+        """A place for a stream of a voice that is ``swap_s`` away. It may wait for it a little.
 
         Raises `OverloadedError`, or `TooLateError` for a line that could not start by its time.
+        Cancelling gives back what was got meanwhile.
         """
-        costs = self._costs.setdefault(kind, _Costs())
-        begins_by_s = self.clock() + self._pacing.start_budget_s[request.line_class]
-        ticket = Ticket(self, request, costs, begins_by_s)
-        if request.paced:
-            self._check_load(ticket)
-        else:
-            self._check_backlog(ticket)
+        stream, patience_s = self._stream(request, manifest), self._patience_s
+        start_by_s = None
         if request.start_by_s is not None:
-            estimate_s = self.start_s(ticket) + swap_s
-            if estimate_s > request.start_by_s:
-                raise too_late(request.start_by_s, estimate_s)
-        self._tickets.add(ticket)
-        if not ticket.paced:
-            self._unpaced[ticket.tenant] += 1
-        return ticket
+            start_by_s = stream.admitted_s + request.start_by_s
+            patience_s = min(patience_s, request.start_by_s)
+        place: asyncio.Future[TooLate | None] = asyncio.get_running_loop().create_future()
+        self._places[stream] = place
+        self.books.wait(stream, start_by_s=start_by_s, swap_s=swap_s)
+        try:
+            self.look()
+            if not place.done():
+                await asyncio.wait([place], timeout=patience_s)
+                self.look()
+        except BaseException:
+            self.books.give_up(stream)  # first: who leaves lets others in
+            self.leave(stream)
+            raise
+        finally:
+            del self._places[stream]
+            refused = self.books.give_up(stream)
+        if refused is not None:
+            error = OverloadedError(refused.reason)
+            error.retry_s = refused.retry_s
+            raise error
+        late = place.result()
+        if late is not None:
+            raise too_late(request.start_by_s or 0.0, late.estimate_s)
+        return Ticket(self, stream)
 
-    def leave(self, ticket: Ticket) -> None:
+    def _stream(self, request: SpeechRequest, manifest: Manifest) -> Stream:
+        now_s, characters = self.clock(), len(request.text) or _UNKNOWN_CHARACTERS
+        return Stream(
+            kind=self._costs.of(manifest.kind, lambda: self._prior(manifest)),
+            encoding=self._costs.encoding(request.encoding),
+            tenant=request.tenant,
+            paced=request.paced,
+            rate=request.rate,
+            admitted_s=now_s,
+            begin_by_s=now_s + self._pacing.start_budget_s[request.line_class],
+            left=characters / request.rate,
+        )
+
+    def leave(self, stream: Stream) -> None:
         """Give a place back; again does nothing."""
-        if ticket in self._tickets:
-            self._tickets.remove(ticket)
-            if not ticket.paced:
-                self._unpaced[ticket.tenant] -= 1
-                self._unpaced += Counter()  # drops those without any
+        self.books.leave(stream)
+        self.look()
+        self.show()
+
+    def look(self) -> None:
+        """See `Books.look`."""
+        if self._places:
+            for stream, late in self.books.look(self.clock()):
+                self._places[stream].set_result(late)
+            self.show()
+
+    def show(self) -> None:
+        """Show the books as they are now."""
+        self.shown = self.books.snapshot(self.clock())
+
+    async def keep_showing(self, *, every_s: float = 1.0) -> None:
+        """`show` for ever: what streams need changes by itself as well."""
+        while True:
+            await asyncio.sleep(every_s)
+            self.show()
+
+    def weight(self, stream: Stream) -> float:
+        """See `Books.weight`."""
+        return self.books.weight(stream, self._pacing.patience_s, self.clock())
+
+    def usage(self, ran: Ran[Any], *, is_long: bool) -> Usage:
+        """What a work took of each resource."""
+        if is_long:
+            return (0.0, ran.cpu_s, 0.0, ran.cpu_s * self._long_width)
+        return (ran.cpu_s, 0.0, 0.0, ran.cpu_s)
 
     def unpaced_of(self, tenant: str) -> int:
         """Streams without pacing that a tenant has."""
-        return self._unpaced[tenant]
-
-    @property
-    def load(self) -> float:
-        """Share of the device that the paced streams take."""
-        return sum(ticket.load for ticket in self._tickets)
-
-    @property
-    def backlog_s(self) -> float:
-        """Of the device's time, what streams without pacing wait for."""
-        return sum(ticket.left_s for ticket in self._tickets if not ticket.paced)
-
-    def start_s(self, ticket: Ticket) -> float:
-        """Estimated time until a stream that came now would begin to sound."""
-        before = sum(
-            other.first_s
-            for other in self._tickets
-            if other.paced and not other.has_begun and other.begins_by_s <= ticket.begins_by_s
-        )
-        # What streams that speak already take goes off the device's speed.
-        return (before / self.side_by_side + ticket.first_s) / max(0.1, 1.0 - self.load)
+        return self.books.unpaced_of(tenant)
 
     def check_integrity(self) -> None:
         """Raise AssertionError if the books do not balance."""
-        unpaced = Counter(ticket.tenant for ticket in self._tickets if not ticket.paced)
-        assert unpaced == self._unpaced, (unpaced, self._unpaced)  # noqa: S101
-
-    def _check_load(self, ticket: Ticket) -> None:
-        mine = sum(t.load for t in self._tickets if t.tenant == ticket.tenant) + ticket.load
-        most = self._room(ticket, mine, self._limits.most_load)
-        if self.load and self.load + ticket.load > most:
-            ends_s = [t.ends_in_s for t in self._tickets if t.paced]
-            raise _overloaded(
-                f"{len(ends_s)} streams take {self.load:.0%} of the device, and another one would "
-                f"make it {self.load + ticket.load:.0%} of at most {most:.0%}",
-                min(ends_s, default=_LEAST_RETRY_S),
-            )
-
-    def _check_backlog(self, ticket: Ticket) -> None:
-        unpaced = [t for t in self._tickets if not t.paced]
-        mine = sum(t.left_s for t in unpaced if t.tenant == ticket.tenant) + ticket.left_s
-        most = self._room(ticket, mine, self._limits.most_backlog_s)
-        waiting_s = self.backlog_s + ticket.left_s
-        # Who finds the device idle is served, however long it takes.
-        if unpaced and waiting_s > most:
-            raise _overloaded(
-                f"streams without pacing have {self.backlog_s:.1f} s to compute, and this one "
-                f"{ticket.left_s:.1f} s more; at most {most:.1f} s are promised",
-                (waiting_s - most) / max(0.1, 1.0 - self.load),
-            )
-
-    def _room(self, ticket: Ticket, mine: float, most: float) -> float:
-        """How much of ``most`` is open to a tenant that would have ``mine`` of it."""
-        tenants = {t.tenant for t in self._tickets} | {ticket.tenant}
-        if len(tenants) == 1 or mine <= most / len(tenants):
-            return most
-        return (1 - _KEPT_SHARE) * most
-
-
-def _overloaded(message: str, retry_s: float) -> OverloadedError:
-    retry_s = min(max(retry_s, _LEAST_RETRY_S), _MOST_RETRY_S)
-    error = OverloadedError(f"{message}; try again in {retry_s:.1f} s")
-    error.retry_s = retry_s
-    return error
+        self.books.check_integrity()

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from voxswap_server.engines.errors import DeviceStuckError
 from voxswap_server.engines.work import Work
 from voxswap_server.residency.errors import ClosedError
+from voxswap_server.speech.costs import Meter
 from voxswap_server.speech.line import Entry, Line
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,12 +26,14 @@ _T = TypeVar("_T")
 class Ran(Generic[_T]):
     """What a work gave; how long it was in line, and computed, in seconds.
 
-    A step that several works took together counts with its share for each.
+    ``cpu_s`` is what the thread that computed had of a processor: less than ``compute_s`` if others
+    had it meanwhile. A step that several works took together counts with its share for each.
     """
 
     result: _T
     queue_s: float
     compute_s: float
+    cpu_s: float = 0.0
 
 
 class Verdict(enum.Enum):
@@ -54,6 +57,7 @@ class Surroundings:
     observe: Callable[[float], None] = lambda compute_s: None
     observe_stuck: Callable[[Verdict], None] = lambda verdict: None
     clock: Callable[[], float] = time.perf_counter
+    cpu_clock: Callable[[], float] = time.thread_time
 
 
 class _Worker:
@@ -103,6 +107,7 @@ class Lane:
         self._around = surroundings
         self._clock = surroundings.clock
         self._line = Line(most_together)
+        self._meter = Meter()
         self._lock = threading.Lock()
         self._is_closed = False
         self._workers: list[_Worker] = []
@@ -160,6 +165,18 @@ class Lane:
         """Works in line."""
         with self._lock:
             return len(self._line)
+
+    @property
+    def busy(self) -> float:
+        """For how many seconds in each second steps were taken of late, by all threads together."""
+        with self._lock:
+            return self._meter.busy(self._clock())
+
+    @property
+    def speed(self) -> float:
+        """See `Meter.speed`."""
+        with self._lock:
+            return self._meter.speed(self._clock())
 
     @property
     def lost(self) -> int:
@@ -252,16 +269,16 @@ class Lane:
 
     def _take_turns(self, worker: _Worker) -> None:
         while (works := self._next(worker)) is not None:
-            began = self._clock()
+            began, cpu_began = self._clock(), self._around.cpu_clock()
             if len(works) == 1:
                 works[0].step()
             elif works:
                 Work.step_together(works)
-            took_s = self._clock() - began
+            took_s, cpu_s = self._clock() - began, self._around.cpu_clock() - cpu_began
             self._around.observe(took_s)
             # What a step used is not kept until the next one comes.
             del works
-            if not self._put_back(worker, took_s):
+            if not self._put_back(worker, took_s, cpu_s):
                 return
 
     def _next(self, worker: _Worker) -> Sequence[Work[Any]] | None:
@@ -275,12 +292,13 @@ class Lane:
             worker.works = [entry.work for entry in worker.turn if entry.work is not None]
             return worker.works
 
-    def _put_back(self, worker: _Worker, took_s: float) -> bool:
+    def _put_back(self, worker: _Worker, took_s: float, cpu_s: float) -> bool:
         """The step of ``worker`` is over. Whether it takes another one."""
         with self._lock:
             turn, worker.turn, worker.works = worker.turn, (), ()
             worker.since = None
-            out = self._line.put_back(turn, took_s)
+            self._meter.add(took_s, cpu_s, self._clock())
+            out = self._line.put_back(turn, took_s, cpu_s)
             if worker.is_lost:
                 self._lost.remove(worker)
                 self._around.observe_stuck(Verdict.RETURNED)
@@ -320,7 +338,7 @@ class Lane:
         try:
             if work is None:
                 raise self._too_long()
-            ran = Ran(work.result(), queue_s, entry.compute_s)
+            ran = Ran(work.result(), queue_s, entry.compute_s, entry.cpu_s)
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             if not is_interrupted:
                 entry.future.set_exception(error)

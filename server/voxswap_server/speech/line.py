@@ -35,6 +35,7 @@ class Entry:
     # Of one whose step was not waited for to its end: done when that comes.
     returned: Future[None] | None = field(compare=False, default=None)
     compute_s: float = field(compare=False, default=0.0)
+    cpu_s: float = field(compare=False, default=0.0)
 
 
 class Line:
@@ -99,10 +100,11 @@ class Line:
             heapq.heapify(self._waiting)
         return joining
 
-    def put_back(self, stepped: Sequence[Entry], took_s: float) -> list[Entry]:
+    def put_back(self, stepped: Sequence[Entry], took_s: float, cpu_s: float = 0.0) -> list[Entry]:
         """A step is over. Who is not done goes back in line; the others are out.
 
-        ``stepped`` are whom `next` gave for it. Of those that are out nothing more is said.
+        ``stepped`` are whom `next` gave for it, which took so long by the clock, and so much of
+        a processor. Of those that are out nothing more is said.
         """
         out = []
         for entry in stepped:
@@ -111,6 +113,7 @@ class Line:
                 continue
             del self._stepping[entry.number]
             entry.compute_s += took_s / len(stepped)
+            entry.cpu_s += cpu_s / len(stepped)
             if entry.work is not None and not entry.work.is_done:
                 self._push(entry)
             else:

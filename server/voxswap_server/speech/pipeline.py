@@ -25,6 +25,7 @@ from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
+from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.scheduler import Scheduler
@@ -80,14 +81,14 @@ class Synthesis:
         *,
         script: Script | None = None,
         arrived: float | None = None,
-        weight: Callable[[], float] = lambda: 1.0,
+        progress: Progress | None = None,
     ) -> None:
         """The request arrived at ``arrived`` on the stage's clock; None: now.
 
         ``script`` is what to say in place of the request's text: a conversation, which may be
-        `cut`. ``weight`` is by how much it has less of a right to compute than other streams
-        without pacing.
+        `cut`. ``progress`` hears how it goes.
         """
+        self._progress = progress or Progress()
         self._request = request
         self._manifest = manifest
         self._stage = stage
@@ -98,7 +99,7 @@ class Synthesis:
             paced=request.paced,
             arrived_s=self._arrived,
             clock=stage.clock,
-            weight=weight,
+            weight=self._progress.weight,
         )
         self._reader = Reader(request, manifest)
         self._track = Track(request, manifest)
@@ -121,11 +122,6 @@ class Synthesis:
     def characters(self) -> int:
         """Of the segments that were spoken so far."""
         return self._characters
-
-    @property
-    def compute_s(self) -> float:
-        """What was computed for it so far, in seconds."""
-        return self._compute_s
 
     async def settled(self) -> None:
         """Wait until no chunk is on its way to the one who reads `parts`. Then nothing is missing
@@ -158,6 +154,7 @@ class Synthesis:
                 window = await self._next_window()
                 if self._cut is not None:
                     await self._drop_windows()
+                    self._progress.cut()
                     self._windows = self._compute_windows()
                     receipt, self._cut = self._cut, None
                     if not header_is_out:
@@ -211,7 +208,9 @@ class Synthesis:
             push = partial(self._track.push, window.samples, ends=ends)
         self._settled.clear()
         if self._track.takes_s(audio_s) <= _MOST_ON_LOOP_S:
+            began_s = self._stage.clock()
             chunk = push()
+            self._progress.encoded(audio_s, self._stage.clock() - began_s)
         else:
             coding = self._stage.coding or self._stage.scheduler
             chunk = (await coding.run(Work.of(push), due_s=self._playback.due_s())).result
@@ -221,6 +220,7 @@ class Synthesis:
 
     def _look_ahead(self) -> None:
         """Begin to compute the next window."""
+        self._progress.asks(self._script.characters_left, self._playback.dry_at_s)
         self._ahead = asyncio.get_running_loop().create_task(self._compute_window())
 
     async def _next_window(self) -> _Window | None:
@@ -249,7 +249,9 @@ class Synthesis:
     async def _compute_window(self) -> _Window | None:
         if (wait_s := self._playback.wait_s()) > 0:
             await self._stage.sleep(wait_s)
-        return await anext(self._windows, None)
+        window = await anext(self._windows, None)
+        self._progress.stands()
+        return window
 
     async def _compute_windows(self) -> AsyncGenerator[_Window, None]:
         """Every window of every segment."""
@@ -257,10 +259,12 @@ class Synthesis:
         while (read := await self._read_next()) is not None:
             utterance = (await self._run(read.preparation)).result
             durations, frames = utterance.durations_frames, utterance.frames
+            self._progress.prepared(len(read.segment.text), frames * frame_ms / 1e3)
             async with self._stage.memory.held(utterance.held_bytes):
                 for first, last in self._stage.chunking.windows(frames, frame_ms, size):
                     size = last - first
                     samples = (await self._run(utterance.decode(first, last))).result
+                    self._progress.decoded(size * frame_ms / 1e3)
                     yield _Window(read, durations, frames, first, last, samples)
                 del utterance
 
@@ -268,10 +272,13 @@ class Synthesis:
         """The next segment that speaks, or None after the last."""
         while True:
             is_ready = self._script.is_ready
+            if not is_ready:
+                self._progress.stands(for_words=True)
             part = await self._script.next()
             if not is_ready:
                 # Whoever listens waited for words, not for the device.
                 self._playback.begin_anew()
+                self._progress.asks(self._script.characters_left, self._playback.dry_at_s)
             if part is None:
                 return None
             read = Work.of(partial(self._reader.read, part, self._leased.loaded))
@@ -297,6 +304,7 @@ class Synthesis:
             if not work.is_intact:  # It was changed in the last step, or since.
                 await self._leased.verify()
             break
+        self._progress.computed(ran, is_long=work.may_be_long)
         self._compute_s += ran.compute_s
         self._queue_s += ran.queue_s
         return ran

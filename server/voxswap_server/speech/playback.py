@@ -10,6 +10,8 @@ from voxswap_server.speech.request import LineClass
 
 # Within this a packet may be late without being heard: players have a little audio in hand.
 _TOLERANCE_S = 0.005
+# Whose audio ends sooner than that goes before a start that is late.
+_LATE_START_S = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,20 @@ class PlaybackClock:
         self._dry_at_s: float | None = None  # when what was delivered will have been played
         self.underruns = 0
 
+    @property
+    def dry_at_s(self) -> float | None:
+        """When all that was delivered will have been played; None if nothing was, or is unpaced."""
+        return self._dry_at_s if self._paced else None
+
     def due_s(self) -> float:
         """When the next step's audio is needed."""
         if not self._paced:
             return self._clock() + self._pacing.patience_s * self._weight()
-        return self._begin_by_s if self._dry_at_s is None else self._dry_at_s
+        if self._dry_at_s is not None:
+            return self._dry_at_s
+        now = self._clock()
+        # Who is late anyway begins a little later, before somebody else hears a gap.
+        return now + _LATE_START_S if now > self._begin_by_s else self._begin_by_s
 
     def wait_s(self) -> float:
         """How long the stream is so far ahead that it should wait; 0 if it is not."""

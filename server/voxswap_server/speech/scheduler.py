@@ -83,6 +83,16 @@ class Scheduler:
         """Works in line."""
         return sum(lane.waiting for lane in self._lanes)
 
+    def busy(self) -> tuple[float, float]:
+        """For how many seconds in each second steps were taken of late: short ones, long ones."""
+        short, long = self._lanes
+        return short.busy, long.busy
+
+    def speeds(self) -> tuple[float, float]:
+        """See `Meter.speed`: of short steps, and of long ones."""
+        short, long = self._lanes
+        return short.speed, long.speed
+
     @property
     def lost(self) -> int:
         """Threads whose steps were written off and have not come back."""

@@ -87,9 +87,8 @@ class Maker:
                 *(request, manifest, self._stage),
                 script=script,
                 arrived=arrived_s,
-                weight=ticket.weight,
+                progress=ticket,
             )
-            ticket.done = lambda: synthesis.compute_s
             begun(synthesis)
             with await self._lease(manifest, terms) as lease:
                 if seen is not None:
@@ -97,7 +96,6 @@ class Maker:
                     self._on_use(manifest.ref)
                 async with contextlib.aclosing(synthesis.parts(lease)) as parts:
                     async for part in parts:
-                        _learn(part, ticket, synthesis)
                         yield part
 
     def used(self, manifest: Manifest) -> None:
@@ -112,7 +110,7 @@ class Maker:
             swap_s = await estimated_s(self._manager, manifest)
         # Looked at again: somebody in less of a hurry may have joined.
         request = dataclasses.replace(request, start_by_s=terms().start_by_s)
-        return self._admission.admit(request, manifest.kind, swap_s=swap_s)
+        return await self._admission.admit(request, manifest, swap_s=swap_s)
 
     async def _lease(self, manifest: Manifest, terms: Callable[[], Terms]) -> Lease:
         while True:
@@ -125,16 +123,6 @@ class Maker:
                 if not is_over or terms().until_s == until_s:
                     raise
                 # Somebody has joined who waits longer; whoever does not hears so from its door.
-
-
-def _learn(part: Part, ticket: Ticket, synthesis: Synthesis) -> None:
-    """What was made tells what the next ones will cost."""
-    match part:
-        case Chunk() if not ticket.has_begun:
-            ticket.begun(synthesis.compute_s, synthesis.characters)
-        case Trailer():
-            audio_s = part.total_samples / part.sample_rate_hertz
-            ticket.finished(part.compute_ms / 1e3, audio_s, synthesis.characters)
 
 
 class Speaker:

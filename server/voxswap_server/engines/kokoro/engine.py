@@ -21,6 +21,7 @@ from voxswap_server.engines.base import (
     Delivery,
     DevicePart,
     HostPart,
+    Pace,
     PartSpec,
     Utterance,
     Voice,
@@ -136,6 +137,10 @@ class KokoroEngine:
 
     def warm_up(self) -> None:
         """Nothing: the first base to be read imports onnxruntime, in a tenth of its own time."""
+
+    def pace(self, manifest: Manifest) -> Pace | None:
+        """Not known: there is no graph before the first base is read."""
+        return None
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
         """Check the graph and make a session of it (0.7 s), or take the style up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from voxswap_server.engines.base import (
     Delivery,
     DevicePart,
     HostPart,
+    Pace,
     PartSpec,
     Voice,
 )
@@ -69,6 +71,7 @@ _USUAL = VitsArchitecture(
     n_speakers=0,
     gin=0,
 )
+_USUAL_FRAMES_PER_S = 22_050 / _USUAL.hop_length_samples
 
 
 class VitsEngine:
@@ -97,6 +100,7 @@ class VitsEngine:
         self._most_steps = most_steps
         batches = not _is_host(device)
         self._batching = Batching(decodes=batches, across_voices=batches and stacks_voices)
+        self._usual_pace: Pace | None = None
 
     def check(self, manifest: Manifest) -> None:
         """Read the architecture, and compare it with what the manifest says elsewhere."""
@@ -140,6 +144,21 @@ class VitsEngine:
             # With nothing before it, and with something: the shapes that first chunks have.
             finished(utterance.decode(0, 7))
             finished(utterance.decode(7, 21))
+        # The second time no kernel is new.
+        self._usual_pace = [_measured(voice, delivery) for _ in range(2)][1]
+
+    def pace(self, manifest: Manifest) -> Pace | None:
+        """The usual voice's, by the products that this one takes."""
+        if self._usual_pace is None:
+            return None
+        architecture, usual = _architecture(manifest), self._usual_pace
+        frames_per_s = manifest.audio.sample_rate_hertz / architecture.hop_length_samples
+        return Pace(
+            usual.prepare_s_per_symbol * _symbol_products(architecture) / _symbol_products(_USUAL),
+            usual.decode_s_per_s
+            * (frames_per_s * _frame_products(architecture))
+            / (_USUAL_FRAMES_PER_S * _frame_products(_USUAL)),
+        )
 
     def gains_from_stacking(self) -> bool:
         """*Step.* Whether ``stacks_voices`` pays on this device, which is tried."""
@@ -268,6 +287,27 @@ class _StagedPart:
         model = load_model(self.architecture, in_canonical_shape(tensors))
         size_bytes = self.staged.size_bytes
         return VitsWeights(model, self.architecture, self.device, size_bytes, size_bytes)
+
+
+def _measured(voice: VitsVoice, delivery: Delivery) -> Pace:
+    """How fast ``voice`` is here, alone."""
+    symbols, frames = 160, 64
+    began_s = time.perf_counter()
+    utterance = finished(voice.prepare([1] * symbols, delivery))
+    prepared_s = time.perf_counter()
+    finished(utterance.decode(0, frames))
+    decode_s = time.perf_counter() - prepared_s
+    return Pace((prepared_s - began_s) / symbols, decode_s * _USUAL_FRAMES_PER_S / frames)
+
+
+def _symbol_products(architecture: VitsArchitecture) -> int:
+    """That a symbol takes, but for those whose number does not depend on the architecture much."""
+    return architecture.n_layers * architecture.layer_products
+
+
+def _frame_products(architecture: VitsArchitecture) -> int:
+    flow = architecture.flow_layers * architecture.coupling_products
+    return architecture.generator_products + flow
 
 
 def _architecture(manifest: Manifest) -> VitsArchitecture:
