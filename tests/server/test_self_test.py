@@ -340,7 +340,7 @@ async def test_one_that_is_cancelled_gives_its_place_back(houses: Any, gate: Gat
 async def test_admission_may_refuse_a_test(houses: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     house = houses()
 
-    def refuse(self: Admission, *_: object) -> None:
+    def refuse(self: Admission, *_: object, **__: object) -> None:
         raise OverloadedError("as much as there is time for")
 
     monkeypatch.setattr(Admission, "admit", refuse)

@@ -21,7 +21,7 @@ from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.errors import StreamNotFoundError
 from voxswap_server.speech.listening import Stream
-from voxswap_server.speech.parts import Chunk, Part, Parts, Receipt, Trailer
+from voxswap_server.speech.parts import Part, Parts, Receipt
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.script import Script
