@@ -246,19 +246,19 @@ def test_a_file_of_long_steps_leaves_time_for_those_who_listen() -> None:
 
 def test_a_line_that_could_not_start_in_time_is_refused_with_the_estimate() -> None:
     desk = Desk()
-    bark = replace(BARK, start_by_s=0.04)
+    bark = replace(BARK, text="x" * 60, start_by_s=0.03)
     desk.come(bark)
     with pytest.raises(TooLateError, match="would take") as refused:
         desk.come(bark)
     estimate_ms = float(refused.value.metadata["estimated_start_ms"])
-    assert 50 < estimate_ms <= 60  # two first sounds of 28 ms
+    assert 36 < estimate_ms <= 44  # two first sounds of 20 ms
     desk.come(replace(bark, start_by_s=0.1))
 
 
 def test_what_is_due_later_does_not_stand_in_a_barks_way() -> None:
     desk = Desk()
-    desk.come(replace(LINE, line_class=LineClass.CINEMATIC))
-    desk.come(replace(BARK, start_by_s=0.04))
+    desk.come(replace(LINE, text="x" * 60, line_class=LineClass.CINEMATIC))
+    desk.come(replace(BARK, text="x" * 60, start_by_s=0.03))
 
 
 def test_the_way_to_a_voice_that_is_not_resident_counts() -> None:
