@@ -20,7 +20,7 @@ from voxswap_server.speech.books import (
     Snapshot,
     TooLate,
 )
-from voxswap_server.speech.costs import NOTHING, CostBook, Costs, Usage, plus
+from voxswap_server.speech.costs import LEAST_AUDIO_S, NOTHING, CostBook, Costs, Usage, plus
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.listening import too_late
@@ -112,7 +112,7 @@ class Ticket(Progress):
 
     def encoded(self, audio_s: float, took_s: float) -> None:
         """See `Progress`."""
-        if audio_s > 0:
+        if audio_s >= LEAST_AUDIO_S:
             self._stream.encoding.learn((0.0, 0.0, took_s, took_s), audio_s)
 
     def _take_spent(self) -> Usage:

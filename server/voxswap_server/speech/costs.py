@@ -57,6 +57,7 @@ class Costs:
 _PRIOR_CHARACTERS, _PRIOR_AUDIO_S = 5.0, 0.05
 _FADING_CHARACTERS, _FADING_AUDIO_S = 1_000.0, 60.0
 _MOST_SURPRISE = 4.0
+LEAST_AUDIO_S = 1e-3  # a frame has more
 # Of a second of audio; most encodings take less.
 _ENCODING: Usage = (0.0, 0.0, 0.002, 0.002)
 
@@ -103,14 +104,14 @@ class KindCosts:
 
     def prepared(self, characters: float, audio_s: float, usage: Usage) -> None:
         """So many spoken characters were prepared, and have so much audio."""
-        if characters > 0 and audio_s > 0:
+        if characters > 0 and audio_s >= LEAST_AUDIO_S:
             self._prepare.learn(usage, characters)
             self._audio.learn((audio_s, 0.0, 0.0, 0.0), characters)
             self._learnt()
 
     def decoded(self, audio_s: float, usage: Usage) -> None:
         """So much audio was decoded."""
-        if audio_s > 0:
+        if audio_s >= LEAST_AUDIO_S:
             self._decode.learn(usage, audio_s)
             size, decode = _size(audio_s), self._costs.decode
             if size not in self._windows:

@@ -171,7 +171,7 @@ def need(stream: Stream, windows: Windows, now_s: float) -> Need:
         ends_s,
         left,
         segment,
-        times(plus(left, times(opening, -1.0)), 1 / ends_s) if rest_s > 0 else NOTHING,
+        times(plus(left, times(opening, -1.0)), 1 / ends_s) if rest_s > _NO_AUDIO_S else NOTHING,
         _due(stream, windows, ahead_s),
     )
 
