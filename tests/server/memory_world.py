@@ -199,6 +199,8 @@ class World:
         """One event, what it leads to, and the judgement. ``faulty``: promises may be broken."""
         idle_since = {p.number: p.stamp_s for p in self.memory.parts() if p.is_idle}
         waited = self.players_in_line()
+        # One that is late now may be taken up again in this very event.
+        faulty = faulty or any(map(self._is_late, self.memory.parts()))
         actions = event()
         victims: list[Free] = []
         if faulty or any(p.late or p.state is State.REFUSED for p in self.memory.parts()):
@@ -218,6 +220,9 @@ class World:
         self.memory.check_integrity()
         self._judge_safety()
         self._judge_progress()
+
+    def _is_late(self, part: Part) -> bool:
+        return part.left_s is not None and self.now >= part.left_s + self.limits.leaving_s
 
     def players_in_line(self) -> set[Claim]:
         """Those who wait for memory."""
