@@ -22,7 +22,7 @@ _KEPT_SHARE = 0.2
 _UNPACED_SHARE = 0.1
 # Of what the threads can do within moments; the rest is for what nobody can tell beforehand. After
 # gaps that was more, for some time.
-_SURE_SHARE, _LEAST_SURE_SHARE = 0.8, 0.5
+_SURE_SHARE, _LEAST_SURE_SHARE = 0.75, 0.5
 _CAUTION_A_GAP, _CAUTION_S = 0.1, 15.0
 _NAMES = {
     Resource.STEPS: "the compute threads",
