@@ -227,6 +227,7 @@ def test_ps_as_json(capsys, server):
         "ledgers": [],
         "last_sequence": 0,
         "epoch": EPOCH,
+        "beside": {},
     }
 
 
