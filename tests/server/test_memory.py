@@ -228,6 +228,19 @@ def test_what_is_ahead_steps_back_for_a_player_who_needs_its_memory() -> None:
     assert token in world.leases
 
 
+def test_what_is_ahead_goes_once_what_came_idle_since_is_long_idle() -> None:
+    """Though nothing else happens, and nothing was idle when it was last looked at."""
+    world = house(100, long_idle_s=20)
+    token = load(world, voice("speaking", 60))
+    world.ask(voice("scene", 50), AHEAD)
+    world.pass_time(5)
+    world.release(token)
+    world.pass_time(19)
+    assert resident(world) == {"speaking"}
+    world.pass_time(2)
+    assert list(world.freeing.values()) == ["speaking"]
+
+
 def test_what_is_ahead_steps_back_for_a_player_who_needs_its_slot() -> None:
     world = house(100, load_slots=1)
     world.ask(voice("scene", 10), AHEAD)

@@ -43,12 +43,22 @@ class Allotment(Entries):
             self._dirty = False
             self._settle()
             self._see_time()
+        self._look_later()
         actions, self._actions = self._actions, []
         return actions
 
     def _see_time(self) -> None:
         """What time alone has changed."""
         raise NotImplementedError
+
+    def _look_later(self) -> None:
+        """What waits ahead of need is looked at again when the next part is long idle."""
+        idle_s = self._limits.long_idle_s
+        if not self._ahead_waits or self._now < self._next_look_s:
+            return
+        if (first_s := self._holdings.idle.first_after(self._now - idle_s)) is not None:
+            self._next_look_s = first_s + idle_s + _ROUNDING_S
+            self._timers.add(self._next_look_s, Due.LOOK)
 
     # Memory
 
@@ -74,7 +84,8 @@ class Allotment(Entries):
         if self._line.choose_exclusive(self._now):
             self._timers.add(self._line.exclusive_until_s, Due.LOOK)
         cost, own = self._holdings.cost, self._holdings.own_idle_bytes
-        players, _ = self._line.in_order()
+        players, ahead = self._line.in_order()
+        self._ahead_waits = bool(ahead)
         self._line.see_costs((c, cost(c.plan), own(c.plan)) for c in players)
 
     def _shrink(self) -> None:
@@ -149,8 +160,6 @@ class Allotment(Entries):
         victims = holdings.idle.victims(need, plan.keys, until_s=since_s)
         if victims is not None:
             self._promise(claim, victims)
-        elif (first_s := holdings.idle.first_after(since_s)) is not None:
-            self._timers.add(first_s + self._limits.long_idle_s + _ROUNDING_S, Due.LOOK)
 
     def _promise(self, claim: Claim, victims: Sequence[Part] | None) -> None:
         """``claim`` gets all of its memory, some of it once ``victims`` have left."""

@@ -56,6 +56,8 @@ class Entries:
         self._turns = itertools.count()
         self._actions: list[Action] = []
         self._dirty = False
+        self._ahead_waits = False  # whether anything in line is ahead of need
+        self._next_look_s = 0.0  # when that is looked at again, if nothing else happens
         self._closed = False
         self._now = 0.0
         self.walks = 0  # of the line, so that tests need no clock
