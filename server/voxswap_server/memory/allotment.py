@@ -54,11 +54,13 @@ class Allotment(Entries):
     def _look_later(self) -> None:
         """What waits ahead of need is looked at again when the next part is long idle."""
         idle_s = self._limits.long_idle_s
-        if not self._ahead_waits or self._now < self._next_look_s:
+        if not self._ahead_waits:
             return
         if (first_s := self._holdings.idle.first_after(self._now - idle_s)) is not None:
-            self._next_look_s = first_s + idle_s + _ROUNDING_S
-            self._timers.add(self._next_look_s, Due.LOOK)
+            look_s = first_s + idle_s + _ROUNDING_S
+            if not self._now < self._next_look_s <= look_s:
+                self._next_look_s = look_s
+                self._timers.add(look_s, Due.LOOK)
 
     # Memory
 

@@ -34,6 +34,7 @@ _NAMES = {
 _WANTED_S = 3.0
 _NOBODY = (0.0, -math.inf)
 _LEAST_RETRY_S, _MOST_RETRY_S = 0.1, 30.0
+_SUMMED_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,8 @@ class Books:
         self._streams: dict[Stream, None] = {}  # in the order in which they came
         self._waiting: dict[Stream, _Waiting] = {}  # so, too
         self._unpaced: Counter[str] = Counter()
+        self._unpaced_first = dict.fromkeys(THREADS, 0.0)
+        self._unpaced_until_s = -math.inf  # the sum is good for a moment
         self._cautious = (0.0, -math.inf)
         # The width of the last long steps that were refused, and when.
         self._wanted = _NOBODY
@@ -168,6 +171,7 @@ class Books:
         self._streams[stream] = None
         if not stream.paced:
             self._unpaced[stream.tenant] += 1
+            self._unpaced_until_s = now_s
 
     def asks(
         self, stream: Stream, characters_left: int, dry_at_s: float | None, now_s: float
@@ -199,11 +203,13 @@ class Books:
         than a small share from those who are listened to.
         """
         own = self._need(stream, now_s)
-        needs = [n for n in self._needs(now_s) if not n.stream.paced]
+        if now_s >= self._unpaced_until_s:
+            # Asked for each step of each of them, and the sum is one over all.
+            needs = [n for n in self._needs(now_s) if not n.stream.paced]
+            self._unpaced_first = {r: sum(n.first[r] for n in needs) for r in THREADS}
+            self._unpaced_until_s = now_s + _SUMMED_S
         surely = max(
-            sum(n.first[r] for n in needs) / (self._machine.of(r) * _UNPACED_SHARE)
-            if own.first[r]
-            else 0.0
+            self._unpaced_first[r] / (self._machine.of(r) * _UNPACED_SHARE) if own.first[r] else 0.0
             for r in THREADS
         )
         return max(1.0, self._unpaced[stream.tenant], surely / patience_s)
