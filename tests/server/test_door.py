@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.server.fakes import make_manifest
+from tests.server.fakes import make_manifest, settle
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.engines.base import Pace
@@ -229,3 +229,38 @@ async def test_gaps_that_listeners_heard_make_cautious_for_a_while() -> None:
         for task in begin:
             task.cancel()
         await asyncio.gather(*begin, return_exceptions=True)
+
+
+async def test_looks_that_take_long_are_not_taken_in_each_turn_and_none_is_lost() -> None:
+    door, looks = Door(), list[float]()
+    held = await door.fill()
+    look = door.admission.books.look
+
+    def slow(now_s: float) -> object:
+        looks.append(now_s)
+        door.now += 0.01  # as beside hundreds of streams
+        return look(now_s)
+
+    door.admission.books.look = slow  # type: ignore[method-assign, assignment]
+    waiting = [asyncio.create_task(door.come(replace(LINE, tenant=str(n)))) for n in range(40)]
+    await asyncio.sleep(0)
+    assert len(looks) == 1, "forty came within a tenth of a second"
+    for ticket in held:
+        ticket.__exit__(None, None, None)
+    assert len(looks) == 1
+    later = door.admission._later
+    assert later is not None
+    assert later.when() <= asyncio.get_running_loop().time() + 0.1
+    door.now += 1
+    door.admission._look_later()
+    await settle()
+    let_in = [task for task in waiting if task.done()]
+    assert let_in, "somebody left, and nobody looks"
+    for task in waiting:
+        task.cancel()
+    later.cancel()
+    done = await asyncio.gather(*waiting, return_exceptions=True)
+    for ended in done:
+        if isinstance(ended, Ticket):
+            ended.__exit__(None, None, None)
+    door.admission.check_integrity()
