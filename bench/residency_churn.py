@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.lines import shouts, speeches
 from bench.load import Clients, Outcome, Target, offer
-from bench.residency_stage import MIB, Stage, add_twins, make_room, taken_bytes
+from bench.residency_stage import MIB, Stage, add_twins, ledger_of, make_room, taken_bytes
 from bench.servers import BenchServer
 from voxswap_client import Client, VoxswapClientError
 from voxswap_registry.draft import DraftComponent, VoiceDraft
@@ -230,8 +230,13 @@ def books(stage: Stage) -> None:
         for one in churning:
             one.result()
         outcome = streams.result()
+        workspace = ledger_of(client).workspace_bytes
         for voice in ("joe", *voices):
             _unload(client, voice)
+        for _ in range(100):  # Once nothing is there, the server measures what it keeps.
+            if ledger_of(client).workspace_bytes != workspace:
+                break
+            time.sleep(0.1)
         after = _look(server, client, folders)
     _tell_of_books(stage, looks, lasted_s, churners, outcome, after)
 
