@@ -36,7 +36,8 @@ class Sizes:
     rates: tuple[float, ...] = (1, 2, 4, 6, 8, 10, 12, 15, 18)
     rate_s: float = 20.0
     # Overload: shares of what the machine can do, of which the best is the peer.
-    overload_levels: tuple[float, ...] = (0.5, 0.65, 0.8, 0.95)
+    overload_s: float = 120.0  # two hundred lines let in: fewer say nothing of one in a hundred
+    overload_levels: tuple[float, ...] = (0.6, 0.8, 1.0)
 
 
 USUAL = Sizes()
@@ -54,6 +55,7 @@ QUICK = Sizes(
     voices=10,
     rates=(1, 3),
     rate_s=6,
+    overload_s=20,
     overload_levels=(0.8,),
 )
 

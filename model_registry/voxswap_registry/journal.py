@@ -43,6 +43,10 @@ class Journal:
             self._seen = max(self._seen, journal_number(key) or 0)
         return self._seen
 
+    def reaches_back_to(self, number: int) -> bool:
+        """Whether `since` tells all that changed after entry ``number``: it is still there."""
+        return number > 0 and self._objects.head(journal_key(number)) is not None
+
     def append(self, voice_id: str) -> int:
         """Write that ``voice_id`` has changed; returns the entry's number."""
         data = json.dumps({"voice": voice_id}).encode()

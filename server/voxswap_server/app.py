@@ -9,9 +9,10 @@ import gc
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -150,7 +151,7 @@ async def running(
         importing = asyncio.create_task(asyncio.to_thread(_import_engines))
         stack.callback(importing.cancel)
         looks = [metrics.observe_look]
-        catalog = await _catalog(settings, metrics, looks, stack, way_down)
+        catalog, watch_registry = await _catalog(settings, metrics, looks, stack, way_down)
         await importing
         registry = catalog.registry
         scheduler = _scheduler(settings, metrics)
@@ -285,6 +286,7 @@ async def running(
         else:
             residents.preloaded.set()
             serving.become_ready()
+        in_background(stack, way_down, watch_registry(), "watching the registry")
         watching = watch_steps(scheduler, serving, after_s=settings.step_limit_s)
         in_background(stack, way_down, watching, "watch compute")
         in_background(stack, way_down, admission.keep_showing(), "the books of admission")
@@ -347,8 +349,8 @@ async def _catalog(
     observers: Sequence[Callable[[Look], None]],
     stack: contextlib.AsyncExitStack,
     way_down: WayDown,
-) -> Catalog:
-    """The catalog of the registry, read once and watched from then on.
+) -> tuple[Catalog, Callable[[], Coroutine[Any, Any, None]]]:
+    """The catalog of the registry, looked at once; and what watches it from then on.
 
     ``observers`` hear of each look; who comes to the list later hears of the later ones.
     """
@@ -388,13 +390,13 @@ async def _catalog(
     patience_s = _FIRST_LOOK_S if catalog.is_complete else _FIRST_LOOK_EVER_S
     await asyncio.wait([first], timeout=patience_s)
 
+    way_down.closing(stack, "the first look at the registry", lambda: stop(first))
+
     async def watch() -> None:
         await first
         await watcher.run()
 
-    watching = asyncio.create_task(watch(), name="watch the registry")
-    way_down.closing(stack, "watching the registry", lambda: stop(watching))
-    return catalog
+    return catalog, watch
 
 
 def _threads(stack: contextlib.AsyncExitStack, n: int, name: str) -> ThreadPoolExecutor:

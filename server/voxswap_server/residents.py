@@ -259,7 +259,7 @@ def in_background(
     way_down.closing(stack, name, lambda: stop(task))
 
 
-async def stop(task: asyncio.Task[None]) -> None:
+async def stop(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait for its end; whatever it came to is logged."""
     task.cancel()
     try:

@@ -210,6 +210,77 @@ async def test_what_changes_during_a_full_look_is_found_by_the_next(
     assert version(catalog, "b") == 2
 
 
+# The next start
+
+
+@pytest.fixture
+async def stopped(house: House) -> House:
+    """A server has watched the voices a and b, and has stopped."""
+    house.publish("a")
+    house.publish("b")
+    with house.catalog() as catalog:
+        await Watch(house, catalog).look()
+    return house
+
+
+async def test_a_start_asks_the_journal_and_the_next_look_is_at_everything(stopped: House) -> None:
+    stopped.publish("a")
+    with stopped.catalog() as catalog:
+        watch = Watch(stopped, catalog)
+        assert (await watch.look()).changed == {"a"}
+        assert stopped.asked("list") == ["voices/a@"]
+        assert version(catalog, "a") == 2
+        assert await watch.look() == Refreshed()
+        assert "voices" in stopped.asked("list")
+        await watch.look()
+        assert stopped.asked("list") == []
+
+
+async def test_what_the_journal_does_not_say_at_a_start_is_found_by_the_next_look(
+    stopped: House,
+) -> None:
+    second = dataclasses.replace(stopped.registry.read("a", 1), version=2)
+    stopped.put(manifest_key("a", 2), second.to_json())
+    with stopped.catalog() as catalog:
+        watch = Watch(stopped, catalog)
+        assert await watch.look() == Refreshed()
+        assert (await watch.look()).changed == {"a"}
+
+
+@pytest.mark.parametrize("fault", ["trimmed", "emptied", "never noted"])
+async def test_a_journal_that_does_not_go_on_where_it_was_left_is_not_asked_at_a_start(
+    stopped: House, fault: str
+) -> None:
+    number = stopped.registry.journal.head()
+    stopped.publish("a")
+    stopped.publish("a")
+    match fault:
+        case "trimmed":
+            for gone in (number, number + 1):
+                stopped.registry.objects.delete(journal_key(gone))
+        case "emptied":
+            for gone in range(1, number + 3):
+                stopped.registry.objects.delete(journal_key(gone))
+        case "never noted":
+            with stopped.catalog() as catalog:
+                catalog.note_journal(0)
+    with stopped.catalog() as catalog:
+        assert (await Watch(stopped, catalog).look()).changed == {"a"}
+        assert "voices" in stopped.asked("list")
+
+
+async def test_a_start_in_an_outage_asks_the_journal_when_it_is_over(stopped: House) -> None:
+    stopped.publish("a")
+    with stopped.catalog() as catalog:
+        watch = Watch(stopped, catalog)
+        stopped.hooked.fail("head", JOURNAL, OUTAGE)
+        assert (await watch.watcher.look()).error is not None
+        assert version(catalog, "a") == 1
+        stopped.hooked.heal()
+        assert (await watch.look()).changed == {"a"}
+        assert stopped.asked("list") == ["voices/a@"]
+
+
 # What fails
 
 

@@ -122,6 +122,16 @@ class Catalog:
         """Whether the whole store was ever looked at: by this process or one before it."""
         return bool(self._index.meta("complete"))
 
+    @property
+    def journal_number(self) -> int:
+        """Up to which entry of the journal it knows everything; 0 if it does not say."""
+        return self._index.meta("journal")
+
+    def note_journal(self, number: int) -> None:
+        """It knows everything up to that entry. For whoever refreshes it."""
+        if number != self.journal_number:
+            self._index.keep("journal", number)
+
     def generation(self) -> int:
         """A number that rises with every change."""
         return self._index.generation()

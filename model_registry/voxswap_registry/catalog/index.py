@@ -227,6 +227,11 @@ class Index:
             for name, value in (meta or {}).items():
                 db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
+    def keep(self, name: str, value: int) -> None:
+        """Keep a number that says nothing of any voice; see `meta`."""
+        with self._writing, self._errors(), self._writer as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
     def close(self) -> None:
         """Close the file. No method may be called afterwards or meanwhile."""
         with self._writing:

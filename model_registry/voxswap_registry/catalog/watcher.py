@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -34,6 +35,9 @@ class Look:
 class CatalogWatcher:
     """Polls the journal, and looks at everything now and then, for writers that died.
 
+    Where the catalog has seen the store before, the first look is at what the journal has had
+    since, so that ten thousand voices hold up no start; the next one is at everything.
+
     Confined to one event loop; the store is read on a worker thread. In a folder, file-system
     events wake it at once. While the store fails, the catalog stays as it was, and the next look
     waits longer each time. ``observer`` hears of each look; ``executor`` is where they are made.
@@ -56,7 +60,7 @@ class CatalogWatcher:
         self._observer = observer
         self._executor = executor
         self._number = 0  # of the journal's last entry that was dealt with
-        self._next_full_s = clock()
+        self._next_full_s: float | None = None  # None before the first look
         self._again: frozenset[str] = frozenset()
         self._failures = 0
         self._woken = asyncio.Event()
@@ -127,15 +131,23 @@ class CatalogWatcher:
     def _refresh(self) -> Refreshed:
         """On a worker thread; one at a time, for `look` waits for it."""
         journal, now = self._catalog.registry.journal, self._clock()
-        if now >= self._next_full_s:
+        number, full_s = self._number, self._next_full_s
+        if full_s is None and self._catalog.is_complete:
+            known = self._catalog.journal_number
+            if journal.reaches_back_to(known):
+                number, full_s = known, math.inf
+        if full_s is None or now >= full_s:
             # First the number, then the look: what changes in between is looked at twice.
             number = journal.head()
             refreshed = self._catalog.refresh()
             self._next_full_s = now + self._full_s
         else:
-            number, voices = journal.since(self._number)
+            number, voices = journal.since(number)
             refreshed = Refreshed()
             if voices := voices | self._again:
                 refreshed = self._catalog.refresh(voices)
+            if self._next_full_s is None:
+                self._next_full_s = now
+        self._catalog.note_journal(number)
         self._number, self._again = number, refreshed.failed
         return refreshed
