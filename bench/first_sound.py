@@ -35,8 +35,9 @@ from bench.requests import CHANNEL_OPTIONS, refused_fields, speech_request
 from bench.schedule import quantile
 from bench.servers import serving
 from voxswap.v1 import speech_pb2_grpc
+from voxswap_families.embedded import import_embedded, installed_weights
+from voxswap_families.vits.embedded import JOE
 from voxswap_registry.draft import DraftComponent, VoiceDraft
-from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
@@ -79,11 +80,11 @@ def run(
 
 @contextlib.contextmanager
 def _stage(report: Report, sizes: Sizes, device: str, pictures: Path) -> Iterator[Stage]:
-    weights = installed_weights(EMBEDDED[0])
+    weights = installed_weights(JOE)
     assert weights is not None
     with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder:
         registry = Registry(Path(folder) / "registry")
-        import_embedded(registry, voices=EMBEDDED[:1], dtype="auto")
+        import_embedded(registry, voices=(JOE,), dtype="auto")
         voices = _add_names(registry, sizes.voices)
         with (
             serving(
@@ -180,7 +181,7 @@ def _piper_ms(stage: Stage, text: str) -> tuple[float, float]:
 
 def _first_sound(stage: Stage) -> None:
     """In turns: ours, streaming-vits in process, Piper's whole reply (it does not stream)."""
-    weights, threads = str(installed_weights(EMBEDDED[0])), os.cpu_count() or 1
+    weights, threads = str(installed_weights(JOE)), os.cpu_count() or 1
     setup = {"weights": weights, "threads": threads, "calibrate": stage.sizes.calibrate}
     ours, piper = [], []
     with peer_in_turns("streaming-vits", "streaming_vits_times.py") as ask:

@@ -28,19 +28,21 @@ from bench.residency_stage import make_room
 from bench.servers import serving
 from bench.turns import in_turns
 from voxswap_client import Client, SpeechResult
-from voxswap_registry.arithmetic import Dtype, fastest_dtype
-from voxswap_registry.embedded import EMBEDDED, import_embedded, installed_weights
-from voxswap_registry.importers import import_voice
+from voxswap_families.arithmetic import Dtype, fastest_dtype
+from voxswap_families.contract import Delivery, LoadedVoice
+from voxswap_families.embedded import import_embedded, installed_weights
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.text import NormalizedText, Word
+from voxswap_families.vits.embedded import JOE
+from voxswap_families.vits.engine import VitsEngine
+from voxswap_families.work import finished
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery
-from voxswap_server.engines.vits.engine import VitsEngine
-from voxswap_server.engines.work import finished
-from voxswap_server.residency.loader import LoadedVoice, VoiceLoader
+from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
-from voxswap_server.text.types import NormalizedText, Word
 
 _SENTENCES = Path(__file__).parents[1] / "tests/text/piper_ids.json"
 
@@ -81,10 +83,8 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
 
 
 def _load(registry: Registry, device: str, *, dtype: Dtype | None = None) -> LoadedVoice:
-    engine = VitsEngine(device, dtype)
-    loader = VoiceLoader(
-        registry.components, {engine.name: engine}, front_end="espeak", espeak=Espeak()
-    )
+    engine = VitsEngine(device, dtype, front_ends=partial(make_front_end, espeak=Espeak()))
+    loader = VoiceLoader(registry.components, {engine.name: engine})
     plan = loader.plan(registry.resolve(VoiceRef("joe")))
     parts = {part.role: loader.load(plan, part, lambda: False) for part in plan.parts}
     return loader.assemble(plan, parts)
@@ -92,7 +92,7 @@ def _load(registry: Registry, device: str, *, dtype: Dtype | None = None) -> Loa
 
 def _add_other(registry: Registry) -> None:
     """joe in bfloat16: other bytes, so that the two can take turns in one place."""
-    weights = installed_weights(EMBEDDED[0])
+    weights = installed_weights(JOE)
     assert weights is not None
     with registry.workdir() as workdir:
         registry.publish(import_voice(weights, "other", dtype="bfloat16", workdir=workdir))
@@ -101,7 +101,7 @@ def _add_other(registry: Registry) -> None:
 def _parity(report: Report, loaded: LoadedVoice) -> None:
     import onnxruntime
 
-    weights = installed_weights(EMBEDDED[0])
+    weights = installed_weights(JOE)
     session = onnxruntime.InferenceSession(str(weights))
     quiet = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
     lively = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=1)

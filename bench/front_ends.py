@@ -26,6 +26,8 @@ import onnxruntime
 from bench.hostile.texts import texts
 from bench.recognise import recognise, word_error_rate
 from bench.report import Report
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import FrontEnd, LongReadingError, NormalizedText, Word
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
@@ -34,8 +36,6 @@ from voxswap_server.text.espeak_library import _clauses as clauses_of
 from voxswap_server.text.espeak_worker import Library
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation import segment
-from voxswap_server.text.symbols import SymbolTable
-from voxswap_server.text.types import FrontEnd, LongReadingError, NormalizedText, Word
 
 # The Harvard sentences, lists 1 and 2 (IEEE, 1969), and some of a game's.
 SENTENCES = """\

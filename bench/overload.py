@@ -19,13 +19,15 @@ from bench.lines import speeches
 from bench.load import Clients, Open, Outcome, Row, Target, offer
 from bench.schedule import OfferedLine, arrivals_s
 from bench.servers import BenchServer, serving
-from voxswap_registry.embedded import EMBEDDED, import_embedded
+from voxswap_families.embedded import import_embedded
+from voxswap_families.kokoro.embedded import VOICES as KOKORO_VOICES
+from voxswap_families.vits.embedded import JOE
 from voxswap_registry.store import Registry
 
 _TIMES = 3.0
 _CALIBRATION_S = 20.0  # four of Kokoro's segments, at least
 _MOST_GAPS, _LEAST_SHARE = 0.01, 0.85
-_KOKORO = next(voice for voice in EMBEDDED if voice.styles is not None)
+_KOKORO = KOKORO_VOICES[0]
 _VOICES = ("joe", _KOKORO.id)
 
 
@@ -34,7 +36,7 @@ def overload(stage: Stage) -> None:
     sizes = stage.sizes
     with tempfile.TemporaryDirectory(prefix="voxswap-overload-") as folder:
         registry = Registry(Path(folder) / "registry")
-        import_embedded(registry, voices=(EMBEDDED[0], _KOKORO), dtype="auto")
+        import_embedded(registry, voices=(JOE, _KOKORO), dtype="auto")
         with _server(registry, Path(folder) / "all", most_load="10") as everybody:
             target = Target("grpc", everybody.address, stage.leave_out)
             able = {voice: _audio_per_s(target, voice, _CALIBRATION_S) for voice in _VOICES}

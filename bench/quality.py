@@ -22,22 +22,22 @@ from bench.lines import LINE, TEN
 from bench.peers import ask_peer
 from bench.recognise import recognise, word_error_rate
 from bench.report import Report
-from voxswap_registry.embedded import import_embedded
+from voxswap_families.contract import Delivery, Voice
+from voxswap_families.embedded import import_embedded
+from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.layers.tensors import as_dtype
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import FrontEnd
+from voxswap_families.vits.architecture import VitsArchitecture, may_be_rounded
+from voxswap_families.vits.model import in_canonical_shape, load_model
+from voxswap_families.vits.voice import VitsVoice, VitsWeights
+from voxswap_families.work import finished
 from voxswap_registry.layout import blob_key
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_registry.vits import VitsArchitecture, may_be_rounded
-from voxswap_server.engines.base import Delivery, Voice
-from voxswap_server.engines.mapping import map_tensors
-from voxswap_server.engines.tensors import as_dtype
-from voxswap_server.engines.vits.model import in_canonical_shape, load_model
-from voxswap_server.engines.vits.voice import VitsVoice, VitsWeights
-from voxswap_server.engines.work import finished
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
-from voxswap_server.text.symbols import SymbolTable
-from voxswap_server.text.types import FrontEnd
 
 RATE = 22_050
 DNSMOS_RATE = 16_000
@@ -99,8 +99,7 @@ def _voices(registry: Registry, device: str) -> tuple[Voice, Voice, Voice, Front
 
     symbols = registry.objects.path(blob_key(manifest.component("symbols").digest))
     front_end = make_front_end(
-        manifest.front_end.kind,
-        manifest.front_end.options,
+        manifest.front_end,
         SymbolTable.from_json(symbols.read_bytes()),
         manifest.language,
         espeak=Espeak(),

@@ -24,9 +24,10 @@ from bench.report import Report
 from bench.servers import serving
 from bench.turns import Tree, in_turns, tree_of
 from voxswap_client import Client
+from voxswap_families.embedded import import_embedded
+from voxswap_families.vits.embedded import JOE
 from voxswap_registry.digests import Digests
 from voxswap_registry.draft import DraftComponent, VoiceDraft
-from voxswap_registry.embedded import EMBEDDED, import_embedded
 from voxswap_registry.layout import blob_key, manifest_key, state_key, voice_object
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
@@ -106,7 +107,7 @@ def run(
         tree = None if against is None else stack.enter_context(tree_of(against))
         sizes = _QUICK if quick else _USUAL
         small = Registry(folder / "small")
-        import_embedded(small, voices=[voice for voice in EMBEDDED if voice.id == "joe"])
+        import_embedded(small, voices=(JOE,))
         joe = small.resolve(VoiceRef("joe"))
         print(f"making a registry of {sizes.voices} voices …", flush=True)
         large = _large(folder / "large", small, joe, sizes.voices)

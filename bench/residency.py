@@ -25,7 +25,7 @@ from bench.report import Report
 from bench.residency_stage import QUICK, USUAL, Stage, add_twins, make_room
 from bench.turns import Tree, in_turns, tree_of
 from voxswap_client import Client
-from voxswap_registry.embedded import import_embedded
+from voxswap_families.embedded import import_embedded
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 

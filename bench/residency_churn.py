@@ -21,13 +21,13 @@ from bench.load import Clients, Outcome, Target, offer
 from bench.residency_stage import MIB, Stage, add_twins, ledger_of, make_room, taken_bytes
 from bench.servers import BenchServer
 from voxswap_client import Client, VoxswapClientError
+from voxswap_families.vits.architecture import VitsArchitecture
+from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.shapes import expected_shapes
 from voxswap_registry.draft import DraftComponent, VoiceDraft
-from voxswap_registry.importers.vits_tensors import as_stored, write_safetensors
 from voxswap_registry.manifest import Audio, Manifest
 from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
-from voxswap_registry.vits import VitsArchitecture
-from voxswap_registry.vits_shapes import expected_shapes
 
 _ZIPF = 1.0  # exponent of the popularity of voices
 _LATER_SHARE = 0.2  # memory is compared between here and the end

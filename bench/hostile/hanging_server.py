@@ -60,12 +60,12 @@ def before(owner: Any, name: str, hang: Callable[[], None]) -> None:
 
 def inject(hang: Hang) -> None:
     """Put the fault in."""
+    from voxswap_families.vits.voice import VitsUtterance
+    from voxswap_families.work import Work
     from voxswap_registry.catalog.catalog import Catalog
     from voxswap_registry.catalog.watcher import CatalogWatcher
     from voxswap_registry.components import Components
     from voxswap_server import command, residents, way_down
-    from voxswap_server.engines.vits.voice import VitsUtterance
-    from voxswap_server.engines.work import Work
     from voxswap_server.residency.device import HostDevice
     from voxswap_server.residency.loader import VoiceLoader
 

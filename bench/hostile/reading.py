@@ -15,13 +15,14 @@ from bench.hostile import texts
 from bench.lines import speeches
 from tests.text.by_hand import PIPER
 from voxswap_client import Client, VoxswapClientError
+from voxswap_families.text import LongReadingError
 from voxswap_registry.errors import VoxswapError
+from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.speech.reader import parted, read_segment
 from voxswap_server.text.espeak import EspeakFrontEnd
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.segmentation import segment
-from voxswap_server.text.types import LongReadingError
 
 if TYPE_CHECKING:
     from bench.soak import House
@@ -42,9 +43,9 @@ def attack(house: House, count: int, seed: int) -> None:
     with contextlib.closing(espeak):
         front_ends = {
             "espeak": EspeakFrontEnd(PIPER, espeak),
-            "english": make_front_end("espeak", {}, PIPER, "en-us", prefer="english"),
-            "misaki": make_front_end("misaki", {}, PIPER, "en"),
-            "characters": make_front_end("characters", {}, PIPER, "en"),
+            "english": make_front_end(FrontEndSpec("espeak", {}), PIPER, "en-us", prefer="english"),
+            "misaki": make_front_end(FrontEndSpec("misaki", {}), PIPER, "en"),
+            "characters": make_front_end(FrontEndSpec("characters", {}), PIPER, "en"),
         }
         honest_s = max(
             statistics.median(

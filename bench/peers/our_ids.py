@@ -32,10 +32,10 @@ def lend_pipers_espeak() -> None:
 def main() -> None:
     """Answer one question."""
     lend_pipers_espeak()
+    from voxswap_families.symbols import SymbolTable
+    from voxswap_families.text import NormalizedText, Word
     from voxswap_server.text.espeak import EspeakFrontEnd
     from voxswap_server.text.espeak_library import Espeak
-    from voxswap_server.text.symbols import SymbolTable
-    from voxswap_server.text.types import NormalizedText, Word
 
     question = json.load(sys.stdin)
     table = {"layout": "piper", "symbols": question["symbols"]}

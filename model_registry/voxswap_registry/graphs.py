@@ -1,7 +1,7 @@
 """Which graphs may be run: an operator's word for each, by digest.
 
 A graph is a program, and the library that runs it was not made for hostile ones. Looking it over
-(`voxswap_registry.onnx_check`) is the second wall; the first one is that a graph runs only if an
+(`families.Rules.graph_checks`) is the second wall; the first one is that a graph runs only if an
 operator trusts it: by importing its voice where the registry is, by `voxswap registry trust-graph`,
 or by naming its digest in a server's settings. Of the first two the registry keeps a record, one
 small object for each digest, created once. Nothing that comes over the wire ever writes one.
@@ -13,12 +13,10 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
-from voxswap_registry import kokoro
 from voxswap_registry.clock import Clock, utc_now
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import (
@@ -27,9 +25,9 @@ from voxswap_registry.errors import (
     InvalidInputError,
     RegistryError,
 )
+from voxswap_registry.families import GraphError, installed, rules_of
 from voxswap_registry.layout import blob_key, graph_key
 from voxswap_registry.manifest import Component, Manifest
-from voxswap_registry.onnx_check import GraphError, parse_graph
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.storage.objects import Objects
 from voxswap_registry.store import Registry
@@ -37,12 +35,6 @@ from voxswap_registry.store import Registry
 SCHEMA_VERSION: Final = 1
 _MAX_RECORD_BYTES = 4096
 _LOGGER = logging.getLogger(__name__)
-
-# By engine, the roles of components that are programs, and how each is looked over.
-_CHECKS: Final[Mapping[str, Mapping[str, Callable[[Any], None]]]] = MappingProxyType(
-    {kokoro.ENGINE: MappingProxyType(dict.fromkeys(kokoro.GRAPH_ROLES, kokoro.check_base))}
-)
-_MAX_GRAPH_BYTES = kokoro.MAX_BASE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +163,7 @@ def record_imported(registry: Registry, draft: VoiceDraft, *, actor: str = "") -
     Before publishing, so that no server meets the voice without it. A graph that the draft only
     names by its digest was not imported here, and is not recorded.
     """
-    roles = _CHECKS.get(draft.engine, {})
+    roles = graph_roles(draft.engine)
     for part in draft.components:
         if part.role in roles and part.path is not None:
             with as_registry_errors("read", part.path), part.path.open("rb") as file:
@@ -188,7 +180,7 @@ def trust_voice(
     whoever trusts it, and `RegistryError`.
     """
     found = []
-    for role in _CHECKS.get(manifest.engine, {}):
+    for role in graph_roles(manifest.engine):
         component = manifest.component(role)
         is_new = _trust(registry, manifest.engine, component, actor=actor, tool=tool)
         found.append(TrustedGraph(component.digest, is_new, manifest.ref, role))
@@ -203,20 +195,39 @@ def trust_digest(registry: Registry, digest: str, *, actor: str = "", tool: str)
             f"{digest} is not in {registry.objects.name}; publish a voice that has it first, or "
             "name it in the setting trusted_graphs of the servers"
         )
-    (engine,) = _CHECKS  # one family has graphs
-    (role,) = _CHECKS[engine]
-    component = Component(role, digest, info.size_bytes, kokoro.BASE_MEDIA_TYPE)
-    return TrustedGraph(digest, _trust(registry, engine, component, actor=actor, tool=tool))
+    kinds = [(engine, role) for engine in installed() for role in graph_roles(engine)]
+    faults = []
+    for engine, role in kinds:
+        component = Component(role, digest, info.size_bytes, "application/onnx")
+        try:
+            return TrustedGraph(digest, _trust(registry, engine, component, actor=actor, tool=tool))
+        except GraphNotTrustedError as error:
+            faults.append(error)
+    raise (
+        faults[0]
+        if faults
+        else GraphNotTrustedError(
+            f"{digest} is of no family that has graphs; none is installed here", metadata={}
+        )
+    )
+
+
+def graph_roles(engine: str) -> Collection[str]:
+    """The roles of an engine's voices whose components are programs."""
+    rules = rules_of(engine)
+    return () if rules is None else rules.graph_checks.keys()
 
 
 def _trust(registry: Registry, engine: str, component: Component, *, actor: str, tool: str) -> bool:
-    if component.size_bytes > _MAX_GRAPH_BYTES:
+    rules = rules_of(engine)
+    assert rules is not None  # noqa: S101 - its roles were asked for
+    if component.size_bytes > rules.role_limits[component.role]:
         raise InvalidInputError.one(
             "graph", f"{component.digest} has {component.size_bytes} bytes, more than any graph"
         )
     try:
         with registry.components.hold(component) as file:
-            _CHECKS[engine][component.role](parse_graph(file.read_bytes()))
+            rules.graph_checks[component.role](file.read_bytes())
     except GraphError as error:
         raise GraphNotTrustedError(
             f"{component.digest} {error}; it should not be run, and is not recorded as trusted",

@@ -11,10 +11,10 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from voxswap_registry import kokoro, vits
 from voxswap_registry.errors import FieldViolation, InvalidInputError, ManifestError
+from voxswap_registry.families import rules_of
 from voxswap_registry.names import MAX_TAGS, check_tag
 from voxswap_registry.rates import (
     LEAST_FRAMES_PER_S,
@@ -22,7 +22,6 @@ from voxswap_registry.rates import (
     MIN_RATE_HERTZ,
     MOST_FRAMES_PER_S,
 )
-from voxswap_registry.vits import VitsArchitecture
 
 if TYPE_CHECKING:
     from voxswap_registry.manifest import Manifest
@@ -42,7 +41,6 @@ FRONT_ENDS: Final[Mapping[str, Mapping[str, type]]] = {
 MAX_SPEAKERS: Final = 4_096
 MAX_SPEAKER_CHARACTERS: Final = 128
 MAX_COMPONENTS: Final = 16
-MAX_TABLE_BYTES: Final = 4 << 20  # a thousand times the table of a Piper voice
 _MAX_COMPONENT_BYTES = 1 << 40
 _MAX_SOURCES, _MAX_SOURCE_CHARACTERS = 64, 512
 _MAX_TEXTS: Final[Mapping[str, int]] = {
@@ -95,9 +93,11 @@ def manifest_faults(manifest: Manifest) -> _Faults:
     yield from _speakers(manifest.speakers)
     yield from _front_end(manifest)
     if not _ENGINE.fullmatch(manifest.engine):
-        yield _fault("engine", f"is {_shown(manifest.engine)}, which is no engine's name")
-    elif manifest.engine in _ENGINES:
-        yield from _ENGINES[manifest.engine](manifest)
+        yield fault("engine", f"is {shown(manifest.engine)}, which is no engine's name")
+    elif (rules := rules_of(manifest.engine)) is not None:
+        # Of an engine that is not here, a manifest is listed, and refused by the loader.
+        yield from _roles(manifest, rules.role_limits.keys())
+        yield from rules.faults(manifest)
 
 
 def is_espeak_voice(name: str) -> bool:
@@ -118,11 +118,12 @@ def _is_shown(character: str) -> bool:
     return character == "\t" or not (controls or character in _TURNING)
 
 
-def _fault(field: str, description: str) -> FieldViolation:
+def fault(field: str, description: str) -> FieldViolation:
+    """What is wrong with a field, in words that go after its name."""
     return FieldViolation(field, description)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A stranger's value, short enough for a message."""
     if isinstance(value, int) and value.bit_length() > 64:  # Printing it may take long, or fail.
         return f"a number of {value.bit_length()} bits"
@@ -134,20 +135,20 @@ def _texts(manifest: Manifest) -> _Faults:
         inner = field.removeprefix("provenance.")
         text = getattr(manifest if inner == field else manifest.provenance, inner)
         if not is_line(text, limit):
-            yield _fault(field, _no_line(limit))
+            yield fault(field, _no_line(limit))
     sources = manifest.provenance.source_digests
     if len(sources) > _MAX_SOURCES:
-        yield _fault("provenance.source_digests", f"has more than {_MAX_SOURCES} entries")
+        yield fault("provenance.source_digests", f"has more than {_MAX_SOURCES} entries")
     elif not all(
         is_line(text, _MAX_SOURCE_CHARACTERS) for item in sources.items() for text in item
     ):
-        yield _fault("provenance.source_digests", _no_line(_MAX_SOURCE_CHARACTERS))
+        yield fault("provenance.source_digests", _no_line(_MAX_SOURCE_CHARACTERS))
     if not _LANGUAGE.fullmatch(manifest.language):
-        yield _fault(
-            "language", f"is {_shown(manifest.language)}; use a tag of BCP 47, for example en-US"
+        yield fault(
+            "language", f"is {shown(manifest.language)}; use a tag of BCP 47, for example en-US"
         )
     if len(manifest.tags) > MAX_TAGS:
-        yield _fault("tags", f"are more than {MAX_TAGS}; leave some out")
+        yield fault("tags", f"are more than {MAX_TAGS}; leave some out")
     for field, tags in (("tags", manifest.tags), ("gender", filter(None, [manifest.gender]))):
         try:
             for tag in tags:
@@ -163,32 +164,34 @@ def _no_line(limit: int) -> str:
 def _components(manifest: Manifest) -> _Faults:
     found = {component.role for component in manifest.components}
     if len(found) < len(manifest.components):
-        yield _fault("components", "has two components with the same role; each has its own")
+        yield fault("components", "has two components with the same role; each has its own")
     if len(manifest.components) > MAX_COMPONENTS:
-        yield _fault("components", f"are more than {MAX_COMPONENTS}")
+        yield fault("components", f"are more than {MAX_COMPONENTS}")
         return
+    rules = rules_of(manifest.engine)
+    limits: Mapping[str, int] = {} if rules is None else rules.role_limits
     for place, component in enumerate(manifest.components):
         if not _ROLE.fullmatch(component.role):
-            yield _fault(
+            yield fault(
                 f"components[{place}].role",
-                f"is {_shown(component.role)}; use a-z, 0-9 and '_', 32 characters at most",
+                f"is {shown(component.role)}; use a-z, 0-9 and '_', 32 characters at most",
             )
         if not _MEDIA_TYPE.fullmatch(component.media_type):
-            yield _fault(
+            yield fault(
                 f"components[{place}].media_type",
-                f"is {_shown(component.media_type)}; write one such as application/json",
+                f"is {shown(component.media_type)}; write one such as application/json",
             )
         if component.blake3 is not None and not _BLAKE3.fullmatch(component.blake3):
-            yield _fault(
+            yield fault(
                 f"components[{place}].blake3",
-                f"is {_shown(component.blake3)}; write the 64 hexadecimal digits of the BLAKE3 of "
+                f"is {shown(component.blake3)}; write the 64 hexadecimal digits of the BLAKE3 of "
                 "its bytes in lower case, or leave it out",
             )
-        limit = _ROLE_LIMITS.get((manifest.engine, component.role), _MAX_COMPONENT_BYTES)
+        limit = limits.get(component.role, _MAX_COMPONENT_BYTES)
         if not 0 < component.size_bytes <= limit:
-            yield _fault(
+            yield fault(
                 f"components[{place}].size_bytes",
-                f"is {_shown(component.size_bytes)}; a {component.role[:32]} of the engine "
+                f"is {shown(component.size_bytes)}; a {component.role[:32]} of the engine "
                 f"{manifest.engine[:32]} has 1 to {limit}",
             )
 
@@ -196,15 +199,15 @@ def _components(manifest: Manifest) -> _Faults:
 def _audio(manifest: Manifest) -> _Faults:
     rate, hop = manifest.audio.sample_rate_hertz, manifest.audio.hop_length_samples
     if not MIN_RATE_HERTZ <= rate <= MAX_RATE_HERTZ:
-        yield _fault(
+        yield fault(
             "audio.sample_rate_hertz",
-            f"is {_shown(rate)}; use {MIN_RATE_HERTZ} to {MAX_RATE_HERTZ}",
+            f"is {shown(rate)}; use {MIN_RATE_HERTZ} to {MAX_RATE_HERTZ}",
         )
     elif not rate <= hop * MOST_FRAMES_PER_S <= rate * MOST_FRAMES_PER_S // LEAST_FRAMES_PER_S:
         least, most = -(-rate // MOST_FRAMES_PER_S), rate // LEAST_FRAMES_PER_S
-        yield _fault(
+        yield fault(
             "audio.hop_length_samples",
-            f"is {_shown(hop)}; at {rate} Hz use {least} to {most}, which is half a millisecond to "
+            f"is {shown(hop)}; at {rate} Hz use {least} to {most}, which is half a millisecond to "
             "a tenth of a second",
         )
 
@@ -212,23 +215,23 @@ def _audio(manifest: Manifest) -> _Faults:
 def _defaults(defaults: Mapping[str, float]) -> _Faults:
     for name, value in defaults.items():
         if name not in DEFAULTS:
-            yield _fault(
+            yield fault(
                 f"defaults.{name[:32]}", f"is not known; there are {', '.join(sorted(DEFAULTS))}"
             )
             continue
         low, high = DEFAULTS[name]
         if not low <= value <= high:  # NaN is not, either
-            yield _fault(f"defaults.{name}", f"is {_shown(value)}; use {low:g} to {high:g}")
+            yield fault(f"defaults.{name}", f"is {shown(value)}; use {low:g} to {high:g}")
 
 
 def _speakers(speakers: Mapping[str, int]) -> _Faults:
     if len(speakers) > MAX_SPEAKERS:
-        yield _fault("speakers", f"are {len(speakers)}; {MAX_SPEAKERS} at most can be named")
+        yield fault("speakers", f"are {len(speakers)}; {MAX_SPEAKERS} at most can be named")
     for name in speakers:
         if not name or not is_line(name, MAX_SPEAKER_CHARACTERS):
-            yield _fault(
+            yield fault(
                 "speakers",
-                f"has the name {_shown(name)}; use 1 to {MAX_SPEAKER_CHARACTERS} characters of one "
+                f"has the name {shown(name)}; use 1 to {MAX_SPEAKER_CHARACTERS} characters of one "
                 "line",
             )
             return
@@ -237,21 +240,21 @@ def _speakers(speakers: Mapping[str, int]) -> _Faults:
 def _front_end(manifest: Manifest) -> _Faults:
     kind, options = manifest.front_end.kind, manifest.front_end.options
     if kind not in FRONT_ENDS:
-        yield _fault(
+        yield fault(
             "front_end.kind",
-            f"is {_shown(kind)}; this voxswap has {', '.join(sorted(FRONT_ENDS))}",
+            f"is {shown(kind)}; this voxswap has {', '.join(sorted(FRONT_ENDS))}",
         )
         return
     known = FRONT_ENDS[kind]
     for name, value in itertools.islice(options.items(), 8):
         field = f"front_end.options.{name[:32]}"
         if name not in known:
-            yield _fault(field, f"is not known; {kind} takes {', '.join(sorted(known))}")
+            yield fault(field, f"is not known; {kind} takes {', '.join(sorted(known))}")
         elif type(value) is not known[name]:
-            yield _fault(field, f"is {_shown(value)}; it must be {known[name].__name__}")
+            yield fault(field, f"is {shown(value)}; it must be {known[name].__name__}")
         elif isinstance(value, str) and not is_espeak_voice(value):
-            yield _fault(
-                field, f"is {_shown(value)}, which is no espeak-ng voice; write one such as en-us"
+            yield fault(
+                field, f"is {shown(value)}, which is no espeak-ng voice; write one such as en-us"
             )
 
 
@@ -259,60 +262,8 @@ def _roles(manifest: Manifest, roles: Collection[str]) -> _Faults:
     """An engine's voice has the parts that it computes with: no other, and each of them."""
     found = {component.role for component in manifest.components}
     if found != roles:
-        yield _fault(
+        yield fault(
             "components",
             f"have the roles {', '.join(sorted(role[:32] for role in found))[:200] or 'none'}; a "
             f"voice of the engine {manifest.engine} has {', '.join(sorted(roles))}",
         )
-
-
-def _rows(manifest: Manifest, n_speakers: int) -> _Faults:
-    """Rows of a table that has ``n_speakers``; of none, the one speaker may have a name."""
-    for name, row in manifest.speakers.items():
-        if not 0 <= row < max(1, n_speakers):
-            yield _fault(
-                "speakers",
-                f"gives {_shown(name)} the row {_shown(row)}, and the engine has {n_speakers} rows",
-            )
-            return
-
-
-def _vits(manifest: Manifest) -> _Faults:
-    yield from _roles(manifest, vits.ROLES)
-    try:
-        architecture = VitsArchitecture.read(manifest.engine_config)
-    except ValueError as error:
-        yield _fault("engine_config", str(error))
-        return
-    if architecture.hop_length_samples != manifest.audio.hop_length_samples:
-        yield _fault(
-            "audio.hop_length_samples",
-            f"is {_shown(manifest.audio.hop_length_samples)}, and the upsample_rates of the "
-            f"engine_config make {architecture.hop_length_samples}",
-        )
-    yield from _rows(manifest, architecture.n_speakers)
-
-
-def _kokoro(manifest: Manifest) -> _Faults:
-    yield from _roles(manifest, kokoro.ROLES)
-    if manifest.engine_config:
-        yield _fault("engine_config", "must be empty: all Kokoro voices are of one architecture")
-    found = manifest.audio.sample_rate_hertz, manifest.audio.hop_length_samples
-    if found != (kokoro.SAMPLE_RATE_HERTZ, kokoro.HOP_LENGTH_SAMPLES):
-        yield _fault(
-            "audio",
-            f"must be {kokoro.HOP_LENGTH_SAMPLES} samples a frame at {kokoro.SAMPLE_RATE_HERTZ} "
-            "Hz: a Kokoro voice has no other",
-        )
-    yield from _rows(manifest, 0)
-
-
-# A manifest of another engine is listed by a server that lacks it, and refused by its loader.
-_ENGINES: Final[Mapping[str, Any]] = {vits.ENGINE: _vits, kokoro.ENGINE: _kokoro}
-_ROLE_LIMITS: Final = {
-    (vits.ENGINE, "model"): vits.MAX_MODEL_BYTES,
-    (vits.ENGINE, "symbols"): MAX_TABLE_BYTES,
-    (kokoro.ENGINE, "base"): kokoro.MAX_BASE_BYTES,
-    (kokoro.ENGINE, "style"): kokoro.MAX_STYLE_BYTES,
-    (kokoro.ENGINE, "symbols"): MAX_TABLE_BYTES,
-}

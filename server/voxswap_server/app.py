@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import importlib
 import logging
 import os
 import time
@@ -25,6 +26,9 @@ from voxswap.v1 import (
     voices_pb2,
     voices_pb2_grpc,
 )
+from voxswap_families.contract import Engine, Surroundings
+from voxswap_families.register import families, make_engines
+from voxswap_families.work import Work
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
 from voxswap_registry.errors import EngineError, FrontEndError
@@ -34,8 +38,6 @@ from voxswap_registry.store import Registry
 from voxswap_server.audio_cache import keep_audio
 from voxswap_server.config import Settings, SettingsError
 from voxswap_server.decisions import Decisions, maker, settle
-from voxswap_server.engines.base import Engine
-from voxswap_server.engines.work import Work
 from voxswap_server.metrics import Metrics
 from voxswap_server.metrics_port import MetricsPort
 from voxswap_server.process import compute_threads
@@ -67,7 +69,7 @@ from voxswap_server.speech.books import Limits, Machine
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import Costs
-from voxswap_server.speech.lane import Surroundings
+from voxswap_server.speech.lane import Surroundings as LaneSurroundings
 from voxswap_server.speech.need import Windows
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
@@ -77,7 +79,7 @@ from voxswap_server.speech.self_test import SelfTest
 from voxswap_server.speech.speaking import Maker, Speaker
 from voxswap_server.speech.stream_memory import StreamMemory
 from voxswap_server.text.espeak_library import Espeak
-from voxswap_server.text.frontends import espeak_is_installed
+from voxswap_server.text.frontends import espeak_is_installed, make_front_end
 from voxswap_server.text.normalization import normalize
 from voxswap_server.watchdog import watch_steps
 from voxswap_server.way_down import STEPS_S, WayDown
@@ -162,17 +164,8 @@ async def running(
             way_down.closing_on_thread(stack, "codecs", coding.close)
         decisions = await _decisions(settings, scheduler)
         metrics.show_build(decisions.labels())
-        engines = _engines(settings, decisions, scheduler.threads)
-        residents = await keep_residents(
-            settings,
-            catalog,
-            engines,
-            metrics,
-            stack,
-            way_down,
-            front_end=decisions.front_end,
-            espeak=espeak,
-        )
+        engines = _engines(settings, decisions, scheduler.threads, espeak)
+        residents = await keep_residents(settings, catalog, engines, metrics, stack, way_down)
         # Before residency waits for its leases, once no stream is left.
         stack.callback(scheduler.abandon)
         manager = residents.manager
@@ -450,9 +443,8 @@ def _admission(settings: Settings, stage: Stage, engines: Mapping[str, Engine]) 
 
 def _import_engines() -> None:
     """Takes a second or two, without an event loop to hold up."""
-
-    import voxswap_server.engines.kokoro.engine
-    import voxswap_server.engines.vits.engine  # noqa: F401 - see above
+    for family in families().values():
+        importlib.import_module(family.engine_module)
 
 
 def _scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
@@ -471,7 +463,7 @@ def _scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
         # Where a GPU's step hangs, so would every other.
         spare=_SPARE_THREADS if settings.device == "cpu" else 0,
         spare_long=_SPARE_THREADS,
-        surroundings=Surroundings(
+        surroundings=LaneSurroundings(
             prepare=compute_alone,
             observe=metrics.observe_step,
             observe_stuck=metrics.observe_stuck,
@@ -495,22 +487,21 @@ async def _decisions(settings: Settings, scheduler: Scheduler) -> Decisions:
     return (await scheduler.run(Work.of(functools.partial(settle, settings)))).result
 
 
-def _engines(settings: Settings, decisions: Decisions, threads: int) -> dict[str, Engine]:
+def _engines(
+    settings: Settings, decisions: Decisions, threads: int, espeak: Espeak | None
+) -> dict[str, Engine]:
     """The engines, on their device."""
-    from voxswap_server.engines.kokoro.engine import KokoroEngine
-    from voxswap_server.engines.vits.engine import VitsEngine
-
     _LOGGER.info("computing with %d threads", threads)
-    engines: tuple[Engine, ...] = (
-        VitsEngine(
-            settings.device,
-            decisions.arithmetic,
+
+    return make_engines(
+        Surroundings(
+            device=settings.device,
+            arithmetic=decisions.arithmetic,
             most_steps=threads,
-            stacks_voices=decisions.stacks_voices,
-        ),
-        KokoroEngine(settings.device, threads=compute_threads(settings.compute_threads)),
+            threads=compute_threads(settings.compute_threads),
+            front_ends=functools.partial(make_front_end, espeak=espeak, prefer=decisions.front_end),
+        )
     )
-    return {engine.name: engine for engine in engines}
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:

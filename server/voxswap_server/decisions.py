@@ -19,7 +19,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from voxswap_registry.arithmetic import Dtype, fastest_dtype, gains_from_tf32, use_tf32
+from voxswap_families.arithmetic import Dtype, fastest_dtype, gains_from_tf32, use_tf32
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.storage.locks import locked, open_file
 from voxswap_server.config import Settings
@@ -48,11 +48,10 @@ class Machine(_Strict):
 
 
 class Decisions(_Strict):
-    """What was decided. ``tf32`` and ``stacks_voices`` are of CUDA devices alone."""
+    """What was decided. ``tf32`` is of CUDA devices alone."""
 
     arithmetic: Dtype
     tf32: bool
-    stacks_voices: bool
     front_end: FrontEndChoice
 
     def named_by(self, settings: Settings) -> Decisions:
@@ -136,17 +135,13 @@ def this_machine(device: str) -> Machine:
 
 def measured(device: str) -> Decisions:
     """Try what is faster here. *Step*: to be called on a thread that computes."""
-    from voxswap_server.engines.vits.engine import VitsEngine
-
-    arithmetic, tf32, stacks_voices = fastest_dtype(device), False, False
+    arithmetic, tf32 = fastest_dtype(device), False
     if device != "cpu":
         tf32 = gains_from_tf32(device)
         use_tf32(on=tf32)
-        stacks_voices = VitsEngine(device, arithmetic).gains_from_stacking()
     return Decisions(
         arithmetic=arithmetic,
         tf32=tf32,
-        stacks_voices=stacks_voices,
         front_end="espeak" if espeak_is_installed() else "english",
     )
 

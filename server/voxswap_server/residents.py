@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from voxswap_families.contract import Engine
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import Look
 from voxswap_registry.errors import DigestMismatchError, VoxswapError
@@ -20,7 +21,6 @@ from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.config import RELOADABLE, Settings
-from voxswap_server.engines.base import Engine
 from voxswap_server.memory.ledger import STREAMS
 from voxswap_server.memory.plans import Limits
 from voxswap_server.metrics import Metrics
@@ -40,8 +40,6 @@ from voxswap_server.residency.upkeep import (
     retire_deleted,
     retire_those_deleted,
 )
-from voxswap_server.text.espeak_library import Espeak
-from voxswap_server.text.frontends import FrontEndChoice
 from voxswap_server.way_down import WayDown
 
 _LOGGER = logging.getLogger(__name__)
@@ -159,9 +157,6 @@ async def keep_residents(
     metrics: Metrics,
     stack: contextlib.AsyncExitStack,
     way_down: WayDown,
-    *,
-    front_end: FrontEndChoice,
-    espeak: Espeak | None = None,
 ) -> Residents:
     """Residency for as long as ``stack`` is open; on its way down, everything is evicted."""
     # What was told to stop for a player's sake gives up its slot before it has its thread.
@@ -176,8 +171,6 @@ async def keep_residents(
     loader = VoiceLoader(
         catalog.registry.components,
         engines,
-        front_end=front_end,
-        espeak=espeak,
         graphs=GraphTrust(
             catalog.registry.objects,
             named=settings.trusted_graphs,

@@ -13,8 +13,8 @@ from tests.client.local_voices import SYMBOLS, WEIGHTS, draft
 from tests.client.terminal import unwrapped
 from voxswap.v1 import voices_pb2
 from voxswap_client.cli import main
-from voxswap_registry import embedded
-from voxswap_registry.importers import detect
+from voxswap_families import embedded
+from voxswap_families.importing import detect
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload

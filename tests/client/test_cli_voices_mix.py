@@ -10,7 +10,7 @@ from tests.client.local_voices import draft
 from tests.client.terminal import unwrapped
 from tests.registry.kokoro_fakes import write_kokoro
 from voxswap_client.cli import main
-from voxswap_registry.importers import import_voice
+from voxswap_families.importing.detect import import_voice
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 

@@ -25,8 +25,8 @@ from voxswap_client import (
     VoiceNotFoundError,
     VoxswapClientError,
 )
+from voxswap_families.vits.engine import VitsEngine
 from voxswap_registry.store import Registry
-from voxswap_server.engines.vits.engine import VitsEngine
 
 LINE = "Halt! Who goes there? The bridge is closed after dark."
 LONG = "The road goes ever on and on, down from the door where it began. " * 12

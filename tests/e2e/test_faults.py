@@ -13,9 +13,9 @@ from grpc_health.v1 import health_pb2
 from tests.e2e.conftest import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap_client import AsyncClient, Client, VoxswapClientError
+from voxswap_families.vits.voice import VitsUtterance
+from voxswap_families.work import Steps, Work
 from voxswap_registry.store import Registry
-from voxswap_server.engines.vits.voice import VitsUtterance
-from voxswap_server.engines.work import Steps, Work
 from voxswap_server.speech.reader import Reader
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

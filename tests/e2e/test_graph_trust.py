@@ -16,8 +16,8 @@ from tests.registry.kokoro_fakes import write_kokoro
 from voxswap_client import Client
 from voxswap_client.cli import main
 from voxswap_client.errors import VoxswapClientError
+from voxswap_families.importing.detect import import_voice
 from voxswap_registry.draft import VoiceDraft
-from voxswap_registry.importers import import_voice
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.publishing import as_upload
 from voxswap_registry.signing import PrivateKey, new_key_pair

@@ -42,7 +42,7 @@ class StepCounter:
     """Counts the engine's decoding steps from now on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from voxswap_server.engines.vits.voice import VitsUtterance
+        from voxswap_families.vits.voice import VitsUtterance
 
         self.steps = 0
         original = VitsUtterance.decode

@@ -13,9 +13,9 @@ from tests.e2e.conftest import ServerThread, serving
 from tests.e2e.test_lifecycle import active_leases, health, scrape
 from tests.registry.drafts import root_of
 from voxswap_client import Client, DeadlineExceededError, UnavailableError
+from voxswap_families.vits.voice import VitsUtterance
+from voxswap_families.work import Work
 from voxswap_registry.store import Registry
-from voxswap_server.engines.vits.voice import VitsUtterance
-from voxswap_server.engines.work import Work
 
 SERVING, NOT_SERVING = 1, 2
 

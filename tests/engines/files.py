@@ -10,10 +10,12 @@ from typing import Any
 
 from torch import Tensor
 
+from tests.server.fakes import FakeFrontEnd
+from voxswap_families.contract import DevicePart, HostPart, LoadedVoice
+from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.reading import FrontEndPart
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.storage.verified import VerifiedFile
-from voxswap_server.engines.base import HostPart
-from voxswap_server.engines.mapping import map_tensors
 
 
 @contextlib.contextmanager
@@ -36,3 +38,10 @@ def mapped(path: Path) -> dict[str, Tensor]:
     """The tensors of the file at ``path``."""
     with opened(path) as file:
         return map_tensors(file)
+
+
+def assembled(engine: Any, manifest: Manifest, **parts: DevicePart) -> Any:
+    """The voice of ``parts``, which reads nothing: its symbols are given as they are."""
+    reads = FrontEndPart(FakeFrontEnd(), 1)
+    loaded: LoadedVoice = engine.assemble(manifest, {**parts, "symbols": reads})
+    return loaded.voice

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from bench.hostile.graphs import hostile_graphs
-from voxswap_registry import kokoro
+from voxswap_families.kokoro import format as kokoro
+from voxswap_families.kokoro.engine import _ARENA_BYTES, _WORKSPACE_BYTES
+from voxswap_families.kokoro.session import Run, Session
+from voxswap_families.onnx_graphs.check import GraphError, parse_graph
 from voxswap_registry.errors import EngineError
-from voxswap_registry.onnx_check import GraphError, parse_graph
-from voxswap_server.engines.kokoro.engine import _ARENA_BYTES, _WORKSPACE_BYTES
-from voxswap_server.engines.kokoro.session import Run, Session
 
 _ENDED_AFTER_S = 4.0
 FEEDS = {

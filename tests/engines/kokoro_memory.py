@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.engines.files import read
+from tests.engines.files import assembled, read
 from tests.engines.kokoro_voices import manifest_of
-from voxswap_server.engines.base import Delivery, Voice
-from voxswap_server.engines.errors import DeviceMemoryError
-from voxswap_server.engines.kokoro.engine import KokoroEngine, frames_bytes
-from voxswap_server.engines.work import finished
+from voxswap_families.contract import Delivery, Voice
+from voxswap_families.errors import DeviceMemoryError
+from voxswap_families.kokoro.engine import KokoroEngine, frames_bytes
+from voxswap_families.work import finished
 from voxswap_server.residency.device import HostDevice
 
 
@@ -74,7 +74,7 @@ def main(base: Path, style: Path, n_symbols: int, rate: float) -> dict[str, Any]
     manifest = manifest_of({"base": base, "style": style})
     found: dict[str, Any] = {}
     parts = {}
-    for spec, path in zip(engine.parts(manifest), (base, style), strict=True):
+    for spec, path in zip(engine.parts(manifest), (base, style), strict=False):
         part, took = measured(lambda: read(engine, manifest, spec.role, path).place())  # noqa: B023
         parts[spec.role] = part
         found[spec.role] = {
@@ -82,7 +82,7 @@ def main(base: Path, style: Path, n_symbols: int, rate: float) -> dict[str, Any]
             "footprint_bytes": spec.footprint_bytes,
             "resident_bytes": part.resident_bytes,
         }
-    voice: Voice = engine.assemble(manifest, parts)
+    voice: Voice = assembled(engine, manifest, **parts)
     ids = [0, *map(int, np.random.default_rng(0).integers(43, 150, n_symbols - 2)), 0]
     usual = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
     slow = dataclasses.replace(usual, rate=rate)

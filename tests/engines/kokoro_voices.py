@@ -8,23 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.engines.files import read
+from tests.engines.files import assembled, read
 from tests.registry.kokoro_fakes import Edit, fake_model
 from tests.server.fakes import make_manifest
-from voxswap_registry import kokoro
-from voxswap_registry.importers.kokoro import base_bytes
-from voxswap_registry.importers.source import SourceFile
+from voxswap_families.importing.source import SourceFile
+from voxswap_families.kokoro import format as kokoro
+from voxswap_families.kokoro.engine import KokoroEngine, KokoroVoice
+from voxswap_families.kokoro.importer import base_bytes
+from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_registry.manifest import Audio, Component, Manifest
-from voxswap_registry.onnx_check import parse_graph
-from voxswap_server.engines.kokoro.engine import KokoroEngine, KokoroVoice
 
 
 def manifest_of(paths: Mapping[str, Path]) -> Manifest:
-    """A Kokoro voice whose components are these files."""
+    """A Kokoro voice whose components are these files, and a table that nobody reads."""
     components = [
         Component(role, f"sha256:{role.encode().hex():0>64}", path.stat().st_size, "x/y")
         for role, path in paths.items()
     ]
+    components.append(Component("symbols", f"sha256:{0:064}", 100, "x/y"))
     return dataclasses.replace(
         make_manifest(),
         engine=kokoro.ENGINE,
@@ -53,10 +54,7 @@ def write_fake(folder: Path, edit: Edit | None = None, *, after: Edit | None = N
 
 def load(engine: KokoroEngine, manifest: Manifest, paths: Mapping[str, Path]) -> KokoroVoice:
     """A voice as residency makes it."""
-    parts = {
-        spec.role: read(engine, manifest, spec.role, paths[spec.role]).place()
-        for spec in engine.parts(manifest)
-    }
-    voice = engine.assemble(manifest, parts)
+    parts = {role: read(engine, manifest, role, path).place() for role, path in paths.items()}
+    voice = assembled(engine, manifest, **parts)
     assert isinstance(voice, KokoroVoice)
     return voice

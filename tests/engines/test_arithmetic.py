@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engines.files import read
+from tests.engines.files import assembled, read
 from tests.engines.test_vits import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
 from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import canonical, preset
-from voxswap_registry.arithmetic import Dtype, fastest_dtype
-from voxswap_registry.importers.vits_tensors import as_stored, round_tensors, write_safetensors
+from voxswap_families.arithmetic import Dtype, fastest_dtype
+from voxswap_families.contract import Voice
+from voxswap_families.errors import DeviceMemoryError
+from voxswap_families.vits.architecture import may_be_rounded
+from voxswap_families.vits.checkpoint import as_stored, round_tensors, write_safetensors
+from voxswap_families.vits.engine import VitsEngine
+from voxswap_families.vits.voice import VitsWeights
+from voxswap_families.work import Work, finished
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
-from voxswap_registry.vits import may_be_rounded
-from voxswap_server.engines.base import Voice
-from voxswap_server.engines.errors import DeviceMemoryError
-from voxswap_server.engines.vits.engine import VitsEngine
-from voxswap_server.engines.vits.voice import VitsWeights
-from voxswap_server.engines.work import Work, finished
 
 DTYPES: list[Dtype] = ["float32", "bfloat16"]
 
@@ -50,7 +50,7 @@ def test_what_is_stored_otherwise_is_converted_and_counted(
 ) -> None:
     manifest, path = stored(tmp_path, kept)
     engine = VitsEngine("cpu", computed)
-    (spec,) = engine.parts(manifest)
+    spec = engine.parts(manifest)[0]
     part = read(engine, manifest, "model", path).place()
     assert isinstance(part, VitsWeights)
     for name, parameter in part.model.named_parameters():
@@ -60,7 +60,7 @@ def test_what_is_stored_otherwise_is_converted_and_counted(
     # What was converted is memory of our own; the rest is the file's pages.
     assert (part.allocated_bytes > 0) == (kept != computed)
     assert part.allocated_bytes <= part.resident_bytes
-    voice = engine.assemble(manifest, {"model": part})
+    voice = assembled(engine, manifest, model=part)
     assert np.abs(whole(voice, line(20, 1), LIVELY)).max() > 0
 
 
@@ -74,7 +74,7 @@ def test_memory_that_the_system_refuses_is_the_devices_refusal(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr("voxswap_server.engines.tensors.mmap.mmap", refuse)
+    monkeypatch.setattr("voxswap_families.layers.tensors.mmap.mmap", refuse)
     with pytest.raises(DeviceMemoryError, match=r"bytes for weights in torch\.bfloat16"):
         host_part.place()
 
@@ -95,7 +95,7 @@ def test_a_voice_is_converted_to_the_very_weights_that_import_would_have_stored(
         manifest, path = stored(folder, dtype)
         engine = VitsEngine("cpu", "bfloat16")
         part = read(engine, manifest, "model", path).place()
-        voices.append(engine.assemble(manifest, {"model": part}))
+        voices.append(assembled(engine, manifest, model=part))
     a, b = (whole(voice, line(20, 2), LIVELY) for voice in voices)
     assert np.array_equal(a, b)
 
@@ -104,7 +104,7 @@ def test_a_voice_is_converted_to_the_very_weights_that_import_would_have_stored(
 def rounded_joe(joe: Manifest, joe_registry: Registry) -> Voice:
     engine = VitsEngine("cpu", "bfloat16")
     path = blob_path(joe_registry, joe.component("model"))
-    return engine.assemble(joe, {"model": read(engine, joe, "model", path).place()})
+    return assembled(engine, joe, model=read(engine, joe, "model", path).place())
 
 
 def test_pieces_in_bfloat16_are_the_whole_but_for_rounding(rounded_joe: Voice) -> None:
@@ -120,7 +120,7 @@ def test_pieces_in_bfloat16_are_the_whole_but_for_rounding(rounded_joe: Voice) -
 def test_joe_in_bfloat16_is_joe(rounded_joe: Voice, joe: Manifest, joe_registry: Registry) -> None:
     engine = VitsEngine()
     path = blob_path(joe_registry, joe.component("model"))
-    plain = engine.assemble(joe, {"model": read(engine, joe, "model", path).place()})
+    plain = assembled(engine, joe, model=read(engine, joe, "model", path).place())
     ids = line(40, 6)
     a, b = (finished(voice.prepare(ids, SILENT_NOISE)) for voice in (plain, rounded_joe))
     moved = [abs(x - y) for x, y in zip(a.durations_frames, b.durations_frames, strict=True)]
@@ -136,7 +136,7 @@ def test_segments_that_go_through_the_flow_together_are_each_their_own(
     """Four streams of one voice, whose calls are made together, and each by itself."""
     engine = VitsEngine("cpu", dtype)
     path = blob_path(joe_registry, joe.component("model"))
-    voice = engine.assemble(joe, {"model": read(engine, joe, "model", path).place()})
+    voice = assembled(engine, joe, model=read(engine, joe, "model", path).place())
     lines = [line(30, seed) for seed in range(4)]
     alone = [whole(voice, ids, LIVELY) for ids in lines]
     utterances = [finished(voice.prepare(ids, LIVELY)) for ids in lines]

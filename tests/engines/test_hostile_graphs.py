@@ -15,10 +15,10 @@ from onnx import helper, numpy_helper
 
 from bench.hostile.graphs import hostile_graphs
 from tests.registry.kokoro_fakes import fake_model
-from voxswap_registry import kokoro
-from voxswap_registry.importers.kokoro import _tell_durations
-from voxswap_registry.onnx_check import GraphError, parse_graph
-from voxswap_server.engines.kokoro.engine import _ARENA_BYTES
+from voxswap_families.kokoro import format as kokoro
+from voxswap_families.kokoro.engine import _ARENA_BYTES
+from voxswap_families.kokoro.importer import _tell_durations
+from voxswap_families.onnx_graphs.check import GraphError, parse_graph
 
 SEED, COUNT, BY_HAND = 11, 160, 32
 

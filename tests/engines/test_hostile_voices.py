@@ -16,9 +16,19 @@ from hypothesis import strategies as st
 
 from bench.hostile import manifests as hostile
 from tests.engines import files
+from tests.engines.files import assembled
 from tests.examples import examples
 from tests.registry.drafts import TINY, make_draft
 from tests.registry.vits_fakes import PRESETS, canonical, preset
+from voxswap_families.contract import Delivery
+from voxswap_families.layers.hifigan import Generator
+from voxswap_families.symbols import Symbol, SymbolTable
+from voxswap_families.vits.architecture import VitsArchitecture
+from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.engine import VitsEngine
+from voxswap_families.vits.model import load_model
+from voxswap_families.vits.voice import MOST_SYMBOLS, VitsVoice, VitsWeights
+from voxswap_families.work import finished
 from voxswap_registry.errors import (
     EngineError,
     FieldViolation,
@@ -26,19 +36,11 @@ from voxswap_registry.errors import (
     ManifestError,
     VoxswapError,
 )
-from voxswap_registry.importers.vits_tensors import as_stored, write_safetensors
 from voxswap_registry.manifest import Component, Manifest
+from voxswap_registry.manifest_check import check_manifest
 from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
-from voxswap_registry.vits import VitsArchitecture
-from voxswap_server.engines.base import Delivery
-from voxswap_server.engines.hifigan import Generator
-from voxswap_server.engines.vits.engine import VitsEngine
-from voxswap_server.engines.vits.model import load_model
-from voxswap_server.engines.vits.voice import MOST_SYMBOLS, VitsVoice, VitsWeights
-from voxswap_server.engines.work import finished
-from voxswap_server.text.symbols import Symbol, SymbolTable
 
 DIGEST = f"sha256:{'a' * 64}"
 TABLE = b'{"layout": "piper", "symbols": {"_": [0], "^": [1], "$": [2], "a": [3], "b": [4]}}'
@@ -199,7 +201,7 @@ def test_hostile_weights_speak_or_are_an_engine_error(tmp_path: Path) -> None:
         path.write_bytes(data)
         try:
             part = files.read(engine, manifest, "model", path).place()
-            voice = engine.assemble(manifest, {"model": part})
+            voice = assembled(engine, manifest, model=part)
             assert isinstance(voice, VitsVoice)
             speak(voice, [1, 2, 3, 4])
             spoke += 1
@@ -272,9 +274,8 @@ def test_a_speaker_that_is_none_is_an_engine_error() -> None:
             voice.prepare([1], dataclasses.replace(LIVELY, speaker=speaker))
 
 
-def test_speakers_beyond_the_table_are_refused_by_the_engine(tmp_path: Path) -> None:
+def test_speakers_beyond_the_table_are_refused(tmp_path: Path) -> None:
     manifest = Manifest.from_json(json.dumps(raw_manifest(tmp_path)).encode(), where="here")
-    engine = VitsEngine()
-    engine.check(manifest)
-    with pytest.raises(EngineError, match="speakers beyond the 8"):
-        engine.check(dataclasses.replace(manifest, speakers={"x": 8}))
+    check_manifest(manifest, where="here")
+    with pytest.raises(ManifestError, match="the row 8, and the engine has 8 rows"):
+        check_manifest(dataclasses.replace(manifest, speakers={"x": 8}), where="here")

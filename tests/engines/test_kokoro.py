@@ -21,20 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from tests.engines.files import read
+from tests.engines.files import assembled, read
 from tests.engines.kokoro_voices import load, manifest_of, write_fake
 from tests.registry.drafts import blob_paths
 from tests.registry.test_import_kokoro import HOSTILE
 from tests.server.fakes import make_manifest
-from voxswap_registry import kokoro
-from voxswap_registry.errors import EngineError, ManifestError
-from voxswap_registry.manifest import Audio, Manifest
-from voxswap_registry.names import VoiceRef
-from voxswap_registry.onnx_check import GraphError, parse_graph
-from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery
-from voxswap_server.engines.kokoro import engine as module
-from voxswap_server.engines.kokoro.engine import (
+from voxswap_families.contract import Delivery
+from voxswap_families.kokoro import engine as module
+from voxswap_families.kokoro import format as kokoro
+from voxswap_families.kokoro.engine import (
     KokoroBase,
     KokoroEngine,
     KokoroStyle,
@@ -42,10 +37,16 @@ from voxswap_server.engines.kokoro.engine import (
     KokoroVoice,
     frames_bytes,
 )
-from voxswap_server.engines.work import finished
+from voxswap_families.onnx_graphs.check import GraphError, parse_graph
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.work import finished
+from voxswap_registry.errors import EngineError, ManifestError
+from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
+from voxswap_registry.manifest_check import check_manifest
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
-from voxswap_server.text.symbols import SymbolTable
 
 HOP = kokoro.HOP_LENGTH_SAMPLES
 USUAL = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
@@ -73,7 +74,7 @@ def real(kokoro_registry: Registry) -> Real:
         if base is None:
             base = read(engine, manifest, "base", paths["base"]).place()
         style = read(engine, manifest, "style", paths["style"]).place()
-        voice = engine.assemble(manifest, {"base": base, "style": style})
+        voice = assembled(engine, manifest, base=base, style=style)
         assert isinstance(voice, KokoroVoice)
         voices[name] = voice
     assert isinstance(base, KokoroBase)
@@ -173,9 +174,7 @@ def _places(symbols: str) -> list[int]:
 def test_words_of_the_front_end_have_their_time(real: Real, kokoro_registry: Registry) -> None:
     paths = blob_paths(kokoro_registry, real.manifest)
     table = SymbolTable.from_json(paths["symbols"].read_bytes())
-    front_end = make_front_end(
-        real.manifest.front_end.kind, real.manifest.front_end.options, table, "en-US"
-    )
+    front_end = make_front_end(real.manifest.front_end, table, "en-US")
     text = normalize("Pay 2 coins!", "en-US")
     sequence = front_end.symbols(text)
     assert not sequence.unknown
@@ -204,7 +203,7 @@ def test_voices_share_the_base(real: Real, kokoro_registry: Registry) -> None:
         engine.parts(kokoro_registry.resolve(VoiceRef(name))) for name in (KUMO, GONGITSUNE)
     )
     assert first == second  # their digests differ where their bytes do
-    base, style = first
+    base, style, _ = first
     assert base.footprint_bytes > real.base.resident_bytes
     assert style.footprint_bytes < 1 << 20
     assert real.base.allocated_bytes == real.base.resident_bytes
@@ -349,7 +348,7 @@ def test_what_was_checked_is_what_runs(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(GraphError, match=r"onnx\.Neg"):
         kokoro.check_base(parse_graph(path.read_bytes()))
     style = KokoroEngine().read(manifest, "style", tmp_path / "style").place()
-    voice = KokoroEngine().assemble(manifest, {"base": base, "style": style})
+    voice = assembled(KokoroEngine(), manifest, base=base, style=style)
     assert isinstance(voice, KokoroVoice)
     assert whole(voice, [0, 50, 50, 0])[0] == pytest.approx(0.001, rel=1e-5)
 
@@ -472,21 +471,24 @@ def test_a_manifest_is_checked_without_its_weights(
 ) -> None:
     manifest = write_fake(tmp_path)
     engine = KokoroEngine()
+    manifest = dataclasses.replace(manifest, front_end=FrontEndSpec("misaki"), language="en")
+    check_manifest(manifest, where="here")
     engine.check(manifest)
-    for change, error, told in (
-        ({"audio": Audio(24_000, 256)}, EngineError, "600 samples a frame"),
-        ({"components": manifest.components[:1]}, ManifestError, "'style'"),
-        ({"components": ()}, ManifestError, "'base'"),
+    for change, told in (
+        ({"audio": Audio(24_000, 256)}, "600 samples a frame"),
+        ({"components": manifest.components[:1]}, "style"),
+        ({"components": ()}, "base"),
+        ({"speakers": {"x": 1}}, "the row 1"),
     ):
-        with pytest.raises(error, match=told):
-            engine.check(dataclasses.replace(manifest, **change))
-    for role in ("base", "style"):
+        with pytest.raises(ManifestError, match=told):
+            check_manifest(dataclasses.replace(manifest, **change), where="here")
+    for role in ("base", "style", "symbols"):
         components = tuple(
             dataclasses.replace(c, size_bytes=1 << 30) if c.role == role else c
             for c in manifest.components
         )
-        with pytest.raises(EngineError, match=f"its {role} has 1073741824 bytes"):
-            engine.parts(dataclasses.replace(manifest, components=components))
+        with pytest.raises(ManifestError, match=f"is 1073741824; a {role} of the engine kokoro"):
+            check_manifest(dataclasses.replace(manifest, components=components), where="here")
     with pytest.raises(EngineError, match="computes on cuda:0; serve it with device cpu"):
         KokoroEngine("cuda:0").check(manifest)
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
@@ -501,7 +503,7 @@ def test_parts_of_another_family_are_refused(tmp_path: Path) -> None:
         role: read(engine, manifest, role, tmp_path / role).place() for role in ("base", "style")
     }
     with pytest.raises(EngineError, match="its parts are not Kokoro's"):
-        engine.assemble(manifest, {"base": parts["style"], "style": parts["base"]})
+        assembled(engine, manifest, base=parts["style"], style=parts["base"])
 
 
 def test_a_host_part_is_the_part(tmp_path: Path) -> None:
@@ -511,14 +513,14 @@ def test_a_host_part_is_the_part(tmp_path: Path) -> None:
     assert placed is part.place()
     assert part.host_bytes == 0
     assert isinstance(placed, KokoroStyle)
-    style = KokoroEngine().parts(manifest)[1]
+    _, style, _ = KokoroEngine().parts(manifest)
     assert placed.resident_bytes == placed.allocated_bytes == 4 * 510 * 256 <= style.footprint_bytes
 
 
 def test_nothing_is_imported_before_a_base_is_read() -> None:
     code = (
         "import sys\n"
-        "from voxswap_server.engines.kokoro.engine import KokoroEngine\n"
+        "from voxswap_families.kokoro.engine import KokoroEngine\n"
         "KokoroEngine().warm_up()\n"
         "sys.exit(bool({'onnxruntime', 'onnx', 'safetensors', 'torch'} & sys.modules.keys()))"
     )
@@ -531,7 +533,7 @@ def test_nobody_is_told_what_runs(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from voxswap_server.engines.kokoro.session import Session\n"
+        "from voxswap_families.kokoro.session import Session\n"
         "graph = Path(sys.argv[1]).read_bytes()\n"
         "Session(graph, threads=1, arena_bytes=1 << 28)\n"
     )

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.examples import examples
-from voxswap_server.engines.errors import DeviceMemoryError
-from voxswap_server.engines.tensors import StagedTensors, block_bytes, device_memory
+from voxswap_families.errors import DeviceMemoryError
+from voxswap_families.layers.tensors import StagedTensors, block_bytes, device_memory
 
 GRANULE = 2 << 20
 shapes = st.lists(st.integers(0, 5), max_size=3)

@@ -11,14 +11,11 @@ import pytest
 import torch
 
 from tests.engines.test_vits import LIVELY, line, random_voice, whole
-from voxswap_server.engines.base import Utterance
-from voxswap_server.engines.blocks import Conv, Upsample
-from voxswap_server.engines.vits.engine import VitsEngine
-from voxswap_server.engines.vits.together import Batching
-from voxswap_server.engines.vits.voice import VitsVoice
-from voxswap_server.engines.work import Work, finished
+from voxswap_families.contract import Utterance
+from voxswap_families.layers.blocks import Conv, Upsample
+from voxswap_families.vits.voice import VitsVoice
+from voxswap_families.work import Work, finished
 
-EVERYTHING = Batching(decodes=True, across_voices=True)
 SIZES = (7, 16, 32, 64, 64, 64)
 
 
@@ -50,8 +47,8 @@ def decoded_together(
     return [np.concatenate(a) for a in audio], shared
 
 
-def batching(voice: VitsVoice, what: Batching = EVERYTHING) -> VitsVoice:
-    voice.batching = what
+def batching(voice: VitsVoice) -> VitsVoice:
+    voice.decodes_together = True
     return voice
 
 
@@ -159,7 +156,3 @@ def test_voices_of_different_shapes_never_go_together() -> None:
     assert keys[0]
     assert keys[1]
     assert not keys[0] & keys[1]
-
-
-def test_a_cpu_batches_one_voices_flow_alone() -> None:
-    assert VitsEngine("cpu", stacks_voices=True)._batching == Batching()

@@ -14,26 +14,28 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.engines.files import mapped, read
+from tests.engines.files import assembled, mapped, read
 from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import PRESETS, canonical, preset
 from tests.server.fakes import make_manifest
-from voxswap_registry.errors import EngineError, ManifestError
-from voxswap_registry.importers.vits_tensors import as_stored, write_safetensors
-from voxswap_registry.manifest import Audio, Manifest
-from voxswap_registry.progress import NullProgress
-from voxswap_registry.store import Registry
-from voxswap_registry.vits import VitsArchitecture, infer_architecture
-from voxswap_server.engines.base import Delivery, Voice
-from voxswap_server.engines.vits import model as vits_model
-from voxswap_server.engines.vits.engine import VitsEngine
-from voxswap_server.engines.vits.model import (
+from voxswap_families.contract import Delivery, Voice
+from voxswap_families.vits import model as vits_model
+from voxswap_families.vits.architecture import VitsArchitecture, infer_architecture
+from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.engine import VitsEngine
+from voxswap_families.vits.family import FAMILY
+from voxswap_families.vits.model import (
     VitsModel,
     in_canonical_shape,
     load_model,
 )
-from voxswap_server.engines.vits.voice import VitsUtterance, VitsVoice, VitsWeights
-from voxswap_server.engines.work import SuspendedError, finished
+from voxswap_families.vits.voice import VitsUtterance, VitsVoice, VitsWeights
+from voxswap_families.work import SuspendedError, finished
+from voxswap_registry.errors import EngineError, ManifestError
+from voxswap_registry.manifest import Audio, Manifest
+from voxswap_registry.manifest_check import check_manifest
+from voxswap_registry.progress import NullProgress
+from voxswap_registry.store import Registry
 
 SILENT_NOISE = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
 LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
@@ -47,7 +49,7 @@ def joe_voice(joe: Manifest, joe_registry: Registry) -> Voice:
 def load(engine: VitsEngine, manifest: Manifest, path: Path) -> Voice:
     """A voice as residency makes it."""
     part = read(engine, manifest, "model", path).place()
-    return engine.assemble(manifest, {"model": part})
+    return assembled(engine, manifest, model=part)
 
 
 def line(length: int, seed: int, n_symbols: int = 130) -> list[int]:
@@ -58,7 +60,7 @@ def line(length: int, seed: int, n_symbols: int = 130) -> list[int]:
 
 def manifest_of(architecture: VitsArchitecture) -> Manifest:
     return dataclasses.replace(
-        make_manifest(),
+        make_manifest(symbols=("table", 100)),
         engine_config=architecture.to_config(),
         audio=Audio(22050, architecture.hop_length_samples),
     )
@@ -210,7 +212,7 @@ def test_weights_are_taken_up_and_not_copied(joe: Manifest, joe_registry: Regist
     for name, parameter in model.named_parameters():
         assert parameter.data_ptr() == tensors[name].data_ptr(), name
     part = read(VitsEngine(), joe, "model", path).place()
-    (spec,) = VitsEngine().parts(joe)
+    spec = VitsEngine().parts(joe)[0]
     assert part.allocated_bytes == 0
     assert part.resident_bytes <= spec.footprint_bytes <= 1.01 * part.resident_bytes
 
@@ -324,10 +326,10 @@ def test_an_architecture_that_makes_no_sense_is_refused(change: dict[str, object
 def test_a_claim_beyond_all_voices_is_refused_briefly(change: dict[str, Any], fault: str) -> None:
     manifest = manifest_of(preset("low"))
     manifest = dataclasses.replace(manifest, engine_config={**manifest.engine_config, **change})
-    with pytest.raises(ManifestError) as caught:
-        VitsEngine().check(manifest)
-    assert fault in caught.value.message
-    assert len(caught.value.message) < 200
+    (found,) = FAMILY.faults(manifest)
+    assert found.field == "engine_config"
+    assert fault in found.description
+    assert len(found.description) < 200
 
 
 def test_weights_of_another_architecture_are_refused_by_their_header(
@@ -409,15 +411,15 @@ def test_a_component_that_fits_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_manifest_is_checked_without_its_weights(joe: Manifest) -> None:
-    engine = VitsEngine()
-    engine.check(joe)
-    for change, error in (
-        ({"engine_config": {**joe.engine_config, "hidden": "192"}}, ManifestError),
-        ({"audio": Audio(22050, 300)}, EngineError),
-        ({"components": ()}, ManifestError),
+    check_manifest(joe, where="joe")
+    VitsEngine().check(joe)
+    for change in (
+        {"engine_config": {**joe.engine_config, "hidden": "192"}},
+        {"audio": Audio(22050, 300)},
+        {"components": ()},
     ):
-        with pytest.raises(error):
-            engine.check(dataclasses.replace(joe, **change))
+        with pytest.raises(ManifestError):
+            check_manifest(dataclasses.replace(joe, **change), where="joe")
 
 
 def test_warm_up_runs() -> None:

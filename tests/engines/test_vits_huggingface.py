@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engines.files import read
+from tests.engines.files import assembled, read
 from tests.registry.drafts import blob_path
 from tests.registry.vits_fakes import make_hf_vits
-from voxswap_registry.importers import import_voice
+from voxswap_families.contract import Delivery
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.vits.engine import VitsEngine
+from voxswap_families.work import finished
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery
-from voxswap_server.engines.vits.engine import VitsEngine
-from voxswap_server.engines.work import finished
 
 
 @pytest.mark.parametrize("n_speakers", [1, 3])
@@ -32,7 +32,7 @@ def test_parity_with_transformers(tmp_path: Path, n_speakers: int, weights: str)
         manifest = registry.publish(draft)
     path = blob_path(registry, manifest.component("model"))
     part = read(VitsEngine(), manifest, "model", path).place()
-    voice = VitsEngine().assemble(manifest, {"model": part})
+    voice = assembled(VitsEngine(), manifest, model=part)
 
     model = transformers.VitsModel.from_pretrained(reference).eval()
     model.noise_scale = model.noise_scale_duration = 0.0

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engines.test_together import EVERYTHING, decoded_together
+from tests.engines.test_together import decoded_together
 from tests.engines.test_vits import LIVELY, line, random_voice, whole
-from voxswap_server.engines.vits.engine import VitsEngine
-from voxswap_server.engines.vits.together import Batching
-from voxswap_server.engines.vits.voice import VitsVoice, VitsWeights
-from voxswap_server.engines.work import finished
+from voxswap_families.vits.voice import VitsVoice, VitsWeights
+from voxswap_families.work import finished
 
 pytestmark = [
     pytest.mark.gpu,
@@ -21,9 +19,9 @@ pytestmark = [
 DEVICE = "cuda:0"
 
 
-def on_device(voice: VitsVoice, batching: Batching) -> VitsVoice:
+def on_device(voice: VitsVoice) -> VitsVoice:
     model = voice.model.to(DEVICE)
-    return VitsVoice(VitsWeights(model, voice.architecture, DEVICE), batching)
+    return VitsVoice(VitsWeights(model, voice.architecture, DEVICE), decodes_together=True)
 
 
 @pytest.mark.parametrize("n_voices", [1, 3])
@@ -31,17 +29,10 @@ def test_streams_that_go_together_are_each_their_own(n_voices: int) -> None:
     host = [random_voice("low", seed=seed) for seed in range(n_voices)]
     lines = [line(60 + 5 * i, i, 60) for i in range(6)]
     expected = [whole(host[i % n_voices], ids, LIVELY) for i, ids in enumerate(lines)]
-    voices = [on_device(voice, EVERYTHING) for voice in host]
+    voices = [on_device(voice) for voice in host]
     utterances = [finished(voices[i % n_voices].prepare(x, LIVELY)) for i, x in enumerate(lines)]
     found, shared = decoded_together(utterances)
     assert shared["flow"] >= 4
     assert shared["decode"] >= 2
     for ours, before in zip(found, expected, strict=True):
         assert np.abs(ours - before).max() < 1e-3  # cuDNN may use TF32
-
-
-def test_what_pays_is_found_by_trying() -> None:
-    engine = VitsEngine(DEVICE, "bfloat16", stacks_voices=True)
-    assert engine.gains_from_stacking() in (True, False)
-    engine.warm_up()
-    assert engine._batching == EVERYTHING

@@ -7,25 +7,27 @@ import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.registry.drafts import blob_path
+from voxswap_families.contract import Delivery
+from voxswap_families.vits.engine import VitsEngine
+from voxswap_families.work import finished
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import Delivery
-from voxswap_server.engines.vits.engine import VitsEngine
-from voxswap_server.engines.work import finished
 from voxswap_server.residency.device import CudaDevice
 from voxswap_server.residency.errors import DeviceRefusedError
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.frontends import make_front_end
 
 pytestmark = [
     pytest.mark.gpu,
@@ -60,14 +62,12 @@ def voices(
 
 @contextlib.asynccontextmanager
 async def managing(registry: Registry, budget_bytes: int) -> AsyncIterator[ModelManager]:
-    engine = VitsEngine(DEVICE)
     host_tier = HostTier(300 << 20)
     espeak = Espeak()
+    engine = VitsEngine(DEVICE, front_ends=partial(make_front_end, espeak=espeak))
     loader = VoiceLoader(
         registry.components,
         {"vits": engine},
-        front_end="espeak",
-        espeak=espeak,
         host_tier=host_tier,
     )
     with ThreadPoolExecutor(4) as loading, ThreadPoolExecutor(1) as freeing:

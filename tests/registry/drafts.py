@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_registry.catalog.catalog import Catalog, VoiceListing
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.layout import blob_key
 from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, Provenance
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.store import Registry
-from voxswap_registry.vits import VitsArchitecture
 
 CRASHED = 77
 

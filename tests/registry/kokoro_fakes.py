@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from voxswap_registry import kokoro
+from voxswap_families.kokoro import format as kokoro
 
 Edit = Callable[[onnx.ModelProto], None]
 

@@ -11,26 +11,21 @@ from typing import Any
 
 import pytest
 
-import voxswap_registry.embedded as module
+import voxswap_families.embedded as module
+import voxswap_families.kokoro.embedded as kokoro_module
+import voxswap_families.vits.embedded as vits_module
 from tests.registry.drafts import listings, root_of
 from tests.registry.kokoro_fakes import write_kokoro
+from voxswap_families.embedded import import_embedded, installed_weights
+from voxswap_families.importing.source import SourceFile
+from voxswap_families.kokoro.embedded import VOICES as KOKORO
+from voxswap_families.packages import EmbeddedVoice, PinnedFile, installed_file
+from voxswap_families.vits.embedded import JOE
 from voxswap_registry.draft import VoiceDraft
-from voxswap_registry.embedded import (
-    EMBEDDED,
-    EmbeddedVoice,
-    PinnedFile,
-    import_embedded,
-    installed_file,
-    installed_weights,
-)
 from voxswap_registry.errors import ImportSourceError, VersionExistsError
-from voxswap_registry.importers.source import SourceFile
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-
-JOE = EMBEDDED[0]
-KOKORO = tuple(voice for voice in EMBEDDED if voice.styles is not None)
 
 
 @pytest.mark.usefixtures("joe_onnx")
@@ -49,7 +44,7 @@ def test_installed_voice_is_imported_once(
     def never(*_: object, **__: object) -> None:
         pytest.fail("imported again")
 
-    monkeypatch.setattr(module, "import_voice", never)
+    monkeypatch.setattr(vits_module, "import_piper", never)
     assert import_embedded(registry, voices=[JOE]) == []
     assert registry.resolve(VoiceRef("joe")) == joe
 
@@ -79,13 +74,13 @@ def test_a_model_is_built_once_for_all_its_voices(
     fakes: tuple[EmbeddedVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[bytes] = []
-    real = module.base_bytes
+    real = kokoro_module.base_bytes
 
     def counted(model: SourceFile) -> bytes:
         built.append(real(model))
         return built[-1]
 
-    monkeypatch.setattr(module, "base_bytes", counted)
+    monkeypatch.setattr(kokoro_module, "base_bytes", counted)
     progress = Labels()
     first, second = import_embedded(registry, progress)
     assert len(built) == 1
@@ -144,9 +139,9 @@ def test_a_package_that_is_not_installed_is_passed_over(
     voices = [
         dataclasses.replace(fakes[0], model=(fakes[0].model[0], absent)),
         dataclasses.replace(fakes[1], styles=absent),
-        dataclasses.replace(JOE, model=(absent,)),
+        dataclasses.replace(JOE, model=absent),
     ]
-    monkeypatch.setattr(module, "EMBEDDED", voices)
+    monkeypatch.setattr(module, "embedded_voices", lambda: voices)
     assert [installed_weights(voice) for voice in voices] == [None] * 3
     assert import_embedded(registry) == []
     assert listings(registry) == []
@@ -208,7 +203,7 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[EmbeddedVoic
         )
         for name in ("af_hum", "bm_deep")
     )
-    monkeypatch.setattr(module, "EMBEDDED", voices)
+    monkeypatch.setattr(module, "embedded_voices", lambda: voices)
     return voices
 
 
@@ -221,8 +216,9 @@ def spoilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = package / "data/en_US-joe-medium.onnx"
     weights.write_bytes(b"other weights")
     monkeypatch.syspath_prepend(package.parent)
-    file = dataclasses.replace(JOE.model[0], package=package.name)
-    monkeypatch.setattr(module, "EMBEDDED", (dataclasses.replace(JOE, model=(file,)),))
+    file = dataclasses.replace(JOE.model, package=package.name)
+    voice = dataclasses.replace(JOE, model=file)
+    monkeypatch.setattr(module, "embedded_voices", lambda: (voice,))
     return weights
 
 
@@ -236,8 +232,8 @@ def test_other_weights_are_refused(spoilt: Path, registry: Registry) -> None:
 
 def test_registry_does_not_import_heavy_libraries() -> None:
     code = (
-        "import sys, voxswap_registry.store, voxswap_registry.embedded, "
-        "voxswap_registry.importers, voxswap_registry.mixing; "
+        "import sys, voxswap_registry.store, voxswap_families.embedded, "
+        "voxswap_families.importing.detect, voxswap_families.kokoro.mixing; "
         "heavy = {'torch', 'onnx', 'onnxruntime', 'numpy', 'safetensors', 'google'}; "
         "sys.exit(bool(heavy & sys.modules.keys()))"
     )

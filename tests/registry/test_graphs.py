@@ -12,10 +12,13 @@ import pytest
 
 from tests.registry.kokoro_fakes import write_kokoro
 from tests.registry.test_import_kokoro import HOSTILE
-from voxswap_registry import kokoro
+from voxswap_families.embedded import import_embedded
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.kokoro.embedded import VOICES as KOKORO_VOICES
+from voxswap_families.kokoro.family import KokoroFamily
+from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_registry.collecting import collect
 from voxswap_registry.draft import DraftComponent, VoiceDraft
-from voxswap_registry.embedded import EMBEDDED, import_embedded
 from voxswap_registry.errors import (
     ComponentMissingError,
     GraphNotTrustedError,
@@ -24,17 +27,16 @@ from voxswap_registry.errors import (
 )
 from voxswap_registry.graphs import (
     GraphTrust,
+    graph_roles,
     is_recorded,
     record,
     record_imported,
     trust_digest,
     trust_voice,
 )
-from voxswap_registry.importers import import_voice
 from voxswap_registry.layout import graph_key
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
-from voxswap_registry.onnx_check import parse_graph
 from voxswap_registry.store import Registry
 
 OTHER = "sha256:" + "ab" * 32
@@ -174,7 +176,7 @@ def test_a_digest_must_be_there_and_one(
     manifest = registry.publish(draft)
     digest = manifest.component("base").digest
     assert trust_digest(registry, digest, tool="voxswap test").is_new
-    monkeypatch.setattr("voxswap_registry.graphs._MAX_GRAPH_BYTES", 10)
+    monkeypatch.setattr(KokoroFamily, "role_limits", {"base": 10})
     with pytest.raises(InvalidInputError, match="more than any graph"):
         trust_digest(registry, digest, tool="voxswap test")
 
@@ -193,19 +195,18 @@ def test_embedded_voices_from_before_are_trusted_by_their_pins(
     registry: Registry, draft: VoiceDraft
 ) -> None:
     """By the digest in the code: whatever lies under their names says nothing."""
-    voices = tuple(voice for voice in EMBEDDED if voice.styles is not None)
+    voices = KOKORO_VOICES
     planted = registry.publish(dataclasses.replace(draft, voice_id=voices[0].id))
     for voice in voices[1:]:
         registry.publish(dataclasses.replace(draft, voice_id=voice.id))
     assert import_embedded(registry, voices=voices) == []
     assert is_recorded(registry.objects, voices[0].graph)
     assert refused(GraphTrust(registry.objects), planted)
-    assert {"base"} == kokoro.GRAPH_ROLES
+    assert set(graph_roles("kokoro")) == {"base"}
 
 
 def test_the_pin_is_what_the_importer_makes(kokoro_registry: Registry) -> None:
-    for voice in EMBEDDED:
-        if voice.styles is not None:
-            manifest = kokoro_registry.resolve(VoiceRef(voice.id))
-            assert manifest.component("base").digest == voice.graph
-            GraphTrust(kokoro_registry.objects).check_loaded(manifest, "base")
+    for voice in KOKORO_VOICES:
+        manifest = kokoro_registry.resolve(VoiceRef(voice.id))
+        assert manifest.component("base").digest == voice.graph
+        GraphTrust(kokoro_registry.objects).check_loaded(manifest, "base")

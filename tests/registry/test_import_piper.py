@@ -23,12 +23,12 @@ from tests.registry.vits_fakes import (
     read_component,
     write_piper,
 )
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError, InvalidInputError
-from voxswap_registry.importers import import_voice
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_registry.vits import VitsArchitecture
 
 
 def _take(source: Path, tmp_path: Path, **options: Any) -> VoiceDraft:
@@ -397,7 +397,7 @@ def test_onnx_without_its_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["voice.pth", "voice", "x.onnx.json", "voice.onnx.zip"])
 def test_other_files_are_refused_with_what_is_taken(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ImportSourceError, match=r"no \.onnx file; voxswap imports a Piper voice"):
+    with pytest.raises(ImportSourceError, match="no file of a voice; voxswap imports"):
         _take(_write(tmp_path / name, b"x"), tmp_path)
 
 

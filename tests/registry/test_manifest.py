@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.registry.drafts import make_draft
 from tests.registry.vits_fakes import PRESETS, preset
+from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_registry.errors import ManifestError
 from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest
-from voxswap_registry.vits import VitsArchitecture
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

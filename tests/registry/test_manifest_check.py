@@ -12,6 +12,7 @@ import pytest
 
 from tests.registry.drafts import TINY, listings, make_draft
 from tests.registry.vits_fakes import PRESETS, preset
+from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_registry.collecting import collect
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ManifestError, RegistryError
@@ -22,7 +23,6 @@ from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest, n
 from voxswap_registry.manifest_check import check_manifest, is_espeak_voice, manifest_faults
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_registry.vits import VitsArchitecture
 
 DIGEST = f"sha256:{'a' * 64}"
 

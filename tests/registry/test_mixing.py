@@ -14,7 +14,9 @@ from tests.examples import examples
 from tests.registry.conftest import NOON
 from tests.registry.drafts import blob_path, make_draft, root_of
 from tests.registry.kokoro_fakes import style, write_kokoro
-from voxswap_registry import kokoro
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.kokoro import format as kokoro
+from voxswap_families.kokoro.mixing import Share, mix
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import (
     ComponentMissingError,
@@ -22,10 +24,8 @@ from voxswap_registry.errors import (
     InvalidInputError,
     VoiceNotFoundError,
 )
-from voxswap_registry.importers import import_voice
 from voxswap_registry.layout import blob_key
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.mixing import Share, mix
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 

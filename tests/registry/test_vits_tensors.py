@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch.nn.utils.parametrizations import weight_norm
 
 from tests.registry.vits_fakes import PRESETS, canonical, preset
-from voxswap_registry.errors import ImportSourceError, RegistryError
-from voxswap_registry.importers.vits_tensors import (
+from voxswap_families.vits.checkpoint import (
     canonical_tensors,
     fold_weight_norm,
     round_tensors,
     write_safetensors,
 )
+from voxswap_registry.errors import ImportSourceError, RegistryError
 from voxswap_registry.progress import NullProgress
 
 

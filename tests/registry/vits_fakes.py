@@ -14,8 +14,8 @@ import torch
 from onnx import helper, numpy_helper
 from safetensors.torch import load_file
 
-from voxswap_registry.vits import VitsArchitecture, stored_channels_last
-from voxswap_registry.vits_shapes import expected_shapes
+from voxswap_families.vits.architecture import VitsArchitecture, stored_channels_last
+from voxswap_families.vits.shapes import expected_shapes
 
 _KERNELS = {1: (3, 7, 11), 2: (3, 5, 7)}
 _DILATIONS = {1: ((1, 3, 5),) * 3, 2: ((1, 2), (2, 6), (3, 12))}

@@ -10,18 +10,21 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxswap_families.contract import LoadedVoice
+from voxswap_families.errors import DeviceMemoryError
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import FrontEnd
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, Provenance
-from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.memory.plans import Lane, Limits
 from voxswap_server.residency.errors import NotLocalError
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.residency.snapshot import State
+from voxswap_server.text.characters import CharacterFrontEnd
 
 
 class FakeClock:
@@ -81,6 +84,12 @@ class FakeVoice:
 class FakeFrontEnd:
     def symbols(self, text: object) -> Any:
         raise AssertionError("nobody reads here")
+
+
+def characters(spec: FrontEndSpec, table: SymbolTable, language: str) -> FrontEnd:
+    """The front-end of any voice here: it needs no process and no lexicon."""
+    del spec, language
+    return CharacterFrontEnd(table, lowercase=False)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,11 @@ import numpy.typing as npt
 
 from tests.server.fakes import make_manifest
 from tests.server.test_self_test import FakeFrontEnd
+from voxswap_families.contract import Delivery, LoadedVoice
+from voxswap_families.work import Work
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.engines.base import Delivery
-from voxswap_server.engines.work import Work
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.parts import Chunk, Header, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest

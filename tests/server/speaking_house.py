@@ -15,6 +15,7 @@ from tests.server.audio_makers import Observer
 from tests.server.fakes import FakePart, make_manifest, settle
 from tests.server.play import GOOD, SpeakingVoice, Weights
 from tests.server.test_self_test import FakeFrontEnd
+from voxswap_families.contract import LoadedVoice
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
@@ -22,7 +23,6 @@ from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.opus import OpusPacketsEncoder
 from voxswap_server.metrics import Metrics
 from voxswap_server.residency.estimates import Tier
-from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.speech.admission import Admission, Limits

@@ -13,8 +13,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from tests.examples import examples
 from tests.server.fakes import make_manifest
+from voxswap_families.contract import Pace
 from voxswap_registry.names import VoiceRef
-from voxswap_server.engines.base import Pace
 from voxswap_server.speech.admission import Admission, Ticket, prior
 from voxswap_server.speech.books import Limits, Machine, Snapshot
 from voxswap_server.speech.costs import Meter

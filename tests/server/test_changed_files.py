@@ -23,14 +23,15 @@ from tests.registry.drafts import blob_path, make_draft
 from tests.server.fakes import FakeLoader, FakePart, House, make_manifest, settle
 from tests.server.play import GOOD, Play, SpeakingVoice, Weights
 from tests.server.test_loader import FakeEngine, FakeHostPart
+from voxswap_families.contract import LoadedVoice
+from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.work import SuspendedError, Work, finished
 from voxswap_registry.errors import ComponentChangedError, RegistryError, VoxswapError
 from voxswap_registry.manifest import Component, FrontEndSpec, Manifest
 from voxswap_registry.storage.verified import VerifiedFile, WatchedFile
 from voxswap_registry.store import Registry
-from voxswap_server.engines.mapping import map_tensors
-from voxswap_server.engines.work import SuspendedError, Work, finished
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.loader import LoadedVoice, VoiceLoader
+from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.upkeep import inspect_files
 
 # The manager, by hand
@@ -244,7 +245,7 @@ def test_a_step_is_not_taken_while_the_guard_objects_and_nothing_is_lost() -> No
 
 
 def test_of_works_that_go_together_only_those_go_whose_guard_lets_them() -> None:
-    from voxswap_server.engines.work import Call
+    from voxswap_families.work import Call
 
     together: list[list[int]] = []
 
@@ -326,6 +327,8 @@ class MappingEngine(FakeEngine):
     """Maps tensors, as the VITS engine does."""
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> Any:
+        if role == "symbols":
+            return super().read(manifest, role, file)
         return FakeMapped(map_tensors(file), file.watch())
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, Any]) -> Any:
@@ -372,7 +375,7 @@ def test_no_load_that_succeeds_has_other_bytes_whatever_is_at_the_path(tmp_path:
         exchange(blob, swapped)
     except (OSError, AttributeError):
         pytest.skip("this system cannot exchange two files")
-    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="espeak")
+    loader = VoiceLoader(registry.components, {"fake": MappingEngine()})
     plan = loader.plan(manifest)
     dice, ends = random.Random(7), threading.Event()
 
@@ -410,7 +413,7 @@ def test_sound_bytes_that_are_sent_again_fail_nobodys_load(tmp_path: Path) -> No
     )
     manifest = registry.publish(draft)
     blob = blob_path(registry, manifest.component("model"))
-    loader = VoiceLoader(registry.components, {"fake": MappingEngine()}, front_end="espeak")
+    loader = VoiceLoader(registry.components, {"fake": MappingEngine()})
     plan, ends = loader.plan(manifest), threading.Event()
 
     def send_again() -> int:

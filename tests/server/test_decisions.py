@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 import torch
 
-from voxswap_registry.arithmetic import gains_from_tf32, use_tf32
+from voxswap_families.arithmetic import gains_from_tf32, use_tf32
 from voxswap_server import decisions
 from voxswap_server.config import Settings
 from voxswap_server.decisions import Decisions, Machine, decide, maker, settle, this_machine
 
 HERE = Machine(device="cpu", processor="a", torch="2.0", voxswap="1.0", espeak="")
-EXACT = Decisions(arithmetic="float32", tf32=False, stacks_voices=False, front_end="english")
-ROUNDED = Decisions(arithmetic="bfloat16", tf32=False, stacks_voices=False, front_end="espeak")
+EXACT = Decisions(arithmetic="float32", tf32=False, front_end="english")
+ROUNDED = Decisions(arithmetic="bfloat16", tf32=False, front_end="espeak")
 FILE = "decisions-cpu.json"
 
 
@@ -185,7 +185,7 @@ import sys
 from pathlib import Path
 from voxswap_server.decisions import Decisions, Machine, decide
 sys.stdin.read(1)
-mine = Decisions(arithmetic="float32", tf32=False, stacks_voices=False, front_end=sys.argv[2])
+mine = Decisions(arithmetic="float32", tf32=False, front_end=sys.argv[2])
 here = Machine(device="cpu", processor="a", torch="2.0", voxswap="1.0", espeak="")
 print(decide(Path(sys.argv[1]), here, lambda: mine).front_end)
 """
@@ -264,7 +264,6 @@ def test_each_decision_is_in_the_name_of_the_maker() -> None:
     changes: list[dict[str, object]] = [
         {"arithmetic": "bfloat16"},
         {"tf32": True},
-        {"stacks_voices": True},
         {"front_end": "espeak"},
     ]
     assert {name for change in changes for name in change} == set(Decisions.model_fields)

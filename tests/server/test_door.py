@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tests.server.fakes import make_manifest, settle
+from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
-from voxswap_server.engines.base import Pace
 from voxswap_server.speech.admission import Admission, Ticket, prior
 from voxswap_server.speech.books import Limits, Machine, Snapshot
 from voxswap_server.speech.costs import Costs

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tests.registry.drafts import make_draft
+from voxswap_families.errors import DeviceStuckError
 from voxswap_registry.errors import (
     EngineError,
     FrontEndError,
@@ -20,7 +21,6 @@ from voxswap_registry.errors import (
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.state import Edit
 from voxswap_registry.store import Registry
-from voxswap_server.engines.errors import DeviceStuckError
 from voxswap_server.residency.errors import (
     LoadFailedError,
     LoadTimeoutError,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.server.fakes import settle
 from tests.server.play import Play
-from voxswap_server.engines.errors import DeviceStuckError
+from voxswap_families.errors import DeviceStuckError
 from voxswap_server.residency.errors import VoiceBarredError
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.pipeline import Synthesis

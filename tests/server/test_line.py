@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.examples import examples
-from voxswap_server.engines.work import Call, Steps, Work
+from voxswap_families.work import Call, Steps, Work
 from voxswap_server.speech.line import Entry, Line
 
 MOST_TOGETHER = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import pytest
 from blake3 import blake3
 
 from tests.registry.drafts import blob_path, make_draft
-from tests.server.fakes import FakePart, FakeVoice, digest_of
+from tests.server.fakes import FakePart, FakeVoice, characters, digest_of
+from voxswap_families import reading
+from voxswap_families.contract import DevicePart, HostPart, LoadedVoice, PartSpec
 from voxswap_registry.errors import (
     DigestMismatchError,
     EngineError,
@@ -24,13 +26,12 @@ from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
 from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import DevicePart, PartSpec
 from voxswap_server.memory.plans import Lane
 from voxswap_server.residency import loader as loader_module
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.loader import FrontEndPart, VoiceLoader
+from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 
 SYMBOLS = b'{"layout": "blanks", "symbols": {"a": [1]}}'
@@ -39,7 +40,6 @@ LIMIT = 4 << 20
 
 class FakeEngine:
     name = "fake"
-    graph_roles: Collection[str] = ()
 
     def __init__(self) -> None:
         self.reads: list[str] = []
@@ -50,7 +50,8 @@ class FakeEngine:
 
     def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
         component = manifest.component("model")
-        return (PartSpec("model", str(manifest.engine_config), component.size_bytes),)
+        model = PartSpec("model", str(manifest.engine_config), component.size_bytes)
+        return model, reading.part(manifest)
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         return round(1000 * largest_chunk_s)
@@ -61,13 +62,15 @@ class FakeEngine:
     def warm_up(self) -> None:
         pass
 
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> FakeHostPart:
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
+        if role == "symbols":
+            return reading.read(manifest, file, characters)
         self.reads.append(role)
         return FakeHostPart(file.read_bytes(), self.host_bytes)
 
-    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> FakeVoice:
-        assert set(parts) == {"model"}
-        return FakeVoice()
+    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
+        assert set(parts) == {"model", "symbols"}
+        return LoadedVoice(manifest.ref, FakeVoice(), reading.front_end_of(manifest, parts))
 
 
 @dataclasses.dataclass
@@ -94,14 +97,11 @@ class House:
         self.loader = VoiceLoader(
             registry.components,
             {"fake": self.engine},
-            front_end="espeak",
             largest_chunk_s=2.0,
             host_tier=self.host_tier,
         )
 
-    def load(
-        self, role: str, cancelled: Callable[[], bool] = lambda: False
-    ) -> DevicePart | FrontEndPart:
+    def load(self, role: str, cancelled: Callable[[], bool] = lambda: False) -> DevicePart:
         plan = self.loader.plan(self.manifest)
         (part,) = (part for part in plan.parts if part.role == role)
         return self.loader.load(plan, part, cancelled)
@@ -130,16 +130,21 @@ def test_a_voice_is_checked_and_loaded(tmp_path: Path) -> None:
     assert house.loader.plan(house.manifest) is plan
 
 
+@pytest.fixture
+def models_are_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader_module, "graph_roles", lambda engine: {"model"})
+
+
+@pytest.mark.usefixtures("models_are_graphs")
 def test_a_graph_is_read_only_if_it_is_trusted(tmp_path: Path) -> None:
     house = House(tmp_path)
-    house.engine.graph_roles = ("model",)
     with pytest.raises(GraphNotTrustedError):  # no trust was given at all
         house.load("model")
     digest = house.manifest.component("model").digest
     for named, signed in (((), False), ((digest,), False), ((), True)):
         trust = GraphTrust(house.registry.objects, named=named, all_signed=signed)
         components, engines = house.registry.components, {"fake": house.engine}
-        house.loader = VoiceLoader(components, engines, front_end="espeak", graphs=trust)
+        house.loader = VoiceLoader(components, engines, graphs=trust)
         house.engine.reads.clear()
         if named or signed:
             house.load("model")
@@ -201,14 +206,12 @@ async def test_a_manifest_that_lies_about_its_blake3_fails_alone(tmp_path: Path)
         await manager.close()
 
 
+@pytest.mark.usefixtures("models_are_graphs")
 def test_a_graph_is_checked_by_the_name_that_operators_trust(tmp_path: Path) -> None:
     """So one base serves the manifests that have a BLAKE3 of it, and those that have none."""
     house = House(tmp_path)
-    house.engine.graph_roles = ("model",)
     trust = GraphTrust(house.registry.objects, named=(), all_signed=True)
-    house.loader = VoiceLoader(
-        house.registry.components, {"fake": house.engine}, front_end="espeak", graphs=trust
-    )
+    house.loader = VoiceLoader(house.registry.components, {"fake": house.engine}, graphs=trust)
     plans = [
         house.loader.plan(manifest)
         for manifest in (house.manifest, with_blake3(house.manifest, None))
@@ -250,20 +253,10 @@ def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
 
 def test_too_large_a_symbol_table_is_refused_unread(tmp_path: Path) -> None:
     house = House(tmp_path)
-    house.loader.check(with_symbols_of(house.manifest, LIMIT))
+    house.loader.plan(with_symbols_of(house.manifest, LIMIT))
     large = with_symbols_of(house.manifest, LIMIT + 1)
-
-    def asked() -> bool:
-        raise AssertionError("a component was read")
-
-    plan = dataclasses.replace(house.loader.plan(house.manifest), manifest=large)
-    for call in (
-        lambda: house.loader.check(large),
-        lambda: house.loader.plan(large),
-        lambda: house.loader.load(plan, plan.parts[-1], asked),
-    ):
-        with pytest.raises(ManifestError, match="has 4194305 bytes, more than the 4194304"):
-            call()
+    with pytest.raises(ManifestError, match="has 4194305 bytes, more than the 4194304"):
+        house.loader.plan(large)
 
 
 @pytest.mark.parametrize(

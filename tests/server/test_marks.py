@@ -4,10 +4,11 @@ import itertools
 
 import pytest
 
+from voxswap_families.text import NormalizedText, Phone, SymbolSequence, Word
 from voxswap_server.speech.marks import segment_marks
 from voxswap_server.speech.parts import Mark
 from voxswap_server.speech.request import MarkKind
-from voxswap_server.text.types import NormalizedText, Phone, Segment, SymbolSequence, Word
+from voxswap_server.text.types import Segment
 
 SEGMENT = Segment("Hi 2, you", start=100, pause_ms=0)
 TEXT = NormalizedText(

@@ -14,6 +14,7 @@ import pytest
 
 from tests.server.fakes import FakeLoader, FakePart, FakeVoice, House, digest_of, make_manifest
 from tests.server.fakes import settle as turns
+from voxswap_families.contract import LoadedVoice
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_server.memory.part import Part
@@ -26,7 +27,6 @@ from voxswap_server.residency.errors import (
     MemoryBusyError,
 )
 from voxswap_server.residency.events import EventKind
-from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.plans import PartPlan, VoicePlan, source_of
 from voxswap_server.residency.snapshot import State
 

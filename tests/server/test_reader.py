@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tests.server.fakes import make_manifest
+from voxswap_families.contract import LoadedVoice
+from voxswap_families.text import NormalizedText, Phone, SymbolSequence
+from voxswap_families.work import Work
 from voxswap_registry.names import VoiceRef
-from voxswap_server.engines.work import Work
-from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.reader import Reader
 from voxswap_server.speech.request import SpeechRequest
-from voxswap_server.text.types import NormalizedText, Phone, Segment, SymbolSequence
+from voxswap_server.text.types import Segment
 
 
 class Letters:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tracemalloc
 
 from tests.server.fakes import FakeFrontEnd, FakeVoice, make_manifest
+from voxswap_families.contract import LoadedVoice
 from voxswap_registry.names import VoiceRef
 from voxswap_server.metrics import Metrics, StreamObservation
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.listening import Stream
 from voxswap_server.speech.parts import Header, Receipt, Trailer

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tests.server.fakes import settle
-from voxswap_server.engines.work import Steps, Work
+from voxswap_families.work import Steps, Work
 from voxswap_server.speech.lane import Surroundings
 from voxswap_server.speech.scheduler import Scheduler
 

@@ -15,13 +15,13 @@ from google.rpc import code_pb2
 
 from tests.registry.faults import Gate
 from tests.server.fakes import FakePart, make_manifest, settle
+from voxswap_families.contract import Delivery, LoadedVoice
+from voxswap_families.text import NormalizedText, Phone, SymbolSequence
+from voxswap_families.work import Work
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
-from voxswap_server.engines.base import Delivery
-from voxswap_server.engines.work import Work
 from voxswap_server.residency.errors import VoiceTooLargeError
 from voxswap_server.residency.estimates import Tier
-from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.rpc.status import to_status
@@ -32,7 +32,6 @@ from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.self_test import SelfTest, SelfTestError
 from voxswap_server.speech.speaking import Maker
-from voxswap_server.text.types import NormalizedText, Phone, SymbolSequence
 
 RATE, HOP = 22050, 256
 Samples = npt.NDArray[np.float32]

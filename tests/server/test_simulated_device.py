@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,14 +24,15 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.registry.drafts import make_draft
-from tests.server.fakes import FakeVoice, ManualExecutor, settle
+from tests.server.fakes import FakeVoice, ManualExecutor, characters, settle
+from voxswap_families import reading
+from voxswap_families.contract import DevicePart, HostPart, LoadedVoice, PartSpec
+from voxswap_families.errors import DeviceMemoryError
 from voxswap_registry.draft import DraftComponent
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import FrontEndSpec, Manifest
 from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
-from voxswap_server.engines.base import DevicePart, PartSpec
-from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.memory.plans import Limits
 from voxswap_server.residency.errors import DeviceRefusedError
 from voxswap_server.residency.events import EventKind, ResidencyEvent
@@ -144,17 +145,13 @@ class SimulatedEngine:
 
     def __init__(self, device: SimulatedDevice) -> None:
         self.device = device
-        self.graph_roles: Collection[str] = ()
 
     def check(self, manifest: Manifest) -> None:
         pass
 
     def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
-        return [
-            PartSpec(c.role, "sim", c.size_bytes)
-            for c in manifest.components
-            if c.role != "symbols"
-        ]
+        own = (c for c in manifest.components if c.role != reading.ROLE)
+        return [*(PartSpec(c.role, "sim", c.size_bytes) for c in own), reading.part(manifest)]
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         return 0
@@ -165,11 +162,15 @@ class SimulatedEngine:
     def warm_up(self) -> None:
         pass
 
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> StagedPart:
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
+        if role == reading.ROLE:
+            return reading.read(manifest, file, characters)
         return StagedPart(self.device, os.pread(file.fd, file.size_bytes, 0))
 
-    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> PartedVoice:
-        return PartedVoice(parts)
+    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
+        front_end = reading.front_end_of(manifest, parts)
+        own = {role: part for role, part in parts.items() if role != reading.ROLE}
+        return LoadedVoice(manifest.ref, PartedVoice(own), front_end)
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,6 @@ class House:
         self.loader = VoiceLoader(
             stock.registry.components,
             {"sim": SimulatedEngine(self.device)},
-            front_end="espeak",
             host_tier=self.host_tier,
         )
         self.now = 0.0

@@ -12,9 +12,9 @@ import pytest
 
 from tests.server.fakes import settle
 from tests.server.play import GOOD, Play
+from voxswap_families.errors import EngineError
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding, Samples
-from voxswap_server.engines.errors import EngineError
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.parts import Chunk
 from voxswap_server.speech.pipeline import Synthesis

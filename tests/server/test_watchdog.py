@@ -11,8 +11,8 @@ from concurrent.futures import Future
 import pytest
 
 from tests.server.fakes import settle
-from voxswap_server.engines.errors import DeviceStuckError
-from voxswap_server.engines.work import Steps, Work
+from voxswap_families.errors import DeviceStuckError
+from voxswap_families.work import Steps, Work
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.errors import ClosedError
 from voxswap_server.serving import Serving

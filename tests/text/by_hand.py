@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from voxswap_server.text.symbols import SymbolTable
-from voxswap_server.text.types import NormalizedText, SymbolSequence, Word
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import NormalizedText, SymbolSequence, Word
 
 GOLDEN: dict[str, Any] = json.loads(
     Path(__file__).with_name("piper_ids.json").read_text(encoding="utf-8")

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.text.by_hand import PIPER, by_hand, check, said
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import NormalizedText, Word
 from voxswap_server.text.characters import CharacterFrontEnd
-from voxswap_server.text.symbols import SymbolTable
-from voxswap_server.text.types import NormalizedText, Word
 
 LETTERS = SymbolTable.blanks({letter: [i] for i, letter in enumerate("_ abcdefghij'é", 0)})
 

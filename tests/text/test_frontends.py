@@ -6,6 +6,7 @@ import pytest
 
 from tests.text.by_hand import PIPER
 from voxswap_registry.errors import FrontEndError
+from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.text import frontends
 from voxswap_server.text.characters import CharacterFrontEnd
 from voxswap_server.text.english import EnglishFrontEnd
@@ -25,20 +26,20 @@ def hibari() -> None:
 
 
 def test_espeak_serves_where_it_is_installed(espeak: Espeak) -> None:
-    made = make_front_end("espeak", {"voice": "de"}, PIPER, "de-DE", espeak=espeak)
+    made = make_front_end(FrontEndSpec("espeak", {"voice": "de"}), PIPER, "de-DE", espeak=espeak)
     assert isinstance(made, EspeakFrontEnd)
     assert repr(made) == "EspeakFrontEnd(voice='de')"
 
 
 def test_without_a_voice_the_language_names_it(espeak: Espeak) -> None:
-    made = make_front_end("espeak", {}, PIPER, "en_US", espeak=espeak)
+    made = make_front_end(FrontEndSpec("espeak", {}), PIPER, "en_US", espeak=espeak)
     assert repr(made) == "EspeakFrontEnd(voice='en-us')"
 
 
 @pytest.mark.usefixtures("espeak")
 def test_who_keeps_no_processes_of_espeak_reads_no_voice_with_it() -> None:
     with pytest.raises(FrontEndError, match="keeps no processes"):
-        make_front_end("espeak", {}, PIPER, "en_US")
+        make_front_end(FrontEndSpec("espeak", {}), PIPER, "en_US")
 
 
 @pytest.mark.usefixtures("hibari")
@@ -46,7 +47,7 @@ def test_who_keeps_no_processes_of_espeak_reads_no_voice_with_it() -> None:
     ("voice", "british"), [("en-us", False), ("en-gb-x-rp", True), ("en", True), ("en-029", False)]
 )
 def test_hibari_reads_english_without_espeak(voice: str, british: bool) -> None:
-    made = make_front_end("espeak", {"voice": voice}, PIPER, "en", prefer="english")
+    made = make_front_end(FrontEndSpec("espeak", {"voice": voice}), PIPER, "en", prefer="english")
     assert isinstance(made, EnglishFrontEnd)
     assert repr(made) == f"EnglishFrontEnd(british={british})"
 
@@ -54,29 +55,35 @@ def test_hibari_reads_english_without_espeak(voice: str, british: bool) -> None:
 @pytest.mark.usefixtures("without_espeak")
 def test_other_languages_need_espeak() -> None:
     with pytest.raises(FrontEndError, match=r"'de'.*pip install 'voxswap\[espeak\]'"):
-        make_front_end("espeak", {"voice": "de"}, PIPER, "de", prefer="english")
+        make_front_end(FrontEndSpec("espeak", {"voice": "de"}), PIPER, "de", prefer="english")
 
 
 @pytest.mark.usefixtures("espeak")
 def test_forced_hibari_cannot_read_german() -> None:
     with pytest.raises(FrontEndError, match="'auto' or 'espeak'"):
-        make_front_end("espeak", {"voice": "de"}, PIPER, "de", prefer="english")
+        make_front_end(FrontEndSpec("espeak", {"voice": "de"}), PIPER, "de", prefer="english")
 
 
 @pytest.mark.usefixtures("without_espeak")
 def test_forced_espeak_never_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(FrontEndError, match=r"pip install 'voxswap\[espeak\]'"):
-        make_front_end("espeak", {"voice": "en-us"}, PIPER, "en", espeak=Espeak(), prefer="espeak")
+        make_front_end(
+            FrontEndSpec("espeak", {"voice": "en-us"}),
+            PIPER,
+            "en",
+            espeak=Espeak(),
+            prefer="espeak",
+        )
 
 
 def test_characters() -> None:
     for lowercase in (True, False):
-        made = make_front_end("characters", {"lowercase": lowercase}, PIPER, "fr")
+        made = make_front_end(FrontEndSpec("characters", {"lowercase": lowercase}), PIPER, "fr")
         assert isinstance(made, CharacterFrontEnd)
         assert repr(made) == f"CharacterFrontEnd(lowercase={lowercase})"
 
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(FrontEndError, match="'pinyin'"):
-        make_front_end("pinyin", {}, PIPER, "zh")
+        make_front_end(FrontEndSpec("pinyin", {}), PIPER, "zh")

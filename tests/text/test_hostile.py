@@ -8,21 +8,25 @@ import pytest
 
 from bench.hostile.texts import KILLERS, texts
 from tests.text.by_hand import PIPER, by_hand, check
+from voxswap_families.text import FrontEnd, LongReadingError
 from voxswap_registry.errors import VoxswapError
+from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.speech.reader import parted, read_segment
 from voxswap_server.text.espeak import EspeakFrontEnd
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.segmentation import segment
-from voxswap_server.text.types import FrontEnd, LongReadingError, Segment
+from voxswap_server.text.types import Segment
 
 Make = Callable[[Espeak], FrontEnd]
 FRONT_ENDS: dict[str, Make] = {
     "espeak": lambda espeak: EspeakFrontEnd(PIPER, espeak),
     "russian": lambda espeak: EspeakFrontEnd(PIPER, espeak, "ru"),
-    "english": lambda _: make_front_end("espeak", {}, PIPER, "en-us", prefer="english"),
-    "misaki": lambda _: make_front_end("misaki", {}, PIPER, "en"),
-    "characters": lambda _: make_front_end("characters", {}, PIPER, "en"),
+    "english": lambda _: make_front_end(
+        FrontEndSpec("espeak", {}), PIPER, "en-us", prefer="english"
+    ),
+    "misaki": lambda _: make_front_end(FrontEndSpec("misaki", {}), PIPER, "en"),
+    "characters": lambda _: make_front_end(FrontEndSpec("characters", {}), PIPER, "en"),
 }
 
 

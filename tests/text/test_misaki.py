@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.text.by_hand import by_hand, check, said_by_word
-from voxswap_registry.kokoro import SYMBOLS, symbol_table_json
+from voxswap_families.kokoro.format import SYMBOLS, symbol_table_json
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import SymbolSequence
+from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.audio.visemes import VISEMES, viseme
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.misaki import MisakiFrontEnd
 from voxswap_server.text.normalization import normalize
-from voxswap_server.text.symbols import SymbolTable
-from voxswap_server.text.types import SymbolSequence
 
 pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
 
@@ -77,7 +78,7 @@ def test_a_diphthong_is_one_phone_and_has_its_shape(american: MisakiFrontEnd) ->
 
 
 def test_british_is_not_rhotic() -> None:
-    front_end = make_front_end("misaki", {"british": True}, KOKORO, "en-GB")
+    front_end = make_front_end(FrontEndSpec("misaki", {"british": True}), KOKORO, "en-GB")
     assert written(front_end.symbols(by_hand("No car there"))) == "nˈQ kˈɑː ðˈɛː"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from voxswap_families.text import NormalizedText
 from voxswap_server.text.normalization import normalize
-from voxswap_server.text.types import NormalizedText
 
 ENGLISH = {
     "cardinals": """

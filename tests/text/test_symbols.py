@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.text.by_hand import PIPER
+from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_registry.errors import ManifestError
-from voxswap_server.text.symbols import Symbol, SymbolTable
 
 SMALL: dict[str, list[int]] = {"_": [0], "^": [1], "$": [2], " ": [3], "a": [4], "b": [5, 6]}
 SMALL_TABLE = SymbolTable.piper(SMALL)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from voxswap_server.engines.base import HostPart
+from voxswap_families.contract import HostPart
 from voxswap_server.memory.ledger import Ledger, LedgerStatistics
 
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 
+from voxswap_families.contract import MappedPart
 from voxswap_registry.storage.verified import WatchedFile
-from voxswap_server.engines.base import MappedPart
 
 
 class Inspection:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from types import TracebackType
 
-from voxswap_server.residency.loader import LoadedVoice
+from voxswap_families.contract import LoadedVoice
 
 
 class Lease:

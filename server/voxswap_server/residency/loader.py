@@ -11,56 +11,27 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from voxswap_families.contract import DevicePart, Engine, HostPart, LoadedVoice
 from voxswap_registry.components import Components
-from voxswap_registry.errors import EngineError, GraphNotTrustedError, ManifestError
-from voxswap_registry.graphs import GraphTrust
+from voxswap_registry.errors import EngineError, GraphNotTrustedError
+from voxswap_registry.graphs import GraphTrust, graph_roles
 from voxswap_registry.kept import Kept, held_bytes
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.manifest_check import MAX_TABLE_BYTES, check_manifest
+from voxswap_registry.manifest_check import check_manifest
 from voxswap_registry.storage.download import Check
 from voxswap_registry.storage.verified import VerifiedFile
-from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
 from voxswap_server.memory.plans import Lane
 from voxswap_server.residency.errors import NotLocalError
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.plans import PartPlan, VoicePlan
-from voxswap_server.text.espeak_library import Espeak
-from voxswap_server.text.frontends import FrontEndChoice, make_front_end
-from voxswap_server.text.symbols import SymbolTable
-from voxswap_server.text.types import FrontEnd
 
-_SYMBOLS = "symbols"
-# A table of Piper's, 1.3 KB as JSON, takes 18 KB as Python objects.
-_TABLE_FACTOR = 16
 # A plan holds its manifest: 20 KB for a usual voice, half a megabyte for the largest.
 _PLANS_BYTES = 64 << 20
 _MOST_SEEN, _FETCHED_S = 65_536, 60.0
 _TRIES = 3  # to read a file that is written to meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedVoice:
-    """A voice that can compute and the front-end that feeds it. Shared by manifests of one key.
-
-    ``ref`` is the version that it was first assembled for.
-    """
-
-    ref: str
-    voice: Voice
-    front_end: FrontEnd
-
-
-@dataclass(frozen=True, slots=True)
-class FrontEndPart:
-    """A symbol table with its front-end. It lies in host memory whatever the device is."""
-
-    front_end: FrontEnd
-    resident_bytes: int
-    allocated_bytes: int = 0
 
 
 class Loader(Protocol):
@@ -70,18 +41,14 @@ class Loader(Protocol):
         """What the voice needs; never blocks. Raises `EngineError` or `ManifestError`."""
         ...
 
-    def load(
-        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
-    ) -> DevicePart | FrontEndPart:
+    def load(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> DevicePart:
         """Blocks. Stops soon, with any exception, once ``cancelled()`` is true.
 
         Raises `NotLocalError` if its bytes are to be fetched first.
         """
         ...
 
-    def assemble(
-        self, plan: VoicePlan, parts: Mapping[str, DevicePart | FrontEndPart]
-    ) -> LoadedVoice:
+    def assemble(self, plan: VoicePlan, parts: Mapping[str, DevicePart]) -> LoadedVoice:
         """The voice of ``parts``, by role; takes microseconds. Raises `EngineError`."""
         ...
 
@@ -105,8 +72,7 @@ class Loader(Protocol):
 class VoiceLoader:
     """Loads from a registry with the engines at hand. `plan` is for one thread, the rest for any.
 
-    ``largest_chunk_s`` is the most audio that a step decodes; ``espeak`` reads for voices that need
-    it. Without ``graphs``, none is trusted.
+    ``largest_chunk_s`` is the most audio that a step decodes. Without ``graphs``, none is trusted.
     """
 
     def __init__(
@@ -114,8 +80,6 @@ class VoiceLoader:
         components: Components,
         engines: Mapping[str, Engine],
         *,
-        front_end: FrontEndChoice,
-        espeak: Espeak | None = None,
         largest_chunk_s: float = 2.5,
         host_tier: HostTier | None = None,
         graphs: GraphTrust | None = None,
@@ -123,8 +87,6 @@ class VoiceLoader:
         self._components = components
         self._graphs = graphs
         self._engines = engines
-        self._front_end = front_end
-        self._espeak = espeak
         self._largest_chunk_s = largest_chunk_s
         self._host_tier = host_tier
         self._estimates = LoadEstimates()
@@ -132,7 +94,7 @@ class VoiceLoader:
         self._here: dict[str, float] = {}  # when each was seen on this disk, by identity
 
     def plan(self, manifest: Manifest) -> VoicePlan:
-        """The engine's parts, and the symbol table with its front-end."""
+        """What its engine says."""
         plan = self._plans.get(manifest.ref)
         # The catalog hands out the same object again; another one may be another registry's.
         if plan is None or plan.manifest is not manifest:
@@ -151,11 +113,11 @@ class VoiceLoader:
         self.check(manifest)
         engine = self._engine(manifest)
         parts = []
-        specs = engine.parts(manifest)
+        graphs = graph_roles(manifest.engine)
         workspace = engine.workspace_bytes(manifest, largest_chunk_s=self._largest_chunk_s)
-        for spec in specs:
+        for spec in engine.parts(manifest):
             component = manifest.component(spec.role)
-            if spec.role in engine.graph_roles:
+            if spec.role in graphs:
                 # Operators trust a graph by its name, so that is what its bytes are checked by.
                 component = component.by_name()
             parts.append(
@@ -167,12 +129,6 @@ class VoiceLoader:
                     most_bytes_per_s=spec.most_bytes_per_s,
                 )
             )
-        table = manifest.component(_SYMBOLS)
-        reading = _hash(
-            manifest.front_end.kind, dict(manifest.front_end.options), manifest.language
-        )
-        key = f"text:{_SYMBOLS}:{reading}:{table.identity}"
-        parts.append(PartPlan(key, _SYMBOLS, table, _TABLE_FACTOR * table.size_bytes))
         lanes = (Lane(engine.name, workspace),)
         return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts), lanes)
 
@@ -182,7 +138,6 @@ class VoiceLoader:
         Reads no component and never blocks.
         """
         check_manifest(manifest, where=manifest.ref)
-        _check_symbols(manifest)
         self._engine(manifest).check(manifest)
 
     def check_graphs(self, manifest: Manifest) -> None:
@@ -190,7 +145,7 @@ class VoiceLoader:
 
         Blocks on the store.
         """
-        if roles := self._engine(manifest).graph_roles:
+        if roles := graph_roles(manifest.engine):
             self._trust(manifest).check(manifest, roles)
 
     def _trust(self, manifest: Manifest) -> GraphTrust:
@@ -198,9 +153,7 @@ class VoiceLoader:
             raise GraphNotTrustedError(f"{manifest.ref} has a graph, and no graph is trusted here")
         return self._graphs
 
-    def load(
-        self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]
-    ) -> DevicePart | FrontEndPart:
+    def load(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> DevicePart:
         """Check the digest of a component and take it up. Blocks on disk.
 
         ``cancelled`` is asked at each block of bytes and before each stage; once it is true,
@@ -209,8 +162,6 @@ class VoiceLoader:
         tier, began = self.tier(part), time.perf_counter()
         if tier is Tier.REMOTE and not self._was_fetched_just_now(part):
             raise NotLocalError(f"the {part.role} of {plan.manifest.ref} is to be fetched first")
-        if part.role == _SYMBOLS:
-            return self._load_front_end(plan.manifest, part, cancelled)
         kept = self._host_tier.find(part.key) if self._host_tier else None
         loaded = kept.place() if kept else self._from_disk(plan.manifest, part, cancelled)
         took_s = time.perf_counter() - began
@@ -221,7 +172,7 @@ class VoiceLoader:
         self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool]
     ) -> DevicePart:
         engine = self._engine(manifest)
-        if part.role in engine.graph_roles:
+        if part.role in graph_roles(manifest.engine):
             self._trust(manifest).check_loaded(manifest, part.role)
         with self._components.hold(part.component, cancelled=cancelled) as file:
             _refuse_cancelled(manifest, cancelled)
@@ -234,33 +185,9 @@ class VoiceLoader:
             self._host_tier.keep(part.key, host_part)
         return loaded
 
-    def _load_front_end(
-        self, manifest: Manifest, part: PartPlan, cancelled: Callable[[], bool]
-    ) -> FrontEndPart:
-        _check_symbols(manifest)
-        with self._components.hold(part.component, cancelled=cancelled) as file:
-            # Not too large: its size was checked, and found to be the file's.
-            table = SymbolTable.from_json(file.read_bytes())
-        _refuse_cancelled(manifest, cancelled)
-        front_end = make_front_end(
-            manifest.front_end.kind,
-            manifest.front_end.options,
-            table,
-            manifest.language,
-            espeak=self._espeak,
-            prefer=self._front_end,
-        )
-        return FrontEndPart(front_end, part.footprint_bytes)
-
-    def assemble(
-        self, plan: VoicePlan, parts: Mapping[str, DevicePart | FrontEndPart]
-    ) -> LoadedVoice:
-        """The engine's voice, and the front-end."""
-        reading = parts[_SYMBOLS]
-        assert isinstance(reading, FrontEndPart)  # noqa: S101 - the plan's own last part
-        device_parts = {role: part for role, part in parts.items() if role != _SYMBOLS}
-        voice = self._engine(plan.manifest).assemble(plan.manifest, device_parts)
-        return LoadedVoice(plan.manifest.ref, voice, reading.front_end)
+    def assemble(self, plan: VoicePlan, parts: Mapping[str, DevicePart]) -> LoadedVoice:
+        """As its engine does."""
+        return self._engine(plan.manifest).assemble(plan.manifest, parts)
 
     def is_here(self, part: PartPlan) -> bool:
         """What was seen on this disk counts as being there, until it turns out not to be."""
@@ -328,15 +255,6 @@ def _taken_up(
 
 def _hash(*facts: Any) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _check_symbols(manifest: Manifest) -> None:
-    size_bytes = manifest.component(_SYMBOLS).size_bytes
-    if size_bytes > MAX_TABLE_BYTES:
-        raise ManifestError(
-            f"{manifest.ref}: the symbols component has {size_bytes} bytes, more than the "
-            f"{MAX_TABLE_BYTES} that are read of a symbol table; publish the voice anew"
-        )
 
 
 def _refuse_cancelled(manifest: Manifest, cancelled: Callable[[], bool]) -> None:

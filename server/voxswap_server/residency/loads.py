@@ -9,11 +9,11 @@ import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
+from voxswap_families.contract import DevicePart
+from voxswap_families.errors import DeviceMemoryError
 from voxswap_registry.errors import VoxswapError
-from voxswap_server.engines.base import DevicePart
-from voxswap_server.engines.errors import DeviceMemoryError
 from voxswap_server.memory.actions import (
     Cancelled,
     DeviceRefused,
@@ -31,7 +31,7 @@ from voxswap_server.residency.errors import (
     LoadFailedError,
     NotLocalError,
 )
-from voxswap_server.residency.loader import FrontEndPart, Loader
+from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.plans import Source
 from voxswap_server.residency.refusing import CLOSED
 from voxswap_server.residency.units import human_bytes
@@ -39,8 +39,6 @@ from voxswap_server.residency.units import human_bytes
 _LOGGER = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-
-LoadedPart: TypeAlias = DevicePart | FrontEndPart
 
 
 @dataclass(eq=False, slots=True)
@@ -81,14 +79,14 @@ class Loads:
         self._on_freed = on_freed
         self._on_measured = on_measured
         self._work: dict[int, _Work] = {}
-        self._loaded: dict[int, LoadedPart] = {}
+        self._loaded: dict[int, DevicePart] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def loaded(self, number: int) -> LoadedPart:
+    def loaded(self, number: int) -> DevicePart:
         """What was loaded, and is not being freed. Whoever keeps it keeps its bytes."""
         return self._loaded[number]
 
-    def all(self) -> dict[int, LoadedPart]:
+    def all(self) -> dict[int, DevicePart]:
         """All of that."""
         return dict(self._loaded)
 
@@ -155,7 +153,7 @@ class Loads:
             # Not the error itself: its frames hold what was loaded so far.
             return Cancelled() if work.was_stopped else Failed(_told(source, error))
 
-    async def _free(self, number: int, holder: list[LoadedPart]) -> None:
+    async def _free(self, number: int, holder: list[DevicePart]) -> None:
         try:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._freeing, _drop, holder, self._device)
@@ -179,7 +177,7 @@ def _told(source: Source, error: Exception) -> VoxswapError:
     )
 
 
-def _load(loader: Loader, source: Source, stop: threading.Event) -> LoadedPart:
+def _load(loader: Loader, source: Source, stop: threading.Event) -> DevicePart:
     """On the loading thread; blocks."""
     part = _guarded(lambda: loader.load(source.voice, source.part, stop.is_set))
     if part.resident_bytes > source.part.footprint_bytes:
@@ -207,7 +205,7 @@ def _guarded(work: Callable[[], _T]) -> _T:
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
-def _drop(holder: list[LoadedPart], device: Device) -> None:
+def _drop(holder: list[DevicePart], device: Device) -> None:
     """Drop the last reference, here. Blocks."""
     allocated = holder[0].allocated_bytes
     holder.clear()

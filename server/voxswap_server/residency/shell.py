@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from voxswap_families.contract import LoadedVoice
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.memory.actions import (
     Action,
@@ -37,7 +38,7 @@ from voxswap_server.residency.events import EventKind, Observer, ResidencyEvent,
 from voxswap_server.residency.failures import Failures
 from voxswap_server.residency.inspection import Inspection
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.loader import LoadedVoice, Loader
+from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.loads import Loads
 from voxswap_server.residency.plans import Source, VoicePlan, source_of
 from voxswap_server.residency.refusing import Refusing, changed, reason_of

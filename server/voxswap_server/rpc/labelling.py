@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from voxswap_families.errors import DeviceMemoryError, DeviceStuckError
 from voxswap_registry.errors import (
     EngineError,
     ManifestError,
@@ -15,7 +16,6 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.state import Edit, VoiceRecord
 from voxswap_registry.store import Registry
-from voxswap_server.engines.errors import DeviceMemoryError, DeviceStuckError
 from voxswap_server.residency.errors import FootprintError, LoadFailedError
 from voxswap_server.rpc.calls import StoreCalls
 from voxswap_server.rpc.uploads import Received

@@ -14,8 +14,8 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from voxswap_families.errors import DeviceMemoryError, DeviceStuckError
 from voxswap_registry import errors
-from voxswap_server.engines.errors import DeviceMemoryError, DeviceStuckError
 from voxswap_server.residency import errors as residency
 from voxswap_server.rpc.errors import (
     FirstMessageError,

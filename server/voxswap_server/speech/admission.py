@@ -12,8 +12,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
-from voxswap_server.engines.base import Pace
 from voxswap_server.speech.books import (
     Books,
     Limits,

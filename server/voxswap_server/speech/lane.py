@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from voxswap_server.engines.errors import DeviceStuckError
-from voxswap_server.engines.work import Work
+from voxswap_families.errors import DeviceStuckError
+from voxswap_families.work import Work
 from voxswap_server.residency.errors import ClosedError
 from voxswap_server.speech.costs import Meter
 from voxswap_server.speech.line import Entry, Line

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxswap_server.engines.work import Work
+from voxswap_families.work import Work
 
 
 @dataclass(order=True, slots=True)

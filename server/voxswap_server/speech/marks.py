@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, groupby
 
+from voxswap_families.text import NormalizedText, Phone, SymbolSequence
 from voxswap_server.audio.visemes import viseme
 from voxswap_server.speech.parts import Mark
 from voxswap_server.speech.request import MarkKind
-from voxswap_server.text.types import NormalizedText, Phone, Segment, SymbolSequence
+from voxswap_server.text.types import Segment
 
 SILENCE = "sil"
 

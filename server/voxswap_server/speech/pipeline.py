@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from voxswap_families.work import SuspendedError, Work
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
-from voxswap_server.engines.work import SuspendedError, Work
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.chunking import Chunking

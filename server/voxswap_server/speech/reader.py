@@ -7,21 +7,15 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass
 
+from voxswap_families.contract import Delivery, LoadedVoice, Utterance
+from voxswap_families.text import FrontEnd, LongReadingError, NormalizedText, SymbolSequence
+from voxswap_families.work import Work
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
-from voxswap_server.engines.base import Delivery, Utterance
-from voxswap_server.engines.work import Work
-from voxswap_server.residency.loader import LoadedVoice
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation import segment
-from voxswap_server.text.types import (
-    FrontEnd,
-    LongReadingError,
-    NormalizedText,
-    Segment,
-    SymbolSequence,
-)
+from voxswap_server.text.types import Segment
 
 # Spreads consecutive segments over the seed space (2^64 divided by the golden ratio).
 _SEED_STRIDE = 0x9E3779B97F4A7C15

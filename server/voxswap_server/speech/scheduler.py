@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from voxswap_server.engines.work import Work
+from voxswap_families.work import Work
 from voxswap_server.speech.lane import Lane, Ran, Surroundings
 
 _T = TypeVar("_T")

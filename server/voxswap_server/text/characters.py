@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from voxswap_server.text.symbols import Symbol, SymbolTable
-from voxswap_server.text.types import NormalizedText, SymbolSequence
+from voxswap_families.symbols import Symbol, SymbolTable
+from voxswap_families.text import NormalizedText, SymbolSequence
 
 
 class CharacterFrontEnd:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from voxswap_families.symbols import Symbol, SymbolTable
+from voxswap_families.text import NormalizedText, SymbolSequence
 from voxswap_server.text.english_phonemes import linked, to_espeak
 from voxswap_server.text.english_reader import EnglishReader, Reading, word_at
-from voxswap_server.text.symbols import Symbol, SymbolTable
-from voxswap_server.text.types import NormalizedText, SymbolSequence
 
 _MARKS: Final = frozenset(".,:;?!")
 _MARK_OF: Final = {"…": ",", "—": ";"}

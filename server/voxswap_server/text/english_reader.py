@@ -16,8 +16,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from voxswap_families.text import Word
 from voxswap_registry.errors import FrontEndError
-from voxswap_server.text.types import Word
 
 MARKS: Final = frozenset(".,:;?!…—")
 _MARK_OF: Final = {"–": "—", "。": ".", "、": ",", "，": ",", "？": "?", "！": "!"}

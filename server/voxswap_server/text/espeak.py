@@ -21,11 +21,11 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from voxswap_families.symbols import Symbol, SymbolTable
+from voxswap_families.text import NormalizedText, SymbolSequence
 from voxswap_registry.errors import FrontEndError, UnreadableTextError
 from voxswap_server.text.alignment import align, band_for
 from voxswap_server.text.espeak_library import TERMINATORS, Clause, Espeak
-from voxswap_server.text.symbols import Symbol, SymbolTable
-from voxswap_server.text.types import NormalizedText, SymbolSequence
 
 _LANGUAGE_SWITCH: Final = re.compile(r"\([^)]+\)")
 _PLAIN_WORD: Final = re.compile(r"\W*(?:[^\W\d_]+['’])*[^\W\d_]+\W*")

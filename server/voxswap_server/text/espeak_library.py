@@ -17,13 +17,13 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from voxswap_families.text import LongReadingError
 from voxswap_registry.errors import (
     FieldViolation,
     FrontEndBusyError,
     FrontEndError,
     UnreadableTextError,
 )
-from voxswap_server.text.types import LongReadingError
 from voxswap_server.workers.errors import NoWorkerError, RequestKillsError, WorkerStartError
 from voxswap_server.workers.pool import PoolStatistics, WorkerPool
 from voxswap_server.workers.worker import Program

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import FrontEnd
 from voxswap_registry.errors import FrontEndError
+from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.text.characters import CharacterFrontEnd
 from voxswap_server.text.english import EnglishFrontEnd
 from voxswap_server.text.espeak import EspeakFrontEnd
 from voxswap_server.text.espeak_library import Espeak
 from voxswap_server.text.misaki import MisakiFrontEnd
-from voxswap_server.text.symbols import SymbolTable
-from voxswap_server.text.types import FrontEnd
 
 FrontEndChoice = Literal["espeak", "english"]
 
 
 def make_front_end(
-    kind: str,
-    options: Mapping[str, Any],
+    spec: FrontEndSpec,
     table: SymbolTable,
     language: str,
     *,
@@ -29,12 +28,13 @@ def make_front_end(
 ) -> FrontEnd:
     """The front-end of a voice. Blocks for up to half a second while lexicons load.
 
-    ``kind`` "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
+    Kind "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
     served by ``espeak``, the processes of espeak-ng, or, if ``prefer`` says so and the voice speaks
-    English, by hibari-tts. ``kind`` "characters" takes ``lowercase`` (false),
-    ``kind`` "misaki", which is English, ``british`` (false). Raises `FrontEndError` with the remedy
-    if the voice cannot be read here.
+    English, by hibari-tts. Kind "characters" takes ``lowercase`` (false), kind
+    "misaki", which is English, ``british`` (false). Raises `FrontEndError` with the remedy if the
+    voice cannot be read here.
     """
+    kind, options = spec.kind, spec.options
     if kind == "characters":
         return CharacterFrontEnd(table, lowercase=bool(options.get("lowercase", False)))
     if kind == "misaki":

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
+from voxswap_families.symbols import Symbol, SymbolTable
+from voxswap_families.text import NormalizedText, Phone, SymbolSequence
 from voxswap_server.text.english_phonemes import IPA_OF_LETTERS
 from voxswap_server.text.english_reader import EnglishReader, Reading, word_at
-from voxswap_server.text.symbols import Symbol, SymbolTable
-from voxswap_server.text.types import NormalizedText, Phone, SymbolSequence
 
 _OPENING: Final = "“("
 _BRACKETS: Final = dict(zip("“„«”»()", "“““””()", strict=True))

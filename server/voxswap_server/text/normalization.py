@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from voxswap_families.text import NormalizedText, Word
 from voxswap_server.text.cleaning import CleanText, clean
 from voxswap_server.text.english_normalization import (
     Rewrite,
     english_rewrites,
     without_decorations,
 )
-from voxswap_server.text.types import NormalizedText, Word
 
 # English is read month first elsewhere, and where the tag names no region.
 _DAY_FIRST_REGIONS = frozenset({"gb", "uk", "au", "nz", "ie", "in", "za"})

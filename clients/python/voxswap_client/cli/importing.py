@@ -55,7 +55,7 @@ def add_embedded(location: str, actor: str) -> list[Voice]:
     """Import the voices of installed packages that the registry lacks."""
     progress = ProgressBar()
     with opened(location) as registry:
-        from voxswap_registry.embedded import import_embedded
+        from voxswap_families.embedded import import_embedded
 
         try:
             found = import_embedded(registry, progress, dtype="auto", actor=actor)
@@ -65,7 +65,7 @@ def add_embedded(location: str, actor: str) -> list[Voice]:
 
 
 def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
-    from voxswap_registry.importers.detect import import_voice
+    from voxswap_families.importing.detect import import_voice
 
     progress = ProgressBar()
     try:

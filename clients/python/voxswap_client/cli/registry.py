@@ -139,8 +139,8 @@ def run_trust_graph(args: argparse.Namespace) -> int:
     """Record that graphs may be run."""
     location = local.registry_location(args)
     with local.opened(location) as registry:
+        from voxswap_families.importing.request import tool_name
         from voxswap_registry import graphs
-        from voxswap_registry.importers.vits_draft import tool_name
         from voxswap_registry.names import VoiceRef
 
         who = {"actor": actor(args), "tool": tool_name()}

@@ -66,7 +66,7 @@ def run_mix(args: argparse.Namespace) -> int:
 
 def _mixed(location: str, args: argparse.Namespace, who: str) -> Registration:
     with local.opened(location) as registry, registry.workdir() as workdir:
-        from voxswap_registry.mixing import Share, mix
+        from voxswap_families.kokoro.mixing import Share, mix
         from voxswap_registry.names import VoiceRef
 
         shares = [

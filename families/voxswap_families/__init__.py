@@ -1,0 +1,1 @@
+"""What model families are, and those that come with voxswap."""

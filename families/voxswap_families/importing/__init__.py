@@ -1,0 +1,1 @@
+"""What importers share: foreign, untrusted checkpoints are read and converted."""

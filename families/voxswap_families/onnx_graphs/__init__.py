@@ -1,0 +1,1 @@
+"""Graphs of ONNX, which are programs, looked over before anybody runs them."""

@@ -1,0 +1,18 @@
+"""The families that are installed, each by its entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voxswap_families.contract import Engine, Family, Surroundings
+from voxswap_registry.families import installed
+
+
+def families() -> Mapping[str, Family]:
+    """By the name that manifests have as their ``engine``, in order."""
+    return installed()
+
+
+def make_engines(surroundings: Surroundings) -> dict[str, Engine]:
+    """Those of all families, by name."""
+    return {name: family.engine(surroundings) for name, family in families().items()}

@@ -1,0 +1,242 @@
+"""Symbol tables: which ids stand for a phoneme, and how ids are laid out for an acoustic model.
+
+Two layouts are in use. Piper: ``^ _ p1 _ p2 _ … pn _ $``, a pad after the beginning mark and after
+each phoneme, none after the end mark. Blanks (VITS as in Hugging Face transformers):
+``0 c1 0 c2 0 … cn 0``, a blank around every character and no marks at the ends. Both come down to
+ids at the start, a blank after each symbol, and ids at the end.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple
+
+from voxswap_families.text import Phone, SymbolSequence
+from voxswap_registry.errors import ManifestError
+from voxswap_registry.json_reader import read_json
+
+Layout = Literal["piper", "blanks"]
+
+MAX_TABLE_BYTES: Final = 4 << 20  # a thousand times the table of a Piper voice
+#: Of one symbol. Others would make a line of any length of a few letters.
+MAX_IDS: Final = 64
+
+STRESS_MARKS: Final = "ˈˌ"
+_LENGTH_MARKS: Final = "ːˑ˞"
+_TONES: Final = "0123456789↑↓↗↘˥˦˧˨˩"
+_TIE_BARS: Final = "\u0361\u035c"
+
+# Sounds that listeners and mouths take as one. espeak-ng writes them as two letters.
+_PAIRS: Final = frozenset(
+    {
+        *("aɪ", "aʊ", "eɪ", "oʊ", "ɔɪ", "əʊ", "ɪə", "eə", "ʊə", "ɛɪ", "ɛi", "œy", "ʌʊ", "ʌu", "ɑʊ"),
+        *("ɔʏ", "ɔø", "tʃ", "dʒ", "tɕ", "dʑ", "tʂ", "dʐ", "ʈʂ", "ɖʐ"),
+    }
+)
+
+
+class Symbol(NamedTuple):
+    """One symbol as a table's key, and the index of the word that it speaks, if it speaks one."""
+
+    text: str
+    word: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolTable:
+    """What a model knows to read: ids of each symbol, and the ids that go around them.
+
+    ``clusters`` are runs of symbols that the table holds under one key (``a`` ``ɪ`` under
+    ``aɪ``); the longest is taken first. Immutable, hence thread-safe.
+    """
+
+    layout: Layout
+    symbols: Mapping[str, tuple[int, ...]]
+    start: tuple[int, ...]
+    blank: tuple[int, ...]
+    end: tuple[int, ...]
+    clusters: frozenset[tuple[str, ...]] = frozenset()
+
+    @classmethod
+    def piper(
+        cls,
+        symbols: Mapping[str, Sequence[int]],
+        *,
+        pad: str | None = "_",
+        bos: str | None = "^",
+        eos: str | None = "$",
+        clusters: frozenset[tuple[str, ...]] = frozenset(),
+    ) -> SymbolTable:
+        """Piper's layout. A mark that is None is left out; one the table lacks is a KeyError."""
+        ids = {symbol: tuple(values) for symbol, values in symbols.items()}
+        blank = () if pad is None else ids[pad]
+        start = () if bos is None else ids[bos] + blank
+        end = () if eos is None else ids[eos]
+        return cls("piper", MappingProxyType(ids), start, blank, end, clusters)
+
+    @classmethod
+    def blanks(cls, symbols: Mapping[str, Sequence[int]], *, blank_id: int = 0) -> SymbolTable:
+        """The layout of transformers' VITS: the blank id around every symbol."""
+        ids = {symbol: tuple(values) for symbol, values in symbols.items()}
+        return cls("blanks", MappingProxyType(ids), (blank_id,), (blank_id,), ())
+
+    @classmethod
+    def from_json(cls, data: bytes) -> SymbolTable:
+        """The table on disk: ``{"layout": "piper" | "blanks", "symbols": {"a": [14], …}}``.
+
+        Optional beside them for "piper": ``pad``, ``bos``, ``eos`` (a symbol, or null for none) and
+        ``clusters`` (lists of symbols). Raises `ManifestError` that names what is wrong.
+        """
+        table = read_json(data, where="the symbol table", limit_bytes=MAX_TABLE_BYTES)
+        layout = table.get("layout")
+        if layout not in ("piper", "blanks"):
+            raise ManifestError(
+                f"The symbol table's layout is {layout!r:.200}; it must be 'piper' or 'blanks'"
+            )
+        allowed = {"layout", "symbols"}
+        if layout == "piper":
+            allowed |= {"pad", "bos", "eos", "clusters"}
+        if unknown := sorted(table.keys() - allowed):
+            raise ManifestError(
+                f"The symbol table of layout {layout!r} has unknown keys {unknown!r:.200}"
+            )
+        symbols = _checked_symbols(table.get("symbols"))
+        if layout == "blanks":
+            return cls.blanks(symbols)
+        marks = {
+            name: table.get(name, default)
+            for name, default in (("pad", "_"), ("bos", "^"), ("eos", "$"))
+        }
+        for name, mark in marks.items():
+            if mark is not None and (not isinstance(mark, str) or mark not in symbols):
+                raise ManifestError(
+                    f"The symbol table has no ids for its {name} symbol {mark!r:.200}; add them "
+                    f"under 'symbols', or set {name!r} to null"
+                )
+        return cls.piper(symbols, **marks, clusters=_checked_clusters(table, symbols))
+
+    def sequence(self, spoken: Sequence[Symbol], *, group: bool = True) -> SymbolSequence:
+        """Lays symbols out as ids, and groups them into phones.
+
+        A symbol that the table lacks is left out and counted. ``group`` joins stress marks to what
+        follows, length and combining marks and tones to what precedes, and the two letters of
+        diphthongs and affricates; never across a word's border, and never changing the ids.
+        Without it every symbol is a phone.
+        """
+        if self.clusters:
+            spoken = list(self._clustered(spoken))
+        unknown: Counter[str] = Counter()
+        known: list[Symbol] = []
+        for symbol in spoken:
+            if symbol.text in self.symbols:
+                known.append(symbol)
+            else:
+                unknown[symbol.text] += 1
+        ids = list(self.start)
+        phones: list[Phone] = []
+        position = 0
+        while position < len(known):
+            after = _phone_end(known, position) if group else position + 1
+            first = len(ids)
+            for symbol in known[position:after]:
+                ids += self.symbols[symbol.text]
+                ids += self.blank
+            text = "".join(symbol.text for symbol in known[position:after])
+            phones.append(Phone(text, first, len(ids), known[position].word))
+            position = after
+        ids += self.end
+        return SymbolSequence(tuple(ids), tuple(phones), dict(unknown))
+
+    def _clustered(self, spoken: Sequence[Symbol]) -> Iterator[Symbol]:
+        longest = max(map(len, self.clusters))
+        position = 0
+        while position < len(spoken):
+            word = spoken[position].word
+            for length in range(min(longest, len(spoken) - position), 1, -1):
+                run = spoken[position : position + length]
+                texts = tuple(symbol.text for symbol in run)
+                if texts in self.clusters and all(symbol.word == word for symbol in run):
+                    yield Symbol("".join(texts), word)
+                    position += length
+                    break
+            else:
+                yield spoken[position]
+                position += 1
+
+
+def _checked_symbols(symbols: Any) -> dict[str, tuple[int, ...]]:
+    if not isinstance(symbols, dict) or not symbols:
+        raise ManifestError(
+            "The symbol table's 'symbols' must be an object of symbols and their id lists"
+        )
+    checked = {}
+    for symbol, ids in symbols.items():
+        if (
+            not isinstance(ids, list)
+            or not 0 < len(ids) <= MAX_IDS
+            or not all(type(value) is int and value >= 0 for value in ids)
+        ):
+            raise ManifestError(
+                f"The symbol table's entry {symbol!r:.200} is {ids!r:.200}; it must be a list "
+                f"of 1 to {MAX_IDS} ids, each a whole number from 0 on"
+            )
+        checked[symbol] = tuple(ids)
+    return checked
+
+
+def _checked_clusters(
+    table: Mapping[str, Any], symbols: Mapping[str, Any]
+) -> frozenset[tuple[str, ...]]:
+    clusters = table.get("clusters", [])
+    if not isinstance(clusters, list):
+        raise ManifestError("The symbol table's 'clusters' must be a list of lists of symbols")
+    for cluster in clusters:
+        if (
+            not isinstance(cluster, list)
+            or len(cluster) < 2
+            or not all(isinstance(symbol, str) for symbol in cluster)
+            or "".join(cluster) not in symbols
+        ):
+            raise ManifestError(
+                f"The symbol table's cluster {cluster!r:.200} must be a list of two or more "
+                "symbols whose joined text has ids of its own"
+            )
+    return frozenset(map(tuple, clusters))
+
+
+def joins_preceding(symbol: str) -> bool:
+    """Whether a symbol modifies the one before it: length, tones, and other non-spacing marks."""
+    return (
+        symbol in _LENGTH_MARKS
+        or symbol in _TONES
+        or (symbol not in STRESS_MARKS and unicodedata.category(symbol[0]) in ("Mn", "Mc", "Lm"))
+    )
+
+
+def _phone_end(known: Sequence[Symbol], position: int) -> int:
+    """The index after the phone that begins at ``position``."""
+    word = known[position].word
+    if word is None:
+        return position + 1
+    run = position
+    while run < len(known) and known[run].word == word and known[run].text in STRESS_MARKS:
+        run += 1
+    if run == len(known) or known[run].word != word:
+        return run
+    base = known[run].text
+    run += 1
+    paired = len(base) > 1
+    while run < len(known) and known[run].word == word:
+        text = known[run].text
+        if joins_preceding(text):
+            paired = text not in _TIE_BARS
+        elif known[run - 1].text in _TIE_BARS or (not paired and base + text in _PAIRS):
+            paired = True
+        else:
+            break
+        run += 1
+    return run

@@ -1,0 +1,304 @@
+"""The VITS engine: from a component to a voice on its device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from voxswap_families import reading
+from voxswap_families.arithmetic import Dtype
+from voxswap_families.contract import (
+    Delivery,
+    DevicePart,
+    HostPart,
+    LoadedVoice,
+    MakeFrontEnd,
+    Pace,
+    PartSpec,
+    no_front_ends,
+)
+from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.layers.tensors import StagedTensors, as_dtype, block_bytes
+from voxswap_families.vits.architecture import VitsArchitecture, may_be_rounded
+from voxswap_families.vits.model import (
+    VitsModel,
+    check_shapes,
+    in_canonical_shape,
+    load_model,
+)
+from voxswap_families.vits.shapes import expected_shapes
+from voxswap_families.vits.voice import MOST_FLOW_FRAMES, MOST_SYMBOLS, VitsVoice, VitsWeights
+from voxswap_families.work import finished
+from voxswap_registry.errors import EngineError
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.storage.verified import VerifiedFile, WatchedFile
+
+# What stays between steps: oneDNN keeps a thousand compiled kernels, about 100 KB each, and the
+# allocator keeps about as much as a step used, in pieces.
+_KERNEL_BYTES = 128 << 20
+_FRAGMENTATION = 2
+_ALIGNMENT_LOSS_BYTES = 255  # of each tensor in a block
+
+# The shape of Piper's "medium" voices.
+_USUAL = VitsArchitecture(
+    n_symbols=256,
+    hidden=192,
+    inter=192,
+    filter_hidden=768,
+    n_layers=6,
+    n_heads=2,
+    kernel_size=3,
+    attention_window=4,
+    flow_layers=4,
+    flow_wavenet_layers=4,
+    flow_kernel_size=5,
+    dp_hidden=192,
+    dp_kernel_size=3,
+    dp_flows=4,
+    dp_dds_layers=3,
+    dp_bins=10,
+    resblock=2,
+    resblock_kernels=(3, 5, 7),
+    resblock_dilations=((1, 2), (2, 6), (3, 12)),
+    upsample_rates=(8, 8, 4),
+    upsample_kernels=(16, 16, 8),
+    upsample_initial=256,
+    n_speakers=0,
+    gin=0,
+)
+_USUAL_FRAMES_PER_S = 22_050 / _USUAL.hop_length_samples
+
+
+class VitsEngine:
+    """Loads VITS voices onto one device. Stateless once it is warm; thread-safe."""
+
+    name = "vits"
+    steps_may_be_long = False
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        dtype: Dtype | None = None,
+        *,
+        most_steps: int = 1,
+        front_ends: MakeFrontEnd = no_front_ends,
+    ) -> None:
+        """What `may_be_rounded` is computed in ``dtype``; None: in whatever it is stored as.
+
+        At most ``most_steps`` are taken at the same time.
+        """
+        self._device = device
+        self._dtype = dtype
+        self._most_steps = most_steps
+        self._front_ends = front_ends
+        self._decodes_together = not _is_host(device)
+        self._usual_pace: Pace | None = None
+
+    def check(self, manifest: Manifest) -> None:
+        """Nothing: any device will do."""
+
+    def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
+        """All weights, taken up as they are stored, and what reads."""
+        architecture = _architecture(manifest)
+        size_bytes, shapes = manifest.component("model").size_bytes, expected_shapes(architecture)
+        if self._dtype is not None:
+            # Rounded to the cache line that each tensor begins at.
+            size_bytes = max(size_bytes, _size_bytes(shapes, self._dtype) + 256 * len(shapes))
+        if not _is_host(self._device):
+            size_bytes = block_bytes([size_bytes, *[_ALIGNMENT_LOSS_BYTES] * len(shapes)])
+        form = _form(architecture, self._dtype)
+        return PartSpec("model", form, size_bytes), reading.part(manifest)
+
+    def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
+        """What encoding `MOST_SYMBOLS` takes, or decoding that much audio."""
+        rate = manifest.audio.sample_rate_hertz
+        largest = _step_bytes(_architecture(manifest), round(largest_chunk_s * rate))
+        return self._most_steps * largest + _KERNEL_BYTES
+
+    def warm_up(self) -> None:
+        """Run a silent model of the most usual shape: torch makes kernels when first used.
+
+        In the type that it will compute in, and for the lengths of first chunks; text of another
+        length has them soon (`GRID`).
+        """
+        model = self._silent()
+        delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
+        for symbols in (40, 160):
+            voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
+            utterance = finished(voice.prepare([1] * symbols, delivery))
+            # With nothing before it, and with something: the shapes that first chunks have.
+            finished(utterance.decode(0, 7))
+            finished(utterance.decode(7, 21))
+        # The second time no kernel is new.
+        self._usual_pace = [_measured(voice, delivery) for _ in range(2)][1]
+
+    def pace(self, manifest: Manifest) -> Pace | None:
+        """The usual voice's, by the products that this one takes."""
+        if self._usual_pace is None:
+            return None
+        architecture, usual = _architecture(manifest), self._usual_pace
+        frames_per_s = manifest.audio.sample_rate_hertz / architecture.hop_length_samples
+        return Pace(
+            usual.prepare_s_per_symbol * _symbol_products(architecture) / _symbol_products(_USUAL),
+            usual.decode_s_per_s
+            * (frames_per_s * _frame_products(architecture))
+            / (_USUAL_FRAMES_PER_S * _frame_products(_USUAL)),
+        )
+
+    def _silent(self) -> VitsModel:
+        """A model of the most usual shape, whose weights are 0."""
+        with torch.device("meta"):
+            skeleton = VitsModel(_USUAL).state_dict()
+        kind = getattr(torch, self._dtype or "float32")
+        zeros = {
+            name: torch.zeros(
+                t.shape, device=self._device, dtype=kind if may_be_rounded(name) else torch.float32
+            )
+            for name, t in skeleton.items()
+        }
+        return load_model(_USUAL, zeros)
+
+    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
+        """Map the weights; for another device than the host's memory, copy them for the journey."""
+        if role == reading.ROLE:
+            return reading.read(manifest, file, self._front_ends)
+        architecture = _architecture(manifest)
+        tensors = map_tensors(file)
+        if _is_host(self._device):
+            watched = file.watch()
+            return _MappedPart(tensors, architecture, self._device, self._dtype, watched)
+        canonical = in_canonical_shape(tensors)
+        check_shapes(architecture, {name: tuple(t.shape) for name, t in canonical.items()})
+        if self._dtype is not None:
+            tensors, _ = as_dtype(tensors, getattr(torch, self._dtype), may_be_rounded)
+        staged = StagedTensors(tensors, pinned=self._device.startswith("cuda"))
+        return _StagedPart(staged, architecture, self._device)
+
+    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
+        """A voice of the two."""
+        weights = parts["model"]
+        if not isinstance(weights, VitsWeights):
+            raise EngineError(f"{manifest.ref}: its model is no VITS model; import it again")
+        voice = VitsVoice(weights, decodes_together=self._decodes_together)
+        return LoadedVoice(manifest.ref, voice, reading.front_end_of(manifest, parts))
+
+
+def _is_host(device: str) -> bool:
+    return device == "cpu"
+
+
+def _size_bytes(shapes: Mapping[str, tuple[int, ...]], dtype: Dtype) -> int:
+    """Of all tensors, with ``dtype`` where it may be."""
+    return sum(
+        math.prod(shape) * (2 if dtype == "bfloat16" and may_be_rounded(name) else 4)
+        for name, shape in shapes.items()
+    )
+
+
+def _form(architecture: VitsArchitecture, dtype: Dtype | None) -> str:
+    """What decides how the bytes of a component are taken up."""
+    config = json.dumps([architecture.to_config(), dtype], sort_keys=True)
+    return hashlib.sha256(config.encode()).hexdigest()[:16]
+
+
+def _step_bytes(a: VitsArchitecture, largest_samples: int) -> int:
+    """Factors are from peaks of published shapes (``docs/performance.md``), rounded up."""
+    # Attention: scores, their softmax and the relative shifts, of one layer at a time.
+    encoding = 4 * (4 * a.n_heads * MOST_SYMBOLS**2 + 4 * a.filter_hidden * MOST_SYMBOLS)
+    # The widest stage of the generator, with the copies that its convolutions make, and context to
+    # either side.
+    samples = largest_samples + 2 * a.generator_reach_frames * a.hop_length_samples
+    stage, channels, rate = 0, a.upsample_initial, a.hop_length_samples
+    for upsampled in a.upsample_rates:
+        channels, rate = channels // 2, rate // upsampled
+        stage = max(stage, samples // rate * channels)
+    # A gate of the flow, on its longest piece with context, and what is made of it.
+    flow = 4 * 8 * a.hidden * (MOST_FLOW_FRAMES + 2 * a.flow_reach_frames)
+    return _FRAGMENTATION * max(encoding, 4 * 6 * stage, flow)
+
+
+@dataclass(frozen=True, slots=True)
+class _MappedPart:
+    """Pages of the component's file: host and device are one memory.
+
+    Nothing is copied but what is stored in another type than it is computed in.
+    """
+
+    tensors: Mapping[str, Tensor]
+    architecture: VitsArchitecture
+    device: str
+    dtype: Dtype | None
+    file: WatchedFile
+
+    @property
+    def host_bytes(self) -> int:
+        """None of its own: they are the system's cache."""
+        return 0
+
+    def place(self) -> DevicePart:
+        """Hang the pages into a skeleton."""
+        tensors, converted_bytes = self.tensors, 0
+        if self.dtype is not None:
+            kind: torch.dtype = getattr(torch, self.dtype)
+            tensors, converted_bytes = as_dtype(tensors, kind, may_be_rounded)
+        model = load_model(self.architecture, in_canonical_shape(tensors))
+        return VitsWeights(
+            model,
+            self.architecture,
+            self.device,
+            allocated_bytes=converted_bytes,
+            file=self.file,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _StagedPart:
+    """A block in host memory, in the layout that it will have on the device."""
+
+    staged: StagedTensors
+    architecture: VitsArchitecture
+    device: str
+
+    @property
+    def host_bytes(self) -> int:
+        """The block."""
+        return self.staged.size_bytes
+
+    def place(self) -> DevicePart:
+        """Copy the block and hang it into a skeleton."""
+        tensors = self.staged.to_device(self.device)
+        model = load_model(self.architecture, in_canonical_shape(tensors))
+        size_bytes = self.staged.size_bytes
+        return VitsWeights(model, self.architecture, self.device, size_bytes, size_bytes)
+
+
+def _measured(voice: VitsVoice, delivery: Delivery) -> Pace:
+    """How fast ``voice`` is here, alone."""
+    symbols, frames = 160, 64
+    began_s = time.perf_counter()
+    utterance = finished(voice.prepare([1] * symbols, delivery))
+    prepared_s = time.perf_counter()
+    finished(utterance.decode(0, frames))
+    decode_s = time.perf_counter() - prepared_s
+    return Pace((prepared_s - began_s) / symbols, decode_s * _USUAL_FRAMES_PER_S / frames)
+
+
+def _symbol_products(architecture: VitsArchitecture) -> int:
+    """That a symbol takes, but for those whose number does not depend on the architecture much."""
+    return architecture.n_layers * architecture.layer_products
+
+
+def _frame_products(architecture: VitsArchitecture) -> int:
+    flow = architecture.flow_layers * architecture.coupling_products
+    return architecture.generator_products + flow
+
+
+def _architecture(manifest: Manifest) -> VitsArchitecture:
+    return VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)

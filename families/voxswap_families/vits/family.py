@@ -1,0 +1,70 @@
+"""The family of VITS voices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from voxswap_families import reading
+from voxswap_families.contract import Engine, Importer, Surroundings
+from voxswap_families.packages import EmbeddedVoice
+from voxswap_families.symbols import MAX_TABLE_BYTES
+from voxswap_families.vits.architecture import MAX_MODEL_BYTES, VitsArchitecture
+from voxswap_families.vits.embedded import JOE
+from voxswap_families.vits.huggingface import find_huggingface_vits, import_huggingface_vits
+from voxswap_families.vits.piper import find_piper, import_piper
+from voxswap_registry.errors import FieldViolation
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.manifest_check import fault, shown
+
+
+class VitsFamily:
+    """See `contract.Family`."""
+
+    role_limits: Mapping[str, int] = MappingProxyType(
+        {"model": MAX_MODEL_BYTES, reading.ROLE: MAX_TABLE_BYTES}
+    )
+    graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
+    engine_module = "voxswap_families.vits.engine"
+    importers = (
+        Importer(
+            "a Piper voice (name.onnx with name.onnx.json beside it, or a folder of one)",
+            find_piper,
+            import_piper,
+        ),
+        Importer(
+            "a Hugging Face VITS folder (config.json with model_type 'vits')",
+            find_huggingface_vits,
+            import_huggingface_vits,
+        ),
+    )
+    embedded: Sequence[EmbeddedVoice] = (JOE,)
+
+    def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
+        """An architecture out of bounds, or one that the rest of the manifest contradicts."""
+        try:
+            architecture = VitsArchitecture.read(manifest.engine_config)
+        except ValueError as error:
+            yield fault("engine_config", str(error))
+            return
+        if architecture.hop_length_samples != manifest.audio.hop_length_samples:
+            yield fault(
+                "audio.hop_length_samples",
+                f"is {shown(manifest.audio.hop_length_samples)}, and the upsample_rates of the "
+                f"engine_config make {architecture.hop_length_samples}",
+            )
+        yield from reading.row_faults(manifest, architecture.n_speakers)
+
+    def engine(self, surroundings: Surroundings) -> Engine:
+        """On any device of torch's."""
+        from voxswap_families.vits.engine import VitsEngine
+
+        return VitsEngine(
+            surroundings.device,
+            surroundings.arithmetic,
+            most_steps=surroundings.most_steps,
+            front_ends=surroundings.front_ends,
+        )
+
+
+FAMILY = VitsFamily()

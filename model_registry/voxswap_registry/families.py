@@ -1,0 +1,72 @@
+"""What a model family tells the registry, which imports none: found by entry points.
+
+A package that has a family names it under the group `voxswap.families` of its metadata: the name
+that manifests have as their ``engine``, and the object. See docs/families.md.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from voxswap_registry.errors import FieldViolation
+
+if TYPE_CHECKING:
+    from voxswap_registry.manifest import Manifest
+
+GROUP = "voxswap.families"
+_LOGGER = logging.getLogger(__name__)
+
+
+class Rules(Protocol):
+    """What is true of every voice of a family. To be had without its heavy libraries."""
+
+    @property
+    def role_limits(self) -> Mapping[str, int]:
+        """The roles of its components, each of which a voice has once, and the most bytes of one.
+
+        A voice has no other components.
+        """
+        ...
+
+    @property
+    def graph_checks(self) -> Mapping[str, Callable[[bytes], None]]:
+        """The roles whose components are programs, and how each is looked over.
+
+        They are read only if an operator trusts their digest. Whatever looks one over raises
+        `GraphError` for what nobody should run, and may block for a second.
+        """
+        ...
+
+    def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
+        """What is wrong with ``manifest``, besides its roles and sizes. From the manifest alone."""
+        ...
+
+
+class GraphError(ValueError):
+    """A graph that should not be run; says why, as in "the graph {error}"."""
+
+
+@functools.cache
+def installed() -> Mapping[str, Any]:
+    """Every family by its name; each has its `Rules`. Finding them takes some 20 ms, once.
+
+    One that cannot be imported is logged and left out: others' voices need not suffer.
+    """
+    found: dict[str, Any] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            found[entry.name] = entry.load()
+        except Exception:
+            _LOGGER.exception("the family %s (%s) cannot be imported", entry.name, entry.value)
+    return MappingProxyType(found)
+
+
+def rules_of(engine: str) -> Rules | None:
+    """Those of the family with this name; None if it is not installed here."""
+    family: Rules | None = installed().get(engine)
+    return family

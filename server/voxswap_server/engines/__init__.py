@@ -1,1 +1,0 @@
-"""Engines turn symbols and controls into audio. They own no threads, no cache, no clock."""

@@ -1,1 +1,0 @@
-"""The VITS engine: one joint model, symbols to waveform."""
