@@ -58,9 +58,9 @@ def line(length: int, seed: int, n_symbols: int = 130) -> list[int]:
     return [1, 0, *(i for symbol in symbols for i in (int(symbol), 0)), 2]
 
 
-def manifest_of(architecture: VitsArchitecture) -> Manifest:
+def manifest_of(architecture: VitsArchitecture, size_bytes: int = 10) -> Manifest:
     return dataclasses.replace(
-        make_manifest(symbols=("table", 100)),
+        make_manifest(size=size_bytes, symbols=("table", 100)),
         engine_config=architecture.to_config(),
         audio=Audio(22050, architecture.hop_length_samples),
     )

@@ -1,0 +1,1 @@
+"""Tone: formant synthesis of symbols, without weights; for tests, demos, and as an example."""

@@ -1,0 +1,79 @@
+"""Every family keeps the contract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.engines.kokoro_voices import write_fake
+from tests.engines.test_vits import component, line, manifest_of
+from tests.families.contract import Case, EngineContract, allocated
+from tests.registry.drafts import blob_paths
+from tests.registry.vits_fakes import preset
+from tests.server.fakes import characters
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.kokoro.engine import KokoroEngine
+from voxswap_families.kokoro.format import N_SYMBOLS
+from voxswap_families.register import families
+from voxswap_families.tone.engine import ToneEngine
+from voxswap_families.tone.phones import PHONES
+from voxswap_families.vits.engine import VitsEngine
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.store import Registry
+
+SYMBOLS = b'{"layout": "blanks", "symbols": {"a": [1]}}'
+
+
+def with_table(folder: Path) -> Path:
+    path = folder / "symbols"
+    path.write_bytes(SYMBOLS)
+    return path
+
+
+class TestVits(EngineContract):
+    @pytest.fixture(params=["low", "high"])
+    def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+        architecture = preset(request.param)
+        path = component(tmp_path, architecture)
+        size = path.stat().st_size
+        manifest = manifest_of(architecture, size)
+        files = {"model": path, "symbols": with_table(tmp_path)}
+        engine = VitsEngine(front_ends=characters)
+        return Case(engine, manifest, files, line(30, 5, 60), architecture.n_symbols, 1e-5)
+
+
+class TestJoe(EngineContract):
+    @pytest.fixture
+    def case(self, joe: Manifest, joe_registry: Registry) -> Case:
+        engine = VitsEngine(front_ends=characters)
+        return Case(engine, joe, blob_paths(joe_registry, joe), line(30, 5), 256, 1e-5)
+
+
+class TestKokoro(EngineContract):
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> Case:
+        manifest = write_fake(tmp_path)
+        files = {role: tmp_path / role for role in ("base", "style")}
+        files["symbols"] = with_table(tmp_path)
+        ids = [0, *range(43, 63), 0]
+        return Case(KokoroEngine(front_ends=characters), manifest, files, ids, N_SYMBOLS, 0.0)
+
+
+class TestTone(EngineContract):
+    @pytest.fixture(params=[{}, {"pitch_hertz": 50, "formant_scale": 2.0}])
+    def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+        source = tmp_path / "robot.tone.json"
+        source.write_text(json.dumps(request.param))
+        registry = Registry(tmp_path / "registry")
+        manifest = registry.publish(import_voice(source, "robot", workdir=tmp_path / "work"))
+        engine = ToneEngine(front_ends=characters)
+        files = blob_paths(registry, manifest)
+        return Case(engine, manifest, files, range(len(PHONES)), len(PHONES), 0.0, allocated)
+
+
+def test_no_family_is_left_out() -> None:
+    """A family that is added here keeps the contract too."""
+    tried = {name.removeprefix("Test").lower() for name in globals() if name.startswith("Test")}
+    assert set(families()) <= tried
