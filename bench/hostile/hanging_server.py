@@ -65,7 +65,7 @@ def inject(hang: Hang) -> None:
     from voxswap_registry.catalog.catalog import Catalog
     from voxswap_registry.catalog.watcher import CatalogWatcher
     from voxswap_registry.components import Components
-    from voxswap_server import command, residents, way_down
+    from voxswap_server.app import command, residents, way_down
     from voxswap_server.residency.device import HostDevice
     from voxswap_server.residency.loader import VoiceLoader
 
@@ -114,6 +114,6 @@ def inject(hang: Hang) -> None:
 
 if __name__ == "__main__":
     inject(Hang(sys.argv[1]))
-    from voxswap_server.command import main
+    from voxswap_server.app.command import main
 
     sys.exit(main(sys.argv[2:]))

@@ -28,6 +28,7 @@
     ├── EncoderUnavailableError       ENCODER_UNAVAILABLE    a codec's library is not installed
     ├── NotBuiltError                 NOT_IMPLEMENTED        the wire has it, this server not yet
     ├── EngineError                   ENGINE_FAILED          weights or arithmetic went wrong
+    ├── ClosedError                   SHUTTING_DOWN          whatever was asked is being ended
     └── ResidencyError                RESIDENCY              (voxswap_server.residency.errors)
 
 Every message says what happened, to what, and what to do; it may go to any client, so it names keys
@@ -259,3 +260,9 @@ class EngineError(VoxswapError):
     """Weights do not fit their architecture, or the arithmetic gave something that is no audio."""
 
     reason = "ENGINE_FAILED"
+
+
+class ClosedError(VoxswapError):
+    """What was asked is closed: the server is shutting down."""
+
+    reason = "SHUTTING_DOWN"

@@ -7,10 +7,10 @@ import sys
 
 
 def main() -> int:
-    """Serve; see `voxswap_server.command.main`."""
+    """Serve; see `voxswap_server.app.command.main`."""
     # Before anything that takes a while: until it is handled, the signal would end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from voxswap_server.command import main as serve
+    from voxswap_server.app.command import main as serve
 
     return serve(sys.argv[1:])
 

@@ -191,15 +191,15 @@ def test_a_deadline_is_an_error_with_its_remedy(capsys, server):
 
 def test_serve_hands_every_flag_to_the_server(monkeypatch):
     heard = []
-    module = type(sys)("voxswap_server.command")
+    module = type(sys)("voxswap_server.app.command")
     module.main = lambda argv: heard.append(argv) or 7
-    monkeypatch.setitem(sys.modules, "voxswap_server.command", module)
+    monkeypatch.setitem(sys.modules, "voxswap_server.app.command", module)
     assert main(["serve", "--help", "--budget", "1 GiB", "--address"]) == 7
     assert heard == [["--help", "--budget", "1 GiB", "--address"]]
 
 
 def test_serve_without_the_server(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "voxswap_server.command", None)
+    monkeypatch.setitem(sys.modules, "voxswap_server.app.command", None)
     assert main(["serve"]) == 1
     first, remedy = unwrapped(capsys.readouterr().err)
     assert first.startswith("voxswap: error: the server cannot be loaded")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from voxswap_server.command import WRONG_SETTING
-from voxswap_server.config import Settings, load_settings
-from voxswap_server.way_down import BEYOND_GRACE_S, LEFT_BEHIND
+from voxswap_server.app.command import WRONG_SETTING
+from voxswap_server.app.config import Settings, load_settings
+from voxswap_server.app.way_down import BEYOND_GRACE_S, LEFT_BEHIND
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

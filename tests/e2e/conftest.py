@@ -15,8 +15,8 @@ import pytest
 from tests.registry.drafts import root_of
 from voxswap_client import Client
 from voxswap_registry.store import Registry
-from voxswap_server.app import RunningServer, running
-from voxswap_server.config import Settings
+from voxswap_server.app.config import Settings
+from voxswap_server.app.house import RunningServer, running
 
 
 class ServerThread:

@@ -20,7 +20,7 @@ from bench.hostile.shutdown import Guest, Try, attempt, tries
 from tests.e2e.test_lifecycle import start
 from tests.registry.drafts import root_of
 from voxswap_registry.store import Registry
-from voxswap_server.way_down import LEFT_BEHIND
+from voxswap_server.app.way_down import LEFT_BEHIND
 
 
 def one(hang: Hang, *guests: Guest, grace_s: float = 0.5, after_s: float = 0.5) -> Try:
@@ -114,8 +114,8 @@ def test_tries_are_repeatable_and_every_hang_comes_up() -> None:
 
 _TAKES_ONE_CALL = """
 import sys
-from voxswap_server.command import main
-from voxswap_server.rpc.grpc_server import _Core
+from voxswap_server.app.command import main
+from voxswap_server.doors.grpc.grpc_server import _Core
 
 taken, original = set(), _Core._make_request_call_future
 

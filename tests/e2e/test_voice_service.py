@@ -38,7 +38,8 @@ from voxswap_registry.signing import PrivateKey, new_key_pair
 from voxswap_registry.state import Change, Edit, VoiceRecord, VoiceState
 from voxswap_registry.storage.location import open_objects
 from voxswap_registry.store import Registry
-from voxswap_server.rpc import voice_messages, voices
+from voxswap_server.doors.grpc import voices
+from voxswap_server.doors.grpc.translate import voices as voice_messages
 
 LINE = "Halt! Who goes there?"
 LONG = "The road goes ever on and on, down from the door where it began. " * 5

@@ -13,11 +13,11 @@ from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.work import Work
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.parts import Chunk, Header, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
-from voxswap_server.speech.scheduler import Scheduler
 
 HOP, FRAMES = 256, 40
 GOOD = 0.25

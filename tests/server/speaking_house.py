@@ -19,9 +19,10 @@ from voxswap_families.contract import LoadedVoice
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
+from voxswap_server.app.metrics import Metrics
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.opus import OpusPacketsEncoder
-from voxswap_server.metrics import Metrics
+from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
@@ -33,7 +34,6 @@ from voxswap_server.speech.listening import Stream
 from voxswap_server.speech.parts import Part
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
-from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.speaking import Call, Maker, Speaker
 from voxswap_server.text.types import Segment
 
@@ -88,7 +88,7 @@ class SpeakingHouse:
         self.metrics = Metrics("cpu")
         self.used: list[str] = []
         maker = Maker(self.manager, stage, self.admission, on_use=self.used.append)
-        self.speaker = Speaker(self, maker, self.cache, self.metrics)  # type: ignore[arg-type]
+        self.speaker = Speaker(self, maker, self.cache, self.metrics.streams)  # type: ignore[arg-type]
 
     # A catalog
 

@@ -14,10 +14,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxswap_server.compute.meter import Meter
+from voxswap_server.compute.step_queue import Entry, Line
 from voxswap_server.speech.books import Books, Limits, Machine, Refused, TooLate
 from voxswap_server.speech.chunking import Chunking
-from voxswap_server.speech.costs import CostBook, Costs, Meter, Resource, Usage
-from voxswap_server.speech.line import Entry, Line
+from voxswap_server.speech.costs import CostBook, Costs, Resource, Usage
 from voxswap_server.speech.need import Stream, Windows
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.request import LineClass

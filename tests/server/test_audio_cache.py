@@ -19,7 +19,7 @@ from tests.server.audio_makers import (
     heard,
 )
 from tests.server.fakes import settle
-from voxswap_server.residency.errors import ClosedError
+from voxswap_registry.errors import ClosedError
 from voxswap_server.speech.cache.cache import AudioCacheStatistics
 from voxswap_server.speech.cache.flight import Outcome, size_bytes
 from voxswap_server.speech.cache.store import MemoryStore, StoreFault

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.rpc import translate
+from voxswap_server.doors.grpc.translate import speech as translate
 from voxswap_server.speech.cache.recording import RecordingError, decode, encode
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
 from voxswap_server.speech.request import MarkKind

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from voxswap_server.audio_cache import keep_audio
-from voxswap_server.config import Settings, SettingsError, load_settings
-from voxswap_server.metrics import Metrics
-from voxswap_server.way_down import WayDown
+from voxswap_server.app.audio_cache import keep_audio
+from voxswap_server.app.config import Settings, SettingsError, load_settings
+from voxswap_server.app.metrics import Metrics
+from voxswap_server.app.way_down import WayDown
 
 
 def test_defaults_listen_on_loopback() -> None:

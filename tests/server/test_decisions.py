@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from voxswap_families.arithmetic import gains_from_tf32, use_tf32
-from voxswap_server import decisions
-from voxswap_server.config import Settings
-from voxswap_server.decisions import Decisions, Machine, decide, maker, settle, this_machine
+from voxswap_server.app import decisions
+from voxswap_server.app.config import Settings
+from voxswap_server.app.decisions import Decisions, Machine, decide, maker, settle, this_machine
 
 HERE = Machine(device="cpu", processor="a", torch="2.0", voxswap="1.0", espeak="")
 EXACT = Decisions(arithmetic="float32", tf32=False, front_end="english")
@@ -183,7 +183,9 @@ def test_what_measuring_raises_is_raised_and_nothing_is_kept(tmp_path: Path) -> 
 RACER = """
 import sys
 from pathlib import Path
-from voxswap_server.decisions import Decisions, Machine, decide
+from voxswap_server.app.decisions import Decisions
+from voxswap_server.app.decisions import Machine
+from voxswap_server.app.decisions import decide
 sys.stdin.read(1)
 mine = Decisions(arithmetic="float32", tf32=False, front_end=sys.argv[2])
 here = Machine(device="cpu", processor="a", torch="2.0", voxswap="1.0", espeak="")

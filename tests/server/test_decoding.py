@@ -15,12 +15,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voxswap_registry.errors import VoiceNotFoundError
-from voxswap_server.rpc.calls import patience_s
-from voxswap_server.rpc.decoding import Undecodable
-from voxswap_server.rpc.guard import Call, Guard, Limits
-from voxswap_server.rpc.reflection import add_reflection
-from voxswap_server.rpc.refusals import Refusals
-from voxswap_server.rpc.server import ConnectionLimits, Server
+from voxswap_server.doors.grpc.calls import patience_s
+from voxswap_server.doors.grpc.decoding import Undecodable
+from voxswap_server.doors.grpc.guard import Call, Guard, Limits
+from voxswap_server.doors.grpc.reflection import add_reflection
+from voxswap_server.doors.grpc.refusals import Refusals
+from voxswap_server.doors.grpc.server import ConnectionLimits, Server
 
 Request, Response = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
 SERVICE = "test.Kinds"

@@ -11,11 +11,11 @@ from tests.server.fakes import make_manifest, settle
 from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
+from voxswap_server.compute.threads import Ran
 from voxswap_server.speech.admission import Admission, Ticket, prior
 from voxswap_server.speech.books import Limits, Machine, Snapshot
 from voxswap_server.speech.costs import Costs
 from voxswap_server.speech.errors import OverloadedError, TooLateError
-from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import SpeechRequest
 

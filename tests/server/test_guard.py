@@ -13,10 +13,10 @@ import grpc
 import pytest
 
 from tests.raw_http2 import RawClient
-from voxswap_server.rpc import guard as guard_module
-from voxswap_server.rpc.guard import Guard, Limits
-from voxswap_server.rpc.refusals import Refusals
-from voxswap_server.rpc.server import ConnectionLimits, Server
+from voxswap_server.doors.grpc import guard as guard_module
+from voxswap_server.doors.grpc.guard import Guard, Limits
+from voxswap_server.doors.grpc.refusals import Refusals
+from voxswap_server.doors.grpc.server import ConnectionLimits, Server
 
 SPEECH = "voxswap.v1.SpeechService"
 SPEAK, PLAIN = f"/{SPEECH}/Synthesize", "/test.Test/Plain"

@@ -18,9 +18,9 @@ from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.layout import blob_key
 from voxswap_registry.store import Registry
+from voxswap_server.doors.grpc.health import HealthServicer
 from voxswap_server.residency.bars import Bars
-from voxswap_server.rpc.health import HealthServicer
-from voxswap_server.serving import Serving
+from voxswap_server.speech.serving import Serving
 
 _Status = health_pb2.HealthCheckResponse
 

@@ -9,8 +9,9 @@ import pytest
 from tests.server.fakes import make_manifest
 from voxswap_registry.kept import held_bytes
 from voxswap_registry.state import VoiceRecord, VoiceState
-from voxswap_server.rpc import kept_messages, voice_messages
-from voxswap_server.rpc.kept_messages import KeptMessages
+from voxswap_server.doors.grpc import kept_messages
+from voxswap_server.doors.grpc.kept_messages import KeptMessages
+from voxswap_server.doors.grpc.translate import voices as voice_messages
 
 
 def test_a_message_is_built_anew_only_where_it_would_say_something_else(

@@ -27,11 +27,11 @@ from voxswap_server.residency.errors import (
     MemoryBusyError,
     VoiceTooLargeError,
 )
-from voxswap_server.rpc.calls import StoreCalls
-from voxswap_server.rpc.labelling import Labelling
-from voxswap_server.rpc.uploads import Received
 from voxswap_server.speech.errors import OverloadedError
-from voxswap_server.speech.self_test import SelfTest, SelfTestError
+from voxswap_server.voices.labelling import Labelling
+from voxswap_server.voices.self_test import SelfTest, SelfTestError
+from voxswap_server.voices.store_calls import StoreCalls
+from voxswap_server.voices.uploads import Received
 
 
 class House:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.examples import examples
 from voxswap_families.work import Call, Steps, Work
-from voxswap_server.speech.line import Entry, Line
+from voxswap_server.compute.step_queue import Entry, Line
 
 MOST_TOGETHER = 3
 MOST_TURNS = 3

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.fakes import settle
+from voxswap_server.app.metrics import Metrics
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.metrics import Metrics, StreamObservation
 from voxswap_server.speech.errors import TooLateError
 from voxswap_server.speech.listening import Heard, Stream
+from voxswap_server.speech.metrics import StreamObservation
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Receipt, Trailer
 from voxswap_server.speech.request import MarkKind
 
@@ -57,7 +58,7 @@ def stream_of(
     made: AsyncGenerator[Part, None], *, arrived_s: float = 0.0, start_by_s: float | None = None
 ) -> Stream:
     loop = asyncio.get_running_loop()
-    seen = StreamObservation(Metrics("cpu"))
+    seen = StreamObservation(Metrics("cpu").streams)
     return Stream(*("id", made, seen), arrived_s=arrived_s, clock=loop.time, start_by_s=start_by_s)
 
 

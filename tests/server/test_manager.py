@@ -24,11 +24,10 @@ from tests.server.fakes import (
     make_manifest,
     settle,
 )
-from voxswap_registry.errors import EngineError, VoxswapError
+from voxswap_registry.errors import ClosedError, EngineError, VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.plans import Limits
 from voxswap_server.residency.errors import (
-    ClosedError,
     FootprintError,
     LoadFailedError,
     LoadTimeoutError,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from voxswap_server.metrics_port import MetricsPort
+from voxswap_server.app.metrics_port import MetricsPort
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from voxswap_server.process import compute_threads
+from voxswap_server.compute.process import compute_threads
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_freed_memory_is_kept_where_the_allocator_can_be_told() -> None:
     """In a process of its own: blocks that were freed come back without a page fault."""
     program = """
 import ctypes, resource
-from voxswap_server.process import keep_freed_memory
+from voxswap_server.compute.process import keep_freed_memory
 kept = keep_freed_memory()
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
@@ -50,7 +50,7 @@ def test_as_many_descriptors_are_had_as_may_be_within_reason() -> None:
     """In a process of its own: what is lowered stays so."""
     program = """
 import resource
-from voxswap_server.process import raise_descriptor_limit
+from voxswap_server.compute.process import raise_descriptor_limit
 for soft, hard in ((100, 5000), (5000, 5000)):
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     print(raise_descriptor_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))

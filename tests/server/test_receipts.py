@@ -7,14 +7,15 @@ import tracemalloc
 from tests.server.fakes import FakeFrontEnd, FakeVoice, make_manifest
 from voxswap_families.contract import LoadedVoice
 from voxswap_registry.names import VoiceRef
-from voxswap_server.metrics import Metrics, StreamObservation
+from voxswap_server.app.metrics import Metrics
+from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.listening import Stream
+from voxswap_server.speech.metrics import StreamObservation
 from voxswap_server.speech.parts import Header, Receipt, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
-from voxswap_server.speech.scheduler import Scheduler
 
 
 async def test_any_number_of_interruptions_takes_the_memory_of_one() -> None:
@@ -28,7 +29,7 @@ async def test_any_number_of_interruptions_takes_the_memory_of_one() -> None:
         stream = Stream(
             "id",
             synthesis.parts(Lease(loaded, lambda: None)),
-            StreamObservation(Metrics("cpu")),
+            StreamObservation(Metrics("cpu").streams),
             arrived_s=0.0,
             clock=stage.clock,
             script=conversation,

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from voxswap_server.rpc.refusals import Refusals
+from voxswap_server.doors.grpc.refusals import Refusals
 
 
 async def test_a_flood_is_counted_and_told_in_a_few_lines(

@@ -7,8 +7,8 @@ import pytest
 
 from tests.server.fakes import settle
 from voxswap_families.work import Steps, Work
-from voxswap_server.speech.lane import Surroundings
-from voxswap_server.speech.scheduler import Scheduler
+from voxswap_server.compute.scheduler import Scheduler
+from voxswap_server.compute.threads import Surroundings
 
 
 @pytest.fixture

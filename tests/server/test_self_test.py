@@ -20,18 +20,18 @@ from voxswap_families.text import NormalizedText, Phone, SymbolSequence
 from voxswap_families.work import Work
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
+from voxswap_server.compute.scheduler import Scheduler
+from voxswap_server.doors.grpc.status import to_status
 from voxswap_server.residency.errors import VoiceTooLargeError
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
-from voxswap_server.rpc.status import to_status
 from voxswap_server.speech.admission import Admission
 from voxswap_server.speech.books import Limits
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.pipeline import Stage
-from voxswap_server.speech.scheduler import Scheduler
-from voxswap_server.speech.self_test import SelfTest, SelfTestError
 from voxswap_server.speech.speaking import Maker
+from voxswap_server.voices.self_test import SelfTest, SelfTestError
 
 RATE, HOP = 22050, 256
 Samples = npt.NDArray[np.float32]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.server.fakes import settle
 from voxswap_server.residency.bars import Bars
-from voxswap_server.serving import Serving
+from voxswap_server.speech.serving import Serving
 
 Fact = Literal["ready", "drain", "stuck", "well", "long stuck", "long well"]
 FACTS: tuple[Fact, ...] = ("ready", "drain", "stuck", "well", "long stuck", "long well")

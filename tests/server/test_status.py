@@ -15,8 +15,8 @@ from voxswap_registry.errors import (
     VoiceNotFoundError,
     VoxswapError,
 )
+from voxswap_server.doors.grpc.status import to_status
 from voxswap_server.residency.errors import LoadStuckError
-from voxswap_server.rpc.status import to_status
 
 LONG = 1 << 20
 

@@ -15,11 +15,11 @@ from tests.server.play import GOOD, Play
 from voxswap_families.errors import EngineError
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding, Samples
+from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.parts import Chunk
 from voxswap_server.speech.pipeline import Synthesis
 from voxswap_server.speech.reader import Read
-from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.track import Track
 
 

@@ -38,10 +38,11 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.markers import Marker
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
-from voxswap_server.rpc import uploads as uploads_module
-from voxswap_server.rpc.calls import StoreCalls
-from voxswap_server.rpc.errors import StoreClosedError, TooManyUploadsError, UploadStalledError
-from voxswap_server.rpc.uploads import Received, Uploads
+from voxswap_server.doors.grpc import uploads as uploads_module
+from voxswap_server.doors.grpc.translate.voices import UploadEvents
+from voxswap_server.voices.errors import StoreClosedError, TooManyUploadsError, UploadStalledError
+from voxswap_server.voices.store_calls import StoreCalls
+from voxswap_server.voices.uploads import Received, Uploads
 
 Request = voices_pb2.RegisterVoiceRequest
 Piece = voices_pb2.ComponentBytes
@@ -80,6 +81,13 @@ async def stream(*messages: Request, then: asyncio.Event | None = None) -> Async
         await then.wait()
 
 
+class WiredUploads(Uploads):
+    """Takes messages as they come over the wire."""
+
+    async def receive(self, incoming: Any) -> Received:
+        return await super().receive(UploadEvents(incoming))
+
+
 class House:
     """A registry, uploads into it, and a look at what lies about."""
 
@@ -92,7 +100,7 @@ class House:
     def uploads(self, **options: Any) -> Uploads:
         usual = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check}
         chosen = usual | {"check_graphs": lambda manifest: None} | options
-        return Uploads(self.registry, self.store, **chosen)
+        return WiredUploads(self.registry, self.store, **chosen)
 
     def _check(self, manifest: Manifest) -> None:
         self.checked.append(manifest)

@@ -13,12 +13,12 @@ import pytest
 from tests.server.fakes import settle
 from voxswap_families.errors import DeviceStuckError
 from voxswap_families.work import Steps, Work
+from voxswap_registry.errors import ClosedError
+from voxswap_server.compute.scheduler import Scheduler
+from voxswap_server.compute.threads import Ran, Surroundings, Verdict
+from voxswap_server.compute.watchdog import watch_steps
 from voxswap_server.residency.bars import Bars
-from voxswap_server.residency.errors import ClosedError
-from voxswap_server.serving import Serving
-from voxswap_server.speech.lane import Ran, Surroundings, Verdict
-from voxswap_server.speech.scheduler import Scheduler
-from voxswap_server.watchdog import watch_steps
+from voxswap_server.speech.serving import Serving
 
 LIMIT_S = 30.0
 
@@ -69,7 +69,7 @@ class House:
         self.hangs: list[Hang] = []
         self.returned: list[Future[None]] = []
         self.watching = asyncio.ensure_future(
-            watch_steps(self.scheduler, self.serving, after_s=LIMIT_S, sleep=self.sleep)
+            watch_steps(self.scheduler, self.serving.set_threads, after_s=LIMIT_S, sleep=self.sleep)
         )
 
     async def sleep(self, seconds: float) -> None:
@@ -353,7 +353,9 @@ async def test_no_order_of_events_says_serving_too_soon() -> None:
     device.serving = Serving(Bars(lambda: 0.0))
     device.watching.cancel()
     device.watching = asyncio.ensure_future(
-        watch_steps(device.scheduler, device.serving, after_s=LIMIT_S, sleep=device.sleep)
+        watch_steps(
+            device.scheduler, device.serving.set_threads, after_s=LIMIT_S, sleep=device.sleep
+        )
     )
     hang, _ = await device.hang()
     await device.look()

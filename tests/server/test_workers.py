@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from voxswap_server.workers.errors import (
+from voxswap_server.compute.workers.errors import (
     NoWorkerError,
     RequestKillsError,
     WorkerEnd,
     WorkerStartError,
 )
-from voxswap_server.workers.pool import WorkerPool
-from voxswap_server.workers.worker import Program
+from voxswap_server.compute.workers.pool import WorkerPool
+from voxswap_server.compute.workers.worker import Program
 
 ON_LINUX = sys.platform.startswith("linux")
 PROGRAM = "tests.server.worker_program"
@@ -223,7 +223,7 @@ def test_they_end_with_a_server_that_is_killed_even_if_they_stand_still(tmp_path
     server = (
         "import os, signal, sys\n"
         "from tests.server.test_workers import PROGRAM, program, until_ready\n"
-        "from voxswap_server.workers.pool import WorkerPool\n"
+        "from voxswap_server.compute.workers.pool import WorkerPool\n"
         "pool = WorkerPool(program(sys.argv[1])); pool.start(); until_ready(pool)\n"
         "os.kill(pool.pids()[0], signal.SIGSTOP)\n"
         "print(*pool.pids(), flush=True)\n"
@@ -284,7 +284,7 @@ def test_what_they_get_of_the_server(pool: WorkerPool, monkeypatch: pytest.Monke
 def test_without_waitid_they_are_replaced_as_well(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("voxswap_server.workers.worker._STAYS_A_ZOMBIE", False)
+    monkeypatch.setattr("voxswap_server.compute.workers.worker._STAYS_A_ZOMBIE", False)
     monkeypatch.delattr(os, "waitid", raising=False)
     pool = WorkerPool(program(tmp_path))
     with pytest.raises(RequestKillsError):

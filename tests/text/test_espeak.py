@@ -15,10 +15,10 @@ from tests.examples import examples
 from tests.text.by_hand import GOLDEN, PIPER, by_hand, check, said, said_by_word
 from voxswap_families.text import NormalizedText, SymbolSequence, Word
 from voxswap_registry.errors import FrontEndBusyError, FrontEndError, UnreadableTextError
+from voxswap_server.compute.workers.errors import RequestKillsError, WorkerEnd
+from voxswap_server.compute.workers.pool import WorkerPool
 from voxswap_server.text.espeak import EspeakFrontEnd
 from voxswap_server.text.espeak_library import Espeak, _clauses
-from voxswap_server.workers.errors import RequestKillsError, WorkerEnd
-from voxswap_server.workers.pool import WorkerPool
 
 # The dictionaries of espeak-ng 1.52.0.1 (Piper's) and 1.52.0 differ in this.
 HAS_BEEN = {"hɐzbɪn": "hˈæzbiːn", "ɹˈɛd": "ɹˈiːd"}

@@ -169,4 +169,4 @@ def test_what_says_too_much_is_not_read_to_its_end() -> None:
 def test_nothing_of_the_house_is_imported_by_it() -> None:
     """It starts in an interpreter without site-packages."""
     source = Path(espeak_worker.__file__).read_text()
-    assert "voxswap" not in source.replace("voxswap_server.workers", "")
+    assert "voxswap" not in source.replace("voxswap_server.compute.workers", "")

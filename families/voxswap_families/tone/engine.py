@@ -221,7 +221,7 @@ class ToneUtterance:
         turns = np.outer(time_s, np.arange(1, table.shape[1] + 1)) * self._envelopes.pitch_hertz
         # Whole turns are taken away first: sines of large numbers are not exact.
         sines = np.sin(2 * np.pi * (turns % 1.0)).astype(np.float32)
-        voiced = (amplitudes.reshape(n * hop, -1) * sines).sum(axis=1, dtype=np.float32)
+        voiced: _Audio = (amplitudes.reshape(n * hop, -1) * sines).sum(axis=1, dtype=np.float32)
         return voiced + self._noise(first, last)
 
     def _noise(self, first: int, last: int) -> _Audio:

@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
-from voxswap_registry.errors import VoxswapError
+from voxswap_registry.errors import ClosedError, VoxswapError
 from voxswap_registry.manifest import Manifest
-from voxswap_server.residency.errors import ClosedError, MemoryBusyError, ScenesBusyError
+from voxswap_server.residency.errors import MemoryBusyError, ScenesBusyError
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.outlook import CastMember, Forecast, forecast
 

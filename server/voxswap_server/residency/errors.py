@@ -16,8 +16,7 @@
     ├── EventsLostError       EVENTS_LOST         a watcher resumed from what is no longer kept
     ├── SlowWatcherError      SLOW_WATCHER        a watcher fell behind what is kept
     ├── TooManyWatchersError  TOO_MANY_WATCHERS
-    ├── ScenesBusyError       SCENES_BUSY         too many scenes are being prepared
-    └── ClosedError           SHUTTING_DOWN
+    └── ScenesBusyError       SCENES_BUSY         too many scenes are being prepared
 """
 
 from __future__ import annotations
@@ -113,9 +112,3 @@ class ScenesBusyError(ResidencyError):
     """As many scenes are being prepared as the server prepares at a time."""
 
     reason = "SCENES_BUSY"
-
-
-class ClosedError(ResidencyError):
-    """The manager is closed: the server is shutting down."""
-
-    reason = "SHUTTING_DOWN"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from voxswap_families.contract import DevicePart
 from voxswap_families.errors import DeviceMemoryError
-from voxswap_registry.errors import VoxswapError
+from voxswap_registry.errors import ClosedError, VoxswapError
 from voxswap_server.memory.actions import (
     Cancelled,
     DeviceRefused,
@@ -25,7 +25,6 @@ from voxswap_server.memory.actions import (
 )
 from voxswap_server.residency.device import Device
 from voxswap_server.residency.errors import (
-    ClosedError,
     DeviceRefusedError,
     FootprintError,
     LoadFailedError,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from voxswap_registry.errors import ComponentChangedError, VoxswapError
+from voxswap_registry.errors import ClosedError, ComponentChangedError, VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.actions import (
     Free,
@@ -18,7 +18,7 @@ from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.part import State as PartState
 from voxswap_server.memory.plans import Asker, Plan, Rank
 from voxswap_server.residency import view
-from voxswap_server.residency.errors import ClosedError, VoiceInUseError
+from voxswap_server.residency.errors import VoiceInUseError
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.plans import VoicePlan

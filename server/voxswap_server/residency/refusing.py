@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from voxswap_registry.errors import ComponentChangedError, VoxswapError
+from voxswap_registry.errors import ClosedError, ComponentChangedError, VoxswapError
 from voxswap_server.memory.actions import Stage, Why
 from voxswap_server.memory.memory import Memory
 from voxswap_server.memory.plans import Limits, Plan
 from voxswap_server.residency.device import Device
 from voxswap_server.residency.errors import (
-    ClosedError,
     DeviceRefusedError,
     LoadFailedError,
     LoadStuckError,

@@ -14,6 +14,7 @@ from typing import Any
 
 from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
+from voxswap_server.compute.threads import Ran
 from voxswap_server.speech.books import (
     Books,
     Limits,
@@ -23,7 +24,6 @@ from voxswap_server.speech.books import (
 )
 from voxswap_server.speech.costs import LEAST_AUDIO_S, NOTHING, CostBook, Costs, Usage, plus
 from voxswap_server.speech.errors import OverloadedError
-from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.listening import too_late
 from voxswap_server.speech.need import Stream, Windows
 from voxswap_server.speech.playback import Pacing

@@ -12,7 +12,7 @@ from voxswap_server.speech.errors import TooLateError
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Parts, Receipt, Trailer
 
 if TYPE_CHECKING:
-    from voxswap_server.metrics import StreamObservation
+    from voxswap_server.speech.metrics import StreamObservation
     from voxswap_server.speech.pipeline import Synthesis
     from voxswap_server.speech.script import Script
 

@@ -19,16 +19,16 @@ from voxswap_families.work import SuspendedError, Work
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
+from voxswap_server.compute.scheduler import Scheduler
+from voxswap_server.compute.threads import Ran
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.chunking import Chunking
-from voxswap_server.speech.lane import Ran
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
-from voxswap_server.speech.scheduler import Scheduler
 from voxswap_server.speech.script import Script, WholeText
 from voxswap_server.speech.stream_memory import StreamMemory, unbounded
 from voxswap_server.speech.track import Track

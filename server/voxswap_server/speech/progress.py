@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voxswap_server.speech.lane import Ran
+from voxswap_server.compute.threads import Ran
 
 
 class Progress:

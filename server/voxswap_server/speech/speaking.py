@@ -11,7 +11,6 @@ from functools import partial
 
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.manifest import Manifest
-from voxswap_server.metrics import Metrics, StreamObservation
 from voxswap_server.residency.errors import LoadTimeoutError, MemoryBusyError
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.manager import ModelManager
@@ -21,6 +20,7 @@ from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.errors import StreamNotFoundError
 from voxswap_server.speech.listening import Stream
+from voxswap_server.speech.metrics import StreamMetrics, StreamObservation
 from voxswap_server.speech.parts import Part, Parts, Receipt
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
@@ -132,7 +132,7 @@ class Speaker:
     """
 
     def __init__(
-        self, catalog: Catalog, maker: Maker, audio_cache: AudioCache, metrics: Metrics
+        self, catalog: Catalog, maker: Maker, audio_cache: AudioCache, metrics: StreamMetrics
     ) -> None:
         self.clock = maker.clock
         self._catalog = catalog

@@ -24,9 +24,9 @@ from voxswap_registry.errors import (
     FrontEndError,
     UnreadableTextError,
 )
-from voxswap_server.workers.errors import NoWorkerError, RequestKillsError, WorkerStartError
-from voxswap_server.workers.pool import PoolStatistics, WorkerPool
-from voxswap_server.workers.worker import Program
+from voxswap_server.compute.workers.errors import NoWorkerError, RequestKillsError, WorkerStartError
+from voxswap_server.compute.workers.pool import PoolStatistics, WorkerPool
+from voxswap_server.compute.workers.worker import Program
 
 # The characters at which espeak-ng 1.52 ends a clause, and the symbol that Piper writes for each.
 # Found by asking piper-tts 1.8.0 for every code point. The last line ends a clause too (some of

@@ -21,7 +21,7 @@ def run(argv: Sequence[str]) -> int:
     with contextlib.suppress(AttributeError, ValueError):  # Windows; not the main thread
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        from voxswap_server.command import main as serve
+        from voxswap_server.app.command import main as serve
     except ImportError as error:
         raise not_installed("the server", error) from error
     return serve(argv)

@@ -9,8 +9,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from voxswap_registry.errors import VoxswapError
-from voxswap_server.residency.errors import ClosedError
+from voxswap_registry.errors import ClosedError, VoxswapError
 from voxswap_server.speech.cache.listener import Listener, Terms, loosest
 from voxswap_server.speech.errors import TooFarBehindError
 from voxswap_server.speech.parts import Chunk, Part, Trailer

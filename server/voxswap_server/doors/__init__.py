@@ -1,0 +1,1 @@
+"""How requests come in. A door translates, and decides nothing."""

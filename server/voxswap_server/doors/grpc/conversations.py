@@ -1,0 +1,98 @@
+"""What the client of a Converse call says, as it is written into the conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from voxswap.v1 import speech_pb2
+from voxswap_registry.errors import InvalidInputError
+from voxswap_server.doors.grpc.status import Context
+from voxswap_server.doors.grpc.translate import speech as translate
+from voxswap_server.speech.conversation import Conversation
+from voxswap_server.speech.errors import ConversationIdleError
+
+# What a call wants it says soon (see `rpc.guard`), and then something now and then.
+IDLE_S = 60.0
+
+
+class Silence:
+    """How long neither side has said anything. Confined to one event loop."""
+
+    def __init__(self, most_s: float | None = None) -> None:
+        self.most_s = IDLE_S if most_s is None else most_s
+        self._clock = asyncio.get_running_loop().time
+        self.broken()
+
+    def broken(self) -> None:
+        """Somebody says something: it begins anew."""
+        self._since_s = self._clock()
+
+    @property
+    def left_s(self) -> float:
+        """Until it is too long."""
+        return self._since_s + self.most_s - self._clock()
+
+
+async def begun(context: Context) -> speech_pb2.SynthesizeRequest:
+    """What the first message starts. Raises `InvalidInputError`."""
+    first: Any = await context.read()  # no need to wait: the guard has seen that it is there
+    if first is grpc.aio.EOF or first.WhichOneof("part") != "start":
+        raise InvalidInputError.one("start", "is missing; the first message carries it")
+    start: speech_pb2.SynthesizeRequest = first.start
+    return start
+
+
+async def listen(
+    context: Context,
+    conversation: Conversation,
+    interrupt: Callable[[], Awaitable[object]],
+    silence: Silence,
+    *,
+    max_characters: int,
+) -> None:
+    """Read what the client says, as far as there is room for it. Faults are the conversation's."""
+    try:
+        while (said := await read(context, silence)) is not None:
+            match said.WhichOneof("part"):
+                case "text":
+                    for description in translate.fragment_faults(said.text, max_characters):
+                        raise InvalidInputError.one("text", description)
+                    conversation.push(said.text)
+                case "flush":
+                    conversation.flush()
+                case "interrupt":
+                    await interrupt()
+                case "start":
+                    raise InvalidInputError.one("start", "comes once, in the first message")
+                case _:
+                    raise InvalidInputError.one("part", "is missing; send text, flush or interrupt")
+            await conversation.make_room()
+        conversation.end()
+    except Exception as error:  # noqa: BLE001 - raised where the conversation is spoken
+        conversation.fail(error)
+
+
+async def read(context: Context, silence: Silence) -> speech_pb2.ConverseRequest | None:
+    """The client's next message; None once it has closed its side.
+
+    Raises `ConversationIdleError` when the silence has lasted too long.
+    """
+    silence.broken()
+    # One read, however often it is waited for: what a cancelled one had received would be lost.
+    reading: asyncio.Future[Any] = asyncio.ensure_future(context.read())
+    try:
+        while not reading.done():
+            if (left_s := silence.left_s) <= 0:
+                raise ConversationIdleError(
+                    f"nothing came for {silence.most_s:g} s; send text, or close your side of the "
+                    "call"
+                )
+            await asyncio.wait((reading,), timeout=left_s)
+        said = reading.result()
+    finally:
+        reading.cancel()
+    return None if said is grpc.aio.EOF else said

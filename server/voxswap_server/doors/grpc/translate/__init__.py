@@ -1,0 +1,1 @@
+"""Between messages and what the house understands, both ways."""

@@ -1,0 +1,1 @@
+"""Changing voices while the server runs: publishing, labels, self-tests, uploads."""
