@@ -16,7 +16,8 @@ from tests.registry.drafts import root_of
 from voxswap_client import Client
 from voxswap_registry.store import Registry
 from voxswap_server.app.config import Settings
-from voxswap_server.app.house import RunningServer, running
+from voxswap_server.app.house import House
+from voxswap_server.app.serve import RunningServer, running
 
 
 class ServerThread:
@@ -47,6 +48,10 @@ class ServerThread:
         if self._failure is not None:
             raise self._failure
         return self
+
+    @property
+    def house(self) -> House:
+        return self.server.house
 
     @property
     def running(self) -> bool:
@@ -96,8 +101,8 @@ def serving(registry: Path | str, **settings: Any) -> Iterator[ServerThread]:
         try:
             yield thread
             if thread.running:
-                thread.on_loop(thread.server.manager.check_integrity)
-                thread.on_loop(thread.server.audio_cache.check_integrity)
+                thread.on_loop(thread.house.manager.check_integrity)
+                thread.on_loop(thread.house.audio_cache.check_integrity)
         finally:
             if thread.running:
                 thread.begin_stop()

@@ -21,11 +21,11 @@ SPEAK = "/voxswap.v1.SpeechService/Synthesize"
 
 
 def metric(thread: ServerThread, name: str, **labels: str) -> float:
-    return thread.server.metrics.registry.get_sample_value(name, labels) or 0.0
+    return thread.house.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 def leases(thread: ServerThread) -> int:
-    return sum(resident.leases for resident in thread.server.manager.residents())
+    return sum(resident.leases for resident in thread.house.manager.residents())
 
 
 class Crowd:

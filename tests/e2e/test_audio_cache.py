@@ -43,7 +43,7 @@ def house(joe_registry: Registry) -> Iterator[tuple[ServerThread, Client]]:
 
 
 def figure(thread: ServerThread, name: str, **labels: str) -> float:
-    return thread.server.metrics.registry.get_sample_value(f"voxswap_{name}", labels) or 0.0
+    return thread.house.metrics.registry.get_sample_value(f"voxswap_{name}", labels) or 0.0
 
 
 def outcomes(thread: ServerThread) -> dict[str, float]:
@@ -155,7 +155,7 @@ def test_who_made_it_may_hang_up_and_the_others_hear_the_rest(
     house: tuple[ServerThread, Client],
 ) -> None:
     thread, client = house
-    cache = thread.server.audio_cache
+    cache = thread.house.audio_cache
     with client.synthesize("joe", LONG, seed=4) as first:
         chunks = iter(first)
         next(chunks)
@@ -178,7 +178,7 @@ def test_a_short_deadline_ends_nobody_elses_line(
 ) -> None:
     """Who came first gives up while the voice is loaded; who came later waits on, and hears it."""
     thread, client = house
-    cache, loads, read = thread.server.audio_cache, threading.Event(), VitsEngine.read
+    cache, loads, read = thread.house.audio_cache, threading.Event(), VitsEngine.read
 
     def held_up(*args: Any) -> Any:
         assert loads.wait(60)
@@ -207,10 +207,10 @@ def test_when_all_have_hung_up_nothing_is_computed_or_held(
     for _ in range(2):
         with client.synthesize("joe", LONG, seed=5) as stream:
             next(iter(stream))
-    server = thread.server
-    thread.wait_until(lambda: not server.audio_cache.statistics().flights)
-    thread.wait_until(lambda: not any(r.leases for r in server.manager.residents()))
-    assert server.audio_cache.statistics().held_bytes == 0
+    inside = thread.house
+    thread.wait_until(lambda: not inside.audio_cache.statistics().flights)
+    thread.wait_until(lambda: not any(r.leases for r in inside.manager.residents()))
+    assert inside.audio_cache.statistics().held_bytes == 0
     assert not client.say("joe", LONG, seed=5).header.cached
 
 
@@ -223,7 +223,7 @@ def test_a_voice_that_is_not_in_memory_still_says_what_it_said(
     second = client.say("joe", LINE, seed=1)
     same_audio(first, second)
     assert second.header.cached
-    assert not thread.on_loop(thread.server.manager.residents)
+    assert not thread.on_loop(thread.house.manager.residents)
     assert figure(thread, "loads_total") == 1
 
 
@@ -286,7 +286,7 @@ def test_what_a_machine_decided_is_kept_and_shown(joe_registry: Registry, tmp_pa
     for arithmetic in ("bfloat16", "float32"):
         with serving(root, cache_dir=cache) as thread:
             (family,) = (
-                f for f in thread.server.metrics.registry.collect() if f.name == "voxswap_build"
+                f for f in thread.house.metrics.registry.collect() if f.name == "voxswap_build"
             )
             build = family.samples[0].labels
         kept = json.loads((cache / "decisions-cpu.json").read_text())

@@ -322,7 +322,7 @@ def test_a_damaged_component_is_data_loss_and_never_audio(
             assert raised.value.reason == reason
             assert "import the voice again" in str(raised.value).lower()
         # A load of the symbols that nobody waits for any more may still come to its end.
-        manager = thread.server.manager
+        manager = thread.house.manager
         thread.wait_until(lambda: not manager.statistics().reserved_bytes)
         books = thread.on_loop(manager.statistics)
         assert books.resident_bytes < 1 << 16, "more than a symbol table"

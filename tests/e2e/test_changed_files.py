@@ -83,7 +83,7 @@ def test_changes_that_change_nothing_go_unheard_and_others_are_refused(
             with pytest.raises(DataLossError, match="was changed on the server's disk") as raised:
                 say()
             assert raised.value.reason == "COMPONENT_CHANGED"
-            thread.wait_until(lambda: not thread.server.manager.residents())
+            thread.wait_until(lambda: not thread.house.manager.residents())
             # It is counted once its memory is free.
             thread.wait_until(
                 lambda: count(metrics, 'voxswap_evictions_total{reason="changed"}') == before + 1
@@ -119,7 +119,7 @@ def test_an_idle_voice_is_taken_out_as_well(registry: Registry) -> None:
     with serving(root_of(registry)) as thread, Client(thread.server.address) as client:
         client.say("joe", LINE)
         client.pin("joe")
-        manager = thread.server.manager
+        manager = thread.house.manager
 
         def look() -> None:
             asyncio.run_coroutine_threadsafe(manager.inspect_files(), thread.loop).result(60)

@@ -40,12 +40,12 @@ Parts = Iterable[Chunk | InterruptReceipt]
 
 
 def active_leases(server: ServerThread) -> int:
-    return sum(resident.leases for resident in server.server.manager.residents())
+    return sum(resident.leases for resident in server.house.manager.residents())
 
 
 def nothing_is_left(server: ServerThread) -> None:
     server.wait_until(lambda: active_leases(server) == 0)
-    server.on_loop(server.server.manager.check_integrity)
+    server.on_loop(server.house.manager.check_integrity)
 
 
 def samples(chunks: Iterable[Chunk]) -> npt.NDArray[np.float32]:

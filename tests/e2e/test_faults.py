@@ -23,7 +23,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def active_leases(thread: ServerThread) -> int:
-    return sum(r.leases for r in thread.server.manager.residents())
+    return sum(r.leases for r in thread.house.manager.residents())
 
 
 def test_of_an_endless_text_no_more_is_read_than_is_spoken(
@@ -98,4 +98,4 @@ async def test_a_step_that_throws_ends_its_own_stream_with_a_reference(
             assert "secret" not in str(raised.value)
             assert (await client.say("joe", "This one is not.")).trailer.total_samples
     server.wait_until(lambda: active_leases(server) == 0)
-    server.on_loop(server.server.manager.check_integrity)
+    server.on_loop(server.house.manager.check_integrity)

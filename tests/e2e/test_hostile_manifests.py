@@ -94,7 +94,7 @@ def test_what_lies_in_the_store_is_listed_with_its_problem_and_never_loaded(
             with pytest.raises(DataLossError) as raised:
                 client.say(f"evil/{n}", "Hi.")
             assert raised.value.reason == "MANIFEST_INVALID"
-        assert house.on_loop(lambda: house.server.manager.statistics().resident_bytes) == 0
+        assert house.on_loop(lambda: house.house.manager.statistics().resident_bytes) == 0
         # Its other version is well, and so is everybody else.
         assert client.say("evil/0@1", "Hi.").trailer.total_samples
         assert client.say("joe", "Hi.").trailer.total_samples

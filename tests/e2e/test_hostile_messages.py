@@ -51,7 +51,7 @@ def test_mutated_messages_over_all_methods_are_their_senders_fault(
         # The messages are of every kind: some are sound, most are not.
         assert tally.of("OK") > N / 20
         assert tally.of("INVALID_ARGUMENT") > N / 3
-        manager = attacked.server.manager
+        manager = attacked.house.manager
         attacked.wait_until(lambda: manager.held_leases() == 0)
         # The very same but for rounding: how a line is cut into steps is learnt as it is used.
         after = np.frombuffer(client.say("joe", LINE, seed=7).audio, np.int16).astype(int)
@@ -69,7 +69,7 @@ def test_headers_and_frames_of_any_bytes_do_no_harm_and_leave_no_traceback(
         assert asyncio.run_coroutine_threadsafe(sending, attacked.loop).result(150) == N // 3
         assert client.say("joe", LINE).trailer.total_samples
     assert [r for r in caplog.records if r.exc_info or r.levelno >= logging.ERROR] == []
-    manager = attacked.server.manager
+    manager = attacked.house.manager
     attacked.wait_until(lambda: manager.held_leases() == 0)
 
 

@@ -42,7 +42,7 @@ def alike(one: bytes, other: bytes) -> bool:
 
 
 def pids(thread: ServerThread) -> tuple[int, ...]:
-    espeak = thread.server.residents.loader._espeak
+    espeak = thread.house.espeak
     assert espeak is not None
     return espeak.pids()
 
@@ -54,7 +54,7 @@ def restarts(thread: ServerThread, reason: str) -> float:
 
 def figure(thread: ServerThread, name: str, **labels: str) -> float:
     labels = {"program": "espeak-ng"} | labels
-    value = thread.server.metrics.registry.get_sample_value(f"voxswap_{name}", labels)
+    value = thread.house.metrics.registry.get_sample_value(f"voxswap_{name}", labels)
     assert value is not None
     return value
 
@@ -73,7 +73,7 @@ def test_a_line_that_kills_its_reader_fails_alone(frail: ServerThread) -> None:
         frail.wait_until(lambda: figure(frail, "workers") == 2)
         assert figure(frail, "worker_calls_total") > 0
         assert 10 << 20 < figure(frail, "worker_resident_bytes") < 256 << 20
-    assert not any(r.leases for r in frail.on_loop(frail.server.manager.residents))
+    assert not any(r.leases for r in frail.on_loop(frail.house.manager.residents))
 
 
 def test_with_calls_as_short_as_they_are_the_killers_are_spoken(

@@ -35,7 +35,7 @@ LONG = "The road goes ever on and on, down from the door where it began. " * 60
 
 
 def active_leases(thread: ServerThread) -> int:
-    return sum(r.leases for r in thread.server.manager.residents())
+    return sum(r.leases for r in thread.house.manager.residents())
 
 
 class StepCounter:
@@ -65,7 +65,7 @@ def test_cancelling_stops_the_compute(
     assert stopped_at < 60
     client.say("joe", "Hi.")  # what runs now runs after the cancelled stream's last step
     assert counter.steps <= stopped_at + 6
-    server.on_loop(server.server.manager.check_integrity)
+    server.on_loop(server.house.manager.check_integrity)
 
 
 async def test_cancelling_the_callers_task_stops_the_compute(server: ServerThread) -> None:
@@ -120,7 +120,7 @@ def test_shutdown_lets_streams_end_and_takes_no_new_ones(joe_registry: Registry)
             thread.join()
             with pytest.raises(UnavailableError):
                 client.say("joe", "Too late.", timeout_s=1)
-        assert not thread.server.manager.residents()
+        assert not thread.house.manager.residents()
 
 
 def test_shutdown_cancels_what_does_not_end_in_time(joe_registry: Registry) -> None:
@@ -134,7 +134,7 @@ def test_shutdown_cancels_what_does_not_end_in_time(joe_registry: Registry) -> N
                     for _ in chunks:
                         pass
                 thread.join()
-        books = thread.server.manager.statistics()
+        books = thread.house.manager.statistics()
         assert books.charged_bytes == books.carved_bytes
 
 

@@ -30,7 +30,7 @@ CONVERSE = "/voxswap.v1.SpeechService/Converse"
 
 
 def metric(thread: ServerThread, name: str, **labels: str) -> float:
-    return thread.server.metrics.registry.get_sample_value(name, labels) or 0.0
+    return thread.house.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 def refused(thread: ServerThread, reason: str) -> float:
@@ -38,7 +38,7 @@ def refused(thread: ServerThread, reason: str) -> float:
 
 
 def leases(thread: ServerThread) -> int:
-    return sum(resident.leases for resident in thread.server.manager.residents())
+    return sum(resident.leases for resident in thread.house.manager.residents())
 
 
 def admitted(thread: ServerThread) -> float:
@@ -144,7 +144,7 @@ def test_a_paced_stream_that_is_read_is_not_hurt(joe_registry: Registry) -> None
 
 def test_watchers_that_do_not_read_are_ended(joe_registry: Registry) -> None:
     with serving(root_of(joe_registry), stalled_write_s=0.5) as thread:
-        events = thread.server.residents.events
+        events = thread.house.residents.events
         with contextlib.ExitStack() as stack:
             for _ in range(3):
                 raw = stack.enter_context(RawClient(thread.server.address, window_bytes=1))

@@ -116,7 +116,7 @@ def state_in_the_way(house: House, patch: pytest.MonkeyPatch) -> Callable[[], ob
 
 def torn_manifest(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
     house.registry.objects.replace(manifest_key("joe", 1), b'{"torn')
-    house.thread.server.catalog.refresh(["joe"])
+    house.thread.house.catalog.refresh(["joe"])
     return lambda: house.get("joe@1")
 
 

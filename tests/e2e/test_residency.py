@@ -174,7 +174,7 @@ def test_watching_from_a_listing_on_misses_nothing_and_resumes(twins: Registry) 
                     )
                 )
             assert lost.value.code() is grpc.StatusCode.OUT_OF_RANGE  # type: ignore[attr-defined]
-        thread.wait_until(lambda: thread.server.residents.events.watchers == 0)
+        thread.wait_until(lambda: thread.house.residents.events.watchers == 0)
 
 
 def test_a_list_and_a_watch_have_no_gap_between_them_and_a_restart_is_told(
@@ -210,7 +210,7 @@ def test_a_watcher_that_does_not_read_is_dropped_and_holds_nobody_up(twins: Regi
         call = stub.Watch(residency_pb2.WatchRequest(after_sequence=0), timeout=60)
         client.load("a")
         assert next(call).sequence == 1
-        events = thread.server.residents.events
+        events = thread.house.residents.events
         quarantine = next(e.event for e in events._log if e.event.kind is EventKind.LOADED)
 
         def flood() -> None:
@@ -238,7 +238,7 @@ def test_the_budget_changes_while_it_speaks(twins: Registry) -> None:
             assert "b@1" not in resident(client)
             for _ in chunks:
                 pass
-        thread.wait_until(lambda: thread.server.manager.statistics().budget_bytes == 300 << 20)
+        thread.wait_until(lambda: thread.house.manager.statistics().budget_bytes == 300 << 20)
         with pytest.raises(VoxswapClientError) as error:
             client.load("a")
         assert reason_of(error) == ("RESOURCE_EXHAUSTED", "VOICE_TOO_LARGE")
@@ -263,7 +263,7 @@ def test_a_scene_is_loaded_in_order_of_need_as_far_as_it_fits(twins: Registry) -
             ("c@1", False),
         ]
         assert not scene.fits
-        thread.wait_until(lambda: not thread.server.residents.ahead._scenes)
+        thread.wait_until(lambda: not thread.house.residents.ahead._scenes)
         assert resident(client) == {"a@1", "b@1"}
         with pytest.raises(VoxswapClientError, match=r"cast") as error:
             client.prepare([])
@@ -282,12 +282,12 @@ def test_a_deleted_voice_finishes_its_line_and_goes(twins: Registry, tmp_path: P
             chunks = iter(stream)
             next(chunks)
             client.delete_voice("doomed")
-            thread.wait_until(lambda: not thread.server.catalog.count())
+            thread.wait_until(lambda: not thread.house.catalog.count())
             for _ in chunks:
                 pass
             assert stream.trailer.total_samples > 22_050
-        thread.wait_until(lambda: not thread.server.manager.residents())
-        books = thread.server.manager.statistics()
+        thread.wait_until(lambda: not thread.house.manager.residents())
+        books = thread.house.manager.statistics()
         assert books.resident_bytes < 1 << 16
 
 

@@ -197,7 +197,7 @@ def test_cold_once_and_warm_afterwards(server: ServerThread) -> None:
     from tests.e2e.conftest import serving
 
     with (
-        serving(root_of(server.server.catalog.registry)) as fresh,
+        serving(root_of(server.house.catalog.registry)) as fresh,
         Client(fresh.server.address) as client,
     ):
         first, second = client.say("joe", "Who is there?"), client.say("joe", "Who is there?")

@@ -56,7 +56,7 @@ def test_a_voice_whose_step_hangs_is_barred_and_the_server_serves(
             if gives_up:
                 with pytest.raises(DeadlineExceededError):
                     client.say("joe", "Hi.", timeout_s=1.0)
-                thread.wait_until(lambda: len(thread.server.manager.bars) == 1)
+                thread.wait_until(lambda: len(thread.house.manager.bars) == 1)
             else:
                 stuck(thread, client, "DEVICE_STUCK")
             barred = stuck(thread, client, "VOICE_BARRED")

@@ -72,7 +72,7 @@ class House:
         )
         draft = dataclasses.replace(as_draft(manifest, parts), voice_id=voice_id, **changes)
         published = self.registry.publish(draft)
-        self.thread.server.catalog.refresh([voice_id])
+        self.thread.house.catalog.refresh([voice_id])
         return published
 
     def update(self, voice_id: str, *paths: str, **fields: Any) -> voices_pb2.UpdateVoiceResponse:
@@ -456,7 +456,7 @@ def test_a_change_that_was_made_for_another_revision_is_aborted(house: House) ->
 def residents(house: House) -> set[str]:
     return {
         ref
-        for resident in house.thread.on_loop(house.thread.server.manager.residents)
+        for resident in house.thread.on_loop(house.thread.house.manager.residents)
         for ref in resident.refs
     }
 
@@ -670,8 +670,8 @@ def test_a_time_outside_the_calendar_hides_no_voice(house: House, time: str) -> 
     house.registry.objects.replace(manifest_key("odd/time", 1), data)
     state = VoiceState(1, labels={"stable": 1}, change=Change("promote stable 1", time=time))
     house.registry.objects.replace(state_key("odd/time", 1), state.to_json())
-    house.thread.server.catalog.refresh(["odd/time"])
-    assert len(house.listed(page_size=1000)) == house.thread.server.catalog.count()
+    house.thread.house.catalog.refresh(["odd/time"])
+    assert len(house.listed(page_size=1000)) == house.thread.house.catalog.count()
     (listed,) = house.listed(prefix="odd/time")
     assert "must be a time" in listed.problem
     request = voices_pb2.ListChangesRequest(voice="odd/time")
@@ -718,7 +718,7 @@ def test_a_page_may_be_longer_than_what_is_read_at_a_time(
 ) -> None:
     monkeypatch.setattr(voices, "_BATCH", 2)
     everything = [voice.id for voice in house.listed(page_size=1000)]
-    assert len(everything) == house.thread.server.catalog.count()
+    assert len(everything) == house.thread.house.catalog.count()
     request = voices_pb2.ListVoicesRequest(page_size=5)
     answer = house.voices.ListVoices(request, timeout=30)
     assert [voice.id for voice in answer.voices] == everything[:5]
@@ -739,7 +739,7 @@ def test_a_change_that_was_made_is_told_though_nobody_can_look(
     blinded: House, new_model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = blinded
-    catalog = house.thread.server.catalog
+    catalog = house.thread.house.catalog
     refresh, fails = catalog.refresh, False
 
     def failing(voice_ids: Iterable[str] | None = None) -> object:
@@ -845,7 +845,7 @@ def test_the_server_notices_what_others_publish_and_promote(house: House, stocke
 
     def version(ref: str) -> int:
         with contextlib.suppress(Exception):
-            return house.thread.server.catalog.resolve(VoiceRef.parse(ref)).version
+            return house.thread.house.catalog.resolve(VoiceRef.parse(ref)).version
         return 0
 
     def seconds_until(ref: str, number: int) -> float:
@@ -879,7 +879,7 @@ def test_a_voice_that_cannot_be_read_is_no_change_at_each_look(house: House) -> 
     before = scrape_of_loop(house)["voxswap_registry_changes_total"]
     house.registry.journal.append("others/linked")
     looks: set[float] = set()
-    last_look = house.thread.server.metrics._looked._value
+    last_look = house.thread.house.metrics._looked._value
 
     def looked() -> bool:
         looks.add(last_look.get())
@@ -896,7 +896,7 @@ def test_a_voice_that_cannot_be_read_is_no_change_at_each_look(house: House) -> 
 
 def test_a_registry_that_is_gone_silences_no_resident_voice(house: House, stocked: Path) -> None:
     before = house.say("joe")
-    catalog = house.thread.server.catalog
+    catalog = house.thread.house.catalog
     known = catalog.count()
     elsewhere = stocked.with_name("elsewhere")
     stocked.rename(elsewhere)
@@ -940,7 +940,7 @@ def test_where_signatures_are_required_only_the_signed_speak(stocked: Path, tmp_
         assert error.reason == "SIGNATURE_INVALID"
 
         Registry(stocked).sign("signed/voice", 1, key)
-        catalog = house.thread.server.catalog
+        catalog = house.thread.house.catalog
         house.thread.wait_until(
             lambda: not next(catalog.listings(VoiceFilter(prefix="signed/"))).error
         )
@@ -999,7 +999,7 @@ def test_a_bucket_is_spoken_from_through_the_cache_and_without_the_bucket(
         # Changes over the wire and by others reach a bucket too.
         house.update("joe", "tags", tags=["far"])
         house.registry.edit("joe", Edit(moves={"stable": 1}))
-        catalog = house.thread.server.catalog
+        catalog = house.thread.house.catalog
         house.thread.wait_until(lambda: catalog.record("joe").state.revision == 2)
         assert [label.name for label in house.get("joe").labels] == ["stable"]
         assert house.registry.objects.read(state_key("joe", 2), limit_bytes=1 << 18)
@@ -1021,7 +1021,7 @@ def test_a_bucket_is_spoken_from_through_the_cache_and_without_the_bucket(
 def scrape_of_loop(house: House) -> Counter[str]:
     """The metrics, read where no scrape may block."""
     found: Counter[str] = Counter()
-    for metric in house.thread.server.metrics.registry.collect():
+    for metric in house.thread.house.metrics.registry.collect():
         for sample in metric.samples:
             found[sample.name] += sample.value  # type: ignore[assignment]
     return found

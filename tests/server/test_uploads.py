@@ -38,8 +38,8 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.markers import Marker
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
-from voxswap_server.voices import uploads as uploads_module
 from voxswap_server.doors.grpc.translate.voices import UploadEvents
+from voxswap_server.voices import uploads as uploads_module
 from voxswap_server.voices.errors import StoreClosedError, TooManyUploadsError, UploadStalledError
 from voxswap_server.voices.store_calls import StoreCalls
 from voxswap_server.voices.uploads import Received, Uploads

@@ -15,7 +15,7 @@ from pathlib import Path
 from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.app.config import RELOADABLE, Settings, load_settings
-from voxswap_server.app.house import RunningServer, running
+from voxswap_server.app.serve import RunningServer, running
 from voxswap_server.app.warden import start_warden
 from voxswap_server.app.way_down import (
     BEYOND_GRACE_S,
@@ -169,10 +169,10 @@ def _reload(server: RunningServer, arguments: Sequence[str]) -> None:
     changed = {
         name
         for name in Settings.model_fields
-        if getattr(settings, name) != getattr(server.residents.settings, name)
+        if getattr(settings, name) != getattr(server.house.residents.settings, name)
     }
     logging.getLogger().setLevel(settings.log_level.upper())
-    server.residents.reload(settings)
+    server.house.residents.reload(settings)
     taken = ", ".join(f"{n}={getattr(settings, n)}" for n in sorted(changed & RELOADABLE))
     _LOGGER.info("SIGHUP: %s", f"now {taken}" if taken else "nothing changed")
     if later := changed - RELOADABLE:
@@ -180,9 +180,9 @@ def _reload(server: RunningServer, arguments: Sequence[str]) -> None:
 
 
 def _greeting(server: RunningServer, settings: Settings) -> str:
-    newest = server.catalog.page(VoiceFilter(), limit=_SHOWN + 1)
+    newest = server.house.catalog.page(VoiceFilter(), limit=_SHOWN + 1)
     usable = [listing.voice_id for listing in newest if listing.error is None][:_SHOWN]
-    n = server.catalog.count()
+    n = server.house.catalog.count()
     lines = [
         f"voxswap is serving on {server.address}",
         f"  metrics   {_metrics_url(server)}",

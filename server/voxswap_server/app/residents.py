@@ -7,11 +7,10 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from voxswap_families.contract import Engine
 from voxswap_registry.catalog.catalog import Catalog
@@ -20,6 +19,7 @@ from voxswap_registry.errors import DigestMismatchError, VoxswapError
 from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef
+from voxswap_server.app.background import in_background
 from voxswap_server.app.config import RELOADABLE, Settings
 from voxswap_server.app.metrics import Metrics
 from voxswap_server.app.way_down import WayDown
@@ -239,28 +239,6 @@ def look_after(residents: Residents, stack: contextlib.AsyncExitStack, way_down:
     if settings.warm_start:
         way_down.closing(stack, "remembering residents", residents.save)
         in_background(stack, way_down, remembering(), "remember what is resident")
-
-
-def in_background(
-    stack: contextlib.AsyncExitStack,
-    way_down: WayDown,
-    work: Coroutine[Any, Any, None],
-    name: str,
-) -> None:
-    """Run ``work`` until it ends or ``stack`` is closed."""
-    task = asyncio.get_running_loop().create_task(work, name=name)
-    way_down.closing(stack, name, lambda: stop(task))
-
-
-async def stop(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end; whatever it came to is logged."""
-    task.cancel()
-    try:
-        await task
-    except asyncio.CancelledError:
-        pass
-    except Exception:
-        _LOGGER.exception("%s", task.get_name())
 
 
 def _from_any_thread(
