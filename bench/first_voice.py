@@ -40,7 +40,7 @@ from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.speech.chunking import Chunking
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
 

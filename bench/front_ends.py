@@ -29,13 +29,13 @@ from bench.report import Report
 from voxswap_families.symbols import SymbolTable
 from voxswap_families.text import FrontEnd, LongReadingError, NormalizedText, Word
 from voxswap_registry.errors import InvalidInputError
-from voxswap_server.text.english import EnglishFrontEnd
-from voxswap_server.text.espeak import EspeakFrontEnd
-from voxswap_server.text.espeak_library import Clause, Espeak
-from voxswap_server.text.espeak_library import _clauses as clauses_of
-from voxswap_server.text.espeak_worker import Library
+from voxswap_server.text.english.front_end import EnglishFrontEnd
+from voxswap_server.text.espeak.front_end import EspeakFrontEnd
+from voxswap_server.text.espeak.library import Clause, Espeak
+from voxswap_server.text.espeak.library import _clauses as clauses_of
+from voxswap_server.text.espeak.worker import Library
 from voxswap_server.text.normalization import normalize
-from voxswap_server.text.segmentation import segment
+from voxswap_server.text.segmentation.segments import segment
 
 # The Harvard sentences, lists 1 and 2 (IEEE, 1969), and some of a game's.
 SENTENCES = """\

@@ -35,7 +35,7 @@ from voxswap_families.work import finished
 from voxswap_registry.layout import blob_key
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
 

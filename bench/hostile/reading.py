@@ -19,10 +19,10 @@ from voxswap_families.text import LongReadingError
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.speech.reader import parted, read_segment
-from voxswap_server.text.espeak import EspeakFrontEnd
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.espeak.front_end import EspeakFrontEnd
+from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
-from voxswap_server.text.segmentation import segment
+from voxswap_server.text.segmentation.segments import segment
 
 if TYPE_CHECKING:
     from bench.soak import House

@@ -34,8 +34,8 @@ def main() -> None:
     lend_pipers_espeak()
     from voxswap_families.symbols import SymbolTable
     from voxswap_families.text import NormalizedText, Word
-    from voxswap_server.text.espeak import EspeakFrontEnd
-    from voxswap_server.text.espeak_library import Espeak
+    from voxswap_server.text.espeak.front_end import EspeakFrontEnd
+    from voxswap_server.text.espeak.library import Espeak
 
     question = json.load(sys.stdin)
     table = {"layout": "piper", "symbols": question["symbols"]}

@@ -16,7 +16,7 @@ from tests.e2e.conftest import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap_client import Client, InvalidRequestError, VoxswapClientError
 from voxswap_registry.store import Registry
-from voxswap_server.text import espeak_library
+from voxswap_server.text.espeak import library as espeak_library
 
 LINE = "The bridge is closed after dark, stranger. Turn back now."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from voxswap_server.text import espeak_worker
+from voxswap_server.text.espeak import worker as espeak_worker
 
 
 def prepare(

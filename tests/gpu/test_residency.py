@@ -26,7 +26,7 @@ from voxswap_server.residency.errors import DeviceRefusedError
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
 
 pytestmark = [

@@ -9,7 +9,7 @@ import pytest
 from tests.server.fakes import settle
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.script import WholeText
-from voxswap_server.text.segmentation import segment
+from voxswap_server.text.segmentation.segments import segment
 
 TEXT = "Who goes there? Stop, in the name of the king. I said stop! Good."
 

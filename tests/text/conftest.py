@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.espeak.library import Espeak
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from voxswap_server.text.layout import PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS, line_breaks
-from voxswap_server.text.pieces import cut
-from voxswap_server.text.sentence_ends import SENTENCE_END, ends_sentence
+from voxswap_server.text.segmentation.layout import (
+    PARAGRAPH_PAUSE_MS,
+    SENTENCE_PAUSE_MS,
+    line_breaks,
+)
+from voxswap_server.text.segmentation.pieces import cut
+from voxswap_server.text.segmentation.sentence_ends import SENTENCE_END, ends_sentence
 from voxswap_server.text.types import Segment
 
 _WHITESPACE = re.compile(r"\s++")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from tests.text.by_hand import GOLDEN, PIPER, by_hand, check, said, said_by_word
 from voxswap_families.text import NormalizedText, Word
-from voxswap_server.text.english import EnglishFrontEnd
-from voxswap_server.text.english_phonemes import linked, to_espeak
+from voxswap_server.text.english.front_end import EnglishFrontEnd
+from voxswap_server.text.english.phonemes import linked, to_espeak
 
 pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
 

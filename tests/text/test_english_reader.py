@@ -9,9 +9,9 @@ import pytest
 
 from tests.text.by_hand import GOLDEN, PIPER, by_hand, check
 from voxswap_registry.errors import FrontEndError
-from voxswap_server.text import english_reader
-from voxswap_server.text.english import EnglishFrontEnd
-from voxswap_server.text.english_reader import EnglishReader
+from voxswap_server.text.english import reader as english_reader
+from voxswap_server.text.english.front_end import EnglishFrontEnd
+from voxswap_server.text.english.reader import EnglishReader
 
 pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
 

@@ -17,8 +17,8 @@ from voxswap_families.text import NormalizedText, SymbolSequence, Word
 from voxswap_registry.errors import FrontEndBusyError, FrontEndError, UnreadableTextError
 from voxswap_server.compute.workers.errors import RequestKillsError, WorkerEnd
 from voxswap_server.compute.workers.pool import WorkerPool
-from voxswap_server.text.espeak import EspeakFrontEnd
-from voxswap_server.text.espeak_library import Espeak, _clauses
+from voxswap_server.text.espeak.front_end import EspeakFrontEnd
+from voxswap_server.text.espeak.library import Espeak, _clauses
 
 # The dictionaries of espeak-ng 1.52.0.1 (Piper's) and 1.52.0 differ in this.
 HAS_BEEN = {"hɐzbɪn": "hˈæzbiːn", "ɹˈɛd": "ɹˈiːd"}

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import voxswap_server
 from tests.text.by_hand import GOLDEN
-from voxswap_server.text import espeak_worker
-from voxswap_server.text.espeak_worker import (
+from voxswap_server.text.espeak import worker as espeak_worker
+from voxswap_server.text.espeak.worker import (
     LONGEST_CALL,
     MOST_PHONEMES,
     Clauses,
@@ -117,7 +117,7 @@ def test_the_pieces_say_what_the_whole_says() -> None:
     code = (
         "import ctypes, json, sys\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "from voxswap_server.text import espeak_worker as worker\n"
+        "from voxswap_server.text.espeak import worker\n"
         "paths, texts = json.load(sys.stdin)\n"
         "library = worker.Library(ctypes.CDLL(paths[0]), paths[1])\n"
         "def read(voice, text):\n"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.text.texts import ADVERSARIAL, TEXTS, TEXTS_WITH_RUNS
-from voxswap_server.text.fragments import Fragments
-from voxswap_server.text.layout import PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS
-from voxswap_server.text.segmentation import LONGEST_SEGMENT, segment
+from voxswap_server.text.segmentation.fragments import Fragments
+from voxswap_server.text.segmentation.layout import PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS
+from voxswap_server.text.segmentation.segments import LONGEST_SEGMENT, segment
 from voxswap_server.text.types import Segment
 
 LONGEST = st.integers(1, 60) | st.just(LONGEST_SEGMENT)

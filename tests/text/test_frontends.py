@@ -9,9 +9,9 @@ from voxswap_registry.errors import FrontEndError
 from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.text import frontends
 from voxswap_server.text.characters import CharacterFrontEnd
-from voxswap_server.text.english import EnglishFrontEnd
-from voxswap_server.text.espeak import EspeakFrontEnd
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.english.front_end import EnglishFrontEnd
+from voxswap_server.text.espeak.front_end import EspeakFrontEnd
+from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
 
 

@@ -13,8 +13,8 @@ from voxswap_families.symbols import SymbolTable
 from voxswap_families.text import SymbolSequence
 from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.audio.visemes import VISEMES, viseme
+from voxswap_server.text.english.misaki import MisakiFrontEnd
 from voxswap_server.text.frontends import make_front_end
-from voxswap_server.text.misaki import MisakiFrontEnd
 from voxswap_server.text.normalization import normalize
 
 pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")

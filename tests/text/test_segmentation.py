@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.text.segmentation_at_once import segment_at_once
 from tests.text.texts import ADVERSARIAL, TEXTS
-from voxswap_server.text.layout import PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS
-from voxswap_server.text.segmentation import LONGEST_SEGMENT, Cutter, segment, segments
+from voxswap_server.text.segmentation.layout import PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS
+from voxswap_server.text.segmentation.segments import LONGEST_SEGMENT, Cutter, segment, segments
 
 # Sentences are written with a stroke between them; joining them with a space gives the text.
 SPACED = """

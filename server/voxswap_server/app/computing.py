@@ -28,7 +28,7 @@ from voxswap_server.speech.need import Windows
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
 
 _LOGGER = logging.getLogger(__name__)

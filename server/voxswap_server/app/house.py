@@ -39,7 +39,7 @@ from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.serving import Serving
 from voxswap_server.speech.speaking import Maker, Speaker
 from voxswap_server.speech.stream_memory import StreamMemory
-from voxswap_server.text.espeak_library import Espeak
+from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import espeak_is_installed
 from voxswap_server.text.normalization import normalize
 from voxswap_server.voices.changes import VoiceChanges

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 
-from voxswap_server.text.fragments import Fragments
+from voxswap_server.text.segmentation.fragments import Fragments
 from voxswap_server.text.types import Segment
 
 

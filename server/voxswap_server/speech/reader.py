@@ -14,7 +14,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.text.normalization import normalize
-from voxswap_server.text.segmentation import segment
+from voxswap_server.text.segmentation.segments import segment
 from voxswap_server.text.types import Segment
 
 # Spreads consecutive segments over the seed space (2^64 divided by the golden ratio).

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from voxswap_server.text.segmentation import segments
+from voxswap_server.text.segmentation.segments import segments
 from voxswap_server.text.types import Segment
 
 

@@ -10,10 +10,10 @@ from voxswap_families.text import FrontEnd
 from voxswap_registry.errors import FrontEndError
 from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.text.characters import CharacterFrontEnd
-from voxswap_server.text.english import EnglishFrontEnd
-from voxswap_server.text.espeak import EspeakFrontEnd
-from voxswap_server.text.espeak_library import Espeak
-from voxswap_server.text.misaki import MisakiFrontEnd
+from voxswap_server.text.english.front_end import EnglishFrontEnd
+from voxswap_server.text.english.misaki import MisakiFrontEnd
+from voxswap_server.text.espeak.front_end import EspeakFrontEnd
+from voxswap_server.text.espeak.library import Espeak
 
 FrontEndChoice = Literal["espeak", "english"]
 

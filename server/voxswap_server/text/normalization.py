@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from voxswap_families.text import NormalizedText, Word
 from voxswap_server.text.cleaning import CleanText, clean
-from voxswap_server.text.english_normalization import (
+from voxswap_server.text.english.normalization import (
     Rewrite,
     english_rewrites,
     without_decorations,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.request import MarkKind, SpeechRequest
 from voxswap_server.text.normalization import normalize
-from voxswap_server.text.segmentation import segment
+from voxswap_server.text.segmentation.segments import segment
 from voxswap_server.text.types import Segment
 
 SCHEMA_VERSION = 1

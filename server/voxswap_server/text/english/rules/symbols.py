@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from voxswap_server.text.english_rules.numerals import mixed
-from voxswap_server.text.english_rules.rule import after, before
-from voxswap_server.text.english_rules.units import CURRENCIES
+from voxswap_server.text.english.rules.numerals import mixed
+from voxswap_server.text.english.rules.rule import after, before
+from voxswap_server.text.english.rules.units import CURRENCIES
 
 SYMBOL_RUN = r"(?P<char>[^\w\s.,;:!?'\"()—-]|[_²³])(?>(?P=char)*)"
 """One symbol, or several of the same kind."""

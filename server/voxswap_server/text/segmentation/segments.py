@@ -10,9 +10,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from voxswap_server.text.layout import LONGEST_GAP, SENTENCE_PAUSE_MS, line_breaks, pause_at
-from voxswap_server.text.pieces import cut, enough
-from voxswap_server.text.sentence_ends import MARKS, SENTENCE_END, ends_sentence, is_settled
+from voxswap_server.text.segmentation.layout import (
+    LONGEST_GAP,
+    SENTENCE_PAUSE_MS,
+    line_breaks,
+    pause_at,
+)
+from voxswap_server.text.segmentation.pieces import cut, enough
+from voxswap_server.text.segmentation.sentence_ends import (
+    MARKS,
+    SENTENCE_END,
+    ends_sentence,
+    is_settled,
+)
 from voxswap_server.text.types import Segment
 
 LONGEST_SEGMENT = 400

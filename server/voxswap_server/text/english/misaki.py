@@ -8,8 +8,8 @@ from typing import Final
 
 from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_families.text import NormalizedText, Phone, SymbolSequence
-from voxswap_server.text.english_phonemes import IPA_OF_LETTERS
-from voxswap_server.text.english_reader import EnglishReader, Reading, word_at
+from voxswap_server.text.english.phonemes import IPA_OF_LETTERS
+from voxswap_server.text.english.reader import EnglishReader, Reading, word_at
 
 _OPENING: Final = "“("
 _BRACKETS: Final = dict(zip("“„«”»()", "“““””()", strict=True))

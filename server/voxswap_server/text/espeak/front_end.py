@@ -25,7 +25,7 @@ from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_families.text import NormalizedText, SymbolSequence
 from voxswap_registry.errors import FrontEndError, UnreadableTextError
 from voxswap_server.text.alignment import align, band_for
-from voxswap_server.text.espeak_library import TERMINATORS, Clause, Espeak
+from voxswap_server.text.espeak.library import TERMINATORS, Clause, Espeak
 
 _LANGUAGE_SWITCH: Final = re.compile(r"\([^)]+\)")
 _PLAIN_WORD: Final = re.compile(r"\W*(?:[^\W\d_]+['’])*[^\W\d_]+\W*")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from voxswap_server.text.english_rules.dates import MONTHS
-from voxswap_server.text.english_rules.numerals import cardinal, ordinal
-from voxswap_server.text.english_rules.rule import STOP, after, before
+from voxswap_server.text.english.rules.dates import MONTHS
+from voxswap_server.text.english.rules.numerals import cardinal, ordinal
+from voxswap_server.text.english.rules.rule import STOP, after, before
 
 # Read this way with a full stop or without.
 _STOP_OR_NOT: Mapping[str, str] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from voxswap_server.text.layout import LONGEST_GAP
+from voxswap_server.text.segmentation.layout import LONGEST_GAP
 
 # Western marks that also stand inside words, numbers and addresses: space must follow them.
 _WEAK_MARKS = ".!?…‥"

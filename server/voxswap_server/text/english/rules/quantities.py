@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from voxswap_server.text.english_rules.numerals import (
+from voxswap_server.text.english.rules.numerals import (
     cardinal,
     fraction,
     mixed,
@@ -14,7 +14,7 @@ from voxswap_server.text.english_rules.numerals import (
     spell,
     whole,
 )
-from voxswap_server.text.english_rules.rule import (
+from voxswap_server.text.english.rules.rule import (
     INTEGER,
     NUMBER,
     STOP,
@@ -23,7 +23,7 @@ from voxswap_server.text.english_rules.rule import (
     any_of,
     before,
 )
-from voxswap_server.text.english_rules.units import CURRENCIES, PER, SCALES, UNITS, Currency
+from voxswap_server.text.english.rules.units import CURRENCIES, PER, SCALES, UNITS, Currency
 
 # A fraction of these is said as one; of others as two numbers: "24/7", "9/11".
 _DENOMINATORS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 32, 64})

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_families.text import NormalizedText, SymbolSequence
-from voxswap_server.text.english_phonemes import linked, to_espeak
-from voxswap_server.text.english_reader import EnglishReader, Reading, word_at
+from voxswap_server.text.english.phonemes import linked, to_espeak
+from voxswap_server.text.english.reader import EnglishReader, Reading, word_at
 
 _MARKS: Final = frozenset(".,:;?!")
 _MARK_OF: Final = {"…": ",", "—": ";"}

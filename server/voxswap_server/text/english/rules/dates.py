@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from voxswap_server.text.english_rules.numerals import cardinal, decade, ordinal, whole, year
-from voxswap_server.text.english_rules.rule import STOP, Rule, after, before
+from voxswap_server.text.english.rules.numerals import cardinal, decade, ordinal, whole, year
+from voxswap_server.text.english.rules.rule import STOP, Rule, after, before
 
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),

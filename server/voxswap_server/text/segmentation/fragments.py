@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from voxswap_server.text.segmentation import LONGEST_SEGMENT, Cutter
+from voxswap_server.text.segmentation.segments import LONGEST_SEGMENT, Cutter
 from voxswap_server.text.types import Segment
 
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from voxswap_server.text.cleaning import CleanText
-from voxswap_server.text.english_rules.dates import (
+from voxswap_server.text.english.rules.dates import (
     MONTH_PREFIXES,
     MONTH_RULE,
     YEAR_RULES,
     date_rules,
 )
-from voxswap_server.text.english_rules.quantities import (
+from voxswap_server.text.english.rules.quantities import (
     CURRENCY,
     MIXED_RULE,
     MONEY_RULES,
@@ -24,9 +24,9 @@ from voxswap_server.text.english_rules.quantities import (
     RANGE_RULE,
     read_version,
 )
-from voxswap_server.text.english_rules.rule import Rule, after, before
-from voxswap_server.text.english_rules.symbols import ADDRESS, SYMBOL_RUN, read_address, read_symbol
-from voxswap_server.text.english_rules.words import read_word
+from voxswap_server.text.english.rules.rule import Rule, after, before
+from voxswap_server.text.english.rules.symbols import ADDRESS, SYMBOL_RUN, read_address, read_symbol
+from voxswap_server.text.english.rules.words import read_word
 
 
 class Rewrite(NamedTuple):

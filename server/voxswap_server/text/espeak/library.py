@@ -194,7 +194,7 @@ def _program() -> Program:
             "reinstall it with pip install --force-reinstall espeakng-loader",
             metadata={"extra": "espeak"},
         ) from error
-    return Program("espeak-ng", "voxswap_server.text.espeak_worker", json.dumps(paths))
+    return Program("espeak-ng", "voxswap_server.text.espeak.worker", json.dumps(paths))
 
 
 def _unreadable() -> UnreadableTextError:

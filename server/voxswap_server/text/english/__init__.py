@@ -1,0 +1,1 @@
+"""English: how what is written is read aloud, and front-ends without espeak-ng."""

@@ -1,0 +1,1 @@
+"""Cutting texts into what is spoken in one go."""
