@@ -269,7 +269,7 @@ def _stored(registry: Registry) -> set[str]:
 
 def run_graphs(report: Report, count: int, seed: int) -> None:
     """Graphs at import, and run where they are taken, in a process of their own."""
-    command = [sys.executable, "-m", "tests.engines.hostile_graphs", str(seed), str(count)]
+    command = [sys.executable, "-m", "tests.families.hostile_graphs", str(seed), str(count)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     last = done.stdout.strip().splitlines()[-1:]
     if done.returncode:

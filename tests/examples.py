@@ -6,6 +6,7 @@ The profiles are `ci` and `dev`; HYPOTHESIS_PROFILE chooses one, else CI runs `c
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import settings
@@ -29,3 +30,7 @@ def examples(most: int, **more: Any) -> settings:
     """
     share = settings.get_profile(settings.get_current_profile_name()).max_examples / _WHOLE
     return settings(max_examples=max(3, round(most * share)), deadline=None, **more)
+
+
+#: When tests import.
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.client.local_voices import draft
 from tests.client.terminal import unwrapped
-from tests.registry.kokoro_fakes import write_kokoro
+from tests.families.kokoro_fakes import write_kokoro
 from voxswap_client.cli import main
 from voxswap_families.importing.detect import import_voice
 from voxswap_registry.names import VoiceRef

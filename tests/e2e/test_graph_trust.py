@@ -11,8 +11,8 @@ import pytest
 
 from bench.hostile.graphs import hostile_graphs
 from tests.e2e.conftest import serving
+from tests.families.kokoro_fakes import write_kokoro
 from tests.registry.drafts import root_of
-from tests.registry.kokoro_fakes import write_kokoro
 from voxswap_client import Client
 from voxswap_client.cli import main
 from voxswap_client.errors import VoxswapClientError

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.engines.files import read
+from tests.families.files import read
 from voxswap_families.contract import Delivery, Engine, LoadedVoice
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.kokoro_voices import write_fake
-from tests.engines.test_vits import component, line, manifest_of
 from tests.families.contract import Case, EngineContract, allocated
+from tests.families.kokoro_voices import write_fake
+from tests.families.test_vits import component, line, manifest_of
+from tests.families.vits_fakes import preset
 from tests.registry.drafts import blob_paths
-from tests.registry.vits_fakes import preset
 from tests.server.fakes import characters
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro.engine import KokoroEngine

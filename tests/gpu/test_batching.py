@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engines.test_together import decoded_together
-from tests.engines.test_vits import LIVELY, line, random_voice, whole
+from tests.families.test_together import decoded_together
+from tests.families.test_vits import LIVELY, line, random_voice, whole
 from voxswap_families.vits.voice import VitsVoice, VitsWeights
 from voxswap_families.work import finished
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from tests.registry.kokoro_fakes import write_kokoro
-from tests.registry.test_import_kokoro import HOSTILE
+from tests.families.kokoro_fakes import write_kokoro
+from tests.families.test_import_kokoro import HOSTILE
 from voxswap_families.embedded import import_embedded
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro.embedded import VOICES as KOKORO_VOICES

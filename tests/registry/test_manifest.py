@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.families.vits_fakes import PRESETS, preset
 from tests.registry.drafts import make_draft
-from tests.registry.vits_fakes import PRESETS, preset
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_registry.errors import ManifestError
 from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.families.vits_fakes import PRESETS, preset
 from tests.registry.drafts import TINY, listings, make_draft
-from tests.registry.vits_fakes import PRESETS, preset
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_registry.collecting import collect
 from voxswap_registry.draft import VoiceDraft

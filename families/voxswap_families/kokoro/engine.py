@@ -39,7 +39,7 @@ _MOST_SYMBOLS, _LEAST_SYMBOLS = 160, 24
 # Twenty seconds; so many symbols of English make twelve at most. A segment that would be longer
 # than this and a frame for each symbol is spoken faster.
 _MOST_FRAMES = 800
-# Measured (tests/engines/kokoro_memory.py): 0.47 to 0.6 MB of activations for each frame.
+# Measured (tests/families/kokoro_memory.py): 0.47 to 0.6 MB of activations for each frame.
 _WORKSPACE_BYTES_A_FRAME = 640 << 10
 _LEAST_WORKSPACE_BYTES = 96 << 20
 # Beyond any honest graph: an arena also counts what it has not touched yet.

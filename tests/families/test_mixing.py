@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.examples import examples
-from tests.registry.conftest import NOON
+from tests.examples import NOON, examples
+from tests.families.kokoro_fakes import style, write_kokoro
 from tests.registry.drafts import blob_path, make_draft, root_of
-from tests.registry.kokoro_fakes import style, write_kokoro
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.mixing import Share, mix

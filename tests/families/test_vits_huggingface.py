@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engines.files import assembled, read
+from tests.families.files import assembled, read
+from tests.families.vits_fakes import make_hf_vits
 from tests.registry.drafts import blob_path
-from tests.registry.vits_fakes import make_hf_vits
 from voxswap_families.contract import Delivery
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.vits.engine import VitsEngine

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.registry.vits_fakes import make_hf_vits, read_component
+from tests.families.vits_fakes import make_hf_vits, read_component
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.huggingface import original_names

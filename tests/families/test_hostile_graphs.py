@@ -14,7 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from bench.hostile.graphs import hostile_graphs
-from tests.registry.kokoro_fakes import fake_model
+from tests.families.kokoro_fakes import fake_model
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.engine import _ARENA_BYTES
 from voxswap_families.kokoro.importer import _tell_durations
@@ -24,7 +24,7 @@ SEED, COUNT, BY_HAND = 11, 160, 32
 
 
 def test_hostile_graphs_are_refused_or_harmless() -> None:
-    command = [sys.executable, "-m", "tests.engines.hostile_graphs", str(SEED), str(COUNT)]
+    command = [sys.executable, "-m", "tests.families.hostile_graphs", str(SEED), str(COUNT)]
     run = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
     *names, last = run.stdout.splitlines() or [""]
     assert run.returncode == 0, f"ended by {last}: {run.stderr[-2000:]}"

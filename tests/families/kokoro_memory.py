@@ -1,6 +1,6 @@
 """Measures, in a process of its own, what a Kokoro base takes; prints it as JSON.
 
-``python -m tests.engines.kokoro_memory BASE STYLE SYMBOLS RATE``, of which 160 and 0.1 make the
+``python -m tests.families.kokoro_memory BASE STYLE SYMBOLS RATE``, of which 160 and 0.1 make the
 longest segment that there can be. Linux alone: its kernel keeps the peak of a process's memory, and
 lets it be reset.
 """
@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.engines.files import assembled, read
-from tests.engines.kokoro_voices import manifest_of
+from tests.families.files import assembled, read
+from tests.families.kokoro_voices import manifest_of
 from voxswap_families.contract import Delivery, Voice
 from voxswap_families.errors import DeviceMemoryError
 from voxswap_families.kokoro.engine import KokoroEngine, frames_bytes

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.hostile import manifests as hostile
-from tests.engines import files
-from tests.engines.files import assembled
 from tests.examples import examples
+from tests.families import files
+from tests.families.files import assembled
+from tests.families.vits_fakes import PRESETS, canonical, preset
 from tests.registry.drafts import TINY, make_draft
-from tests.registry.vits_fakes import PRESETS, canonical, preset
 from voxswap_families.contract import Delivery
 from voxswap_families.layers.hifigan import Generator
 from voxswap_families.symbols import Symbol, SymbolTable

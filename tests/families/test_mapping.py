@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from tests.engines.files import mapped
 from tests.examples import examples
+from tests.families.files import mapped
 from voxswap_registry.errors import EngineError
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

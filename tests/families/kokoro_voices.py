@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.engines.files import assembled, read
-from tests.registry.kokoro_fakes import Edit, fake_model
+from tests.families.files import assembled, read
+from tests.families.kokoro_fakes import Edit, fake_model
 from tests.server.fakes import make_manifest
 from voxswap_families.importing.source import SourceFile
 from voxswap_families.kokoro import format as kokoro

@@ -14,8 +14,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file
 
-from tests.registry.conftest import NOON
-from tests.registry.vits_fakes import (
+from tests.examples import NOON
+from tests.families.vits_fakes import (
     PRESETS,
     canonical,
     piper_config,

@@ -16,8 +16,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.registry.conftest import NOON
-from tests.registry.kokoro_fakes import Edit, style, write_kokoro
+from tests.examples import NOON
+from tests.families.kokoro_fakes import Edit, style, write_kokoro
 from voxswap_families.embedded import installed_weights
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro import format as kokoro

@@ -1,6 +1,6 @@
 """Runs hostile graphs as a server would, in a process of its own; prints what became of them.
 
-``python -m tests.engines.hostile_graphs SEED COUNT`` checks ``COUNT`` graphs, loads and runs those
+``python -m tests.families.hostile_graphs SEED COUNT`` checks ``COUNT`` graphs, loads and runs those
 that the check takes, and ends each after four seconds. If the process dies, the last line that it
 has printed names the graph.
 """

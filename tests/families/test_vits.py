@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.engines.files import assembled, mapped, read
+from tests.families.files import assembled, mapped, read
+from tests.families.vits_fakes import PRESETS, canonical, preset
 from tests.registry.drafts import blob_path
-from tests.registry.vits_fakes import PRESETS, canonical, preset
 from tests.server.fakes import make_manifest
 from voxswap_families.contract import Delivery, Voice
 from voxswap_families.vits import model as vits_model

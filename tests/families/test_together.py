@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from tests.engines.test_vits import LIVELY, line, random_voice, whole
+from tests.families.test_vits import LIVELY, line, random_voice, whole
 from voxswap_families.contract import Utterance
 from voxswap_families.layers.blocks import Conv, Upsample
 from voxswap_families.vits.voice import VitsVoice

@@ -14,8 +14,8 @@ import pytest
 import voxswap_families.embedded as module
 import voxswap_families.kokoro.embedded as kokoro_module
 import voxswap_families.vits.embedded as vits_module
+from tests.families.kokoro_fakes import write_kokoro
 from tests.registry.drafts import listings, root_of
-from tests.registry.kokoro_fakes import write_kokoro
 from voxswap_families.embedded import import_embedded, installed_weights
 from voxswap_families.importing.source import SourceFile
 from voxswap_families.kokoro.embedded import VOICES as KOKORO

@@ -21,10 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from tests.engines.files import assembled, read
-from tests.engines.kokoro_voices import load, manifest_of, write_fake
+from tests.families.files import assembled, read
+from tests.families.kokoro_voices import load, manifest_of, write_fake
+from tests.families.test_import_kokoro import HOSTILE
 from tests.registry.drafts import blob_paths
-from tests.registry.test_import_kokoro import HOSTILE
 from tests.server.fakes import make_manifest
 from voxswap_families.contract import Delivery
 from voxswap_families.kokoro import engine as module
@@ -213,7 +213,7 @@ def test_voices_share_the_base(real: Real, kokoro_registry: Registry) -> None:
 def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> None:
     """In a process of its own: the first base, a slow segment, and too little memory."""
     paths = blob_paths(kokoro_registry, kokoro_registry.resolve(VoiceRef(KUMO)))
-    script = [sys.executable, "-m", "tests.engines.kokoro_memory"]
+    script = [sys.executable, "-m", "tests.families.kokoro_memory"]
     command = [*script, paths["base"], paths["style"], "60", "0.25"]
     run = subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     found: dict[str, Any] = json.loads(run.stdout)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.utils.parametrizations import weight_norm
 
-from tests.registry.vits_fakes import PRESETS, canonical, preset
+from tests.families.vits_fakes import PRESETS, canonical, preset
 from voxswap_families.vits.checkpoint import (
     canonical_tensors,
     fold_weight_norm,

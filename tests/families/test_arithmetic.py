@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engines.files import assembled, read
-from tests.engines.test_vits import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
+from tests.families.files import assembled, read
+from tests.families.test_vits import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
+from tests.families.vits_fakes import canonical, preset
 from tests.registry.drafts import blob_path
-from tests.registry.vits_fakes import canonical, preset
 from voxswap_families.arithmetic import Dtype, fastest_dtype
 from voxswap_families.contract import Voice
 from voxswap_families.errors import DeviceMemoryError
