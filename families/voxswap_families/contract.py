@@ -257,7 +257,7 @@ def no_front_ends(spec: FrontEndSpec, table: SymbolTable, language: str) -> Fron
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class EngineContext:
     """What an engine is made for.
 
     ``arithmetic`` (``float32``, ``bfloat16``) is what it computes in where that may be chosen; at
@@ -305,6 +305,6 @@ class Family(Rules, Protocol):
         """Voices of it that lie in Python packages."""
         ...
 
-    def engine(self, surroundings: Surroundings) -> Engine:
+    def engine(self, context: EngineContext) -> Engine:
         """Its engine. Imports what is heavy."""
         ...

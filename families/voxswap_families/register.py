@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voxswap_families.contract import Engine, Family, Surroundings
+from voxswap_families.contract import Engine, EngineContext, Family
 from voxswap_registry.families import installed
 
 
@@ -13,6 +13,6 @@ def families() -> Mapping[str, Family]:
     return installed()
 
 
-def make_engines(surroundings: Surroundings) -> dict[str, Engine]:
+def make_engines(context: EngineContext) -> dict[str, Engine]:
     """Those of all families, by name."""
-    return {name: family.engine(surroundings) for name, family in families().items()}
+    return {name: family.engine(context) for name, family in families().items()}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voxswap_server.compute.meter import Meter
-from voxswap_server.compute.step_queue import Entry, Line
+from voxswap_server.compute.step_queue import Entry, StepQueue
 from voxswap_server.speech.books import Books, Limits, Machine, Refused, TooLate
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import CostBook, Costs, Resource, Usage
@@ -139,7 +139,7 @@ class Simulation:
         self.costs = CostBook()
         self.at_the_door: dict[Stream, Heard] = {}
         self.free = {Resource.STEPS: self.threads, Resource.LONG_STEPS: 1, Resource.LOOP: 1}
-        self.lines = {resource: Line(1) for resource in self.free}
+        self.lines = {resource: StepQueue(1) for resource in self.free}
         self.running: list[_Running] = []
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.numbers = itertools.count()

@@ -8,7 +8,7 @@ import pytest
 from tests.server.fakes import settle
 from voxswap_families.work import Steps, Work
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.compute.threads import Surroundings
+from voxswap_server.compute.threads import ThreadHooks
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ async def test_a_work_is_in_one_step_at_a_time_and_goes_on_on_any_thread() -> No
 
 async def test_threads_are_prepared_before_they_compute() -> None:
     prepared: list[str] = []
-    around = Surroundings(prepare=lambda: prepared.append(threading.current_thread().name))
-    compute = Scheduler(threads=3, surroundings=around)
+    around = ThreadHooks(prepare=lambda: prepared.append(threading.current_thread().name))
+    compute = Scheduler(threads=3, hooks=around)
     assert len(set(prepared)) == 4  # with the one for long steps
     name = (await compute.run(Work.of(lambda: threading.current_thread().name))).result
     assert name in prepared
@@ -105,7 +105,7 @@ def test_a_thread_that_cannot_be_prepared_is_told_where_it_is_made() -> None:
         raise OSError("no such core")
 
     with pytest.raises(OSError, match="no such core"):
-        Scheduler(threads=2, surroundings=Surroundings(prepare=fail))
+        Scheduler(threads=2, hooks=ThreadHooks(prepare=fail))
 
 
 async def test_an_error_is_the_callers(compute: Scheduler) -> None:

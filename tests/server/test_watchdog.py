@@ -15,7 +15,7 @@ from voxswap_families.errors import DeviceStuckError
 from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import ClosedError
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.compute.threads import Ran, Surroundings, Verdict
+from voxswap_server.compute.threads import Ran, ThreadHooks, Verdict
 from voxswap_server.compute.watchdog import watch_steps
 from voxswap_server.residency.bars import Bars
 from voxswap_server.speech.serving import Serving
@@ -60,7 +60,7 @@ class House:
         self.verdicts: list[Verdict] = []
         self.scheduler = Scheduler(
             threads=threads,
-            surroundings=Surroundings(clock=lambda: self.now, observe_stuck=self.verdicts.append),
+            hooks=ThreadHooks(clock=lambda: self.now, observe_stuck=self.verdicts.append),
             **spare,
         )
         self.serving = Serving(Bars(lambda: self.now), long_engines=frozenset({"kokoro"}))
@@ -238,7 +238,7 @@ async def test_a_successor_that_cannot_be_prepared_is_none() -> None:
         if fails.is_set():
             raise OSError("no such core")
 
-    scheduler = Scheduler(surroundings=Surroundings(prepare=prepare, clock=lambda: now))
+    scheduler = Scheduler(hooks=ThreadHooks(prepare=prepare, clock=lambda: now))
     now, hang = 0.0, Hang()
     hanging = asyncio.ensure_future(scheduler.run(hang.work()))
     assert await asyncio.to_thread(hang.begun.wait, 20)

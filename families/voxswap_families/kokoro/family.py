@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from voxswap_families import reading
-from voxswap_families.contract import Engine, Importer, Surroundings
+from voxswap_families.contract import Engine, EngineContext, Importer
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.embedded import VOICES
 from voxswap_families.kokoro.importer import find_kokoro, import_kokoro
@@ -56,14 +56,14 @@ class KokoroFamily:
             )
         yield from reading.row_faults(manifest, 0)
 
-    def engine(self, surroundings: Surroundings) -> Engine:
+    def engine(self, context: EngineContext) -> Engine:
         """On the CPU, whatever the device is; elsewhere its voices are refused."""
         from voxswap_families.kokoro.engine import KokoroEngine
 
         return KokoroEngine(
-            surroundings.device,
-            threads=surroundings.threads,
-            front_ends=surroundings.front_ends,
+            context.device,
+            threads=context.threads,
+            front_ends=context.front_ends,
         )
 
 

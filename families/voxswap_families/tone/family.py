@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from voxswap_families import reading
-from voxswap_families.contract import Engine, Importer, Surroundings
+from voxswap_families.contract import Engine, EngineContext, Importer
 from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_families.tone.importer import (
@@ -47,11 +47,11 @@ class ToneFamily:
             )
         yield from reading.row_faults(manifest, 0)
 
-    def engine(self, surroundings: Surroundings) -> Engine:
+    def engine(self, context: EngineContext) -> Engine:
         """On the CPU, beside whatever the device is: it takes next to nothing."""
         from voxswap_families.tone.engine import ToneEngine
 
-        return ToneEngine(most_steps=surroundings.most_steps, front_ends=surroundings.front_ends)
+        return ToneEngine(most_steps=context.most_steps, front_ends=context.front_ends)
 
 
 FAMILY: Final = ToneFamily()

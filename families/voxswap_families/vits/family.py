@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from voxswap_families import reading
-from voxswap_families.contract import Engine, Importer, Surroundings
+from voxswap_families.contract import Engine, EngineContext, Importer
 from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_families.vits.architecture import MAX_MODEL_BYTES, VitsArchitecture
@@ -55,15 +55,15 @@ class VitsFamily:
             )
         yield from reading.row_faults(manifest, architecture.n_speakers)
 
-    def engine(self, surroundings: Surroundings) -> Engine:
+    def engine(self, context: EngineContext) -> Engine:
         """On any device of torch's."""
         from voxswap_families.vits.engine import VitsEngine
 
         return VitsEngine(
-            surroundings.device,
-            surroundings.arithmetic,
-            most_steps=surroundings.most_steps,
-            front_ends=surroundings.front_ends,
+            context.device,
+            context.arithmetic,
+            most_steps=context.most_steps,
+            front_ends=context.front_ends,
         )
 
 

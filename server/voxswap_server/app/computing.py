@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from voxswap_families.contract import Engine, Surroundings
+from voxswap_families.contract import Engine, EngineContext
 from voxswap_families.register import families, make_engines
 from voxswap_families.work import Work
 from voxswap_registry.errors import EngineError
@@ -20,7 +20,7 @@ from voxswap_server.app.metrics import Metrics
 from voxswap_server.app.way_down import STEPS_S, WayDown
 from voxswap_server.compute.process import compute_threads
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.compute.threads import Surroundings as LaneSurroundings
+from voxswap_server.compute.threads import ThreadHooks
 from voxswap_server.speech.admission import Admission, prior
 from voxswap_server.speech.books import Limits, Machine
 from voxswap_server.speech.costs import Costs
@@ -59,7 +59,7 @@ def make_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
         # Where a GPU's step hangs, so would every other.
         spare=_SPARE_THREADS if settings.device == "cpu" else 0,
         spare_long=_SPARE_THREADS,
-        surroundings=LaneSurroundings(
+        hooks=ThreadHooks(
             prepare=compute_alone,
             observe=metrics.observe_step,
             observe_stuck=metrics.observe_stuck,
@@ -96,7 +96,7 @@ def engines_of(
     _LOGGER.info("computing with %d threads", threads)
 
     return make_engines(
-        Surroundings(
+        EngineContext(
             device=settings.device,
             arithmetic=decisions.arithmetic,
             most_steps=threads,

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from voxswap_families.work import Work
-from voxswap_server.compute.threads import Lane, Ran, Surroundings
+from voxswap_server.compute.threads import ComputeThreads, Ran, ThreadHooks
 
 _T = TypeVar("_T")
 
@@ -20,7 +20,7 @@ class Scheduler:
     """Owns a device's compute threads, and one more for works whose steps may be long.
 
     Who asks with deadlines that move on with the clock is served in the end, whatever else is asked
-    for: see `Line`. `run` belongs on an event loop; everything else may be called from any thread.
+    for: see `StepQueue`. `run` belongs on an event loop; all else may be called from any thread.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Scheduler:
         most_together: int = 4,
         spare: int = 8,
         spare_long: int = 8,
-        surroundings: Surroundings | None = None,
+        hooks: ThreadHooks | None = None,
     ) -> None:
         """As many steps at a time as there are ``threads``: each has one to itself.
 
@@ -39,11 +39,11 @@ class Scheduler:
         steps do not come back are replaced: 0 where they share a device that then hangs as a whole.
         ``spare_long`` is that for the thread of long steps, which computes on the CPU always.
         """
-        around = surroundings or Surroundings()
+        around = hooks or ThreadHooks()
         self.threads = threads
         self._lanes = (
-            Lane(name, threads, most_together, around, spare=spare),
-            Lane(f"{name}-long", 1, most_together, around, spare=spare_long),
+            ComputeThreads(name, threads, most_together, around, spare=spare),
+            ComputeThreads(f"{name}-long", 1, most_together, around, spare=spare_long),
         )
 
     async def run(

@@ -38,7 +38,7 @@ class Entry:
     cpu_s: float = field(compare=False, default=0.0)
 
 
-class Line:
+class StepQueue:
     """Earliest deadline first (Liu and Layland, "Scheduling Algorithms for Multiprogramming in a
     Hard-Real-Time Environment", 1973), without interrupting a step.
 

@@ -15,9 +15,10 @@ from voxswap_families.errors import DeviceStuckError
 from voxswap_families.work import Work
 from voxswap_registry.errors import ClosedError
 from voxswap_server.compute.meter import Meter
-from voxswap_server.compute.step_queue import Entry, Line
+from voxswap_server.compute.step_queue import Entry, StepQueue
 
 _LOGGER = logging.getLogger(__name__)
+_CLOSED = "the server is shutting down; ask another one"
 
 _T = TypeVar("_T")
 
@@ -45,7 +46,7 @@ class Verdict(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ThreadHooks:
     """What a lane needs of the process it is in.
 
     ``prepare`` is called on each thread once, before it computes. ``observe`` hears how many
@@ -83,7 +84,7 @@ class _Worker:
         self.thread: threading.Thread
 
 
-class Lane:
+class ComputeThreads:
     """A line and its threads. One lock guards everything that changes.
 
     Who takes the next step is decided anew whenever a step ends or a work comes. A thread whose
@@ -96,7 +97,7 @@ class Lane:
         name: str,
         threads: int,
         most_together: int,
-        surroundings: Surroundings,
+        hooks: ThreadHooks,
         *,
         spare: int = 0,
     ) -> None:
@@ -104,9 +105,9 @@ class Lane:
         self._name = name
         self._threads = threads
         self._spare = spare
-        self._around = surroundings
-        self._clock = surroundings.clock
-        self._line = Line(most_together)
+        self._around = hooks
+        self._clock = hooks.clock
+        self._line = StepQueue(most_together)
         self._meter = Meter()
         self._lock = threading.Lock()
         self._is_closed = False
@@ -145,7 +146,7 @@ class Lane:
         future: Future[Ran[_T]] = Future()
         with self._lock:
             if self._is_closed:
-                raise _closed()
+                raise ClosedError(_CLOSED)
             if not self._is_alive():
                 raise self._dead()
             entry = self._line.add(work, future, due_s=due_s, asked_s=self._clock(), owner=owner)
@@ -223,7 +224,7 @@ class Lane:
             for worker in [worker for worker in self._workers if worker.turn]:
                 self._write_off(worker)
             for entry in self._line.drop():
-                entry.future.set_exception(_closed())
+                entry.future.set_exception(ClosedError(_CLOSED))
             for worker in self._lost:
                 _tell_returned(worker.turn)
             for worker in self._workers:
@@ -385,10 +386,6 @@ class Lane:
             f"no thread of {self._name} is left: their steps do not come back, and what needs "
             "them fails meanwhile; restart the server if it stays so"
         )
-
-
-def _closed() -> ClosedError:
-    return ClosedError("the server is shutting down; ask another one")
 
 
 def _tell_if_failed(ready: Future[None]) -> None:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.examples import examples
 from voxswap_families.work import Call, Steps, Work
-from voxswap_server.compute.step_queue import Entry, Line
+from voxswap_server.compute.step_queue import Entry, StepQueue
 
 MOST_TOGETHER = 3
 MOST_TURNS = 3
@@ -43,7 +43,7 @@ class LineMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = Line(MOST_TOGETHER)
+        self.line = StepQueue(MOST_TOGETHER)
         self.streams: list[Stream] = []
         self.turns: list[list[Stream]] = []
         self.now = 0.0
@@ -204,7 +204,7 @@ TestLine.settings = examples(150, stateful_step_count=40)
 
 def test_who_moves_its_deadline_on_is_not_starved_by_urgent_ones() -> None:
     """Urgent works come all the time; each is due sooner than the patient one was, not than now."""
-    line, now, served = Line(1), 0.0, False
+    line, now, served = StepQueue(1), 0.0, False
     patient = line.add(Work.of(lambda: "file"), Future(), due_s=now + 2.0, asked_s=now)
     for _ in range(1000):
         line.add(Work.of(lambda: "bark"), Future(), due_s=now + 0.08, asked_s=now)
