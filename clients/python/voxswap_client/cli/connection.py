@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from voxswap_client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
-    from voxswap_client.aio import AsyncClient
-    from voxswap_client.client import Client
+    from voxswap_client import AsyncClient, Client
 
 
 class _Options(Protocol):
@@ -45,7 +44,7 @@ def address_of(args: argparse.Namespace) -> str | None:
 def connect(args: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Client:
     """A client for the server that ``args`` name, with a deadline for calls without their own."""
     _silence_grpc()
-    from voxswap_client.client import Client
+    from voxswap_client import Client
 
     return Client(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
 
@@ -53,7 +52,7 @@ def connect(args: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -
 def connect_async(args: argparse.Namespace, *, timeout_s: float) -> AsyncClient:
     """The same for asyncio; call it in the event loop."""
     _silence_grpc()
-    from voxswap_client.aio import AsyncClient
+    from voxswap_client import AsyncClient
 
     return AsyncClient(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
 

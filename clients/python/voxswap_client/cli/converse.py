@@ -32,7 +32,7 @@ from voxswap_client.errors import VoxswapClientError
 from voxswap_client.types import Chunk, Header, InterruptReceipt, SpeechResult
 
 if TYPE_CHECKING:
-    from voxswap_client.conversation import Conversation
+    from voxswap_client import Conversation
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

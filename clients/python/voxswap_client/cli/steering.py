@@ -20,7 +20,7 @@ from voxswap_client.errors import (
 from voxswap_client.residency_types import Resident
 
 if TYPE_CHECKING:
-    from voxswap_client.client import Client
+    from voxswap_client import Client
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _T = TypeVar("_T")

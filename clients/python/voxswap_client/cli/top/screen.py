@@ -31,7 +31,7 @@ from voxswap_client.cli.top.monitor import Monitor
 from voxswap_client.cli.top.scrape import fetch, metrics_url
 
 if TYPE_CHECKING:
-    from voxswap_client.aio import AsyncClient
+    from voxswap_client import AsyncClient
 
 _THEME = Theme(
     {

@@ -1,3 +1,4 @@
+# Generated from _async/residency.py by scripts/gen-client: change that one.
 """The blocking client's methods about what is in the server's memory."""
 
 from __future__ import annotations
@@ -7,7 +8,8 @@ import math
 from voxswap.v1 import residency_pb2
 from voxswap_client import residency_convert as convert
 from voxswap_client import residency_request
-from voxswap_client.connection import Connection
+from voxswap_client._sync.connection import Connection
+from voxswap_client._sync.watch import ResidencyWatch
 from voxswap_client.residency_types import (
     Cast,
     Explanation,
@@ -17,7 +19,6 @@ from voxswap_client.residency_types import (
     SceneOutlook,
 )
 from voxswap_client.retry import Repeat
-from voxswap_client.watch import ResidencyWatch
 from voxswap_client.watching import WatchProgress
 
 

@@ -1,3 +1,4 @@
+# Generated from _async/client.py by scripts/gen-client: change that one.
 """The blocking client."""
 
 from __future__ import annotations
@@ -5,27 +6,28 @@ from __future__ import annotations
 import math
 from typing import Unpack
 
-import grpc
+from grpc_health.v1 import health_pb2
 
 from voxswap_client import convert, readiness
-from voxswap_client.catalog import Catalog
+from voxswap_client._backend import threads as backend
+from voxswap_client._sync.catalog import Catalog
+from voxswap_client._sync.conversation import Conversation
+from voxswap_client._sync.residency import Residency
+from voxswap_client._sync.stream import SpeechStream
 from voxswap_client.channel import effective_timeout_s
-from voxswap_client.conversation import Conversation
+from voxswap_client.errors import VoxswapClientError
 from voxswap_client.request import SpeechOptions, build_request, interrupt_request, may_wait
-from voxswap_client.residency import Residency
 from voxswap_client.retry import Repeat
-from voxswap_client.rpc_status import from_rpc_error
-from voxswap_client.stream import SpeechStream
 from voxswap_client.types import InterruptReceipt, Pacing, SpeechResult
 
 
 class Client(Catalog, Residency):
     """Speaks to one voxswap server over one channel. Thread-safe; its streams are not.
 
-    Every method but `synthesize`, `converse` and `watch` blocks until the server has answered, and
-    raises `VoxswapClientError`. ``timeout_s`` is the deadline of a call with all of its tries: the
-    call's own, or else the client's; ``math.inf`` is none. ``credentials`` None: without
-    encryption. ``clock``, ``sleep`` and ``random`` are for tests.
+    Every method but `synthesize`, `converse` and `watch` blocks until the server has answered,
+    and raises `VoxswapClientError`. ``timeout_s`` is the deadline of a call with all of its
+    tries: the call's own, or else the client's; ``math.inf`` is none. ``credentials`` None:
+    without encryption. ``clock``, ``sleep`` and ``random`` are for tests.
     """
 
     def synthesize(
@@ -36,10 +38,11 @@ class Client(Catalog, Residency):
         timeout_s: float | None = None,
         **options: Unpack[SpeechOptions],
     ) -> SpeechStream:
-        """Begin to speak; returns at once. ``with client.synthesize(...) as stream:`` is its use.
+        """Begin to speak; returns at once.
 
-        ``voice`` is an id, or ``id@version``; see `SpeechOptions` for the rest. The deadline holds
-        for the stream's last chunk, so give one that plays as it reads enough time.
+        ``with client.synthesize(...) as stream:`` is its use. ``voice`` is an id, or
+        ``id@version``; see `SpeechOptions` for the rest. The deadline holds for the stream's
+        last chunk, so give one that plays as it reads enough time.
         """
         request = build_request(voice, text, **options)
         return SpeechStream(
@@ -76,9 +79,9 @@ class Client(Catalog, Residency):
     ) -> Conversation:
         """Begin to speak a text that is still being written; returns at once.
 
-        ``with client.converse(...) as conversation:`` is its use. ``text`` is spoken first, and may
-        be empty. Without ``timeout_s`` there is no deadline, even if the client has one, but the
-        server ends a conversation in which nothing is said for a minute.
+        ``with client.converse(...) as conversation:`` is its use. ``text`` is spoken first, and
+        may be empty. Without ``timeout_s`` there is no deadline, even if the client has one, but
+        the server ends a conversation in which nothing is said for a minute.
         """
         request = build_request(voice, text, **options)
         remaining_s = effective_timeout_s(timeout_s, None)
@@ -105,19 +108,19 @@ class Client(Catalog, Residency):
 
         Raises `DeadlineExceededError` if that takes longer than ``timeout_s``.
         """
-        check: grpc.UnaryUnaryMultiCallable[bytes, bytes]
-        check = self._channel.unary_unary(readiness.HEALTH_CHECK)
         attempts = self._attempts(timeout_s)
         answered = False
         while True:
             left_s = attempts.next_timeout_s()
             try:
-                request = readiness.health_request("")
-                if readiness.is_serving(check(request, timeout=left_s, wait_for_ready=True)):
+                with backend.grpc_errors():
+                    request = health_pb2.HealthCheckRequest()  # for the server as a whole
+                    answer = self._health.Check(request, timeout=left_s, wait_for_ready=True)
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
                     return
                 answered = True
-            except grpc.RpcError as raised:
-                if not readiness.may_become_ready(from_rpc_error(raised)):
+            except VoxswapClientError as error:
+                if not readiness.may_become_ready(error):
                     return
             left_s = attempts.remaining_s()
             if left_s is not None and left_s <= readiness.POLL_S:

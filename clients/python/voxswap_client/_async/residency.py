@@ -7,8 +7,8 @@ import math
 from voxswap.v1 import residency_pb2
 from voxswap_client import residency_convert as convert
 from voxswap_client import residency_request
-from voxswap_client.aio_connection import AsyncConnection
-from voxswap_client.aio_watch import AsyncResidencyWatch
+from voxswap_client._async.connection import AsyncConnection
+from voxswap_client._async.watch import AsyncResidencyWatch
 from voxswap_client.residency_types import (
     Cast,
     Explanation,
@@ -22,7 +22,7 @@ from voxswap_client.watching import WatchProgress
 
 
 class AsyncResidency(AsyncConnection):
-    """Shows, steers and watches residency, from one event loop.
+    """Shows, steers and watches residency. For one event loop, its watches for one task each.
 
     ``voice`` is ``id``, ``id@version`` or ``id@label``; `VoiceNotFoundError` if there is none.
     """

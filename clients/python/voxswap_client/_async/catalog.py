@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from voxswap.v1 import voices_pb2
-from voxswap_client import convert, upload, upload_call, voice_request
-from voxswap_client.aio_connection import AsyncConnection
+from voxswap_client import convert, upload, voice_request
+from voxswap_client._async.connection import AsyncConnection
+from voxswap_client._backend import aio as backend
 from voxswap_client.errors import RevisionConflictError
 from voxswap_client.retry import Repeat
 from voxswap_client.types import Change, LabelMove, Registration, Voice, VoiceDetails
 
 
 class AsyncCatalog(AsyncConnection):
-    """The methods of `voxswap_client.catalog.Catalog` as coroutines and asynchronous iterators."""
+    """Lists, registers, changes and deletes voices. For one event loop."""
 
     async def list_voices(
         self,
@@ -52,7 +52,8 @@ class AsyncCatalog(AsyncConnection):
 
     async def get_voice(self, ref: str, *, timeout_s: float | None = None) -> Voice:
         """One voice: ``id``, ``id@version`` or ``id@label``. Raises `VoiceNotFoundError`."""
-        return (await self.get_voice_details(ref, timeout_s=timeout_s)).voice
+        details = await self.get_voice_details(ref, timeout_s=timeout_s)
+        return details.voice
 
     async def get_voice_details(self, ref: str, *, timeout_s: float | None = None) -> VoiceDetails:
         """One voice with its versions, labels and revision. Raises `VoiceNotFoundError`."""
@@ -108,15 +109,14 @@ class AsyncCatalog(AsyncConnection):
         for question in upload.questions(named):
             answer = await self._unary(self._voices.FindMissingComponents, question, timeout_s)
             missing.update(answer.digests)
-        parts = await asyncio.to_thread(upload.parts, named, missing, components)
+        parts = await backend.run_blocking(upload.parts, named, missing, components)
         first = voice_request.register_voice(
             manifest_json, label=label, version=version, actor=actor
         )
         meter = upload.Meter(parts, on_progress)
         messages = upload.messages(first, parts)
         method, left_s = self._voices.RegisterVoice, attempts.next_timeout_s()
-        done = await upload_call.send_async(method, messages, meter, left_s)
-        return convert.registration(done)
+        return convert.registration(await backend.send_all(method, messages, meter, left_s))
 
     async def update_voice(
         self,

@@ -1,3 +1,4 @@
+# Generated from _async/catalog.py by scripts/gen-client: change that one.
 """The blocking client's methods about registered voices."""
 
 from __future__ import annotations
@@ -7,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from voxswap.v1 import voices_pb2
-from voxswap_client import convert, upload, upload_call, voice_request
-from voxswap_client.connection import Connection
+from voxswap_client import convert, upload, voice_request
+from voxswap_client._backend import threads as backend
+from voxswap_client._sync.connection import Connection
 from voxswap_client.errors import RevisionConflictError
 from voxswap_client.retry import Repeat
 from voxswap_client.types import Change, LabelMove, Registration, Voice, VoiceDetails
@@ -43,14 +45,16 @@ class Catalog(Connection):
         )
         while True:
             page = self._unary(self._voices.ListVoices, request, timeout_s)
-            yield from map(convert.voice, page.voices)
+            for item in page.voices:
+                yield convert.voice(item)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
     def get_voice(self, ref: str, *, timeout_s: float | None = None) -> Voice:
         """One voice: ``id``, ``id@version`` or ``id@label``. Raises `VoiceNotFoundError`."""
-        return self.get_voice_details(ref, timeout_s=timeout_s).voice
+        details = self.get_voice_details(ref, timeout_s=timeout_s)
+        return details.voice
 
     def get_voice_details(self, ref: str, *, timeout_s: float | None = None) -> VoiceDetails:
         """One voice with its versions, labels and revision. Raises `VoiceNotFoundError`."""
@@ -70,7 +74,8 @@ class Catalog(Connection):
         request = voices_pb2.ListChangesRequest(voice=voice_id, page_size=page_size)
         while True:
             page = self._unary(self._voices.ListChanges, request, timeout_s)
-            yield from map(convert.change, page.changes)
+            for item in page.changes:
+                yield convert.change(item)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
@@ -93,11 +98,12 @@ class Catalog(Connection):
         something that has no file here, `InvalidRequestError` says so before anything is sent. A
         voice whose newest version is the same already gets no new one.
 
-        ``label`` is given to the version once the server has let it speak: `SelfTestFailedError` if
-        that gives no sound, and a version that this upload made is then gone again. ``version`` is
-        the number that it must get (0: the next), `VersionExistsError` if that is taken.
-        ``on_progress`` hears of bytes sent and bytes to send, from another thread; what it raises
-        ends the upload. Without ``timeout_s`` there is no deadline, whatever the client's is.
+        ``label`` is given to the version once the server has let it speak: `SelfTestFailedError`
+        if that gives no sound, and a version that this upload made is then gone again.
+        ``version`` is the number that it must get (0: the next), `VersionExistsError` if that is
+        taken. ``on_progress`` hears of bytes sent and bytes to send, from another thread; what
+        it raises ends the upload. Without ``timeout_s`` there is no deadline, whatever the
+        client's is.
         """
         attempts = self._attempts(math.inf if timeout_s is None else timeout_s, Repeat.NEVER)
         named = upload.components_of(manifest_json)
@@ -105,14 +111,14 @@ class Catalog(Connection):
         for question in upload.questions(named):
             answer = self._unary(self._voices.FindMissingComponents, question, timeout_s)
             missing.update(answer.digests)
-        parts = upload.parts(named, missing, components)
+        parts = backend.run_blocking(upload.parts, named, missing, components)
         first = voice_request.register_voice(
             manifest_json, label=label, version=version, actor=actor
         )
         meter = upload.Meter(parts, on_progress)
         messages = upload.messages(first, parts)
         method, left_s = self._voices.RegisterVoice, attempts.next_timeout_s()
-        return convert.registration(upload_call.send(method, messages, meter, left_s))
+        return convert.registration(backend.send_all(method, messages, meter, left_s))
 
     def update_voice(
         self,
