@@ -36,9 +36,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
 
 
-def address_of(args: argparse.Namespace) -> str | None:
-    """The address that was asked for, by option or environment; None if none was."""
-    return args.address or os.environ.get("VOXSWAP_ADDRESS") or None
+def names_server(args: argparse.Namespace) -> bool:
+    """Whether a server was named, by option or environment."""
+    return bool(args.address or os.environ.get("VOXSWAP_ADDRESS"))
+
+
+def address_of(args: argparse.Namespace) -> str:
+    """The address that was asked for, by option or environment, or the usual one."""
+    return args.address or os.environ.get("VOXSWAP_ADDRESS") or DEFAULT_ADDRESS
 
 
 def connect(args: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Client:
@@ -46,7 +51,7 @@ def connect(args: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -
     _silence_grpc()
     from voxswap_client import Client
 
-    return Client(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
+    return Client(address_of(args), timeout_s=timeout_s)
 
 
 def connect_async(args: argparse.Namespace, *, timeout_s: float) -> AsyncClient:
@@ -54,7 +59,7 @@ def connect_async(args: argparse.Namespace, *, timeout_s: float) -> AsyncClient:
     _silence_grpc()
     from voxswap_client import AsyncClient
 
-    return AsyncClient(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
+    return AsyncClient(address_of(args), timeout_s=timeout_s)
 
 
 def _silence_grpc() -> None:

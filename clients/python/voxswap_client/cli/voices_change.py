@@ -7,7 +7,6 @@ import sys
 
 from voxswap_client.cli.catalog import (
     Actions,
-    Catalog,
     actor,
     add_action,
     add_change,
@@ -17,7 +16,7 @@ from voxswap_client.cli.catalog import (
 from voxswap_client.cli.failure import usage_error, warn
 from voxswap_client.cli.output import print_json
 from voxswap_client.cli.traffic import share, split
-from voxswap_client.types import LabelMove
+from voxswap_client.types import LabelMove, VoiceDetails
 
 STABLE = "stable"
 
@@ -194,7 +193,7 @@ def run_delete(args: argparse.Namespace) -> int:
     if not args.yes and not sys.stdin.isatty():
         raise usage_error("deleting needs a yes", "add --yes, if you are sure")
     with catalog(args) as voices:
-        if not args.yes and not _confirmed(voices, args.voice):
+        if not args.yes and not _confirmed(voices.get_voice_details(args.voice), args.voice):
             print("nothing was deleted", file=sys.stderr)
             return 1
         gone = voices.delete_voice(args.voice, actor=actor(args), note=args.note)
@@ -206,8 +205,7 @@ def run_delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def _confirmed(voices: Catalog, ref: str) -> bool:
-    details = voices.get_voice_details(ref)
+def _confirmed(details: VoiceDetails, ref: str) -> bool:
     versions = details.versions
     if "@" in ref:
         what = details.voice.ref
