@@ -16,8 +16,8 @@ from voxswap_registry.importers import detect
 pytestmark = pytest.mark.usefixtures("at_home")
 HERE = "var/registry"
 REMEDY = (
-    "  start a server with `voxswap serve`, or say where one is with --address or VOXSWAP_ADDRESS; "
-    "or work without one, on the registry that --registry or VOXSWAP_REGISTRY names"
+    "  start a server with `voxswap serve`, or name one with --address (VOXSWAP_ADDRESS); without "
+    "a server, name the registry with --registry (VOXSWAP_REGISTRY)"
 )
 
 

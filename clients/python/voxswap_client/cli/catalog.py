@@ -72,9 +72,8 @@ def no_server(error: VoxswapClientError) -> CliError:
     """The error for a server that does not answer, with both remedies."""
     return CliError(
         error.message,
-        "start a server with `voxswap serve`, or say where one is with --address or "
-        "VOXSWAP_ADDRESS; or work without one, on the registry that --registry or "
-        "VOXSWAP_REGISTRY names",
+        "start a server with `voxswap serve`, or name one with --address (VOXSWAP_ADDRESS); "
+        "without a server, name the registry with --registry (VOXSWAP_REGISTRY)",
     )
 
 

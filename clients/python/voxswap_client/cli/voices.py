@@ -24,7 +24,8 @@ def add_to(commands: Actions) -> None:
     group = commands.add_parser(
         "voices",
         help="list, add, promote, roll back and delete voices",
-        description="Voices, their versions and labels: at a server, or in a registry folder.",
+        description="Voices, their versions and labels: at a server, or with --registry in a "
+        "folder or bucket. mix, verify, sign and add --embedded work on a registry alone.",
     )
     actions = group.add_subparsers(required=True, metavar="ACTION", dest="action")
 

@@ -29,7 +29,7 @@ _OF_ONE_VOICE = (
 
 def add_to(actions: Actions) -> None:
     """Add the command."""
-    add = add_action(actions, "add", "import a voice and publish it, here or at a server")
+    add = add_action(actions, "add", "import a voice, and publish it at a server or in a registry")
     add.add_argument(
         "path",
         metavar="SOURCE",

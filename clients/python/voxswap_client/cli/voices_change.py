@@ -114,9 +114,8 @@ def run_rollback(args: argparse.Namespace) -> int:
     """Move a label back."""
     with catalog(args) as voices:
         move = voices.roll_back(args.voice, args.label, actor=actor(args), note=args.note)
-    return _moved(
-        args, move, f"{move.voice.ref} is {args.label} again; before it was {move.previous_version}"
-    )
+    before = f"it was {move.previous_version}" if move.previous_version else "no version was"
+    return _moved(args, move, f"{move.voice.ref} is {args.label} again; before {before}")
 
 
 def run_unlabel(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def add_to(actions: Actions) -> None:
     mix = add_action(
         actions,
         "mix",
-        "mix Kokoro voices of one model to a new voice, and publish it here",
+        "mix Kokoro voices of a registry, of one model, to a new voice there",
         epilog="--of kokoro/jf_gongitsune=0.7 --of kokoro/jm_kumo=0.3 is nearer to the first one.",
     )
     mix.add_argument("id", metavar="ID", help="what the voice shall be called, such as npc/smith")
