@@ -14,6 +14,8 @@ from voxswap_client.cli.steering import Commands
 
 _LEAST_INTERVAL_S, _MOST_INTERVAL_S = 0.1, 600.0
 
+_PACKAGES = {"rich": "rich", "prometheus_client": "prometheus-client"}  # by module
+
 SORTS = ("recent", "bytes", "leases", "uses", "age")
 
 
@@ -25,7 +27,7 @@ def add_to(commands: Commands) -> None:
         help=text,
         description=f"{text.capitalize()}. Keys: q leaves; r, b, l, u and a sort.",
         epilog="Rates are those of the last 10 s, loads, evictions and failures those of the last "
-        "minute. Needs the extra 'top': pip install 'voxswap[top]'.",
+        "minute. Needs the extra 'cli': pip install 'voxswap[cli]'.",
         allow_abbrev=False,
     )
     add_address(parser)
@@ -69,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         from voxswap_client.cli.top.screen import show
     except ImportError as error:
-        if (error.name or "").partition(".")[0] != "rich":
+        package = _PACKAGES.get((error.name or "").partition(".")[0])
+        if package is None:
             raise
-        raise CliError("voxswap top needs rich", "pip install 'voxswap[top]'") from error
+        raise CliError(f"voxswap top needs {package}", "pip install 'voxswap[cli]'") from error
     return show(args)
