@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from voxswap.v1 import speech_pb2
 from voxswap_client.errors import InvalidRequestError, Violation
@@ -41,23 +41,14 @@ class SpeechOptions(TypedDict, total=False):
 
 
 def build_request(
-    voice: str,
-    text: str,
-    *,
-    speaker: str | None = None,
-    rate: float | None = None,
-    seed: int | None = None,
-    sample_rate_hertz: int | None = None,
-    encoding: Encoding | str | None = None,
-    marks: Iterable[MarkKind | str] = (),
-    noise_scale: float | None = None,
-    duration_noise_scale: float | None = None,
-    pacing: Pacing | str | None = None,
-    line_class: LineClass | str | None = None,
-    start_by_ms: int | None = None,
-    cache: CachePolicy | str | None = None,
+    voice: str, text: str, **options: Unpack[SpeechOptions]
 ) -> speech_pb2.SynthesizeRequest:
-    """The request; `InvalidRequestError` names every value that does not fit its field."""
+    """The request; `InvalidRequestError` names every value that does not fit its field.
+
+    Raises `TypeError` for an option that there is not.
+    """
+    if unknown := options.keys() - SpeechOptions.__annotations__.keys():
+        raise TypeError(f"a line has no option {', '.join(sorted(unknown))}")
     request = speech_pb2.SynthesizeRequest()
     faults: list[Violation] = []
 
@@ -69,32 +60,33 @@ def build_request(
         except (TypeError, ValueError) as error:
             faults.append(Violation(f"{path}{field}", f"does not take {value!r}: {error}"))
 
-    def choose(
-        message: Any, field: str, kind: type[_E], value: str | None, wire: Any, path: str = ""
-    ) -> None:
-        wanted = None if value is None else _member(kind, value, f"{path}{field}", faults)
-        if wanted is not None:
+    def choose(message: Any, field: str, kind: type[_E], value: str | None, path: str = "") -> None:
+        found = None if value is None else _member(kind, value, f"{path}{field}", faults)
+        if found is not None:
+            wire = message.DESCRIPTOR.fields_by_name[field].enum_type
             # Every value of a protobuf enum begins with the enum's name.
-            prefix = wire.Name(0).removesuffix("UNSPECIFIED")
-            setattr(message, field, wire.Value(f"{prefix}{wanted.name}"))
+            prefix = wire.values_by_number[0].name.removesuffix("UNSPECIFIED")
+            setattr(message, field, wire.values_by_name[f"{prefix}{found.name}"].number)
 
     put(request, "voice", voice)
     put(request, "text", text)
-    put(request, "speaker", speaker)
-    put(request, "seed", seed)
-    put(request.audio, "sample_rate_hertz", sample_rate_hertz, "audio.")
-    put(request.controls, "rate", rate, "controls.")
-    put(request.controls, "noise_scale", noise_scale, "controls.")
-    put(request.controls, "duration_noise_scale", duration_noise_scale, "controls.")
-    choose(request.audio, "encoding", Encoding, encoding, speech_pb2.AudioEncoding, "audio.")
+    put(request, "speaker", options.get("speaker"))
+    put(request, "seed", options.get("seed"))
+    put(request.audio, "sample_rate_hertz", options.get("sample_rate_hertz"), "audio.")
+    put(request.controls, "rate", options.get("rate"), "controls.")
+    put(request.controls, "noise_scale", options.get("noise_scale"), "controls.")
+    scale = options.get("duration_noise_scale")
+    put(request.controls, "duration_noise_scale", scale, "controls.")
+    choose(request.audio, "encoding", Encoding, options.get("encoding"), "audio.")
+    marks = options.get("marks", ())
     for mark in [marks] if isinstance(marks, str) else marks:
         kind = _member(MarkKind, mark, "marks", faults)
         if kind is not None:
             request.marks.append(speech_pb2.MarkKind.Value(f"MARK_KIND_{kind.name}"))
-    choose(request, "line_class", LineClass, line_class, speech_pb2.LineClass)
-    put(request, "start_by_ms", start_by_ms)
-    choose(request, "cache_policy", CachePolicy, cache, speech_pb2.CachePolicy)
-    choose(request, "pacing", Pacing, pacing, speech_pb2.Pacing)
+    choose(request, "line_class", LineClass, options.get("line_class"))
+    put(request, "start_by_ms", options.get("start_by_ms"))
+    choose(request, "cache_policy", CachePolicy, options.get("cache"))
+    choose(request, "pacing", Pacing, options.get("pacing"))
     if faults:
         raise InvalidRequestError(
             "the request cannot be sent: " + "; ".join(f"{f} {d}" for f, d in faults),

@@ -101,7 +101,7 @@ class Client(Catalog, Residency):
         asked = interrupt_request(stream_id)
         # The stream that was stopped may be gone when an unanswered call is made again.
         answer = self._unary(self._speech.Interrupt, asked, timeout_s, Repeat.IF_ASKED)
-        return convert.receipt(answer.receipt)
+        return convert.value(InterruptReceipt, answer.receipt)
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Block until the server is there and its health service says that it serves.
