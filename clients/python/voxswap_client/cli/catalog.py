@@ -9,13 +9,13 @@ import os
 import shlex
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from voxswap_client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S
 from voxswap_client.cli import local
+from voxswap_client.cli.commands import Parser
 from voxswap_client.cli.connection import (
     add_address,
-    add_json,
     add_timeout,
     connect,
     names_server,
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from voxswap_client import Client
 
 _MAX_ACTOR_CHARACTERS = 128
-
-Parser = argparse.ArgumentParser
-Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 @contextlib.contextmanager
@@ -75,19 +72,6 @@ def no_server(error: VoxswapClientError) -> CliError:
         "start a server with `voxswap serve`, or name one with --address (VOXSWAP_ADDRESS); "
         "without a server, name the registry with --registry (VOXSWAP_REGISTRY)",
     )
-
-
-def add_action(actions: Actions, name: str, text: str, *, epilog: str = "") -> Parser:
-    """Add one command of `voices`, with what all of them take."""
-    parser = actions.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=epilog or None,
-        allow_abbrev=False,
-    )
-    add_json(parser)
-    return parser
 
 
 def add_source(parser: Parser) -> None:

@@ -31,11 +31,6 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add ``--json``."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
-
-
 def names_server(args: argparse.Namespace) -> bool:
     """Whether a server was named, by option or environment."""
     return bool(args.address or os.environ.get("VOXSWAP_ADDRESS"))

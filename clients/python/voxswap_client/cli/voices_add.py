@@ -7,14 +7,13 @@ from pathlib import Path
 
 from voxswap_client.cli import importing, local
 from voxswap_client.cli.catalog import (
-    Actions,
     actor,
-    add_action,
     add_change,
     asks_server,
     no_server,
     server,
 )
+from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.connection import address_of, names_server
 from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import human_bytes, print_json
@@ -27,9 +26,11 @@ _OF_ONE_VOICE = (
 )  # fmt: skip
 
 
-def add_to(actions: Actions) -> None:
+def add_to(actions: Commands) -> None:
     """Add the command."""
-    add = add_action(actions, "add", "import a voice, and publish it at a server or in a registry")
+    add = add_command(
+        actions, "add", "import a voice, and publish it at a server or in a registry", run_add
+    )
     add.add_argument(
         "path",
         metavar="SOURCE",
@@ -60,7 +61,6 @@ def add_to(actions: Actions) -> None:
         help="write all bytes again, to repair what is damaged in a bucket",
     )
     add_change(add, note=False)
-    add.set_defaults(run=run_add)
 
 
 def run_add(args: argparse.Namespace) -> int:

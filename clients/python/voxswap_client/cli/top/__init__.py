@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 
+from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.connection import add_address
 from voxswap_client.cli.failure import CliError
-from voxswap_client.cli.steering import Commands
 
 _LEAST_INTERVAL_S, _MOST_INTERVAL_S = 0.1, 600.0
 
@@ -22,15 +22,17 @@ SORTS = ("recent", "bytes", "leases", "uses", "age")
 def add_to(commands: Commands) -> None:
     """Add the command."""
     text = "show voices, memory, swaps and latency as they change"
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "top",
-        help=text,
+        text,
+        run,
+        add_address,
+        json=False,
         description=f"{text.capitalize()}. Keys: q leaves; r, b, l, u and a sort.",
         epilog="Rates are those of the last 10 s, loads, evictions and failures those of the last "
         "minute. Needs the extra 'cli': pip install 'voxswap[cli]'.",
-        allow_abbrev=False,
     )
-    add_address(parser)
     parser.add_argument(
         "--metrics",
         metavar="URL",
@@ -56,7 +58,6 @@ def add_to(commands: Commands) -> None:
         help="look twice, print that and leave, as it does where there is no terminal",
     )
     parser.add_argument("--svg", metavar="FILE", help="as --once, and save it as a picture")
-    parser.set_defaults(run=run)
 
 
 def _interval(text: str) -> float:
