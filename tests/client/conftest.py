@@ -184,15 +184,16 @@ def _absolute_pythonpath(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A folder of one's own, and an environment that names no server and no registry."""
+    """A folder of one's own, and an environment that names its registry and no server."""
     monkeypatch.chdir(tmp_path)
-    for name in ("VOXSWAP_ADDRESS", "VOXSWAP_REGISTRY", "VOXSWAP_CACHE_DIR"):
+    for name in ("VOXSWAP_ADDRESS", "VOXSWAP_CACHE_DIR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VOXSWAP_REGISTRY", "var/registry")
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Any:
-    """The registry that commands find by default: npc/baker@1, npc/smith@1 and the same as @2."""
+    """The registry that the environment names: npc/baker@1, npc/smith@1 and the same as @2."""
     from tests.client.local_voices import draft
     from voxswap_registry.store import Registry
 

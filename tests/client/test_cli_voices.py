@@ -87,7 +87,8 @@ def test_a_folder_that_is_not_there(capsys):
     assert main(["voices", "list", "--registry", "nowhere"]) == 1
     assert capsys.readouterr().err == (
         "voxswap: error: there is no registry folder at nowhere\n"
-        "  name one with --registry or VOXSWAP_REGISTRY, or make it with `voxswap voices add`\n"
+        "  name one with --registry or VOXSWAP_REGISTRY, or make it with "
+        "`voxswap voices add … --registry\n    nowhere`\n"
     )
 
 

@@ -161,6 +161,14 @@ def test_rollback(capsys, source, voices):
     assert (change.actor, change.note) == ("me@here", "it lisps")
 
 
+@pytest.mark.parametrize("source", ["folder"], indirect=True)
+def test_rollback_of_a_label_that_was_taken_away(capsys, source):
+    assert run("unlabel", "npc/smith", "stable", *source) == 0
+    capsys.readouterr()
+    assert run("rollback", "npc/smith", *source) == 0
+    assert capsys.readouterr().out == "npc/smith@2 is stable again; before no version was\n"
+
+
 def test_rollback_of_what_never_moved(capsys, source):
     assert run("rollback", "npc/smith", "--label", "canary", *WHO, *source) == 1
     assert "label 'canary'" in capsys.readouterr().err

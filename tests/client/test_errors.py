@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import grpc
 import pytest
 from google.rpc import error_details_pb2
@@ -154,19 +151,3 @@ async def test_a_message_of_8_mib_is_taken(server, connect):
     large = server.chunk(0, 4 << 20, audio=bytes(8 << 20))
     server.script.append(server.play(server.line[0], large, server.trailer(4 << 20)))
     assert len((await connect().say("npc/smith", "Hi")).audio) == 8 << 20
-
-
-OURS = "from voxswap_client.rpc_status import _decode, _messages; _messages()"
-THEIRS = "from google.rpc import error_details_pb2, status_pb2"
-USE = """
-status = status_pb2.Status(code=5)
-status.details.add().Pack(error_details_pb2.ErrorInfo(reason="R", metadata={"a": "b"}))
-found = _decode(status.SerializeToString())
-assert (found.reason, found.metadata) == ("R", {"a": "b"}), found
-"""
-
-
-@pytest.mark.parametrize("order", [(OURS, THEIRS), (THEIRS, OURS)], ids=["ours", "theirs"])
-def test_no_clash_with_googleapis_common_protos(order):
-    program = "\n".join((*order, USE))
-    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)  # noqa: S603

@@ -20,10 +20,11 @@ before = set(sys.modules)
 print(json.dumps(sorted({{name.partition(".")[0] for name in set(sys.modules) - before}})))
 """
 NEEDED = """
-import grpc, grpc.aio
+import grpc, grpc.aio, grpc_health.v1.health_pb2_grpc, grpc_status.rpc_status
 from google.protobuf import (
     descriptor_pb2, descriptor_pool, field_mask_pb2, message_factory, runtime_version, timestamp_pb2
 )
+from google.rpc import error_details_pb2
 """
 ALL_COMMANDS = """
 import pkgutil, voxswap_client.cli
@@ -46,12 +47,12 @@ def imported_by(imports):
     "imports",
     [
         "from voxswap_client import *",
-        "import voxswap_client.client, voxswap_client.aio",
+        "import voxswap_client._sync.client, voxswap_client._async.client",
         ALL_COMMANDS,
     ],
     ids=["all names", "both clients", "all commands"],
 )
-def test_the_client_brings_grpc_and_protobuf_alone(imports):
+def test_the_client_brings_grpc_and_protobuf_and_their_own_packages_alone(imports):
     # grpcio itself imports typing_extensions, and its own siblings if they are installed.
     assert imported_by(imports) <= imported_by(NEEDED) | {"voxswap", "voxswap_client"}
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from voxswap.v1 import voices_pb2
 from voxswap_client import (
+    AsyncClient,
     CallCancelledError,
+    Client,
     InternalServerError,
     OverloadedError,
     ResourceExhaustedError,
@@ -204,3 +206,38 @@ async def test_cancel_while_waiting_for_the_next_try(server, connect, fake_time)
     with pytest.raises(CallCancelledError):
         await stream.collect()
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("method", "arguments"), [("say", ["Hi"]), ("get_voice", [])])
+async def test_closing_the_client_ends_a_call_that_waits_for_its_next_try(
+    server, fake_time, method, arguments
+):
+    server.script += [server.fail(DOWN, "down")] * 2
+    with Client(server.address, clock=fake_time.clock, sleep=fake_time.sleep) as client:
+        fake_time.on_sleep = client.close
+        with pytest.raises(CallCancelledError):
+            getattr(client, method)("npc/smith", *arguments)
+
+    async def close(_seconds):
+        await asyncio_client.close()
+
+    asyncio_client = AsyncClient(server.address, clock=fake_time.clock, sleep=close)
+    with pytest.raises(CallCancelledError):
+        await getattr(asyncio_client, method)("npc/smith", *arguments)
+    assert len(server.requests) == 2
+
+
+async def test_a_client_that_is_closed_makes_no_calls(server, connect):
+    client = connect()
+    await client.close()
+    for call in (
+        lambda: client.get_voice("npc/smith"),
+        lambda: client.say("npc/smith", "Hi"),
+        client.wait_ready,
+    ):
+        with pytest.raises(CallCancelledError):
+            await call()
+    for begin in (lambda: client.converse("npc/smith"), client.watch):
+        with pytest.raises(CallCancelledError):
+            begin()
+    assert server.requests == []

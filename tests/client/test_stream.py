@@ -157,6 +157,12 @@ async def test_values_that_fit_no_field_are_all_named_before_anything_is_sent(se
     assert server.requests == []
 
 
+async def test_an_option_that_there_is_not_is_an_error_of_the_program(server, connect):
+    with pytest.raises(TypeError, match="no option loudness, pitch"):
+        await connect().say("npc/smith", "Hi", pitch=2, seed=7, loudness=1)
+    assert server.requests == []
+
+
 async def test_say_collects_a_line_and_measures_ttfa_at_the_client(server, connect, fake_time):
     def behaviour(_request, _context):
         yield server.header()

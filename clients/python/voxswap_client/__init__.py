@@ -7,7 +7,7 @@
     with Client("127.0.0.1:50051") as client:
         client.say("npc/village/blacksmith", "Mind the forge.").save("line.wav")
 
-Needs grpcio and protobuf, nothing else. `AsyncClient` is the same for asyncio.
+Needs gRPC and protobuf, nothing else. `AsyncClient` is the same for asyncio.
 """
 
 from __future__ import annotations
@@ -83,24 +83,25 @@ from voxswap_client.types import (
 from voxswap_client.version import __version__
 
 if TYPE_CHECKING:
-    from voxswap_client.aio import AsyncClient, AsyncSpeechStream
-    from voxswap_client.aio_conversation import AsyncConversation
-    from voxswap_client.aio_watch import AsyncResidencyWatch
-    from voxswap_client.client import Client
-    from voxswap_client.conversation import Conversation
-    from voxswap_client.stream import SpeechStream
-    from voxswap_client.watch import ResidencyWatch
+    from voxswap_client._async.client import AsyncClient
+    from voxswap_client._async.conversation import AsyncConversation
+    from voxswap_client._async.stream import AsyncSpeechStream
+    from voxswap_client._async.watch import AsyncResidencyWatch
+    from voxswap_client._sync.client import Client
+    from voxswap_client._sync.conversation import Conversation
+    from voxswap_client._sync.stream import SpeechStream
+    from voxswap_client._sync.watch import ResidencyWatch
 
 # grpc takes a tenth of a second to import, which `voxswap --help` need not pay.
 _LATE = {
-    "AsyncClient": "voxswap_client.aio",
-    "AsyncConversation": "voxswap_client.aio_conversation",
-    "AsyncResidencyWatch": "voxswap_client.aio_watch",
-    "AsyncSpeechStream": "voxswap_client.aio",
-    "Client": "voxswap_client.client",
-    "Conversation": "voxswap_client.conversation",
-    "ResidencyWatch": "voxswap_client.watch",
-    "SpeechStream": "voxswap_client.stream",
+    "AsyncClient": "voxswap_client._async.client",
+    "AsyncConversation": "voxswap_client._async.conversation",
+    "AsyncResidencyWatch": "voxswap_client._async.watch",
+    "AsyncSpeechStream": "voxswap_client._async.stream",
+    "Client": "voxswap_client._sync.client",
+    "Conversation": "voxswap_client._sync.conversation",
+    "ResidencyWatch": "voxswap_client._sync.watch",
+    "SpeechStream": "voxswap_client._sync.stream",
 }
 
 __all__ = [

@@ -46,13 +46,13 @@ class SpeechAssembly:
         """
         match message.WhichOneof("part"):
             case "header" if self.header is None:
-                self.header = convert.header(message.header)
+                self.header = convert.value(Header, message.header)
             case "chunk" if self._speaking:
                 return self._chunk(message.chunk, now_s)
             case "trailer" if self._speaking:
-                self._end(convert.trailer(message.trailer))
+                self._end(convert.value(Trailer, message.trailer))
             case "interrupted" if self._speaking:
-                return self._interrupted(convert.receipt(message.interrupted))
+                return self._interrupted(convert.value(InterruptReceipt, message.interrupted))
             case "header" | "chunk" | "trailer" | "interrupted" as part:
                 raise IncompleteStreamError(
                     f"the server sent a {part} out of turn; its version may not fit this client's"
@@ -73,7 +73,7 @@ class SpeechAssembly:
         self._next_sample += wire.sample_count
         if self.ttfa_ms is None:
             self.ttfa_ms = (now_s - self._began_s) * 1000
-        return convert.chunk(wire)
+        return convert.value(Chunk, wire)
 
     def _end(self, trailer: Trailer) -> None:
         if trailer.total_samples != self._next_sample:

@@ -1,179 +1,109 @@
-"""Protobuf answers become the client's own values here, for both clients."""
+"""Protobuf answers become the client's own values here, for both clients.
+
+A field of a value is read from the field of the same name, as its type says, but for `_OTHERWISE`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from functools import cache, partial
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from voxswap.v1 import speech_pb2, voices_pb2
+from voxswap.v1 import residency_pb2
 from voxswap_client.errors import VoxswapClientError
-from voxswap_client.types import (
-    Change,
-    Chunk,
-    Component,
-    Encoding,
-    Header,
-    InterruptReceipt,
-    LabelMove,
-    Mark,
-    MarkKind,
-    Provenance,
-    Registration,
-    TrafficShare,
-    Trailer,
-    UnknownSymbol,
-    Voice,
-    VoiceDetails,
+from voxswap_client.residency_types import Ledger, ResidencyEvent, ResidencyEventKind, Tier
+from voxswap_client.types import Provenance, Voice
+
+_V = TypeVar("_V")
+_E = TypeVar("_E", bound=StrEnum)
+_Read = Callable[[Any], Any]  # gives one field's value, of a message
+
+
+def value(kind: Callable[..., _V], wire: Any) -> _V:
+    """The message ``wire`` as a value of the dataclass ``kind``.
+
+    Raises `VoxswapClientError` for a member of an enumeration that this client does not know.
+    """
+    return kind(**{name: read(wire) for name, read in _fields(kind)})
+
+
+def event(wire: residency_pb2.WatchResponse) -> ResidencyEvent | None:
+    """One event; None for one of a kind that this client does not know."""
+    return value(ResidencyEvent, wire) if wire.kind in _KNOWN_KINDS else None
+
+
+_KNOWN_KINDS = frozenset(
+    residency_pb2.ResidencyEventKind.Value(f"RESIDENCY_EVENT_KIND_{kind.name}")
+    for kind in ResidencyEventKind
 )
 
-_E = TypeVar("_E", bound=StrEnum)
+
+def _timestamp(name: str, wire: Any) -> datetime | None:
+    return getattr(wire, name).ToDatetime(tzinfo=UTC) if wire.HasField(name) else None
 
 
-def member(kind: type[_E], wire_enum: Any, value: int, prefix: str) -> _E:
-    """The member that ``value`` is on the wire, where its name begins with ``prefix``."""
-    name = wire_enum.Name(value) if value in wire_enum.values() else str(value)
+def _member(kind: type[_E], name: str, wire: Any) -> _E:
+    known = wire.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
+    # Every value of a protobuf enum begins with the enum's name.
+    prefix = known[0].name.removesuffix("UNSPECIFIED")
+    number = getattr(wire, name)
+    told = known[number].name.removeprefix(prefix) if number in known else str(number)
     try:
-        return kind[name.removeprefix(prefix)]
+        return kind[told]
     except KeyError as error:
         raise VoxswapClientError(
-            f"the server answered with {prefix}{name.removeprefix(prefix)}, which this client does "
-            "not know; install the voxswap client of the server's version"
+            f"the server answered with {prefix}{told}, which this client does not know; install "
+            "the voxswap client of the server's version"
         ) from error
 
 
-def header(wire: speech_pb2.Header) -> Header:
-    """The first message of a stream."""
-    return Header(
-        voice=wire.voice,
-        component_digests=tuple(wire.component_digests),
-        sample_rate_hertz=wire.sample_rate_hertz,
-        encoding=member(Encoding, speech_pb2.AudioEncoding, wire.encoding, "AUDIO_ENCODING_"),
-        estimated_samples=wire.estimated_samples,
-        cold=wire.cold,
-        queue_ms=wire.queue_ms,
-        swap_ms=wire.swap_ms,
-        cached=wire.cached,
-        codec_delay_samples=wire.codec_delay_samples,
-        stream_id=wire.stream_id,
+def _pairs(wire: Iterable[Any]) -> dict[str, int]:
+    """What each name stands for: messages with a name first, and a number."""
+    found: list[list[Any]]
+    found = [[getattr(pair, field.name) for field in pair.DESCRIPTOR.fields] for pair in wire]
+    return dict(found)
+
+
+_OTHERWISE: Mapping[tuple[type, str], _Read] = {
+    (Voice, "speakers"): lambda wire: tuple(
+        s.name for s in sorted(wire.speakers, key=lambda speaker: speaker.index)
+    ),
+    (Provenance, "created"): partial(_timestamp, "create_time"),
+    (ResidencyEvent, "time"): partial(_timestamp, "event_time"),
+    # Older servers know one tier and no target.
+    (Ledger, "target_bytes"): lambda wire: wire.target_bytes or wire.budget_bytes,
+    (Ledger, "tier"): lambda wire: _member(Tier, "tier", wire) if wire.tier else Tier.DEVICE,
+}
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, _Read], ...]:
+    hints = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]
+    return tuple(
+        (name, _OTHERWISE.get((kind, name)) or _reader(name, hints[name])) for name in names
     )
 
 
-def chunk(wire: speech_pb2.AudioChunk) -> Chunk:
-    """A piece of audio with the marks that begin in it."""
-    return Chunk(
-        audio=wire.audio,
-        start_sample=wire.start_sample,
-        sample_count=wire.sample_count,
-        marks=tuple(
-            Mark(
-                kind=member(MarkKind, speech_pb2.MarkKind, mark.kind, "MARK_KIND_"),
-                text=mark.text,
-                start_sample=mark.start_sample,
-                duration_samples=mark.duration_samples,
-                text_start=mark.text_start,
-                text_end=mark.text_end,
-            )
-            for mark in wire.marks
-        ),
-        packet_sizes=tuple(wire.packet_sizes),
-    )
+def _reader(name: str, hint: Any) -> _Read:
+    if hint == datetime | None:
+        return partial(_timestamp, name)
+    if get_origin(hint) is Mapping:
+        return lambda wire: _pairs(getattr(wire, name))
+    if get_origin(hint) is tuple:
+        (item, _) = get_args(hint)
+        if _is_value(item):
+            return lambda wire: tuple(value(item, each) for each in getattr(wire, name))
+        return lambda wire: tuple(getattr(wire, name))
+    if _is_value(hint):
+        return lambda wire: value(hint, getattr(wire, name))
+    if issubclass(hint, StrEnum):
+        return partial(_member, hint, name)
+    return lambda wire: getattr(wire, name)
 
 
-def trailer(wire: speech_pb2.Trailer) -> Trailer:
-    """The last message of a complete stream."""
-    return Trailer(
-        total_samples=wire.total_samples,
-        seed=wire.seed,
-        compute_ms=wire.compute_ms,
-        first_chunk_ms=wire.first_chunk_ms,
-        unknown_symbols=tuple(UnknownSymbol(u.symbol, u.count) for u in wire.unknown_symbols),
-        underruns=wire.underruns,
-    )
-
-
-def receipt(wire: speech_pb2.InterruptReceipt) -> InterruptReceipt:
-    """What had been sent of an interrupted stream."""
-    return InterruptReceipt(wire.end_sample, wire.last_word, wire.text_end)
-
-
-def voice(wire: voices_pb2.Voice) -> Voice:
-    """One version of a voice."""
-    return Voice(
-        id=wire.id,
-        version=wire.version,
-        display_name=wire.display_name,
-        language=wire.language,
-        engine=wire.engine,
-        sample_rate_hertz=wire.sample_rate_hertz,
-        speakers=tuple(s.name for s in sorted(wire.speakers, key=lambda speaker: speaker.index)),
-        components=tuple(
-            Component(c.role, c.digest, c.size_bytes, c.media_type) for c in wire.components
-        ),
-        licence=wire.licence,
-        provenance=Provenance(
-            source=wire.provenance.source,
-            tool=wire.provenance.tool,
-            created=timestamp(wire.provenance, "create_time"),
-            note=wire.provenance.note,
-            code_licence=wire.provenance.code_licence,
-        ),
-        emotions=tuple(wire.emotions),
-        tags=tuple(wire.tags),
-        gender=wire.gender,
-        labels=tuple(wire.labels),
-        traffic=_traffic(wire.traffic),
-        problem=wire.problem,
-    )
-
-
-def voice_details(wire: voices_pb2.GetVoiceResponse) -> VoiceDetails:
-    """A voice with its versions and labels."""
-    return VoiceDetails(
-        voice=voice(wire.voice),
-        versions=tuple(wire.versions),
-        labels=_labels(wire.labels),
-        revision=wire.revision,
-    )
-
-
-def change(wire: voices_pb2.Change) -> Change:
-    """One entry of a history."""
-    return Change(
-        revision=wire.revision,
-        action=wire.action,
-        actor=wire.actor,
-        time=timestamp(wire, "time"),
-        note=wire.note,
-        labels=_labels(wire.labels),
-        traffic=_traffic(wire.traffic),
-    )
-
-
-def registration(wire: voices_pb2.RegisterVoiceResponse) -> Registration:
-    """What came of an upload."""
-    return Registration(voice(wire.voice), wire.created)
-
-
-def roll_back(wire: voices_pb2.RollBackLabelResponse) -> LabelMove:
-    """Where a label went back to."""
-    return LabelMove(voice(wire.voice), wire.previous_version)
-
-
-def _labels(wire: Iterable[voices_pb2.Label]) -> dict[str, int]:
-    return {label.name: label.version for label in wire}
-
-
-def _traffic(wire: Iterable[voices_pb2.TrafficShare]) -> tuple[TrafficShare, ...]:
-    return tuple(TrafficShare(share.version, share.weight) for share in wire)
-
-
-def timestamp(message: Any, field: str) -> datetime | None:
-    """A timestamp of ``message``; None if it is not set."""
-    if not message.HasField(field):
-        return None
-    stamp: Timestamp = getattr(message, field)
-    return stamp.ToDatetime(tzinfo=UTC)
+def _is_value(hint: Any) -> bool:
+    return dataclasses.is_dataclass(hint)

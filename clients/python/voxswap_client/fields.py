@@ -1,9 +1,9 @@
-"""Faults of requests that are found before anything is sent, for both clients."""
+"""Faults of requests that are found before anything is sent."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from voxswap_client.errors import InvalidRequestError, Violation
 
@@ -27,3 +27,10 @@ def invalid(field: str, description: str) -> InvalidRequestError:
         f"the request cannot be sent: {field} {description}",
         violations=[Violation(field, description)],
     )
+
+
+def words(values: Iterable[str], field: str) -> list[str]:
+    """A list of texts. Raises `InvalidRequestError` for a single one, whose letters are no list."""
+    if isinstance(values, str):
+        raise invalid(field, f"is the text {values!r}; give a list of texts")
+    return list(values)

@@ -1,9 +1,6 @@
-"""The standard health service (grpc.health.v1), called without grpcio-health-checking."""
+"""What the answers of the standard health service (grpc.health.v1) mean, for both clients."""
 
 from __future__ import annotations
-
-from functools import cache
-from typing import Any
 
 from voxswap_client.errors import (
     DeadlineExceededError,
@@ -11,36 +8,8 @@ from voxswap_client.errors import (
     UnavailableError,
     VoxswapClientError,
 )
-from voxswap_client.wire import Field, message_classes
 
-HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 POLL_S = 0.1
-
-_SERVING = 1
-
-
-@cache
-def _messages() -> dict[str, Any]:
-    # An enum is on the wire what an int32 is.
-    return message_classes(
-        "voxswap_client.health",
-        {
-            "HealthCheckRequest": {"service": Field(1, "string")},
-            "HealthCheckResponse": {"status": Field(1, "int32")},
-        },
-    )
-
-
-def health_request(service: str) -> bytes:
-    """A serialized HealthCheckRequest; "" asks for the server as a whole."""
-    data: bytes = _messages()["HealthCheckRequest"](service=service).SerializeToString()
-    return data
-
-
-def is_serving(response: bytes) -> bool:
-    """Whether a serialized HealthCheckResponse says SERVING."""
-    status: int = _messages()["HealthCheckResponse"].FromString(response).status
-    return status == _SERVING
 
 
 def may_become_ready(error: VoxswapClientError) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, Unpack
 
 from voxswap.v1 import speech_pb2
 from voxswap_client.errors import InvalidRequestError, Violation
 from voxswap_client.fields import fitting
 from voxswap_client.types import CachePolicy, Encoding, LineClass, MarkKind, Pacing
-
-_E = TypeVar("_E", bound=StrEnum)
 
 
 class SpeechOptions(TypedDict, total=False):
@@ -40,67 +38,71 @@ class SpeechOptions(TypedDict, total=False):
     cache: CachePolicy | str | None
 
 
+# Where each argument goes. Those with a type take its members and their values.
+_FIELDS: Mapping[str, tuple[str, type[StrEnum] | None]] = {
+    "voice": ("voice", None),
+    "text": ("text", None),
+    "speaker": ("speaker", None),
+    "seed": ("seed", None),
+    "sample_rate_hertz": ("audio.sample_rate_hertz", None),
+    "rate": ("controls.rate", None),
+    "noise_scale": ("controls.noise_scale", None),
+    "duration_noise_scale": ("controls.duration_noise_scale", None),
+    "encoding": ("audio.encoding", Encoding),
+    "marks": ("marks", MarkKind),
+    "line_class": ("line_class", LineClass),
+    "start_by_ms": ("start_by_ms", None),
+    "cache": ("cache_policy", CachePolicy),
+    "pacing": ("pacing", Pacing),
+}
+
+
 def build_request(
-    voice: str,
-    text: str,
-    *,
-    speaker: str | None = None,
-    rate: float | None = None,
-    seed: int | None = None,
-    sample_rate_hertz: int | None = None,
-    encoding: Encoding | str | None = None,
-    marks: Iterable[MarkKind | str] = (),
-    noise_scale: float | None = None,
-    duration_noise_scale: float | None = None,
-    pacing: Pacing | str | None = None,
-    line_class: LineClass | str | None = None,
-    start_by_ms: int | None = None,
-    cache: CachePolicy | str | None = None,
+    voice: str, text: str, **options: Unpack[SpeechOptions]
 ) -> speech_pb2.SynthesizeRequest:
-    """The request; `InvalidRequestError` names every value that does not fit its field."""
+    """The request. Raises `InvalidRequestError`, which names every value that does not fit.
+
+    Raises `TypeError` for an option that there is not.
+    """
+    given: dict[str, Any] = {"voice": voice, "text": text, **options}
+    if unknown := given.keys() - _FIELDS.keys():
+        raise TypeError(f"a line has no option {', '.join(sorted(unknown))}")
     request = speech_pb2.SynthesizeRequest()
     faults: list[Violation] = []
-
-    def put(message: Any, field: str, value: object, path: str = "") -> None:
-        if value is None:
-            return
-        try:
-            setattr(message, field, value)
-        except (TypeError, ValueError) as error:
-            faults.append(Violation(f"{path}{field}", f"does not take {value!r}: {error}"))
-
-    def choose(
-        message: Any, field: str, kind: type[_E], value: str | None, wire: Any, path: str = ""
-    ) -> None:
-        wanted = None if value is None else _member(kind, value, f"{path}{field}", faults)
-        if wanted is not None:
-            # Every value of a protobuf enum begins with the enum's name.
-            prefix = wire.Name(0).removesuffix("UNSPECIFIED")
-            setattr(message, field, wire.Value(f"{prefix}{wanted.name}"))
-
-    put(request, "voice", voice)
-    put(request, "text", text)
-    put(request, "speaker", speaker)
-    put(request, "seed", seed)
-    put(request.audio, "sample_rate_hertz", sample_rate_hertz, "audio.")
-    put(request.controls, "rate", rate, "controls.")
-    put(request.controls, "noise_scale", noise_scale, "controls.")
-    put(request.controls, "duration_noise_scale", duration_noise_scale, "controls.")
-    choose(request.audio, "encoding", Encoding, encoding, speech_pb2.AudioEncoding, "audio.")
-    for mark in [marks] if isinstance(marks, str) else marks:
-        kind = _member(MarkKind, mark, "marks", faults)
-        if kind is not None:
-            request.marks.append(speech_pb2.MarkKind.Value(f"MARK_KIND_{kind.name}"))
-    choose(request, "line_class", LineClass, line_class, speech_pb2.LineClass)
-    put(request, "start_by_ms", start_by_ms)
-    choose(request, "cache_policy", CachePolicy, cache, speech_pb2.CachePolicy)
-    choose(request, "pacing", Pacing, pacing, speech_pb2.Pacing)
+    for option, (path, kind) in _FIELDS.items():
+        value = given.get(option)
+        several = option == "marks" and not isinstance(value, str)
+        for each in value or () if several else (value,):
+            try:
+                if each is not None:
+                    _put(request, path, kind, each)
+            except (TypeError, ValueError) as error:
+                told = f"does not take {each!r}"
+                hint = f"; use one of {', '.join(kind)}" if kind else f": {error}"
+                faults.append(Violation(path, told + hint))
     if faults:
         raise InvalidRequestError(
             "the request cannot be sent: " + "; ".join(f"{f} {d}" for f, d in faults),
             violations=faults,
         )
     return request
+
+
+def _put(message: Any, path: str, kind: type[StrEnum] | None, value: Any) -> None:
+    *outer, field = path.split(".")
+    for name in outer:
+        message = getattr(message, name)
+    if kind is None:
+        setattr(message, field, value)
+        return
+    wire = message.DESCRIPTOR.fields_by_name[field].enum_type
+    # Every value of a protobuf enum begins with the enum's name.
+    prefix = wire.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    number = wire.values_by_name[f"{prefix}{kind(value).name}"].number
+    if field == "marks":
+        message.marks.append(number)
+    else:
+        setattr(message, field, number)
 
 
 def interrupt_request(stream_id: str) -> speech_pb2.InterruptRequest:
@@ -124,11 +126,3 @@ def more_text(text: str) -> speech_pb2.ConverseRequest:
 def may_wait(request: speech_pb2.SynthesizeRequest) -> bool:
     """Whether the line is as good later: nobody listens, and it need not start by any time."""
     return request.pacing == speech_pb2.PACING_NONE and not request.HasField("start_by_ms")
-
-
-def _member(kind: type[_E], value: str, path: str, faults: list[Violation]) -> _E | None:
-    try:
-        return kind(value)
-    except ValueError:
-        faults.append(Violation(path, f"does not take {value!r}; use one of {', '.join(kind)}"))
-        return None

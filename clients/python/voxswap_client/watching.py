@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from voxswap.v1 import residency_pb2
-from voxswap_client import residency_convert, residency_request
+from voxswap_client import convert
 from voxswap_client.channel import Clock
 from voxswap_client.errors import EventsLostError, UnavailableError, VoxswapClientError
+from voxswap_client.fields import fitting
 from voxswap_client.residency_types import ResidencyEvent
 from voxswap_client.retry import Attempts
 
@@ -23,18 +24,22 @@ class WatchProgress:
     """
 
     def __init__(self, attempts: Attempts, *, clock: Clock, after: int | None, epoch: int) -> None:
-        residency_request.watch(after, epoch)  # what does not fit is told before anything is sent
         self._attempts = attempts
         self._clock = clock
         self._after = after
         self._epoch = epoch
         self._began_s = clock()
+        self._request()  # what does not fit is told before anything is sent
 
     def begin(self) -> residency_pb2.WatchRequest:
         """Count one more try; return its request."""
         self._attempts.next_timeout_s()
         self._began_s = self._clock()
-        return residency_request.watch(self._after, self._epoch)
+        return self._request()
+
+    def _request(self) -> residency_pb2.WatchRequest:
+        with fitting("after and epoch"):
+            return residency_pb2.WatchRequest(after_sequence=self._after, epoch=self._epoch)
 
     def accept(self, message: residency_pb2.WatchResponse) -> ResidencyEvent | None:
         """Take the next message; None if it is of a kind that this client does not know.
@@ -57,7 +62,7 @@ class WatchProgress:
             )
         self._after, self._epoch = message.sequence, message.epoch
         self._attempts.count = 1
-        return residency_convert.event(message)
+        return convert.event(message)
 
     def delay_s(self, error: VoxswapClientError) -> float | None:
         """Seconds to wait before a stream that ended with ``error`` is begun anew; None: never."""

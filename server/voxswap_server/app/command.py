@@ -191,13 +191,12 @@ def _greeting(server: RunningServer, settings: Settings) -> str:
         f"  voices    {n}: {', '.join(usable)}{' …' if n > len(usable) else ''}",
     ]
     lines += [f"  broken    {x.voice_id}: {x.error}" for x in newest if x.error is not None]
+    command = [_command(), "voices", "add", "PATH", "--id", "ID"]
     if usable:
         command = [_command(), "say", usable[0], '"Halt! Who goes there?"', "-o", "out.wav"]
-        if server.address != _CLIENTS_DEFAULT_ADDRESS:
-            command += ["--address", server.address]
-        lines.append(f"try: {' '.join(command)}")
-    else:
-        lines.append("register a voice: voxswap voices add PATH --id ID")
+    if server.address != _CLIENTS_DEFAULT_ADDRESS:
+        command += ["--address", server.address]
+    lines.append(f"{'try' if usable else 'register a voice'}: {' '.join(command)}")
     return "\n".join(lines)
 
 

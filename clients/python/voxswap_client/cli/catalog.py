@@ -5,113 +5,86 @@ from __future__ import annotations
 import argparse
 import contextlib
 import getpass
+import os
 import shlex
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from voxswap_client.channel import DEFAULT_TIMEOUT_S
+from voxswap_client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S
 from voxswap_client.cli import local
-from voxswap_client.cli.connection import add_address, add_json, add_timeout, address_of, connect
-from voxswap_client.types import Change, LabelMove, Voice, VoiceDetails
+from voxswap_client.cli.commands import Parser
+from voxswap_client.cli.connection import (
+    add_address,
+    add_timeout,
+    connect,
+    names_server,
+)
+from voxswap_client.cli.failure import CliError
+from voxswap_client.errors import UnavailableError, VoxswapClientError
+
+if TYPE_CHECKING:
+    from voxswap_client import Client
 
 _MAX_ACTOR_CHARACTERS = 128
 
-Parser = argparse.ArgumentParser
-Actions: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-class Catalog(Protocol):
-    """What the commands ask, of `voxswap_client.Client` or of `local.LocalCatalog`.
-
-    Every method may block, and raises `VoxswapClientError` or `CliError`. ``ref`` is ``id``,
-    ``id@version`` or ``id@label``. See `voxswap_client.catalog.Catalog` for what each one does.
-    """
-
-    def list_voices(
-        self, *, prefix: str, language: str, engine: str, tags: Sequence[str], gender: str
-    ) -> Iterator[Voice]:
-        """Voices by id, each at its newest version."""
-        ...
-
-    def get_voice_details(self, ref: str) -> VoiceDetails:
-        """One voice with its versions, labels and revision."""
-        ...
-
-    def list_versions(self, voice_id: str) -> list[Voice]:
-        """All versions of a voice, the newest first."""
-        ...
-
-    def list_changes(self, voice_id: str) -> Iterator[Change]:
-        """The history of a voice, the newest first."""
-        ...
-
-    def promote(
-        self, ref: str, label: str, *, warm_up: bool, test_text: str, actor: str, note: str
-    ) -> LabelMove:
-        """Move a label to a version."""
-        ...
-
-    def withdraw_label(self, voice_id: str, label: str, *, actor: str, note: str) -> int:
-        """Take a label away; the version that it named."""
-        ...
-
-    def roll_back(self, voice_id: str, label: str, *, actor: str, note: str) -> LabelMove:
-        """Move a label back."""
-        ...
-
-    def update_voice(
-        self,
-        voice_id: str,
-        *,
-        display_name: str | None = None,
-        tags: Sequence[str] | None = None,
-        gender: str | None = None,
-        traffic: Mapping[int, int] | None = None,
-        actor: str,
-        note: str,
-    ) -> Voice:
-        """Change what is not None."""
-        ...
-
-    def delete_voice(self, ref: str, *, actor: str, note: str) -> tuple[int, ...]:
-        """Delete a version or a voice."""
-        ...
-
 
 @contextlib.contextmanager
-def catalog(args: argparse.Namespace) -> Iterator[Catalog]:
-    """The catalog that ``args`` name, for as long as the block lasts."""
+def catalog(args: argparse.Namespace) -> Iterator[Client | local.LocalCatalog]:
+    """The server or registry that ``args`` name, for as long as the block lasts.
+
+    Both have the methods that the commands call. Raises `CliError` if there is no such registry, or
+    if no server answers.
+    """
     if asks_server(args):
-        with connect(args, timeout_s=args.timeout or DEFAULT_TIMEOUT_S) as client:
+        with server(args) as client:
             yield client
     else:
         yield local.LocalCatalog(local.registry_location(args))
 
 
 def asks_server(args: argparse.Namespace) -> bool:
-    """A server counts if one was named, by option or environment, and no registry by option."""
-    return args.registry is None and address_of(args) is not None
+    """Whether a server is asked: the one at the usual address too, unless a registry was named.
+
+    Options go before the environment, and there a server before a registry.
+    """
+    if args.registry is not None:
+        return False
+    return names_server(args) or not os.environ.get("VOXSWAP_REGISTRY")
 
 
-def add_action(actions: Actions, name: str, text: str, *, epilog: str = "") -> Parser:
-    """Add one command of `voices`, with what all of them take."""
-    parser = actions.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=epilog or None,
-        allow_abbrev=False,
+@contextlib.contextmanager
+def server(args: argparse.Namespace) -> Iterator[Client]:
+    """The server that ``args`` name; `CliError` says what else there is if none answers."""
+    try:
+        with connect(args, timeout_s=args.timeout or DEFAULT_TIMEOUT_S) as client:
+            yield client
+    except UnavailableError as error:
+        if error.reason:  # it answered
+            raise
+        raise no_server(error) from error
+
+
+def no_server(error: VoxswapClientError) -> CliError:
+    """The error for a server that does not answer, with both remedies."""
+    return CliError(
+        error.message,
+        "start a server with `voxswap serve`, or name one with --address (VOXSWAP_ADDRESS); "
+        "without a server, name the registry with --registry (VOXSWAP_REGISTRY)",
     )
-    add_json(parser)
-    return parser
 
 
 def add_source(parser: Parser) -> None:
     """Add ``--address``, ``--registry`` and ``--timeout``."""
     group = parser.add_mutually_exclusive_group()
-    add_address(group, "ask this server (default: $VOXSWAP_ADDRESS, else the registry)")
-    local.add_registry(group)
+    add_address(
+        group,
+        "ask this server (default: $VOXSWAP_ADDRESS, else $VOXSWAP_REGISTRY without a server, else "
+        f"{DEFAULT_ADDRESS})",
+    )
+    local.add_registry(
+        group, "work on this registry without a server: a folder, or s3://, gs://, az://…"
+    )
     add_timeout(parser)
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from voxswap_client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
-    from voxswap_client.aio import AsyncClient
-    from voxswap_client.client import Client
+    from voxswap_client import AsyncClient, Client
 
 
 class _Options(Protocol):
@@ -32,30 +31,30 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add ``--json``."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead")
+def names_server(args: argparse.Namespace) -> bool:
+    """Whether a server was named, by option or environment."""
+    return bool(args.address or os.environ.get("VOXSWAP_ADDRESS"))
 
 
-def address_of(args: argparse.Namespace) -> str | None:
-    """The address that was asked for, by option or environment; None if none was."""
-    return args.address or os.environ.get("VOXSWAP_ADDRESS") or None
+def address_of(args: argparse.Namespace) -> str:
+    """The address that was asked for, by option or environment, or the usual one."""
+    return args.address or os.environ.get("VOXSWAP_ADDRESS") or DEFAULT_ADDRESS
 
 
 def connect(args: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> Client:
     """A client for the server that ``args`` name, with a deadline for calls without their own."""
     _silence_grpc()
-    from voxswap_client.client import Client
+    from voxswap_client import Client
 
-    return Client(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
+    return Client(address_of(args), timeout_s=timeout_s)
 
 
 def connect_async(args: argparse.Namespace, *, timeout_s: float) -> AsyncClient:
     """The same for asyncio; call it in the event loop."""
     _silence_grpc()
-    from voxswap_client.aio import AsyncClient
+    from voxswap_client import AsyncClient
 
-    return AsyncClient(address_of(args) or DEFAULT_ADDRESS, timeout_s=timeout_s)
+    return AsyncClient(address_of(args), timeout_s=timeout_s)
 
 
 def _silence_grpc() -> None:

@@ -12,52 +12,50 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from voxswap_client.audio_file import encoding_of
-from voxswap_client.cli.connection import add_address, add_json, connect
+from voxswap_client.cli.commands import Commands, add_command
+from voxswap_client.cli.connection import add_address, connect
 from voxswap_client.cli.delivery import (
     STDOUT,
     add_delivery,
     add_output,
     add_voice,
-    begun,
     check_output,
     opening,
-    pacing,
+    options,
     pipe,
+    tell,
+    warn_of_unknown,
 )
-from voxswap_client.cli.failure import CliError, usage_error, warn
+from voxswap_client.cli.failure import CliError, usage_error
 from voxswap_client.cli.output import print_json
 from voxswap_client.cli.players import Player, Program, find_program
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.types import Chunk, Header, InterruptReceipt, SpeechResult
 
 if TYPE_CHECKING:
-    from voxswap_client.conversation import Conversation
+    from voxswap_client import Conversation
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "converse",
-        help="speak text while it is being written",
+        "speak text while it is being written",
+        run,
         description="Speak what comes on stdin, sentence by sentence as it comes; it is played "
         "unless -o is given.",
         epilog="At a terminal each line is spoken at once. Ctrl-C interrupts the speech, and quits "
         "if there is none. A server ends a conversation in which nothing is said for a minute.",
-        allow_abbrev=False,
     )
     add_voice(parser)
     add_output(parser, "play it even with -o")
     add_delivery(parser)
     add_address(parser)
-    add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Speak until stdin ends."""
-    if args.output and not args.encoding:
-        args.encoding = encoding_of(args.output)
     args.play = args.play or not args.output
     check_output(args)
     program = find_program() if args.play else None
@@ -65,18 +63,7 @@ def run(args: argparse.Namespace) -> int:
         # The last to be left: it waits for the listener, which whatever comes after it ends.
         pool = stack.enter_context(ThreadPoolExecutor(1))
         conversation = stack.enter_context(
-            stack.enter_context(connect(args)).converse(
-                args.voice,
-                speaker=args.speaker,
-                rate=args.rate,
-                seed=args.seed,
-                sample_rate_hertz=args.sample_rate,
-                encoding=args.encoding,
-                noise_scale=args.noise_scale,
-                duration_noise_scale=args.duration_noise_scale,
-                pacing=pacing(args),
-                line_class=args.line_class,
-            )
+            stack.enter_context(connect(args)).converse(args.voice, **options(args))
         )
         listener = _Listener(conversation, program, args)
         stack.callback(listener.hush)
@@ -84,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         writer.start()
         result = _wait(pool.submit(listener.listen), conversation, listener, writer)
         written = result.save(args.output) if listener.keeps else None
+    warn_of_unknown(result)
     if args.json:
         print_json(
             {
@@ -97,15 +85,7 @@ def run(args: argparse.Namespace) -> int:
             }
         )
         return 0
-    target = written or ("stdout" if args.output == STDOUT else None)
-    header = result.header
-    for unknown in result.trailer.unknown_symbols:
-        warn(f"{unknown.symbol!r} ({unknown.count}×) was left out: the voice has no sound for it")
-    print(
-        f"{f'wrote {target}' if target else 'played'}: {result.duration_s:.2f} s of "
-        f"{header.voice}, {begun(header)}, RTF {result.rtf:.3f}, seed {result.trailer.seed}",
-        file=sys.stderr if args.output == STDOUT else sys.stdout,
-    )
+    tell(result, written, args, "")
     return 0
 
 

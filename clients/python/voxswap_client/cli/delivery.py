@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from voxswap_client.audio_file import container, wav_header
-from voxswap_client.cli.failure import usage_error
+from voxswap_client.audio_file import container, encoding_of, wav_header
+from voxswap_client.cli.failure import usage_error, warn
 from voxswap_client.cli.output import human_ms
 from voxswap_client.cli.players import PCM
-from voxswap_client.types import CachePolicy, Encoding, Header, LineClass, Pacing
+from voxswap_client.types import Encoding, Header, LineClass, Pacing, SpeechResult
+
+if TYPE_CHECKING:
+    from voxswap_client.request import SpeechOptions
 
 STDOUT = "-"
 # Raw packets are for programs: a file or a pipe of them could not be read again.
@@ -56,18 +60,26 @@ def add_delivery(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def pacing(args: argparse.Namespace) -> Pacing:
-    """A file or a pipe takes the audio as fast as it comes."""
-    return Pacing.REALTIME if args.play else Pacing.NONE
-
-
-def cache(args: argparse.Namespace) -> CachePolicy | None:
-    """What ``--no-cache`` asks for."""
-    return CachePolicy.OFF if args.no_cache else None
+def options(args: argparse.Namespace) -> SpeechOptions:
+    """What was asked for with `add_delivery`, for the client."""
+    return {
+        "speaker": args.speaker,
+        "rate": args.rate,
+        "seed": args.seed,
+        "sample_rate_hertz": args.sample_rate,
+        "encoding": args.encoding,
+        "noise_scale": args.noise_scale,
+        "duration_noise_scale": args.duration_noise_scale,
+        # A file or a pipe takes the audio as fast as it comes.
+        "pacing": Pacing.REALTIME if args.play else Pacing.NONE,
+        "line_class": args.line_class,
+    }
 
 
 def check_output(args: argparse.Namespace) -> None:
-    """Raise what cannot work before anything is asked of the server."""
+    """Take the encoding from the file's name, and raise what cannot work: `CliError`."""
+    if args.output and not args.encoding:
+        args.encoding = encoding_of(args.output)
     if args.output == STDOUT and args.json:
         raise usage_error("-o - and --json both want stdout", "write the audio to a file: -o FILE")
     if args.output == STDOUT and sys.stdout.isatty():
@@ -94,6 +106,24 @@ def pipe(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def begun(header: Header) -> str:
-    """Whether the voice had to be loaded first, in words."""
-    return f"cold ({human_ms(header.swap_ms)} to load)" if header.cold else "warm"
+def tell(result: SpeechResult, written: Path | None, args: argparse.Namespace, more: str) -> None:
+    """Say in a line where the audio went, and how it was made; ``more`` stands in its middle."""
+    target = written or ("stdout" if args.output == STDOUT else None)
+    header = result.header
+    begun = f"cold ({human_ms(header.swap_ms)} to load)" if header.cold else "warm"
+    show(
+        f"{f'wrote {target}' if target else 'played'}: {result.duration_s:.2f} s of "
+        f"{header.voice}, {begun}, {more}RTF {result.rtf:.3f}, seed {result.trailer.seed}",
+        args,
+    )
+
+
+def show(text: str, args: argparse.Namespace) -> None:
+    """Print, but not where the audio goes."""
+    print(text, file=sys.stderr if args.output == STDOUT else sys.stdout)
+
+
+def warn_of_unknown(result: SpeechResult) -> None:
+    """Say what was left out."""
+    for unknown in result.trailer.unknown_symbols:
+        warn(f"{unknown.symbol!r} ({unknown.count}×) was left out: the voice has no sound for it")

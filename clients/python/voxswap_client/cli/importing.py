@@ -15,7 +15,7 @@ from voxswap_client.cli.progress import ProgressBar
 from voxswap_client.types import Registration, Voice
 
 if TYPE_CHECKING:
-    from voxswap_client.client import Client
+    from voxswap_client import Client
     from voxswap_registry.draft import VoiceDraft
 
 

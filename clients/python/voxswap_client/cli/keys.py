@@ -5,28 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from voxswap_client.cli.connection import add_json
+from voxswap_client.cli.commands import Commands, add_command, add_group
 from voxswap_client.cli.local import errors_told
 from voxswap_client.cli.output import print_json
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands) -> None:
     """Add the commands."""
     text = "make and show keys for signing voices"
-    group = commands.add_parser("keys", help=text, description=text.capitalize() + ".")
-    actions = group.add_subparsers(required=True, metavar="ACTION", dest="action")
-    new = actions.add_parser(
-        "new",
-        help="make a key pair: FILE (private, keep it) and FILE.pub (for servers)",
-        allow_abbrev=False,
-    )
+    actions = add_group(commands, "keys", text)
+    text = "make a key pair: FILE (private, keep it) and FILE.pub (for servers)"
+    new = add_command(actions, "new", text, run_new)
     new.add_argument("path", metavar="FILE", type=Path)
-    add_json(new)
-    new.set_defaults(run=run_new)
-    show = actions.add_parser("show", help="print the ids of public keys", allow_abbrev=False)
+    show = add_command(actions, "show", "print the ids of public keys", run_show)
     show.add_argument("paths", metavar="FILE.pub", type=Path, nargs="+")
-    add_json(show)
-    show.set_defaults(run=run_show)
 
 
 def run_new(args: argparse.Namespace) -> int:

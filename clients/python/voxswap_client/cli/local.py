@@ -36,14 +36,13 @@ class _Options(Protocol):
     def add_argument(self, *names: str, metavar: str, help: str) -> object: ...  # noqa: A002
 
 
-def add_registry(parser: _Options) -> None:
+def add_registry(
+    parser: _Options,
+    text: str = "a registry's folder, or s3://, gs://, az://… "
+    f"(default: $VOXSWAP_REGISTRY or {DEFAULT_REGISTRY})",
+) -> None:
     """Add ``--registry``."""
-    parser.add_argument(
-        "--registry",
-        metavar="FOLDER|URL",
-        help="a registry's folder, or s3://, gs://, az://… "
-        f"(default: $VOXSWAP_REGISTRY or {DEFAULT_REGISTRY})",
-    )
+    parser.add_argument("--registry", metavar="FOLDER|URL", help=text)
 
 
 def registry_location(args: argparse.Namespace, *, must_exist: bool = True) -> str:
@@ -52,7 +51,8 @@ def registry_location(args: argparse.Namespace, *, must_exist: bool = True) -> s
     if must_exist and "://" not in location and not Path(location).is_dir():
         raise CliError(
             f"there is no registry folder at {location}",
-            "name one with --registry or VOXSWAP_REGISTRY, or make it with `voxswap voices add`",
+            "name one with --registry or VOXSWAP_REGISTRY, or make it with "
+            f"`voxswap voices add … --registry {location}`",
         )
     return location
 
@@ -243,9 +243,6 @@ class LocalCatalog:
 
             gone = registry.delete(VoiceRef.parse(ref), actor=actor, note=note)
             return tuple(sorted(gone, reverse=True))
-
-    def close(self) -> None:
-        """Nothing is open between two calls."""
 
 
 def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:

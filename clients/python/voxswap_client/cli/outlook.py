@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
-from voxswap_client.cli.connection import connect
+from voxswap_client.cli.commands import Commands, add_command
+from voxswap_client.cli.connection import add_address, add_timeout, connect
 from voxswap_client.cli.output import human_ago, human_bytes, human_ms, print_json
 from voxswap_client.cli.ps import several, short_digest
-from voxswap_client.cli.steering import Commands, add_command
 from voxswap_client.cli.table import printable, render, terminal_width, wrapped
 from voxswap_client.residency_types import (
     CastMember,
@@ -28,16 +28,19 @@ _PLACES = {
 
 def add_to(commands: Commands) -> None:
     """Add the commands."""
-    explain = add_command(commands, "explain", "say what loading a voice would do, and why")
+    asks = (add_address, add_timeout)
+    text = "say what loading a voice would do, and why"
+    explain = add_command(commands, "explain", text, run_explain, *asks)
     explain.add_argument(
         "voice", metavar="VOICE", help="npc/smith, npc/smith@3 or npc/smith@stable"
     )
-    explain.set_defaults(run=run_explain)
 
     prepare = add_command(
         commands,
         "prepare",
         "begin to load the voices of a scene",
+        run_prepare,
+        *asks,
         epilog="npc/smith=500 says that its first line is due 500 ms from now. Exit code 1 if not "
         "all of them fit into memory together: those that do are loaded, in order of first lines.",
     )
@@ -55,7 +58,6 @@ def add_to(commands: Commands) -> None:
     prepare.add_argument(
         "--session", metavar="ID", default="", help="of its lines: traffic splits then go by it"
     )
-    prepare.set_defaults(run=run_prepare)
 
 
 def member(text: str) -> CastMember:

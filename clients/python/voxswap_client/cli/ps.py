@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from voxswap_client.cli.connection import add_address, add_json, add_timeout, connect
+from voxswap_client.cli.commands import Commands, add_command
+from voxswap_client.cli.connection import add_address, add_timeout, connect
 from voxswap_client.cli.output import human_ago, human_bytes, human_ms, print_json
 from voxswap_client.cli.table import printable, render, terminal_width, wrapped
 from voxswap_client.residency_types import (
@@ -21,19 +22,13 @@ from voxswap_client.residency_types import (
 _DIGEST_CHARACTERS = 12
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands) -> None:
     """Add the command."""
     text = "show the voices in a server's memory and its budget"
-    parser = commands.add_parser(
-        "ps", help=text, description=f"{text.capitalize()}.", allow_abbrev=False
-    )
+    parser = add_command(commands, "ps", text, run, add_address, add_timeout)
     parser.add_argument(
         "--components", action="store_true", help="show their components as well, each once"
     )
-    add_address(parser)
-    add_timeout(parser)
-    add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

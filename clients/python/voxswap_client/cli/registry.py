@@ -8,25 +8,26 @@ from datetime import timedelta
 
 from voxswap_client.cli import local
 from voxswap_client.cli.catalog import actor, add_actor
-from voxswap_client.cli.connection import add_json
+from voxswap_client.cli.commands import Commands, add_command, add_group
 from voxswap_client.cli.output import human_bytes, print_json
 from voxswap_client.cli.progress import ProgressBar
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands) -> None:
     """Add the commands."""
     text = "collect garbage in a registry, and fetch voices ahead of need"
-    group = commands.add_parser("registry", help=text, description=text.capitalize() + ".")
-    actions = group.add_subparsers(required=True, metavar="ACTION", dest="action")
+    actions = add_group(commands, "registry", text)
 
-    collect = actions.add_parser(
+    collect = add_command(
+        actions,
         "gc",
-        help="remove blobs that no version names, and what dead processes left",
+        "remove blobs that no version names, and what dead processes left",
+        run_collect,
+        local.add_registry,
         description="Remove blobs that no version names, and what dead processes left. Nothing "
         "younger than the grace period goes, and nothing at all while somebody publishes.",
-        allow_abbrev=False,
     )
     collect.add_argument(
         "--grace",
@@ -36,31 +37,29 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="keep what is younger, such as 90m, 24h or 7d (default: 24h)",
     )
     collect.add_argument("--dry-run", action="store_true", help="only say what would go")
-    local.add_registry(collect)
-    add_json(collect)
-    collect.set_defaults(run=run_collect)
 
-    pull = actions.add_parser(
+    pull = add_command(
+        actions,
         "pull",
-        help="fetch voices of a bucket into this machine's cache",
+        "fetch voices of a bucket into this machine's cache",
+        run_pull,
+        local.add_registry,
         description="Fetch the components of voices into this machine's cache, so that a server's "
         "first use of them need not wait for the network. A download that broke off goes on where "
         "it ended.",
-        allow_abbrev=False,
     )
     pull.add_argument("voices", metavar="VOICE", nargs="*", help="all voices if none is named")
-    local.add_registry(pull)
-    add_json(pull)
-    pull.set_defaults(run=run_pull)
 
-    trust = actions.add_parser(
+    trust = add_command(
+        actions,
         "trust-graph",
-        help="let servers run the graphs of voices that are there already",
+        "let servers run the graphs of voices that are there already",
+        run_trust_graph,
+        local.add_registry,
         description="Let servers run the graphs of voices that are there already. A graph is a "
         "program: trust one only if you know where it is from. It is looked over first, and "
         "refused if it holds what no honest one needs. `voxswap voices add` trusts what it "
         "imports, so this is for voices from before, from a copy or from afar.",
-        allow_abbrev=False,
     )
     trust.add_argument(
         "graphs",
@@ -68,10 +67,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         nargs="+",
         help="a voice, or the digest of a graph: sha256:…",
     )
-    local.add_registry(trust)
     add_actor(trust)
-    add_json(trust)
-    trust.set_defaults(run=run_trust_graph)
 
 
 def duration(text: str) -> timedelta:

@@ -8,36 +8,38 @@ import math
 import sys
 from pathlib import Path
 
-from voxswap_client.audio_file import encoding_of
-from voxswap_client.cli.connection import add_address, add_json, add_timeout, connect
+from voxswap_client.cli.commands import Commands, add_command
+from voxswap_client.cli.connection import add_address, add_timeout, connect
 from voxswap_client.cli.delivery import (
     STDOUT,
     add_delivery,
     add_output,
     add_voice,
-    begun,
-    cache,
     check_output,
     opening,
-    pacing,
+    options,
     pipe,
+    show,
+    tell,
+    warn_of_unknown,
 )
-from voxswap_client.cli.failure import usage_error, warn
+from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import human_ms, print_json
 from voxswap_client.cli.players import Player, find_program
 from voxswap_client.cli.table import render
-from voxswap_client.types import Chunk, Mark, MarkKind, SpeechResult
+from voxswap_client.types import CachePolicy, Chunk, Mark, MarkKind, SpeechResult
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_to(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "say",
-        help="speak a line",
+        "speak a line",
+        run,
         description="Speak a line, into a file unless told otherwise.",
         epilog="Without -o and --play the line goes to a new file named after the voice: "
         "npc/smith makes smith.wav, then smith-2.wav.",
-        allow_abbrev=False,
     )
     add_voice(parser)
     parser.add_argument("text", metavar="TEXT", help="what to say; '-' reads it from stdin")
@@ -52,8 +54,6 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     add_address(parser)
     add_timeout(parser)
-    add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def _kinds(text: str) -> list[MarkKind]:
@@ -65,29 +65,20 @@ def _kinds(text: str) -> list[MarkKind]:
 
 def run(args: argparse.Namespace) -> int:
     """Speak, deliver, and say in one line how it went."""
-    if args.output and not args.encoding:
-        args.encoding = encoding_of(args.output)
     check_output(args)
     program = find_program() if args.play else None
     text = _read_stdin() if args.text == "-" else args.text
+    asked = options(args)
+    asked["marks"] = args.marks
+    asked["start_by_ms"] = args.start_by
+    asked["cache"] = CachePolicy.OFF if args.no_cache else None
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(
             stack.enter_context(connect(args)).synthesize(
                 args.voice,
                 text,
                 timeout_s=_timeout_s(args),
-                speaker=args.speaker,
-                rate=args.rate,
-                seed=args.seed,
-                sample_rate_hertz=args.sample_rate,
-                encoding=args.encoding,
-                marks=args.marks,
-                noise_scale=args.noise_scale,
-                duration_noise_scale=args.duration_noise_scale,
-                pacing=pacing(args),
-                line_class=args.line_class,
-                start_by_ms=args.start_by,
-                cache=cache(args),
+                **asked,
             )
         )
         header = stream.header
@@ -105,7 +96,13 @@ def run(args: argparse.Namespace) -> int:
         written = _save(result, args)
         if player:
             player.finish()
-    _tell(result, written, args)
+    warn_of_unknown(result)
+    if args.json:
+        print_json(_document(result, written, played=args.play))
+        return 0
+    tell(result, written, args, f"TTFA {human_ms(result.ttfa_ms)}, ")
+    if result.marks:
+        show(_marks(result), args)
     return 0
 
 
@@ -137,28 +134,6 @@ def _new_name(result: SpeechResult) -> Path:
         n += 1
         path = Path(f"{stem}-{n}{result.suffix}")
     return path
-
-
-def _tell(result: SpeechResult, written: Path | None, args: argparse.Namespace) -> None:
-    for unknown in result.trailer.unknown_symbols:
-        warn(f"{unknown.symbol!r} ({unknown.count}×) was left out: the voice has no sound for it")
-    if args.json:
-        print_json(_document(result, written, played=args.play))
-        return
-    # stdout carries the audio and nothing else, if it does.
-    stream = sys.stderr if args.output == STDOUT else sys.stdout
-    target = written or ("stdout" if args.output == STDOUT else None)
-    print(_line(result, f"wrote {target}" if target else "played"), file=stream)
-    if result.marks:
-        print(_marks(result), file=stream)
-
-
-def _line(result: SpeechResult, done: str) -> str:
-    header = result.header
-    return (
-        f"{done}: {result.duration_s:.2f} s of {header.voice}, {begun(header)}, "
-        f"TTFA {human_ms(result.ttfa_ms)}, RTF {result.rtf:.3f}, seed {result.trailer.seed}"
-    )
 
 
 def _marks(result: SpeechResult) -> str:

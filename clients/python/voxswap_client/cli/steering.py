@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from voxswap_client.cli.connection import add_address, add_json, add_timeout, connect
+from voxswap_client.cli.commands import Commands, add_command
+from voxswap_client.cli.connection import add_address, add_timeout, connect
 from voxswap_client.cli.failure import report
 from voxswap_client.cli.output import human_bytes, human_ms, print_json
 from voxswap_client.cli.ps import ledger_lines
@@ -20,9 +21,8 @@ from voxswap_client.errors import (
 from voxswap_client.residency_types import Resident
 
 if TYPE_CHECKING:
-    from voxswap_client.client import Client
+    from voxswap_client import Client
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 _T = TypeVar("_T")
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -37,31 +37,13 @@ def add_to(commands: Commands) -> None:
         ("pin", "make voices resident, and keep them so", run_pin),
         ("unpin", "let pinned voices be evicted again", run_unpin),
     ):
-        parser = add_command(commands, name, text)
+        parser = add_command(commands, name, text, run, add_address, add_timeout)
         parser.add_argument(
             "voices", metavar="VOICE", nargs="+", help="npc/smith, npc/smith@3 or npc/smith@stable"
         )
-        parser.set_defaults(run=run)
-    parser = add_command(commands, "budget", "change a server's memory budget until it stops")
+    text = "change a server's memory budget until it stops"
+    parser = add_command(commands, "budget", text, run_budget, add_address, add_timeout)
     parser.add_argument("size", metavar="SIZE", type=size, help="such as 512MiB or 2GiB")
-    parser.set_defaults(run=run_budget)
-
-
-def add_command(
-    commands: Commands, name: str, text: str, *, epilog: str = ""
-) -> argparse.ArgumentParser:
-    """Add one command that asks a server, with what all of them take."""
-    parser = commands.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.",
-        epilog=epilog or None,
-        allow_abbrev=False,
-    )
-    add_address(parser)
-    add_timeout(parser)
-    add_json(parser)
-    return parser
 
 
 def size(text: str) -> int:

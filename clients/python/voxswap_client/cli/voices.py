@@ -8,7 +8,8 @@ import textwrap
 from collections.abc import Sequence
 
 from voxswap_client.cli import voices_add, voices_change, voices_check, voices_mix
-from voxswap_client.cli.catalog import Actions, add_action, add_source, catalog
+from voxswap_client.cli.catalog import add_source, catalog
+from voxswap_client.cli.commands import Commands, add_command, add_group
 from voxswap_client.cli.failure import warn
 from voxswap_client.cli.output import human_bytes, human_time, print_json
 from voxswap_client.cli.table import WIDTH, render
@@ -19,16 +20,17 @@ _LABEL_COLUMNS = 14
 _FILTERS = ("prefix", "language", "engine", "tags", "gender")
 
 
-def add_to(commands: Actions) -> None:
+def add_to(commands: Commands) -> None:
     """Add the commands."""
-    group = commands.add_parser(
+    actions = add_group(
+        commands,
         "voices",
-        help="list, add, promote, roll back and delete voices",
-        description="Voices, their versions and labels: at a server, or in a registry folder.",
+        "list, add, promote, roll back and delete voices",
+        description="Voices, their versions and labels: at a server, or with --registry in a "
+        "folder or bucket. mix, verify, sign and add --embedded work on a registry alone.",
     )
-    actions = group.add_subparsers(required=True, metavar="ACTION", dest="action")
 
-    listing = add_action(actions, "list", "list voices, each at its newest version")
+    listing = add_command(actions, "list", "list voices, each at its newest version", run_list)
     add_source(listing)
     listing.add_argument("--prefix", default="", help="only ids that begin with this")
     listing.add_argument("--language", default="", metavar="LANG", help="'en' takes 'en-US' too")
@@ -42,25 +44,25 @@ def add_to(commands: Actions) -> None:
         help="repeat it for more",
     )
     listing.add_argument("--gender", default="", metavar="NAME", help="as the publisher states it")
-    listing.set_defaults(run=run_list)
 
-    show = add_action(actions, "show", "show all that is known of one voice")
+    show = add_command(actions, "show", "show all that is known of one voice", run_show)
     show.add_argument("voice", metavar="VOICE", help="npc/smith, npc/smith@3 or npc/smith@stable")
     add_source(show)
-    show.set_defaults(run=run_show)
 
-    versions = add_action(actions, "versions", "list the versions of a voice, the newest first")
+    versions = add_command(
+        actions, "versions", "list the versions of a voice, the newest first", run_versions
+    )
     versions.add_argument("voice", metavar="ID", help="such as npc/smith")
     add_source(versions)
-    versions.set_defaults(run=run_versions)
 
-    history = add_action(actions, "history", "list what was done to a voice, the newest first")
+    history = add_command(
+        actions, "history", "list what was done to a voice, the newest first", run_history
+    )
     history.add_argument("voice", metavar="ID", help="such as npc/smith")
     history.add_argument(
         "--limit", type=_positive, default=100, metavar="N", help="how many at most (default: 100)"
     )
     add_source(history)
-    history.set_defaults(run=run_history)
 
     voices_change.add_to(actions)
     voices_add.add_to(actions)

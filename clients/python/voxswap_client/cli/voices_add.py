@@ -6,20 +6,31 @@ import argparse
 from pathlib import Path
 
 from voxswap_client.cli import importing, local
-from voxswap_client.cli.catalog import Actions, actor, add_action, add_change, asks_server
-from voxswap_client.cli.connection import address_of, connect
+from voxswap_client.cli.catalog import (
+    actor,
+    add_change,
+    asks_server,
+    no_server,
+    server,
+)
+from voxswap_client.cli.commands import Commands, add_command
+from voxswap_client.cli.connection import address_of, names_server
 from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import human_bytes, print_json
+from voxswap_client.errors import DeadlineExceededError
 from voxswap_client.types import Registration
 
+_ANSWERS_WITHIN_S = 5.0
 _OF_ONE_VOICE = (
     "id", "dtype", "licence", "code_licence", "language", "style", "label", "name", "tag", "gender",
 )  # fmt: skip
 
 
-def add_to(actions: Actions) -> None:
+def add_to(actions: Commands) -> None:
     """Add the command."""
-    add = add_action(actions, "add", "import a voice and publish it, here or at a server")
+    add = add_command(
+        actions, "add", "import a voice, and publish it at a server or in a registry", run_add
+    )
     add.add_argument(
         "path",
         metavar="SOURCE",
@@ -50,7 +61,6 @@ def add_to(actions: Actions) -> None:
         help="write all bytes again, to repair what is damaged in a bucket",
     )
     add_change(add, note=False)
-    add.set_defaults(run=run_add)
 
 
 def run_add(args: argparse.Namespace) -> int:
@@ -64,7 +74,11 @@ def run_add(args: argparse.Namespace) -> int:
     if asks_server(args):
         if args.rewrite:
             raise usage_error("--rewrite works on a registry", "name it with --registry")
-        with connect(args) as client:
+        with server(args) as client:
+            try:
+                client.wait_ready(_ANSWERS_WITHIN_S)  # an import takes a while
+            except DeadlineExceededError as error:
+                raise no_server(error) from error
             done = importing.add_to_server(client, args, actor(args))
         return tell(args, {"address": address_of(args)}, [done])
     location = local.registry_location(args, must_exist=False)
@@ -75,7 +89,7 @@ def run_add(args: argparse.Namespace) -> int:
 def _add_embedded(args: argparse.Namespace) -> int:
     if any(getattr(args, name) for name in _OF_ONE_VOICE):
         raise usage_error("--embedded voices bring their own id, licence and the rest")
-    if asks_server(args):
+    if args.registry is None and names_server(args):
         raise usage_error(
             "--embedded voices are added to a registry, not sent to a server",
             "name the registry with --registry",
@@ -89,7 +103,7 @@ def _add_embedded(args: argparse.Namespace) -> int:
     return tell(args, {"registry": location}, added)
 
 
-def tell(args: argparse.Namespace, target: dict[str, str | None], done: list[Registration]) -> int:
+def tell(args: argparse.Namespace, target: dict[str, str], done: list[Registration]) -> int:
     """Print what is new at ``target``, of which there is one, and what was there already."""
     if args.json:
         added = [item.voice for item in done if item.created]

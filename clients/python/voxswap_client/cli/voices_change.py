@@ -6,25 +6,23 @@ import argparse
 import sys
 
 from voxswap_client.cli.catalog import (
-    Actions,
-    Catalog,
     actor,
-    add_action,
     add_change,
     catalog,
     same_source,
 )
+from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.failure import usage_error, warn
 from voxswap_client.cli.output import print_json
 from voxswap_client.cli.traffic import share, split
-from voxswap_client.types import LabelMove
+from voxswap_client.types import LabelMove, VoiceDetails
 
 STABLE = "stable"
 
 
-def add_to(actions: Actions) -> None:
+def add_to(actions: Commands) -> None:
     """Add the commands."""
-    promote = add_action(actions, "promote", "move a label to a version")
+    promote = add_command(actions, "promote", "move a label to a version", run_promote)
     promote.add_argument(
         "voice", metavar="VOICE@VERSION", help="npc/smith@7, or npc/smith@canary by its label"
     )
@@ -36,24 +34,24 @@ def add_to(actions: Actions) -> None:
         "--test-text", default="", metavar="TEXT", help="what it speaks; goes with --warm-up"
     )
     add_change(promote)
-    promote.set_defaults(run=run_promote)
 
-    rollback = add_action(actions, "rollback", "move a label back to where it was before")
+    rollback = add_command(
+        actions, "rollback", "move a label back to where it was before", run_rollback
+    )
     rollback.add_argument("voice", metavar="ID", help="such as npc/smith")
     rollback.add_argument("--label", default=STABLE, metavar="NAME", help="default: stable")
     add_change(rollback)
-    rollback.set_defaults(run=run_rollback)
 
-    unlabel = add_action(actions, "unlabel", "take a label away")
+    unlabel = add_command(actions, "unlabel", "take a label away", run_unlabel)
     unlabel.add_argument("voice", metavar="ID", help="such as npc/smith")
     unlabel.add_argument("label", metavar="LABEL", help="such as canary")
     add_change(unlabel)
-    unlabel.set_defaults(run=run_unlabel)
 
-    traffic = add_action(
+    traffic = add_command(
         actions,
         "traffic",
         "split the traffic of a bare id over versions",
+        run_traffic,
         epilog="7=90 8=10 sends nine of ten requests for the bare id to version 7.",
     )
     traffic.add_argument("voice", metavar="ID", help="such as npc/smith")
@@ -62,9 +60,8 @@ def add_to(actions: Actions) -> None:
     )
     traffic.add_argument("--clear", action="store_true", help="end the split: stable has it all")
     add_change(traffic)
-    traffic.set_defaults(run=run_traffic)
 
-    update = add_action(actions, "update", "change name, tags or gender of a voice")
+    update = add_command(actions, "update", "change name, tags or gender of a voice", run_update)
     update.add_argument("voice", metavar="ID", help="such as npc/smith")
     update.add_argument("--name", metavar="TEXT", help="a name for people")
     tags = update.add_mutually_exclusive_group()
@@ -74,15 +71,15 @@ def add_to(actions: Actions) -> None:
     tags.add_argument("--no-tags", dest="tags", action="store_const", const=[], help="take all off")
     update.add_argument("--gender", metavar="NAME", help="as the publisher states it")
     add_change(update)
-    update.set_defaults(run=run_update)
 
-    delete = add_action(actions, "delete", "delete a version, or a voice with all its versions")
+    delete = add_command(
+        actions, "delete", "delete a version, or a voice with all its versions", run_delete
+    )
     delete.add_argument(
         "voice", metavar="VOICE[@VERSION]", help="npc/smith@3, or npc/smith for all"
     )
     delete.add_argument("--yes", action="store_true", help="do not ask")
     add_change(delete)
-    delete.set_defaults(run=run_delete)
 
 
 def run_promote(args: argparse.Namespace) -> int:
@@ -115,9 +112,8 @@ def run_rollback(args: argparse.Namespace) -> int:
     """Move a label back."""
     with catalog(args) as voices:
         move = voices.roll_back(args.voice, args.label, actor=actor(args), note=args.note)
-    return _moved(
-        args, move, f"{move.voice.ref} is {args.label} again; before it was {move.previous_version}"
-    )
+    before = f"it was {move.previous_version}" if move.previous_version else "no version was"
+    return _moved(args, move, f"{move.voice.ref} is {args.label} again; before {before}")
 
 
 def run_unlabel(args: argparse.Namespace) -> int:
@@ -194,7 +190,7 @@ def run_delete(args: argparse.Namespace) -> int:
     if not args.yes and not sys.stdin.isatty():
         raise usage_error("deleting needs a yes", "add --yes, if you are sure")
     with catalog(args) as voices:
-        if not args.yes and not _confirmed(voices, args.voice):
+        if not args.yes and not _confirmed(voices.get_voice_details(args.voice), args.voice):
             print("nothing was deleted", file=sys.stderr)
             return 1
         gone = voices.delete_voice(args.voice, actor=actor(args), note=args.note)
@@ -206,8 +202,7 @@ def run_delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def _confirmed(voices: Catalog, ref: str) -> bool:
-    details = voices.get_voice_details(ref)
+def _confirmed(details: VoiceDetails, ref: str) -> bool:
     versions = details.versions
     if "@" in ref:
         what = details.voice.ref

@@ -6,15 +6,17 @@ import argparse
 from pathlib import Path
 
 from voxswap_client.cli import checking, local
-from voxswap_client.cli.catalog import Actions, add_action
+from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.failure import warn
 from voxswap_client.cli.output import human_bytes, print_json
 from voxswap_client.cli.table import render
 
 
-def add_to(actions: Actions) -> None:
+def add_to(actions: Commands) -> None:
     """Add the commands."""
-    verify = add_action(actions, "verify", "hash every component again; exit code 1 if any is bad")
+    verify = add_command(
+        actions, "verify", "hash every component again; exit code 1 if any is bad", run_verify
+    )
     verify.add_argument("voices", metavar="VOICE", nargs="*", help="all voices if none is named")
     verify.add_argument(
         "--key",
@@ -26,15 +28,13 @@ def add_to(actions: Actions) -> None:
         help="a version must be signed with this key, or with another --key",
     )
     local.add_registry(verify)
-    verify.set_defaults(run=run_verify)
 
-    sign = add_action(actions, "sign", "sign versions with a private key")
+    sign = add_command(actions, "sign", "sign versions with a private key", run_sign)
     sign.add_argument("voices", metavar="VOICE", nargs="+", help="such as npc/smith@3")
     sign.add_argument(
         "--key", metavar="FILE", type=Path, required=True, help="made by `voxswap keys new FILE`"
     )
     local.add_registry(sign)
-    sign.set_defaults(run=run_sign)
 
 
 def run_verify(args: argparse.Namespace) -> int:

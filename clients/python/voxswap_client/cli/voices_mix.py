@@ -7,7 +7,8 @@ import dataclasses
 from typing import NamedTuple
 
 from voxswap_client.cli import local
-from voxswap_client.cli.catalog import Actions, actor, add_action, add_actor
+from voxswap_client.cli.catalog import actor, add_actor
+from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.voices_add import tell
 from voxswap_client.types import Registration
 
@@ -19,12 +20,13 @@ class Part(NamedTuple):
     weight: float
 
 
-def add_to(actions: Actions) -> None:
+def add_to(actions: Commands) -> None:
     """Add the command."""
-    mix = add_action(
+    mix = add_command(
         actions,
         "mix",
-        "mix Kokoro voices of one model to a new voice, and publish it here",
+        "mix Kokoro voices of a registry, of one model, to a new voice there",
+        run_mix,
         epilog="--of kokoro/jf_gongitsune=0.7 --of kokoro/jm_kumo=0.3 is nearer to the first one.",
     )
     mix.add_argument("id", metavar="ID", help="what the voice shall be called, such as npc/smith")
@@ -42,7 +44,6 @@ def add_to(actions: Actions) -> None:
     mix.add_argument("--gender", metavar="NAME", help="as the publisher states it")
     local.add_registry(mix)
     add_actor(mix)
-    mix.set_defaults(run=run_mix)
 
 
 def part(text: str) -> Part:

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
+from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.connection import add_address, connect
 from voxswap_client.cli.events import event_line
 from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import json_line
-from voxswap_client.cli.steering import Commands
 from voxswap_client.cli.table import terminal_width
 from voxswap_client.residency_types import ResidencyEvent
 
@@ -19,13 +19,16 @@ from voxswap_client.residency_types import ResidencyEvent
 def add_to(commands: Commands) -> None:
     """Add the command."""
     text = "show loads, failures and evictions as they happen"
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "watch",
-        help=text,
+        text,
+        run,
+        add_address,
+        json=False,
         description=f"{text.capitalize()}, until interrupted.",
         epilog="A connection that breaks is made anew after the last event. To go on with events "
         "of an earlier watch, pass the number and epoch of its last one (see --json).",
-        allow_abbrev=False,
     )
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--after", type=int, metavar="N", help="begin after event N")
@@ -36,8 +39,6 @@ def add_to(commands: Commands) -> None:
         "--epoch", type=int, metavar="E", default=0, help="the run of the server that counted N"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON document for each event")
-    add_address(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:

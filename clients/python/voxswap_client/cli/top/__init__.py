@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 
+from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.connection import add_address
 from voxswap_client.cli.failure import CliError
-from voxswap_client.cli.steering import Commands
 
 _LEAST_INTERVAL_S, _MOST_INTERVAL_S = 0.1, 600.0
+
+_PACKAGES = {"rich": "rich", "prometheus_client": "prometheus-client"}  # by module
 
 SORTS = ("recent", "bytes", "leases", "uses", "age")
 
@@ -20,15 +22,17 @@ SORTS = ("recent", "bytes", "leases", "uses", "age")
 def add_to(commands: Commands) -> None:
     """Add the command."""
     text = "show voices, memory, swaps and latency as they change"
-    parser = commands.add_parser(
+    parser = add_command(
+        commands,
         "top",
-        help=text,
+        text,
+        run,
+        add_address,
+        json=False,
         description=f"{text.capitalize()}. Keys: q leaves; r, b, l, u and a sort.",
         epilog="Rates are those of the last 10 s, loads, evictions and failures those of the last "
-        "minute. Needs the extra 'top': pip install 'voxswap[top]'.",
-        allow_abbrev=False,
+        "minute. Needs the extra 'cli': pip install 'voxswap[cli]'.",
     )
-    add_address(parser)
     parser.add_argument(
         "--metrics",
         metavar="URL",
@@ -54,7 +58,6 @@ def add_to(commands: Commands) -> None:
         help="look twice, print that and leave, as it does where there is no terminal",
     )
     parser.add_argument("--svg", metavar="FILE", help="as --once, and save it as a picture")
-    parser.set_defaults(run=run)
 
 
 def _interval(text: str) -> float:
@@ -69,7 +72,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         from voxswap_client.cli.top.screen import show
     except ImportError as error:
-        if (error.name or "").partition(".")[0] != "rich":
+        package = _PACKAGES.get((error.name or "").partition(".")[0])
+        if package is None:
             raise
-        raise CliError("voxswap top needs rich", "pip install 'voxswap[top]'") from error
+        raise CliError(f"voxswap top needs {package}", "pip install 'voxswap[cli]'") from error
     return show(args)

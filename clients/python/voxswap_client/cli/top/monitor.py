@@ -22,7 +22,7 @@ from voxswap_client.errors import (
 from voxswap_client.residency_types import ResidencyEvent, ResidencySnapshot
 
 if TYPE_CHECKING:
-    from voxswap_client.aio import AsyncClient
+    from voxswap_client import AsyncClient
 
 _KEPT_EVENTS = 4096
 _PAUSE_S = 2.0  # before events are asked for again

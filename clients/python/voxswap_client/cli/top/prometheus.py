@@ -1,24 +1,15 @@
-"""Prometheus' text format, as far as a display needs it: samples, and quantiles of histograms."""
+"""What a display needs of a page of Prometheus' metrics: sums, and quantiles of histograms."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
-_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+\S+)?\s*")
-_LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"\s*,?')
-_ESCAPE = re.compile(r"\\(.)")
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-
-class Sample(NamedTuple):
-    """One line: a figure with its labels."""
-
-    name: str
-    labels: Mapping[str, str]
-    value: float
+_MOST_TOLD = 80  # characters of what is no page of metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +72,7 @@ class Scrape:
         counts: dict[float, float] = {}
         for sample in self.samples.get(f"{name}_bucket", ()):
             if labels.items() <= sample.labels.items() and "le" in sample.labels:
-                bound = _number(sample.labels["le"])
+                bound = float(sample.labels["le"])
                 counts[bound] = counts.get(bound, 0.0) + sample.value
         return Histogram(tuple(sorted(counts.items())))
 
@@ -89,32 +80,10 @@ class Scrape:
 def parse(text: str) -> Scrape:
     """Read a page of metrics. Raises `ValueError` for one that is none."""
     samples: dict[str, list[Sample]] = {}
-    for sample in _samples(text):
-        samples.setdefault(sample.name, []).append(sample)
+    try:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                samples.setdefault(sample.name, []).append(sample)
+    except ValueError as error:
+        raise ValueError(f"no page of metrics: {str(error)[:_MOST_TOLD]}") from error
     return Scrape({name: tuple(found) for name, found in samples.items()})
-
-
-def _samples(text: str) -> Iterator[Sample]:
-    for line in text.split("\n"):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = _SAMPLE.fullmatch(line.strip())
-        if match is None:
-            raise ValueError(f"no line of metrics: {line[:60]!r}")
-        name, labels, value = match.groups()
-        yield Sample(name, dict(_labels(labels or "")), _number(value))
-
-
-def _labels(text: str) -> Iterator[tuple[str, str]]:
-    end = 0
-    while text[end:].strip():
-        match = _LABEL.match(text, end)
-        if match is None:
-            raise ValueError(f"no labels of metrics: {text[:60]!r}")
-        yield match[1], _ESCAPE.sub(lambda found: {"n": "\n"}.get(found[1], found[1]), match[2])
-        end = match.end()
-
-
-def _number(text: str) -> float:
-    """A number as Prometheus writes it; ``+Inf`` and ``NaN`` are some."""
-    return float(text)

@@ -21,7 +21,6 @@ from rich.text import Text
 from rich.theme import Theme
 
 from voxswap_client.audio_file import write_atomically
-from voxswap_client.channel import DEFAULT_ADDRESS
 from voxswap_client.cli.connection import address_of, connect_async
 from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.table import WIDTH
@@ -31,7 +30,7 @@ from voxswap_client.cli.top.monitor import Monitor
 from voxswap_client.cli.top.scrape import fetch, metrics_url
 
 if TYPE_CHECKING:
-    from voxswap_client.aio import AsyncClient
+    from voxswap_client import AsyncClient
 
 _THEME = Theme(
     {
@@ -53,7 +52,7 @@ _LOOK_TIMEOUT_S = 5.0
 
 def show(args: argparse.Namespace) -> int:
     """Show one frame, or the terminal until told to leave. Ctrl-C is a way to leave."""
-    address = address_of(args) or DEFAULT_ADDRESS
+    address = address_of(args)
     url = metrics_url(args.metrics, address)
     if args.svg and not Path(args.svg).parent.is_dir():
         folder = Path(args.svg).parent

@@ -1,33 +1,34 @@
-"""One channel to one server, and how a blocking call is tried until its deadline."""
+# Generated from _async/connection.py by scripts/gen-client: change that one.
+"""One channel to one server, and how a call of the blocking client is tried until its deadline."""
 
 from __future__ import annotations
 
 import random as _random
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
 import grpc
+from grpc_health.v1 import health_pb2_grpc
 
 from voxswap.v1 import residency_pb2_grpc, speech_pb2_grpc, voices_pb2_grpc
+from voxswap_client._backend import threads as backend
 from voxswap_client.channel import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT_S,
-    OPTIONS,
     Clock,
     Random,
     effective_timeout_s,
 )
+from voxswap_client.errors import VoxswapClientError
 from voxswap_client.retry import DEFAULT_RETRIES, Attempts, Repeat, RetryPolicy
-from voxswap_client.rpc_status import from_rpc_error
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 
 
 class Connection:
-    """What `voxswap_client.Client` is made of, but for its methods. Thread-safe."""
+    """What `voxswap_client.AsyncClient` is made of, but for its methods. Thread-safe."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Connection:
         credentials: grpc.ChannelCredentials | None = None,
         retries: RetryPolicy = DEFAULT_RETRIES,
         clock: Clock = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: backend.Sleep = backend.sleep,
         random: Random = _random.random,
     ) -> None:
         self._address = address
@@ -46,14 +47,11 @@ class Connection:
         self._clock = clock
         self._sleep = sleep
         self._random = random
-        self._channel = (
-            grpc.insecure_channel(address, options=OPTIONS)
-            if credentials is None
-            else grpc.secure_channel(address, credentials, options=OPTIONS)
-        )
+        self._channel = backend.open_channel(address, credentials)
         self._speech = speech_pb2_grpc.SpeechServiceStub(self._channel)
         self._voices = voices_pb2_grpc.VoiceServiceStub(self._channel)
         self._residency = residency_pb2_grpc.ResidencyServiceStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)  # on a closed one, grpc crashes
 
     def close(self) -> None:
         """Close the channel; calls in flight are cancelled. Idempotent."""
@@ -91,7 +89,7 @@ class Connection:
 
     def _unary(
         self,
-        method: grpc.UnaryUnaryMultiCallable[_Request, _Response],
+        method: backend.Unary[_Request, _Response],
         request: _Request,
         timeout_s: float | None,
         repeat: Repeat = Repeat.ALWAYS,
@@ -99,10 +97,10 @@ class Connection:
         attempts = self._attempts(timeout_s, repeat)
         while True:
             try:
-                return method(request, timeout=attempts.next_timeout_s())
-            except grpc.RpcError as raised:
-                error = from_rpc_error(raised)
+                with backend.grpc_errors():
+                    return method(request, timeout=attempts.next_timeout_s())
+            except VoxswapClientError as error:
                 delay_s = attempts.delay_s(error)
                 if delay_s is None:
-                    raise error from raised
+                    raise
             self._sleep(delay_s)

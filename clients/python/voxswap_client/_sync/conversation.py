@@ -1,28 +1,24 @@
+# Generated from _async/conversation.py by scripts/gen-client: change that one.
 """A text spoken while it is being written, for the blocking client."""
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import grpc
-
 from voxswap.v1 import speech_pb2
+from voxswap_client._backend import threads as backend
 from voxswap_client.assembly import SpeechAssembly, not_begun, over
 from voxswap_client.channel import Clock
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.request import FLUSH, INTERRUPT, more_text
-from voxswap_client.rpc_status import from_rpc_error
 from voxswap_client.types import Chunk, Header, InterruptReceipt, SpeechResult, Trailer
 
 if TYPE_CHECKING:
-    from grpc import _CallIterator as CallIterator  # the stubs' name for a call that is iterated
-
     Request = speech_pb2.ConverseRequest
-    Start = Callable[[Iterator[Request]], CallIterator[speech_pb2.ConverseResponse]]
+    Call = backend.TwoWay[speech_pb2.ConverseResponse]
 
 
 class Conversation(Iterator[Chunk | InterruptReceipt]):
@@ -43,38 +39,41 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
 
     def __init__(
         self,
-        start: Start,
+        start: Callable[[Iterator[Request]], Call],
         request: speech_pb2.SynthesizeRequest,
         *,
-        interrupt: Callable[[str], InterruptReceipt],
+        interrupt: backend.Interrupt,
         clock: Clock,
     ) -> None:
         self._interrupt = interrupt
         self._clock = clock
         self._assembly = SpeechAssembly(began_s=clock(), goes_on=True)
-        self._outbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         # Guards the three below: of what is fed, nothing may follow an interruption or the end.
-        self._lock = threading.Lock()
+        self._lock = backend.Lock()
         self._ended = False
         self._turn = 0
         self._failure: BaseException | None = None  # of what was to be fed
-        outbox = self._outbox
-        outbox.put(speech_pb2.ConverseRequest(start=request))
-        self._call = start(iter(outbox.get, None))
-        # grpc's own thread waits at the outbox: let it go.
-        if not self._call.add_callback(lambda: outbox.put(None)):
-            outbox.put(None)
+        self._feeders = backend.Feeders()
+        self._call = backend.Exchange(
+            start, speech_pb2.ConverseRequest(start=request), on_end=self._feeders.stop
+        )
 
     def send(self, text: str) -> None:
-        """More text. Whole sentences are spoken as soon as nothing can change them."""
+        """More text. Whole sentences are spoken as soon as nothing can change them.
+
+        Raises `VoxswapClientError`.
+        """
         self._put(more_text(text))
 
     def flush(self) -> None:
-        """Speak what has been sent, even if it ends within a sentence."""
+        """Speak what has been sent, even if it ends within a sentence.
+
+        Raises `VoxswapClientError`.
+        """
         self._put(FLUSH)
 
-    def speak(self, fragments: Iterable[str], *, end: bool = True) -> None:
-        """Send ``fragments`` as they come, in a thread of their own; then `end`, or else `flush`.
+    def speak(self, fragments: backend.Fragments, *, end: bool = True) -> None:
+        """Send ``fragments`` as they come, in a thread of their own; then `end`, or `flush`.
 
         `interrupt` stops it: no further fragment is sent, a generator is closed, and our side stays
         open. What ``fragments`` raises ends the conversation, and is raised by the iteration.
@@ -82,17 +81,19 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
         with self._lock:
             self._check()
             turn = self._turn
-        threading.Thread(
-            target=self._feed, args=(fragments, turn, end), name="voxswap-feed", daemon=True
-        ).start()
+        self._feeders.begin(functools.partial(self._feed, fragments, turn, end=end))
 
     def interrupt(self) -> None:
-        """Stop speaking, and forget what has not been spoken. The iteration gets a receipt."""
+        """Stop speaking, and forget what has not been spoken. The iteration gets a receipt.
+
+        Raises `VoxswapClientError`.
+        """
         with self._lock:
             self._turn += 1
+            self._feeders.stop()
             if not self._ended:
                 self._check()
-                self._outbox.put(INTERRUPT)
+                self._call.put(INTERRUPT)
                 return
         if self._assembly.header is None:
             raise not_begun()
@@ -102,11 +103,14 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
         """All is said: the iteration ends once it has been spoken. Idempotent."""
         with self._lock:
             self._ended = True
-        self._outbox.put(None)
+        self._call.put(None)
 
     @property
     def header(self) -> Header:
-        """What is known when the audio begins. Blocks until the first message is there."""
+        """What is known when the audio begins. Blocks until the first message is there.
+
+        Raises `VoxswapClientError`.
+        """
         while self._assembly.header is None:
             self._receive()
         return self._assembly.header
@@ -131,11 +135,15 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
                 return part
 
     def result(self, chunks: list[Chunk]) -> SpeechResult:
-        """All of the audio, for who has iterated to the end and kept the chunks."""
+        """All of the audio, for who has iterated to the end and kept the chunks.
+
+        Raises `IncompleteStreamError`.
+        """
         return self._assembly.result(chunks)
 
     def cancel(self) -> None:
-        """Stop all of it, here and at the server. Any thread may; does nothing after the end."""
+        """Stop all of it, here and at the server. Idempotent; does nothing after the end."""
+        self._feeders.stop()
         self._call.cancel()
 
     def __enter__(self) -> Self:
@@ -148,57 +156,51 @@ class Conversation(Iterator[Chunk | InterruptReceipt]):
         traceback: TracebackType | None,
     ) -> None:
         self.cancel()
+        self._feeders.join()
 
     def _receive(self) -> Chunk | InterruptReceipt | None:
         """Take the next message; StopIteration after the last."""
         try:
-            message = next(self._call, None)
-        except grpc.RpcError as raised:
-            if self._failure is not None:
-                raise self._failure from None
-            raise from_rpc_error(raised) from raised
-        if message is None:
+            message = self._call.receive()
+            if message is not None:
+                return self._assembly.accept(message, self._clock())
             self._assembly.finish()
-            raise StopIteration
-        try:
-            return self._assembly.accept(message, self._clock())
         except VoxswapClientError:
             self.cancel()
+            if self._failure is not None:
+                raise self._failure from None
             raise
+        raise StopIteration
 
     def _put(self, message: Request) -> None:
         with self._lock:
             self._check()
-            self._outbox.put(message)
+            self._call.put(message)
 
     def _check(self) -> None:
         """Raise if nothing more can be sent: what the call has ended with, if it has."""
         if self._ended:
             raise over("has been ended")
-        if self._call.is_active():
-            return
-        if isinstance(self._call, grpc.RpcError) and self._call.code() is not grpc.StatusCode.OK:
-            raise from_rpc_error(self._call)
-        raise over("is over")
+        if self._call.is_over:
+            raise self._call.failure or over("is over")
 
-    def _feed(self, fragments: Iterable[str], turn: int, end: bool) -> None:  # noqa: FBT001
+    def _feed(self, fragments: backend.Fragments, turn: int, *, end: bool) -> None:
         try:
-            for fragment in fragments:
+            for fragment in backend.each(fragments):
                 if not self._put_fed(turn, more_text(fragment)):
-                    if isinstance(fragments, Generator):
-                        fragments.close()  # whoever writes them need not go on
+                    backend.close(fragments)
                     return
-        except BaseException as error:  # noqa: BLE001 - raised where the conversation is heard
+        except backend.FAULTS as error:
             self._failure = error
-            self.cancel()
+            self._call.cancel()
         else:
             self._put_fed(turn, None if end else FLUSH)
 
     def _put_fed(self, turn: int, message: Request | None) -> bool:
         """Whether it still is its turn. None: our side ends."""
         with self._lock:
-            if self._turn != turn or self._ended or not self._call.is_active():
+            if self._turn != turn or self._ended or self._call.is_over:
                 return False
             self._ended = message is None
-            self._outbox.put(message)
+            self._call.put(message)
             return True

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from voxswap.v1 import residency_pb2
-from voxswap_client import residency_convert as convert
-from voxswap_client import residency_request
-from voxswap_client.aio_connection import AsyncConnection
-from voxswap_client.aio_watch import AsyncResidencyWatch
+from voxswap.v1 import residency_pb2, speech_pb2
+from voxswap_client import convert
+from voxswap_client._async.connection import AsyncConnection
+from voxswap_client._async.watch import AsyncResidencyWatch
+from voxswap_client.fields import fitting, invalid
 from voxswap_client.residency_types import (
     Cast,
+    CastMember,
     Explanation,
     Ledger,
     ResidencySnapshot,
@@ -22,7 +23,7 @@ from voxswap_client.watching import WatchProgress
 
 
 class AsyncResidency(AsyncConnection):
-    """Shows, steers and watches residency, from one event loop.
+    """Shows, steers and watches residency. For one event loop, its watches for one task each.
 
     ``voice`` is ``id``, ``id@version`` or ``id@label``; `VoiceNotFoundError` if there is none.
     """
@@ -30,9 +31,8 @@ class AsyncResidency(AsyncConnection):
     async def residents(self, *, timeout_s: float | None = None) -> ResidencySnapshot:
         """What is in memory, the most recently used first, and the books of each device."""
         request = residency_pb2.ListResidentsRequest()
-        return convert.snapshot(
-            await self._unary(self._residency.ListResidents, request, timeout_s)
-        )
+        answer = await self._unary(self._residency.ListResidents, request, timeout_s)
+        return convert.value(ResidencySnapshot, answer)
 
     async def load(self, voice: str, *, timeout_s: float | None = None) -> Resident:
         """Make a voice resident; it may be evicted again as soon as memory is short.
@@ -42,7 +42,7 @@ class AsyncResidency(AsyncConnection):
         """
         request = residency_pb2.LoadRequest(voice=voice)
         answer = await self._unary(self._residency.Load, request, timeout_s)
-        return convert.resident(answer.resident)
+        return convert.value(Resident, answer.resident)
 
     async def unload(self, voice: str, *, timeout_s: float | None = None) -> int:
         """Evict a voice; bytes that this freed: 0 if it was not resident, or others use all it had.
@@ -61,18 +61,19 @@ class AsyncResidency(AsyncConnection):
         """
         request = residency_pb2.PinRequest(voice=voice)
         answer = await self._unary(self._residency.Pin, request, timeout_s)
-        return convert.resident(answer.resident)
+        return convert.value(Resident, answer.resident)
 
     async def unpin(self, voice: str, *, timeout_s: float | None = None) -> Resident | None:
         """Let a pinned voice be evicted again. None if it is not resident."""
         request = residency_pb2.UnpinRequest(voice=voice)
         answer = await self._unary(self._residency.Unpin, request, timeout_s)
-        return convert.resident(answer.resident) if answer.HasField("resident") else None
+        return convert.value(Resident, answer.resident) if answer.HasField("resident") else None
 
     async def explain(self, voice: str, *, timeout_s: float | None = None) -> Explanation:
         """What loading a voice would do, without doing it."""
         request = residency_pb2.ExplainRequest(voice=voice)
-        return convert.explanation(await self._unary(self._residency.Explain, request, timeout_s))
+        answer = await self._unary(self._residency.Explain, request, timeout_s)
+        return convert.value(Explanation, answer)
 
     async def set_budget(self, budget_bytes: int, *, timeout_s: float | None = None) -> Ledger:
         """Change the memory budget, 1 MiB or more, until the server stops; the books after that.
@@ -80,9 +81,10 @@ class AsyncResidency(AsyncConnection):
         A smaller one is reached as streams end: see `Ledger.target_bytes`. Tried again only if the
         server asks for it.
         """
-        request = residency_request.set_budget(budget_bytes)
+        with fitting("budget_bytes"):
+            request = residency_pb2.SetBudgetRequest(budget_bytes=budget_bytes)
         answer = await self._unary(self._residency.SetBudget, request, timeout_s, Repeat.IF_ASKED)
-        return convert.ledger(answer.ledger)
+        return convert.value(Ledger, answer.ledger)
 
     async def prepare(
         self,
@@ -100,10 +102,16 @@ class AsyncResidency(AsyncConnection):
         Voices beyond what fits are not loaded. With ``dry_run`` nothing is. ``session_id`` is that
         of the scene's lines: bare voices resolve as theirs will.
         """
-        request = residency_request.prepare(
-            cast, by_ms=by_ms, dry_run=dry_run, session_id=session_id
-        )
-        return convert.scene(await self._unary(self._speech.Prepare, request, timeout_s))
+        if isinstance(cast, str):
+            raise invalid("cast", f"is the text {cast!r}; give a list of voices")
+        with fitting("by_ms"):
+            request = speech_pb2.PrepareRequest(by_ms=by_ms, dry_run=dry_run, session_id=session_id)
+        for item in cast:
+            member = CastMember(item) if isinstance(item, str) else item
+            with fitting(f"first_line_ms of {member.voice}"):
+                request.cast.add(voice=member.voice, first_line_ms=member.first_line_ms)
+        answer = await self._unary(self._speech.Prepare, request, timeout_s)
+        return convert.value(SceneOutlook, answer)
 
     def watch(self, *, after: int | None = None, epoch: int = 0) -> AsyncResidencyWatch:
         """Begin to watch loads, failures and evictions; returns at once. There is no deadline.

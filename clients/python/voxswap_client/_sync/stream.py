@@ -1,58 +1,57 @@
+# Generated from _async/stream.py by scripts/gen-client: change that one.
 """One line being spoken, for the blocking client."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
-
-import grpc
+from typing import Self
 
 from voxswap.v1 import speech_pb2
+from voxswap_client._backend import threads as backend
+from voxswap_client._sync.answers import Answers
 from voxswap_client.assembly import SpeechAssembly, not_begun
 from voxswap_client.channel import Clock
-from voxswap_client.errors import CallCancelledError, VoxswapClientError
+from voxswap_client.errors import VoxswapClientError
 from voxswap_client.retry import Attempts
-from voxswap_client.rpc_status import from_rpc_error
 from voxswap_client.types import Chunk, Header, InterruptReceipt, SpeechResult, Trailer
-
-if TYPE_CHECKING:
-    from grpc import _CallIterator as CallIterator  # the stubs' name for a call that is iterated
 
 
 class SpeechStream(Iterator[Chunk]):
     """Iterates over the chunks of one line, each as it arrives.
 
     Use it in a ``with`` block: leaving the block early cancels the call, and the server stops
-    computing. Not thread-safe, but for `cancel` and `interrupt`, which any thread may call at any
-    time. `header`, iteration, `collect` and `interrupt` block for the server; they raise
-    `VoxswapClientError`. A line that was interrupted ends well, with a `receipt` and no `trailer`.
+    computing. Not thread-safe, but for `cancel` and `interrupt`, which any thread may call at
+    any time. `header`, iteration, `collect` and `interrupt` block for the server; they raise
+    `VoxswapClientError`. A line that was interrupted ends well, with a `receipt` and no
+    `trailer`.
     """
 
     def __init__(
         self,
-        start: Callable[[float | None], CallIterator[speech_pb2.SynthesizeResponse]],
+        start: Callable[[float | None], backend.Answers[speech_pb2.SynthesizeResponse]],
         attempts: Attempts,
         *,
-        interrupt: Callable[[str], InterruptReceipt],
+        interrupt: backend.Interrupt,
         clock: Clock,
-        sleep: Callable[[float], object],
+        sleep: backend.Sleep,
     ) -> None:
-        self._start = start
         self._interrupt = interrupt
-        self._attempts = attempts
         self._clock = clock
-        self._sleep = sleep
         self._assembly = SpeechAssembly(began_s=clock())
-        self._delivered = False
-        self._lock = threading.Lock()  # guards _cancelled and _call: a retry must not outrun cancel
-        self._cancelled = False
-        self._call = start(attempts.next_timeout_s())
+        self._delivered = False  # then nothing is begun anew
+        self._answers = Answers(
+            lambda: start(attempts.next_timeout_s()),
+            lambda error: None if self._delivered else attempts.delay_s(error),
+            sleep=sleep,
+        )
 
     @property
     def header(self) -> Header:
-        """What is known when the audio begins. Blocks until the first message is there."""
+        """What is known when the audio begins. Blocks until the first message is there.
+
+        Raises `VoxswapClientError`.
+        """
         while self._assembly.header is None:
             message = self._receive()
             if message is None:
@@ -88,11 +87,17 @@ class SpeechStream(Iterator[Chunk]):
         raise StopIteration
 
     def collect(self) -> SpeechResult:
-        """Read all of the line. Call it before anything of it has been iterated over."""
-        return self._assembly.result(list(self))
+        """Read all of the line. Call it before anything of it has been iterated over.
+
+        Raises `VoxswapClientError`.
+        """
+        return self._assembly.result([chunk for chunk in self])
 
     def result(self, chunks: list[Chunk]) -> SpeechResult:
-        """The whole line from its chunks, for who has iterated to the end and kept them."""
+        """The whole line from its chunks, for who has iterated to the end and kept them.
+
+        Raises `IncompleteStreamError`.
+        """
         return self._assembly.result(chunks)
 
     def interrupt(self) -> InterruptReceipt:
@@ -106,9 +111,7 @@ class SpeechStream(Iterator[Chunk]):
 
     def cancel(self) -> None:
         """Stop the line, here and at the server. Idempotent; does nothing after the end."""
-        with self._lock:
-            self._cancelled = True
-            self._call.cancel()
+        self._answers.cancel()
 
     def __enter__(self) -> Self:
         return self
@@ -122,23 +125,9 @@ class SpeechStream(Iterator[Chunk]):
         self.cancel()
 
     def _receive(self) -> speech_pb2.SynthesizeResponse | None:
-        """The next message, None at the end; begins anew as long as nothing was delivered."""
-        while True:
-            try:
-                message = next(self._call, None)
-            except grpc.RpcError as raised:
-                error = from_rpc_error(raised)
-                delay_s = None if self._delivered else self._attempts.delay_s(error)
-                if delay_s is None:
-                    raise error from raised
-            else:
-                self._delivered = True
-                return message
-            self._sleep(delay_s)
-            with self._lock:
-                if self._cancelled:
-                    raise CallCancelledError("the call was cancelled", code="CANCELLED")
-                self._call = self._start(self._attempts.next_timeout_s())
+        message = self._answers.next()
+        self._delivered = True
+        return message
 
     def _accept(self, message: speech_pb2.SynthesizeResponse) -> Chunk | InterruptReceipt | None:
         try:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from google.protobuf.field_mask_pb2 import FieldMask
+
 from voxswap.v1 import voices_pb2
-from voxswap_client import convert, upload, upload_call, voice_request
-from voxswap_client.aio_connection import AsyncConnection
+from voxswap_client import convert, upload
+from voxswap_client._async.connection import AsyncConnection
+from voxswap_client._backend import aio as backend
 from voxswap_client.errors import RevisionConflictError
+from voxswap_client.fields import fitting, invalid, words
 from voxswap_client.retry import Repeat
 from voxswap_client.types import Change, LabelMove, Registration, Voice, VoiceDetails
 
+_RELABEL_TRIES = 5  # where others change the voice at the same time
+
 
 class AsyncCatalog(AsyncConnection):
-    """The methods of `voxswap_client.catalog.Catalog` as coroutines and asynchronous iterators."""
+    """Lists, registers, changes and deletes voices. For one event loop."""
 
     async def list_voices(
         self,
@@ -34,36 +39,39 @@ class AsyncCatalog(AsyncConnection):
         A voice must have all of ``tags``; ``language`` "en" takes "en-US" too. ``timeout_s`` is for
         each page.
         """
-        request = voice_request.list_voices(
-            prefix=prefix,
-            language=language,
-            engine=engine,
-            tags=tags,
-            gender=gender,
-            page_size=page_size,
-        )
+        with fitting():
+            request = voices_pb2.ListVoicesRequest(
+                prefix=prefix,
+                language=language,
+                engine=engine,
+                tags=words(tags, "tags"),
+                gender=gender,
+                page_size=page_size,
+            )
         while True:
             page = await self._unary(self._voices.ListVoices, request, timeout_s)
             for item in page.voices:
-                yield convert.voice(item)
+                yield convert.value(Voice, item)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
     async def get_voice(self, ref: str, *, timeout_s: float | None = None) -> Voice:
         """One voice: ``id``, ``id@version`` or ``id@label``. Raises `VoiceNotFoundError`."""
-        return (await self.get_voice_details(ref, timeout_s=timeout_s)).voice
+        details = await self.get_voice_details(ref, timeout_s=timeout_s)
+        return details.voice
 
     async def get_voice_details(self, ref: str, *, timeout_s: float | None = None) -> VoiceDetails:
         """One voice with its versions, labels and revision. Raises `VoiceNotFoundError`."""
         request = voices_pb2.GetVoiceRequest(voice=ref)
-        return convert.voice_details(await self._unary(self._voices.GetVoice, request, timeout_s))
+        answer = await self._unary(self._voices.GetVoice, request, timeout_s)
+        return convert.value(VoiceDetails, answer)
 
     async def list_versions(self, voice_id: str, *, timeout_s: float | None = None) -> list[Voice]:
         """All versions of a voice, the newest first. Raises `VoiceNotFoundError`."""
         request = voices_pb2.ListVersionsRequest(voice=voice_id)
         answer = await self._unary(self._voices.ListVersions, request, timeout_s)
-        return [convert.voice(item) for item in answer.versions]
+        return [convert.value(Voice, item) for item in answer.versions]
 
     async def list_changes(
         self, voice_id: str, *, page_size: int = 0, timeout_s: float | None = None
@@ -73,7 +81,7 @@ class AsyncCatalog(AsyncConnection):
         while True:
             page = await self._unary(self._voices.ListChanges, request, timeout_s)
             for item in page.changes:
-                yield convert.change(item)
+                yield convert.value(Change, item)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
@@ -108,15 +116,16 @@ class AsyncCatalog(AsyncConnection):
         for question in upload.questions(named):
             answer = await self._unary(self._voices.FindMissingComponents, question, timeout_s)
             missing.update(answer.digests)
-        parts = await asyncio.to_thread(upload.parts, named, missing, components)
-        first = voice_request.register_voice(
-            manifest_json, label=label, version=version, actor=actor
-        )
+        parts = await backend.run_blocking(upload.parts, named, missing, components)
+        with fitting():
+            first = voices_pb2.RegisterVoiceRequest(
+                manifest_json=manifest_json, label=label, version=version, actor=actor
+            )
         meter = upload.Meter(parts, on_progress)
         messages = upload.messages(first, parts)
         method, left_s = self._voices.RegisterVoice, attempts.next_timeout_s()
-        done = await upload_call.send_async(method, messages, meter, left_s)
-        return convert.registration(done)
+        done = await backend.send_all(method, messages, meter, left_s)
+        return convert.value(Registration, done)
 
     async def update_voice(
         self,
@@ -137,16 +146,28 @@ class AsyncCatalog(AsyncConnection):
         ``revision``, `RevisionConflictError` if the voice is not at it. ``actor`` and ``note`` are
         for the history.
         """
-        request = voice_request.update_voice(
-            voice_id,
-            display_name=display_name,
-            tags=tags,
-            gender=gender,
-            traffic=traffic,
-            revision=revision,
-            actor=actor,
-            note=note,
-        )
+        changes = {"display_name": display_name, "tags": tags, "gender": gender, "traffic": traffic}
+        paths = [path for path, value in changes.items() if value is not None]
+        if not paths:
+            raise invalid("update_mask", f"is empty; give at least one of {', '.join(changes)}")
+        with fitting():
+            voice = voices_pb2.Voice(
+                id=voice_id,
+                display_name=display_name or "",
+                tags=words(tags or (), "tags"),
+                gender=gender or "",
+                traffic=[
+                    voices_pb2.TrafficShare(version=version, weight=weight)
+                    for version, weight in (traffic or {}).items()
+                ],
+            )
+            request = voices_pb2.UpdateVoiceRequest(
+                voice=voice,
+                update_mask=FieldMask(paths=paths),
+                revision=revision,
+                actor=actor,
+                note=note,
+            )
         return await self._update(request, timeout_s)
 
     async def set_labels(
@@ -167,15 +188,22 @@ class AsyncCatalog(AsyncConnection):
         something of its own: `SelfTestFailedError` if that gives no sound. ``revision`` as in
         `update_voice`.
         """
-        request = voice_request.set_labels(
-            ref,
-            labels,
-            warm_up=warm_up,
-            test_text=test_text,
-            revision=revision,
-            actor=actor,
-            note=note,
-        )
+        voice_id, _, number = ref.partition("@")
+        if not (number.isascii() and number.isdecimal()):
+            raise invalid("ref", f"{ref!r} has no version number; write it as npc/smith@3")
+        with fitting():
+            voice = voices_pb2.Voice(
+                id=voice_id, version=int(number), labels=words(labels, "labels")
+            )
+            request = voices_pb2.UpdateVoiceRequest(
+                voice=voice,
+                update_mask=FieldMask(paths=["labels"]),
+                revision=revision,
+                warm_up=warm_up,
+                test_text=test_text,
+                actor=actor,
+                note=note,
+            )
         return await self._update(request, timeout_s)
 
     async def promote(
@@ -195,22 +223,19 @@ class AsyncCatalog(AsyncConnection):
         faster: `RevisionConflictError` after some tries, or at the deadline. ``warm_up`` and
         ``test_text`` as in `set_labels`.
         """
-        voice_request.check_promotable(ref)
-        attempts = self._attempts(timeout_s)
-        for final in voice_request.PROMOTION_TRIES:
-            details = await self.get_voice_details(ref, timeout_s=attempts.call_timeout_s())
-            request = voice_request.promotion(
-                details, label, warm_up=warm_up, test_text=test_text, actor=actor, note=note
-            )
-            before = details.labels.get(label, 0)
-            if request is None:
-                break
-            try:
-                return LabelMove(await self._update(request, attempts.call_timeout_s()), before)
-            except RevisionConflictError:
-                if final or attempts.remaining_s() == 0:
-                    raise
-        return LabelMove(details.voice, before)
+        if "@" not in ref:  # which version a bare id means may change meanwhile
+            told = f"{ref!r} does not say which version; write {ref}@3, or {ref}@canary by label"
+            raise invalid("ref", told)
+        details, voice = await self._relabel(
+            ref,
+            lambda labels: labels | {label},
+            timeout_s,
+            warm_up=warm_up,
+            test_text=test_text,
+            actor=actor,
+            note=note,
+        )
+        return LabelMove(voice, details.labels.get(label, 0))
 
     async def withdraw_label(
         self,
@@ -226,19 +251,13 @@ class AsyncCatalog(AsyncConnection):
         Raises `VoiceNotFoundError` if the voice has no such label, and `RevisionConflictError` as
         `promote` does.
         """
-        attempts = self._attempts(timeout_s)
-        for final in voice_request.PROMOTION_TRIES:
-            details = await self.get_voice_details(
-                f"{voice_id}@{label}", timeout_s=attempts.call_timeout_s()
-            )
-            request = voice_request.withdrawal(details, label, actor=actor, note=note)
-            try:
-                await self._update(request, attempts.call_timeout_s())
-            except RevisionConflictError:
-                if final or attempts.remaining_s() == 0:
-                    raise
-            else:
-                break
+        details, _ = await self._relabel(
+            f"{voice_id}@{label}",
+            lambda labels: labels - {label},
+            timeout_s,
+            actor=actor,
+            note=note,
+        )
         return details.voice.version
 
     async def roll_back(
@@ -258,7 +277,7 @@ class AsyncCatalog(AsyncConnection):
             voice=voice_id, label=label, actor=actor, note=note
         )
         answer = await self._unary(self._voices.RollBackLabel, request, timeout_s, Repeat.NEVER)
-        return convert.roll_back(answer)
+        return convert.value(LabelMove, answer)
 
     async def delete_voice(
         self, ref: str, *, actor: str = "", note: str = "", timeout_s: float | None = None
@@ -272,9 +291,51 @@ class AsyncCatalog(AsyncConnection):
         answer = await self._unary(self._voices.DeleteVoice, request, timeout_s, Repeat.NEVER)
         return tuple(answer.versions)
 
+    async def _relabel(
+        self,
+        ref: str,
+        change: Callable[[frozenset[str]], frozenset[str]],
+        timeout_s: float | None,
+        *,
+        warm_up: bool = False,
+        test_text: str = "",
+        actor: str,
+        note: str,
+    ) -> tuple[VoiceDetails, Voice]:
+        """Change the labels of the version that ``ref`` means; the voice before and after.
+
+        Begins anew if somebody else has changed it since it was read.
+        """
+        attempts = self._attempts(timeout_s)
+        tries_left = _RELABEL_TRIES
+        while True:
+            details = await self.get_voice_details(ref, timeout_s=attempts.call_timeout_s())
+            voice = details.voice
+            labels = frozenset(name for name, n in details.labels.items() if n == voice.version)
+            wanted = change(labels)
+            if wanted == labels and not warm_up:  # nor has it to prove itself
+                return details, voice
+            try:
+                voice = await self.set_labels(
+                    voice.ref,
+                    sorted(wanted),
+                    warm_up=warm_up,
+                    test_text=test_text,
+                    revision=details.revision,
+                    actor=actor,
+                    note=note,
+                    timeout_s=attempts.call_timeout_s(),
+                )
+                return details, voice
+            except RevisionConflictError:
+                tries_left -= 1
+                if not tries_left or attempts.remaining_s() == 0:
+                    raise
+
     async def _update(
         self, request: voices_pb2.UpdateVoiceRequest, timeout_s: float | None
     ) -> Voice:
-        repeat = voice_request.repeat(request)
+        # With a revision it happens once at most, however often it is sent.
+        repeat = Repeat.IF_ASKED if request.HasField("revision") else Repeat.NEVER
         answer = await self._unary(self._voices.UpdateVoice, request, timeout_s, repeat)
-        return convert.voice(answer.voice)
+        return convert.value(Voice, answer.voice)

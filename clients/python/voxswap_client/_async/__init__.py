@@ -1,0 +1,1 @@
+"""The asyncio client. `scripts/gen-client` makes the blocking one, `_sync`, from these files."""

@@ -1,0 +1,1 @@
+"""What truly differs between the two clients, under the same names: `aio` and `threads`."""

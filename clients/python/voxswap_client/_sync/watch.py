@@ -1,0 +1,68 @@
+# Generated from _async/watch.py by scripts/gen-client: change that one.
+"""The events of a server's memory, for the blocking client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+from voxswap.v1 import residency_pb2
+from voxswap_client._backend import threads as backend
+from voxswap_client._sync.answers import Answers
+from voxswap_client.errors import VoxswapClientError
+from voxswap_client.residency_types import ResidencyEvent
+from voxswap_client.watching import WatchProgress, ended
+
+
+class ResidencyWatch(Iterator[ResidencyEvent]):
+    """Iterates over events, each as it comes, and never ends well.
+
+    A connection that breaks is made anew after the last event, so that none is missed or told
+    twice. Use it in a ``with`` block: leaving it ends the call. Not thread-safe, but for
+    `cancel`, which any thread may call at any time. Iteration blocks for the server, and raises
+    `VoxswapClientError`: `EventsLostError` if the server no longer has the next event,
+    `SlowWatcherError` if this reader was too slow, `UnavailableError` if the server stays away,
+    `CallCancelledError` after `cancel`.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[residency_pb2.WatchRequest], backend.Answers[residency_pb2.WatchResponse]],
+        progress: WatchProgress,
+        *,
+        sleep: backend.Sleep,
+    ) -> None:
+        self._progress = progress
+        self._answers = Answers(
+            lambda: start(progress.begin()), progress.delay_s, sleep=sleep, at_end=ended
+        )
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ResidencyEvent:
+        while True:
+            message = self._answers.next()
+            try:
+                event = self._progress.accept(message) if message is not None else None
+            except VoxswapClientError:
+                self.cancel()
+                raise
+            if event is not None:
+                return event
+
+    def cancel(self) -> None:
+        """End the watch, here and at the server. Idempotent."""
+        self._answers.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
