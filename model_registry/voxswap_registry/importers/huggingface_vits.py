@@ -28,8 +28,7 @@ from voxswap_registry.importers.vits_draft import (
     make_draft,
 )
 from voxswap_registry.importers.vits_tensors import canonical_tensors, strip_module
-from voxswap_registry.manifest import FrontEndSpec
-from voxswap_registry.manifest_check import DEFAULTS
+from voxswap_registry.manifest import DEFAULTS, FrontEndSpec
 from voxswap_registry.rates import MAX_RATE_HERTZ, MIN_RATE_HERTZ
 from voxswap_registry.vits import VitsArchitecture
 

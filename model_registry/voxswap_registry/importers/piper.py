@@ -6,6 +6,7 @@ from pathlib import Path
 
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError
+from voxswap_registry.fields import is_line
 from voxswap_registry.importers.piper_graph import VitsGraph, check_geometry
 from voxswap_registry.importers.source import (
     MAX_JSON_BYTES,
@@ -22,12 +23,11 @@ from voxswap_registry.importers.vits_draft import (
     make_draft,
 )
 from voxswap_registry.importers.vits_tensors import canonical_tensors
-from voxswap_registry.manifest import FrontEndSpec
-from voxswap_registry.manifest_check import (
+from voxswap_registry.manifest import (
     DEFAULTS,
     MAX_SPEAKER_CHARACTERS,
+    FrontEndSpec,
     is_espeak_voice,
-    is_line,
 )
 from voxswap_registry.rates import MAX_RATE_HERTZ, MIN_RATE_HERTZ
 from voxswap_registry.vits import VitsArchitecture

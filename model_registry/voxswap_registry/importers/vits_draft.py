@@ -16,6 +16,7 @@ from voxswap_registry.arithmetic import Dtype, fastest_dtype
 from voxswap_registry.clock import Clock
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import ImportSourceError
+from voxswap_registry.fields import is_line
 from voxswap_registry.importers.source import Fields, SourceFile
 from voxswap_registry.importers.vits_tensors import (
     as_stored,
@@ -23,7 +24,6 @@ from voxswap_registry.importers.vits_tensors import (
     write_safetensors,
 )
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
-from voxswap_registry.manifest_check import is_line
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import Progress
 from voxswap_registry.vits import ENGINE, VitsArchitecture

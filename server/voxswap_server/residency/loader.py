@@ -19,7 +19,7 @@ from voxswap_registry.errors import EngineError, GraphNotTrustedError, ManifestE
 from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.kept import Kept, held_bytes
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.manifest_check import MAX_TABLE_BYTES, check_manifest
+from voxswap_registry.manifest_check import MAX_TABLE_BYTES
 from voxswap_registry.storage.download import Check
 from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_server.engines.base import DevicePart, Engine, HostPart, Voice
@@ -181,7 +181,7 @@ class VoiceLoader:
 
         Reads no component and never blocks.
         """
-        check_manifest(manifest, where=manifest.ref)
+        manifest.check(where=manifest.ref)
         _check_symbols(manifest)
         self._engine(manifest).check(manifest)
 
