@@ -42,16 +42,18 @@ class Doc:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A number of the annotated type, from ``least`` to ``most``."""
+    """A number of the annotated type, from ``least`` to ``most``, if there is a most."""
 
     least: float
-    most: float
+    most: float | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """For pydantic."""
-        bounded = {**handler(source), "ge": self.least, "le": self.most}
         least, most = (f"{n:g}" if isinstance(n, float) else n for n in (self.least, self.most))
-        return _ruled(bounded, f"use {least} to {most}")
+        schema = {**handler(source), "ge": self.least}
+        if self.most is None:
+            return _ruled(schema, f"use {least} or more")
+        return _ruled({**schema, "le": self.most}, f"use {least} to {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class AtMost:
-    """A list or an object with ``entries`` at most."""
+class Length:
+    """A list or an object of ``least`` to ``most`` entries, if there is a most."""
 
-    entries: int
-    least: int = 0
+    least: int
+    most: int | None = None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """For pydantic."""
-        return {**handler(source), "min_length": self.least, "max_length": self.entries}
+        bounds = {"min_length": self.least, "max_length": self.most}
+        return {**handler(source), **{k: n for k, n in bounds.items() if n is not None}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ from voxswap_registry.errors import FieldViolation, ManifestError
 from voxswap_registry.fields import (
     FROZEN,
     Absent,
-    AtMost,
     Between,
     Doc,
     Entries,
     Form,
     FrozenMapping,
     Holds,
+    Length,
     Line,
 )
 from voxswap_registry.manifest_check import misfits
@@ -181,7 +181,7 @@ class Provenance:
     source: Annotated[str, Line(2_000), Doc("where the original files came from")]
     source_digests: Annotated[
         Mapping[Annotated[str, Line(512)], Annotated[str, Line(512)]],
-        AtMost(64),
+        Length(0, 64),
         FROZEN,
         Doc("the digests of the original files, by name"),
     ]
@@ -231,7 +231,7 @@ class VoiceDescription:
     front_end: FrontEndSpec
     speakers: Annotated[
         Mapping[Annotated[str, Line(MAX_SPEAKER_CHARACTERS, 1)], int],
-        AtMost(4_096),
+        Length(0, 4_096),
         FROZEN,
         Doc("names of speakers, each with its row of the model's table"),
     ]
@@ -245,7 +245,7 @@ class VoiceDescription:
     provenance: Provenance
     display_name: Annotated[str, Line(512), Doc("a name for people")] = ""
     tags: Annotated[
-        tuple[Tag, ...], AtMost(names.MAX_TAGS), Doc("what voices are listed and found by")
+        tuple[Tag, ...], Length(0, names.MAX_TAGS), Doc("what voices are listed and found by")
     ] = ()
     gender: Annotated[
         str,
@@ -265,7 +265,7 @@ class Manifest(VoiceDescription):
 
     version: Annotated[VersionNumber, Doc("the number of the version")]
     components: Annotated[
-        tuple[Component, ...], AtMost(16), Doc("its parts, each with a role of its own")
+        tuple[Component, ...], Length(0, 16), Doc("its parts, each with a role of its own")
     ]
     schema_version: Annotated[
         int, Between(SCHEMA_VERSION, SCHEMA_VERSION), Doc("of this form of a manifest")

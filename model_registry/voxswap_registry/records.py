@@ -20,6 +20,7 @@ from voxswap_registry.json_reader import read_json
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
+    from pydantic_core import ErrorDetails
 
 _MOST_FAULTS: Final = 16  # that are told
 _MOST_SHOWN: Final = 60  # characters of what others wrote that are repeated for one fault
@@ -45,11 +46,14 @@ _TYPES: Final[Mapping[type, str]] = {
 }
 
 
-def record(*, may_lack: Collection[str] = ()) -> Callable[[type[_T]], type[_T]]:
+def record(
+    *, may_lack: Collection[str] = (), closed: bool = False
+) -> Callable[[type[_T]], type[_T]]:
     """Marks a frozen dataclass as what JSON is read into.
 
     JSON has all of its fields, whether Python gives them a default or not, but for those that it
-    ``may_lack``: what is younger than the first records. What it has besides is passed over.
+    ``may_lack``: what is younger than the first records. What it has besides is passed over, or
+    refused where the record is ``closed``.
     """
 
     def get_schema(_: type, source: Any, handler: Any) -> Any:
@@ -61,7 +65,11 @@ def record(*, may_lack: Collection[str] = ()) -> Callable[[type[_T]], type[_T]]:
 
     def marked(kind: type[_T]) -> type[_T]:
         # Instances are looked at too: a program may have made them of anything.
-        kind.__pydantic_config__ = {**STRICT, "revalidate_instances": "always"}  # type: ignore[attr-defined]
+        kind.__pydantic_config__ = {  # type: ignore[attr-defined]
+            **STRICT,
+            "revalidate_instances": "always",
+            "extra": "forbid" if closed else "ignore",
+        }
         kind.__get_pydantic_core_schema__ = classmethod(get_schema)  # type: ignore[attr-defined]
         return kind
 
@@ -97,11 +105,15 @@ class Record(Generic[_T]):
 
         Raises `ManifestError` with every field that is at fault.
         """
-        from pydantic import ValidationError
-
         raw = read_json(data, where=where, limit_bytes=self._limit_bytes)
         if self._schema_version is not None:
             self._check_schema(raw.get("schema_version"), where)
+        return self.parse(data, where=where)
+
+    def parse(self, data: bytes, *, where: str) -> _T:
+        """The same, of what `read_json` has taken."""
+        from pydantic import ValidationError
+
         try:
             # Read once more, for lists are tuples to pydantic in JSON and not in Python.
             return self.adapter.validate_json(data)
@@ -159,11 +171,11 @@ def _plain(value: object) -> object:
 def violations(error: ValidationError) -> tuple[FieldViolation, ...]:
     """What pydantic found, field by field; of a field the first, and of very many fields some."""
     found: dict[str, FieldViolation] = {}
-    for fault in error.errors(include_url=False, include_context=False):
+    for fault in error.errors(include_url=False):
         *path, last = fault["loc"] or ("",)
         of_key = last == "[key]"
         field = _path(path[:-1] if of_key else [*path, last])
-        told = _described(fault["type"], fault["msg"], fault["input"])
+        told = _described(fault)
         found.setdefault(field, FieldViolation(field, f"has a key that {told}" if of_key else told))
         if len(found) == _MOST_FAULTS:
             break
@@ -181,11 +193,16 @@ def _path(places: Sequence[int | str]) -> str:
     return told
 
 
-def _described(kind: str, message: str, value: object) -> str:
+def _described(fault: ErrorDetails) -> str:
+    kind, message, value = fault["type"], fault["msg"], fault["input"]
     if kind == "missing":
         return "is missing; add it"
-    if kind == "extra_forbidden":
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         return "is not known here; leave it out"
+    if kind == "too_long":
+        return f"has too many entries; {fault['ctx']['max_length']} at most are taken"
+    if kind == "too_short":
+        return f"has too few entries; write {fault['ctx']['min_length']} or more"
     if kind in _KINDS:
         return f"must be {_KINDS[kind]}, found {_TYPES.get(type(value)) or shown(value)}"
     if kind == BROKEN_RULE:
