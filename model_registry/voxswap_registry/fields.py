@@ -29,6 +29,11 @@ def _ruled(schema: Any, remedy: str) -> Any:
     return core_schema.custom_error_schema(schema, BROKEN_RULE, custom_error_message=remedy)
 
 
+def _lengths(least: int, most: int | None) -> dict[str, int]:
+    found = {"min_length": least or None, "max_length": most}
+    return {name: length for name, length in found.items() if length is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class Doc:
     """What a field is for, in the published schema."""
@@ -66,10 +71,9 @@ class Form:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """For pydantic."""
-        schema = {**handler(source), "pattern": f"^(?:{self.pattern})$"}
-        if self.most_characters is not None:
-            schema["max_length"] = self.most_characters
-        return _ruled(schema, self.remedy)
+        pattern = f"^(?:{self.pattern})$"
+        bounds = _lengths(0, self.most_characters)
+        return _ruled({**handler(source), **bounds, "pattern": pattern}, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class Line:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """For pydantic."""
-        bounds = {"min_length": self.least_characters, "max_length": self.most_characters}
+        bounds = _lengths(self.least_characters, self.most_characters)
         rule = Holds(
             lambda text: is_line(text, self.most_characters),
             f"write one line of {self.least_characters} to {self.most_characters} characters, "
@@ -119,8 +123,7 @@ class Length:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """For pydantic."""
-        bounds = {"min_length": self.least, "max_length": self.most}
-        return {**handler(source), **{k: n for k, n in bounds.items() if n is not None}}
+        return {**handler(source), **_lengths(self.least, self.most)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,7 @@ class VoiceDescription:
     ]
     engine_config: Annotated[
         FrozenMapping[str, Any],
-        Doc("the architecture, which the engine alone reads; sizes and whole numbers"),
+        Doc("the architecture, which the engine alone reads"),
     ]
     audio: Audio
     language: Annotated[
@@ -237,7 +237,21 @@ class VoiceDescription:
     ]
     defaults: Annotated[
         Mapping[str, float],
-        Entries({name: Annotated[float, Between(*bounds)] for name, bounds in DEFAULTS.items()}),
+        Entries(
+            {
+                "length_scale": Annotated[
+                    float,
+                    Between(*DEFAULTS["length_scale"]),
+                    Doc("how long it takes for what it says: 1 is as it was trained"),
+                ],
+                "noise_scale": Annotated[
+                    float, Between(*DEFAULTS["noise_scale"]), Doc("how much its sound varies")
+                ],
+                "noise_w": Annotated[
+                    float, Between(*DEFAULTS["noise_w"]), Doc("how much its durations vary")
+                ],
+            }
+        ),
         FROZEN,
         Doc("the model's own settings, where a request names none"),
     ]

@@ -131,6 +131,11 @@ class Record(Generic[_T]):
             return violations(error)
         return ()
 
+    def json_schema(self) -> dict[str, Any]:
+        """The JSON schema (2020-12) of what is read."""
+        dialect = "https://json-schema.org/draft/2020-12/schema"
+        return {"$schema": dialect, **self.adapter.json_schema()}
+
     def error(self, faults: Sequence[FieldViolation], *, where: str) -> ManifestError:
         """The error that tells these faults."""
         told = "; ".join(f"{fault.field} {fault.description}" for fault in faults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -67,6 +68,18 @@ def test_what_is_read_cannot_be_changed_and_nothing_is_converted() -> None:
     assert type(manifest.components) is tuple
     config = json.loads(json.dumps(dict(manifest.engine_config)))
     assert config == manifest.engine_config
+
+
+def test_the_published_schema_is_what_is_read() -> None:
+    """Else run ``scripts/gen-schema``."""
+    schema = MANIFEST.json_schema()
+    published = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
+    assert json.loads(published.read_bytes()) == schema
+    required = set(schema["required"])
+    assert {f.name for f in dataclasses.fields(Manifest)} - required == {"tags", "gender"}
+    for name, field in schema["properties"].items():
+        named = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+        assert named["description"], name
 
 
 def replaced(raw: Any, path: tuple[Any, ...], value: Any) -> Any:
