@@ -16,7 +16,7 @@ from voxswap_families.symbols import MAX_TABLE_BYTES, SymbolTable
 from voxswap_families.text import FrontEnd
 from voxswap_registry.errors import EngineError, FieldViolation, ManifestError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.manifest_check import fault, shown
+from voxswap_registry.records import shown
 from voxswap_registry.storage.verified import VerifiedFile
 
 ROLE: Final = "symbols"
@@ -80,7 +80,7 @@ def row_faults(manifest: Manifest, n_speakers: int) -> Iterator[FieldViolation]:
     """Speakers beyond the ``n_speakers`` rows of a table; without one, the speaker has row 0."""
     for name, row in manifest.speakers.items():
         if not 0 <= row < max(1, n_speakers):
-            yield fault(
+            yield FieldViolation(
                 "speakers",
                 f"gives {shown(name)} the row {shown(row)}, and the engine has {n_speakers} rows",
             )

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 from voxswap_families.text import Phone, SymbolSequence
-from voxswap_registry.errors import ManifestError
+from voxswap_registry.errors import FieldViolation
+from voxswap_registry.fields import Between, Length
 from voxswap_registry.json_reader import read_json
+from voxswap_registry.records import Record, record
 
 Layout = Literal["piper", "blanks"]
 
@@ -44,6 +46,33 @@ class Symbol(NamedTuple):
 
     text: str
     word: int | None
+
+
+@record(closed=True)
+@dataclass(frozen=True, slots=True)
+class _Blanks:
+    """A table on disk."""
+
+    layout: Layout
+    symbols: Annotated[
+        Mapping[str, Annotated[tuple[Annotated[int, Between(0)], ...], Length(1, MAX_IDS)]],
+        Length(1),
+    ]
+
+
+@record(closed=True, may_lack={"pad", "bos", "eos", "clusters"})
+@dataclass(frozen=True, slots=True)
+class _Piper(_Blanks):
+    pad: str | None = "_"
+    bos: str | None = "^"
+    eos: str | None = "$"
+    clusters: tuple[Annotated[tuple[str, ...], Length(2)], ...] = ()
+
+
+_WHERE: Final = "the symbol table"
+_REMEDY: Final = "Import the voice again, or publish a version in which that is right"
+_BLANKS: Final = Record(_Blanks, limit_bytes=MAX_TABLE_BYTES, remedy=_REMEDY)
+_PIPER: Final = Record(_Piper, limit_bytes=MAX_TABLE_BYTES, remedy=_REMEDY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,33 +120,14 @@ class SymbolTable:
         Optional beside them for "piper": ``pad``, ``bos``, ``eos`` (a symbol, or null for none) and
         ``clusters`` (lists of symbols). Raises `ManifestError` that names what is wrong.
         """
-        table = read_json(data, where="the symbol table", limit_bytes=MAX_TABLE_BYTES)
-        layout = table.get("layout")
-        if layout not in ("piper", "blanks"):
-            raise ManifestError(
-                f"The symbol table's layout is {layout!r:.200}; it must be 'piper' or 'blanks'"
-            )
-        allowed = {"layout", "symbols"}
-        if layout == "piper":
-            allowed |= {"pad", "bos", "eos", "clusters"}
-        if unknown := sorted(table.keys() - allowed):
-            raise ManifestError(
-                f"The symbol table of layout {layout!r} has unknown keys {unknown!r:.200}"
-            )
-        symbols = _checked_symbols(table.get("symbols"))
+        layout = read_json(data, where=_WHERE, limit_bytes=MAX_TABLE_BYTES).get("layout")
         if layout == "blanks":
-            return cls.blanks(symbols)
-        marks = {
-            name: table.get(name, default)
-            for name, default in (("pad", "_"), ("bos", "^"), ("eos", "$"))
-        }
-        for name, mark in marks.items():
-            if mark is not None and (not isinstance(mark, str) or mark not in symbols):
-                raise ManifestError(
-                    f"The symbol table has no ids for its {name} symbol {mark!r:.200}; add them "
-                    f"under 'symbols', or set {name!r} to null"
-                )
-        return cls.piper(symbols, **marks, clusters=_checked_clusters(table, symbols))
+            return cls.blanks(_BLANKS.parse(data, where=_WHERE).symbols)
+        table = _PIPER.parse(data, where=_WHERE)
+        if faults := list(_misfits(table)):
+            raise _PIPER.error(faults, where=_WHERE)
+        marks = {"pad": table.pad, "bos": table.bos, "eos": table.eos}
+        return cls.piper(table.symbols, **marks, clusters=frozenset(table.clusters))
 
     def sequence(self, spoken: Sequence[Symbol], *, group: bool = True) -> SymbolSequence:
         """Lays symbols out as ids, and groups them into phones.
@@ -168,44 +178,19 @@ class SymbolTable:
                 position += 1
 
 
-def _checked_symbols(symbols: Any) -> dict[str, tuple[int, ...]]:
-    if not isinstance(symbols, dict) or not symbols:
-        raise ManifestError(
-            "The symbol table's 'symbols' must be an object of symbols and their id lists"
-        )
-    checked = {}
-    for symbol, ids in symbols.items():
-        if (
-            not isinstance(ids, list)
-            or not 0 < len(ids) <= MAX_IDS
-            or not all(type(value) is int and value >= 0 for value in ids)
-        ):
-            raise ManifestError(
-                f"The symbol table's entry {symbol!r:.200} is {ids!r:.200}; it must be a list "
-                f"of 1 to {MAX_IDS} ids, each a whole number from 0 on"
+def _misfits(table: _Piper) -> Iterator[FieldViolation]:
+    for name, mark in (("pad", table.pad), ("bos", table.bos), ("eos", table.eos)):
+        if mark is not None and mark not in table.symbols:
+            yield FieldViolation(
+                name,
+                f"is {mark!r:.60}, which has no ids; add them under symbols, or set {name} to null",
             )
-        checked[symbol] = tuple(ids)
-    return checked
-
-
-def _checked_clusters(
-    table: Mapping[str, Any], symbols: Mapping[str, Any]
-) -> frozenset[tuple[str, ...]]:
-    clusters = table.get("clusters", [])
-    if not isinstance(clusters, list):
-        raise ManifestError("The symbol table's 'clusters' must be a list of lists of symbols")
-    for cluster in clusters:
-        if (
-            not isinstance(cluster, list)
-            or len(cluster) < 2
-            or not all(isinstance(symbol, str) for symbol in cluster)
-            or "".join(cluster) not in symbols
-        ):
-            raise ManifestError(
-                f"The symbol table's cluster {cluster!r:.200} must be a list of two or more "
-                "symbols whose joined text has ids of its own"
+    for place, cluster in enumerate(table.clusters):
+        if "".join(cluster) not in table.symbols:
+            yield FieldViolation(
+                f"clusters[{place}]", "must be symbols whose joined text has ids of its own"
             )
-    return frozenset(map(tuple, clusters))
+            return
 
 
 def joins_preceding(symbol: str) -> bool:

@@ -68,6 +68,7 @@ def held_bytes(value: Any) -> int:
             inner = one
         else:
             inner = [getattr(one, field.name) for field in dataclasses.fields(one)]
+            total += sys.getsizeof(getattr(one, "__dict__", None))
         for found in inner:
             total += sys.getsizeof(found)
             kind = type(found)

@@ -10,36 +10,41 @@ from voxswap_registry.errors import InvalidInputError
 MAX_VOICE_ID_CHARACTERS = 128
 MAX_LABEL_CHARACTERS = 32
 MAX_TAGS = 32
+MAX_VERSION = 999_999_999
 
 # A segment begins with a letter, a digit or "_": so neither "." nor ".." nor "-flag" is one.
 _SEGMENT = r"[a-z0-9_][a-z0-9_.\-]*"
-_VOICE_ID = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
-_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+VOICE_ID = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
+TAG = re.compile(r"[a-z0-9][a-z0-9_.\-]{0,31}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _LABEL = re.compile(r"[a-z][a-z0-9_\-]{0,31}")
-_TAG = re.compile(r"[a-z0-9][a-z0-9_.\-]{0,31}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
-_VOICE_ID_RULE = (
+VOICE_ID_RULE = (
     "use lower-case segments of a-z, 0-9, '_', '.' and '-' joined by '/', each beginning with a "
     f"letter, a digit or '_', {MAX_VOICE_ID_CHARACTERS} characters at most, "
     "for example npc/village/blacksmith"
+)
+TAG_RULE = (
+    "use a-z, 0-9, '_', '.' and '-', beginning with a letter or a digit, 32 characters at most, "
+    "for example village"
 )
 
 
 def check_voice_id(voice_id: str, *, field: str = "id") -> str:
     """Return ``voice_id`` if it is well formed; raise `InvalidInputError` naming ``field``."""
     if not voice_id:
-        raise InvalidInputError.one(field, f"is empty; {_VOICE_ID_RULE}")
-    if len(voice_id) > MAX_VOICE_ID_CHARACTERS or not _VOICE_ID.fullmatch(voice_id):
+        raise InvalidInputError.one(field, f"is empty; {VOICE_ID_RULE}")
+    if len(voice_id) > MAX_VOICE_ID_CHARACTERS or not VOICE_ID.fullmatch(voice_id):
         raise InvalidInputError.one(
-            field, f"{voice_id[:MAX_VOICE_ID_CHARACTERS]!r} is not a voice id; {_VOICE_ID_RULE}"
+            field, f"{voice_id[:MAX_VOICE_ID_CHARACTERS]!r} is not a voice id; {VOICE_ID_RULE}"
         )
     return voice_id
 
 
 def check_digest(digest: str) -> str:
     """Return ``digest`` if it reads ``sha256:`` and 64 hexadecimal digits; else raise."""
-    if not _DIGEST.fullmatch(digest):
+    if not DIGEST.fullmatch(digest):
         raise InvalidInputError.one(
             "digest", f"{digest[:80]!r} is not 'sha256:' and 64 hexadecimal digits"
         )
@@ -59,11 +64,10 @@ def check_label(label: str, *, field: str = "label") -> str:
 
 def check_tag(tag: str, *, field: str) -> str:
     """Return ``tag`` if it is well formed; raise `InvalidInputError` naming ``field``."""
-    if not _TAG.fullmatch(tag):
+    if not TAG.fullmatch(tag):
         raise InvalidInputError.one(
             field,
-            f"{tag[:64]!r} is not one; use a-z, 0-9, '_', '.' and '-', beginning with a letter or "
-            "a digit, 32 characters at most, for example village",
+            f"{tag[:64]!r} is not one; {TAG_RULE}",
         )
     return tag
 
@@ -83,7 +87,7 @@ class VoiceRef:
         check_voice_id(voice_id, field=field)
         if not at:
             return cls(voice_id)
-        if _VERSION.fullmatch(name):
+        if VERSION.fullmatch(name):
             return cls(voice_id, int(name))
         if _LABEL.fullmatch(name):
             return cls(voice_id, label=name)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Final
 
 from voxswap_registry.errors import (
     FieldViolation,
@@ -21,8 +21,10 @@ from voxswap_registry.errors import (
     VersionInUseError,
     VoiceNotFoundError,
 )
-from voxswap_registry.json_reader import MAX_VERSION, Reader, read_json
-from voxswap_registry.names import MAX_TAGS, check_label, check_tag
+from voxswap_registry.fields import Between, Form, FrozenMapping, ReadAs
+from voxswap_registry.manifest import VersionNumber
+from voxswap_registry.names import MAX_TAGS, VERSION, check_label, check_tag
+from voxswap_registry.records import Record, canonical_json, record
 
 SCHEMA_VERSION = 1
 MAX_STATE_BYTES = 1 << 18
@@ -35,6 +37,7 @@ _TRAILS = 256  # labels; above, those that name nothing now are forgotten
 STABLE = "stable"
 
 
+@record()
 @dataclass(frozen=True, slots=True)
 class Change:
     """What made a state. ``time`` is informative: revisions, not clocks, order the changes."""
@@ -45,6 +48,35 @@ class Change:
     note: str = ""
 
 
+def _weights(written: Mapping[str, int]) -> Mapping[int, int]:
+    return MappingProxyType({int(version): weight for version, weight in written.items()})
+
+
+def _ranges(numbers: frozenset[int]) -> list[list[int]]:
+    """Numbers as first and last of each run: deletions are many and come in runs."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return runs
+
+
+def _members(runs: Iterable[tuple[int, int]]) -> frozenset[int]:
+    """What `_ranges` told. Raises ValueError."""
+    found: set[int] = set()
+    before = 0
+    for first, last in runs:
+        # Rising, and their sum is bounded: a short text must not become long work or a long set.
+        if not before < first <= last or len(found) + last - first >= MAX_DELETED:
+            raise ValueError("not rising, or too many")
+        found.update(range(first, last + 1))
+        before = last
+    return frozenset(found)
+
+
+@record(may_lack={"display_name", "tags", "gender"})
 @dataclass(frozen=True, slots=True)
 class VoiceState:
     """The state of a voice after ``revision`` changes. None of the metadata: as the manifest says.
@@ -52,11 +84,27 @@ class VoiceState:
     ``trail`` holds, for each label, the versions that it named before, the latest last.
     """
 
-    revision: int = 0
-    labels: Mapping[str, int] = field(default_factory=dict)
-    trail: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    traffic: Mapping[int, int] = field(default_factory=dict)
-    deleted: frozenset[int] = frozenset()
+    revision: VersionNumber = 0
+    labels: FrozenMapping[str, VersionNumber] = field(default_factory=dict)
+    trail: FrozenMapping[str, tuple[VersionNumber, ...]] = field(default_factory=dict)
+    traffic: Annotated[
+        Mapping[int, int],
+        ReadAs(
+            Mapping[
+                Annotated[str, Form(VERSION.pattern, "")], Annotated[int, Between(1, MAX_WEIGHT)]
+            ],
+            _weights,
+            f"it must map versions to weights from 1 to {MAX_WEIGHT}",
+        ),
+    ] = field(default_factory=dict)
+    deleted: Annotated[
+        frozenset[int],
+        ReadAs(
+            tuple[tuple[VersionNumber, VersionNumber], ...],
+            _members,
+            "it must have rising runs of version numbers, not too many",
+        ),
+    ] = frozenset()
     display_name: str | None = None
     tags: tuple[str, ...] | None = None
     gender: str | None = None
@@ -64,50 +112,23 @@ class VoiceState:
 
     def to_json(self) -> bytes:
         """The canonical JSON form."""
-        raw = {
-            "schema_version": SCHEMA_VERSION,
-            "revision": self.revision,
-            "labels": dict(self.labels),
-            "trail": {label: list(versions) for label, versions in self.trail.items()},
-            "traffic": {str(version): weight for version, weight in self.traffic.items()},
-            "deleted": _ranges(self.deleted),
-            "display_name": self.display_name,
-            "tags": None if self.tags is None else list(self.tags),
-            "gender": self.gender,
-            "change": dataclasses.asdict(self.change),
-        }
-        return json.dumps(raw, ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n"
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return canonical_json(
+            {**fields, "schema_version": SCHEMA_VERSION, "deleted": _ranges(self.deleted)}
+        )
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> VoiceState:
         """Read and check a state; ``where`` names it in errors. Raises `ManifestError`."""
-        raw = read_json(data, where=where, limit_bytes=MAX_STATE_BYTES)
-        reader = Reader(where)
-        schema = reader.take(raw, "schema_version", int)
-        if schema != SCHEMA_VERSION:
-            raise reader.fault(
-                f"schema_version {schema} is not known here (this build reads {SCHEMA_VERSION}); "
-                "read it with the voxswap that wrote it"
-            )
-        change = reader.take(raw, "change", dict)
-        labels = reader.items(raw, "labels", int)
-        reader.check_versions(labels.values(), "labels")
-        trail = {
-            label: tuple(reader.integers(versions, "trail"))
-            for label, versions in reader.items(raw, "trail", list).items()
-        }
-        reader.check_versions(itertools.chain.from_iterable(trail.values()), "trail")
-        return cls(
-            revision=reader.positive(raw, "revision", limit=MAX_VERSION),
-            labels=labels,
-            trail=trail,
-            traffic=reader.traffic(raw, max_weight=MAX_WEIGHT),
-            deleted=_members(reader, raw),
-            display_name=reader.optional(raw, "display_name"),
-            gender=reader.optional(raw, "gender"),
-            tags=None if raw.get("tags") is None else reader.strings(raw, "tags"),
-            change=Change(*(reader.take(change, f.name, str) for f in dataclasses.fields(Change))),
-        )
+        return _STATE.read(data, where=where)
+
+
+_STATE: Final = Record(
+    VoiceState,
+    limit_bytes=MAX_STATE_BYTES,
+    schema_version=SCHEMA_VERSION,
+    remedy="Remove it: the state before it then counts",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,28 +326,3 @@ def _check_traffic(traffic: Mapping[int, int]) -> None:
                 f"gives version {version} the weight {weight}; use 1 to {MAX_WEIGHT}, and leave "
                 "versions without a share out",
             )
-
-
-def _ranges(numbers: frozenset[int]) -> list[list[int]]:
-    """Numbers as first and last of each run: deletions are many and come in runs."""
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return runs
-
-
-def _members(reader: Reader, raw: Mapping[str, object]) -> frozenset[int]:
-    found: set[int] = set()
-    before = 0
-    for run in reader.take(raw, "deleted", list):
-        first, last = (*reader.integers(run, "deleted"), 0, 0)[:2]
-        # Rising, and their sum is bounded: a short text must not become long work or a long set.
-        rising = before < first <= last <= MAX_VERSION
-        if not rising or len(found) + last - first >= MAX_DELETED:
-            raise reader.fault("'deleted' must be rising runs of version numbers, not too many")
-        found.update(range(first, last + 1))
-        before = last
-    return frozenset(found)

@@ -666,7 +666,7 @@ def test_a_time_outside_the_calendar_hides_no_voice(house: House, time: str) -> 
     data = json.dumps(raw).encode()
     call = house.voices.RegisterVoice
     error = fault(lambda: call(iter([Register(manifest_json=data)]), timeout=30))
-    assert [v.field for v in error.violations] == ["manifest_json.provenance"]
+    assert [v.field for v in error.violations] == ["manifest_json.provenance.created"]
     house.registry.objects.replace(manifest_key("odd/time", 1), data)
     state = VoiceState(1, labels={"stable": 1}, change=Change("promote stable 1", time=time))
     house.registry.objects.replace(state_key("odd/time", 1), state.to_json())

@@ -37,7 +37,6 @@ from voxswap_registry.errors import (
     VoxswapError,
 )
 from voxswap_registry.manifest import Component, Manifest
-from voxswap_registry.manifest_check import check_manifest
 from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
@@ -276,6 +275,6 @@ def test_a_speaker_that_is_none_is_an_engine_error() -> None:
 
 def test_speakers_beyond_the_table_are_refused(tmp_path: Path) -> None:
     manifest = Manifest.from_json(json.dumps(raw_manifest(tmp_path)).encode(), where="here")
-    check_manifest(manifest, where="here")
+    manifest.check(where="here")
     with pytest.raises(ManifestError, match="the row 8, and the engine has 8 rows"):
-        check_manifest(dataclasses.replace(manifest, speakers={"x": 8}), where="here")
+        dataclasses.replace(manifest, speakers={"x": 8}).check(where="here")

@@ -42,7 +42,6 @@ from voxswap_families.symbols import SymbolTable
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
-from voxswap_registry.manifest_check import check_manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 from voxswap_server.text.frontends import make_front_end
@@ -472,7 +471,7 @@ def test_a_manifest_is_checked_without_its_weights(
     manifest = write_fake(tmp_path)
     engine = KokoroEngine()
     manifest = dataclasses.replace(manifest, front_end=FrontEndSpec("misaki"), language="en")
-    check_manifest(manifest, where="here")
+    manifest.check(where="here")
     engine.check(manifest)
     for change, told in (
         ({"audio": Audio(24_000, 256)}, "600 samples a frame"),
@@ -481,14 +480,14 @@ def test_a_manifest_is_checked_without_its_weights(
         ({"speakers": {"x": 1}}, "the row 1"),
     ):
         with pytest.raises(ManifestError, match=told):
-            check_manifest(dataclasses.replace(manifest, **change), where="here")
+            dataclasses.replace(manifest, **change).check(where="here")
     for role in ("base", "style", "symbols"):
         components = tuple(
             dataclasses.replace(c, size_bytes=1 << 30) if c.role == role else c
             for c in manifest.components
         )
         with pytest.raises(ManifestError, match=f"is 1073741824; a {role} of the engine kokoro"):
-            check_manifest(dataclasses.replace(manifest, components=components), where="here")
+            dataclasses.replace(manifest, components=components).check(where="here")
     with pytest.raises(EngineError, match="computes on cuda:0; serve it with device cpu"):
         KokoroEngine("cuda:0").check(manifest)
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)

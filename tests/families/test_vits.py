@@ -33,7 +33,6 @@ from voxswap_families.vits.voice import VitsUtterance, VitsVoice, VitsWeights
 from voxswap_families.work import SuspendedError, finished
 from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Audio, Manifest
-from voxswap_registry.manifest_check import check_manifest
 from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 
@@ -411,7 +410,7 @@ def test_a_component_that_fits_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_manifest_is_checked_without_its_weights(joe: Manifest) -> None:
-    check_manifest(joe, where="joe")
+    joe.check(where="joe")
     VitsEngine().check(joe)
     for change in (
         {"engine_config": {**joe.engine_config, "hidden": "192"}},
@@ -419,7 +418,7 @@ def test_a_manifest_is_checked_without_its_weights(joe: Manifest) -> None:
         {"components": ()},
     ):
         with pytest.raises(ManifestError):
-            check_manifest(dataclasses.replace(joe, **change), where="joe")
+            dataclasses.replace(joe, **change).check(where="joe")
 
 
 def test_warm_up_runs() -> None:

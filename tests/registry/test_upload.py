@@ -455,12 +455,12 @@ def test_each_field_must_be_there_and_of_its_kind(registry: Registry, sender: Se
         ({"digest": "sha256:../../../etc/passwd"}, "64 hexadecimal digits"),
         ({"digest": "md5:" + "0" * 64}, "64 hexadecimal digits"),
         ({"digest": digest_of(MODEL).upper()}, "64 hexadecimal digits"),
-        ({"size_bytes": 0}, "above 0"),
-        ({"size_bytes": -1}, "above 0"),
-        ({"size_bytes": 1 << 60}, "at most"),
-        ({"size_bytes": 1.0}, "must be int"),
-        ({"size_bytes": True}, "must be int"),
-        ({"media_type": None}, "must be str"),
+        ({"size_bytes": 0}, "use 1 to 1099511627776"),
+        ({"size_bytes": -1}, "use 1 to 1099511627776"),
+        ({"size_bytes": 1 << 60}, "use 1 to 1099511627776"),
+        ({"size_bytes": 1.0}, "is 1.0; use 1 to"),
+        ({"size_bytes": True}, "is True; use 1 to"),
+        ({"media_type": None}, "is None; write one such as"),
     ],
 )
 def test_a_bad_component(

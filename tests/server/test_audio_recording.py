@@ -120,6 +120,17 @@ STREAM = (
 SOUND = encode(KEY, STREAM)
 
 
+def test_what_earlier_servers_recorded_is_read_and_written_the_same() -> None:
+    """They share a store with this one."""
+    text = (
+        b'{"key":"' + KEY.encode() + b'","voice":"a@1","component_digests":["sha256:0"],'
+        b'"sample_rate_hertz":22050,"encoding":"pcm_s16le","codec_delay_samples":0,'
+        b'"text_digest":"","chunks":[[4,2,[["word","h\\u00e9",0,2,0,2]],[],[]],[2,1,[],[],[]]],'
+        b'"total_samples":3,"seed":7,"unknown_symbols":{"\\ud83c\\udf89":2}}'
+    )
+    assert b"voxswap-audio\x01,PHdV\x01\x00\x00" + text + b"abcdef" == SOUND
+
+
 @given(st.integers(0, len(SOUND) - 1), st.integers(1, 255))
 def test_a_byte_that_changed_is_noticed(place: int, change: int) -> None:
     damaged = bytearray(SOUND)

@@ -15,7 +15,7 @@ from voxswap_families.importing.source import Fields
 from voxswap_families.symbols import Layout
 from voxswap_registry.clock import Clock
 from voxswap_registry.errors import ImportSourceError, InvalidInputError
-from voxswap_registry.manifest_check import is_line
+from voxswap_registry.fields import is_line
 from voxswap_registry.progress import Progress
 
 UNKNOWN_LICENCE = "unknown"

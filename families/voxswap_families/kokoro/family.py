@@ -14,7 +14,6 @@ from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_registry.errors import FieldViolation
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.manifest_check import fault
 
 
 def _check_base(data: bytes) -> None:
@@ -46,10 +45,12 @@ class KokoroFamily:
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """Whatever is not as in every Kokoro voice."""
         if manifest.engine_config:
-            yield fault("engine_config", "must be empty: all Kokoro voices are of one architecture")
+            yield FieldViolation(
+                "engine_config", "must be empty: all Kokoro voices are of one architecture"
+            )
         found = manifest.audio.sample_rate_hertz, manifest.audio.hop_length_samples
         if found != (kokoro.SAMPLE_RATE_HERTZ, kokoro.HOP_LENGTH_SAMPLES):
-            yield fault(
+            yield FieldViolation(
                 "audio",
                 f"must be {kokoro.HOP_LENGTH_SAMPLES} samples a frame at "
                 f"{kokoro.SAMPLE_RATE_HERTZ} Hz: a Kokoro voice has no other",

@@ -20,7 +20,6 @@ from voxswap_families.tone.importer import (
 )
 from voxswap_registry.errors import FieldViolation
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.manifest_check import fault
 
 
 class ToneFamily:
@@ -37,10 +36,12 @@ class ToneFamily:
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """All tones have one form of audio, and one speaker."""
         if manifest.engine_config:
-            yield fault("engine_config", "must be empty: what a tone is stands in its component")
+            yield FieldViolation(
+                "engine_config", "must be empty: what a tone is stands in its component"
+            )
         found = manifest.audio.sample_rate_hertz, manifest.audio.hop_length_samples
         if found != (SAMPLE_RATE_HERTZ, HOP_LENGTH_SAMPLES):
-            yield fault(
+            yield FieldViolation(
                 "audio",
                 f"must be {HOP_LENGTH_SAMPLES} samples a frame at {SAMPLE_RATE_HERTZ} Hz: a tone "
                 "has no other",

@@ -51,10 +51,13 @@ def import_tone(path: Path, request: ImportRequest) -> VoiceDraft:
     }
     language = request.language or config.text("language", "en-US")
     # IPA by espeak-ng where that is wanted; letters by themselves need nothing.
-    kind = config.text("front_end", "characters")
-    if kind not in {"characters", "espeak"}:
-        raise config.fault("front_end", f"is {kind!r}; use 'characters' or 'espeak'")
-    options = {"lowercase": True} if kind == "characters" else {"voice": language.lower()}
+    match config.text("front_end", "characters"):
+        case "characters":
+            front_end = FrontEndSpec("characters", {"lowercase": True})
+        case "espeak":
+            front_end = FrontEndSpec("espeak", {"voice": language.lower()})
+        case other:
+            raise config.fault("front_end", f"is {other!r}; use 'characters' or 'espeak'")
     table = {
         "layout": "piper",
         **dict.fromkeys(("pad", "bos", "eos")),
@@ -77,7 +80,7 @@ def import_tone(path: Path, request: ImportRequest) -> VoiceDraft:
         ),
         audio=Audio(SAMPLE_RATE_HERTZ, HOP_LENGTH_SAMPLES),
         language=language,
-        front_end=FrontEndSpec(kind, options),
+        front_end=front_end,
         speakers={},
         defaults={"length_scale": 1.0, "noise_scale": 1.0, "noise_w": 0.0},
         licence=request.licence or one_line(config.text("licence", "unknown")),

@@ -15,7 +15,7 @@ from voxswap_families.vits.huggingface import find_huggingface_vits, import_hugg
 from voxswap_families.vits.piper import find_piper, import_piper
 from voxswap_registry.errors import FieldViolation
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.manifest_check import fault, shown
+from voxswap_registry.records import shown
 
 
 class VitsFamily:
@@ -45,10 +45,10 @@ class VitsFamily:
         try:
             architecture = VitsArchitecture.read(manifest.engine_config)
         except ValueError as error:
-            yield fault("engine_config", str(error))
+            yield FieldViolation("engine_config", str(error))
             return
         if architecture.hop_length_samples != manifest.audio.hop_length_samples:
-            yield fault(
+            yield FieldViolation(
                 "audio.hop_length_samples",
                 f"is {shown(manifest.audio.hop_length_samples)}, and the upsample_rates of the "
                 f"engine_config make {architecture.hop_length_samples}",

@@ -25,12 +25,12 @@ from voxswap_families.vits.draft import make_draft
 from voxswap_families.vits.piper_graph import VitsGraph, check_geometry
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError
-from voxswap_registry.manifest import FrontEndSpec
-from voxswap_registry.manifest_check import (
+from voxswap_registry.fields import is_line
+from voxswap_registry.manifest import (
     DEFAULTS,
     MAX_SPEAKER_CHARACTERS,
+    FrontEndSpec,
     is_espeak_voice,
-    is_line,
 )
 from voxswap_registry.rates import MAX_RATE_HERTZ, MIN_RATE_HERTZ
 

@@ -19,7 +19,6 @@ from voxswap_registry.errors import EngineError, GraphNotTrustedError
 from voxswap_registry.graphs import GraphTrust, graph_roles
 from voxswap_registry.kept import Kept, held_bytes
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.manifest_check import check_manifest
 from voxswap_registry.storage.download import Check
 from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_server.memory.plans import Lane
@@ -137,7 +136,7 @@ class VoiceLoader:
 
         Reads no component and never blocks.
         """
-        check_manifest(manifest, where=manifest.ref)
+        manifest.check(where=manifest.ref)
         self._engine(manifest).check(manifest)
 
     def check_graphs(self, manifest: Manifest) -> None:

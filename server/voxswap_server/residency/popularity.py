@@ -9,22 +9,50 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Final
 
-from voxswap_registry.errors import VoxswapError
-from voxswap_registry.json_reader import read_json
+from voxswap_registry.errors import InvalidInputError
+from voxswap_registry.fields import Between, Holds
 from voxswap_registry.names import VoiceRef
+from voxswap_registry.records import Record, record
 
 _LOGGER = logging.getLogger(__name__)
 
-_SCHEMA = 1
 _HALF_LIFE_S = 24 * 3600.0
 _MOST_HALVINGS = 64.0
 _MOST_COUNT = 1e15  # of uses, and of seconds; what is above was not written by voxswap
 _KEPT = 10_000
 _MAX_FILE_BYTES = 8 << 20
+
+
+def _names_a_version(text: str) -> bool:
+    try:
+        return VoiceRef.parse(text).version is not None
+    except InvalidInputError:
+        return False
+
+
+_Ref = Annotated[str, Holds(_names_a_version, "write a voice and its version, such as smith@3")]
+_Count = Annotated[float, Between(0, _MOST_COUNT)]
+
+
+@record()
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is on the disk."""
+
+    schema: Annotated[int, Between(1, 1)]
+    saved_s: _Count
+    uses: Mapping[_Ref, _Count]
+    resident: tuple[_Ref, ...]
+
+
+_FILE: Final = Record(
+    _File, limit_bytes=_MAX_FILE_BYTES, remedy="It is not what voxswap wrote, and left out"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +97,17 @@ class Popularity:
         one = self._one()
         top = heapq.nlargest(_KEPT, self._weights.items(), lambda kv: kv[1])
         uses = {ref: round(weight / one, 3) for ref, weight in top}
-        data = {"schema": _SCHEMA, "saved_s": self._wall_clock(), "uses": uses}
+        data = {"schema": 1, "saved_s": self._wall_clock(), "uses": uses}
         return json.dumps({**data, "resident": list(resident)}).encode()
 
     def restore(self, data: bytes, *, where: str) -> Remembered:
-        """Take up what `to_json` wrote. Raises `VoxswapError`, and takes nothing, if it is not."""
-        raw = read_json(data, where=where, limit_bytes=_MAX_FILE_BYTES)
-        uses, resident, saved = raw.get("uses"), raw.get("resident"), raw.get("saved_s")
-        sound = (
-            raw.get("schema") == _SCHEMA
-            and isinstance(uses, dict)
-            and all(_is_ref(k) and _is_count(v) for k, v in uses.items())
-            and isinstance(resident, list)
-            and all(map(_is_ref, resident))
-            and _is_count(saved)
-        )
-        if not sound:
-            raise VoxswapError(f"{where} is not what voxswap wrote; it is left out of account")
-        assert isinstance(uses, dict) and isinstance(resident, list)  # noqa: S101, PT018
-        age_s = max(0.0, self._wall_clock() - float(saved or 0.0))
+        """Take up what `to_json` wrote. Raises `ManifestError`, and takes nothing, if it is not."""
+        found = _FILE.read(data, where=where)
+        age_s = max(0.0, self._wall_clock() - found.saved_s)
         fresh = self._one() * 0.5 ** min(_MOST_HALVINGS, age_s / _HALF_LIFE_S)
-        for ref, count in uses.items():
+        for ref, count in found.uses.items():
             self._weights[ref] = self._weights.get(ref, 0.0) + count * fresh
-        order = sorted(dict.fromkeys(resident), key=self.uses, reverse=True)
+        order = sorted(dict.fromkeys(found.resident), key=self.uses, reverse=True)
         return Remembered(tuple(order))
 
     def _one(self) -> float:
@@ -129,16 +145,3 @@ def save(data: bytes, path: Path) -> None:
         _LOGGER.warning("cannot save what is resident to %s: %s", path, error)
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _is_ref(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        return VoiceRef.parse(value).version is not None
-    except VoxswapError:
-        return False
-
-
-def _is_count(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value < _MOST_COUNT  # type: ignore[operator]

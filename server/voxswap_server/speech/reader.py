@@ -42,7 +42,7 @@ class Reader:
         self._request = request
         self._manifest = manifest
         self._speaker = _speaker_index(request, manifest)
-        # Never 0: `check_manifest` lets no such voice in.
+        # Never 0: `Manifest.check` lets no such voice in.
         self._rate = request.rate / manifest.defaults.get("length_scale", 1.0)
         self.seed = secrets.randbits(63) if request.seed is None else request.seed
         self.unknown: Counter[str] = Counter()

@@ -13,12 +13,18 @@ The checksum is against damage. Against forgery there is only who may write to t
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
+from voxswap_registry.errors import ManifestError
+from voxswap_registry.fields import Between
+from voxswap_registry.records import Record, record
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
 from voxswap_server.speech.request import MarkKind
@@ -27,7 +33,36 @@ SCHEMA_VERSION = 1
 
 _MAGIC = b"voxswap-audio" + bytes([SCHEMA_VERSION])
 _FRAME = struct.Struct("<II")
-_INT32, _INT64, _UINT64 = 1 << 31, 1 << 63, 1 << 64
+
+# Numbers that the wire can carry.
+_Int32 = Annotated[int, Between(0, (1 << 31) - 1)]
+_Int64 = Annotated[int, Between(0, (1 << 63) - 1)]
+_UInt64 = Annotated[int, Between(0, (1 << 64) - 1)]
+# Kind, text, start and duration in samples, start and end in the text.
+_Mark = tuple[MarkKind, str, _Int64, _Int64, _Int32, _Int32]
+# Bytes, samples, marks, words, sizes of packets.
+_Chunk = tuple[_Int32, _Int32, tuple[_Mark, ...], tuple[_Mark, ...], tuple[_Int32, ...]]
+
+
+@record()
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """The JSON."""
+
+    key: str
+    voice: str
+    component_digests: tuple[str, ...]
+    sample_rate_hertz: _Int32
+    encoding: AudioEncoding
+    codec_delay_samples: _Int32
+    text_digest: str
+    chunks: tuple[_Chunk, ...]
+    total_samples: _Int64
+    seed: _UInt64
+    unknown_symbols: Mapping[str, _Int32]
+
+
+_RECORDING: Final = Record(_Recording, limit_bytes=1 << 31, remedy="It is made anew")
 
 
 class RecordingError(ValueError):
@@ -40,28 +75,27 @@ def encode(key: str, parts: Sequence[Part]) -> bytes:
     assert isinstance(header, Header)  # noqa: S101 - the order of a stream
     assert isinstance(trailer, Trailer)  # noqa: S101
     audio: list[bytes] = []
-    listed = []
+    listed: list[_Chunk] = []
     for chunk in chunks:
         assert isinstance(chunk, Chunk)  # noqa: S101
         audio.append(chunk.audio)
-        marks = [_listed(mark) for mark in chunk.marks]
-        words = [_listed(word) for word in chunk.words]
-        sizes = [len(chunk.audio), chunk.sample_count]
-        listed.append([*sizes, marks, words, chunk.packet_sizes])
-    told = {
-        "key": key,
-        "voice": header.voice,
-        "component_digests": header.component_digests,
-        "sample_rate_hertz": header.sample_rate_hertz,
-        "encoding": header.encoding.value,
-        "codec_delay_samples": header.codec_delay_samples,
-        "text_digest": header.text_digest,
-        "chunks": listed,
-        "total_samples": trailer.total_samples,
-        "seed": trailer.seed,
-        "unknown_symbols": dict(trailer.unknown_symbols),
-    }
-    text = json.dumps(told, separators=(",", ":")).encode()
+        marks, words = (tuple(map(_listed, found)) for found in (chunk.marks, chunk.words))
+        sizes = len(chunk.audio), chunk.sample_count
+        listed.append((*sizes, marks, words, chunk.packet_sizes))
+    told = _Recording(
+        key=key,
+        voice=header.voice,
+        component_digests=header.component_digests,
+        sample_rate_hertz=header.sample_rate_hertz,
+        encoding=header.encoding,
+        codec_delay_samples=header.codec_delay_samples,
+        text_digest=header.text_digest,
+        chunks=tuple(listed),
+        total_samples=trailer.total_samples,
+        seed=trailer.seed,
+        unknown_symbols=trailer.unknown_symbols,
+    )
+    text = json.dumps(told, separators=(",", ":"), default=_plain).encode()
     body = b"".join([len(text).to_bytes(4, "little"), text, *audio])
     return _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
 
@@ -71,99 +105,72 @@ def decode(key: str, data: bytes) -> tuple[Part, ...]:
 
     Raises `RecordingError` for damaged, foreign and older bytes, and for those of another key.
     """
-    try:
-        return _decoded(key, data)
-    except (
-        *(ValueError, LookupError, TypeError, AttributeError),
-        *(RecursionError, struct.error),
-    ) as error:
-        raise RecordingError(str(error)) from error
-
-
-def _decoded(key: str, data: bytes) -> tuple[Part, ...]:
-    if not data.startswith(_MAGIC):
+    if len(data) < len(_MAGIC) + _FRAME.size or not data.startswith(_MAGIC):
         raise RecordingError("this is no recording, or one of another version")
     crc, length = _FRAME.unpack_from(data, len(_MAGIC))
     begin = len(_MAGIC) + _FRAME.size
     if zlib.crc32(memoryview(data)[len(_MAGIC) + 4 :]) != crc:
         raise RecordingError("the checksum is wrong")
-    told = json.loads(data[begin : begin + length])
-    if told["key"] != key:
+    try:
+        told = _RECORDING.parse(data[begin : begin + length], where="the recording")
+    except ManifestError as error:
+        raise RecordingError(error.message) from None
+    if told.key != key:
         raise RecordingError("this is the recording of another request")
     header = Header(
-        voice=_text(told["voice"]),
-        component_digests=tuple(_text(digest) for digest in told["component_digests"]),
-        sample_rate_hertz=_count(told["sample_rate_hertz"], _INT32),
-        encoding=AudioEncoding(told["encoding"]),
-        estimated_samples=_count(told["total_samples"], _INT64),
+        voice=told.voice,
+        component_digests=told.component_digests,
+        sample_rate_hertz=told.sample_rate_hertz,
+        encoding=told.encoding,
+        estimated_samples=told.total_samples,
         cold=False,
         queue_ms=0.0,
         swap_ms=0.0,
-        codec_delay_samples=_count(told["codec_delay_samples"], _INT32),
-        text_digest=_text(told["text_digest"]),
+        codec_delay_samples=told.codec_delay_samples,
+        text_digest=told.text_digest,
     )
-    chunks = tuple(_chunks(told["chunks"], data, begin + length))
+    chunks = tuple(_chunks(told.chunks, data, begin + length))
     trailer = Trailer(
-        total_samples=header.estimated_samples,
-        sample_rate_hertz=header.sample_rate_hertz,
-        seed=_count(told["seed"], _UINT64),
+        total_samples=told.total_samples,
+        sample_rate_hertz=told.sample_rate_hertz,
+        seed=told.seed,
         compute_ms=0.0,
         first_chunk_ms=0.0,
-        unknown_symbols={
-            _text(symbol): _count(n, _INT32) for symbol, n in told["unknown_symbols"].items()
-        },
+        unknown_symbols=told.unknown_symbols,
     )
     if trailer.total_samples != sum(chunk.sample_count for chunk in chunks):
         raise RecordingError("the chunks are not the whole")
     return (header, *chunks, trailer)
 
 
-def _chunks(listed: Any, data: bytes, position: int) -> Iterator[Chunk]:
+def _chunks(listed: Sequence[_Chunk], data: bytes, position: int) -> Iterator[Chunk]:
     start = 0
     for size, count, marks, words, packet_sizes in listed:
-        end = position + _count(size, _INT32)
-        packets = tuple(_count(packet, _INT32) for packet in packet_sizes)
-        if packets and sum(packets) != size:
+        end = position + size
+        if packet_sizes and sum(packet_sizes) != size:
             raise RecordingError("the packets are not the chunk")
         yield Chunk(
             data[position:end],
             start,
-            _count(count, _INT32),
-            tuple(map(_mark, marks)),
-            packets,
-            tuple(map(_mark, words)),
+            count,
+            tuple(Mark(*mark) for mark in marks),
+            packet_sizes,
+            tuple(Mark(*word) for word in words),
         )
         start, position = start + count, end
     if position != len(data):
         raise RecordingError("the audio is not as long as its chunks")
 
 
-def _listed(mark: Mark) -> list[Any]:
-    place = (mark.start_sample, mark.duration_samples, mark.text_start, mark.text_end)
-    return [mark.kind.value, mark.text, *place]
+def _listed(mark: Mark) -> Any:
+    """A `_Mark`, as JSON has it: there are hundreds in a recording."""
+    place = mark.start_sample, mark.duration_samples, mark.text_start, mark.text_end
+    return mark.kind.value, mark.text, *place
 
 
-def _mark(told: Any) -> Mark:
-    kind, text, start, duration, text_start, text_end = told
-    return Mark(
-        MarkKind(kind),
-        _text(text),
-        _count(start, _INT64),
-        _count(duration, _INT64),
-        _count(text_start, _INT32),
-        _count(text_end, _INT32),
-    )
-
-
-def _count(value: Any, limit: int) -> int:
-    """A whole number that the wire can carry."""
-    if type(value) is not int or not 0 <= value < limit:
-        raise RecordingError("a number is out of range")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise RecordingError("a text is none")
-    value.encode()  # JSON can spell halves of characters, and the wire cannot
-    return value
+def _plain(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
