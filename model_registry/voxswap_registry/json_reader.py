@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from voxswap_registry.errors import ManifestError
@@ -12,11 +13,14 @@ from voxswap_registry.errors import ManifestError
 _MAX_LEVELS = 32  # far below where Python's own recursion ends
 
 
-def read_json(data: bytes, *, where: str, limit_bytes: int) -> dict[str, Any]:
+def read_json(
+    data: bytes, *, where: str, limit_bytes: int, most_entries: int | None = None
+) -> dict[str, Any]:
     """A JSON object of bounded size from whoever wrote it. Raises `ManifestError`.
 
     It is UTF-8 without a mark at its beginning, and no object has a key twice: what one reader
-    takes and another does not, or reads otherwise, is not taken.
+    takes and another does not, or reads otherwise, is not taken. No list has more than
+    ``most_entries``: to name the fault of each would take long.
     """
     if len(data) > limit_bytes:
         raise ManifestError(
@@ -43,6 +47,13 @@ def read_json(data: bytes, *, where: str, limit_bytes: int) -> dict[str, Any]:
             f"{where}: nested deeper than {_MAX_LEVELS} levels, the most that are read; publish a "
             "flatter version"
         )
+    if most_entries is not None and text.count(",") >= most_entries:
+        longest = max(map(len, _lists_in(raw)), default=0)
+        if longest > most_entries:
+            raise ManifestError(
+                f"{where}: a list of {longest} entries, and {most_entries} at most are read; "
+                "publish a shorter one"
+            )
     if not isinstance(raw, dict):
         raise ManifestError(f"{where}: not a JSON object; publish the version anew")
     return raw
@@ -66,6 +77,14 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         key = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
         raise ValueError(f"the key {key!r:.60} is there twice")
     return found
+
+
+def _lists_in(raw: object) -> Iterator[list[Any]]:
+    """All of them. REQUIRES: it is not deep."""
+    if isinstance(raw, list):
+        yield raw
+    for inner in raw if isinstance(raw, list) else raw.values() if isinstance(raw, dict) else ():
+        yield from _lists_in(inner)
 
 
 def _is_deeper(raw: object, limit: int) -> bool:

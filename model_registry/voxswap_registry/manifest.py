@@ -40,6 +40,7 @@ SCHEMA_VERSION: Final = 1
 MAX_MANIFEST_BYTES: Final = 64 << 10
 # What was taken at first: such a manifest cannot be used any more, but what it names is known.
 MAX_OLD_MANIFEST_BYTES: Final = 1 << 20
+MAX_LIST_ENTRIES: Final = 256  # of any list; the longest of real voices have a dozen
 MAX_SPEAKER_CHARACTERS: Final = 128
 _MAX_COMPONENT_BYTES = 1 << 40
 
@@ -341,6 +342,7 @@ class Manifest(VoiceDescription):
 MANIFEST: Final = Record(
     Manifest,
     limit_bytes=MAX_MANIFEST_BYTES,
+    most_entries=MAX_LIST_ENTRIES,
     schema_version=SCHEMA_VERSION,
     remedy="Import the voice again, or publish a version in which that is right",
 )

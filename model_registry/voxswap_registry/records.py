@@ -80,14 +80,22 @@ class Record(Generic[_T]):
     """The one way in which records of a kind are read and checked. Thread-safe; never blocks."""
 
     def __init__(
-        self, kind: type[_T], *, limit_bytes: int, remedy: str, schema_version: int | None = None
+        self,
+        kind: type[_T],
+        *,
+        limit_bytes: int,
+        remedy: str,
+        schema_version: int | None = None,
+        most_entries: int | None = None,
     ) -> None:
-        """``remedy`` ends the message of a record that is refused.
+        """``remedy`` ends the message of a record that is refused; no list of one has more than
+        ``most_entries``.
 
         With a ``schema_version``, any other is refused before all else.
         """
         self._kind = kind
         self._limit_bytes = limit_bytes
+        self._most_entries = most_entries
         self._remedy = remedy
         self._schema_version = schema_version
         self._building = threading.Lock()
@@ -105,7 +113,9 @@ class Record(Generic[_T]):
 
         Raises `ManifestError` with every field that is at fault.
         """
-        raw = read_json(data, where=where, limit_bytes=self._limit_bytes)
+        raw = read_json(
+            data, where=where, limit_bytes=self._limit_bytes, most_entries=self._most_entries
+        )
         if self._schema_version is not None:
             self._check_schema(raw.get("schema_version"), where)
         return self.parse(data, where=where)

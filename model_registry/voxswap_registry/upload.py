@@ -19,7 +19,7 @@ from voxswap_registry.errors import (
     UploadTooLargeError,
 )
 from voxswap_registry.json_reader import read_json
-from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest
+from voxswap_registry.manifest import MAX_LIST_ENTRIES, MAX_MANIFEST_BYTES, Component, Manifest
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.store import Registry
 
@@ -241,7 +241,12 @@ def _by_digest(manifest: Manifest) -> dict[str, Component]:
 def _manifest(data: bytes) -> Manifest:
     """The manifest of an upload, as version 1. Raises `InvalidInputError`."""
     try:
-        raw = read_json(data, where="manifest_json", limit_bytes=MAX_MANIFEST_BYTES)
+        raw = read_json(
+            data,
+            where="manifest_json",
+            limit_bytes=MAX_MANIFEST_BYTES,
+            most_entries=MAX_LIST_ENTRIES,
+        )
         filled = json.dumps({**raw, "version": 1}, ensure_ascii=False).encode()
         manifest = Manifest.from_json(filled, where="manifest_json")
         # As the registry will write it, with a line for each entry, it may be larger.

@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.registry.drafts import make_draft
 from voxswap_registry.errors import ManifestError
 from voxswap_registry.manifest import MANIFEST, Manifest
 from voxswap_registry.state import VoiceState
+from voxswap_registry.store import Registry
 
 # As the first readers wrote them, before pydantic.
 FOLDER = Path(__file__).parent / "records"
@@ -144,3 +146,17 @@ def test_faults_are_counted_to_a_limit_and_told_at_once() -> None:
 @pytest.mark.parametrize("name", ["manifest_of_tomorrow"])
 def test_of_an_engine_of_tomorrow_rows_are_its_own(name: str) -> None:
     assert Manifest.from_json(written(name), where="here").speakers == {"back": -1}
+
+
+@pytest.mark.parametrize("list_of", ["components", "tags"])
+def test_a_list_of_thousands_is_refused_before_each_of_its_faults_is_looked_for(
+    tmp_path: Path, list_of: str
+) -> None:
+    raw = json.loads(Registry(tmp_path / "r").publish(make_draft(tmp_path)).to_json())
+    raw[list_of] = [{}] * 15_000
+    with pytest.raises(ManifestError, match="a list of 15000 entries, and 256 at most are read"):
+        Manifest.from_json(json.dumps(raw).encode(), where="here")
+    raw[list_of] = [{}] * 256
+    with pytest.raises(ManifestError, match=list_of) as caught:
+        Manifest.from_json(json.dumps(raw).encode(), where="here")
+    assert len(caught.value.violations) <= 16

@@ -16,9 +16,9 @@ from typing import Any
 
 from voxswap_server.compute.meter import Meter
 from voxswap_server.compute.step_queue import Entry, StepQueue
-from voxswap_server.speech.books import Books, Limits, Machine, Refused, TooLate
+from voxswap_server.speech.books import Books, Limits, Refused, TooLate
 from voxswap_server.speech.chunking import Chunking
-from voxswap_server.speech.costs import CostBook, Costs, Resource, Usage
+from voxswap_server.speech.costs import CostBook, Costs, Machine, Resource, Usage
 from voxswap_server.speech.need import Stream, Windows
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.request import LineClass

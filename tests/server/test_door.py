@@ -13,8 +13,8 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.compute.threads import Ran
 from voxswap_server.speech.admission import Admission, Ticket, prior
-from voxswap_server.speech.books import Limits, Machine, Snapshot
-from voxswap_server.speech.costs import Costs
+from voxswap_server.speech.books import Limits, Snapshot
+from voxswap_server.speech.costs import Costs, Machine
 from voxswap_server.speech.errors import OverloadedError, TooLateError
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import SpeechRequest

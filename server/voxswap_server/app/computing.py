@@ -22,8 +22,8 @@ from voxswap_server.compute.process import compute_threads
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.compute.threads import ThreadHooks
 from voxswap_server.speech.admission import Admission, prior
-from voxswap_server.speech.books import Limits, Machine
-from voxswap_server.speech.costs import Costs
+from voxswap_server.speech.books import Limits
+from voxswap_server.speech.costs import Costs, Machine
 from voxswap_server.speech.need import Windows
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing

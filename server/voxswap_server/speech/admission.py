@@ -15,14 +15,16 @@ from typing import Any
 from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
 from voxswap_server.compute.threads import Ran
-from voxswap_server.speech.books import (
-    Books,
-    Limits,
+from voxswap_server.speech.books import Books, Limits, Snapshot, TooLate
+from voxswap_server.speech.costs import (
+    LEAST_AUDIO_S,
+    NOTHING,
+    CostBook,
+    Costs,
     Machine,
-    Snapshot,
-    TooLate,
+    Usage,
+    plus,
 )
-from voxswap_server.speech.costs import LEAST_AUDIO_S, NOTHING, CostBook, Costs, Usage, plus
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.listening import too_late
 from voxswap_server.speech.need import Stream, Windows

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from voxswap_server.speech.costs import Resource
+from voxswap_server.speech.costs import Machine, Resource
 from voxswap_server.speech.demand import QUEUE_S, THREADS, makes_late, starts_in_s, width_of
 from voxswap_server.speech.need import Need, Stream, Windows, need
 
@@ -35,24 +35,6 @@ _WANTED_S = 3.0
 _NOBODY = (0.0, -math.inf)
 _LEAST_RETRY_S, _MOST_RETRY_S = 0.1, 30.0
 _SUMMED_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What there is to compute with: threads for steps, and cores that all have in common."""
-
-    threads: int
-    cores: float
-
-    def of(self, resource: Resource) -> float:
-        """Seconds of it for each second."""
-        match resource:
-            case Resource.STEPS:
-                return self.threads
-            case Resource.CORES:
-                return self.cores
-            case _:
-                return 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,24 @@ class Resource(enum.IntEnum):
     CORES = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to compute with: threads for steps, and cores that all have in common."""
+
+    threads: int
+    cores: float
+
+    def of(self, resource: Resource) -> float:
+        """Seconds of it for each second."""
+        match resource:
+            case Resource.STEPS:
+                return self.threads
+            case Resource.CORES:
+                return self.cores
+            case _:
+                return 1.0
+
+
 # Seconds of each resource, in their order; computed ones, without what others took meanwhile.
 Usage: TypeAlias = tuple[float, float, float, float]
 NOTHING: Usage = (0.0, 0.0, 0.0, 0.0)
