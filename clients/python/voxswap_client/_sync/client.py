@@ -8,17 +8,24 @@ from typing import Unpack
 
 from grpc_health.v1 import health_pb2
 
-from voxswap_client import convert, readiness
+from voxswap_client import convert
 from voxswap_client._backend import threads as backend
 from voxswap_client._sync.catalog import Catalog
 from voxswap_client._sync.conversation import Conversation
 from voxswap_client._sync.residency import Residency
 from voxswap_client._sync.stream import SpeechStream
 from voxswap_client.channel import effective_timeout_s
-from voxswap_client.errors import VoxswapClientError
+from voxswap_client.errors import (
+    DeadlineExceededError,
+    NotImplementedByServerError,
+    UnavailableError,
+    VoxswapClientError,
+)
 from voxswap_client.request import SpeechOptions, build_request, interrupt_request, may_wait
 from voxswap_client.retry import Repeat
 from voxswap_client.types import InterruptReceipt, Pacing, SpeechResult
+
+_READY_POLL_S = 0.1
 
 
 class Client(Catalog, Residency):
@@ -119,10 +126,20 @@ class Client(Catalog, Residency):
                 if answer.status == health_pb2.HealthCheckResponse.SERVING:
                     return
                 answered = True
+            except NotImplementedByServerError:
+                return  # without a health service, it is ready once it answers at all
             except VoxswapClientError as error:
-                if not readiness.may_become_ready(error):
-                    return
+                if not isinstance(error, UnavailableError | DeadlineExceededError):
+                    raise  # waiting does not mend it
             left_s = attempts.remaining_s()
-            if left_s is not None and left_s <= readiness.POLL_S:
-                raise readiness.not_ready(self._address, timeout_s, answered=answered)
-            self._sleep(readiness.POLL_S)
+            if left_s is not None and left_s <= _READY_POLL_S:
+                told = "does not answer"
+                remedy = "check the address, and that `voxswap serve` runs there"
+                if answered:
+                    told = "answers, but says that it is not serving yet"
+                    remedy = "give it longer, or read its log"
+                raise DeadlineExceededError(
+                    f"{self._address} {told} after {timeout_s:g} s; {remedy}",
+                    code="DEADLINE_EXCEEDED",
+                )
+            self._sleep(_READY_POLL_S)

@@ -49,14 +49,11 @@ def verify(location: str, refs: Sequence[str], keys: Sequence[Path] = ()) -> lis
         # Of versions that say different things of the same bytes, one is wrong: both are checked.
         components = {c.identity: c for manifest in manifests for c in manifest.components}
         checked: dict[str, tuple[str, str]] = {}
-        progress = ProgressBar()
-        progress.start("verifying", sum(c.size_bytes for c in components.values()))
-        try:
+        with ProgressBar() as progress:
+            progress.start("verifying", sum(c.size_bytes for c in components.values()))
             for identity, component in components.items():
                 checked[identity] = _check(registry, component)
                 progress.advance(component.size_bytes)
-        finally:
-            progress.finish()
         if trusted is not None:
             findings += [_signature(registry, manifest, trusted) for manifest in manifests]
     findings += [

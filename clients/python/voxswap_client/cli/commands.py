@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Parser = argparse.ArgumentParser
+Container: TypeAlias = "argparse._ActionsContainer"  # a parser, or a group of its options
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from voxswap_client.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT_S
+from voxswap_client.cli.commands import Container
 
 if TYPE_CHECKING:
     from voxswap_client import AsyncClient, Client
 
 
-class _Options(Protocol):
-    def add_argument(self, *names: str, metavar: str, help: str) -> object: ...  # noqa: A002
-
-
 def add_address(
-    parser: _Options, text: str = f"the server (default: $VOXSWAP_ADDRESS or {DEFAULT_ADDRESS})"
+    parser: Container, text: str = f"the server (default: $VOXSWAP_ADDRESS or {DEFAULT_ADDRESS})"
 ) -> None:
     """Add ``--address``."""
     parser.add_argument("--address", metavar="HOST:PORT", help=text)

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,22 +53,17 @@ def add_to_server(client: Client, args: argparse.Namespace, actor: str) -> Regis
 
 def add_embedded(location: str, actor: str) -> list[Voice]:
     """Import the voices of installed packages that the registry lacks."""
-    progress = ProgressBar()
-    with opened(location) as registry:
+    with opened(location) as registry, ProgressBar() as progress:
         from voxswap_families.embedded import import_embedded
 
-        try:
-            found = import_embedded(registry, progress, dtype="auto", actor=actor)
-        finally:
-            progress.finish()
+        found = import_embedded(registry, progress, dtype="auto", actor=actor)
         return [as_voice(manifest, registry.record(manifest.voice_id)) for manifest in found]
 
 
 def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
     from voxswap_families.importing.detect import import_voice
 
-    progress = ProgressBar()
-    try:
+    with ProgressBar() as progress:
         draft = import_voice(
             args.path,
             args.id,
@@ -80,8 +75,6 @@ def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
             workdir=workdir,
             progress=progress,
         )
-    finally:
-        progress.finish()
     return dataclasses.replace(
         draft,
         display_name=draft.display_name if args.name is None else args.name,
@@ -90,30 +83,18 @@ def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
     )
 
 
-class _Meter:
-    """Shows bytes sent of bytes to send; called from one thread."""
-
-    def __init__(self, label: str) -> None:
-        self._bar = ProgressBar()
-        self._label = label
-        self._shown_bytes = 0
-        self._started = False
-
-    def __call__(self, sent_bytes: int, total_bytes: int) -> None:
-        if not self._started:
-            self._started = True
-            self._bar.start(f"uploading {self._label}", total_bytes)
-        self._bar.advance(sent_bytes - self._shown_bytes)
-        self._shown_bytes = sent_bytes
-
-    def finish(self) -> None:
-        self._bar.finish()
-
-
 @contextlib.contextmanager
-def _uploading(voice_id: str) -> Iterator[_Meter]:
-    meter = _Meter(voice_id)
-    try:
-        yield meter
-    finally:
-        meter.finish()
+def _uploading(voice_id: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar to tell bytes sent, and bytes to send."""
+    shown_bytes = -1
+
+    def tell(sent_bytes: int, total_bytes: int) -> None:
+        nonlocal shown_bytes
+        if shown_bytes < 0:
+            shown_bytes = 0
+            bar.start(f"uploading {voice_id}", total_bytes)
+        bar.advance(sent_bytes - shown_bytes)
+        shown_bytes = sent_bytes
+
+    with ProgressBar() as bar:
+        yield tell

@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from voxswap_client.cli.commands import Container
 from voxswap_client.cli.failure import CliError, usage_error
 from voxswap_client.cli.serve import not_installed
 from voxswap_client.types import (
@@ -32,12 +33,8 @@ DEFAULT_REGISTRY = "var/registry"
 DEFAULT_CACHE = Path("var/cache")
 
 
-class _Options(Protocol):
-    def add_argument(self, *names: str, metavar: str, help: str) -> object: ...  # noqa: A002
-
-
 def add_registry(
-    parser: _Options,
+    parser: Container,
     text: str = "a registry's folder, or s3://, gs://, az://… "
     f"(default: $VOXSWAP_REGISTRY or {DEFAULT_REGISTRY})",
 ) -> None:

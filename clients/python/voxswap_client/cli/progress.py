@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import Self, TextIO
 
 from voxswap_client.cli.output import human_bytes
 
@@ -12,7 +12,10 @@ _PLAIN_STEP_PERCENT = 25
 
 
 class ProgressBar:
-    """A `voxswap_registry.progress.Progress` for people. For one thread at a time."""
+    """A `voxswap_registry.progress.Progress` for people. For one thread at a time.
+
+    Leaving its ``with`` block ends the stretch.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
@@ -22,6 +25,12 @@ class ProgressBar:
         self._done_bytes = 0
         self._shown_percent = -1
         self._open = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.finish()
 
     def start(self, label: str, total_bytes: int) -> None:
         """A stretch of work begins; the one before it is over."""

@@ -81,14 +81,10 @@ def duration(text: str) -> timedelta:
 def run_collect(args: argparse.Namespace) -> int:
     """Collect garbage, and say what went."""
     location = local.registry_location(args)
-    progress = ProgressBar()
-    with local.opened(location) as registry:
+    with local.opened(location) as registry, ProgressBar() as progress:
         from voxswap_registry.collecting import collect
 
-        try:
-            found = collect(registry, grace=args.grace, dry_run=args.dry_run, progress=progress)
-        finally:
-            progress.finish()
+        found = collect(registry, grace=args.grace, dry_run=args.dry_run, progress=progress)
     if args.json:
         print_json({"registry": location, "dry_run": args.dry_run, "collected": found})
         return 0
@@ -103,8 +99,7 @@ def run_collect(args: argparse.Namespace) -> int:
 def run_pull(args: argparse.Namespace) -> int:
     """Fetch voices into the cache."""
     location = local.registry_location(args)
-    progress = ProgressBar()
-    with local.opened(location) as registry:
+    with local.opened(location) as registry, ProgressBar() as progress:
         from voxswap_registry.catalog.catalog import Catalog
         from voxswap_registry.names import VoiceRef
 
@@ -115,12 +110,9 @@ def run_pull(args: argparse.Namespace) -> int:
                 catalog.refresh()
                 manifests = [found.newest for found in catalog.listings() if found.newest]
         components = {c.digest: c.by_name() for manifest in manifests for c in manifest.components}
-        try:
-            for component in components.values():
-                with registry.components.hold(component, progress=progress):
-                    pass
-        finally:
-            progress.finish()
+        for component in components.values():
+            with registry.components.hold(component, progress=progress):
+                pass
     n_bytes = sum(component.size_bytes for component in components.values())
     if args.json:
         print_json({"voices": len(manifests), "components": len(components), "bytes": n_bytes})
