@@ -148,6 +148,6 @@ class CatalogWatcher:
                 refreshed = self._catalog.refresh(voices)
             if self._next_full_s is None:
                 self._next_full_s = now
-        self._catalog.note_journal(number)
         self._number, self._again = number, refreshed.failed
+        self._catalog.note_journal(number)  # last: a disk that refuses loses nothing of the look
         return refreshed
