@@ -308,6 +308,7 @@ def kokoro_draft(
         front_end=FrontEndSpec("misaki", {"british": language == "en-GB"}),
         speakers={},
         defaults={},
+        controls=kokoro.CONTROLS,
         licence=licence,
         provenance=Provenance(
             source=one_line(source),

@@ -162,7 +162,8 @@ class ToneUtterance:
         phones = list(PHONES.values())
         noise = np.random.default_rng(delivery.seed).standard_normal(len(ids))
         usual = np.array([phones[i].frames for i in ids])
-        stretch = np.exp(0.2 * delivery.duration_noise_scale * noise) / delivery.rate
+        unevenness = 0.2 * delivery.controls.get("duration_noise_scale", 0.0)
+        stretch = np.exp(unevenness * noise) / delivery.rate
         durations = np.round(usual * stretch).astype(int)
         if (total := int(durations.sum())) > _MOST_FRAMES:  # then it is spoken faster
             durations = durations * _MOST_FRAMES // total
@@ -228,6 +229,7 @@ class ToneUtterance:
         hop, phones = HOP_LENGTH_SAMPLES, list(PHONES.values())
         found = np.zeros((last - first, hop), np.float32)
         within = np.arange(hop) / SAMPLE_RATE_HERTZ
+        noise_scale = self._delivery.controls.get("noise_scale", 0.0)
         for row, symbol in enumerate(self._symbols[first:last]):
             phone = phones[symbol]
             if phone.noise:
@@ -235,7 +237,7 @@ class ToneUtterance:
                 chance = np.random.default_rng((self._delivery.seed, first + row))
                 held = np.repeat(chance.uniform(-1, 1, hop // _HELD_SAMPLES), _HELD_SAMPLES)
                 carrier = np.sin(2 * np.pi * phone.noise_hertz * within)
-                level = min(1.0, phone.noise * self._delivery.noise_scale) * (1 - _PEAK)
+                level = min(1.0, phone.noise * noise_scale) * (1 - _PEAK)
                 found[row] = level * held * carrier
         return found.reshape(-1)
 

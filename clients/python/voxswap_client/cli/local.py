@@ -244,6 +244,8 @@ class LocalCatalog:
 
 def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
     """A version as a server's own answer would show it."""
+    from voxswap_registry.families import controls_of
+
     origin, state = manifest.provenance, record.state
     return Voice(
         id=manifest.voice_id,
@@ -264,6 +266,9 @@ def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
         gender=manifest.gender if state.gender is None else state.gender,
         labels=record.labels_of(manifest.version),
         traffic=_traffic(state),
+        emotions=manifest.emotions or (),
+        controls=tuple(controls_of(manifest)),
+        languages=manifest.spoken_languages,
     )
 
 
