@@ -156,7 +156,7 @@ KERNELS: Final[tuple[Kernel, ...]] = (
         "onednn",
         lambda x, f, adds: _suits_onednn(x),
         _onednn,
-        "0.5 to 0.8 of conv2d's for short dilated signals, else 1",
+        "0.5 to 0.8 of conv2d's if short",
     ),
     Kernel("torch", lambda x, f, adds: True, _torch, ""),
 )
