@@ -60,6 +60,7 @@ async def test_what_ends_after_it_was_left_behind_ends_in_peace(house: House) ->
     await house.way_down.within("a disk", lambda: on_thread(gate.wait, "a disk"))
     assert house.way_down.left_behind == ["a disk"]
     (thread,) = [t for t in threading.enumerate() if t.name == "voxswap-a disk"]
+    await settle()
     gate.set()
     await asyncio.to_thread(thread.join)
 
