@@ -277,7 +277,10 @@ class Registry(RegistryReader):
         note: str = "",
         expected_revision: int | None = None,
     ) -> VoiceRecord:
-        """Apply a pure ``transition`` to the newest state; again if somebody else was faster."""
+        """Apply a pure ``transition`` to the newest state; again if somebody else was faster.
+
+        Raises `RevisionConflictError`.
+        """
         states.check_text("actor", actor, states.MAX_ACTOR_CHARACTERS)
         states.check_text("note", note, states.MAX_NOTE_CHARACTERS)
         for _ in range(TRIES):

@@ -31,7 +31,7 @@ async def watched_catalog(
     """The catalog of the registry, looked at once; and what watches it from then on.
 
     Whoever is given to the latter hears of each look. ``observe_mismatch`` hears of damaged bytes,
-    on any thread.
+    on any thread. Raises `SettingsError` if nobody is trusted and signatures are required.
     """
     trusted = None
     if settings.require_signature:
