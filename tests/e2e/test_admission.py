@@ -9,7 +9,7 @@ from collections import Counter
 import grpc
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.raw_http2 import RawClient
 from tests.registry.drafts import root_of
 from voxswap.v1 import speech_pb2, speech_pb2_grpc

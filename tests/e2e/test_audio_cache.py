@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from tests.server.redis_process import redis_process
 from voxswap.v1 import speech_pb2, speech_pb2_grpc

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.e2e.conftest import ServerThread
+from tests.e2e.servers import ServerThread
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
 from voxswap_client import (
     AsyncClient,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bench.hostile.texts import KILLERS
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap_client import Client, InvalidRequestError, VoxswapClientError
 from voxswap_registry.store import Registry

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from bench.hostile import uploads
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from tests.registry.faults import Gate
 from tests.registry.stores import stored_blobs

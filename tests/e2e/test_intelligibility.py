@@ -7,7 +7,7 @@ import pytest
 
 from bench.lines import TAKES, TEN
 from bench.recognise import recognise, word_error_rate
-from tests.e2e.conftest import serving
+from tests.e2e.servers import serving
 from tests.registry.drafts import root_of
 from voxswap_client import Client
 from voxswap_registry.store import Registry

@@ -15,8 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.e2e.conftest import ServerThread, serving
-from tests.e2e.test_lifecycle import start
+from tests.e2e.servers import ServerThread, serving, start
 from tests.raw_http2 import RawClient
 from tests.registry.drafts import root_of
 from voxswap.v1 import residency_pb2, residency_pb2_grpc, speech_pb2, speech_pb2_grpc

@@ -15,7 +15,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from tests.e2e.test_voice_service import House, housed, upload_of
+from tests.e2e.voice_service import House, housed, upload_of
 from tests.registry.drafts import root_of
 from voxswap.v1 import voices_pb2
 from voxswap_registry.layout import blob_key, manifest_key, state_key

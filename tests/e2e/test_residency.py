@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import blob_path, root_of
 from voxswap.v1 import residency_pb2, residency_pb2_grpc
 from voxswap_client import (

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.e2e.conftest import ServerThread
+from tests.e2e.servers import ServerThread
 from tests.registry.drafts import root_of
 from voxswap_client import AsyncClient, Client, Encoding, Mark, MarkKind, SpeechResult
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_said_is_counted_and_not_fatal(client: Client) -> None:
 
 
 def test_cold_once_and_warm_afterwards(server: ServerThread) -> None:
-    from tests.e2e.conftest import serving
+    from tests.e2e.servers import serving
 
     with (
         serving(root_of(server.house.catalog.registry)) as fresh,

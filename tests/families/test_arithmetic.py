@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from tests.families.files import assembled, read
-from tests.families.test_vits import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
 from tests.families.vits_fakes import canonical, preset
+from tests.families.vits_voices import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
 from tests.registry.drafts import blob_path
 from voxswap_families.arithmetic import Dtype, fastest_dtype
 from voxswap_families.contract import Voice

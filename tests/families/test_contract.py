@@ -9,8 +9,8 @@ import pytest
 
 from tests.families.contract import Case, EngineContract, allocated
 from tests.families.kokoro_voices import write_fake
-from tests.families.test_vits import component, line, manifest_of
 from tests.families.vits_fakes import preset
+from tests.families.vits_voices import component, line, manifest_of
 from tests.registry.drafts import blob_paths
 from tests.server.fakes import characters
 from voxswap_families.importing.detect import import_voice

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from tests.families.files import assembled, read
+from tests.families.kokoro_graphs import HOSTILE
 from tests.families.kokoro_voices import load, manifest_of, write_fake
-from tests.families.test_import_kokoro import HOSTILE
 from tests.registry.drafts import blob_paths
 from tests.server.fakes import make_manifest
 from voxswap_families.contract import Delivery

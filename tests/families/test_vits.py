@@ -10,94 +10,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
-from tests.families.files import assembled, mapped, read
+from tests.families.files import mapped, read
 from tests.families.vits_fakes import PRESETS, canonical, preset
+from tests.families.vits_voices import (
+    LIVELY,
+    SILENT_NOISE,
+    component,
+    line,
+    load,
+    manifest_of,
+    pieces,
+    random_voice,
+    voice_of,
+    whole,
+)
 from tests.registry.drafts import blob_path
-from tests.server.fakes import make_manifest
 from voxswap_families.contract import Delivery, Voice
 from voxswap_families.vits import model as vits_model
 from voxswap_families.vits.architecture import VitsArchitecture, infer_architecture
-from voxswap_families.vits.checkpoint import as_stored, write_safetensors
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.vits.family import FAMILY
 from voxswap_families.vits.model import (
-    VitsModel,
     in_canonical_shape,
     load_model,
 )
-from voxswap_families.vits.voice import VitsUtterance, VitsVoice, VitsWeights
+from voxswap_families.vits.voice import VitsUtterance, VitsVoice
 from voxswap_families.work import SuspendedError, finished
 from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.manifest import Audio, Manifest
-from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
-
-SILENT_NOISE = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
-LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
 
 
 @pytest.fixture(scope="session")
 def joe_voice(joe: Manifest, joe_registry: Registry) -> Voice:
     return load(VitsEngine(), joe, blob_path(joe_registry, joe.component("model")))
-
-
-def load(engine: VitsEngine, manifest: Manifest, path: Path) -> Voice:
-    """A voice as residency makes it."""
-    part = read(engine, manifest, "model", path).place()
-    return assembled(engine, manifest, model=part)
-
-
-def line(length: int, seed: int, n_symbols: int = 130) -> list[int]:
-    """Ids in Piper's layout: begin, then symbols and blanks in turn, then end."""
-    symbols = np.random.default_rng(seed).integers(3, n_symbols, length)
-    return [1, 0, *(i for symbol in symbols for i in (int(symbol), 0)), 2]
-
-
-def manifest_of(architecture: VitsArchitecture, size_bytes: int = 10) -> Manifest:
-    return dataclasses.replace(
-        make_manifest(size=size_bytes, symbols=("table", 100)),
-        engine_config=architecture.to_config(),
-        audio=Audio(22050, architecture.hop_length_samples),
-    )
-
-
-def component(folder: Path, architecture: VitsArchitecture) -> Path:
-    """A model component with random weights."""
-    folder.mkdir(exist_ok=True)
-    path = folder / "model.safetensors"
-    write_safetensors(as_stored(canonical(architecture)), path, progress=NullProgress())
-    return path
-
-
-def whole(voice: Voice, ids: list[int], delivery: Delivery) -> npt.NDArray[np.float32]:
-    utterance = finished(voice.prepare(ids, delivery))
-    return finished(utterance.decode(0, utterance.frames))
-
-
-def pieces(
-    voice: Voice, ids: list[int], delivery: Delivery, sizes: list[int]
-) -> npt.NDArray[np.float32]:
-    utterance = finished(voice.prepare(ids, delivery))
-    out, first = [], 0
-    while first < utterance.frames:
-        last = min(utterance.frames, first + sizes[min(len(out), len(sizes) - 1)])
-        out.append(finished(utterance.decode(first, last)))
-        first = last
-    return np.concatenate(out)
-
-
-def random_voice(name: str, n_speakers: int = 0, seed: int = 0) -> VitsVoice:
-    architecture = preset(name, n_speakers=n_speakers)
-    model = load_model(architecture, canonical(architecture, seed=seed))
-    return voice_of(model, architecture)
-
-
-def voice_of(model: VitsModel, architecture: VitsArchitecture) -> VitsVoice:
-    return VitsVoice(VitsWeights(model, architecture, "cpu"))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -6,6 +6,7 @@ All of them pass the contract of `Objects` themselves while nothing is asked of 
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -214,3 +215,11 @@ class ClockedObjects(WrappedObjects):
 
     def seen(self, info: ObjectInfo) -> ObjectInfo:
         return dataclasses.replace(info, modified=self._written.get(info.key, info.modified))
+
+
+def alter(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))

@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from tests.registry.drafts import make_draft, root_of
 from tests.registry.stores import memory_objects
-from tests.registry.test_upload import MODEL, SYMBOLS, Sender, assert_untouched, beginning, fault
+from tests.registry.uploads import MODEL, SYMBOLS, Sender, assert_untouched, beginning, fault
 from voxswap_client.cli import checking
 from voxswap_registry import digests, publishing
 from voxswap_registry.components import Components

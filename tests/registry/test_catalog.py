@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.registry.drafts import make_draft
-from tests.registry.faults import Gate, HookedObjects
+from tests.registry.catalogs import OUTAGE, House, ids, version
+from tests.registry.faults import Gate
 from tests.registry.stores import memory_objects
 from voxswap_registry.catalog import catalog as catalog_module
 from voxswap_registry.catalog import index as index_module
@@ -41,40 +41,9 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.signing import PrivateKey, TrustedKeys, new_key_pair, sign
 from voxswap_registry.state import Edit
-from voxswap_registry.storage.objects import Objects
 from voxswap_registry.store import Registry
 
-OUTAGE = RegistryError("the network is down; plug it in")
 WAIT_S = 30
-
-
-class House:
-    """A store, a registry that writes there unseen, and catalogs whose every call is on record."""
-
-    def __init__(self, objects: Objects, folder: Path) -> None:
-        self.registry = Registry(objects)
-        self.hooked = HookedObjects(objects)
-        self.cache_dir = folder / "cache"
-        self._drafts = folder / "drafts"
-
-    def catalog(self, *, private: bool = False, trusted: TrustedKeys | None = None) -> Catalog:
-        folder = None if private else self.cache_dir
-        return Catalog(Registry(self.hooked), folder=folder, trusted=trusted)
-
-    def publish(self, voice_id: str, **changes: Any) -> Manifest:
-        return self.registry.publish(make_draft(self._drafts, voice_id, **changes))
-
-    def put(self, key: str, data: bytes) -> None:
-        self.registry.objects.replace(key, data)
-
-    def reads_of(self, work: Callable[[], object]) -> list[str]:
-        self.hooked.calls.clear()
-        work()
-        return sorted(self.asked("read"))
-
-    def asked(self, call: str) -> list[str]:
-        """The keys that ``call`` was made with since `reads_of`, in order."""
-        return [key for made, key in self.hooked.calls if made == call]
 
 
 @contextlib.contextmanager
@@ -95,14 +64,6 @@ def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
 def catalog(house: House) -> Iterator[Catalog]:
     with house.catalog() as catalog:
         yield catalog
-
-
-def ids(catalog: Catalog, **wanted: Any) -> list[str]:
-    return [listing.voice_id for listing in catalog.listings(VoiceFilter(**wanted))]
-
-
-def version(catalog: Catalog, ref: str, **options: Any) -> int:
-    return catalog.resolve(VoiceRef.parse(ref), **options).version
 
 
 # What is read

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import watchfiles
 
+from tests.registry.catalogs import OUTAGE, House, ids, version
 from tests.registry.drafts import make_draft
 from tests.registry.faults import Gate
 from tests.registry.stores import memory_objects
-from tests.registry.test_catalog import OUTAGE, House, ids, version
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.refresh import Refreshed
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look

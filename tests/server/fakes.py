@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -271,3 +272,14 @@ class House:
 
     def evicted(self) -> list[tuple[str, ...]]:
         return [e.voices for e in self.events if e.kind is EventKind.EVICTED]
+
+
+@contextlib.contextmanager
+def time_of_the_loop(house: House) -> Iterator[None]:
+    """Let the loop's timers go by the house's clock."""
+    loop = asyncio.get_running_loop()
+    loop.time = house.clock  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del loop.time

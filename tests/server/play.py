@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tests.server.fake_voices import FakeFrontEnd
 from tests.server.fakes import make_manifest
-from tests.server.test_self_test import FakeFrontEnd
 from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.work import Work
 from voxswap_registry.names import VoiceRef

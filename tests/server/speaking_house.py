@@ -12,9 +12,9 @@ from typing import Any
 
 from tests.registry.faults import Gate
 from tests.server.audio_makers import Observer
+from tests.server.fake_voices import FakeFrontEnd
 from tests.server.fakes import FakePart, make_manifest, settle
 from tests.server.play import GOOD, SpeakingVoice, Weights
-from tests.server.test_self_test import FakeFrontEnd
 from voxswap_families.contract import LoadedVoice
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.manifest import Manifest

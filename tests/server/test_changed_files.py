@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import save_file
 
 from tests.registry.drafts import blob_path, make_draft
+from tests.server.fake_engine import FakeEngine, FakeHostPart
 from tests.server.fakes import FakeLoader, FakePart, House, make_manifest, settle
 from tests.server.play import GOOD, Play, SpeakingVoice, Weights
-from tests.server.test_loader import FakeEngine, FakeHostPart
 from voxswap_families.contract import LoadedVoice
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.work import SuspendedError, Work, finished

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import pytest
 from blake3 import blake3
 
 from tests.registry.drafts import blob_path, make_draft
-from tests.server.fakes import FakePart, FakeVoice, characters, digest_of
-from voxswap_families import reading
-from voxswap_families.contract import DevicePart, HostPart, LoadedVoice, PartSpec
+from tests.server.fake_engine import SYMBOLS, FakeEngine
+from tests.server.fakes import digest_of
+from voxswap_families.contract import DevicePart
 from voxswap_registry.errors import (
     DigestMismatchError,
     EngineError,
@@ -24,7 +24,6 @@ from voxswap_registry.errors import (
 )
 from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
-from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
 from voxswap_server.memory.plans import Lane
 from voxswap_server.residency import loader as loader_module
@@ -34,54 +33,7 @@ from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 
-SYMBOLS = b'{"layout": "blanks", "symbols": {"a": [1]}}'
 LIMIT = 4 << 20
-
-
-class FakeEngine:
-    name = "fake"
-
-    def __init__(self) -> None:
-        self.reads: list[str] = []
-        self.host_bytes = 0
-
-    def check(self, manifest: Manifest) -> None:
-        pass
-
-    def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
-        component = manifest.component("model")
-        model = PartSpec("model", str(manifest.engine_config), component.size_bytes)
-        return model, reading.part(manifest)
-
-    def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
-        return round(1000 * largest_chunk_s)
-
-    def pace(self, manifest: Manifest) -> None:
-        return None
-
-    def warm_up(self) -> None:
-        pass
-
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
-        if role == "symbols":
-            return reading.read(manifest, file, characters)
-        self.reads.append(role)
-        return FakeHostPart(file.read_bytes(), self.host_bytes)
-
-    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        assert set(parts) == {"model", "symbols"}
-        return LoadedVoice(manifest.ref, FakeVoice(), reading.front_end_of(manifest, parts))
-
-
-@dataclasses.dataclass
-class FakeHostPart:
-    data: bytes
-    host_bytes: int
-    placed: int = 0
-
-    def place(self) -> FakePart:
-        self.placed += 1
-        return FakePart(len(self.data))
 
 
 class House:

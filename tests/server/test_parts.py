@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import gc
 import weakref
@@ -12,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.server.fakes import FakeLoader, FakePart, FakeVoice, House, digest_of, make_manifest
+from tests.server.fakes import (
+    FakeLoader,
+    FakePart,
+    FakeVoice,
+    House,
+    digest_of,
+    make_manifest,
+    time_of_the_loop,
+)
 from tests.server.fakes import settle as turns
 from voxswap_families.contract import LoadedVoice
 from voxswap_registry.errors import EngineError
@@ -55,17 +62,6 @@ def part_of(house: House, name: str) -> Part:
 def parts_by_state(house: House) -> dict[str, State]:
     """Charged parts by role, or by "model" for those that a voice has for itself."""
     return {part.role: part.state for part in house.manager.resident_parts()}
-
-
-@contextlib.contextmanager
-def time_of_the_loop(house: House) -> Iterator[None]:
-    """Let the loop's timers go by the house's clock."""
-    loop = asyncio.get_running_loop()
-    loop.time = house.clock  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        del loop.time
 
 
 # Sharing

@@ -15,7 +15,7 @@ import pytest
 
 from tests.registry.drafts import blob_path, make_draft
 from tests.registry.stores import memory_objects
-from tests.server.test_loader import SYMBOLS, FakeEngine
+from tests.server.fake_engine import SYMBOLS, FakeEngine
 from voxswap_registry.components import Components
 from voxswap_registry.errors import DigestMismatchError, EngineError, RegistryError
 from voxswap_registry.manifest import FrontEndSpec, Manifest

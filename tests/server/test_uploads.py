@@ -19,7 +19,7 @@ import pytest
 from tests.registry.drafts import root_of
 from tests.registry.faults import Gate
 from tests.registry.stores import stored_blobs
-from tests.registry.test_upload import MAX_BYTES, MODEL, SYMBOLS, Sender, digest_of
+from tests.registry.uploads import MAX_BYTES, MODEL, SYMBOLS, Sender, digest_of
 from tests.server.fakes import FakeClock, settle
 from voxswap.v1 import voices_pb2
 from voxswap_registry.errors import (

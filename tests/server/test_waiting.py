@@ -11,8 +11,14 @@ from typing import Any, cast
 
 import pytest
 
-from tests.server.fakes import House, ManualExecutor, digest_of, make_manifest, settle
-from tests.server.test_parts import time_of_the_loop
+from tests.server.fakes import (
+    House,
+    ManualExecutor,
+    digest_of,
+    make_manifest,
+    settle,
+    time_of_the_loop,
+)
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_server.memory.plans import Limits
