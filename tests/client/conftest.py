@@ -21,6 +21,7 @@ from tests.client.fake_conversations import FakeConversations, SyncConversation
 from tests.client.fake_residency import FakeResidency
 from tests.client.fake_voices import FakeVoices
 from tests.client.statuses import abort, fail, reason, retry_info
+from tests.fakes.clocks import FakeClock
 from voxswap.v1 import (
     residency_pb2_grpc,
     speech_pb2,
@@ -226,29 +227,9 @@ def make_server() -> Iterator[Callable[..., FakeServer]]:
         yield make
 
 
-class FakeTime:
-    """A clock that moves when somebody sleeps. ``sleeps`` are the waits that were asked for."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-        self.sleeps: list[float] = []
-        self.on_sleep: Callable[[], object] = lambda: None
-
-    def clock(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now_s += seconds
-        self.on_sleep()
-
-    async def sleep_async(self, seconds: float) -> None:
-        self.sleep(seconds)
-
-
 @pytest.fixture
-def fake_time() -> FakeTime:
-    return FakeTime()
+def fake_clock() -> FakeClock:
+    return FakeClock()
 
 
 class _SyncStream:
@@ -344,17 +325,17 @@ class _SyncClient:
 
 @pytest.fixture(params=["sync", "async"])
 async def connect(request: Any, server: FakeServer) -> AsyncIterator[Callable[..., Any]]:
-    """Makes clients of one kind, all with the asynchronous face. ``time`` takes a `FakeTime`."""
+    """Makes clients of one kind, all with the asynchronous face. ``time`` takes a `FakeClock`."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def make(address: str = "", *, time: FakeTime | None = None, **options: Any) -> Any:
+        def make(address: str = "", *, time: FakeClock | None = None, **options: Any) -> Any:
             target = address or server.address
             if request.param == "sync":
                 if time:
-                    options |= {"clock": time.clock, "sleep": time.sleep}
+                    options |= {"clock": time, "sleep": time.sleep}
                 return _SyncClient(stack.enter_context(Client(target, **options)))
             if time:
-                options |= {"clock": time.clock, "sleep": time.sleep_async}
+                options |= {"clock": time, "sleep": time.sleep_async}
             client = AsyncClient(target, **options)
             stack.push_async_callback(client.close)
             return client

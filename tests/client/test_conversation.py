@@ -174,12 +174,12 @@ async def test_a_server_that_ends_it_by_itself(server, connect):
             await conversation.send("more")
 
 
-async def test_nothing_is_tried_again(server, connect, fake_time):
+async def test_nothing_is_tried_again(server, connect, fake_clock):
     server.script.append(server.saying(server.fail(grpc.StatusCode.UNAVAILABLE, "down")))
-    async with connect(time=fake_time).converse("npc/smith", "Hi", pacing="none") as conversation:
+    async with connect(time=fake_clock).converse("npc/smith", "Hi", pacing="none") as conversation:
         with pytest.raises(UnavailableError):
             await heard(conversation)
-    assert (len(server.requests), fake_time.sleeps) == (1, [])
+    assert (len(server.requests), fake_clock.sleeps) == (1, [])
 
 
 async def test_leaving_the_block_stops_the_server(server, connect):

@@ -86,12 +86,12 @@ async def test_a_stream_that_is_over(server, connect):
 
 
 async def test_an_interruption_that_may_have_been_carried_out_is_not_repeated(
-    server, connect, fake_time
+    server, connect, fake_clock
 ):
     server.script.append(server.fail(grpc.StatusCode.UNAVAILABLE, "broke"))
     with pytest.raises(UnavailableError):
-        await connect(time=fake_time).interrupt("stream-1")
-    assert (len(server.requests), fake_time.sleeps) == (1, [])
+        await connect(time=fake_clock).interrupt("stream-1")
+    assert (len(server.requests), fake_clock.sleeps) == (1, [])
 
 
 async def test_an_id_that_is_none(server, connect):

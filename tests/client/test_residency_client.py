@@ -229,13 +229,13 @@ async def test_what_does_not_fit_is_not_sent(server, connect, ask, told):
     assert not server.requests
 
 
-async def test_only_what_may_happen_twice_is_tried_twice(server, connect, fake_time):
+async def test_only_what_may_happen_twice_is_tried_twice(server, connect, fake_clock):
     server.loadable["npc/smith@3"] = 60
-    client = connect(time=fake_time)
+    client = connect(time=fake_clock)
     for call in (client.load, client.pin, client.unpin):
         server.script.append(server.fail(DOWN, "down"))
         await call("npc/smith@3")
-    assert len(fake_time.sleeps) == 3
+    assert len(fake_clock.sleeps) == 3
     for call in (client.unload("npc/smith@3"), client.set_budget(1 << 20)):
         server.script.append(server.fail(DOWN, "down"))
         with pytest.raises(UnavailableError):

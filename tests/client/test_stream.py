@@ -163,16 +163,16 @@ async def test_an_option_that_there_is_not_is_an_error_of_the_program(server, co
     assert server.requests == []
 
 
-async def test_say_collects_a_line_and_measures_ttfa_at_the_client(server, connect, fake_time):
+async def test_say_collects_a_line_and_measures_ttfa_at_the_client(server, connect, fake_clock):
     def behaviour(_request, _context):
         yield server.header()
-        fake_time.now_s += 0.5
+        fake_clock.now_s += 0.5
         yield server.chunk(0, 4)
         yield server.chunk(4, 8)
         yield server.trailer(unknown_symbols=[speech_pb2.UnknownSymbol(symbol="☃", count=2)])
 
     server.script.append(behaviour)
-    result = await connect(time=fake_time).say("npc/smith", "Hi")
+    result = await connect(time=fake_clock).say("npc/smith", "Hi")
     assert result.audio == SAMPLES
     assert result.ttfa_ms == 500.0
     assert result.duration_s == 12 / 8000

@@ -124,16 +124,16 @@ def test_where_metrics_are(wanted, address, expected):
 class House:
     """A monitor of the fake server, and its time."""
 
-    def __init__(self, server, fake_time, stack):
+    def __init__(self, server, fake_clock, stack):
         self.pages = [page()]
-        self.time = fake_time
+        self.time = fake_clock
         self.client = AsyncClient(server.address, retries=RetryPolicy(max_attempts=1))
         stack.push_async_callback(self.client.close)
         self.paused = asyncio.Event()
         self.monitor = Monitor(
             self.client,
             self.fetch,
-            clock=fake_time.clock,
+            clock=fake_clock,
             wall_clock=lambda: WHEN,
             sleep=self.sleep,
         )
@@ -165,9 +165,9 @@ class House:
 
 
 @pytest.fixture
-async def house(server, fake_time):
+async def house(server, fake_clock):
     async with contextlib.AsyncExitStack() as stack:
-        yield House(server, fake_time, stack)
+        yield House(server, fake_clock, stack)
 
 
 def told(server, sequence, kind="LOADED", **fields):

@@ -241,20 +241,20 @@ async def test_the_servers_own_status_is_raised(
     assert server.voices == []
 
 
-async def test_the_upload_is_never_tried_again(server, connect, fake_time, source):
+async def test_the_upload_is_never_tried_again(server, connect, fake_clock, source):
     down = server.fail(grpc.StatusCode.UNAVAILABLE, "restarting", server.retry_info(0.5))
     server.script.extend([server.play(), down])
     with pytest.raises(UnavailableError):
-        await connect(time=fake_time).register_voice(source.manifest, source.files)
-    assert fake_time.sleeps == []
+        await connect(time=fake_clock).register_voice(source.manifest, source.files)
+    assert fake_clock.sleeps == []
     assert pieces(server) == []
 
 
-async def test_the_question_before_it_is_tried_again(server, connect, fake_time, source):
+async def test_the_question_before_it_is_tried_again(server, connect, fake_clock, source):
     server.script.append(server.fail(grpc.StatusCode.UNAVAILABLE, "restarting"))
-    found = await connect(time=fake_time).register_voice(source.manifest, source.files)
+    found = await connect(time=fake_clock).register_voice(source.manifest, source.files)
     assert found.created
-    assert len(fake_time.sleeps) == 1
+    assert len(fake_clock.sleeps) == 1
 
 
 async def test_a_server_that_is_not_there(server, connect, source):
@@ -265,7 +265,7 @@ async def test_a_server_that_is_not_there(server, connect, source):
 
 
 async def test_the_clients_own_deadline_is_not_that_of_an_upload(
-    server, connect, fake_time, source
+    server, connect, fake_clock, source
 ):
     left_s = []
 
@@ -274,7 +274,7 @@ async def test_the_clients_own_deadline_is_not_that_of_an_upload(
         yield from ()
 
     server.script.extend([note_the_deadline] * 4)
-    client = connect(time=fake_time, timeout_s=50.0)
+    client = connect(time=fake_clock, timeout_s=50.0)
     await client.register_voice(source.manifest, source.files)
     await client.register_voice(source.manifest, source.files, timeout_s=20.0)
     question, upload, short_question, short_upload = left_s

@@ -182,32 +182,32 @@ async def test_an_update_that_cannot_be_sent(server, connect, changes):
     ("revision", "asked", "tries"), [(5, True, 2), (5, False, 1), (None, True, 1)]
 )
 async def test_an_update_is_repeated_if_that_is_safe_and_the_server_asks(
-    server, connect, fake_time, revision, asked, tries
+    server, connect, fake_clock, revision, asked, tries
 ):
     hints = [server.retry_info(1.0)] if asked else []
     server.script.append(server.fail(DOWN, "restarting", *hints))
-    update = connect(time=fake_time).update_voice("npc/smith", gender="male", revision=revision)
+    update = connect(time=fake_clock).update_voice("npc/smith", gender="male", revision=revision)
     if tries == 2:
         await update
     else:
         with pytest.raises(UnavailableError):
             await update
-    assert (len(updates(server)), len(fake_time.sleeps)) == (tries, tries - 1)
+    assert (len(updates(server)), len(fake_clock.sleeps)) == (tries, tries - 1)
 
 
 @pytest.mark.usefixtures("smith")
 @pytest.mark.parametrize("method", ["roll_back", "delete_voice"])
-async def test_what_would_happen_twice_is_not_repeated(server, connect, fake_time, method):
+async def test_what_would_happen_twice_is_not_repeated(server, connect, fake_clock, method):
     server.script.append(server.fail(DOWN, "restarting", server.retry_info(1.0)))
     with pytest.raises(UnavailableError):
-        await getattr(connect(time=fake_time), method)("npc/smith")
-    assert (len(server.requests), fake_time.sleeps) == (1, [])
+        await getattr(connect(time=fake_clock), method)("npc/smith")
+    assert (len(server.requests), fake_clock.sleeps) == (1, [])
 
 
 @pytest.mark.usefixtures("smith")
-async def test_a_history_is_asked_for_again(server, connect, fake_time):
+async def test_a_history_is_asked_for_again(server, connect, fake_clock):
     server.script.append(server.fail(DOWN, "restarting"))
-    assert [c async for c in connect(time=fake_time).list_changes("npc/smith")] == []
+    assert [c async for c in connect(time=fake_clock).list_changes("npc/smith")] == []
     assert len(server.requests) == 2
 
 
@@ -290,17 +290,17 @@ async def test_promote_needs_a_version(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_begins_anew_if_somebody_else_was_faster(server, connect, fake_time):
+async def test_promote_begins_anew_if_somebody_else_was_faster(server, connect, fake_clock):
     def meanwhile():
         server.before_update = lambda: None
         server.relabel("npc/smith", 3, ["old", "blue"])
         server.record("npc/smith", "promote blue 3", "somebody", "")
 
     server.before_update = meanwhile
-    move = await connect(time=fake_time).promote("npc/smith@3")
+    move = await connect(time=fake_clock).promote("npc/smith@3")
     assert move.voice.labels == ("blue", "old", "stable")
     assert [request.revision for request in updates(server)] == [5, 6]
-    assert fake_time.sleeps == []
+    assert fake_clock.sleeps == []
 
 
 @pytest.mark.usefixtures("smith")
@@ -325,14 +325,14 @@ async def test_promote_gives_up_at_last(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_has_one_deadline_for_all_of_it(server, connect, fake_time):
+async def test_promote_has_one_deadline_for_all_of_it(server, connect, fake_clock):
     def meanwhile():
         server.record("npc/smith", "something", "somebody", "")
-        fake_time.now_s += 15
+        fake_clock.now_s += 15
 
     server.before_update = meanwhile
     with pytest.raises(RevisionConflictError):
-        await connect(time=fake_time, timeout_s=50.0).promote("npc/smith@3", timeout_s=20.0)
+        await connect(time=fake_clock, timeout_s=50.0).promote("npc/smith@3", timeout_s=20.0)
     assert len(updates(server)) == 2
 
 

@@ -146,28 +146,28 @@ async def test_a_failing_page_is_an_error(server, connect):
         await anext(listing)
 
 
-async def test_wait_ready_for_a_server_that_serves(server, connect, fake_time):
-    await connect(time=fake_time).wait_ready()
-    assert fake_time.sleeps == []
+async def test_wait_ready_for_a_server_that_serves(server, connect, fake_clock):
+    await connect(time=fake_clock).wait_ready()
+    assert fake_clock.sleeps == []
 
 
-async def test_wait_ready_asks_until_the_server_serves(server, connect, fake_time):
+async def test_wait_ready_asks_until_the_server_serves(server, connect, fake_clock):
     server.serving(now=False)
 
     def serve_after_three():
-        if len(fake_time.sleeps) == 3:
+        if len(fake_clock.sleeps) == 3:
             server.serving(now=True)
 
-    fake_time.on_sleep = serve_after_three
-    await connect(time=fake_time).wait_ready(60.0)
-    assert len(fake_time.sleeps) == 3
+    fake_clock.on_sleep = serve_after_three
+    await connect(time=fake_clock).wait_ready(60.0)
+    assert len(fake_clock.sleeps) == 3
 
 
-async def test_wait_ready_gives_up_on_a_server_that_does_not_serve(server, connect, fake_time):
+async def test_wait_ready_gives_up_on_a_server_that_does_not_serve(server, connect, fake_clock):
     server.serving(now=False)
     with pytest.raises(DeadlineExceededError, match=r"not serving yet after 0\.35 s"):
-        await connect(time=fake_time).wait_ready(0.35)
-    assert len(fake_time.sleeps) == 3
+        await connect(time=fake_clock).wait_ready(0.35)
+    assert len(fake_clock.sleeps) == 3
 
 
 async def test_wait_ready_gives_up_on_a_server_that_is_not_there(server, connect):
@@ -176,8 +176,8 @@ async def test_wait_ready_gives_up_on_a_server_that_is_not_there(server, connect
         await connect().wait_ready(0.05)
 
 
-async def test_wait_ready_takes_a_server_without_health_service(make_server, connect, fake_time):
+async def test_wait_ready_takes_a_server_without_health_service(make_server, connect, fake_clock):
     plain = make_server(with_health=False)
     plain.start()
-    await connect(plain.address, time=fake_time).wait_ready()
-    assert fake_time.sleeps == []
+    await connect(plain.address, time=fake_clock).wait_ready()
+    assert fake_clock.sleeps == []

@@ -14,8 +14,8 @@ import pytest
 
 from bench.hostile import uploads
 from tests.e2e.servers import ServerThread, serving
+from tests.fakes.gates import Gate
 from tests.registry.drafts import root_of
-from tests.registry.faults import Gate
 from tests.registry.stores import stored_blobs
 from voxswap.v1 import voices_pb2_grpc
 from voxswap_registry.layout import blob_key

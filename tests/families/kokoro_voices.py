@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.fakes.manifests import make_manifest
 from tests.families.files import assembled, read
 from tests.families.kokoro_fakes import Edit, fake_model
-from tests.server.fakes import make_manifest
 from voxswap_families.importing.source import SourceFile
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.engine import KokoroEngine, KokoroVoice

@@ -21,11 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
+from tests.fakes.manifests import make_manifest
 from tests.families.files import assembled, read
 from tests.families.kokoro_graphs import HOSTILE
 from tests.families.kokoro_voices import load, manifest_of, write_fake
 from tests.registry.drafts import blob_paths
-from tests.server.fakes import make_manifest
 from voxswap_families.contract import Delivery
 from voxswap_families.kokoro import engine as module
 from voxswap_families.kokoro import format as kokoro

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.fakes.manifests import make_manifest
 from tests.families.files import assembled, read
 from tests.families.vits_fakes import canonical, preset
-from tests.server.fakes import make_manifest
 from voxswap_families.contract import Delivery, Utterance, Voice
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored, write_safetensors

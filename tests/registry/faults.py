@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import FileIO
@@ -159,23 +158,6 @@ class HookedObjects(WrappedObjects):
             if hook[3]:
                 self._hooks.remove(hook)  # First, for the action may come by here itself.
             hook[2]()
-
-
-class Gate:
-    """A place where a thread waits until a test lets it through. An action of `HookedObjects`."""
-
-    def __init__(self) -> None:
-        self._reached, self._opened = threading.Event(), threading.Event()
-
-    def __call__(self) -> None:
-        self._reached.set()
-        assert self._opened.wait(30)
-
-    def wait_reached(self) -> None:
-        assert self._reached.wait(30)
-
-    def open(self) -> None:
-        self._opened.set()
 
 
 class ClockedObjects(WrappedObjects):

@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.fakes.gates import Gate
 from tests.registry.catalogs import OUTAGE, House, ids, version
-from tests.registry.faults import Gate
 from tests.registry.stores import memory_objects
 from voxswap_registry.catalog import catalog as catalog_module
 from voxswap_registry.catalog import index as index_module

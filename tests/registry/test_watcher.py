@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import watchfiles
 
+from tests.fakes.clocks import FakeClock
+from tests.fakes.gates import Gate
 from tests.registry.catalogs import OUTAGE, House, ids, version
 from tests.registry.drafts import make_draft
-from tests.registry.faults import Gate
 from tests.registry.stores import memory_objects
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.refresh import Refreshed
@@ -31,19 +32,11 @@ FULL_S = 60.0
 WAIT_S = 30
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 class Watch:
     """A catalog under watch; all looks, and an event after each."""
 
     def __init__(self, house: House, catalog: Catalog, **options: Any) -> None:
-        self.house, self.catalog, self.clock = house, catalog, Clock()
+        self.house, self.catalog, self.clock = house, catalog, FakeClock()
         self.looks: list[Look] = []
         self._looked = asyncio.Event()
         options = {"full_s": FULL_S, "clock": self.clock, "observer": self._note} | options

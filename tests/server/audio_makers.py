@@ -8,7 +8,8 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
 
-from tests.server.fakes import make_manifest, settle
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.cache import AudioCache

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from tests.examples import examples
-from tests.server.fakes import make_manifest
+from tests.fakes.manifests import make_manifest
 from voxswap_families.contract import Pace
 from voxswap_registry.names import VoiceRef
 from voxswap_server.compute.meter import Meter

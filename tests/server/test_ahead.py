@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.server.fakes import House, make_manifest, settle
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import House
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.plans import Limits
@@ -56,7 +58,7 @@ async def test_a_list_is_loaded_in_its_order_and_what_fails_is_passed_over(
     shelf = Shelf(a=10, b=10, c=10, d=10, huge=31)
 
     def resolve(ref: str) -> Manifest:
-        house.clock.now += 100
+        house.clock.now_s += 100
         return shelf(ref)
 
     loading = asyncio.ensure_future(Ahead(house.manager).preload(refs, resolve))
@@ -144,7 +146,7 @@ async def test_a_scene_is_loaded_in_order_of_need_two_side_by_side() -> None:
 async def test_a_dry_run_does_nothing() -> None:
     house = House(10)
     (await house.have("old")).release()
-    house.clock.now += 100
+    house.clock.now_s += 100
     ahead = Ahead(house.manager)
     found = await ahead.prepare(cast(a=1.0), dry_run=True)
     assert found.would_evict == ("old@1",)
@@ -157,7 +159,7 @@ async def test_loading_a_scene_never_pushes_out_its_own_voices() -> None:
     house = House(30)
     for name in "abc":
         (await house.have(name)).release()
-    house.clock.now += 100
+    house.clock.now_s += 100
     ahead = Ahead(house.manager)
     # a is the least recently used, and on stage a little later.
     found = await ahead.prepare(cast(d=1.0, a=2.0))
@@ -173,13 +175,13 @@ async def test_a_scene_is_kept_until_its_lines_are_due_and_a_while_longer() -> N
     ahead = Ahead(house.manager)
     await ahead.prepare(cast(a=10.0))
     await house.work()
-    house.clock.now += 1
+    house.clock.now_s += 1
     for name in "bc":
         (await house.have(name)).release()
-    house.clock.now += 35
+    house.clock.now_s += 35
     (await house.have("d")).release()
     assert "a" in house.states(), "the oldest, and protected"
-    house.clock.now += 10
+    house.clock.now_s += 10
     for name in "cd":
         (await house.have(name)).release()
     (await house.have("e")).release()
@@ -246,12 +248,12 @@ async def test_a_scene_waits_for_memory_no_longer_than_it_would_help() -> None:
     try:
         (await house.have("y", 5)).release()
         speaking, ahead = await house.have("x", 25), Ahead(house.manager)
-        house.clock.now += 100
+        house.clock.now_s += 100
         await ahead.prepare([CastMember(make_manifest("a", 5), 40.0)])
         hit = await house.manager.acquire(make_manifest("y", 5))
         await house.work()
         for wait_s, scenes in ((39.0, 1), (1.5, 0)):
-            house.clock.now += wait_s
+            house.clock.now_s += wait_s
             await settle()
             assert len(ahead._scenes) == scenes
         assert not house.queued()

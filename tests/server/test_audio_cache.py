@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.fakes.audio_stores import FarStore
+from tests.fakes.executors import settle
 from tests.server.audio_makers import (
     ALL,
     REQUEST,
@@ -18,7 +20,6 @@ from tests.server.audio_makers import (
     check_whole,
     heard,
 )
-from tests.server.fakes import settle
 from voxswap_registry.errors import ClosedError
 from voxswap_server.speech.cache.cache import AudioCacheStatistics
 from voxswap_server.speech.cache.flight import Outcome, size_bytes
@@ -239,28 +240,8 @@ async def test_a_damaged_recording_is_made_anew_and_put_right(kitchen: Kitchen) 
     assert len(kitchen.takes) == 2
 
 
-class HeldUp(MemoryStore):
-    """Waits for a gate, as one that is far away does."""
-
-    def __init__(self) -> None:
-        super().__init__(1 << 20)
-        self.reads, self.writes = asyncio.Event(), asyncio.Event()
-        self.reads.set()
-        self.writes.set()
-        self.asked = 0
-
-    async def get(self, key: str) -> bytes | None:
-        self.asked += 1
-        await self.reads.wait()
-        return await super().get(key)
-
-    async def put(self, key: str, value: bytes) -> None:
-        await self.writes.wait()
-        await super().put(key, value)
-
-
 async def test_looking_up_is_shared_too() -> None:
-    store = HeldUp()
+    store = FarStore()
     kitchen = Kitchen(store)
     store.reads.clear()
     ears = [Ear(kitchen, REQUEST).read() for _ in range(5)]
@@ -278,7 +259,7 @@ async def test_looking_up_is_shared_too() -> None:
 
 
 async def test_a_slow_store_holds_up_no_listener_and_later_ones_need_not_wait_for_it() -> None:
-    store = HeldUp()
+    store = FarStore()
     kitchen = Kitchen(store)
     store.writes.clear()
     check_whole(await heard(kitchen))

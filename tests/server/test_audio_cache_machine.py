@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.examples import examples
+from tests.fakes.executors import settle
 from tests.server.audio_makers import (
     TOTAL,
     Ear,
@@ -19,7 +20,6 @@ from tests.server.audio_makers import (
     line,
     sent,
 )
-from tests.server.fakes import settle
 from voxswap_registry.errors import EngineError
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding

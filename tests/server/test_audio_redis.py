@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.server.fakes import FakeClock, settle
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
 from tests.server.redis_process import RedisProcess, redis_process
 from voxswap_server.speech.cache.redis_store import KEY_PREFIX, RedisStore
 from voxswap_server.speech.cache.store import StoreFault
@@ -111,7 +112,7 @@ async def test_what_cannot_be_reached_is_left_alone_for_a_while(tmp_path: Path) 
             assert await house.store.get("a") is None
             await house.store.put("a", b"1")
         assert house.faults.total() == 1, "nobody tried"
-        house.clock.now += 5
+        house.clock.now_s += 5
         await asyncio.gather(*(house.store.get("a") for _ in range(5)))
         assert house.faults.total() == 2, "one tried for all"
 
@@ -124,7 +125,7 @@ async def test_one_that_comes_back_is_used_again(redis: RedisProcess) -> None:
         await house.store.put("b", b"2")
         redis.start()
         assert await house.store.get("a") is None, "it is left alone"
-        house.clock.now += 5
+        house.clock.now_s += 5
         await house.store.put("b", b"2")
         assert await house.store.get("b") == b"2"
         assert house.faults == {StoreFault.CONNECTION: 1}
@@ -146,7 +147,7 @@ async def test_one_that_is_killed_under_load_fails_nobody(redis: RedisProcess) -
             await asyncio.gather(asyncio.to_thread(redis.kill), *(ask(key) for key in values))
             assert await house.store.get("7") is None
             redis.start()
-            house.clock.now += 10
+            house.clock.now_s += 10
         assert set(house.faults) == {StoreFault.CONNECTION}
         assert not house.store._calls
 
@@ -189,7 +190,7 @@ async def test_one_that_says_nothing_costs_one_wait(tmp_path: Path) -> None:
             for _ in range(100):
                 assert await house.store.get("a") is None
             assert house.faults.total() == 1
-            house.clock.now += 5
+            house.clock.now_s += 5
             await house.store.put("a", b"1")
             assert house.faults == {StoreFault.TIMEOUT: 2}
 
@@ -204,7 +205,7 @@ async def test_one_that_is_no_redis_is_a_fault_and_no_error(tmp_path: Path) -> N
     async with listening(tmp_path / "s", nonsense) as url:
         async with watched(url, patience_s=1.0) as house:
             assert await house.store.get("a") is None
-            house.clock.now += 5
+            house.clock.now_s += 5
             await house.store.put("a", b"1")
             assert house.faults.total() == 2
 
@@ -238,7 +239,7 @@ async def test_a_late_answer_is_not_taken_for_the_next(redis: RedisProcess, tmp_
             house.store._get_s = SOON_S
             assert await house.store.get("a") is None
             assert house.faults == {StoreFault.TIMEOUT: 1}
-            house.clock.now += 5
+            house.clock.now_s += 5
             house.store._get_s = AT_LEISURE_S
             flows.set()
             assert await house.store.get("b") == b"2"
@@ -267,10 +268,10 @@ async def test_it_is_logged_once_in_a_while_and_without_the_password(
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
                 await house.store.get("a")
-                house.clock.now += 6
+                house.clock.now_s += 6
             assert house.faults.total() == 3
             assert len(caplog.records) == 1
-            house.clock.now += 60
+            house.clock.now_s += 60
             await house.store.get("a")
     assert len(caplog.records) == 2
     assert "127.0.0.1:1" in caplog.text

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
+from tests.fakes.audio_stores import FarStore
+from tests.fakes.executors import settle
 from tests.server.audio_makers import (
     ALL,
     REQUEST,
@@ -19,11 +21,9 @@ from tests.server.audio_makers import (
     check_whole,
     heard,
 )
-from tests.server.fakes import settle
 from voxswap_registry.errors import EngineError
 from voxswap_server.speech.cache.flight import Outcome
 from voxswap_server.speech.cache.listener import Terms
-from voxswap_server.speech.cache.store import MemoryStore
 from voxswap_server.speech.parts import Part
 from voxswap_server.speech.request import LineClass, SpeechRequest
 
@@ -37,18 +37,6 @@ async def kitchen() -> AsyncIterator[Kitchen]:
     assert not made.running
     assert made.cache.statistics() == type(made.cache.statistics())(0, 0, 0)
     await made.cache.close()
-
-
-class HeldUp(MemoryStore):
-    """Answers when the test says so, as one that is far away does."""
-
-    def __init__(self) -> None:
-        super().__init__(1 << 20)
-        self.reads = asyncio.Event()
-
-    async def get(self, key: str) -> bytes | None:
-        await self.reads.wait()
-        return await super().get(key)
 
 
 async def test_followers_hear_it_grow(kitchen: Kitchen) -> None:
@@ -188,7 +176,7 @@ async def test_what_nobody_foresaw_is_told_to_all_and_logged_once(
 
 async def test_who_has_left_before_it_is_made_has_it_made_by_no_means_of_its_own() -> None:
     """Looking up is shared: the first of those who are left is whose means are used."""
-    store = HeldUp()
+    store = FarStore()
     kitchen = Kitchen(store)
     store.reads.clear()
     first, second, third = (Ear(kitchen, REQUEST).read() for _ in range(3))

@@ -19,10 +19,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.fakes.executors import settle
+from tests.fakes.family import LEVEL, FakeEngine, FakeHostPart, FakePart, FakeVoice
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import FakeLoader, House
 from tests.registry.drafts import blob_path, make_draft
-from tests.server.fake_engine import FakeEngine, FakeHostPart
-from tests.server.fakes import FakeLoader, FakePart, House, make_manifest, settle
-from tests.server.play import GOOD, Play, SpeakingVoice, Weights
+from tests.server.play import Play
 from voxswap_families.contract import LoadedVoice
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.work import SuspendedError, Work, finished
@@ -276,11 +278,11 @@ def test_of_works_that_go_together_only_those_go_whose_guard_lets_them() -> None
     assert len(together) == 2
 
 
-class GuardedVoice(SpeakingVoice):
+class GuardedVoice(FakeVoice):
     """Its first step is not taken until ``sound`` says so; then one after its last is looked at."""
 
-    def __init__(self, weights: Weights, looks: list[bool]) -> None:
-        super().__init__(weights, lambda what: None)
+    def __init__(self, looks: list[bool]) -> None:
+        super().__init__()
         self.looks = looks
 
     def prepare(self, ids: Any, delivery: Any) -> Any:
@@ -306,8 +308,8 @@ async def test_a_stream_goes_on_when_its_voice_was_found_sound_and_else_fails(
             raise ComponentChangedError("was changed")
 
     wanted = looks.count(False) if sound else 1
-    plain = play.voice(GOOD)
-    guarded = GuardedVoice(Weights(GOOD), list(looks))
+    plain = play.voice(LEVEL)
+    guarded = GuardedVoice(list(looks))
     loaded = LoadedVoice("a@1", guarded, plain.front_end)
     lease = Lease(loaded, lambda: None, verify=verify)
     if sound:
@@ -326,9 +328,7 @@ async def test_a_stream_goes_on_when_its_voice_was_found_sound_and_else_fails(
 class MappingEngine(FakeEngine):
     """Maps tensors, as the VITS engine does."""
 
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> Any:
-        if role == "symbols":
-            return super().read(manifest, role, file)
+    def taken_up(self, manifest: Manifest, file: VerifiedFile) -> Any:
         return FakeMapped(map_tensors(file), file.watch())
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, Any]) -> Any:
@@ -339,7 +339,7 @@ class FakeMapped(FakeHostPart):
     allocated_bytes = 0
 
     def __init__(self, tensors: dict[str, torch.Tensor], file: WatchedFile) -> None:
-        super().__init__(b"", 0)
+        super().__init__(0)
         self.tensors, self.file = tensors, file
         self.resident_bytes = sum(t.nbytes for t in tensors.values())
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.script import WholeText
 from voxswap_server.text.segmentation.segments import segment

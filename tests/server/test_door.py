@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.server.fakes import make_manifest, settle
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
 from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
@@ -36,11 +38,11 @@ class Door:
     """Of a machine with two threads and two cores."""
 
     def __init__(self, patience_s: float = NEVER_S, cores: float = 2.0) -> None:
-        self.now = 50.0
+        self.clock = FakeClock(50.0)
         self.admission = Admission(
             Limits(),
             Pacing(),
-            clock=lambda: self.now,
+            clock=self.clock,
             machine=Machine(2, cores),
             long_width=2.0,
             prior=costs,
@@ -64,7 +66,7 @@ class Door:
         ticket.asks(900, None)
         ticket.computed(Ran(None, 0.0, 0.15, 0.15), is_long=False)
         ticket.decoded(1.5)
-        ticket.asks(900, self.now + 4.0)
+        ticket.asks(900, self.clock.now_s + 4.0)
         return ticket
 
     async def fill(self) -> list[Ticket]:
@@ -149,7 +151,7 @@ async def test_who_waits_for_too_long_to_begin_in_time_is_told() -> None:
     door = Door()
     held = await door.fill()
     task = await door.waiting(replace(LINE, start_by_s=1.0))
-    door.now += 0.99
+    door.clock.now_s += 0.99
     for ticket in held:
         leave(ticket)
     with pytest.raises(TooLateError):
@@ -205,8 +207,8 @@ async def test_gaps_that_listeners_heard_make_cautious_for_a_while() -> None:
         door = Door()
         ticket = door.speaking(await door.come())
         for _ in range(5):
-            door.now += 4.5 if late else 3.5
-            ticket.asks(900, door.now + 4.0)
+            door.clock.now_s += 4.5 if late else 3.5
+            ticket.asks(900, door.clock.now_s + 4.0)
         if not late:
             assert len(await door.fill()) >= few - 2
             continue
@@ -219,10 +221,10 @@ async def test_gaps_that_listeners_heard_make_cautious_for_a_while() -> None:
         for task in begin:
             if not task.cancelled():
                 leave(task.result())
-        ticket.asks(900, door.now + 4.0)
-        door.now += 60.0
-        ticket.asks(0, door.now + 4.0)
-        door.now += 60.0
+        ticket.asks(900, door.clock.now_s + 4.0)
+        door.clock.now_s += 60.0
+        ticket.asks(0, door.clock.now_s + 4.0)
+        door.clock.now_s += 60.0
         begin = [asyncio.create_task(door.come()) for _ in range(12)]
         await asyncio.sleep(0)
         assert sum(task.done() for task in begin) > after_gaps
@@ -238,7 +240,7 @@ async def test_looks_that_take_long_are_not_taken_in_each_turn_and_none_is_lost(
 
     def slow(now_s: float) -> object:
         looks.append(now_s)
-        door.now += 0.01  # as beside hundreds of streams
+        door.clock.now_s += 0.01  # as beside hundreds of streams
         return look(now_s)
 
     door.admission.books.look = slow  # type: ignore[method-assign, assignment]
@@ -251,7 +253,7 @@ async def test_looks_that_take_long_are_not_taken_in_each_turn_and_none_is_lost(
     later = door.admission._later
     assert later is not None
     assert later.when() <= asyncio.get_running_loop().time() + 0.1
-    door.now += 1
+    door.clock.now_s += 1
     door.admission._look_later()
     await settle()
     let_in = [task for task in waiting if task.done()]

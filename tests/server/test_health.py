@@ -10,10 +10,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
 from tests.registry.drafts import make_draft
 from tests.registry.faults import HookedObjects
 from tests.registry.stores import memory_objects
-from tests.server.fakes import settle
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.layout import blob_key
@@ -34,8 +35,8 @@ class House:
         self.manifest = self.registry.publish(make_draft(folder, "npc/smith"))
         self.catalog = Catalog(self.registry)
         self.catalog.refresh()
-        self.now_s = 100.0
-        self.bars = Bars(lambda: self.now_s)
+        self.clock = FakeClock()
+        self.bars = Bars(self.clock)
         self.serving = Serving(self.bars, long_engines=frozenset({"kokoro"}))
         self.serving.become_ready()
         self.health = HealthServicer(
@@ -44,7 +45,7 @@ class House:
             ("voxswap.v1.SpeechService",),
             poll_s=1.0,
             most_watchers=3,
-            clock=lambda: self.now_s,
+            clock=self.clock,
         )
 
     async def status(self, voice: str = "npc/smith") -> str:
@@ -86,7 +87,7 @@ async def test_a_voice_serves_if_its_components_are_there(house: House) -> None:
     assert await house.status("npc/nobody") == "SERVICE_UNKNOWN"
     assert await house.status("../x") == "SERVICE_UNKNOWN"
     house.objects.inner.delete(blob_key(house.manifest.component("model").digest))
-    house.now_s += 1.0
+    house.clock.now_s += 1.0
     assert await house.status() == "NOT_SERVING"
 
 
@@ -96,7 +97,7 @@ async def test_an_answer_is_good_for_a_second(house: House) -> None:
         assert await house.status() == "SERVING"
     assert len({call for call in house.objects.calls if call[0] == "head"}) == 2
     asked = len(house.objects.calls)
-    house.now_s += 1.0
+    house.clock.now_s += 1.0
     assert await house.status() == "SERVING"
     assert len(house.objects.calls) == 2 * asked
 
@@ -106,10 +107,10 @@ async def test_a_store_that_fails_says_nothing_of_a_voice(house: House) -> None:
     assert await house.status() == "SERVING"
     house.objects.heal()
     house.objects.inner.delete(blob_key(house.manifest.component("model").digest))
-    house.now_s += 1.0
+    house.clock.now_s += 1.0
     assert await house.status() == "NOT_SERVING"
     house.objects.fail("head", "blobs", RegistryError("the store is gone"))
-    house.now_s += 1.0
+    house.clock.now_s += 1.0
     assert await house.status() == "NOT_SERVING"  # It was damaged when it was last seen.
 
 
@@ -135,7 +136,7 @@ async def test_a_barred_version_does_not_serve_and_others_do(house: House) -> No
     house.bars.bar("npc/smith@1")
     assert await house.status("npc/smith@1") == await house.status() == "NOT_SERVING"
     assert await house.of("") == "SERVING"
-    house.now_s += 60.0
+    house.clock.now_s += 60.0
     assert await house.status() == "SERVING"
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.server.fakes import make_manifest
+from tests.fakes.manifests import make_manifest
 from voxswap_registry.kept import held_bytes
 from voxswap_registry.state import VoiceRecord, VoiceState
 from voxswap_server.doors.grpc import kept_messages

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
 from tests.server.play import Play
 from voxswap_families.errors import DeviceStuckError
 from voxswap_server.residency.errors import VoiceBarredError

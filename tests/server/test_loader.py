@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from tests.fakes.family import SYMBOLS, FakeEngine
+from tests.fakes.manifests import digest_of
 from tests.registry.drafts import blob_path, make_draft
-from tests.server.fake_engine import SYMBOLS, FakeEngine
-from tests.server.fakes import digest_of
 from voxswap_families.contract import DevicePart
 from voxswap_registry.errors import (
     DigestMismatchError,

@@ -16,14 +16,10 @@ from unittest import mock
 
 import pytest
 
-from tests.server.fakes import (
-    FakeClock,
-    FakeDevice,
-    FakeLoader,
-    House,
-    make_manifest,
-    settle,
-)
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import FakeDevice, FakeLoader, House
 from voxswap_registry.errors import ClosedError, EngineError, VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.plans import Limits
@@ -120,7 +116,7 @@ async def test_what_fits_goes_and_the_large_are_not_starved() -> None:
     await house.work()
     assert not large.done()
     (await small).release()  # It takes nothing that the large one could have had.
-    house.clock.now += 2  # From now on what comes free is kept for the large one.
+    house.clock.now_s += 2  # From now on what comes free is kept for the large one.
     late = house.ask("late", 10)
     for lease in held[1:]:
         lease.release()
@@ -152,7 +148,7 @@ async def test_a_failed_load_tells_every_waiter_and_leaves_nothing() -> None:
     assert house.events[-1].kind is EventKind.LOAD_FAILED
     assert house.events[-1].reason == "LOAD_FAILED"
     del house.loader.faults["a"]
-    house.clock.now += 1
+    house.clock.now_s += 1
     (await house.have("a")).release()
 
 
@@ -711,7 +707,7 @@ async def test_out_of_time_at_any_await_it_leaves_the_books_in_order(
             for _ in range(turns):
                 done = await played(scene, task, 1)
                 scene.step()
-                clock.now += 1
+                clock.now_s += 1
             await settle()
             assert task.done(), f"after {turns} turns"
             error = task.exception()

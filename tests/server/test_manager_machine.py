@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.examples import examples
-from tests.server.fakes import House, ManualExecutor, make_manifest, settle
+from tests.fakes.executors import ManualExecutor, settle
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import House
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.part import Part
@@ -80,7 +82,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     @rule(voice=names, insist=st.booleans())
     def ask(self, voice: str, *, insist: bool) -> None:
-        self.house.clock.now += 1
+        self.house.clock.now_s += 1
         work = self.manager.acquire(VOICES[voice], insist=insist)
         self.asking.append(self.loop.create_task(work))
         self.run_loop()
@@ -109,7 +111,7 @@ class ManagerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        self.house.clock.now += 1
+        self.house.clock.now_s += 1
         lease = data.draw(st.sampled_from(self.held))
         self.held.remove(lease)
         self.loop.call_soon(lease.release)
@@ -191,7 +193,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.3, 1, 100]))
     def let_time_pass(self, seconds: float) -> None:
-        self.house.clock.now += seconds
+        self.house.clock.now_s += seconds
         self.loop.call_soon(self.manager.tick)
         self.run_loop()
 

@@ -10,7 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.server.fakes import House, digest_of, make_manifest, settle
+from tests.fakes.executors import settle
+from tests.fakes.manifests import digest_of, make_manifest
+from tests.fakes.residency import House
 from voxswap_server.memory.plans import Limits
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.events import EventKind
@@ -92,7 +94,7 @@ async def test_what_cannot_be_loaded_says_why() -> None:
     found = await explain(house.manager, make_manifest("a"))
     assert not found.fits
     assert "is tried again in 0.5 s" in found.reason
-    house.clock.now += 0.5
+    house.clock.now_s += 0.5
     assert (await explain(house.manager, make_manifest("a"))).fits
 
 
@@ -111,7 +113,7 @@ async def furnished(house: House, found: list[tuple[str, Any]]) -> list[Lease]:
     """Do ``found``, as far as it can be done at once; what is held in the end."""
     held: list[Lease] = []
     for move, what in found:
-        house.clock.now += 1
+        house.clock.now_s += 1
         tasks: list[asyncio.Future[Any]] = []
         match move:
             case "use" | "hold":
@@ -221,7 +223,7 @@ async def test_shared_parts_of_a_cast_are_counted_once_and_never_evicted_for_it(
     assert found.would_evict == ()
     with_new = [*cast, member("new", size=9)]
     assert not (await forecast(house.manager, with_new)).fits, "what was used just now stays"
-    house.clock.now += 100
+    house.clock.now_s += 100
     found = await forecast(house.manager, with_new)
     assert found.fits
     assert found.would_evict == ("old@1",)
@@ -257,7 +259,7 @@ def test_voices_of_one_size_evict_just_what_was_said(used: list[str], cast: list
         house = House(40)
         for name in used:
             (await house.have(name)).release()
-        house.clock.now += 100
+        house.clock.now_s += 100
         found = await forecast(house.manager, [member(name) for name in cast])
         assert found.fits
         house.events.clear()

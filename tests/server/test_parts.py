@@ -11,16 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.server.fakes import (
-    FakeLoader,
-    FakePart,
-    FakeVoice,
-    House,
-    digest_of,
-    make_manifest,
-    time_of_the_loop,
-)
-from tests.server.fakes import settle as turns
+from tests.fakes.executors import settle as turns
+from tests.fakes.family import FakePart, FakeVoice
+from tests.fakes.manifests import digest_of, make_manifest
+from tests.fakes.residency import FakeLoader, House, time_of_the_loop
 from voxswap_families.contract import LoadedVoice
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Component, Manifest
@@ -344,7 +338,7 @@ async def test_a_refusal_with_nothing_idle_is_told_at_once_and_tried_again_later
     assert isinstance(task.exception(), DeviceRefusedError)
     with pytest.raises(DeviceRefusedError, match=r"tried again in 0\.5 s"):
         await house.manager.acquire(make_manifest("b"))
-    house.clock.now += 0.5
+    house.clock.now_s += 0.5
     (await house.have("b")).release()
     assert house.states() == {"a": State.RESIDENT, "b": State.RESIDENT}
     speaking.release()
@@ -370,12 +364,12 @@ async def test_a_load_that_hangs_fails_and_others_go_on_in_what_is_left() -> Non
     with time_of_the_loop(house):
         tasks = [house.ask("a"), house.ask("a")]
         await turns()
-        house.clock.now += 4.9
+        house.clock.now_s += 4.9
         await turns()
         other = house.ask("b")
         await turns()
         assert len(house.executor.waiting) == 1, "there is one slot"
-        house.clock.now += 0.2
+        house.clock.now_s += 0.2
         await turns()
         for task in tasks:
             with pytest.raises(LoadStuckError, match=r"a@1 was not loaded within 5 s"):
@@ -393,7 +387,7 @@ async def test_a_load_that_hangs_fails_and_others_go_on_in_what_is_left() -> Non
         assert parts_by_state(house) == {"model": State.RESIDENT}
         house.manager.check_integrity()
         # A timer of a load that ended in time does nothing.
-        house.clock.now += 100
+        house.clock.now_s += 100
         await turns()
         assert house.states()["b"] is State.RESIDENT
 
@@ -409,7 +403,7 @@ async def test_a_base_that_hangs_fails_every_voice_on_it_and_no_other() -> None:
                 house.executor.run_next(index)
         await turns()
         (await other).release()
-        house.clock.now += 6
+        house.clock.now_s += 6
         await turns()
         for task in tasks:
             assert isinstance(task.exception(), LoadStuckError)
@@ -444,7 +438,7 @@ async def test_parts_that_do_not_fit_bar_the_voice_and_not_the_base() -> None:
         await house.manager.acquire(styled("a"))
     house.loader.loads.clear()
     house.loader.misfits.clear()
-    house.clock.now += 0.5
+    house.clock.now_s += 0.5
     (await house.have(styled("a"))).release()
     assert house.loader.loads == ["a"], "the base was sound, and stayed"
     house.manager.check_integrity()
@@ -509,7 +503,7 @@ async def test_what_was_loaded_just_now_goes_last() -> None:
     house = House(30, Limits(load_slots=8, settle_s=10))
     for name in "abc":
         (await house.have(name)).release()
-    house.clock.now += 20
+    house.clock.now_s += 20
     (await house.have("d")).release()  # instead of a
     (await house.have("b")).release()
     (await house.have("c")).release()
@@ -529,7 +523,7 @@ async def test_what_is_protected_goes_as_if_it_were_used_until_then() -> None:
     house.manager.protect(make_manifest("unknown"), 5)
     (await house.have("c")).release()
     assert house.evicted() == [("b@1",)]
-    house.clock.now += 5
+    house.clock.now_s += 5
     (await house.have("d")).release()
     assert house.evicted() == [("b@1",), ("c@1",)]
     (await house.have("e")).release()
@@ -537,12 +531,6 @@ async def test_what_is_protected_goes_as_if_it_were_used_until_then() -> None:
 
 
 # What is let go of
-
-
-class WatchedVoice(FakeVoice):
-    def __init__(self, parts: Mapping[str, object]) -> None:
-        super().__init__()
-        self.parts = parts
 
 
 class WatchfulLoader(FakeLoader):
@@ -560,7 +548,7 @@ class WatchfulLoader(FakeLoader):
 
     def assemble(self, plan: VoicePlan, parts: Mapping[str, object]) -> LoadedVoice:
         loaded = super().assemble(plan, parts)
-        voice = WatchedVoice(parts)
+        voice = FakeVoice(parts=parts)
         self.seen(voice)
         return LoadedVoice(loaded.ref, voice, loaded.front_end)
 
@@ -737,10 +725,10 @@ async def test_a_part_that_hangs_takes_no_more_than_its_own_memory() -> None:
         for _ in range(3):
             task = house.ask("a")
             await turns()
-            house.clock.now += 6
+            house.clock.now_s += 6
             await turns()
             assert isinstance(task.exception(), LoadStuckError)
-            house.clock.now += 100
+            house.clock.now_s += 100
         sound = house.ask("b")
         await turns()
         try:
@@ -761,7 +749,7 @@ async def test_a_refused_load_does_not_wait_for_ever_for_room() -> None:
         house.executor.run_next()
         await turns()
         assert len(house.freeing.waiting) == 1  # and it hangs
-        house.clock.now += 100
+        house.clock.now_s += 100
         await turns()
         try:
             assert isinstance(task.exception() if task.done() else None, DeviceRefusedError)
@@ -777,11 +765,11 @@ async def test_hits_pass_whoever_waits_and_who_waits_in_vain_is_told_in_time() -
     waiting = house.ask("large", 30)
     await house.work()
     for name in "abc" * 3:
-        house.clock.now += 1
+        house.clock.now_s += 1
         held.pop(name).release()
         held[name] = await house.manager.acquire(make_manifest(name))
     assert not house.evicted(), "what is spoken with goes for one who does not fit all the same"
-    house.clock.now += 30
+    house.clock.now_s += 30
     house.manager.tick()
     with pytest.raises(MemoryBusyError, match=r"within 30 s, the most that memory_wait_s allows"):
         await waiting
@@ -796,7 +784,7 @@ async def test_no_more_goes_than_is_missing_however_long_somebody_waited() -> No
     large, small = await house.have("x", 20), await house.have("y", 10)
     waiting = house.ask("new", 20)
     await house.work()
-    house.clock.now += 20
+    house.clock.now_s += 20
     large.release()
     await turns()
     assert house.manager.statistics().evicting_bytes == 20

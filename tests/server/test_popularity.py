@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.server.fakes import FakeClock
+from tests.fakes.clocks import FakeClock
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.residency import popularity
 from voxswap_server.residency.popularity import Popularity, Remembered
@@ -29,12 +29,12 @@ class Shelf:
 
     def __init__(self, wall_s: float = 1.8e9) -> None:
         self.clock, self.wall = FakeClock(), FakeClock()
-        self.wall.now = wall_s
+        self.wall.now_s = wall_s
         self.uses = Popularity(self.clock, self.wall)
 
     def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
-        self.wall.now += seconds
+        self.clock.now_s += seconds
+        self.wall.now_s += seconds
 
     def count(self, ref: str, times: int = 1) -> None:
         for _ in range(times):
@@ -42,7 +42,7 @@ class Shelf:
 
     def restart(self, down_s: float = 0.0, resident: tuple[str, ...] = ()) -> tuple[Shelf, Any]:
         data = self.uses.to_json(resident)
-        after = Shelf(self.wall.now + down_s)
+        after = Shelf(self.wall.now_s + down_s)
         return after, after.uses.restore(data, where="here")
 
 
@@ -86,7 +86,7 @@ def test_a_wall_clock_that_jumps_harms_nothing(jump_s: float) -> None:
     """A machine without a battery wakes up in 1970 and learns the time later."""
     shelf = Shelf(wall_s=abs(jump_s) + 60)
     shelf.count("a@1", 4)
-    shelf.wall.now += jump_s
+    shelf.wall.now_s += jump_s
     shelf.count("a@1", 4)
     assert shelf.uses.uses("a@1") == 8
     shelf.uses.to_json(["a@1"])
@@ -118,7 +118,7 @@ def test_what_was_counted_before_the_file_was_read_counts_too() -> None:
     shelf = Shelf()
     shelf.count("a@1", 3)
     data = shelf.uses.to_json([])
-    after = Shelf(shelf.wall.now)
+    after = Shelf(shelf.wall.now_s)
     after.count("a@1", 2)
     after.uses.restore(data, where="here")
     assert after.uses.uses("a@1") == 5

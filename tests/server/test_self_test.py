@@ -12,18 +12,17 @@ import numpy as np
 import pytest
 from google.rpc import code_pb2
 
-from tests.registry.faults import Gate
-from tests.server.fake_voices import HOP, RATE, FakeFrontEnd, FakeUtterance, FakeVoice, Samples
-from tests.server.fakes import FakePart, make_manifest, settle
-from voxswap_families.contract import LoadedVoice
+from tests.fakes.executors import settle
+from tests.fakes.family import HOP, RATE, FakeFrontEnd, FakeVoice, Samples
+from tests.fakes.gates import Gate
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import FakeLoader
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.doors.grpc.status import to_status
 from voxswap_server.residency.errors import VoiceTooLargeError
-from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.speech.admission import Admission
 from voxswap_server.speech.books import Limits
 from voxswap_server.speech.errors import OverloadedError
@@ -45,35 +44,14 @@ class House:
         self.voice = FakeVoice(tone(1.0) if audio is None else audio)
         self.front_end = FakeFrontEnd(letters)
         self.executor = ThreadPoolExecutor(1)
-        self.manager = ModelManager(self, self.executor, budget_bytes=100)
+        loader = FakeLoader(voice=self.voice, front_end=self.front_end)
+        self.manager = ModelManager(loader, self.executor, budget_bytes=100)
         self.compute = Scheduler()
         stage = Stage(self.compute)
         self.admission = Admission(Limits(), stage.pacing, clock=stage.clock)
         self.outcomes: list[str] = []
         maker = Maker(self.manager, stage, self.admission)
         self.self_test = SelfTest(maker, observe=self.outcomes.append)
-
-    def plan(self, manifest: Manifest) -> VoicePlan:
-        parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
-        return VoicePlan(manifest.voice_id, manifest, parts)
-
-    def load(self, plan: VoicePlan, part: PartPlan, *_: object) -> FakePart:
-        return FakePart(part.footprint_bytes)
-
-    def assemble(self, plan: VoicePlan, parts: object) -> LoadedVoice:
-        return LoadedVoice(plan.manifest.ref, self.voice, self.front_end)
-
-    def is_here(self, part: PartPlan) -> bool:
-        return True
-
-    def fetch(self, plan: VoicePlan, part: PartPlan, *_: object) -> None:
-        raise AssertionError("everything is here")
-
-    def tier(self, part: PartPlan) -> Tier:
-        return Tier.DISK
-
-    def load_s(self, part: PartPlan, tier: Tier) -> float:
-        return 0.0
 
     async def fault(self, *args: Any, **options: Any) -> str:
         with pytest.raises(SelfTestError) as raised:
@@ -186,7 +164,7 @@ async def test_a_voice_that_does_not_end_is_cut_off(houses: Any) -> None:
     """One second a character and one more is all that it gets, not the hour that it would take."""
     house = houses(np.tile(tone(1.0), 3600))
     assert "over 4 s" in await house.fault("abc")
-    assert house.voice.steps < 20
+    assert len(house.voice.steps) < 20
     assert "over 14 s" in await house.fault("Hello, there!")
     house = houses(tone(3.9))
     assert (await house.self_test.run(manifest(), "abc")).duration_s < 4
@@ -225,22 +203,21 @@ async def test_a_voice_that_cannot_read_our_own_text_asks_for_another(houses: An
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """Stands before every step of a voice."""
-    gate, decoded = Gate(), FakeUtterance._decoded
-
-    def stopped(self: FakeUtterance, first_frame: int, last_frame: int) -> Samples:
-        gate()
-        return decoded(self, first_frame, last_frame)
-
-    monkeypatch.setattr(FakeUtterance, "_decoded", stopped)
+def gate() -> Iterator[Gate]:
+    gate = Gate()
     yield gate
     gate.open()
+
+
+def stops_at(house: House, gate: Gate) -> None:
+    """Whenever its voice decodes."""
+    house.voice.during = lambda step: gate() if step == "decode" else None
 
 
 async def test_two_are_tried_at_a_time_and_the_others_wait(houses: Any, gate: Gate) -> None:
     """As streams without pacing, so that whoever comes meanwhile is told how much there is."""
     house = houses()
+    stops_at(house, gate)
     tests = [asyncio.create_task(house.self_test.run(manifest(), "Hello there.")) for _ in range(5)]
     await asyncio.to_thread(gate.wait_reached)
     await settle()
@@ -255,6 +232,7 @@ async def test_who_waits_too_long_for_a_place_is_told_when_to_come_again(
     houses: Any, gate: Gate
 ) -> None:
     house = houses()
+    stops_at(house, gate)
     tests = [asyncio.create_task(house.self_test.run(manifest(), "Hello.")) for _ in range(2)]
     await asyncio.to_thread(gate.wait_reached)
     await settle()
@@ -270,6 +248,7 @@ async def test_who_waits_too_long_for_a_place_is_told_when_to_come_again(
 
 async def test_one_that_is_cancelled_gives_its_place_back(houses: Any, gate: Gate) -> None:
     house = houses()
+    stops_at(house, gate)
     for _ in range(3):
         tests = [asyncio.create_task(house.self_test.run(manifest(), "Hello.")) for _ in range(4)]
         await settle()

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import ManualExecutor, settle
+from tests.fakes.family import SYMBOLS, FakeEngine
 from tests.registry.drafts import make_draft
-from tests.server.fakes import FakeVoice, ManualExecutor, characters, settle
-from voxswap_families import reading
-from voxswap_families.contract import DevicePart, HostPart, LoadedVoice, PartSpec
+from voxswap_families.contract import DevicePart, HostPart
 from voxswap_families.errors import DeviceMemoryError
 from voxswap_registry.draft import DraftComponent
 from voxswap_registry.errors import VoxswapError
@@ -42,8 +43,7 @@ from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.snapshot import State
 
-TABLE = b'{"layout": "blanks", "symbols": {"a": [1]}}'
-TABLE_BYTES = 16 * len(TABLE)  # what residency charges for it; it lies on the host
+TABLE_BYTES = 16 * len(SYMBOLS)  # what residency charges for it; it lies on the host
 BASE = 3_000
 SIZES = {"a": 300, "b": 400, "c": 700, "d": 1_500, "e": 2_500, "f": 4_000}
 ON_BASE = {"s": 60, "t": 90, "u": 800}
@@ -133,44 +133,16 @@ class StagedPart:
         return SimulatedPart(self.device, len(self.data))
 
 
-class PartedVoice(FakeVoice):
-    def __init__(self, parts: Mapping[str, DevicePart]) -> None:
-        super().__init__()
-        self.parts = dict(parts)
-
-
-class SimulatedEngine:
-    name = "sim"
-    steps_may_be_long = False
-
+class SimulatedEngine(FakeEngine):
     def __init__(self, device: SimulatedDevice) -> None:
+        super().__init__()
         self.device = device
-
-    def check(self, manifest: Manifest) -> None:
-        pass
-
-    def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
-        own = (c for c in manifest.components if c.role != reading.ROLE)
-        return [*(PartSpec(c.role, "sim", c.size_bytes) for c in own), reading.part(manifest)]
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         return 0
 
-    def pace(self, manifest: Manifest) -> None:
-        return None
-
-    def warm_up(self) -> None:
-        pass
-
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
-        if role == reading.ROLE:
-            return reading.read(manifest, file, characters)
+    def taken_up(self, manifest: Manifest, file: VerifiedFile) -> HostPart:
         return StagedPart(self.device, os.pread(file.fd, file.size_bytes, 0))
-
-    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        front_end = reading.front_end_of(manifest, parts)
-        own = {role: part for role, part in parts.items() if role != reading.ROLE}
-        return LoadedVoice(manifest.ref, PartedVoice(own), front_end)
 
 
 @dataclass(frozen=True)
@@ -186,7 +158,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
     registry = Registry(folder / "registry")
     base, table = folder / "base", folder / "table"
     base.write_bytes(b"b" * BASE)
-    table.write_bytes(TABLE)
+    table.write_bytes(SYMBOLS)
     manifests = {}
     for name, size in (SIZES | ON_BASE).items():
         model = folder / name
@@ -198,7 +170,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
         draft = make_draft(
             folder / "draft",
             f"npc/{name}",
-            engine="sim",
+            engine="fake",
             front_end=FrontEndSpec("characters"),
             components=tuple(components),
         )
@@ -226,10 +198,10 @@ class House:
         self.events: list[ResidencyEvent] = []
         self.loader = VoiceLoader(
             stock.registry.components,
-            {"sim": SimulatedEngine(self.device)},
+            {"fake": SimulatedEngine(self.device)},
             host_tier=self.host_tier,
         )
-        self.now = 0.0
+        self.clock = FakeClock()
         self.not_free: list[int] = []
         self.device.freed = self.freed
         self.manager = ModelManager(
@@ -239,7 +211,7 @@ class House:
             budget_bytes=budget,
             device=self.device,
             limits=Limits(load_slots=3),
-            clock=lambda: self.now,
+            clock=self.clock,
             observer=self.events.append,
         )
 
@@ -250,7 +222,7 @@ class House:
     async def have(self, name: str) -> Lease:
         task = self.ask(name)
         await self.work()
-        self.now += 1
+        self.clock.now_s += 1
         return await task
 
     def freed(self, freed_bytes: int) -> None:
@@ -345,7 +317,7 @@ async def test_where_everything_else_speaks_that_load_fails_alone(stock: Stock) 
         assert not lease.released
         lease.release()
     # When they have ended there is a piece that is large enough, and it is tried again.
-    house.now += 1
+    house.clock.now_s += 1
     (await house.have("f")).release()
     await house.end()
 
@@ -362,7 +334,7 @@ async def test_a_device_that_refuses_now_and_then_takes_nothing_with_it(stock: S
             (await task).release()
         else:
             assert isinstance(task.exception(), DeviceRefusedError)
-        house.now += 100
+        house.clock.now_s += 100
         unloading = asyncio.ensure_future(house.manager.unload(stock.manifests["t"]))
         await house.work()
         await unloading
@@ -389,9 +361,9 @@ async def test_a_load_that_is_given_up_in_its_copy_gives_its_block_back(stock: S
 async def test_damaged_bytes_never_reach_the_device(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     draft = make_draft(
-        tmp_path, data=b"w" * 500, engine="sim", front_end=FrontEndSpec("characters")
+        tmp_path, data=b"w" * 500, engine="fake", front_end=FrontEndSpec("characters")
     )
-    (tmp_path / "symbols.json").write_bytes(TABLE)
+    (tmp_path / "symbols.json").write_bytes(SYMBOLS)
     manifest = registry.publish(draft)
     path = next(
         p for p in (tmp_path / "registry").rglob("*") if p.is_file() and p.stat().st_size == 500
@@ -496,7 +468,7 @@ def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all
         unloading: list[asyncio.Task[int]] = []
         held: list[Lease] = []
         for move, what in moves:
-            house.now += 1
+            house.clock.now_s += 1
             match move:
                 case "ask":
                     asking.append(house.ask(what))

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
+from tests.fakes.gates import AsyncGate
 from tests.server.speaking_house import (
     LINE,
     OFF,
     OPUS,
-    Doorway,
     SpeakingHouse,
     conversation,
     hear,
@@ -128,7 +128,7 @@ async def test_cancelled_on_a_thread_nothing_is_left(
 async def test_cancelled_while_it_is_written_nothing_is_left(
     house: SpeakingHouse, kind: str, written: type[Part]
 ) -> None:
-    door = Doorway()
+    door = AsyncGate()
 
     async def write(part: Part) -> None:
         if isinstance(part, written):
@@ -144,9 +144,9 @@ async def test_cancelled_while_it_is_written_nothing_is_left(
 
 
 async def test_cancelled_while_it_is_looked_for_nothing_is_left(house: SpeakingHouse) -> None:
-    house.store.door = Doorway()
+    house.store.reads.clear()
     hearing = asyncio.ensure_future(hear(house, LINE, []))
-    await house.store.door.reached.wait()
+    await house.store.is_asked.wait()
     hearing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hearing

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
+from tests.fakes.gates import AsyncGate
 from tests.server.speaking_house import (
     LINE,
     OFF,
     OPUS,
-    Doorway,
     Script,
     SpeakingHouse,
     conversation,
@@ -52,7 +52,7 @@ class Listener:
         nth: int = 1,
     ) -> None:
         self.got: list[Part] = []
-        self.door = Doorway()
+        self.door = AsyncGate()
         self.stream: Stream
 
         async def write(part: Part) -> None:
@@ -113,7 +113,7 @@ async def test_a_text_that_is_written_ends_with_the_receipt(
     n, before = len(heard.got), heard.samples
     receipt = await heard.stream.interrupt()
     assert receipt.end_sample == before
-    heard.door.is_open.set()
+    heard.door.open()
     await heard.task
     assert heard.got[n:] == ([] if at is Trailer else [receipt])
     await house.nothing_is_left()
@@ -175,7 +175,7 @@ async def test_a_conversation_that_is_written_goes_on_after_the_receipt(
     asking = asyncio.ensure_future(heard.stream.interrupt())
     await settle()
     assert asking.done() == (at is not Header)
-    heard.door.is_open.set()
+    heard.door.open()
     receipt = await asking
     script.push("Now this.")
     script.end()

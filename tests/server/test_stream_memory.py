@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.server.fakes import House, settle
-from tests.server.play import GOOD, Play
+from tests.fakes.executors import settle
+from tests.fakes.family import LEVEL
+from tests.fakes.residency import House
+from tests.server.play import Play
 from voxswap_server.memory.ledger import STREAMS
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.manager import ModelManager
@@ -128,7 +130,7 @@ async def test_a_synthesis_holds_a_segment_until_its_last_window_and_nothing_aft
     memory = StreamMemory(MOST, books.take, books.give)
     object.__setattr__(play.stage, "memory", memory)
     play.during = lambda what: seen.append((what, books.taken))
-    await play.heard(Lease(play.voice(GOOD), lambda: None))
+    await play.heard(Lease(play.voice(LEVEL), lambda: None))
     assert {taken for what, taken in seen if what == "decode"} == {7}
     assert {taken for what, taken in seen if what == "prepare"} == {0}
     assert books.taken == 0

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from tests.server.fakes import settle
-from tests.server.play import GOOD, Play
+from tests.fakes.executors import settle
+from tests.fakes.family import LEVEL
+from tests.server.play import Play
 from voxswap_families.errors import EngineError
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding, Samples
@@ -32,12 +33,12 @@ async def play() -> AsyncIterator[Play]:
 
 def lease(play: Play, given_back: list[str] | None = None) -> Lease:
     told = [] if given_back is None else given_back
-    return Lease(play.voice(GOOD), lambda: told.append("lease"))
+    return Lease(play.voice(LEVEL), lambda: told.append("lease"))
 
 
 async def test_every_sentence_is_prepared_once_and_then_decoded(play: Play) -> None:
     heard = await play.heard(lease(play))
-    assert float(np.median(heard)) == pytest.approx(GOOD)
+    assert float(np.median(heard)) == pytest.approx(LEVEL)
     steps = play.voices[0].steps
     assert (steps[:2], steps.count("prepare")) == (["prepare", "decode"], 2)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.family import SYMBOLS, FakeEngine
 from tests.registry.drafts import blob_path, make_draft
 from tests.registry.stores import memory_objects
-from tests.server.fake_engine import SYMBOLS, FakeEngine
 from voxswap_registry.components import Components
 from voxswap_registry.errors import DigestMismatchError, EngineError, RegistryError
 from voxswap_registry.manifest import FrontEndSpec, Manifest
@@ -37,9 +37,7 @@ class ReadingEngine(FakeEngine):
         self.before_reading: Callable[[], object] = lambda: None
         self.after_reading: Callable[[], object] = lambda: None
 
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> Any:
-        if role == "symbols":
-            return super().read(manifest, role, file)
+    def taken_up(self, manifest: Manifest, file: VerifiedFile) -> Any:
         # Not `read_bytes`, which hashes what it read.
         self.before_reading()
         data = os.pread(file.fd, file.size_bytes, 0)

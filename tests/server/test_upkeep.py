@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.server.fakes import House, make_manifest, settle
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import House
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import RegistryError, VoiceNotFoundError, VoxswapError
 from voxswap_server.memory.plans import Limits
@@ -198,7 +200,7 @@ async def test_what_is_idle_for_so_long_leaves_and_what_speaks_or_is_pinned_does
     await settle()
     await ticks.tick()
     assert not house.evicted(), "not yet"
-    house.clock.now += 9
+    house.clock.now_s += 9
     await ticks.tick()
     await house.work()
     assert house.evicted() == [("a@1",)]
@@ -206,12 +208,12 @@ async def test_what_is_idle_for_so_long_leaves_and_what_speaks_or_is_pinned_does
     assert (evicted.reason, evicted.role, evicted.age_s) == ("idle", "model", 10)
     assert set(house.states()) == {"b", "c"}
     speaking.release()
-    house.clock.now += 9.5
+    house.clock.now_s += 9.5
     await ticks.tick()
     assert set(house.states()) == {"b", "c"}, "it spoke until now"
     # Reloaded settings count from the next look on; 0 is never.
     ttl[0] = 0
-    house.clock.now += 1e6
+    house.clock.now_s += 1e6
     await ticks.tick()
     assert set(house.states()) == {"b", "c"}
     ttl[0] = 100
@@ -228,14 +230,14 @@ async def test_what_is_idle_for_so_long_leaves_and_what_speaks_or_is_pinned_does
 async def test_a_voice_that_settles_or_is_protected_is_not_idle() -> None:
     house = House(60, Limits(load_slots=8, settle_s=50))
     (await house.have("a")).release()
-    house.clock.now += 20
+    house.clock.now_s += 20
     house.manager.evict_idle(10)
     assert "a" in house.states()
     house.manager.protect(make_manifest("a"), 100)
-    house.clock.now += 60
+    house.clock.now_s += 60
     house.manager.evict_idle(10)
     assert "a" in house.states()
-    house.clock.now += 60
+    house.clock.now_s += 60
     house.manager.evict_idle(10)
     await house.work()
     assert house.states() == {}
@@ -247,7 +249,7 @@ async def test_idle_memory_goes_to_who_waits_for_it() -> None:
     (await house.have("b")).release()
     waiting = house.ask("c", 20)
     await house.work()
-    house.clock.now += 20
+    house.clock.now_s += 20
     house.manager.evict_idle(10)
     await house.work()
     assert not waiting.done()

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
+from tests.fakes.gates import Gate
 from tests.registry.drafts import root_of
-from tests.registry.faults import Gate
 from tests.registry.stores import stored_blobs
 from tests.registry.uploads import MAX_BYTES, MODEL, SYMBOLS, Sender, digest_of
-from tests.server.fakes import FakeClock, settle
 from voxswap.v1 import voices_pb2
 from voxswap_registry.errors import (
     EngineError,
@@ -293,7 +294,7 @@ async def test_an_upload_that_trickles_is_given_up(
         nonlocal sent
         yield whole(sender)[0]
         for start in range(0, len(MODEL), size):
-            clock.now += each_s
+            clock.now_s += each_s
             sent += 1
             yield piece(MODEL, start, size)
         yield piece(SYMBOLS, 0, size)
@@ -316,7 +317,7 @@ async def test_the_servers_own_time_is_not_held_against_a_client(
     clock, write = FakeClock(), Upload.write
 
     def slow(*args: Any) -> None:
-        clock.now += 1000
+        clock.now_s += 1000
         write(*args)
 
     monkeypatch.setattr(Upload, "write", slow)

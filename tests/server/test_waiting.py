@@ -11,14 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.server.fakes import (
-    House,
-    ManualExecutor,
-    digest_of,
-    make_manifest,
-    settle,
-    time_of_the_loop,
-)
+from tests.fakes.executors import ManualExecutor, settle
+from tests.fakes.manifests import digest_of, make_manifest
+from tests.fakes.residency import House, time_of_the_loop
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_server.memory.plans import Limits
@@ -37,7 +32,7 @@ async def test_a_load_that_cannot_have_memory_stops_no_other_and_evicts_nobody()
     large = house.ask("kokoro", 90)
     await house.work()
     for seconds in (0.5, 2, 4):  # while it is new in line, exclusive, and for a while longer
-        house.clock.now += seconds
+        house.clock.now_s += seconds
         house.manager.tick()
         (await house.manager.acquire(make_manifest("joe2", 20))).release()
         small = house.ask(f"small{seconds}", 5)
@@ -70,7 +65,7 @@ async def test_a_prefetch_that_waits_is_passed_by_every_player() -> None:
     house = House(100)
     speaking, ahead = await house.have("a", 60), Ahead(house.manager)
     (await house.have("idle", 40)).release()
-    house.clock.now += 100
+    house.clock.now_s += 100
     await ahead.prepare([CastMember(make_manifest("opera", 40), 3_600.0)])
     (await house.manager.acquire(make_manifest("idle", 40))).release()  # It is not long idle now.
     await house.work()
@@ -111,7 +106,7 @@ async def test_a_fetch_that_hangs_is_told_as_such() -> None:
     house.loader.afar = {digest_of("far")}
     task = house.ask("far")
     await settle()
-    house.clock.now += 6
+    house.clock.now_s += 6
     house.manager.tick()
     with pytest.raises(LoadStuckError, match=r"the model of far@1 was not fetched within 5 s"):
         await task
@@ -129,7 +124,7 @@ async def test_a_disk_that_hangs_holds_up_no_estimate_nor_is_asked_of_what_is_he
         asking = asyncio.ensure_future(explain(house.manager, make_manifest("far")))
         await settle()
         assert len(looking.waiting) == 1
-        house.clock.now += 0.3
+        house.clock.now_s += 0.3
         await settle()
         found = await asking
     assert [part.tier for part in found.parts] == [Tier.REMOTE]
@@ -165,7 +160,7 @@ async def test_lines_from_the_audio_cache_count_as_use() -> None:
     house = House(20)
     for name in "ab":
         (await house.have(name)).release()
-    house.clock.now += 1
+    house.clock.now_s += 1
     house.manager.used(make_manifest("a"))
     house.manager.used(make_manifest("unknown"))
     (await house.have("c")).release()

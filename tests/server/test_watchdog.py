@@ -10,7 +10,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
 from voxswap_families.errors import DeviceStuckError
 from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import ClosedError
@@ -56,14 +57,14 @@ class House:
     """A scheduler whose clock stands still until it is moved, and a watchdog that looks then."""
 
     def __init__(self, threads: int = 1, **spare: int) -> None:
-        self.now = 100.0
+        self.clock = FakeClock()
         self.verdicts: list[Verdict] = []
         self.scheduler = Scheduler(
             threads=threads,
-            hooks=ThreadHooks(clock=lambda: self.now, observe_stuck=self.verdicts.append),
+            hooks=ThreadHooks(clock=self.clock, observe_stuck=self.verdicts.append),
             **spare,
         )
-        self.serving = Serving(Bars(lambda: self.now), long_engines=frozenset({"kokoro"}))
+        self.serving = Serving(Bars(self.clock), long_engines=frozenset({"kokoro"}))
         self.serving.become_ready()
         self.looks = asyncio.Semaphore(0)
         self.hangs: list[Hang] = []
@@ -77,7 +78,7 @@ class House:
         await self.looks.acquire()
 
     async def look(self, *, later_s: float = LIMIT_S + 0.1) -> None:
-        self.now += later_s
+        self.clock.now_s += later_s
         self.looks.release()
         await settle()
 

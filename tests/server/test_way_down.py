@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
 from voxswap_server.app.way_down import CLOSED_S, WayDown, on_thread, threads_that_hang
 
 
