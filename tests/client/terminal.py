@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+#: Runs a command: its exit code, and the lines of stdout and stderr.
+Voxswap = Callable[..., tuple[int, list[str], list[str]]]
+
 
 def unwrapped(text: str) -> list[str]:
     """Lines with their continuations, which are indented by four, joined on again."""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 
-from tests.client.terminal import unwrapped
 from voxswap.v1 import residency_pb2, speech_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.outlook import explanation, scene
@@ -27,17 +26,9 @@ MIB = 1 << 20
 WHEN = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 
 
-@pytest.fixture
-def voxswap(server, capsys):
-    """Runs a command against the server: its exit code, and lines of stdout and stderr."""
-
-    def run(*arguments):
-        code = main([*arguments, "--address", server.address])
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), unwrapped(err)
-
+@pytest.fixture(autouse=True)
+def loadable(server):
     server.loadable |= {"npc/smith@3": 60 * MIB, "npc/baker@1": 2 * MIB}
-    return run
 
 
 # -- steering ----------------------------------------------------------------

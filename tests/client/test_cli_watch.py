@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, date, datetime, timedelta
 
 import grpc
@@ -11,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.client.terminal import unwrapped
-from voxswap_client.cli import main
 from voxswap_client.cli.events import event_line
 from voxswap_client.cli.table import columns, cut_middle
 from voxswap_client.cli.watch import event_lines
@@ -21,30 +18,9 @@ from voxswap_client.residency_types import (
     ResidencyEventKind,
 )
 
+pytestmark = pytest.mark.usefixtures("in_utc")
 MIB = 1 << 20
 WHEN = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _zone(monkeypatch):
-    """Local time is UTC."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.fixture
-def voxswap(server, capsys):
-    """Runs a command against the server: its exit code, and lines of stdout and stderr."""
-
-    def run(*arguments):
-        code = main([*arguments, "--address", server.address])
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), unwrapped(err)
-
-    return run
 
 
 def event(kind, **changes):

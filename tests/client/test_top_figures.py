@@ -121,7 +121,7 @@ def test_where_metrics_are(wanted, address, expected):
 # -- the monitor, against a server --------------------------------------------
 
 
-class House:
+class MonitorFixture:
     """A monitor of the fake server, and its time."""
 
     def __init__(self, server, fake_clock, stack):
@@ -165,9 +165,9 @@ class House:
 
 
 @pytest.fixture
-async def house(server, fake_clock):
+async def fixture(server, fake_clock):
     async with contextlib.AsyncExitStack() as stack:
-        yield House(server, fake_clock, stack)
+        yield MonitorFixture(server, fake_clock, stack)
 
 
 def told(server, sequence, kind="LOADED", **fields):
@@ -176,40 +176,40 @@ def told(server, sequence, kind="LOADED", **fields):
     return wire
 
 
-async def test_a_look_has_residents_and_metrics(house, server):
+async def test_a_look_has_residents_and_metrics(fixture, server):
     server.loadable["npc/smith@3"] = 60
-    await house.client.load("npc/smith@3")
-    await house.monitor.look(first=True)
-    frame = house.monitor.frame()
+    await fixture.client.load("npc/smith@3")
+    await fixture.monitor.look(first=True)
+    frame = fixture.monitor.frame()
     assert frame.snapshot.residents[0].voices == ("npc/smith@3",)
     assert frame.speech.active_streams == 2
     assert (frame.now, frame.events, frame.problems) == (WHEN, (), ())
 
 
-async def test_events_begin_with_those_that_are_kept(house, server):
+async def test_events_begin_with_those_that_are_kept(fixture, server):
     server.events += [told(server, 1), told(server, 2), told(server, 3, "EVICTED")]
-    async with house.following():
-        await house.until(lambda frame: len(frame.events) == 3)
-    assert house.monitor.frame().churn == Churn(2, 1, 0)
+    async with fixture.following():
+        await fixture.until(lambda frame: len(frame.events) == 3)
+    assert fixture.monitor.frame().churn == Churn(2, 1, 0)
 
 
-async def test_events_that_are_no_longer_kept_are_done_without(house, server):
+async def test_events_that_are_no_longer_kept_are_done_without(fixture, server):
     server.events += [told(server, 900)]
-    async with house.following():
+    async with fixture.following():
         assert await asyncio.to_thread(server.watching.wait, server.patience_s)
-        assert house.monitor.frame().events == ()
+        assert fixture.monitor.frame().events == ()
     assert not server.requests[-1].HasField("after_sequence")
 
 
-async def test_another_run_of_the_server_begins_anew(house, server):
+async def test_another_run_of_the_server_begins_anew(fixture, server):
     lost = server.fail(grpc.StatusCode.OUT_OF_RANGE, "gone", server.reason("EVENTS_LOST"))
     server.script += [server.play(told(server, 7)), lost]
     server.events += [told(server, 1, epoch=5), told(server, 2, epoch=5)]
     server.epoch = 5
-    house.client._retries = RetryPolicy(initial_backoff_ms=0)
-    house.client._sleep = lambda _seconds: asyncio.sleep(0)
-    async with house.following():
-        await house.until(lambda frame: [e.sequence for e in frame.events] == [1, 2])
+    fixture.client._retries = RetryPolicy(initial_backoff_ms=0)
+    fixture.client._sleep = lambda _seconds: asyncio.sleep(0)
+    async with fixture.following():
+        await fixture.until(lambda frame: [e.sequence for e in frame.events] == [1, 2])
 
 
 @pytest.mark.parametrize(
@@ -219,24 +219,24 @@ async def test_another_run_of_the_server_begins_anew(house, server):
         ("RESOURCE_EXHAUSTED", "TOO_MANY_WATCHERS", "no events: 64 watch already"),
     ],
 )
-async def test_a_server_that_tells_no_events(house, server, code, reason, problem):
+async def test_a_server_that_tells_no_events(fixture, server, code, reason, problem):
     status = grpc.StatusCode[code]
     server.script.append(server.fail(status, "64 watch already", server.reason(reason)))
-    async with house.following():
-        await house.until(lambda frame: frame.problems == (problem,))
+    async with fixture.following():
+        await fixture.until(lambda frame: frame.problems == (problem,))
 
 
-async def test_a_reader_that_was_too_slow_goes_on_from_now(house, server):
+async def test_a_reader_that_was_too_slow_goes_on_from_now(fixture, server):
     slow = server.reason("SLOW_WATCHER")
     status = grpc.StatusCode.RESOURCE_EXHAUSTED
     server.script.append(server.fail(status, "slow", slow, after=(told(server, 1),)))
-    async with house.following():
-        await house.until(lambda _frame: house.paused.is_set())
-        assert house.monitor.frame().events == ()
+    async with fixture.following():
+        await fixture.until(lambda _frame: fixture.paused.is_set())
+        assert fixture.monitor.frame().events == ()
 
 
-async def test_metrics_come_and_go(house):
-    house.pages[:] = [
+async def test_metrics_come_and_go(fixture):
+    fixture.pages[:] = [
         page(streams=5),
         ScrapeError("Connection refused"),
         page(streams=50),
@@ -246,10 +246,10 @@ async def test_metrics_come_and_go(house):
     ]
     seen = []
     for _ in range(6):
-        await house.monitor.look()
-        frame = house.monitor.frame()
+        await fixture.monitor.look()
+        frame = fixture.monitor.frame()
         seen.append((frame.speech.streams_per_s, frame.problems))
-        house.time.sleep(1)
+        fixture.time.sleep(1)
     refused = ("no metrics: Connection refused",)
     foreign = ("no metrics: they are not those of voxswap",)
     # No rate goes across a gap or a restart.
@@ -263,28 +263,28 @@ async def test_metrics_come_and_go(house):
     ]
 
 
-async def test_the_window_is_a_minute(house):
+async def test_the_window_is_a_minute(fixture):
     for n in range(100):
-        house.pages[:] = [page(streams=n, warm=(n, n, n))]
-        await house.monitor.look()
-        house.time.sleep(1)
-    speech = house.monitor.frame().speech
+        fixture.pages[:] = [page(streams=n, warm=(n, n, n))]
+        await fixture.monitor.look()
+        fixture.time.sleep(1)
+    speech = fixture.monitor.frame().speech
     assert (speech.over_s, speech.warm.count, speech.streams_per_s) == (60.0, 60.0, 1.0)
 
 
-async def test_looks_that_are_further_apart_than_the_window(house):
+async def test_looks_that_are_further_apart_than_the_window(fixture):
     for n in range(3):
-        house.pages[:] = [page(streams=120 * n)]
-        await house.monitor.look()
-        house.time.sleep(120)
-    assert house.monitor.frame().speech.streams_per_s == 1.0
+        fixture.pages[:] = [page(streams=120 * n)]
+        await fixture.monitor.look()
+        fixture.time.sleep(120)
+    assert fixture.monitor.frame().speech.streams_per_s == 1.0
 
 
-async def test_a_server_that_goes_away_is_told_and_one_that_never_was_is_an_error(house, server):
-    await house.monitor.look(first=True)
+async def test_a_server_that_goes_away_is_told_and_one_that_never_was_is_an_error(fixture, server):
+    await fixture.monitor.look(first=True)
     server.stop()
-    await house.monitor.look()
-    (problem,) = house.monitor.frame().problems
+    await fixture.monitor.look()
+    (problem,) = fixture.monitor.frame().problems
     assert problem.startswith("the server cannot be reached")
     with pytest.raises(UnavailableError):
-        await house.monitor.look(first=True)
+        await fixture.monitor.look(first=True)

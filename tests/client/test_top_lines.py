@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -24,18 +23,9 @@ from voxswap_client.residency_types import (
     Tier,
 )
 
+pytestmark = pytest.mark.usefixtures("in_utc")
 NOW = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-def _zone(monkeypatch):
-    """Local time is UTC."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def resident(name, state="resident", *, ago_s=0, age_s=600, mib=60, leases=0, uses=1, **changes):

@@ -30,7 +30,7 @@ Piece = voices_pb2.ComponentBytes
 COMMIT = Register(commit=voices_pb2.UploadCommit())
 
 
-class House:
+class VoiceServer:
     """A server, its client and stubs, and the registry beneath it, which others may edit too."""
 
     def __init__(self, thread: ServerThread, registry: Registry, channel: grpc.Channel) -> None:
@@ -83,20 +83,20 @@ def as_draft(manifest: Manifest, components: tuple[DraftComponent, ...]) -> Voic
 
 
 @contextlib.contextmanager
-def housed(location: Path | str, **settings: Any) -> Iterator[House]:
+def serving_voices(location: Path | str, **settings: Any) -> Iterator[VoiceServer]:
     settings = {"registry_poll_s": 0.2} | settings
     with serving(location, **settings) as thread:
         with grpc.insecure_channel(thread.server.address) as channel:
-            house = House(thread, Registry.open(location), channel)
-            with house.client:
-                yield house
+            served = VoiceServer(thread, Registry.open(location), channel)
+            with served.client:
+                yield served
 
 
-def upload_of(house: House, voice_id: str, model: bytes, **first: Any) -> list[Register]:
+def upload_of(served: VoiceServer, voice_id: str, model: bytes, **first: Any) -> list[Register]:
     """All messages of an upload of joe under another id and with another model."""
     import hashlib
 
-    joe = house.registry.resolve(VoiceRef("joe"))
+    joe = served.registry.resolve(VoiceRef("joe"))
     raw = json.loads(joe.to_json())
     del raw["version"]
     raw["voice_id"] = voice_id

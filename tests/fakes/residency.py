@@ -114,7 +114,7 @@ class FakeDevice:
         return "the fake device is full"
 
 
-class House:
+class ResidencyFixture:
     """A manager and everything it leans on: nothing happens but what the test does."""
 
     def __init__(
@@ -176,10 +176,10 @@ class House:
 
 
 @contextlib.contextmanager
-def time_of_the_loop(house: House) -> Iterator[None]:
-    """Let the loop's timers go by the house's clock."""
+def time_of_the_loop(residency: ResidencyFixture) -> Iterator[None]:
+    """Let the loop's timers go by the residency's clock."""
     loop = asyncio.get_running_loop()
-    loop.time = house.clock  # type: ignore[method-assign]
+    loop.time = residency.clock  # type: ignore[method-assign]
     try:
         yield
     finally:

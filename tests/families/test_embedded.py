@@ -28,7 +28,7 @@ from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
 
-@pytest.mark.usefixtures("joe_onnx")
+@pytest.mark.usefixtures("joe_weights")
 def test_installed_voice_is_imported_once(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

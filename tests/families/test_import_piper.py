@@ -57,9 +57,9 @@ def test_joe_has_the_architecture_of_medium(joe_draft: VoiceDraft) -> None:
     assert joe_draft.speakers == {}
 
 
-def test_joe_keeps_every_stored_parameter(joe_draft: VoiceDraft, joe_onnx: Path) -> None:
+def test_joe_keeps_every_stored_parameter(joe_draft: VoiceDraft, joe_weights: Path) -> None:
     """316 by their names, 32 by their nodes, the symbol table, and the scale of the last flow."""
-    graph = onnx.load(joe_onnx, load_external_data=False).graph
+    graph = onnx.load(joe_weights, load_external_data=False).graph
     stored = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
     tensors = _tensors(joe_draft)
     assert len(tensors) == 316 + 32 + 1 + 1
@@ -77,14 +77,14 @@ def test_joe_keeps_every_stored_parameter(joe_draft: VoiceDraft, joe_onnx: Path)
 
 
 def test_joe_gives_the_same_digests_again(
-    joe_draft: VoiceDraft, joe_onnx: Path, tmp_path: Path
+    joe_draft: VoiceDraft, joe_weights: Path, tmp_path: Path
 ) -> None:
-    again = import_voice(joe_onnx.parent, "joe", workdir=tmp_path)
+    again = import_voice(joe_weights.parent, "joe", workdir=tmp_path)
     assert _digests(again) == _digests(joe_draft)
 
 
 def test_joe_publishes_and_says_where_it_is_from(
-    joe_draft: VoiceDraft, registry: Registry, joe_onnx: Path
+    joe_draft: VoiceDraft, registry: Registry, joe_weights: Path
 ) -> None:
     manifest = registry.publish(joe_draft)
     assert registry.resolve(VoiceRef.parse("joe")) == manifest
@@ -92,8 +92,8 @@ def test_joe_publishes_and_says_where_it_is_from(
     provenance = manifest.provenance
     assert provenance.created == "2026-01-02T12:00:00Z"
     assert provenance.source == "en_US-joe-medium.onnx"
-    assert set(provenance.source_digests) == {joe_onnx.name, f"{joe_onnx.name}.json"}
-    assert str(joe_onnx.parent) not in manifest.to_json().decode()
+    assert set(provenance.source_digests) == {joe_weights.name, f"{joe_weights.name}.json"}
+    assert str(joe_weights.parent) not in manifest.to_json().decode()
 
 
 def test_joe_symbol_table(joe_draft: VoiceDraft) -> None:

@@ -146,13 +146,13 @@ class SimulatedEngine(FakeEngine):
 
 
 @dataclass(frozen=True)
-class Stock:
+class StockedRegistry:
     registry: Registry
     manifests: Mapping[str, Manifest]
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+def stock(tmp_path_factory: pytest.TempPathFactory) -> StockedRegistry:
     """A registry with voices of all sizes; some share a base. Nobody writes to it."""
     folder = tmp_path_factory.mktemp("stock")
     registry = Registry(folder / "registry")
@@ -175,15 +175,15 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
             components=tuple(components),
         )
         manifests[name] = registry.publish(draft)
-    return Stock(registry, manifests)
+    return StockedRegistry(registry, manifests)
 
 
-class House:
+class SimulatedResidency:
     """Loader and manager on a simulated device, by hand or with real threads."""
 
     def __init__(
         self,
-        stock: Stock,
+        stock: StockedRegistry,
         *,
         size: int = BUDGET,
         budget: int = BUDGET,
@@ -270,39 +270,41 @@ def no_collector() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-async def test_memory_in_pieces_is_given_back_until_one_is_large_enough(stock: Stock) -> None:
-    house = House(stock)
+async def test_memory_in_pieces_is_given_back_until_one_is_large_enough(
+    stock: StockedRegistry,
+) -> None:
+    simulated = SimulatedResidency(stock)
     for name in ("d", "a", "e", "b"):  # 1500 | 300 | 2500 | 400 | 1300 free
-        (await house.have(name)).release()
+        (await simulated.have(name)).release()
     for name in ("d", "e"):  # 1500 free | 300 | 2500 free | 400 | 1300 free
-        unloading = asyncio.ensure_future(house.manager.unload(stock.manifests[name]))
-        await house.work()
+        unloading = asyncio.ensure_future(simulated.manager.unload(stock.manifests[name]))
+        await simulated.work()
         await unloading
-    house.events.clear()
-    lease = await house.have("f")  # 4,000 of 5,300
-    assert house.device.refused == 1
-    reasons = [e.reason for e in house.events if e.kind is EventKind.EVICTED]
+    simulated.events.clear()
+    lease = await simulated.have("f")  # 4,000 of 5,300
+    assert simulated.device.refused == 1
+    reasons = [e.reason for e in simulated.events if e.kind is EventKind.EVICTED]
     assert set(reasons) == {"refused"}
-    assert house.manager.find(stock.manifests["f"]) is not None
+    assert simulated.manager.find(stock.manifests["f"]) is not None
     lease.release()
-    await house.end()
+    await simulated.end()
 
 
-async def test_where_everything_else_speaks_that_load_fails_alone(stock: Stock) -> None:
-    house = House(stock)
+async def test_where_everything_else_speaks_that_load_fails_alone(stock: StockedRegistry) -> None:
+    simulated = SimulatedResidency(stock)
     speaking = []
     for name in ("d", "a", "e", "b"):
-        lease = await house.have(name)
+        lease = await simulated.have(name)
         if name in ("a", "b"):
             speaking.append(lease)
         else:
             lease.release()
     for name in ("d", "e"):
-        unloading = asyncio.ensure_future(house.manager.unload(stock.manifests[name]))
-        await house.work()
+        unloading = asyncio.ensure_future(simulated.manager.unload(stock.manifests[name]))
+        await simulated.work()
         await unloading
-    task, other = house.ask("f"), house.ask("c")
-    await house.work()
+    task, other = simulated.ask("f"), simulated.ask("c")
+    await simulated.work()
     with pytest.raises(
         DeviceRefusedError,
         match=r"the model of npc/f@1 needs 4000 bytes: sim:0 refused 4000 bytes\. The ledger has "
@@ -311,51 +313,55 @@ async def test_where_everything_else_speaks_that_load_fails_alone(stock: Stock) 
     ):
         await task
     (await other).release()
-    assert house.manager.statistics().reserved_bytes == 0
-    assert [r.state for r in house.manager.residents()].count(State.FAILED) == 1
+    assert simulated.manager.statistics().reserved_bytes == 0
+    assert [r.state for r in simulated.manager.residents()].count(State.FAILED) == 1
     for lease in speaking:
         assert not lease.released
         lease.release()
     # When they have ended there is a piece that is large enough, and it is tried again.
-    house.clock.now_s += 1
-    (await house.have("f")).release()
-    await house.end()
+    simulated.clock.now_s += 1
+    (await simulated.have("f")).release()
+    await simulated.end()
 
 
-async def test_a_device_that_refuses_now_and_then_takes_nothing_with_it(stock: Stock) -> None:
-    house = House(stock, size=2 * BUDGET)
-    speaking = await house.have("s")
+async def test_a_device_that_refuses_now_and_then_takes_nothing_with_it(
+    stock: StockedRegistry,
+) -> None:
+    simulated = SimulatedResidency(stock, size=2 * BUDGET)
+    speaking = await simulated.have("s")
     for refusals in (1, 2, 1, 3):
-        house.device.refusals = refusals
-        task = house.ask("t")
-        await house.work()
-        house.device.refusals = 0
+        simulated.device.refusals = refusals
+        task = simulated.ask("t")
+        await simulated.work()
+        simulated.device.refusals = 0
         if task.exception() is None:
             (await task).release()
         else:
             assert isinstance(task.exception(), DeviceRefusedError)
-        house.clock.now_s += 100
-        unloading = asyncio.ensure_future(house.manager.unload(stock.manifests["t"]))
-        await house.work()
+        simulated.clock.now_s += 100
+        unloading = asyncio.ensure_future(simulated.manager.unload(stock.manifests["t"]))
+        await simulated.work()
         await unloading
-        assert house.device.held_bytes() == BASE + ON_BASE["s"]
+        assert simulated.device.held_bytes() == BASE + ON_BASE["s"]
     speaking.release()
-    await house.end()
+    await simulated.end()
 
 
-async def test_a_load_that_is_given_up_in_its_copy_gives_its_block_back(stock: Stock) -> None:
-    house = House(stock)
-    task = house.ask("e")
+async def test_a_load_that_is_given_up_in_its_copy_gives_its_block_back(
+    stock: StockedRegistry,
+) -> None:
+    simulated = SimulatedResidency(stock)
+    task = simulated.ask("e")
     await settle()
-    house.device.copying = lambda: task.cancel() and None
-    await house.work()
+    simulated.device.copying = lambda: task.cancel() and None
+    await simulated.work()
     assert task.cancelled()
-    assert house.device.peak == SIZES["e"]
-    house.manager.evict_idle(0)  # It was there by the time its thread could have looked up.
-    await house.work()
-    assert not house.device.taken
-    assert house.manager.statistics().charged_bytes == 0
-    await house.end()
+    assert simulated.device.peak == SIZES["e"]
+    simulated.manager.evict_idle(0)  # It was there by the time its thread could have looked up.
+    await simulated.work()
+    assert not simulated.device.taken
+    assert simulated.manager.statistics().charged_bytes == 0
+    await simulated.end()
 
 
 async def test_damaged_bytes_never_reach_the_device(tmp_path: Path) -> None:
@@ -370,19 +376,19 @@ async def test_damaged_bytes_never_reach_the_device(tmp_path: Path) -> None:
     )
     path.chmod(0o644)
     path.write_bytes(b"W" * 500)
-    house = House(Stock(registry, {"x": manifest}))
+    simulated = SimulatedResidency(StockedRegistry(registry, {"x": manifest}))
     for _ in range(3):
-        task = house.ask("x", insist=True)
-        await house.work()
+        task = simulated.ask("x", insist=True)
+        await simulated.work()
         assert type(task.exception()).__name__ == "DigestMismatchError"
         del task
-        assert not house.device.taken
+        assert not simulated.device.taken
     assert registry.components.quarantined()
-    assert house.device.peak == 0
-    await house.end()
+    assert simulated.device.peak == 0
+    await simulated.end()
 
 
-async def test_a_slow_copy_holds_up_nobody_else(stock: Stock) -> None:
+async def test_a_slow_copy_holds_up_nobody_else(stock: StockedRegistry) -> None:
     """On real threads: one copy waits at its gate, and the others come and go."""
     gate, begun = threading.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -394,36 +400,36 @@ async def test_a_slow_copy_holds_up_nobody_else(stock: Stock) -> None:
 
     slow: list[threading.Thread] = []
     with ThreadPoolExecutor(3) as executor, ThreadPoolExecutor(1) as freeing:
-        house = House(stock, executor=executor, freeing=freeing)
+        simulated = SimulatedResidency(stock, executor=executor, freeing=freeing)
 
         def mark_and_copy() -> None:
             if not slow:
                 slow.append(threading.current_thread())
             copy()
 
-        house.device.copying = mark_and_copy
-        task = house.ask("e")
+        simulated.device.copying = mark_and_copy
+        task = simulated.ask("e")
         await begun.wait()
         for name in "abcabc":
-            (await house.ask(name)).release()
-        (await house.ask("d")).release()
-        house.check()
+            (await simulated.ask(name)).release()
+        (await simulated.ask("d")).release()
+        simulated.check()
         assert not task.done()
         gate.set()
         (await task).release()
-        house.check()
-        await house.manager.close()
-        assert not house.device.taken
+        simulated.check()
+        await simulated.manager.close()
+        assert not simulated.device.taken
 
 
-async def test_what_the_host_tier_keeps_comes_back_without_the_disk(stock: Stock) -> None:
-    house = House(stock, host_budget=5_000)
+async def test_what_the_host_tier_keeps_comes_back_without_the_disk(stock: StockedRegistry) -> None:
+    simulated = SimulatedResidency(stock, host_budget=5_000)
     for name in ("e", "f", "e", "f"):
-        (await house.have(name)).release()
-    assert house.host_tier is not None
-    assert house.host_tier.statistics().resident_bytes <= 5_000
-    house.check()
-    await house.end()
+        (await simulated.have(name)).release()
+    assert simulated.host_tier is not None
+    assert simulated.host_tier.statistics().resident_bytes <= 5_000
+    simulated.check()
+    await simulated.end()
 
 
 def came_to_its_end(task: asyncio.Task[int]) -> bool:
@@ -453,13 +459,13 @@ moves = st.one_of(
     st.sampled_from([0, 3_500]),
 )
 def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all_back(
-    stock: Stock,
+    stock: StockedRegistry,
     moves: list[tuple[str, Any]],
     room: float,
     host_budget: int,
 ) -> None:
     async def run() -> None:
-        house = House(
+        simulated = SimulatedResidency(
             stock,
             size=round(9_000 * room) if room > 1 else BUDGET,
             host_budget=host_budget,
@@ -468,25 +474,25 @@ def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all
         unloading: list[asyncio.Task[int]] = []
         held: list[Lease] = []
         for move, what in moves:
-            house.clock.now_s += 1
+            simulated.clock.now_s += 1
             match move:
                 case "ask":
-                    asking.append(house.ask(what))
-                case "load" if what < len(house.executor.waiting):
-                    house.executor.run_next(what)
-                case "free" if what < len(house.freeing.waiting):
-                    house.freeing.run_next(what)
+                    asking.append(simulated.ask(what))
+                case "load" if what < len(simulated.executor.waiting):
+                    simulated.executor.run_next(what)
+                case "free" if what < len(simulated.freeing.waiting):
+                    simulated.freeing.run_next(what)
                 case "release" if what < len(held):
                     held.pop(what).release()
                 case "cancel" if what < len(asking):
                     asking[what].cancel()
                 case "refuse":
-                    house.device.refusals = what
+                    simulated.device.refusals = what
                 case "unload":
-                    work = house.manager.unload(stock.manifests[what])
+                    work = simulated.manager.unload(stock.manifests[what])
                     unloading.append(asyncio.ensure_future(work))
                 case "budget":
-                    house.manager.set_budget(what)
+                    simulated.manager.set_budget(what)
             await settle()
             for task in [t for t in asking if t.done()]:
                 asking.remove(task)
@@ -498,10 +504,10 @@ def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all
                     assert isinstance(task.exception(), VoxswapError)
                 del task
             unloading = [task for task in unloading if not came_to_its_end(task)]
-            house.check()
-        house.device.refusals = 0
+            simulated.check()
+        simulated.device.refusals = 0
         while True:
-            await house.work()
+            await simulated.work()
             held += [
                 t.result() for t in asking if not t.cancelled() and t.done() and not t.exception()
             ]
@@ -512,7 +518,7 @@ def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all
         assert not asking
         assert all(map(came_to_its_end, unloading))
         unloading.clear()
-        await house.end()
-        assert house.device.peak <= max(9_000, BUDGET)
+        await simulated.end()
+        assert simulated.device.peak <= max(9_000, BUDGET)
 
     asyncio.run(run())

@@ -16,7 +16,7 @@ from tests.fakes.family import FakeVoice
 from tests.fakes.gates import Gate
 from tests.fakes.manifests import make_manifest
 from tests.fakes.residency import FakeLoader
-from tests.server.audio_makers import Observer
+from tests.server.audio_cache_fixture import FakeObserver
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
@@ -41,7 +41,7 @@ OFF = dataclasses.replace(LINE, cache_policy=CachePolicy.OFF)
 OPUS = dataclasses.replace(OFF, encoding=AudioEncoding.OPUS_PACKETS)
 
 
-class SpeakingHouse:
+class SpeakerFixture:
     """Where something may be held up: see ``hold``. One version of one voice, "a"."""
 
     def __init__(self) -> None:
@@ -57,7 +57,11 @@ class SpeakingHouse:
         self.admission = Admission(Limits(), stage.pacing, clock=stage.clock)
         self.store = FarStore()
         self.cache = AudioCache(
-            self.store, Observer(), maker="here", most_entry_bytes=1 << 20, most_held_bytes=1 << 20
+            self.store,
+            FakeObserver(),
+            maker="here",
+            most_entry_bytes=1 << 20,
+            most_held_bytes=1 << 20,
         )
         self.metrics = Metrics("cpu")
         self.used: list[str] = []
@@ -114,23 +118,23 @@ class SpeakingHouse:
 
 
 @contextlib.asynccontextmanager
-async def opened(monkeypatch: Any) -> AsyncIterator[SpeakingHouse]:
-    """A house whose encoder can be held up off the event loop, and whose books are proven."""
-    house, loops_thread = SpeakingHouse(), threading.current_thread()
+async def opened(monkeypatch: Any) -> AsyncIterator[SpeakerFixture]:
+    """A fixture whose encoder can be held up off the event loop, and whose books are proven."""
+    fixture, loops_thread = SpeakerFixture(), threading.current_thread()
     encode = OpusPacketsEncoder.encode
 
     def held(encoder: OpusPacketsEncoder, samples: Any) -> Any:
         if threading.current_thread() is not loops_thread:
-            house.passed("encode")
+            fixture.passed("encode")
         return encode(encoder, samples)
 
     monkeypatch.setattr(OpusPacketsEncoder, "encode", held)
-    yield house
-    await house.close()
-    await house.nothing_is_left()
+    yield fixture
+    await fixture.close()
+    await fixture.nothing_is_left()
 
 
-class Script(Conversation):
+class WatchedConversation(Conversation):
     """Tells when somebody waits for words."""
 
     def __init__(self) -> None:
@@ -143,8 +147,8 @@ class Script(Conversation):
         return await super().next()
 
 
-def conversation(text: str = LINE.text, *, ends: bool = True) -> Script:
-    script = Script()
+def conversation(text: str = LINE.text, *, ends: bool = True) -> WatchedConversation:
+    script = WatchedConversation()
     script.push(text)
     if ends:
         script.end()
@@ -154,7 +158,7 @@ def conversation(text: str = LINE.text, *, ends: bool = True) -> Script:
 
 
 async def hear(
-    house: SpeakingHouse,
+    fixture: SpeakerFixture,
     request: SpeechRequest,
     into: list[Part],
     *,
@@ -164,8 +168,8 @@ async def hear(
     write: Callable[[Part], Awaitable[None]] | None = None,
 ) -> None:
     """As a door does it."""
-    call = Call(house.speaker.clock(), until_s)
-    async with house.speaker.open(request, call, script=script) as stream:
+    call = Call(fixture.speaker.clock(), until_s)
+    async with fixture.speaker.open(request, call, script=script) as stream:
         opened(stream)
         async for part in stream:
             into.append(part)

@@ -21,7 +21,7 @@ from voxswap_server.speech.request import SpeechRequest
 TEXT = "One two three. Four five six!"
 
 
-class Play:
+class SynthesisFixture:
     """One stream's synthesis, over voices that are made by hand."""
 
     def __init__(self, text: str = TEXT, letters: str = LETTERS) -> None:

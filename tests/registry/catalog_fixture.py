@@ -20,7 +20,7 @@ from voxswap_registry.store import Registry
 OUTAGE = RegistryError("the network is down; plug it in")
 
 
-class House:
+class RecordedStore:
     """A store, a registry that writes there unseen, and catalogs whose every call is on record."""
 
     def __init__(self, objects: Objects, folder: Path) -> None:
