@@ -14,7 +14,7 @@ RECEIPT = speech_pb2.InterruptReceipt(end_sample=4, last_word="Hi", text_end=2)
 
 def said(part: speech_pb2.SynthesizeResponse) -> speech_pb2.ConverseResponse:
     """A part of a line as a part of a conversation."""
-    name = part.WhichOneof("part")
+    name: Any = part.WhichOneof("part")
     return speech_pb2.ConverseResponse(**{name: getattr(part, name)})
 
 

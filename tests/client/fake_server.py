@@ -21,7 +21,8 @@ from voxswap.v1 import residency_pb2_grpc, speech_pb2, speech_pb2_grpc, voices_p
 PATIENCE_S = 10.0  # how long a test waits for an event that must come
 RATE_HERTZ = 8000
 Part = speech_pb2.SynthesizeResponse
-Behaviour = Callable[[Any, Any], Iterator[Part]]
+#: What a call does: parts of a line, or whatever its method answers with.
+Behaviour = Callable[[Any, Any], Iterator[Any]]
 
 
 def header(**changes: Any) -> Part:
@@ -67,7 +68,7 @@ CLOSING_SIL = speech_pb2.Mark(
 LINE = (header(), chunk(0, 4, WORD), chunk(4, 4), chunk(8, 4, CLOSING_SIL), trailer())
 
 
-def play(*parts: Part) -> Behaviour:
+def play(*parts: Any) -> Behaviour:
     """Sends these parts and ends well."""
     return lambda _request, _context: iter(parts)
 

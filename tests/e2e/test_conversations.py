@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
 
 import grpc
 import numpy as np
@@ -62,7 +63,7 @@ def chunks_of(parts: Parts) -> list[Chunk]:
 
 def pieces(text: str, *sizes: int) -> Sequence[str]:
     """``text`` in fragments of these sizes, over and over."""
-    found, at = [], 0
+    found, at = list[Any](), 0
     for size in itertools.cycle(sizes):
         if at >= len(text):
             return found
@@ -142,7 +143,7 @@ def test_no_text_at_all(server: ServerThread, client: Client) -> None:
 
 
 def until_receipt(conversation: Parts) -> tuple[list[Chunk], InterruptReceipt]:
-    chunks = []
+    chunks: list[Any] = []
     for part in conversation:
         if isinstance(part, InterruptReceipt):
             return chunks, part

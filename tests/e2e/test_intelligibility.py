@@ -24,7 +24,9 @@ def test_a_recogniser_reads_ten_lines_back(joe_registry: Registry, front_end: st
             for seed in range(TAKES):
                 for line in TEN:
                     result = client.say("joe", line, seed=seed)
-                    audio = np.frombuffer(result.audio, "<i2").astype(np.float32) / 32767
+                    audio = np.frombuffer(result.audio, "<i2").astype(np.float32) / np.float32(
+                        32767
+                    )
                     heard.append(recognise(audio, result.header.sample_rate_hertz))
     spoken = TEN * TAKES
     assert word_error_rate(spoken, heard) <= 0.25, list(zip(spoken, heard, strict=True))

@@ -138,7 +138,7 @@ def test_health_is_serving(server: ServerThread, service: str) -> None:
 def test_health_of_what_is_not_there_is_not_found(server: ServerThread, service: str) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         health(server, service)
-    assert raised.value.code() is grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 def test_health_can_be_watched(server: ServerThread) -> None:

@@ -24,9 +24,9 @@ def samples(result: SpeechResult) -> npt.NDArray[np.float32]:
         case Encoding.PCM_F32LE:
             return np.frombuffer(result.audio, "<f4")
         case Encoding.WAV:
-            return np.frombuffer(result.audio[44:], "<i2").astype(np.float32) / 32767
+            return np.frombuffer(result.audio[44:], "<i2").astype(np.float32) / np.float32(32767)
         case _:
-            return np.frombuffer(result.audio, "<i2").astype(np.float32) / 32767
+            return np.frombuffer(result.audio, "<i2").astype(np.float32) / np.float32(32767)
 
 
 def test_a_line_arrives_in_chunks_that_join(client: Client) -> None:

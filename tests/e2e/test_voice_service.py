@@ -626,8 +626,8 @@ def test_answers_are_cut_before_they_are_too_large(
     monkeypatch.setattr(voice_messages, "MAX_ANSWER_BYTES", 1)
     assert [v.version for v in served.voices.ListVersions(versions, timeout=30).versions] == [5]
     changes = voices_pb2.ListChangesRequest(voice="large/0")
-    answer = served.voices.ListChanges(changes, timeout=30)
-    assert ([change.revision for change in answer.changes], bool(answer.next_page_token)) == (
+    told = served.voices.ListChanges(changes, timeout=30)
+    assert ([change.revision for change in told.changes], bool(told.next_page_token)) == (
         [5], True
     )  # fmt: skip
     monkeypatch.undo()

@@ -25,7 +25,7 @@ def make_manifest(
         components=tuple(components),
         audio=Audio(22050, 256),
         language="en",
-        front_end=FrontEndSpec("fake"),
+        front_end=FrontEndSpec("characters"),
         speakers={},
         defaults={},
         licence="",

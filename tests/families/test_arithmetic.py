@@ -104,7 +104,8 @@ def test_a_voice_is_converted_to_the_very_weights_that_import_would_have_stored(
 def rounded_joe(joe: Manifest, joe_registry: Registry) -> Voice:
     engine = VitsEngine("cpu", "bfloat16")
     path = blob_path(joe_registry, joe.component("model"))
-    return assembled(engine, joe, model=read(engine, joe, "model", path).place())
+    voice: Voice = assembled(engine, joe, model=read(engine, joe, "model", path).place())
+    return voice
 
 
 def test_pieces_in_bfloat16_are_the_whole_but_for_rounding(rounded_joe: Voice) -> None:

@@ -23,9 +23,10 @@ from voxswap_families.embedded import installed_weights
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.embedded import VOICES as KOKORO_VOICES
-from voxswap_families.onnx_graphs.check import GraphError, parse_graph
+from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError, InvalidInputError
+from voxswap_registry.families import GraphError
 
 BASE = "6b2b427f81146ab308d6f0ec6caa878ba19baed088a1330b609b872037781fef"
 

@@ -36,7 +36,9 @@ def _take(source: Path, tmp_path: Path, **options: Any) -> VoiceDraft:
 
 
 def _tensors(draft: VoiceDraft) -> dict[str, torch.Tensor]:
-    return read_component(draft.components[0].path)
+    path = draft.components[0].path
+    assert path is not None
+    return read_component(path)
 
 
 def _digests(draft: VoiceDraft) -> list[str]:
@@ -231,7 +233,9 @@ def test_tensor_with_too_few_bytes_is_refused(tmp_path: Path) -> None:
 
 def test_convolutions_are_stored_channels_last(tmp_path: Path) -> None:
     source = write_piper(tmp_path, preset("medium"))
-    stored = load_file(_take(source, tmp_path).components[0].path)
+    path = _take(source, tmp_path).components[0].path
+    assert path is not None
+    stored = load_file(path)
     assert stored["dec.conv_pre.weight"].shape == (32, 7, 16)
     assert stored["dec.ups.0.weight"].shape == (32, 16, 16)
     assert stored["dp.flows.3.convs.convs_sep.0.weight"].shape == (16, 3, 1)

@@ -37,10 +37,11 @@ from voxswap_families.kokoro.engine import (
     KokoroVoice,
     frames_bytes,
 )
-from voxswap_families.onnx_graphs.check import GraphError, parse_graph
+from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_families.symbols import SymbolTable
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError, ManifestError
+from voxswap_registry.families import GraphError
 from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
@@ -213,7 +214,7 @@ def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> No
     """In a process of its own: the first base, a slow segment, and too little memory."""
     paths = blob_paths(kokoro_registry, kokoro_registry.resolve(VoiceRef(KUMO)))
     script = [sys.executable, "-m", "tests.families.kokoro_memory"]
-    command = [*script, paths["base"], paths["style"], "60", "0.25"]
+    command: list[str | Path] = [*script, paths["base"], paths["style"], "60", "0.25"]
     run = subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     found: dict[str, Any] = json.loads(run.stdout)
     base = found["base"]
@@ -342,11 +343,11 @@ def test_what_was_checked_is_what_runs(tmp_path: Path, monkeypatch: pytest.Monke
         path.write_bytes(other.SerializeToString())
 
     monkeypatch.setattr(kokoro, "check_base", check_and_change)
-    base = KokoroEngine().read(manifest, "base", path).place()
+    base = read(KokoroEngine(), manifest, "base", path).place()
     monkeypatch.undo()
     with pytest.raises(GraphError, match=r"onnx\.Neg"):
         kokoro.check_base(parse_graph(path.read_bytes()))
-    style = KokoroEngine().read(manifest, "style", tmp_path / "style").place()
+    style = read(KokoroEngine(), manifest, "style", tmp_path / "style").place()
     voice = assembled(KokoroEngine(), manifest, base=base, style=style)
     assert isinstance(voice, KokoroVoice)
     assert whole(voice, [0, 50, 50, 0])[0] == pytest.approx(0.001, rel=1e-5)
@@ -372,7 +373,7 @@ def _slow(model: onnx.ModelProto) -> None:
         ("Mul", ["mean_of_all", "nothing"], "no_more"),
         ("Add", ["loud", "no_more"], "audio"),
     ):
-        options = {"keepdims": 0} if op_type == "ReduceMean" else {}
+        options: dict[str, Any] = {"keepdims": 0} if op_type == "ReduceMean" else {}
         graph.node.append(helper.make_node(op_type, inputs, [output], **options))
 
 
@@ -418,7 +419,7 @@ def test_a_graph_that_does_not_fit_together_is_an_error(tmp_path: Path) -> None:
 
     manifest = write_fake(tmp_path, after=torn)
     with pytest.raises(EngineError, match="before its input 'nowhere'"):
-        KokoroEngine().read(manifest, "base", tmp_path / "base")
+        read(KokoroEngine(), manifest, "base", tmp_path / "base")
 
 
 def test_what_onnxruntime_does_not_take_is_an_error(tmp_path: Path) -> None:
@@ -490,7 +491,7 @@ def test_a_manifest_is_checked_without_its_weights(
             dataclasses.replace(manifest, components=components).check(where="here")
     with pytest.raises(EngineError, match="computes on cuda:0; serve it with device cpu"):
         KokoroEngine("cuda:0").check(manifest)
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EngineError, match=r"onnxruntime; pip install 'voxswap\[server\]'"):
         engine.check(manifest)
 

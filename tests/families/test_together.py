@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -65,7 +67,7 @@ def filled(layer: Conv | Upsample) -> Conv | Upsample:
     return layer
 
 
-LAYERS = {
+LAYERS: dict[str, Callable[[], Conv | Upsample]] = {
     "gate": lambda: Conv(192, 384, 5),
     "dilated": lambda: Conv(64, 64, 7, dilation=12),
     "plain": lambda: Conv(128, 128, 3),

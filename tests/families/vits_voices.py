@@ -30,7 +30,8 @@ LIVELY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
 def load(engine: VitsEngine, manifest: Manifest, path: Path) -> Voice:
     """A voice as residency makes it."""
     part = read(engine, manifest, "model", path).place()
-    return assembled(engine, manifest, model=part)
+    voice: Voice = assembled(engine, manifest, model=part)
+    return voice
 
 
 def line(length: int, seed: int, n_symbols: int = 130) -> list[int]:
@@ -64,7 +65,7 @@ def pieces(
     voice: Voice, ids: list[int], delivery: Delivery, sizes: list[int]
 ) -> npt.NDArray[np.float32]:
     utterance = finished(voice.prepare(ids, delivery))
-    out, first = [], 0
+    out, first = list[npt.NDArray[np.float32]](), 0
     while first < utterance.frames:
         last = min(utterance.frames, first + sizes[min(len(out), len(sizes) - 1)])
         out.append(finished(utterance.decode(first, last)))

@@ -15,7 +15,7 @@ from pathlib import Path
 from voxswap_registry.storage.objects import ObjectInfo, Objects
 
 WRITES = frozenset({"create", "replace", "upload", "delete"})
-Action = Callable[[], None]
+Action = Callable[[], object]
 
 
 class Crash(BaseException):

@@ -163,7 +163,7 @@ def test_it_is_what_is_computed_and_nothing_else(
 ) -> None:
     fixture.held(HONEST)  # what comes from afar is hashed by both
     with monkeypatch.context() as patch:
-        patch.setattr(digests.hashlib, "sha256", cannot)
+        patch.setattr("voxswap_registry.digests.hashlib.sha256", cannot)
         assert fixture.held(HONEST) == DATA
         with fixture.components.hold(HONEST) as file:
             assert file.watch().verify()

@@ -44,7 +44,7 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 def made(data: bytes = DATA, **changes: Any) -> Component:
-    fields = {
+    fields: dict[str, Any] = {
         "role": "model",
         "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
         "size_bytes": len(data),
@@ -563,7 +563,7 @@ def test_lock_file_that_went_away_is_not_a_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One ends its download, and another begins, between the opening of the lock and its having."""
-    real, others = fcntl.flock, []
+    real, others = fcntl.flock, list[Any]()
     paused: list[bool] = []
 
     def pause() -> None:
@@ -642,7 +642,7 @@ def other_process(folder: Path, capacity_bytes: int, data: bytes, at: int) -> It
 
 def test_process_killed_in_a_download_is_taken_over_from(tmp_path: Path) -> None:
     with other_process(tmp_path, 1000, DATA, 12) as (process, _):
-        paused = []
+        paused: list[Any] = []
 
         def pause() -> None:
             if not paused:

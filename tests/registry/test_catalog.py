@@ -576,7 +576,7 @@ def test_deleted_versions_are_gone_though_their_objects_linger(
     def die(_: str, versions: frozenset[int]) -> int:
         raise KeyboardInterrupt
 
-    store.registry.remove_objects_of = die  # type: ignore[method-assign]
+    store.registry.remove_objects_of = die  # type: ignore[assignment, method-assign]
     with pytest.raises(KeyboardInterrupt):
         store.registry.delete(VoiceRef("a", 3))
     catalog.refresh()

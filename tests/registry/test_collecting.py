@@ -579,7 +579,7 @@ def test_of_two_who_mark_at_once_one_gives_way(clocked: ClockedObjects) -> None:
     """Both have written before either looks: the collector gives up, the publisher waits."""
     objects = HookedObjects(clocked)
     collector = collecting(objects)
-    publisher_waits = []
+    publisher_waits: list[Any] = []
 
     def publisher_comes() -> None:
         # The collector's marker is written; it is about to look.

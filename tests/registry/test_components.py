@@ -390,6 +390,7 @@ def test_what_takes_a_files_place_before_it_is_opened_is_what_is_in_quarantine(
     fixture = ComponentsFixture("folder", tmp_path)
     key = blob_key(made().digest)
     path = fixture.objects.inner.path(key)
+    assert path is not None
     path.with_name("sound").hardlink_to(path)
     path.with_name("wrong").write_bytes(b"X" * len(DATA))
     fixture.objects.on("head", key, lambda: None)

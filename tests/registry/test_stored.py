@@ -365,7 +365,7 @@ def after(n: int) -> Callable[[], bool]:
 
 def questions(registry: Registry, draft: VoiceDraft, **options: Any) -> int:
     """How often it is asked whether it is cancelled."""
-    asked = []
+    asked: list[Any] = []
     registry.publish(draft, cancelled=lambda: bool(asked.append(None)), **options)
     return len(asked)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import operator
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -168,7 +169,8 @@ def test_a_number_that_is_taken_or_was_is_refused(registry: Registry, sender: Se
 
 def test_a_digest_that_the_manifest_does_not_name(registry: Registry, sender: Sender) -> None:
     for digest in (digest_of(b"x"), "", "sha256:../../x", "x" * 10_000, f"{digest_of(MODEL)}\n"):
-        field, text = fault(registry, sender, lambda upload, d=digest: upload.write(d, 0, b"x"))
+        send = operator.methodcaller("write", digest, 0, b"x")
+        field, text = fault(registry, sender, send)
         assert field == "component.digest"
         assert "not in the manifest" in text
         assert len(text) < 200
@@ -399,7 +401,8 @@ def test_a_bad_component(
 
 
 def test_a_version_in_the_manifest_is_passed_over(registry: Registry, sender: Sender) -> None:
-    for n, stray in enumerate((7, "x", None, -1, {}), 1):
+    strays: tuple[Any, ...] = (7, "x", None, -1, {})
+    for n, stray in enumerate(strays, 1):
         sender.raw |= {"version": stray, "licence": f"licence {n}"}
         assert sender.publish(registry)[0].version == n
 

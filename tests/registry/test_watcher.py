@@ -39,8 +39,8 @@ class Watch:
         self.store, self.catalog, self.clock = store, catalog, FakeClock()
         self.looks: list[Look] = []
         self._looked = asyncio.Event()
-        options = {"full_s": FULL_S, "clock": self.clock, "observer": self._note} | options
-        self.watcher = CatalogWatcher(catalog, **options)
+        usual: dict[str, Any] = {"full_s": FULL_S, "clock": self.clock, "observer": self._note}
+        self.watcher = CatalogWatcher(catalog, **(usual | options))
 
     def _note(self, look: Look) -> None:
         self.looks.append(look)

@@ -7,6 +7,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any
 
 from tests.fakes.executors import settle
 from tests.fakes.manifests import make_manifest
@@ -167,7 +168,7 @@ class FakeListener:
     ) -> None:
         self.parts: list[Part] = []
         self.gate = asyncio.Semaphore(0)
-        self._stream = fixture.cache.parts(
+        self._stream: Any = fixture.cache.parts(
             *(request, VOICE, fixture.make), arrived_s=arrived_s, until_s=until_s
         )
         self.task = asyncio.ensure_future(self._listen())

@@ -247,10 +247,10 @@ class MemorySimulation:
         elif isinstance(action, Grant):
             who = self.waiting.pop(action.token)  # type: ignore[call-overload]
             assert not self.closed
-            assert self.asked_for[who.token] == action.voice  # type: ignore[index]
+            assert self.asked_for[who.token] == action.voice
             assert all(number in self.there for number in action.parts)
             assert not self.withdrawn.intersection(action.parts), "a changed file is granted"
-            self.leases[who.token] = (action.voice, action.parts)  # type: ignore[index]
+            self.leases[who.token] = (action.voice, action.parts)
             self.evicted_for.discard(action.voice)
         elif isinstance(action, Refuse):
             who = self.waiting.pop(action.token)  # type: ignore[call-overload]

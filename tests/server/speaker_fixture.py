@@ -25,7 +25,8 @@ from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.opus import OpusPacketsEncoder
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.speech.admission import Admission, Limits
+from voxswap_server.speech.admission import Admission
+from voxswap_server.speech.books import Limits
 from voxswap_server.speech.cache.cache import AudioCache, AudioCacheStatistics
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.listening import Stream

@@ -9,7 +9,15 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    rule,
+)
 
 from tests.examples import examples
 from tests.fakes.manifests import make_manifest
@@ -355,7 +363,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     )
     def come(
         self, tenant: str, text: str, rate: float, start_by_s: float | None, *, paced: bool
-    ) -> Ticket | None:
+    ) -> Ticket | MultipleResults[Ticket]:
         request = replace(
             LINE, tenant=tenant, paced=paced, text=text, rate=rate, start_by_s=start_by_s
         )
@@ -367,16 +375,16 @@ class AdmissionMachine(RuleBasedStateMachine):
             self.retries_s.append(error.retry_s)
             assert not is_idle, "nobody is refused on an idle machine"
             assert self.fixture.look() == before, "who is refused leaves no trace"
-            return None
+            return multiple()
         except TooLateError:
             assert start_by_s is not None
-            return None
+            return multiple()
         self.inside.add(ticket)
         return ticket
 
     @rule(ticket=tickets, left=st.integers(0, 2000), ahead_s=st.none() | st.floats(-5, 10))
-    def ask(self, ticket: Ticket | None, left: int, ahead_s: float | None) -> None:
-        if ticket in self.inside and ticket is not None:
+    def ask(self, ticket: Ticket, left: int, ahead_s: float | None) -> None:
+        if ticket in self.inside:
             ticket.asks(left, None if ahead_s is None else self.fixture.now + ahead_s)
 
     @rule(
@@ -388,14 +396,14 @@ class AdmissionMachine(RuleBasedStateMachine):
     )
     def compute(
         self,
-        ticket: Ticket | None,
+        ticket: Ticket,
         characters: int,
         audio_s: float,
         compute_s: float,
         *,
         is_long: bool,
     ) -> None:
-        if ticket in self.inside and ticket is not None:
+        if ticket in self.inside:
             ticket.computed(ran(compute_s), is_long=is_long)
             ticket.prepared(characters, audio_s)
             ticket.computed(ran(compute_s), is_long=False)
@@ -403,16 +411,15 @@ class AdmissionMachine(RuleBasedStateMachine):
             ticket.encoded(audio_s / 2, compute_s / 10)
 
     @rule(ticket=tickets, for_words=st.booleans())
-    def stand(self, ticket: Ticket | None, *, for_words: bool) -> None:
-        if ticket in self.inside and ticket is not None:
+    def stand(self, ticket: Ticket, *, for_words: bool) -> None:
+        if ticket in self.inside:
             ticket.stands(for_words=for_words)
 
     @rule(ticket=consumes(tickets))
-    def finish(self, ticket: Ticket | None) -> None:
-        if ticket is not None:
-            leave(ticket)
-            leave(ticket)
-            self.inside.discard(ticket)
+    def finish(self, ticket: Ticket) -> None:
+        leave(ticket)
+        leave(ticket)
+        self.inside.discard(ticket)
 
     @rule(seconds=st.floats(0, 100), short=st.floats(0.01, 1), long=st.floats(0.01, 1))
     def time_goes_by(self, seconds: float, short: float, long: float) -> None:

@@ -24,7 +24,7 @@ from tests.server.audio_cache_fixture import (
 from voxswap_registry.errors import EngineError
 from voxswap_server.speech.cache.flight import Outcome
 from voxswap_server.speech.cache.listener import Terms
-from voxswap_server.speech.parts import Part
+from voxswap_server.speech.parts import Part, Trailer
 from voxswap_server.speech.request import LineClass, SpeechRequest
 
 
@@ -117,14 +117,14 @@ async def test_who_leaves_before_anything_began_leaves_nothing(fixture: CacheFix
     assert fixture.cache.statistics().flights == 0
 
 
-@pytest.mark.parametrize("listeners", [1, 2, 7])
+@pytest.mark.parametrize("n_listeners", [1, 2, 7])
 @pytest.mark.parametrize("parts", range(6))
 async def test_an_error_ends_every_stream_that_listens(
-    fixture: CacheFixture, listeners: int, parts: int
+    fixture: CacheFixture, n_listeners: int, parts: int
 ) -> None:
     """Whoever's means it was made by, and however far each has read. Nothing is made for them."""
     listeners = [
-        FakeListener(fixture, REQUEST).read(ALL if i % 2 == 0 else 1) for i in range(listeners)
+        FakeListener(fixture, REQUEST).read(ALL if i % 2 == 0 else 1) for i in range(n_listeners)
     ]
     await settle()
     fixture.streams[0].let(parts)
@@ -136,7 +136,7 @@ async def test_an_error_ends_every_stream_that_listens(
             await asyncio.wait_for(listener.read().task, 30)
         assert len(listener.parts) <= parts
     assert len(fixture.streams) == 1
-    assert len({id(listener.task.exception()) for listener in listeners}) == listeners, (
+    assert len({id(listener.task.exception()) for listener in listeners}) == n_listeners, (
         "each has its own"
     )
     check_whole(await heard(fixture))
@@ -255,7 +255,7 @@ async def test_an_error_that_was_told_keeps_nothing(fixture: CacheFixture) -> No
         seen.append(weakref.ref(weights))
         if weights:
             raise EngineError("out of luck")
-        yield None  # type: ignore[unreachable]
+        yield Trailer(0, 0, 0, 0.0, 0.0, {})
 
     gc.disable()
     try:

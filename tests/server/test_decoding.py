@@ -10,7 +10,8 @@ from typing import Any
 import grpc
 import pytest
 from grpc._cython import cygrpc
-from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2 import HealthCheckRequest as Request
+from grpc_health.v1.health_pb2 import HealthCheckResponse as Response
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -22,7 +23,6 @@ from voxswap_server.doors.grpc.reflection import add_reflection
 from voxswap_server.doors.grpc.refusals import Refusals
 from voxswap_server.doors.grpc.server import ConnectionLimits, Server
 
-Request, Response = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
 SERVICE = "test.Kinds"
 # None is a HealthCheckRequest: cut, of a wrong wire type, no UTF-8, deeper than messages may be.
 UNDECODABLE = (b"\x0a", b"\x0a\x05ab", b"\x0f", b"\x0a\x02\xc3\x28", b"\x0b" * 200)
@@ -110,7 +110,7 @@ class DecodingServer:
     async def start(self) -> None:
         port = self.server.add_insecure_port("127.0.0.1:0")
         await self.server.start()
-        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self.channel: Any = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
 
     def path(self, kind: str) -> str:
         return f"/{SERVICE}/{kind}"
@@ -293,7 +293,7 @@ async def test_a_path_of_any_bytes_is_an_unknown_method(
 ) -> None:
     """grpc's own server ends for one that is no UTF-8, and takes no call any more."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await server.channel.unary_unary(path)(JOE, timeout=WAIT_S)  # type: ignore[arg-type]
+        await server.channel.unary_unary(path)(JOE, timeout=WAIT_S)
     assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert (await server.ended("UnaryUnary", JOE))[1] == grpc.StatusCode.OK
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
@@ -303,7 +303,7 @@ async def test_unknown_methods_are_refused_in_any_number(server: DecodingServer)
     async def ask(n: int) -> grpc.StatusCode:
         path = PATHS[n % len(PATHS)]
         try:
-            await server.channel.unary_unary(path)(JOE, timeout=WAIT_S)  # type: ignore[arg-type]
+            await server.channel.unary_unary(path)(JOE, timeout=WAIT_S)
         except grpc.aio.AioRpcError as error:
             return error.code()
         raise AssertionError

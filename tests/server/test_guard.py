@@ -90,7 +90,7 @@ async def server(
 
 
 @contextlib.asynccontextmanager
-async def connected(found: GuardedServer, **options: int) -> AsyncIterator[grpc.aio.Channel]:
+async def connected(found: GuardedServer, **options: int) -> AsyncIterator[Any]:
     pairs = [(f"grpc.{name}", value) for name, value in options.items()]
     async with grpc.aio.insecure_channel(found.address, options=pairs) as channel:
         yield channel

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -147,8 +148,9 @@ async def test_what_is_neither_service_nor_voice_is_not_known(health: HealthFixt
     await settle()
     assert watching.got == ["SERVICE_UNKNOWN"]
     assert not watching.task.done(), "it may come"
+    context: Any = watching
     with pytest.raises(AssertionError, match="NOT_FOUND"):
-        await health.servicer.Check(health_pb2.HealthCheckRequest(service="nothing"), watching)
+        await health.servicer.Check(health_pb2.HealthCheckRequest(service="nothing"), context)
     watching.task.cancel()
 
 

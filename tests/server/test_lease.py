@@ -21,7 +21,7 @@ def make(fixture: SynthesisFixture, freed: list[str]) -> Lease:
 
 
 async def test_a_voice_that_a_step_still_uses_is_given_back_when_that_ends() -> None:
-    fixture, freed, step = SynthesisFixture(), [], Future[None]()
+    fixture, freed, step = SynthesisFixture(), list[str](), Future[None]()
     with make(fixture, freed) as lease:
         lease.used_until(step)
     assert lease.released
@@ -36,7 +36,7 @@ async def test_a_voice_that_a_step_still_uses_is_given_back_when_that_ends() -> 
 
 
 async def test_one_whose_step_came_back_before_is_given_back_at_once() -> None:
-    fixture, freed, step = SynthesisFixture(), [], Future[None]()
+    fixture, freed, step = SynthesisFixture(), list[str](), Future[None]()
     step.set_result(None)
     with make(fixture, freed) as lease:
         lease.used_until(step)
@@ -45,7 +45,7 @@ async def test_one_whose_step_came_back_before_is_given_back_at_once() -> None:
 
 
 async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_comes_back() -> None:
-    fixture, freed = SynthesisFixture(), []
+    fixture, freed = SynthesisFixture(), list[str]()
     begun, gate = threading.Event(), threading.Event()
 
     def hang(_: str) -> None:
@@ -79,7 +79,7 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
 
 
 async def test_a_server_that_ends_does_not_wait_for_a_stuck_step() -> None:
-    fixture, freed = SynthesisFixture(), []
+    fixture, freed = SynthesisFixture(), list[str]()
     begun, gate = threading.Event(), threading.Event()
 
     def hang(_: str) -> None:
@@ -110,7 +110,7 @@ async def test_a_server_that_ends_does_not_wait_for_a_stuck_step() -> None:
 
 async def test_a_stream_that_gave_up_in_a_stuck_step_keeps_its_voice_until_it_comes_back() -> None:
     """A client's deadline is mostly shorter than the limit of a step."""
-    fixture, freed = SynthesisFixture(), []
+    fixture, freed = SynthesisFixture(), list[str]()
     begun, gate = threading.Event(), threading.Event()
 
     def hang(_: str) -> None:

@@ -732,7 +732,7 @@ async def test_out_of_time_at_any_await_it_leaves_the_books_in_order(
 class GatedLoader(FakeLoader):
     """Each load, and each freeing, waits on its thread until somebody opens its gate."""
 
-    def __init__(self, arrived: Callable[[threading.Event], None]) -> None:
+    def __init__(self, arrived: Callable[[threading.Event], object]) -> None:
         super().__init__()
         self.arrived = arrived
         self.running = self.peak = 0
@@ -768,7 +768,7 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
         acts.append(act)
         news.set()
 
-    loader = GatedLoader(lambda gate: loop.call_soon_threadsafe(tell, gate.set) and None)
+    loader = GatedLoader(lambda gate: loop.call_soon_threadsafe(tell, gate.set))
     device = FakeDevice()
     device.give_back = lambda freed_bytes: loader.wait()  # type: ignore[method-assign]
     loader.faults["h"] = EngineError("broken")

@@ -70,13 +70,14 @@ class ManagerMachine(RuleBasedStateMachine):
 
     def run_loop(self) -> None:
         self.loop.run_until_complete(settle())
-        for task in [t for t in self.asking if t.done()]:
-            self.asking.remove(task)
-            if came_to_something(task):
-                self.held.append(task.result())
-        for tasks in (self.pinning, self.unloading):
+        for asked in [t for t in self.asking if t.done()]:
+            self.asking.remove(asked)
+            if came_to_something(asked):
+                self.held.append(asked.result())
+        doing: tuple[list[asyncio.Task[Any]], ...] = (self.pinning, self.unloading)
+        for tasks in doing:
             for task in [t for t in tasks if t.done()]:
-                tasks.remove(task)  # type: ignore[arg-type]
+                tasks.remove(task)
                 came_to_something(task)
         assert not self.stray, self.stray
 

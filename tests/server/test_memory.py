@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.server.memory_simulation import MemorySimulation
@@ -633,13 +635,14 @@ def test_a_forecast_changes_nothing_and_spares_its_own_cast() -> None:
 
 def test_misuse_is_told() -> None:
     memory = Memory(100)
-    for event in (
+    events: tuple[Callable[[], object], ...] = (
         lambda: memory.release("x", 1.0),
         lambda: memory.give_up("x", 1.0),
         lambda: memory.loaded(7, Loaded(), 1.0),
         lambda: memory.freed(7, 1.0),
         lambda: memory.pin("x", 1.0),
-    ):
+    )
+    for event in events:
         with pytest.raises(MisuseError):
             event()
     part = Part(1, PartPlan("a", 1))

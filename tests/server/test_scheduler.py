@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 
 import pytest
@@ -30,7 +31,9 @@ async def test_steps_run_one_at_a_time_in_the_order_they_were_asked_for(
         names.add(threading.current_thread().name)
         return number
 
-    steps = await asyncio.gather(*(compute.run(Work.of(lambda n=n: step(n))) for n in range(20)))
+    steps = await asyncio.gather(
+        *(compute.run(Work.of(functools.partial(step, n))) for n in range(20))
+    )
     assert [s.result for s in steps] == order == list(range(20))
     assert len(names) == 1
     assert threading.current_thread().name not in names

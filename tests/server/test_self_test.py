@@ -34,7 +34,8 @@ from voxswap_server.voices.self_test import SelfTest, SelfTestError
 def tone(seconds: float, level: float = 0.1) -> Samples:
     """A sine whose RMS is ``level``."""
     time = np.arange(round(seconds * RATE)) / RATE
-    return (level * np.sqrt(2) * np.sin(2 * np.pi * 220 * time)).astype(np.float32)
+    samples: Samples = (level * np.sqrt(2) * np.sin(2 * np.pi * 220 * time)).astype(np.float32)
+    return samples
 
 
 class SelfTestFixture:

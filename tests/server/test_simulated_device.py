@@ -61,7 +61,7 @@ class SimulatedDevice:
     refusals: int = 0  # to come, whatever is free
     refused: int = 0
     given_back: int = 0
-    copying: Callable[[], None] = lambda: None
+    copying: Callable[[], object] = lambda: None
     freed: Callable[[int], None] = lambda freed_bytes: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -353,7 +353,7 @@ async def test_a_load_that_is_given_up_in_its_copy_gives_its_block_back(
     simulated = SimulatedResidency(stock)
     task = simulated.ask("e")
     await settle()
-    simulated.device.copying = lambda: task.cancel() and None
+    simulated.device.copying = task.cancel
     await simulated.work()
     assert task.cancelled()
     assert simulated.device.peak == SIZES["e"]

@@ -13,8 +13,7 @@ import pytest
 from tests.fakes.executors import settle
 from tests.fakes.family import LEVEL
 from tests.server.synthesis_fixture import SynthesisFixture
-from voxswap_families.errors import EngineError
-from voxswap_registry.errors import InvalidInputError
+from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding, Samples
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease

@@ -182,13 +182,13 @@ def test_what_is_copied_again_is_not_held_twice(tmp_path: Path) -> None:
 
     def watched(*arguments: Any) -> Any:
         assert [ref() for ref in made] == [None] * len(made)
-        part = read(*arguments)
+        part: Any = read(*arguments)
         made.append(weakref.ref(part))
         if len(made) == 1:
             path.chmod(0o644)
         return part
 
-    fixture.engine.read = watched  # type: ignore[method-assign]
+    fixture.engine.read = watched  # type: ignore[assignment, method-assign]
     gc.disable()
     try:
         loaded = fixture.load()
@@ -218,7 +218,7 @@ def test_a_load_that_is_given_up_before_it_reads_reads_nothing(
     fixture = LoaderFixture(tmp_path, remote=remote)
     fixture.load()
     looks: list[int] = []
-    fixture.load(lambda: bool(looks.append(1)))  # type: ignore[func-returns-value]
+    fixture.load(lambda: bool(looks.append(1)))
     for n in range(1, len(looks)):
         asked = iter(range(n))
         with pytest.raises(concurrent.futures.CancelledError):

@@ -85,7 +85,7 @@ async def stream(*messages: Request, then: asyncio.Event | None = None) -> Async
 class WiredUploads(Uploads):
     """Takes messages as they come over the wire."""
 
-    async def receive(self, incoming: Any) -> Received:
+    async def receive(self, incoming: AsyncIterator[Any]) -> Received:
         return await super().receive(UploadEvents(incoming))
 
 
@@ -98,9 +98,9 @@ class UploadTarget:
         self.checked: list[Manifest] = []
         self.fault: VoxswapError | None = None
 
-    def uploads(self, **options: Any) -> Uploads:
+    def uploads(self, **options: Any) -> WiredUploads:
         usual = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check}
-        chosen = usual | {"check_graphs": lambda manifest: None} | options
+        chosen: dict[str, Any] = usual | {"check_graphs": lambda manifest: None} | options
         return WiredUploads(self.registry, self.store, **chosen)
 
     def _check(self, manifest: Manifest) -> None:
@@ -331,7 +331,7 @@ async def test_the_servers_own_time_is_not_held_against_a_client(
 # Places
 
 
-async def begun(uploads: Uploads, first: Request) -> tuple[asyncio.Task[Any], asyncio.Event]:
+async def begun(uploads: WiredUploads, first: Request) -> tuple[asyncio.Task[Any], asyncio.Event]:
     """An upload that has sent its manifest and waits; the event lets it end."""
     waits, end = asyncio.Event(), asyncio.Event()
 
@@ -376,7 +376,10 @@ async def test_no_more_uploads_at_a_time_than_there_are_places(
 
 
 async def cancelled_at(
-    uploads: Uploads, messages: AsyncIterator[Request], gate: Gate, meanwhile: Callable[[], object]
+    uploads: WiredUploads,
+    messages: AsyncIterator[Request],
+    gate: Gate,
+    meanwhile: Callable[[], object],
 ) -> None:
     """Cancel an upload while a thread stands at ``gate``: it ends once the thread is through."""
     task = asyncio.create_task(uploads.receive(messages))

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ class HangingWork:
 class WatchedScheduler:
     """A scheduler whose clock stands still until it is moved, and a watchdog that looks then."""
 
-    def __init__(self, threads: int = 1, **spare: int) -> None:
+    def __init__(self, threads: int = 1, **spare: Any) -> None:
         self.clock = FakeClock()
         self.verdicts: list[Verdict] = []
         self.scheduler = Scheduler(
