@@ -32,9 +32,10 @@ def with_table(folder: Path) -> Path:
 
 
 class TestVits(EngineContract):
-    @pytest.fixture(params=["low", "high"])
+    @pytest.fixture(params=[("low", 3), ("high", 0)], ids=str)
     def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-        architecture = preset(request.param)
+        name, n_speakers = request.param
+        architecture = preset(name, n_speakers=n_speakers)
         path = component(tmp_path, architecture)
         size = path.stat().st_size
         manifest = manifest_of(architecture, size)

@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +68,6 @@ def test_parity_with_onnxruntime(joe_voice: Voice, joe_weights: Path, seed: int)
     assert np.abs(ours - reference).max() < 1e-4
 
 
-@pytest.mark.parametrize("sizes", [[1, 2, 3, 50], [10, 20, 40, 80, 160], [33]])
-def test_pieces_are_the_whole(joe_voice: Voice, sizes: list[int]) -> None:
-    ids = line(40, 5)
-    assert (
-        np.abs(pieces(joe_voice, ids, LIVELY, sizes) - whole(joe_voice, ids, LIVELY)).max() < 1e-5
-    )
-
-
 @pytest.mark.parametrize("rate", [1.0, 0.15])
 def test_what_is_kept_of_a_segment_does_not_grow_with_it(joe_voice: Voice, rate: float) -> None:
     utterance = finished(joe_voice.prepare(line(150, 5), dataclasses.replace(LIVELY, rate=rate)))
@@ -89,20 +82,6 @@ def test_what_is_kept_of_a_segment_does_not_grow_with_it(joe_voice: Voice, rate:
     if rate < 1:
         whole_bytes = 2 * 192 * 4 * utterance.frames
         assert utterance.held_bytes < whole_bytes / 2, "it is the whole segment"
-
-
-@pytest.mark.parametrize("n_speakers", [0, 3])
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_loads_speaks_and_joins(name: str, n_speakers: int) -> None:
-    voice = random_voice(name, n_speakers)
-    ids = line(12, 1, 60)
-    audio = whole(voice, ids, LIVELY)
-    utterance = finished(voice.prepare(ids, LIVELY))
-    assert len(utterance.durations_frames) == len(ids)
-    assert sum(utterance.durations_frames) == utterance.frames
-    assert len(audio) == utterance.frames * voice.architecture.hop_length_samples
-    assert audio.std() > 0
-    assert np.abs(pieces(voice, ids, LIVELY, [3, 7, 40]) - audio).max() < 1e-5
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -130,27 +109,9 @@ def test_speakers_differ() -> None:
     assert len(first) != len(second) or np.abs(first - second).max() > 1e-3
 
 
-def test_a_seed_repeats_a_line_whatever_runs_between(joe_voice: Voice) -> None:
-    ids = line(20, 3)
-    first = finished(joe_voice.prepare(ids, LIVELY))
-    a = finished(first.decode(0, 10))
-    whole(joe_voice, line(5, 4), Delivery(1.0, 0.667, 0.8, 99))
-    b = finished(first.decode(10, first.frames))
-    again = whole(joe_voice, ids, LIVELY)
-    assert np.abs(np.concatenate([a, b]) - again).max() < 1e-5
-    same_cuts = pieces(joe_voice, ids, LIVELY, [10, first.frames])
-    assert np.array_equal(np.concatenate([a, b]), same_cuts)
-    other = whole(joe_voice, ids, Delivery(1.0, 0.667, 0.8, 8))
-    assert len(other) != len(again) or np.abs(other - again).max() > 1e-3
-
-
-def test_rate_changes_the_length(joe_voice: Voice) -> None:
-    ids = line(40, 6)
-    frames = [
-        finished(joe_voice.prepare(ids, Delivery(rate, 0.0, 0.0, 0))).frames
-        for rate in (0.5, 1.0, 2.0)
-    ]
-    assert frames[0] > 1.6 * frames[1] > 1.6 * 1.3 * frames[2]
+def test_another_seed_is_another_line(joe_voice: Voice) -> None:
+    one, other = (whole(joe_voice, line(20, 3), replace(LIVELY, seed=seed)) for seed in (7, 8))
+    assert len(one) != len(other) or np.abs(one - other).max() > 1e-3
 
 
 def test_weights_are_taken_up_and_not_copied(joe: Manifest, joe_registry: Registry) -> None:
@@ -196,12 +157,6 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     del tensors["dec.conv_pre.bias"]
     with pytest.raises(EngineError, match=r"dec\.conv_pre\.bias"):
         load_model(architecture, tensors)
-
-
-def test_symbols_of_another_voice_are_refused(joe_voice: Voice) -> None:
-    for ids in ([], [1, 256], [-1]):
-        with pytest.raises(EngineError, match="symbol"):
-            finished(joe_voice.prepare(ids, LIVELY))
 
 
 def test_an_absurd_duration_is_bounded() -> None:
@@ -350,14 +305,6 @@ def test_a_header_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         mapped(path)
 
 
-def test_a_component_that_fits_is_loaded(tmp_path: Path) -> None:
-    for name in PRESETS:
-        architecture = preset(name, n_speakers=2)
-        path = component(tmp_path / name, architecture)
-        voice = load(VitsEngine(), manifest_of(architecture), path)
-        assert isinstance(voice, VitsVoice)
-
-
 def test_a_manifest_is_checked_without_its_weights(joe: Manifest) -> None:
     joe.check(where="joe")
     VitsEngine().check(joe)
@@ -368,10 +315,6 @@ def test_a_manifest_is_checked_without_its_weights(joe: Manifest) -> None:
     ):
         with pytest.raises(ManifestError):
             dataclasses.replace(joe, **change).check(where="joe")
-
-
-def test_warm_up_runs() -> None:
-    VitsEngine().warm_up()
 
 
 @pytest.mark.gpu

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import contextlib
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 
 import pytest
 
 from tests.fakes.executors import settle
+from tests.fakes.gates import Gate
 from tests.server.synthesis_fixture import SynthesisFixture
 from voxswap_families.errors import DeviceStuckError
 from voxswap_server.residency.errors import VoiceBarredError
@@ -18,6 +20,26 @@ from voxswap_server.speech.pipeline import Synthesis
 
 def make(fixture: SynthesisFixture, freed: list[str]) -> Lease:
     return Lease(fixture.voice(1.0), lambda: freed.append("freed"))
+
+
+@contextlib.asynccontextmanager
+async def hanging(fixture: SynthesisFixture, freed: list[str]) -> AsyncIterator[asyncio.Task[None]]:
+    """A stream whose first step hangs until the block ends."""
+    gate = Gate()
+    fixture.during = lambda step: gate()
+
+    async def speak() -> None:
+        with make(fixture, freed) as lease:
+            await fixture.heard(lease)
+
+    speaking = asyncio.create_task(speak())
+    await asyncio.to_thread(gate.wait_reached)
+    try:
+        yield speaking
+    finally:
+        gate.open()
+        await asyncio.to_thread(fixture.compute.close, 10)
+    await settle()
 
 
 async def test_a_voice_that_a_step_still_uses_is_given_back_when_that_ends() -> None:
@@ -46,21 +68,7 @@ async def test_one_whose_step_came_back_before_is_given_back_at_once() -> None:
 
 async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_comes_back() -> None:
     fixture, freed = SynthesisFixture(), list[str]()
-    begun, gate = threading.Event(), threading.Event()
-
-    def hang(_: str) -> None:
-        begun.set()
-        assert gate.wait(20)
-
-    fixture.during = hang
-
-    async def speak() -> None:
-        with make(fixture, freed) as lease:
-            await fixture.heard(lease)
-
-    speaking = asyncio.ensure_future(speak())
-    try:
-        assert await asyncio.to_thread(begun.wait, 10)
+    async with hanging(fixture, freed) as speaking:
         fixture.compute.end_steps_longer_than(0.0)
         with pytest.raises(DeviceStuckError):
             await speaking
@@ -71,30 +79,12 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
             with pytest.raises(VoiceBarredError, match="a@1"):
                 async for _ in again.parts(lease):
                     pass
-    finally:
-        gate.set()
-        await asyncio.to_thread(fixture.compute.close, 10)
-    await settle()
     assert freed == ["freed"]
 
 
 async def test_a_server_that_ends_does_not_wait_for_a_stuck_step() -> None:
     fixture, freed = SynthesisFixture(), list[str]()
-    begun, gate = threading.Event(), threading.Event()
-
-    def hang(_: str) -> None:
-        begun.set()
-        assert gate.wait(20)
-
-    fixture.during = hang
-
-    async def speak() -> None:
-        with make(fixture, freed) as lease:
-            await fixture.heard(lease)
-
-    speaking = asyncio.ensure_future(speak())
-    try:
-        assert await asyncio.to_thread(begun.wait, 10)
+    async with hanging(fixture, freed) as speaking:
         fixture.compute.end_steps_longer_than(0.0)
         with pytest.raises(DeviceStuckError):
             await speaking
@@ -102,30 +92,13 @@ async def test_a_server_that_ends_does_not_wait_for_a_stuck_step() -> None:
         fixture.compute.abandon()
         await settle()
         assert freed == ["freed"], "closing residency waits for its leases"
-    finally:
-        gate.set()
-        await asyncio.to_thread(fixture.compute.close)
     assert freed == ["freed"]
 
 
 async def test_a_stream_that_gave_up_in_a_stuck_step_keeps_its_voice_until_it_comes_back() -> None:
     """A client's deadline is mostly shorter than the limit of a step."""
     fixture, freed = SynthesisFixture(), list[str]()
-    begun, gate = threading.Event(), threading.Event()
-
-    def hang(_: str) -> None:
-        begun.set()
-        assert gate.wait(20)
-
-    fixture.during = hang
-
-    async def speak() -> None:
-        with make(fixture, freed) as lease:
-            await fixture.heard(lease)
-
-    speaking = asyncio.ensure_future(speak())
-    try:
-        assert await asyncio.to_thread(begun.wait, 10)
+    async with hanging(fixture, freed) as speaking:
         speaking.cancel()
         await settle()
         assert not speaking.done()
@@ -134,8 +107,4 @@ async def test_a_stream_that_gave_up_in_a_stuck_step_keeps_its_voice_until_it_co
             await asyncio.wait_for(speaking, 10)
         assert freed == [], "the step still computes with it"
         assert fixture.stage.bars.left_s("a@1") > 0
-    finally:
-        gate.set()
-        await asyncio.to_thread(fixture.compute.close, 10)
-    await settle()
     assert freed == ["freed"]
