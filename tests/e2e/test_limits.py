@@ -15,8 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.e2e.conftest import ServerThread, serving
-from tests.e2e.test_lifecycle import start
+from tests.e2e.servers import ServerThread, serving, start
 from tests.raw_http2 import RawClient
 from tests.registry.drafts import root_of
 from voxswap.v1 import residency_pb2, residency_pb2_grpc, speech_pb2, speech_pb2_grpc
@@ -98,8 +97,8 @@ def test_where_streams_are_full_operating_calls_get_in(joe_registry: Registry) -
                 speak = speech_pb2_grpc.SpeechServiceStub(connection).Synthesize
                 with pytest.raises(grpc.RpcError) as raised:
                     list(speak(speech_pb2.SynthesizeRequest(voice="joe", text="Hi."), timeout=60))
-            assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
-            assert "2 streams" in raised.value.details()  # type: ignore[attr-defined]
+            assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "2 streams" in str(raised.value.details())
             assert refused(thread, "TOO_MANY_STREAMS") == 1
             looks_after(address)
         with Client(address, timeout_s=60) as client:

@@ -86,7 +86,7 @@ def test_disk_fault_is_a_registry_error_and_leaves_the_old_state(
 def test_lost_race_for_a_number_takes_the_next(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_link, lost = os.link, []
+    real_link, lost = os.link, list[Any]()
 
     def link(source: Any, target: Path) -> None:
         if not lost:

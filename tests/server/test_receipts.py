@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 
-from tests.server.fakes import FakeFrontEnd, FakeVoice, make_manifest
+from tests.fakes.family import FakeFrontEnd, FakeVoice
+from tests.fakes.manifests import make_manifest
 from voxswap_families.contract import LoadedVoice
 from voxswap_registry.names import VoiceRef
 from voxswap_server.app.metrics import Metrics
