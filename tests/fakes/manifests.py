@@ -30,4 +30,5 @@ def make_manifest(
         defaults={},
         licence="",
         provenance=Provenance("", {}, "", "2026-01-01T00:00:00Z"),
+        controls=("rate",),
     )

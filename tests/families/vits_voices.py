@@ -14,7 +14,7 @@ from tests.fakes.manifests import make_manifest
 from tests.families.files import assembled, read
 from tests.families.vits_fakes import canonical, preset
 from voxswap_families.contract import Delivery, Utterance, Voice
-from voxswap_families.vits.architecture import VitsArchitecture
+from voxswap_families.vits.architecture import CONTROLS, VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored, write_safetensors
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.vits.model import VitsModel, load_model
@@ -44,6 +44,7 @@ def manifest_of(architecture: VitsArchitecture, size_bytes: int = 10) -> Manifes
     return dataclasses.replace(
         make_manifest(size=size_bytes, symbols=("table", 100)),
         engine="vits",
+        controls=CONTROLS,
         engine_config=architecture.to_config(),
         audio=Audio(22050, architecture.hop_length_samples),
     )

@@ -346,6 +346,7 @@ class Waiting:
     way_s=st.floats(0, 0.005),
     share=st.floats(0, 1),
 )
+@example(timeout_s=0.010000000000000002, way_s=0.00390625, share=0.0)
 @example(timeout_s=10.001, way_s=0.0, share=0.0)
 @example(timeout_s=100.1, way_s=0.0, share=0.99)
 @example(timeout_s=1000.5, way_s=0.0, share=0.5)
