@@ -21,6 +21,10 @@ from voxswap_registry.store import Registry
 # For tests that import onnxruntime themselves: its makers are told of no test.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+# Of processes that test beside each other, none computes with more than its share of the cores.
+if _beside := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // _beside))
+
 load_profile()
 
 # Whoever uses one of these starts a server, computes with a real voice, or asks another process.
