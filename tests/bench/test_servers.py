@@ -37,12 +37,14 @@ def test_own_memory_is_anonymous_and_of_the_files_that_are_named(tmp_path: Path)
         path.write_bytes(bytes(_SIZE))
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", _TAKER], text=True, **pipes) as taker:  # noqa: S603
-        theirs = BenchServer("", taker.pid)
+        theirs, stdin, stdout = BenchServer("", taker.pid), taker.stdin, taker.stdout
+        assert stdin is not None
+        assert stdout is not None
 
         def own_bytes_with(what: object) -> int:
-            taker.stdin.write(f"{what}\n")
-            taker.stdin.flush()
-            assert taker.stdout.readline() == "taken\n"
+            stdin.write(f"{what}\n")
+            stdin.flush()
+            assert stdout.readline() == "taken\n"
             return theirs.own_bytes(weights.parent)
 
         before = own_bytes_with("nothing")
