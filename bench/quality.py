@@ -113,7 +113,9 @@ def _voices(registry: Registry, device: str) -> tuple[Voice, Voice, Voice, Front
 
 
 def _say(voice: Voice, ids: tuple[int, ...], seed: int) -> tuple[Audio, tuple[int, ...]]:
-    delivery = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=seed)
+    delivery = Delivery(
+        rate=1.0, seed=seed, controls={"noise_scale": 0.667, "duration_noise_scale": 0.8}
+    )
     utterance = finished(voice.prepare(ids, delivery))
     audio = finished(utterance.decode(0, utterance.frames))
     return audio, tuple(utterance.durations_frames)

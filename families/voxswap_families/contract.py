@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 class Delivery:
     """How symbols are to be spoken. Validated before it gets here.
 
-    ``rate`` is a factor on the voice's own speed. Noise scales are standard deviations. ``seed``
-    makes the result repeatable, whatever else the device is doing.
+    ``rate`` is a factor on the voice's own speed. ``controls`` are all others, by their names in
+    `voxswap_registry.controls`: those that were asked for, and those that the manifest has a
+    setting for. ``seed`` makes the result repeatable, whatever else the device is doing.
     """
 
     rate: float
-    noise_scale: float
-    duration_noise_scale: float
     seed: int
+    controls: Mapping[str, float] = field(default_factory=dict)
     speaker: int = 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -42,6 +42,16 @@ class Rules(Protocol):
         """
         ...
 
+    @property
+    def controls(self) -> Collection[str]:
+        """Those of `controls.CONTROLS` that its voices carry out; one may have fewer."""
+        ...
+
+    @property
+    def emotions(self) -> Collection[str]:
+        """The names of those that its voices may have."""
+        ...
+
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """What is wrong with ``manifest``, besides its roles and sizes. From the manifest alone."""
         ...
@@ -70,3 +80,11 @@ def rules_of(engine: str) -> Rules | None:
     """Those of the family with this name; None if it is not installed here."""
     family: Rules | None = installed().get(engine)
     return family
+
+
+def controls_of(manifest: Manifest) -> Collection[str]:
+    """The controls that a voice carries out; those of its family if its manifest is older."""
+    if manifest.controls is not None:
+        return manifest.controls
+    rules = rules_of(manifest.engine)
+    return () if rules is None else rules.controls

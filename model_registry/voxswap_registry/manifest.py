@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from voxswap_registry import names
+from voxswap_registry.controls import CONTROLS, DEFAULTS
 from voxswap_registry.errors import FieldViolation, ManifestError
 from voxswap_registry.fields import (
     FROZEN,
@@ -44,13 +45,6 @@ MAX_LIST_ENTRIES: Final = 256  # of any list; the longest of real voices have a 
 MAX_SPEAKER_CHARACTERS: Final = 128
 _MAX_COMPONENT_BYTES = 1 << 40
 
-# Of a published voice these are 0.7 to 1.5, 0.3 to 1 and 0.6 to 1. A request may ask for a rate of
-# a quarter to four times this.
-DEFAULTS: Final[Mapping[str, tuple[float, float]]] = {
-    "length_scale": (0.1, 10.0),
-    "noise_scale": (0.0, 3.0),
-    "noise_w": (0.0, 3.0),
-}
 _ESPEAK_VOICE = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,47}(?:\+[A-Za-z0-9_\-]{1,15})?")
 
 
@@ -75,6 +69,10 @@ def _is_instant(text: str) -> bool:
 VersionNumber = Annotated[int, Between(1, names.MAX_VERSION)]
 Digest = Annotated[
     str, Form(names.DIGEST.pattern, "write 'sha256:' and 64 hexadecimal digits in lower case")
+]
+Language = Annotated[
+    str,
+    Form(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,5}", "use a tag of BCP 47, for example en-US"),
 ]
 Tag = Annotated[str, Form(names.TAG.pattern, f"it is not one: {names.TAG_RULE}")]
 
@@ -221,14 +219,7 @@ class VoiceDescription:
         Doc("the architecture, which the engine alone reads"),
     ]
     audio: Audio
-    language: Annotated[
-        str,
-        Form(
-            r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,5}",
-            "use a tag of BCP 47, for example en-US",
-        ),
-        Doc("what it speaks, as BCP 47 has it"),
-    ]
+    language: Annotated[Language, Doc("what it speaks, as BCP 47 has it")]
     front_end: FrontEndSpec
     speakers: Annotated[
         Mapping[Annotated[str, Line(MAX_SPEAKER_CHARACTERS, 1)], int],
@@ -267,13 +258,35 @@ class VoiceDescription:
         Form(f"(?:{names.TAG.pattern})?", f"it is not one: {names.TAG_RULE}"),
         Doc("as a tag has it; empty if nothing is said"),
     ] = ""
+    languages: Annotated[
+        Annotated[tuple[Language, ...], Length(1, 64)] | None,
+        Absent(),
+        Doc("all that it speaks, if that is more than its language, which is one of them"),
+    ] = None
+    controls: Annotated[
+        Annotated[
+            tuple[
+                Annotated[str, Form("|".join(CONTROLS), f"use some of {', '.join(CONTROLS)}")],
+                ...,
+            ],
+            Length(0, len(CONTROLS)),
+        ]
+        | None,
+        Absent(),
+        Doc("what a request may change of its delivery; older manifests leave it to the family"),
+    ] = None
+    emotions: Annotated[
+        Annotated[tuple[Annotated[str, Line(64, 1)], ...], Length(1, 64)] | None,
+        Absent(),
+        Doc("the names of those that it can mix, if there are any"),
+    ] = None
 
     def described(self) -> dict[str, Any]:
         """These fields by name, for another class that has them."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(VoiceDescription)}
 
 
-@record(may_lack={"tags", "gender"})
+@record(may_lack={"tags", "gender", "languages", "controls", "emotions"})
 @dataclass(frozen=True, kw_only=True)
 class Manifest(VoiceDescription):
     """One immutable version of a voice."""
@@ -297,6 +310,11 @@ class Manifest(VoiceDescription):
     def ref(self) -> str:
         """``voice@version``, as clients write it."""
         return f"{self.voice_id}@{self.version}"
+
+    @property
+    def spoken_languages(self) -> tuple[str, ...]:
+        """All that it speaks."""
+        return self.languages or (self.language,)
 
     @property
     def size_bytes(self) -> int:

@@ -30,6 +30,10 @@ def misfits(manifest: Manifest) -> _Faults:
     """
     yield from _components(manifest)
     yield from _hop(manifest)
+    if manifest.language not in manifest.spoken_languages:
+        yield FieldViolation(
+            "languages", f"lack {manifest.language}, which is its language; add it"
+        )
     kind, options = manifest.front_end.kind, manifest.front_end.options
     for name in options.keys() - {_OPTIONS[kind]}:
         yield FieldViolation(
@@ -38,6 +42,8 @@ def misfits(manifest: Manifest) -> _Faults:
     if (rules := rules_of(manifest.engine)) is not None:
         # Of an engine that is not here, a manifest is listed, and refused by the loader.
         yield from _roles(manifest, rules.role_limits.keys())
+        yield from _offers(manifest, "controls", manifest.controls, rules.controls)
+        yield from _offers(manifest, "emotions", manifest.emotions, rules.emotions)
         yield from rules.faults(manifest)
 
 
@@ -79,3 +85,17 @@ def _roles(manifest: Manifest, roles: Collection[str]) -> _Faults:
             f"have the roles {', '.join(sorted(found))[:200] or 'none'}; a voice of the engine "
             f"{manifest.engine} has {', '.join(sorted(roles))}",
         )
+
+
+def _offers(
+    manifest: Manifest, field: str, offered: Collection[str] | None, had: Collection[str]
+) -> _Faults:
+    """A voice offers nothing that its family could not carry out."""
+    for name in offered or ():
+        if name not in had:
+            yield FieldViolation(
+                field,
+                f"have {name}; a voice of the engine {manifest.engine} has "
+                f"{', '.join(sorted(had)) or 'none'}",
+            )
+            return

@@ -15,49 +15,40 @@ from voxswap_registry.clock import Clock, utc_now
 from voxswap_registry.components import Components, MismatchListener
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import (
-    ManifestError,
     RegistryError,
     RevisionConflictError,
-    VoiceNotFoundError,
 )
 from voxswap_registry.journal import Journal
 from voxswap_registry.layout import (
-    Kind,
-    manifest_key,
     signature_key,
     state_key,
     voice_folder,
     voice_object,
-    voice_part,
 )
 from voxswap_registry.manifest import (
-    MAX_MANIFEST_BYTES,
-    MAX_OLD_MANIFEST_BYTES,
     Component,
     Manifest,
-    named_digests,
 )
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.publishing import Publisher
+from voxswap_registry.reading import TRIES, RegistryReader
 from voxswap_registry.resolution import chosen_version
-from voxswap_registry.signing import PrivateKey, TrustedKeys, check, sign
-from voxswap_registry.state import Change, Edit, VoiceRecord, VoiceState
+from voxswap_registry.signing import PrivateKey, sign
+from voxswap_registry.state import Edit, VoiceRecord, VoiceState
 from voxswap_registry.storage.cache import ComponentCache
 from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.storage.location import open_objects
 from voxswap_registry.storage.objects import Objects
 from voxswap_registry.workdirs import PREFIX, sweep, workdir
 
-MAX_SIGNATURE_BYTES = 1 << 12
-_TRIES = 64
 _ABANDONED_S = 86_400
 KEPT_STATES = 200  # of each voice; what is older goes as new ones come
 _TRIM_AT, _TRIM_AT_ONCE = 8, 64
 _LOGGER = logging.getLogger(__name__)
 
 
-class Registry:
+class Registry(RegistryReader):
     """Voices and their versions at one location.
 
     Thread-safe and safe between processes and machines: it keeps no truth of its own and holds no
@@ -79,7 +70,7 @@ class Registry:
 
         With ``copies`` components are taken from ``cache`` alone, a folder's as well.
         """
-        self.objects: Objects = FolderObjects(objects) if isinstance(objects, Path) else objects
+        super().__init__(FolderObjects(objects) if isinstance(objects, Path) else objects)
         self.components = Components(self.objects, cache, listener=listener, copies=copies)
         self.journal = Journal(self.objects)
         self._publisher = Publisher(
@@ -102,6 +93,7 @@ class Registry:
         cache_dir: Path | None = None,
         cache_bytes: int = 20 << 30,
         private_copies: bool = False,
+        listener: MismatchListener | None = None,
     ) -> Registry:
         """The registry at a folder or URL; a bucket gets a cache of components in ``cache_dir``.
 
@@ -115,7 +107,9 @@ class Registry:
             cache = ComponentCache(cache_dir / "components", cache_bytes)
             if private_copies:
                 cache.make_private()
-        return cls(objects, cache=cache, workdir=cache_dir, copies=private_copies)
+        return cls(
+            objects, cache=cache, listener=listener, workdir=cache_dir, copies=private_copies
+        )
 
     def __repr__(self) -> str:
         return f"Registry({self.objects.name!r})"
@@ -283,10 +277,13 @@ class Registry:
         note: str = "",
         expected_revision: int | None = None,
     ) -> VoiceRecord:
-        """Apply a pure ``transition`` to the newest state; again if somebody else was faster."""
+        """Apply a pure ``transition`` to the newest state; again if somebody else was faster.
+
+        Raises `RevisionConflictError`.
+        """
         states.check_text("actor", actor, states.MAX_ACTOR_CHARACTERS)
         states.check_text("note", note, states.MAX_NOTE_CHARACTERS)
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             record = self.record(voice_id)
             revision = record.state.revision
             if expected_revision is not None and revision != expected_revision:
@@ -316,7 +313,7 @@ class Registry:
                 versions = tuple(v for v in record.versions if v not in after.deleted)
                 return VoiceRecord(voice_id, versions, after)
         raise RevisionConflictError(
-            f"{voice_id} was changed by others {_TRIES} times in a row; try again",
+            f"{voice_id} was changed by others {TRIES} times in a row; try again",
             metadata={"voice": voice_id},
         )
 
@@ -328,7 +325,7 @@ class Registry:
         its own is in nobody's sight: `RevisionConflictError`. Where fewer are above it than are
         kept, its number was never removed, so it was the first to have it.
         """
-        numbers = self._revisions(voice_id)
+        numbers = self.revisions(voice_id)
         newest = max(numbers, default=revision)
         if newest >= revision + KEPT_STATES:
             with contextlib.suppress(RegistryError):
@@ -342,17 +339,6 @@ class Registry:
         if len(spent) >= _TRIM_AT:
             for number in spent[:_TRIM_AT_ONCE]:
                 self.objects.delete(state_key(voice_id, number))
-
-    def _numbers(self, voice_id: str) -> Iterator[tuple[Kind, int]]:
-        """The objects of a voice: what they are, and of which version or revision."""
-        folder = voice_folder(voice_id)
-        for key in self.objects.keys(folder):
-            part = voice_part(key.removeprefix(f"{folder}/"))
-            if part is not None:
-                yield part
-
-    def _revisions(self, voice_id: str) -> list[int]:
-        return [number for kind, number in self._numbers(voice_id) if kind == "state"]
 
     def sign(self, voice_id: str, version: int, key: PrivateKey) -> str:
         """Sign a version, and return the id of the key. Signing again with one key changes nothing.
@@ -377,145 +363,14 @@ class Registry:
             self.journal.note(voice_id)
         return n
 
-    # Reading
-
-    def resolve(self, ref: VoiceRef, *, session_id: str = "") -> Manifest:
-        """The manifest that ``ref`` names, see `resolution.chosen_version`.
-
-        Raises `VoiceNotFoundError`, and `ManifestError` for one that cannot be read: another
-        version never takes its place.
-        """
-        record = self.record(ref.voice_id)
-        return self.read(ref.voice_id, chosen_version(record, ref, session_id=session_id))
-
-    def record(self, voice_id: str) -> VoiceRecord:
-        """Versions and state of a voice. Raises `VoiceNotFoundError` if it has no version."""
-        record = self.look(voice_id)
-        if not record.versions:
-            raise VoiceNotFoundError(
-                f"no voice {voice_id!r} is registered; list what there is with: voxswap voices "
-                "list",
-                metadata={"voice": voice_id},
-            )
-        return record
-
-    def versions(self, voice_id: str) -> tuple[int, ...]:
-        """The versions of a voice in rising order; none if there is no such voice."""
-        return self.look(voice_id).versions
-
-    def history(self, voice_id: str, *, below: int | None = None) -> Iterator[VoiceState]:
-        """The states of a voice, the newest first, as far back as they are kept.
-
-        With ``below``, only revisions below it.
-        """
-        for revision in sorted(self._revisions(voice_id), reverse=True):
-            if below is not None and revision >= below:
-                continue
-            try:
-                state = self._state(voice_id, revision)
-            except ManifestError:
-                state = VoiceState(revision, change=Change("(cannot be read)"))
-            if state is not None:
-                yield state
-
-    def signatures(self, voice_id: str, version: int) -> list[bytes]:
-        """The signature documents of a version, unchecked."""
-        keys = sorted(
-            info.key
-            for info in self.objects.list(voice_folder(voice_id))
-            if (found := voice_object(info.key))
-            and (found.kind, found.number) == ("signature", version)
-        )
-        found_documents = (self.objects.read(k, limit_bytes=MAX_SIGNATURE_BYTES) for k in keys)
-        return [document for document in found_documents if document is not None]
-
-    def check_signature(self, voice_id: str, version: int, trusted: TrustedKeys) -> str:
-        """The id of a trusted key that has signed a version. Raises `SignatureError`."""
-        data = self._manifest_bytes(voice_id, version)
-        signatures = self.signatures(voice_id, version)
-        return check(data, signatures, trusted, ref=f"{voice_id}@{version}")
-
-    def read(self, voice_id: str, version: int) -> Manifest:
-        """The manifest of a version. Raises `VoiceNotFoundError` and `ManifestError`."""
-        data = self._manifest_bytes(voice_id, version)
-        return checked_manifest(data, voice_id, version)
-
-    def named_digests(self, voice_id: str, version: int) -> frozenset[str]:
-        """The digests that a version names, also where its manifest says what is not taken.
-
-        Raises as `read`, for one that is torn.
-        """
-        data = self._manifest_bytes(voice_id, version, limit_bytes=MAX_OLD_MANIFEST_BYTES)
-        where = f"{voice_id}@{version}"
-        return named_digests(data, voice_id=voice_id, version=version, where=where)
-
     def verify(self, component: Component, *, cancelled: Callable[[], bool] | None = None) -> None:
         """Hash the bytes of ``component``, by each of its digests; raises as `Components.hold`."""
         for each in dict.fromkeys((component.by_name(), component)):
             with self.components.hold(each, cancelled=cancelled):
                 pass
 
-    def look(self, voice_id: str) -> VoiceRecord:
-        """Versions and state of a voice; without versions if it has none or never was."""
-        for _ in range(_TRIES):
-            versions, revision = set(), 0
-            for kind, number in self._numbers(voice_id):
-                if kind == "manifest":
-                    versions.add(number)
-                elif kind == "state":
-                    revision = max(revision, number)
-            state = self._state(voice_id, revision) if revision else VoiceState()
-            if state is not None:
-                return VoiceRecord(voice_id, tuple(sorted(versions - state.deleted)), state)
-            # Others have made so many changes since it was listed that it was removed.
-        raise RevisionConflictError(
-            f"{voice_id} changes faster than it can be read; try again",
-            metadata={"voice": voice_id},
-        )
-
-    def _state(self, voice_id: str, revision: int) -> VoiceState | None:
-        key = state_key(voice_id, revision)
-        data = self.objects.read(key, limit_bytes=states.MAX_STATE_BYTES)
-        return None if data is None else checked_state(data, key, revision)
-
-    def _manifest_bytes(
-        self, voice_id: str, version: int, *, limit_bytes: int = MAX_MANIFEST_BYTES
-    ) -> bytes:
-        key = manifest_key(voice_id, version)
-        data = self.objects.read(key, limit_bytes=limit_bytes)
-        if data is None:
-            raise VoiceNotFoundError(
-                f"{voice_id}@{version} is not in the registry; list what there is with: voxswap "
-                f"voices versions {voice_id}",
-                metadata={"voice": voice_id, "version": str(version)},
-            )
-        return data
-
 
 def spent_revisions(numbers: Iterable[int]) -> list[int]:
     """Of the revisions that are there, those too far behind the newest to be kept; rising."""
     rising = sorted(numbers)
     return [number for number in rising if number <= rising[-1] - KEPT_STATES]
-
-
-def checked_manifest(data: bytes, voice_id: str, version: int) -> Manifest:
-    """A manifest that was read from where ``voice_id@version`` lies. Raises `ManifestError`."""
-    where = f"{voice_id}@{version} ({manifest_key(voice_id, version)})"
-    manifest = Manifest.from_json(data, where=where)
-    if (manifest.voice_id, manifest.version) != (voice_id, version):
-        raise ManifestError(
-            f"{where}: says that it is {manifest.ref}; the file was moved. Put it back, or "
-            "publish the voice under its new name"
-        )
-    return manifest
-
-
-def checked_state(data: bytes, key: str, revision: int) -> VoiceState:
-    """A state that was read from ``key``. Raises `ManifestError`."""
-    state = VoiceState.from_json(data, where=key)
-    if state.revision != revision:
-        raise ManifestError(
-            f"{key}: says that it is revision {state.revision}; the file was moved. Remove it: the "
-            "state before it then counts"
-        )
-    return state

@@ -11,6 +11,7 @@ from tests.client.local_voices import SYMBOLS, WEIGHTS, draft, torn
 from tests.client.terminal import unwrapped
 from voxswap.v1 import voices_pb2
 from voxswap_client.cli import main
+from voxswap_registry.families import controls_of
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.state import Edit
 
@@ -146,6 +147,7 @@ language      en-GB
 engine        vits
 rate          22050 Hz
 speakers      first, second
+controls      rate, noise_scale, duration_noise_scale
 licence       CC0-1.0
 code licence  MIT (Piper)
 size          9 B
@@ -182,6 +184,7 @@ def mirrored(server, registry):
             engine=known.engine,
             sample_rate_hertz=known.audio.sample_rate_hertz,
             speakers=[voices_pb2.Speaker(name=n, index=i) for n, i in known.speakers.items()],
+            controls=controls_of(known),
             components=[
                 voices_pb2.Component(
                     role=item.role,

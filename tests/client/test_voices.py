@@ -45,6 +45,8 @@ async def test_a_voice_is_typed(server, connect):
             source="a package", tool="voxswap 0.1", note="with care", code_licence="MIT"
         ),
         emotions=["angry"],
+        controls=["rate"],
+        languages=["en-GB", "de"],
         tags=["old"],
         gender="male",
         labels=["stable"],
@@ -72,6 +74,8 @@ async def test_a_voice_is_typed(server, connect):
         licence="CC0-1.0",
         provenance=Provenance("a package", "voxswap 0.1", WHEN, "with care", "MIT"),
         emotions=("angry",),
+        controls=("rate",),
+        languages=("en-GB", "de"),
         tags=("old",),
         gender="male",
         labels=("stable",),

@@ -154,6 +154,14 @@ def test_all_faults_are_told_at_once(server: ServerThread) -> None:
     }
 
 
+def test_a_control_that_is_neutral_asks_for_nothing(server: ServerThread) -> None:
+    neutral = Controls(rate=1, pitch_semitones=0, volume_db=0)
+    with grpc.insecure_channel(server.server.address) as channel:
+        stub = speech_pb2_grpc.SpeechServiceStub(channel)
+        answers = list(stub.Synthesize(Request(voice="joe", text="Hi.", controls=neutral)))
+    assert answers[-1].trailer.total_samples
+
+
 UNBUILT = [
     ("emotion", Request(emotion=speech_pb2.Emotion())),
     ("style_prompt", Request(style_prompt="afraid")),

@@ -144,7 +144,7 @@ def test_a_paced_stream_that_is_read_is_not_hurt(joe_registry: Registry) -> None
 
 def test_watchers_that_do_not_read_are_ended(joe_registry: Registry) -> None:
     with serving(root_of(joe_registry), stalled_write_s=0.5) as thread:
-        events = thread.house.residents.events
+        events = thread.house.events
         with contextlib.ExitStack() as stack:
             for _ in range(3):
                 raw = stack.enter_context(RawClient(thread.server.address, window_bytes=1))

@@ -174,7 +174,7 @@ def test_watching_from_a_listing_on_misses_nothing_and_resumes(twins: Registry) 
                     )
                 )
             assert lost.value.code() is grpc.StatusCode.OUT_OF_RANGE  # type: ignore[attr-defined]
-        thread.wait_until(lambda: thread.house.residents.events.watchers == 0)
+        thread.wait_until(lambda: thread.house.events.watchers == 0)
 
 
 def test_a_list_and_a_watch_have_no_gap_between_them_and_a_restart_is_told(
@@ -210,7 +210,7 @@ def test_a_watcher_that_does_not_read_is_dropped_and_holds_nobody_up(twins: Regi
         call = stub.Watch(residency_pb2.WatchRequest(after_sequence=0), timeout=60)
         client.load("a")
         assert next(call).sequence == 1
-        events = thread.house.residents.events
+        events = thread.house.events
         quarantine = next(e.event for e in events._log if e.event.kind is EventKind.LOADED)
 
         def flood() -> None:

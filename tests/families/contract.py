@@ -20,10 +20,12 @@ import pytest
 from tests.families.files import read
 from voxswap_families.contract import Delivery, Engine, LoadedVoice
 from voxswap_families.work import finished
+from voxswap_registry.controls import CONTROLS
 from voxswap_registry.errors import EngineError
+from voxswap_registry.families import controls_of
 from voxswap_registry.manifest import Manifest
 
-USUAL = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
+USUAL = Delivery(rate=1.0, seed=7, controls={"noise_scale": 0.667, "duration_noise_scale": 0.8})
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,20 @@ class EngineContract:
     def test_slower_is_longer(self, case: Case) -> None:
         loaded = case.loaded()
         usual, slow = (
-            len(case.said(loaded, delivery=replace(USUAL, duration_noise_scale=0.0, rate=rate)))
-            for rate in (1.0, 0.5)
+            len(case.said(loaded, delivery=Delivery(rate=rate, seed=7))) for rate in (1.0, 0.5)
         )
         assert 1.5 * usual < slow < 2.5 * usual
+
+    def test_each_control_that_is_listed_is_heard(self, case: Case) -> None:
+        loaded = case.loaded()
+        silent = dict.fromkeys(CONTROLS, 0.0)
+        still = case.said(loaded, delivery=Delivery(rate=1.0, seed=7, controls=silent))
+        controls = controls_of(case.manifest)
+        assert "rate" in controls
+        for name in CONTROLS.keys() - {"rate"}:
+            moved = Delivery(rate=1.0, seed=7, controls={**silent, name: CONTROLS[name].most})
+            is_heard = not np.array_equal(case.said(loaded, delivery=moved), still)
+            assert is_heard == (name in controls), name
 
     def test_symbols_and_speakers_that_are_none_are_refused(self, case: Case) -> None:
         voice = case.loaded().voice

@@ -84,7 +84,7 @@ def main(base: Path, style: Path, n_symbols: int, rate: float) -> dict[str, Any]
         }
     voice: Voice = assembled(engine, manifest, **parts)
     ids = [0, *map(int, np.random.default_rng(0).integers(43, 150, n_symbols - 2)), 0]
-    usual = Delivery(rate=1.0, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
+    usual = Delivery(rate=1.0, seed=0)
     slow = dataclasses.replace(usual, rate=rate)
     utterance, found["slow"] = measured(lambda: finished(voice.prepare(ids, slow)))
     found["slow"]["frames"] = utterance.frames

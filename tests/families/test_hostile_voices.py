@@ -44,7 +44,7 @@ from voxswap_registry.upload import Upload
 DIGEST = f"sha256:{'a' * 64}"
 TABLE = b'{"layout": "piper", "symbols": {"_": [0], "^": [1], "$": [2], "a": [3], "b": [4]}}'
 # Quick: of random weights, a symbol may last for seconds.
-LIVELY = Delivery(rate=8.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
+LIVELY = Delivery(rate=8.0, seed=7, controls={"noise_scale": 0.667, "duration_noise_scale": 0.8})
 
 
 def raw_manifest(folder: Path, config: dict[str, Any] = TINY) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def lasting(symbol_frames: float) -> VitsVoice:
 
 
 def frames(voice: VitsVoice, symbols: int, rate: float) -> list[int]:
-    delivery = Delivery(rate=rate, noise_scale=0.0, duration_noise_scale=0.0, seed=0)
+    delivery = Delivery(rate=rate, seed=0)
     return list(finished(voice.prepare([1] * symbols, delivery)).durations_frames)
 
 

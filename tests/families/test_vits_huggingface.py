@@ -43,7 +43,7 @@ def test_parity_with_transformers(tmp_path: Path, n_speakers: int, weights: str)
         theirs = model(
             torch.tensor([ids]), speaker_id=speaker if n_speakers > 1 else None
         ).waveform[0]
-    utterance = finished(voice.prepare(ids, Delivery(1.0, 0.0, 0.0, seed=0, speaker=speaker)))
+    utterance = finished(voice.prepare(ids, Delivery(1.0, seed=0, speaker=speaker)))
     ours = finished(utterance.decode(0, utterance.frames))
     assert ours.shape == tuple(theirs.shape)
     assert np.abs(ours).max() > 1e-3

@@ -36,7 +36,7 @@ pytestmark = [
 
 DEVICE = "cuda:0"
 LINE = [1, 0, *(i for symbol in range(20, 80) for i in (symbol, 0)), 2]
-DELIVERY = Delivery(rate=1.0, noise_scale=0.667, duration_noise_scale=0.8, seed=7)
+DELIVERY = Delivery(rate=1.0, seed=7, controls={"noise_scale": 0.667, "duration_noise_scale": 0.8})
 
 
 @pytest.fixture(scope="module")

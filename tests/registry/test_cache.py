@@ -602,7 +602,7 @@ def test_download_that_breaks_off_while_room_is_made_is_counted(
     gate, box = Gate(), Box(tmp_path, 60)
     theirs, ours = b"t" * 60, b"o" * 30
     remote = Remote(theirs, {4: gate, 40: raiser(OSError("reset by peer"))})
-    real = box.cache._files
+    real = box.cache._files.all
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(box.get, theirs, remote)
         assert gate.reached.wait(WAIT_S)
@@ -614,7 +614,7 @@ def test_download_that_breaks_off_while_room_is_made_is_counted(
                 assert isinstance(first.exception(WAIT_S), OSError)
             return found
 
-        monkeypatch.setattr(box.cache, "_files", files)
+        monkeypatch.setattr(box.cache._files, "all", files)
         assert box.get(ours) == [0]
     assert box.cache.statistics().used_bytes <= 60
 
@@ -869,7 +869,7 @@ def test_evictor_that_looks_at_a_file_delays_its_holder(tmp_path: Path) -> None:
     box.get()
     with box.finished().open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        box.cache._pause = lambda: fcntl.flock(file, fcntl.LOCK_UN)
+        box.cache._files._pause = lambda: fcntl.flock(file, fcntl.LOCK_UN)
         assert box.get() == []
 
 

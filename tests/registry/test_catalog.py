@@ -521,6 +521,16 @@ def test_english_is_not_engan(house: House, catalog: Catalog) -> None:
     assert ids(catalog, language="en-u") == []
 
 
+def test_a_voice_is_found_by_every_language_that_it_speaks(house: House, catalog: Catalog) -> None:
+    house.publish("v/both", language="zh", languages=("en-GB", "zh"))
+    house.publish("v/one", language="zh")
+    catalog.refresh()
+    assert ids(catalog, language="zh") == ["v/both", "v/one"]
+    assert ids(catalog, language="en") == ids(catalog, language="EN-gb") == ["v/both"]
+    for language in ("n-gb", "gb", "en-", "en,zh", "en-g", ","):
+        assert ids(catalog, language=language) == []
+
+
 def test_what_the_state_says_covers_what_the_manifest_says(house: House, catalog: Catalog) -> None:
     house.publish("a", tags=("village", "old"), gender="male")
     catalog.refresh()

@@ -78,7 +78,9 @@ def test_the_published_schema_is_what_is_read() -> None:
     published = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
     assert json.loads(published.read_bytes()) == schema
     required = set(schema["required"])
-    assert {f.name for f in dataclasses.fields(Manifest)} - required == {"tags", "gender"}
+    assert {f.name for f in dataclasses.fields(Manifest)} - required == {
+        *("tags", "gender", "languages", "controls", "emotions")
+    }
     for name, field in schema["properties"].items():
         named = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
         assert named["description"], name

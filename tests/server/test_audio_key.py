@@ -38,8 +38,7 @@ MATTERS: dict[str, list[Any]] = {
     "encoding": [AudioEncoding.WAV, AudioEncoding.PCM_F32LE],
     "sample_rate_hertz": [8_000, 24_000],
     "rate": [0.5, 1.0000001],
-    "noise_scale": [0.0, 0.667],
-    "duration_noise_scale": [0.0, 0.8],
+    "controls": [{"noise_scale": 0.0}, {"noise_scale": 0.8}, {"duration_noise_scale": 0.8}],
     "seed": [None, 0, 2, (1 << 64) - 1],
     "marks": [frozenset([kind]) for kind in MarkKind] + [frozenset(MarkKind)],
 }
@@ -90,7 +89,7 @@ def test_what_is_said_and_what_goes_without_saying_are_the_same() -> None:
 
 SCRIPT = """
 from tests.server.test_audio_key import REQUEST, MarkKind, dataclasses, key
-print(key(dataclasses.replace(REQUEST, marks=frozenset(MarkKind), noise_scale=0.1)))
+print(key(dataclasses.replace(REQUEST, marks=frozenset(MarkKind), controls={"noise_scale": 0.1})))
 """
 
 
@@ -105,7 +104,7 @@ def test_a_key_is_the_same_in_every_process() -> None:
         ).stdout.strip()
         for seed in ("1", "2", "3")
     ]
-    assert set(keys) == {but(marks=frozenset(MarkKind), noise_scale=0.1).encode()}
+    assert set(keys) == {but(marks=frozenset(MarkKind), controls={"noise_scale": 0.1}).encode()}
 
 
 ALIKE = [

@@ -52,6 +52,19 @@ async def test_what_blocks_is_closed_on_a_thread_that_nobody_waits_for(house: Ho
     hanging.join(10)
 
 
+async def test_what_ends_after_it_was_left_behind_ends_in_peace(house: House) -> None:
+    """pytest fails a test whose thread raises."""
+    gate = threading.Event()
+    house.way_down.begin()
+    house.now += 10.0 + CLOSED_S
+    await house.way_down.within("a disk", lambda: on_thread(gate.wait, "a disk"))
+    assert house.way_down.left_behind == ["a disk"]
+    (thread,) = [t for t in threading.enumerate() if t.name == "voxswap-a disk"]
+    await settle()
+    gate.set()
+    await asyncio.to_thread(thread.join)
+
+
 async def test_what_fails_is_told(house: House) -> None:
     async def fail() -> None:
         raise OSError("no such disk")

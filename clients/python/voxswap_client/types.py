@@ -248,6 +248,9 @@ class TrafficShare:
 class Voice:
     """One version of a voice. ``problem`` says why it cannot be used, and is empty if it can.
 
+    ``controls`` names those that it carries out, such as ``rate``; ``languages`` are all that it
+    speaks. Both are empty from servers that do not tell.
+
     ``labels`` are those that name this version. ``traffic`` is the split that decides what a bare
     id means; without one the version labelled "stable" has it all, or the newest if none is.
     """
@@ -268,6 +271,8 @@ class Voice:
     labels: tuple[str, ...] = ()
     traffic: tuple[TrafficShare, ...] = ()
     problem: str = ""
+    controls: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
     @property
     def ref(self) -> str:

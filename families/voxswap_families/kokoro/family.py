@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from voxswap_families import reading
@@ -32,6 +32,8 @@ class KokoroFamily:
             reading.ROLE: MAX_TABLE_BYTES,
         }
     )
+    controls: Collection[str] = kokoro.CONTROLS
+    emotions: Collection[str] = ()
     # A graph is a program, and the library that takes it up was not made for hostile ones.
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({"base": _check_base})
     engine_module = "voxswap_families.kokoro.engine"

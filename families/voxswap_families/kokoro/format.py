@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Style = npt.NDArray[np.float32]
 
 ENGINE: Final = "kokoro"
+CONTROLS: Final = ("rate",)
 SAMPLE_RATE_HERTZ: Final = 24_000
 HOP_LENGTH_SAMPLES: Final = 600  # 25 ms, the unit in which durations are predicted
 N_SYMBOLS: Final = 178  # rows of the embedding

@@ -102,7 +102,7 @@ class ToneEngine:
         return ToneEnvelopes(pitch, _envelopes(pitch, scale))
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        """A voice of the two."""
+        """A voice of the two. Raises as `Engine.assemble`."""
         envelopes = parts[TONE]
         if not isinstance(envelopes, ToneEnvelopes):
             raise EngineError(f"{manifest.ref}: its tone is none; import it again")
@@ -144,7 +144,7 @@ class ToneVoice:
         return max(24, min(_MOST_SYMBOLS, int(_MOST_FRAMES * rate / 25)))
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
-        """Durations, which are the table's but for noise and rate."""
+        """Durations, which are the table's but for noise and rate. Raises as `Voice.prepare`."""
         if not len(ids) > 0 or min(ids) < 0 or max(ids) >= len(PHONES):
             raise EngineError(
                 f"{len(ids)} symbols, of which some are outside 0 to {len(PHONES) - 1}: the symbol "
@@ -162,7 +162,8 @@ class ToneUtterance:
         phones = list(PHONES.values())
         noise = np.random.default_rng(delivery.seed).standard_normal(len(ids))
         usual = np.array([phones[i].frames for i in ids])
-        stretch = np.exp(0.2 * delivery.duration_noise_scale * noise) / delivery.rate
+        unevenness = 0.2 * delivery.controls.get("duration_noise_scale", 0.0)
+        stretch = np.exp(unevenness * noise) / delivery.rate
         durations = np.round(usual * stretch).astype(int)
         if (total := int(durations.sum())) > _MOST_FRAMES:  # then it is spoken faster
             durations = durations * _MOST_FRAMES // total
@@ -190,7 +191,10 @@ class ToneUtterance:
         return self._symbols.nbytes
 
     def decode(self, first_frame: int, last_frame: int) -> Work[_Audio]:
-        """Audio of a piece, a few frames in each step."""
+        """Audio of a piece, a few frames in each step.
+
+        Raises ValueError for frames that it has not.
+        """
         if not self._told == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
         self._told = last_frame
@@ -228,6 +232,7 @@ class ToneUtterance:
         hop, phones = HOP_LENGTH_SAMPLES, list(PHONES.values())
         found = np.zeros((last - first, hop), np.float32)
         within = np.arange(hop) / SAMPLE_RATE_HERTZ
+        noise_scale = self._delivery.controls.get("noise_scale", 0.0)
         for row, symbol in enumerate(self._symbols[first:last]):
             phone = phones[symbol]
             if phone.noise:
@@ -235,7 +240,7 @@ class ToneUtterance:
                 chance = np.random.default_rng((self._delivery.seed, first + row))
                 held = np.repeat(chance.uniform(-1, 1, hop // _HELD_SAMPLES), _HELD_SAMPLES)
                 carrier = np.sin(2 * np.pi * phone.noise_hertz * within)
-                level = min(1.0, phone.noise * self._delivery.noise_scale) * (1 - _PEAK)
+                level = min(1.0, phone.noise * noise_scale) * (1 - _PEAK)
                 found[row] = level * held * carrier
         return found.reshape(-1)
 

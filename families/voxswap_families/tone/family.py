@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -11,6 +11,7 @@ from voxswap_families.contract import Engine, EngineContext, Importer
 from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_families.tone.importer import (
+    CONTROLS,
     HOP_LENGTH_SAMPLES,
     MAX_TONE_BYTES,
     SAMPLE_RATE_HERTZ,
@@ -28,6 +29,8 @@ class ToneFamily:
     role_limits: Mapping[str, int] = MappingProxyType(
         {TONE: MAX_TONE_BYTES, reading.ROLE: MAX_TABLE_BYTES}
     )
+    controls: Collection[str] = CONTROLS
+    emotions: Collection[str] = ()
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
     engine_module = "voxswap_families.tone.engine"
     importers = (Importer("a tone (name.tone.json, see docs/families.md)", find_tone, import_tone),)

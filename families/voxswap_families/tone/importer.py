@@ -17,6 +17,7 @@ from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
 from voxswap_registry.os_errors import as_registry_errors
 
 ENGINE: Final = "tone"
+CONTROLS: Final = ("rate", "noise_scale", "duration_noise_scale")
 TONE: Final = "tone"  # the role of the component
 SAMPLE_RATE_HERTZ: Final = 16_000
 HOP_LENGTH_SAMPLES: Final = 160
@@ -83,6 +84,7 @@ def import_tone(path: Path, request: ImportRequest) -> VoiceDraft:
         front_end=front_end,
         speakers={},
         defaults={"length_scale": 1.0, "noise_scale": 1.0, "noise_w": 0.0},
+        controls=CONTROLS,
         licence=request.licence or one_line(config.text("licence", "unknown")),
         provenance=Provenance(
             source=one_line(path.name),

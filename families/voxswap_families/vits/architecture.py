@@ -20,6 +20,7 @@ from voxswap_registry.errors import ManifestError
 from voxswap_registry.rates import LEAST_FRAMES_PER_S, MAX_RATE_HERTZ
 
 ENGINE: Final = "vits"
+CONTROLS: Final = ("rate", "noise_scale", "duration_noise_scale")
 MAX_MODEL_BYTES: Final = 2 << 30
 
 Shapes = Mapping[str, tuple[int, ...]]

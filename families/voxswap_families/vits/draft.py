@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from voxswap_families.arithmetic import fastest_dtype
 from voxswap_families.importing.request import ImportRequest, one_line, tool_name
 from voxswap_families.importing.source import SourceFile
-from voxswap_families.vits.architecture import ENGINE, VitsArchitecture
+from voxswap_families.vits.architecture import CONTROLS, ENGINE, VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored, round_tensors, write_safetensors
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
@@ -70,6 +70,7 @@ def make_draft(
         front_end=front_end,
         speakers=dict(speakers),
         defaults=dict(defaults),
+        controls=CONTROLS,
         licence=licence,
         provenance=Provenance(
             source=one_line(source),

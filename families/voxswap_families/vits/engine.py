@@ -26,7 +26,7 @@ from voxswap_families.contract import (
 )
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.layers.tensors import StagedTensors, as_dtype, block_bytes
-from voxswap_families.vits.architecture import VitsArchitecture, may_be_rounded
+from voxswap_families.vits.architecture import CONTROLS, VitsArchitecture, may_be_rounded
 from voxswap_families.vits.model import (
     VitsModel,
     check_shapes,
@@ -129,7 +129,7 @@ class VitsEngine:
         length has them soon (`GRID`).
         """
         model = self._silent()
-        delivery = Delivery(rate=1.0, noise_scale=1.0, duration_noise_scale=1.0, seed=0)
+        delivery = Delivery(rate=1.0, seed=0, controls=dict.fromkeys(CONTROLS, 1.0))
         for symbols in (40, 160):
             voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
             utterance = finished(voice.prepare([1] * symbols, delivery))
@@ -182,7 +182,7 @@ class VitsEngine:
         return _StagedPart(staged, architecture, self._device)
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        """A voice of the two."""
+        """A voice of the two. Raises as `Engine.assemble`."""
         weights = parts["model"]
         if not isinstance(weights, VitsWeights):
             raise EngineError(f"{manifest.ref}: its model is no VITS model; import it again")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from voxswap_families import reading
 from voxswap_families.contract import Engine, EngineContext, Importer
 from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.symbols import MAX_TABLE_BYTES
-from voxswap_families.vits.architecture import MAX_MODEL_BYTES, VitsArchitecture
+from voxswap_families.vits.architecture import CONTROLS, MAX_MODEL_BYTES, VitsArchitecture
 from voxswap_families.vits.embedded import JOE
 from voxswap_families.vits.huggingface import find_huggingface_vits, import_huggingface_vits
 from voxswap_families.vits.piper import find_piper, import_piper
@@ -24,6 +24,8 @@ class VitsFamily:
     role_limits: Mapping[str, int] = MappingProxyType(
         {"model": MAX_MODEL_BYTES, reading.ROLE: MAX_TABLE_BYTES}
     )
+    controls: Collection[str] = CONTROLS
+    emotions: Collection[str] = ()
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
     engine_module = "voxswap_families.vits.engine"
     importers = (

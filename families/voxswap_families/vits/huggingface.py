@@ -28,9 +28,10 @@ from voxswap_families.importing.source import (
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.checkpoint import canonical_tensors, strip_module
 from voxswap_families.vits.draft import make_draft
+from voxswap_registry.controls import DEFAULTS
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError
-from voxswap_registry.manifest import DEFAULTS, FrontEndSpec
+from voxswap_registry.manifest import FrontEndSpec
 from voxswap_registry.rates import MAX_RATE_HERTZ, MIN_RATE_HERTZ
 
 if TYPE_CHECKING:

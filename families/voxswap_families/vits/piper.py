@@ -23,11 +23,11 @@ from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.checkpoint import canonical_tensors
 from voxswap_families.vits.draft import make_draft
 from voxswap_families.vits.piper_graph import VitsGraph, check_geometry
+from voxswap_registry.controls import DEFAULTS
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.fields import is_line
 from voxswap_registry.manifest import (
-    DEFAULTS,
     MAX_SPEAKER_CHARACTERS,
     FrontEndSpec,
     is_espeak_voice,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from voxswap_families.contract import Delivery, Utterance
-from voxswap_families.layers.blocks import GRID
 from voxswap_families.layers.carry import Carry
+from voxswap_families.layers.kernels import GRID
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.model import VitsModel
 from voxswap_families.vits.together import decoded, undone
@@ -102,7 +102,10 @@ class VitsVoice:
         return min(MOST_SYMBOLS, slow)
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
-        """Encode the text and predict durations, a layer or two at a time."""
+        """Encode the text and predict durations, a layer or two at a time.
+
+        Raises as `Voice.prepare`.
+        """
         if not len(ids) > 0 or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
             raise EngineError(
                 f"{len(ids)} symbols, of which some are outside this model's 0 to "
@@ -125,7 +128,7 @@ class VitsVoice:
         hidden, mean, log_deviation = yield from self.model.enc_p.steps(symbols)
         # Noise is drawn on the host: a seed gives the same line on every device.
         noise = torch.randn((1, 2, 1, len(ids)), generator=generator)
-        noise = noise.to(self.device) * delivery.duration_noise_scale
+        noise = noise.to(self.device) * delivery.controls.get("duration_noise_scale", 0.0)
         log_durations = yield from self.model.dp.steps(hidden, noise, speaker)
         durations = torch.exp(log_durations.float()).flatten().cpu() / delivery.rate
         if not bool(torch.isfinite(log_durations).all()):
@@ -133,11 +136,12 @@ class VitsVoice:
                 "the duration predictor gave NaN or infinity: the weights are damaged"
             )
         frames = _bounded(durations)
+        noise_scale = delivery.controls.get("noise_scale", 0.0)
         prior = _Prior(
             mean,
-            torch.exp(log_deviation) * delivery.noise_scale,
+            torch.exp(log_deviation) * noise_scale,
             torch.repeat_interleave(frames).to(self.device),
-            generator if delivery.noise_scale > 0 else None,
+            generator if noise_scale > 0 else None,
         )
         return VitsUtterance(self, prior, speaker, tuple(frames.tolist()))
 
@@ -234,7 +238,10 @@ class VitsUtterance:
         return self._prior.size_bytes + width * most
 
     def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
-        """Audio of a piece, once the generator has seen as far beyond it as it reaches."""
+        """Audio of a piece, once the generator has seen as far beyond it as it reaches.
+
+        Raises ValueError for frames that it has not.
+        """
         if not self._told == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
         self._told = last_frame

@@ -26,14 +26,11 @@ from voxswap_registry.layout import (
 )
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef, check_voice_id
+from voxswap_registry.reading import checked_manifest, checked_state
 from voxswap_registry.resolution import chosen_version
 from voxswap_registry.signing import TrustedKeys, check
 from voxswap_registry.state import VoiceRecord, VoiceState
-from voxswap_registry.store import (
-    Registry,
-    checked_manifest,
-    checked_state,
-)
+from voxswap_registry.store import Registry
 
 _LIST = "list what there is with: voxswap voices list"
 _BATCH = 250

@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS voice (
   fingerprint BLOB NOT NULL,
   newest INTEGER NOT NULL,
   revision INTEGER NOT NULL,
-  language TEXT NOT NULL,
+  languages TEXT NOT NULL,
   engine TEXT NOT NULL,
   gender TEXT NOT NULL,
   tags TEXT NOT NULL
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS object (
   PRIMARY KEY (voice_id, name)
 );
 """
-_LAYOUT = 1
+_LAYOUT = 2
 _BUSY_S = 10.0  # how long one waits for another process that opens or writes the file
 
 
@@ -65,7 +65,7 @@ class IndexedVoice:
     fingerprint: bytes
     newest: int
     revision: int
-    language: str
+    languages: tuple[str, ...]
     engine: str
     gender: str
     tags: tuple[str, ...]
@@ -168,8 +168,8 @@ class Index:
             clauses.append("voice_id >= ? AND substr(voice_id, 1, length(?)) = ?")
             values += [wanted.prefix] * 3
         if wanted.language:
-            clauses.append("(language = ? OR substr(language, 1, length(?) + 1) = ? || '-')")
-            values += [wanted.language.lower()] * 3
+            clauses.append("(instr(languages, ?) > 0 OR instr(languages, ?) > 0)")
+            values += [f",{wanted.language.lower()}{end}" for end in ",-"]
         for column, value in (("engine", wanted.engine), ("gender", wanted.gender)):
             if value:
                 clauses.append(f"{column} = ?")
@@ -206,7 +206,7 @@ class Index:
                     "INSERT OR REPLACE INTO voice VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         voice.voice_id, voice.fingerprint, voice.newest, voice.revision,
-                        voice.language, voice.engine, voice.gender, _joined(voice.tags),
+                        _joined(voice.languages), voice.engine, voice.gender, _joined(voice.tags),
                     ),
                 )  # fmt: skip
                 db.executemany(
@@ -303,12 +303,15 @@ class Index:
 
 
 def _voice(row: tuple[Any, ...]) -> IndexedVoice:
-    voice_id, fingerprint, newest, revision, language, engine, gender, tags = row
+    voice_id, fingerprint, newest, revision, languages, engine, gender, tags = row
     return IndexedVoice(
-        voice_id, fingerprint, newest, revision, language, engine, gender,
-        tuple(tag for tag in tags.split(",") if tag),
-    )  # fmt: skip
+        voice_id, fingerprint, newest, revision, _parted(languages), engine, gender, _parted(tags)
+    )
 
 
-def _joined(tags: tuple[str, ...]) -> str:
-    return f",{','.join(tags)}," if tags else ""
+def _joined(words: tuple[str, ...]) -> str:
+    return f",{','.join(words)}," if words else ""
+
+
+def _parted(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word)

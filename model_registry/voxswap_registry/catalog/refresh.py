@@ -22,13 +22,10 @@ from voxswap_registry.layout import (
     voice_object,
 )
 from voxswap_registry.manifest import MAX_MANIFEST_BYTES
+from voxswap_registry.reading import checked_manifest, checked_state
+from voxswap_registry.signing import MAX_SIGNATURE_BYTES
 from voxswap_registry.state import MAX_STATE_BYTES, VoiceState
-from voxswap_registry.store import (
-    MAX_SIGNATURE_BYTES,
-    Registry,
-    checked_manifest,
-    checked_state,
-)
+from voxswap_registry.store import Registry
 
 _LIMITS = {
     "manifest": MAX_MANIFEST_BYTES,
@@ -228,7 +225,7 @@ class Refresher:
             fingerprint=b"" if failed else folder.fingerprint(),
             newest=newest,
             revision=revision,
-            language=manifest.language.lower() if manifest else "",
+            languages=tuple(map(str.lower, manifest.spoken_languages)) if manifest else (),
             engine=manifest.engine if manifest else "",
             gender=(manifest.gender if state.gender is None else state.gender) if manifest else "",
             tags=(manifest.tags if state.tags is None else state.tags) if manifest else (),

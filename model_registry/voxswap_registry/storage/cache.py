@@ -1,47 +1,28 @@
-"""A bounded cache of components on this disk, between a remote store and loading.
-
-Below the folder::
-
-    sha256/<first 2 digits>/<64 digits>   finished files, mode 0444
-    partial/<64 digits>                   downloads under way, and what broken ones left behind
-    uses/<64 digits>                      empty; its mtime is when the component was last held
-    locks/<64 digits>                     who downloads it holds it; says how many bytes to expect
-    locks/cache                           held for a moment by who books bytes or changes names
-
-A finished file is in use while somebody holds a shared lock on the file itself; evicting one takes
-an exclusive lock, which waits for nobody. All locks are flock's: they die with their process.
-Nothing touches a finished file, its times neither: whoever maps it looks at them for changes.
-"""
+"""A bounded cache of components on this disk, between a remote store and loading."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
 import fcntl
-import logging
 import os
-import re
-import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from voxswap_registry.errors import DigestMismatchError, RegistryError, StorageFullError
+from voxswap_registry.errors import DigestMismatchError, StorageFullError
 from voxswap_registry.manifest import Component
 from voxswap_registry.names import check_digest
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import NullProgress, Progress
+from voxswap_registry.storage.cache_files import BOOKS, CacheFiles, is_partial
 from voxswap_registry.storage.download import Check, Download, Fetch, mismatch, writing
 from voxswap_registry.storage.locks import open_file, try_flock, try_lock
 from voxswap_registry.storage.verified import VerifiedFile, inspect
 
 _POLL_SECONDS = 0.02
-_HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
-_BOOKS = "cache"
-_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +54,20 @@ class ComponentCache:
 
         ``pause`` is called between two looks at a lock that somebody else has.
         """
-        self.folder = Path(os.path.realpath(folder))
         self.capacity_bytes = capacity_bytes
-        self._clock_ns = clock_ns
-        self._pause = pause
-        self._is_private = False
+        self._files = CacheFiles(folder, clock_ns=clock_ns, pause=pause)
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies, links followed."""
+        return self._files.folder
+
+    def make_private(self) -> None:
+        """See `CacheFiles.make_private`."""
+        self._files.make_private()
 
     def __repr__(self) -> str:
         return f"ComponentCache({str(self.folder)!r}, {self.capacity_bytes})"
-
-    def make_private(self) -> None:
-        """See that nobody but this user can write here, now and from now on; make the folder.
-
-        Files that are another's, or that others may write, are fetched anew from then on. Raises
-        `RegistryError` if a folder on the way here is another user's or open to others.
-        """
-        with as_registry_errors("write into", self.folder):
-            for path in (*reversed(self.folder.parents), self.folder):
-                path.mkdir(mode=0o700, exist_ok=True)
-            for path in self.folder.parents:
-                _refuse_open_folder(path, self.folder)
-            found = self.folder.lstat()
-            if found.st_uid != os.geteuid():
-                raise _not_private(self.folder, self.folder, "belongs to another user")
-            if stat.S_IMODE(found.st_mode) & 0o077:
-                self.folder.chmod(0o700)
-        self._is_private = True
 
     @contextlib.contextmanager
     def hold(
@@ -123,7 +92,7 @@ class ComponentCache:
         `RegistryError` where the disk fails, and what ``fetch`` raises.
         """
         hexadecimal = check_digest(component.digest).removeprefix("sha256:")
-        path = self._finished(hexadecimal)
+        path = self._files.finished(hexadecimal)
         if component.size_bytes > self.capacity_bytes:
             raise StorageFullError(
                 f"the {component.role} component {component.digest} has {component.size_bytes} "
@@ -137,7 +106,7 @@ class ComponentCache:
 
         found = self._cached(component, path, check, on_mismatch)
         while found is None:
-            with self._locked(hexadecimal, check) as lock:
+            with self._files.locked(hexadecimal, check) as lock:
                 if not os.path.lexists(path):
                     download = Download(component, fetch, check, progress or NullProgress())
                     found = self._download(download, path, lock)
@@ -145,7 +114,7 @@ class ComponentCache:
                 found = self._cached(component, path, check, on_mismatch)
         file, verified = found
         with file:
-            self._note_use(hexadecimal)
+            self._files.note_use(hexadecimal)
             try:
                 yield verified
             finally:
@@ -155,16 +124,16 @@ class ComponentCache:
     def has(self, component: Component) -> bool:
         """Whether a finished file is there; its bytes are not looked at."""
         hexadecimal = check_digest(component.digest).removeprefix("sha256:")
-        return os.path.lexists(self._finished(hexadecimal))
+        return os.path.lexists(self._files.finished(hexadecimal))
 
     def statistics(self) -> CacheStatistics:
         """What there is. Takes no lock, so what comes or goes meanwhile may count or not."""
         # By name: a download that ends meanwhile is met twice, as partial and as finished.
-        files = {path.name: (path, status.st_size) for path, status in self._files()}
+        files = {path.name: (path, status.st_size) for path, status in self._files.all()}
         return CacheStatistics(
             capacity_bytes=self.capacity_bytes,
             used_bytes=sum(size_bytes for _, size_bytes in files.values()),
-            components=sum(not _is_partial(path) for path, _ in files.values()),
+            components=sum(not is_partial(path) for path, _ in files.values()),
         )
 
     # One component
@@ -183,10 +152,10 @@ class ComponentCache:
                     file = stack.enter_context(open_file(path, os.O_RDONLY))
                 except FileNotFoundError:
                     return None
-            self._share(file, path, check)
+            self._files.share(file, path, check)
             if not os.fstat(file.fileno()).st_nlink:  # Evicted before the lock was had.
                 return None
-            if not self._is_ours(file, path):
+            if not self._files.is_ours(file, path):
                 self._discard(file, path, check)
                 return None
             verified = VerifiedFile(file.fileno(), component, settled=True)
@@ -202,7 +171,7 @@ class ComponentCache:
     def _discard(self, file: FileIO, path: Path, check: Check) -> None:
         """Remove a file that we have open, though others may hold it."""
         with (
-            self._locked(_BOOKS, check),
+            self._files.locked(BOOKS, check),
             as_registry_errors("remove", path),
             contextlib.suppress(FileNotFoundError),
         ):
@@ -211,31 +180,6 @@ class ComponentCache:
             if os.path.samestat(path.lstat(), os.fstat(file.fileno())):
                 path.unlink()
 
-    def _is_ours(self, file: FileIO, path: Path) -> bool:
-        """Whether nobody else can write to an open file; if that does not matter, it is."""
-        if not self._is_private:
-            return True
-        found = os.fstat(file.fileno())
-        ours = found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_MAY_WRITE
-        if not ours:
-            _LOGGER.warning("%s: others can write to it, so it is fetched anew", path)
-        return ours
-
-    def _note_use(self, hexadecimal: str) -> None:
-        """What eviction goes by. A disk that takes no times only makes the order worse."""
-        path, now_ns = self._path(f"uses/{hexadecimal}"), self._clock_ns()
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open_file(path, os.O_RDWR | os.O_CREAT) as file:
-                os.utime(file.fileno(), ns=(now_ns, now_ns))
-
-    def _used_ns(self, path: Path, status: os.stat_result) -> int:
-        """When a component was last held. Caches of older versions have it in the file's times."""
-        try:
-            return self._path(f"uses/{path.name}").lstat().st_mtime_ns
-        except OSError:
-            return status.st_mtime_ns
-
     def _download(
         self, download: Download, path: Path, lock: FileIO
     ) -> tuple[FileIO, VerifiedFile]:
@@ -243,7 +187,7 @@ class ComponentCache:
 
         REQUIRES: the lock of the digest.
         """
-        partial = self._path(f"partial/{path.name}")
+        partial = self._files.path_of(f"partial/{path.name}")
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(self._reserve(download, partial, lock))
             try:
@@ -251,8 +195,8 @@ class ComponentCache:
                 with writing(partial):
                     os.fsync(file.fileno())
                 # Held before it has its name: there is no moment in which it could be evicted.
-                self._share(file, partial, download.check)
-                with self._locked(_BOOKS, download.check), writing(partial):
+                self._files.share(file, partial, download.check)
+                with self._files.locked(BOOKS, download.check), writing(partial):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(partial, path)  # noqa: PTH105 - tests break it here
                     os.fchmod(file.fileno(), 0o444)
@@ -269,13 +213,13 @@ class ComponentCache:
     def _reserve(self, download: Download, partial: Path, lock: FileIO) -> FileIO:
         """Book the whole of a component, evicting what must go, and open its partial file."""
         size_bytes = download.component.size_bytes
-        with self._locked(_BOOKS, download.check), as_registry_errors("write", partial):
+        with self._files.locked(BOOKS, download.check), as_registry_errors("write", partial):
             self._make_room(download.component, partial)
             lock.truncate(0)
             lock.write(str(size_bytes).encode())
             partial.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError), open_file(partial, os.O_RDONLY) as left:
-                if not self._is_ours(left, partial):
+                if not self._files.is_ours(left, partial):
                     partial.unlink()
             with contextlib.ExitStack() as stack:
                 file = stack.enter_context(open_file(partial, os.O_RDWR | os.O_CREAT))
@@ -295,11 +239,11 @@ class ComponentCache:
         while not removed_all:
             missing_bytes = component.size_bytes - self.capacity_bytes
             files = []
-            for path, status in self._files():
+            for path, status in self._files.all():
                 if path != partial:
                     booked_bytes = self._booked_bytes(path, status)
                     missing_bytes += booked_bytes
-                    files.append((self._used_ns(path, status), path, booked_bytes))
+                    files.append((self._files.used_ns(path, status), path, booked_bytes))
             victims = []
             for _, path, size_bytes in sorted(files):
                 if missing_bytes <= 0:
@@ -320,9 +264,9 @@ class ComponentCache:
 
     def _booked_bytes(self, path: Path, status: os.stat_result) -> int:
         """The size of a file, or the one that it will have if it is being downloaded."""
-        if not _is_partial(path):
+        if not is_partial(path):
             return status.st_size
-        lock = self._lock_of(path)
+        lock = self._files.lock_of(path)
         with (
             as_registry_errors("read", lock),
             contextlib.suppress(FileNotFoundError),
@@ -342,7 +286,7 @@ class ComponentCache:
 
         REQUIRES: the lock of the books.
         """
-        lock = self._lock_of(path)
+        lock = self._files.lock_of(path)
         with as_registry_errors("remove", path):
             file = try_lock(lock)
             if file is None:
@@ -350,102 +294,7 @@ class ComponentCache:
             with file:
                 if not dry:
                     path.unlink(missing_ok=True)
-                    self._path(f"uses/{path.name}").unlink(missing_ok=True)
+                    self._files.path_of(f"uses/{path.name}").unlink(missing_ok=True)
                 if lock != path:
                     lock.unlink(missing_ok=True)
         return True
-
-    # Files and locks
-
-    @contextlib.contextmanager
-    def _locked(self, name: str, check: Check) -> Iterator[FileIO]:
-        """Hold a lock file, once it is free. That of a digest goes away afterwards."""
-        path = self._path(f"locks/{name}")
-        with as_registry_errors("lock", path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            with as_registry_errors("lock", path):
-                file = try_lock(path)
-            if file is not None:
-                break
-            check()
-            self._pause()
-        with file:
-            try:
-                yield file
-            finally:
-                if name != _BOOKS:
-                    with contextlib.suppress(OSError):
-                        path.unlink()
-
-    def _share(self, file: FileIO, path: Path, check: Check) -> None:
-        """Lock a file against eviction, which has its own lock on it for a moment only."""
-        while True:
-            with as_registry_errors("lock", path):
-                if try_flock(file, fcntl.LOCK_SH):
-                    return
-            check()
-            self._pause()
-
-    def _lock_of(self, path: Path) -> Path:
-        return self.folder / "locks" / path.name if _is_partial(path) else path
-
-    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        """Partial files first, for what moves meanwhile to be met once or twice, but not never."""
-        yield from self._files_in("partial")
-        for folder in self._names("sha256"):
-            yield from self._files_in(f"sha256/{folder}")
-
-    def _files_in(self, key: str) -> Iterator[tuple[Path, os.stat_result]]:
-        for name in filter(_HEXADECIMAL.fullmatch, self._names(key)):
-            path = self.folder / key / name
-            with as_registry_errors("find", path):
-                try:
-                    status = path.lstat()
-                except FileNotFoundError:
-                    continue
-            yield path, status
-
-    def _names(self, key: str) -> list[str]:
-        path = self._path(key)
-        with as_registry_errors("list", path):
-            try:
-                return os.listdir(path)  # noqa: PTH208 - names are wanted, not paths
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-
-    def _finished(self, hexadecimal: str) -> Path:
-        return self._path(f"sha256/{hexadecimal[:2]}/{hexadecimal}")
-
-    def _path(self, key: str) -> Path:
-        path = self.folder / key
-        if os.path.realpath(path) != str(path):
-            raise RegistryError(
-                f"{key} of the cache is or lies behind a symbolic link, and the cache follows none "
-                "below its folder; remove it, or link that folder as a whole",
-                detail=str(path),
-            )
-        return path
-
-
-def _is_partial(path: Path) -> bool:
-    return path.parent.name == "partial"
-
-
-def _refuse_open_folder(path: Path, folder: Path) -> None:
-    """Who may write to a folder above ours may put another in its place.
-
-    But in a sticky folder such as ``/tmp`` only its own entries.
-    """
-    found = path.stat()
-    if found.st_uid not in (0, os.geteuid()):
-        raise _not_private(path, folder, "belongs to another user")
-    if found.st_mode & _OTHERS_MAY_WRITE and not found.st_mode & stat.S_ISVTX:
-        raise _not_private(path, folder, "may be written by others")
-
-
-def _not_private(path: Path, folder: Path, fault: str) -> RegistryError:
-    return RegistryError(
-        f"{path} {fault}, and what is verified must be copied to where only this user can write: "
-        f"{folder}; choose another cache_dir, or take those rights away: chmod go-w {path}"
-    )

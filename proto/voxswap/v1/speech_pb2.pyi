@@ -296,7 +296,10 @@ Global___AudioFormat: _TypeAlias = AudioFormat  # noqa: Y015
 
 @_typing.final
 class Controls(_message.Message):
-    """Controls of the delivery. Every field unset means the voice's own default."""
+    """Controls of the delivery. Every field unset means the voice's own default. INVALID_ARGUMENT for
+    one that the voice does not have (see Voice.controls), unless it is neutral: a rate of 1, no pitch
+    and no gain can be asked of any.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

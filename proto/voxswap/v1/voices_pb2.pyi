@@ -272,6 +272,8 @@ class Voice(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     TRAFFIC_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    CONTROLS_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The voice's id."""
     version: _builtins.int
@@ -320,6 +322,14 @@ class Voice(_message.Message):
         or the newest if none is.
         """
 
+    @_builtins.property
+    def controls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The fields of Controls that it carries out; any other is INVALID_ARGUMENT, unless it is neutral."""
+
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All that it speaks, as BCP 47 tags; `language` is one of them."""
+
     def __init__(
         self,
         *,
@@ -339,10 +349,12 @@ class Voice(_message.Message):
         labels: _abc.Iterable[_builtins.str] | None = ...,
         traffic: _abc.Iterable[Global___TrafficShare] | None = ...,
         problem: _builtins.str = ...,
+        controls: _abc.Iterable[_builtins.str] | None = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "display_name", b"display_name", "emotions", b"emotions", "engine", b"engine", "gender", b"gender", "id", b"id", "labels", b"labels", "language", b"language", "licence", b"licence", "problem", b"problem", "provenance", b"provenance", "sample_rate_hertz", b"sample_rate_hertz", "speakers", b"speakers", "tags", b"tags", "traffic", b"traffic", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "controls", b"controls", "display_name", b"display_name", "emotions", b"emotions", "engine", b"engine", "gender", b"gender", "id", b"id", "labels", b"labels", "language", b"language", "languages", b"languages", "licence", b"licence", "problem", b"problem", "provenance", b"provenance", "sample_rate_hertz", b"sample_rate_hertz", "speakers", b"speakers", "tags", b"tags", "traffic", b"traffic", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -372,7 +384,7 @@ class ListVoicesRequest(_message.Message):
     prefix: _builtins.str
     """Only ids that begin with this, such as "npc/village/". Unset: all."""
     language: _builtins.str
-    """Only this language: "en" takes "en-US" too. Unset: all."""
+    """Only voices that speak this language: "en" takes "en-US" too. Unset: all."""
     engine: _builtins.str
     """Only this engine. Unset: all."""
     gender: _builtins.str

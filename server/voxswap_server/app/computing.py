@@ -76,7 +76,10 @@ def close_scheduler(scheduler: Scheduler, way_down: WayDown) -> None:
 
 
 async def decisions_of(settings: Settings, scheduler: Scheduler) -> Decisions:
-    """How this machine computes, settled on a thread that will."""
+    """How this machine computes, settled on a thread that will.
+
+    Raises `SettingsError` for a device that is not there.
+    """
     import torch
 
     if settings.device.startswith("cuda"):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from voxswap_families.contract import Delivery, LoadedVoice, Utterance
 from voxswap_families.text import FrontEnd, LongReadingError, NormalizedText, SymbolSequence
 from voxswap_families.work import Work
+from voxswap_registry.controls import CONTROLS
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.request import SpeechRequest
@@ -38,10 +39,14 @@ class Reader:
     """Reads the segments of one stream. Not thread-safe; `read` is a step of the compute thread."""
 
     def __init__(self, request: SpeechRequest, manifest: Manifest) -> None:
-        """Raises `InvalidInputError` for a speaker that the voice does not have."""
-        self._request = request
+        """``request`` asks for nothing that the voice does not have; see `offers`."""
         self._manifest = manifest
-        self._speaker = _speaker_index(request, manifest)
+        self._speaker = 0 if request.speaker is None else manifest.speakers[request.speaker]
+        settings = (
+            (control.name, manifest.defaults.get(control.setting)) for control in CONTROLS.values()
+        )
+        own = {name: value for name, value in settings if value is not None}
+        self._controls = own | dict(request.controls)
         # Never 0: `Manifest.check` lets no such voice in.
         self._rate = request.rate / manifest.defaults.get("length_scale", 1.0)
         self.seed = secrets.randbits(63) if request.seed is None else request.seed
@@ -67,18 +72,7 @@ class Reader:
         return Read(part, text, symbols, loaded.voice.prepare(symbols.ids, self._delivery(seed)))
 
     def _delivery(self, seed: int) -> Delivery:
-        request, defaults = self._request, self._manifest.defaults
-
-        def scale(asked: float | None, default: str) -> float:
-            return defaults.get(default, 0.0) if asked is None else asked
-
-        return Delivery(
-            rate=self._rate,
-            noise_scale=scale(request.noise_scale, "noise_scale"),
-            duration_noise_scale=scale(request.duration_noise_scale, "noise_w"),
-            seed=seed,
-            speaker=self._speaker,
-        )
+        return Delivery(self._rate, seed, self._controls, self._speaker)
 
 
 def read_segment(
@@ -109,20 +103,3 @@ def parted(part: Segment, excess: float) -> list[Segment]:
     *first, last = pieces
     last = dataclasses.replace(last, pause_ms=part.pause_ms)
     return [dataclasses.replace(piece, start=part.start + piece.start) for piece in (*first, last)]
-
-
-def _speaker_index(request: SpeechRequest, manifest: Manifest) -> int:
-    if request.speaker is None:
-        return 0
-    index = manifest.speakers.get(request.speaker)
-    if index is None:
-        names = sorted(manifest.speakers)
-        known = (
-            f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
-            if names
-            else ("it has one speaker only; leave the field out")
-        )
-        raise InvalidInputError.one(
-            "speaker", f"{manifest.ref} has no speaker {request.speaker[:64]!r}; {known}"
-        )
-    return index

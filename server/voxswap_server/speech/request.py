@@ -1,9 +1,10 @@
-"""A validated request to speak: what the domain knows of it once `rpc.translate` is done."""
+"""A validated request to speak: what the domain knows of it once a door has read it."""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
@@ -37,6 +38,7 @@ class CachePolicy(enum.Enum):
 class SpeechRequest:
     """One text to speak. None means the voice's own default.
 
+    ``controls`` are those that were asked for, beside the rate, and not neutral.
     A ``paced`` stream is listened to while it is made; another one is for a file. A line that does
     not sound ``start_by_s`` after its arrival is of no use. Requests of one ``session_id`` go to
     one version of a voice whose traffic is split. A ``tenant`` is whoever shares the server with
@@ -50,8 +52,7 @@ class SpeechRequest:
     encoding: AudioEncoding = AudioEncoding.PCM_S16LE
     sample_rate_hertz: int | None = None
     rate: float = 1.0
-    noise_scale: float | None = None
-    duration_noise_scale: float | None = None
+    controls: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
     marks: frozenset[MarkKind] = frozenset()
     line_class: LineClass = LineClass.DIALOGUE

@@ -21,6 +21,7 @@ from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.errors import StreamNotFoundError
 from voxswap_server.speech.listening import Stream
 from voxswap_server.speech.metrics import StreamMetrics, StreamObservation
+from voxswap_server.speech.offers import check_offered
 from voxswap_server.speech.parts import Part, Parts, Receipt
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
@@ -147,7 +148,8 @@ class Speaker:
     ) -> AsyncIterator[Stream]:
         """The stream of ``request``; with a ``script``, of a conversation that is still written.
 
-        Raises `VoiceNotFoundError` before the block; everything else is raised where the stream is
+        Raises `VoiceNotFoundError`, and `InvalidInputError` for what the voice does not have,
+        before the block; everything else is raised where the stream is
         read. Leaving the block, for whatever reason, ends what only this stream wants, waits for
         a step under way, and gives everything back.
         """
@@ -158,6 +160,7 @@ class Speaker:
         with self._metrics.stream(left_s) as seen:
             # No thread: the catalog answers from this machine's page cache.
             manifest = self._catalog.resolve(request.voice, session_id=request.session_id)
+            check_offered(request, manifest)
             seen.characters = len(request.text)
 
             make = partial(self._maker.parts, manifest, arrived_s=call.arrived_s, seen=seen)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from voxswap_client._backend import aio as backend
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.rpc_status import cancelled
 
 _Message = TypeVar("_Message")
+_Item = TypeVar("_Item")
 
 
 class AsyncAnswers(Generic[_Message]):
@@ -65,3 +67,27 @@ class AsyncAnswers(Generic[_Message]):
         with self._lock:
             self._cancelled = True
             self._call.cancel()
+
+
+class AsyncItems(AsyncIterator[_Item]):
+    """What a call gives, item by item. Leaving the block of one cancels the call."""
+
+    _answers: AsyncAnswers[Any]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def cancel(self) -> None:
+        """End the call, here and at the server. Idempotent; does nothing after the end."""
+        self._answers.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
 
 from voxswap.v1 import speech_pb2
-from voxswap_client._async.answers import AsyncAnswers
+from voxswap_client._async.answers import AsyncAnswers, AsyncItems
 from voxswap_client._backend import aio as backend
 from voxswap_client.assembly import SpeechAssembly, not_begun
 from voxswap_client.channel import Clock
@@ -16,7 +14,7 @@ from voxswap_client.retry import Attempts
 from voxswap_client.types import Chunk, Header, InterruptReceipt, SpeechResult, Trailer
 
 
-class AsyncSpeechStream(AsyncIterator[Chunk]):
+class AsyncSpeechStream(AsyncItems[Chunk]):
     """Iterates over the chunks of one line, each as it arrives.
 
     Use it in an ``async with`` block: leaving the block early cancels the call, and the server
@@ -74,9 +72,6 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
         """Time from the request to the first audio bytes; None until they have been read."""
         return self._assembly.ttfa_ms
 
-    def __aiter__(self) -> Self:
-        return self
-
     async def __anext__(self) -> Chunk:
         while (message := await self._receive()) is not None:
             part = self._accept(message)
@@ -107,21 +102,6 @@ class AsyncSpeechStream(AsyncIterator[Chunk]):
         if self._assembly.header is None:
             raise not_begun()
         return await self._interrupt(self._assembly.header.stream_id)
-
-    def cancel(self) -> None:
-        """Stop the line, here and at the server. Idempotent; does nothing after the end."""
-        self._answers.cancel()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.cancel()
 
     async def _receive(self) -> speech_pb2.SynthesizeResponse | None:
         message = await self._answers.next()

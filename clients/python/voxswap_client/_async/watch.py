@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
 
 from voxswap.v1 import residency_pb2
-from voxswap_client._async.answers import AsyncAnswers
+from voxswap_client._async.answers import AsyncAnswers, AsyncItems
 from voxswap_client._backend import aio as backend
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.residency_types import ResidencyEvent
 from voxswap_client.watching import WatchProgress, ended
 
 
-class AsyncResidencyWatch(AsyncIterator[ResidencyEvent]):
+class AsyncResidencyWatch(AsyncItems[ResidencyEvent]):
     """Iterates over events, each as it comes, and never ends well.
 
     A connection that breaks is made anew after the last event, so that none is missed or told
@@ -38,9 +36,6 @@ class AsyncResidencyWatch(AsyncIterator[ResidencyEvent]):
             lambda: start(progress.begin()), progress.delay_s, sleep=sleep, at_end=ended
         )
 
-    def __aiter__(self) -> Self:
-        return self
-
     async def __anext__(self) -> ResidencyEvent:
         while True:
             message = await self._answers.next()
@@ -51,18 +46,3 @@ class AsyncResidencyWatch(AsyncIterator[ResidencyEvent]):
                 raise
             if event is not None:
                 return event
-
-    def cancel(self) -> None:
-        """End the watch, here and at the server. Idempotent."""
-        self._answers.cancel()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.cancel()

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
 
 from voxswap.v1 import speech_pb2
 from voxswap_client._backend import threads as backend
-from voxswap_client._sync.answers import Answers
+from voxswap_client._sync.answers import Answers, Items
 from voxswap_client.assembly import SpeechAssembly, not_begun
 from voxswap_client.channel import Clock
 from voxswap_client.errors import VoxswapClientError
@@ -17,7 +15,7 @@ from voxswap_client.retry import Attempts
 from voxswap_client.types import Chunk, Header, InterruptReceipt, SpeechResult, Trailer
 
 
-class SpeechStream(Iterator[Chunk]):
+class SpeechStream(Items[Chunk]):
     """Iterates over the chunks of one line, each as it arrives.
 
     Use it in a ``with`` block: leaving the block early cancels the call, and the server stops
@@ -75,9 +73,6 @@ class SpeechStream(Iterator[Chunk]):
         """Time from the request to the first audio bytes; None until they have been read."""
         return self._assembly.ttfa_ms
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> Chunk:
         while (message := self._receive()) is not None:
             part = self._accept(message)
@@ -108,21 +103,6 @@ class SpeechStream(Iterator[Chunk]):
         if self._assembly.header is None:
             raise not_begun()
         return self._interrupt(self._assembly.header.stream_id)
-
-    def cancel(self) -> None:
-        """Stop the line, here and at the server. Idempotent; does nothing after the end."""
-        self._answers.cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.cancel()
 
     def _receive(self) -> speech_pb2.SynthesizeResponse | None:
         message = self._answers.next()

@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
 
 from voxswap.v1 import residency_pb2
 from voxswap_client._backend import threads as backend
-from voxswap_client._sync.answers import Answers
+from voxswap_client._sync.answers import Answers, Items
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.residency_types import ResidencyEvent
 from voxswap_client.watching import WatchProgress, ended
 
 
-class ResidencyWatch(Iterator[ResidencyEvent]):
+class ResidencyWatch(Items[ResidencyEvent]):
     """Iterates over events, each as it comes, and never ends well.
 
     A connection that breaks is made anew after the last event, so that none is missed or told
@@ -38,9 +36,6 @@ class ResidencyWatch(Iterator[ResidencyEvent]):
             lambda: start(progress.begin()), progress.delay_s, sleep=sleep, at_end=ended
         )
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> ResidencyEvent:
         while True:
             message = self._answers.next()
@@ -51,18 +46,3 @@ class ResidencyWatch(Iterator[ResidencyEvent]):
                 raise
             if event is not None:
                 return event
-
-    def cancel(self) -> None:
-        """End the watch, here and at the server. Idempotent."""
-        self._answers.cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.cancel()

@@ -43,7 +43,10 @@ def add_registry(
 
 
 def registry_location(args: argparse.Namespace, *, must_exist: bool = True) -> str:
-    """The folder or URL that was asked for, by option or environment, or the usual folder."""
+    """The folder or URL that was asked for, by option or environment, or the usual folder.
+
+    Raises `CliError`.
+    """
     location: str = args.registry or os.environ.get("VOXSWAP_REGISTRY") or DEFAULT_REGISTRY
     if must_exist and "://" not in location and not Path(location).is_dir():
         raise CliError(
@@ -244,6 +247,8 @@ class LocalCatalog:
 
 def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
     """A version as a server's own answer would show it."""
+    from voxswap_registry.families import controls_of
+
     origin, state = manifest.provenance, record.state
     return Voice(
         id=manifest.voice_id,
@@ -264,6 +269,9 @@ def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
         gender=manifest.gender if state.gender is None else state.gender,
         labels=record.labels_of(manifest.version),
         traffic=_traffic(state),
+        emotions=manifest.emotions or (),
+        controls=tuple(controls_of(manifest)),
+        languages=manifest.spoken_languages,
     )
 
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 import grpc
+from typing_extensions import override
 
 from voxswap_registry.errors import InvalidInputError, NotBuiltError, VoxswapError
 from voxswap_server.doors.grpc.calls import ENDS
@@ -252,8 +253,8 @@ class Call(Refusable):
         """Call ``do`` unless the call is done by then."""
         self._timers.append(asyncio.get_running_loop().call_later(after_s, do))
 
+    @override
     def refused(self, error: VoxswapError) -> None:
-        """See `Refusable`."""
         self._guard.refusals.note(error.reason, error.message)
 
     def time_remaining(self) -> float | None:

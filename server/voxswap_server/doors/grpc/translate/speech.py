@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from voxswap.v1 import speech_pb2
+from voxswap_registry.controls import CONTROLS, RATE
 from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
+from voxswap_registry.families import installed
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding, rates_of
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
@@ -27,8 +29,6 @@ from voxswap_server.speech.request import (
 # Metadata that names on whose behalf a call is made.
 TENANT_KEY = "voxswap-tenant"
 
-MIN_RATE, MAX_RATE = 0.25, 4.0
-MAX_NOISE_SCALE = 2.0
 MAX_SESSION_CHARACTERS = 128
 MAX_MARKS = 32
 MAX_CAST = 256
@@ -101,25 +101,13 @@ def speech_request(
 ) -> SpeechRequest:
     """A validated request. Raises `InvalidInputError` with every fault, or `NotBuiltError`."""
     faults = _Faults()
-    controls = message.controls
     voice = faults.voice(message.voice)
     find = fragment_faults if text_may_follow else text_faults
     for description in find(message.text, max_characters):
         faults.add("text", description)
     if len(tenant) > MAX_TENANT_CHARACTERS:
         faults.add(TENANT_KEY, f"is longer than {MAX_TENANT_CHARACTERS} characters; shorten it")
-    rate = 1.0
-    if controls.HasField("rate"):
-        rate = faults.number("controls.rate", controls.rate, MIN_RATE, MAX_RATE)
-    noise_scale = duration_noise_scale = None
-    if controls.HasField("noise_scale"):
-        noise_scale = faults.number(
-            "controls.noise_scale", controls.noise_scale, 0.0, MAX_NOISE_SCALE
-        )
-    if controls.HasField("duration_noise_scale"):
-        duration_noise_scale = faults.number(
-            "controls.duration_noise_scale", controls.duration_noise_scale, 0.0, MAX_NOISE_SCALE
-        )
+    controls = _controls(faults, message.controls)
     encoding = _encoding(faults, message.audio.encoding)
     sample_rate = message.audio.sample_rate_hertz
     if sample_rate:
@@ -144,9 +132,8 @@ def speech_request(
         faults.add("speaker", "is longer than 128 characters; GetVoice lists a voice's speakers")
     if message.cache_policy not in _CACHE_POLICIES:
         faults.add("cache_policy", f"is {message.cache_policy}; use USE or OFF, or leave it unset")
-    _check_ranges_of_unbuilt(faults, message)
     faults.raise_if_any()
-    _refuse_unbuilt(message)
+    _refuse_unbuilt(message, controls)
     return SpeechRequest(
         voice=voice,
         text=message.text,
@@ -154,9 +141,8 @@ def speech_request(
         speaker=message.speaker or None,
         encoding=encoding,
         sample_rate_hertz=sample_rate or None,
-        rate=rate,
-        noise_scale=noise_scale,
-        duration_noise_scale=duration_noise_scale,
+        rate=controls.pop(RATE.name, 1.0),
+        controls=controls,
         seed=message.seed if message.HasField("seed") else None,
         marks=frozenset(_MARKS[kind] for kind in message.marks),
         line_class=_CLASSES[message.line_class],
@@ -241,21 +227,23 @@ def _check_sample_rate(faults: _Faults, encoding: AudioEncoding, hertz: int) -> 
     faults.add("audio.sample_rate_hertz", f"is {hertz}; use {allowed}, or leave it unset")
 
 
-def _check_ranges_of_unbuilt(faults: _Faults, message: speech_pb2.SynthesizeRequest) -> None:
-    """Nonsense stays nonsense, even in a field that is not carried out yet."""
-    if message.controls.HasField("pitch_semitones"):
-        faults.number("controls.pitch_semitones", message.controls.pitch_semitones, -12, 12)
-    if message.controls.HasField("volume_db"):
-        faults.number("controls.volume_db", message.controls.volume_db, -40, 12)
+def _controls(faults: _Faults, message: speech_pb2.Controls) -> dict[str, float]:
+    """Those that ask for something."""
+    asked = {name: control for name, control in CONTROLS.items() if message.HasField(name)}  # type: ignore[arg-type]
+    values = {
+        name: faults.number(f"controls.{name}", getattr(message, name), control.least, control.most)
+        for name, control in asked.items()
+    }
+    return {name: value for name, value in values.items() if value != asked[name].neutral}
 
 
-def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest) -> None:
-    controls = message.controls
+def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest, controls: Collection[str]) -> None:
+    """What no voice of any family could carry out. Raises `NotBuiltError`."""
+    built = {name for family in installed().values() for name in family.controls}
     unbuilt = {
         "emotion": message.HasField("emotion"),
         "style_prompt": bool(message.style_prompt),
-        "controls.pitch_semitones": bool(controls.pitch_semitones),
-        "controls.volume_db": bool(controls.volume_db),
+        **{f"controls.{name}": True for name in controls if name not in built},
     }
     fields = [name for name, asked in unbuilt.items() if asked]
     if fields:

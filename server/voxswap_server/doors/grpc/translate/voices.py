@@ -18,6 +18,7 @@ from voxswap_registry.errors import (
     ManifestError,
     VoxswapError,
 )
+from voxswap_registry.families import controls_of
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import (
     MAX_TAGS,
@@ -95,6 +96,9 @@ def _voice(manifest: Manifest, record: VoiceRecord) -> voices_pb2.Voice:
             note=manifest.provenance.note,
             code_licence=manifest.provenance.code_licence,
         ),
+        emotions=manifest.emotions or (),
+        controls=controls_of(manifest),
+        languages=manifest.spoken_languages,
         tags=manifest.tags if state.tags is None else state.tags,
         gender=manifest.gender if state.gender is None else state.gender,
         labels=record.labels_of(manifest.version),

@@ -1,0 +1,65 @@
+"""What each row of the table of convolutions gains: with it, and without it, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from unittest import mock
+
+import torch
+
+from bench.report import Report
+from voxswap_families.layers import kernels
+from voxswap_families.layers.kernels import KERNELS, Filter, convolved
+
+# Of a medium Piper voice: in, out, kernel, dilation, groups, samples, type, and whether another
+# signal is added.
+_CASES = {
+    "fused": (64, 64, 7, 3, 1, 2048, torch.float32, True),
+    "channels": (192, 192, 1, 1, 1, 64, torch.float32, False),
+    "rows": (192, 768, 3, 1, 1, 64, torch.bfloat16, False),
+    "taps": (192, 192, 3, 3, 192, 64, torch.float32, False),
+    "onednn": (128, 128, 3, 5, 1, 512, torch.float32, False),
+}
+
+
+def run(report: Report, *, device: str, quick: bool = False) -> None:
+    """Each row's time beside the same convolution without it: the best of all turns."""
+    turns = 5 if quick else 40
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            for row in KERNELS[:-1]:
+                _measure(report, row.name, device, turns)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(report: Report, name: str, device: str, turns: int) -> None:
+    channels_in, channels_out, size, dilation, groups, samples, dtype, adds = _CASES[name]
+    x = torch.randn(1, 1, samples, channels_in, device=device, dtype=dtype).permute(0, 3, 1, 2)
+    weight = torch.randn(channels_out, size, channels_in // groups, device=device, dtype=dtype)
+    filter_ = Filter(weight.permute(0, 2, 1), weight.new_zeros(channels_out), dilation, groups)
+    left = samples - dilation * (size - 1)
+    addend = x.new_zeros(1, 1, left, channels_out).permute(0, 3, 1, 2) if adds else None
+    others = tuple(row for row in KERNELS if row.name != name)
+    suiting = next(row for row in KERNELS if row.suits(x, filter_, adds))
+    if suiting.name != name:
+        print(f"  {name}: not used on this machine")
+        return
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(turns):
+        for has_row in (True, False):
+            with mock.patch.object(kernels, "KERNELS", KERNELS if has_row else others):
+                times[has_row].append(_seconds(lambda: convolved(x, filter_, addend)))
+    us = {has_row: 1e6 * min(found) for has_row, found in times.items()}
+    report.add(f"{name}, beside the table without it", us[True], "us", peer=us[False])
+
+
+def _seconds(work: Callable[[], object], calls: int = 20) -> float:
+    work()
+    began = time.perf_counter()
+    for _ in range(calls):
+        work()
+    return (time.perf_counter() - began) / calls

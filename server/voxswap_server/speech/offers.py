@@ -1,0 +1,41 @@
+"""What a voice offers to those who ask for it: each asks for what it has, or hears what that is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from voxswap_registry.errors import FieldViolation, InvalidInputError
+from voxswap_registry.families import controls_of
+from voxswap_registry.manifest import Manifest
+from voxswap_server.speech.request import SpeechRequest
+
+_MOST_TOLD = 8  # names of what it has
+
+
+def check_offered(request: SpeechRequest, manifest: Manifest) -> None:
+    """Raise `InvalidInputError` for a speaker or a control that the voice does not have."""
+    if faults := list(_faults(request, manifest)):
+        raise InvalidInputError(faults)
+
+
+def _faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolation]:
+    if request.speaker is not None and request.speaker not in manifest.speakers:
+        had = _told(manifest.speakers, "one speaker only; leave the field out")
+        yield FieldViolation(
+            "speaker", f"{manifest.ref} has no speaker {request.speaker[:64]!r}; it has {had}"
+        )
+    asked = list(request.controls) if request.rate == 1.0 else ["rate", *request.controls]
+    if asked:
+        controls = controls_of(manifest)
+        for name in asked:
+            if name not in controls:
+                yield FieldViolation(
+                    f"controls.{name}",
+                    f"is none that {manifest.ref} has; it has {_told(controls, 'none')}, so leave "
+                    "this one unset",
+                )
+
+
+def _told(names: Collection[str], otherwise: str) -> str:
+    first = sorted(names)[:_MOST_TOLD]
+    return ", ".join(first) + (" …" if len(names) > _MOST_TOLD else "") if first else otherwise
