@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import pty
@@ -24,6 +25,7 @@ from tests.client.terminal import Capsys, unwrapped
 from voxswap.v1 import residency_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.top.scrape import ScrapeError, fetch
+from voxswap_client.cli.top.screen import _pressed
 
 METRICS = """# HELP voxswap_active_streams Streams now.
 voxswap_active_streams 3
@@ -180,6 +182,16 @@ def test_without_its_extra(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, pack
     assert capsys.readouterr().err == (
         f"voxswap: error: voxswap top needs {package}\n  pip install 'voxswap[cli]'\n"
     )
+
+
+async def test_a_key_does_not_hide_ctrl_c():
+    keys = asyncio.Queue()
+    pressed = asyncio.create_task(_pressed(keys))
+    await asyncio.sleep(0)
+    keys.put_nowait("b")
+    pressed.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pressed
 
 
 @contextlib.contextmanager
