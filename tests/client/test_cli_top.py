@@ -184,8 +184,8 @@ def test_without_its_extra(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, pack
     )
 
 
-async def test_a_key_does_not_hide_ctrl_c():
-    keys = asyncio.Queue()
+async def test_a_key_does_not_hide_ctrl_c() -> None:
+    keys: asyncio.Queue[str] = asyncio.Queue()
     pressed = asyncio.create_task(_pressed(keys))
     await asyncio.sleep(0)
     keys.put_nowait("b")

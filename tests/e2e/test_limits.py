@@ -221,8 +221,10 @@ def test_connections_that_say_nothing_do_not_hold_up_the_stop(joe_registry: Regi
 def test_a_stranger_who_takes_every_descriptor_has_them_for_a_moment(
     joe_registry: Registry,
 ) -> None:
-    flags = ("--listen=127.0.0.1:0", "--metrics-listen=off", "--first-message-s=0.5")
-    flags += ("--warm-start=false",)  # what a server before this one spoke is not loaded meanwhile
+    flags = (
+        *("--listen=127.0.0.1:0", "--metrics-listen=off", "--first-message-s=0.5"),
+        "--warm-start=false",  # what a server before this one spoke is not loaded meanwhile
+    )
     with start(root_of(joe_registry), *flags) as process, contextlib.ExitStack() as stack:
         assert process.stdout is not None
         address = process.stdout.readline().split()[-1]
