@@ -24,6 +24,8 @@ from voxswap_server.app.computing import (
     import_engines,
     make_scheduler,
     pacing_of,
+    watch_admission,
+    watch_compute,
 )
 from voxswap_server.app.config import Settings
 from voxswap_server.app.decisions import maker
@@ -150,13 +152,10 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
             ),
         )
         admission = admission_of(settings, stage, engines)
-        metrics.watch_speech(
-            lambda: scheduler.waiting,
-            lambda: admission.shown.load,
-            lambda: admission.shown.backlog_s,
-            scheduler.busy,
-        )
-        metrics.watch_stuck(lambda: scheduler.lost, lambda: len(manager.bars))
+        watch_compute(metrics, scheduler)
+        watch_admission(metrics, admission)
+        text = "Versions that may not speak for a while."
+        metrics.show("barred_voices", text, lambda: len(manager.bars))
         audio_cache = keep_audio(
             settings, metrics, stack, way_down, maker=maker(decisions, settings.device)
         )

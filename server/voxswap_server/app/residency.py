@@ -104,7 +104,11 @@ def keep_residents(
     metrics.watch_beside("plans", lambda: loader.kept_bytes)
     if host_tier is not None:
         metrics.watch_ledger(Tier.HOST, host_tier.statistics)
-    metrics.watch_residency(manager.held_leases, manager.lru_age_s, lambda: manager.figures.in_line)
+    metrics.show("leases", "Leases held.", manager.held_leases)
+    text = "Time since the use of what has been idle longest."
+    metrics.show("lru_age_seconds", text, manager.lru_age_s)
+    text = "Loads that wait for memory."
+    metrics.show("load_queue_depth", text, lambda: manager.figures.in_line)
     return residents
 
 

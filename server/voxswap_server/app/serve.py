@@ -111,7 +111,7 @@ def _server(
         under_way=calls,
         observe_undecodable=metrics.observe_undecodable,
     )
-    metrics.watch_calls(lambda: guard.open_calls)
+    metrics.show("open_calls", "Calls of any method.", lambda: guard.open_calls)
     server = Server(
         guard,
         ConnectionLimits(

@@ -56,7 +56,9 @@ async def watched_catalog(
     watcher = CatalogWatcher(
         catalog, poll_s=settings.registry_poll_s, executor=store_threads(stack, 1, "watch")
     )
-    metrics.watch_catalog(catalog.count, registry.components.cached_bytes)
+    metrics.show("registry_voices", "Voices that exist.", catalog.count)
+    text = "Bytes of components in the cache on disk."
+    metrics.show("disk_cache_bytes", text, registry.components.cached_bytes)
     metrics.watch_beside("catalog", lambda: catalog.kept_bytes)
     # A store that hangs must not keep a server from speaking with the voices that it knows.
     first = asyncio.create_task(watcher.look(), name="first look at the registry")
