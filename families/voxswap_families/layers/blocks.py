@@ -24,7 +24,7 @@ from voxswap_families.layers.kernels import GRID, Filter, convolved, upsampled
 _M = TypeVar("_M", bound=nn.Module)
 
 
-def typed(modules: nn.ModuleList, kind: type[_M]) -> Sequence[_M]:
+def modules_of(modules: nn.ModuleList, kind: type[_M]) -> Sequence[_M]:
     """``modules`` as what they are: torch's list knows them as `nn.Module` alone."""
     del kind
     return cast("Sequence[_M]", modules)
@@ -69,7 +69,7 @@ class Conv(nn.Module):
         return convolved(x, self._filter, plus)
 
     def carried(self, x: Tensor, carry: Carry) -> Tensor:
-        """Convolve a piece: as much as can be told by now."""
+        """Convolve a piece: as much as can be emitted by now."""
         return self.inner(carry.with_context(x, self.reach)) if self.reach else self.forward(x)
 
     @property
@@ -91,13 +91,13 @@ class Upsample(nn.Module):
         return self._upsampled(x, self.padding)
 
     def carried(self, x: Tensor, carry: Carry) -> Tensor:
-        """Upsample a piece: as much as can be told by now."""
+        """Upsample a piece: as much as can be emitted by now."""
         kernel, rate, cut = self.weight.shape[2], self.rate, self.padding[1]
         x, before = carry.with_tail(x, -(-kernel // rate) - 1)
         if not x.shape[3]:
             return x.new_empty(x.shape[0], self.weight.shape[1], 1, 0)
         y = self._upsampled(x, (0, 0))
-        # What was told before ends where the next sample to come would have changed it.
+        # What was emitted before ends where the next sample to come would have changed it.
         first = before * rate if before else cut
         last = y.shape[3] - cut if carry.is_last else x.shape[3] * rate
         carry.beyond *= rate

@@ -23,11 +23,11 @@ class Carry:
 
     def __init__(self) -> None:
         self._slots: list[Tensor | None] = []
-        self._told: dict[int, int] = {}  # by slot: how much of the signal its context has left
+        self._emitted: dict[int, int] = {}  # by slot: how much of the signal its context has left
         self._reach: dict[int, int] = {}  # by slot: how far its context reaches
         self._next = 0
         self.is_last = False
-        self.told = 0
+        self.emitted = 0
         # Samples at the end of the last piece that are no part of the signal; layers that make it
         # longer count on. They are zero before each convolution, as what lies beyond an end is.
         self.beyond = 0
@@ -42,7 +42,7 @@ class Carry:
     def state(self) -> Hashable:
         """Pieces of one length and state have one shape at every layer, and so can go together."""
         kept = tuple(0 if slot is None else slot.shape[3] for slot in self._slots)
-        return kept, tuple(min(self._told.get(n, 0), reach) for n, reach in self._reach.items())
+        return kept, tuple(min(self._emitted.get(n, 0), reach) for n, reach in self._reach.items())
 
     @classmethod
     def joined(cls, carries: Sequence[Carry]) -> Carry:
@@ -52,7 +52,7 @@ class Carry:
             one._slots.append(torch.cat([slot for slot in slots if slot is not None]))
         # Of the signals' beginnings, which may differ, nothing is within a context any more; or
         # they do not differ.
-        one._told, one._reach = dict(first._told), dict(first._reach)
+        one._emitted, one._reach = dict(first._emitted), dict(first._reach)
         return one
 
     def parted(self) -> list[Carry]:
@@ -62,25 +62,25 @@ class Carry:
         for slots in zip(*batches, strict=True):
             part = Carry()
             part._slots = list(slots)
-            part._told, part._reach = dict(self._told), dict(self._reach)
+            part._emitted, part._reach = dict(self._emitted), dict(self._reach)
             parts.append(part)
         return parts
 
     def with_context(self, x: Tensor, reach: int) -> Tensor:
         """``x`` after the ``2 * reach`` samples before it; zeros beyond both ends of the signal.
 
-        What a convolution without padding makes of it are the samples that can be told by now.
-        ``told`` is how many it told before: with less than ``reach`` of them, the beginning of the
-        signal is still within the context.
+        What a convolution without padding makes of it are the samples that can be emitted by now.
+        ``emitted`` is how many it emitted before: with less than ``reach`` of them, the beginning
+        of the signal is still within the context.
         """
         before = self._take()
         if before is None:
             before = _zeros_like(x, reach)
         joined = [before, x, _zeros_like(x, reach)] if self.is_last else [before, x]
         whole = _joined(joined)
-        self.told = self._told.get(self._next, 0)
+        self.emitted = self._emitted.get(self._next, 0)
         self._reach[self._next] = reach
-        self._told[self._next] = self.told + max(0, whole.shape[3] - 2 * reach)
+        self._emitted[self._next] = self.emitted + max(0, whole.shape[3] - 2 * reach)
         self._keep(whole[..., max(0, whole.shape[3] - 2 * reach) :])
         return whole
 

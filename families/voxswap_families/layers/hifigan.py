@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxswap_families.layers.blocks import Conv, Upsample, typed
+from voxswap_families.layers.blocks import Conv, Upsample, modules_of
 from voxswap_families.layers.carry import Carry, silenced
 from voxswap_families.work import Steps
 
@@ -38,18 +38,18 @@ class ResBlock1(nn.Module):
             x = plain(functional.leaky_relu(y, _SLOPE)) + x
         return x
 
-    def inner(self, x: Tensor, active: Tensor, *, told: int, beyond: int | None) -> Tensor:
+    def inner(self, x: Tensor, active: Tensor, *, emitted: int, beyond: int | None) -> Tensor:
         """See `ResBlock2.inner`."""
         left = self.whole_reach
-        convs1, convs2 = typed(self.convs1, Conv), typed(self.convs2, Conv)
+        convs1, convs2 = modules_of(self.convs1, Conv), modules_of(self.convs2, Conv)
         for i, (dilated, plain) in enumerate(zip(convs1, convs2, strict=True)):
             left -= dilated.reach
             y = dilated.inner(functional.leaky_relu(x, _SLOPE) if i else active)
-            _silence(y, left, told=told, beyond=beyond)
+            _silence(y, left, emitted=emitted, beyond=beyond)
             left -= plain.reach
             y = functional.leaky_relu(y, _SLOPE)
             x = plain.inner(y, plus=_within(x, dilated.reach + plain.reach))
-            _silence(x, left, told=told, beyond=beyond)
+            _silence(x, left, emitted=emitted, beyond=beyond)
         return x
 
     @staticmethod
@@ -72,19 +72,19 @@ class ResBlock2(nn.Module):
             x = dilated(functional.leaky_relu(x, _SLOPE)) + x
         return x
 
-    def inner(self, x: Tensor, active: Tensor, *, told: int, beyond: int | None) -> Tensor:
+    def inner(self, x: Tensor, active: Tensor, *, emitted: int, beyond: int | None) -> Tensor:
         """A piece without its context, which is ``whole_reach`` samples at either end of ``x``.
 
-        ``active`` is ``x`` behind its activation. ``told`` samples of the signal came before; if it
-        ends here, the last ``beyond`` ones of the piece are none of it, and otherwise that is None.
-        What lies beyond either end is zero for each convolution.
+        ``active`` is ``x`` behind its activation. ``emitted`` samples of the signal came before; if
+        it ends here, the last ``beyond`` ones of the piece are none of it, and otherwise that is
+        None. What lies beyond either end is zero for each convolution.
         """
         left = self.whole_reach
-        for i, dilated in enumerate(typed(self.convs, Conv)):
+        for i, dilated in enumerate(modules_of(self.convs, Conv)):
             left -= dilated.reach
             y = functional.leaky_relu(x, _SLOPE) if i else active
             x = dilated.inner(y, plus=_within(x, dilated.reach))
-            _silence(x, left, told=told, beyond=beyond)
+            _silence(x, left, emitted=emitted, beyond=beyond)
         return x
 
     @staticmethod
@@ -98,10 +98,10 @@ def _within(x: Tensor, reach: int) -> Tensor:
     return x[..., reach : x.shape[3] - reach] if reach else x
 
 
-def _silence(x: Tensor, reach: int, *, told: int, beyond: int | None) -> None:
+def _silence(x: Tensor, reach: int, *, emitted: int, beyond: int | None) -> None:
     """Zero what lies beyond the signal's ends of a piece and its context of ``reach`` samples."""
-    if reach > told:
-        x[..., : reach - told].zero_()
+    if reach > emitted:
+        x[..., : reach - emitted].zero_()
     if beyond is not None:
         silenced(x, reach + beyond)
 
@@ -161,7 +161,7 @@ class Generator(nn.Module):
         return torch.tanh(self.conv_post(functional.leaky_relu(x, _LAST_SLOPE)))
 
     def carried(self, x: Tensor, carry: Carry, speaker: Tensor | None = None) -> Steps[Tensor]:
-        """A piece of the frames to a piece of the audio, as much of it as can be told by now.
+        """A piece of the frames to a piece of the audio, as much of it as can be emitted by now.
 
         Frames beyond the end (`Carry.beyond`) must be zero, and become audio that is no part of it.
 
@@ -173,8 +173,8 @@ class Generator(nn.Module):
             x = x + self.cond(speaker)
         x = silenced(x, carry.beyond)
         # Either kind: both have what is used here.
-        resblocks = typed(self.resblocks, ResBlock2)
-        for i, up in enumerate(typed(self.ups, Upsample)):
+        resblocks = modules_of(self.resblocks, ResBlock2)
+        for i, up in enumerate(modules_of(self.ups, Upsample)):
             x = up.carried(functional.leaky_relu(x, _SLOPE), carry)
             blocks = resblocks[i * self.n_parallel : (i + 1) * self.n_parallel]
             reach = max(block.whole_reach for block in blocks)
@@ -188,7 +188,7 @@ class Generator(nn.Module):
                 y = block.inner(
                     _within(whole, spare),
                     _within(active, spare),
-                    told=carry.told,
+                    emitted=carry.emitted,
                     beyond=carry.beyond if carry.is_last else None,
                 )
                 total = y if total is None else total.add_(y)

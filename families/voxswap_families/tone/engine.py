@@ -173,7 +173,7 @@ class ToneUtterance:
         self._delivery = delivery
         self._durations = [int(frames) for frames in durations]
         self._symbols = np.repeat(np.array(ids), durations)
-        self._told = 0
+        self._emitted = 0
 
     @property
     def durations_frames(self) -> Sequence[int]:
@@ -195,9 +195,9 @@ class ToneUtterance:
 
         Raises ValueError for frames that it has not.
         """
-        if not self._told == first_frame < last_frame <= self.frames:
+        if not self._emitted == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
-        self._told = last_frame
+        self._emitted = last_frame
         return Work(self._steps(first_frame, last_frame))
 
     def _steps(self, first_frame: int, last_frame: int) -> Steps[_Audio]:

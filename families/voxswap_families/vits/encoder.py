@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxswap_families.layers.blocks import ChannelNorm, Conv, Table, typed
+from voxswap_families.layers.blocks import ChannelNorm, Conv, Table, modules_of
 from voxswap_families.work import Steps
 
 # Of more symbols, attention takes more than one step; of fewer, a step is not worth its price.
@@ -104,8 +104,8 @@ class Encoder(nn.Module):
 
     def steps(self, x: Tensor) -> Steps[Tensor]:
         """``(batch, channels, 1, time)`` to the same."""
-        attends = typed(self.attn_layers, RelativeAttention)
-        feeds = typed(self.ffn_layers, FeedForward)
+        attends = modules_of(self.attn_layers, RelativeAttention)
+        feeds = modules_of(self.ffn_layers, FeedForward)
         for attend, norm_1, feed, norm_2 in zip(
             attends, self.norm_layers_1, feeds, self.norm_layers_2, strict=True
         ):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from voxswap_families.layers.blocks import Conv, typed
+from voxswap_families.layers.blocks import Conv, modules_of
 
 
 class WaveNet(nn.Module):
@@ -98,5 +98,5 @@ class PriorFlow(nn.Module):
     @property
     def inverse(self) -> Sequence[Coupling]:
         """The couplings in the order in which they are undone."""
-        couplings = typed(self.flows, Coupling)
+        couplings = modules_of(self.flows, Coupling)
         return [couplings[i] for i in reversed(range(0, len(couplings), 2))]

@@ -214,7 +214,7 @@ class VitsUtterance:
         self._pieces = iter(_FLOW_FRAMES[model.flow.dtype])
         self._piece = 0  # the length of the last one, which is that of all that follow
         self._seen = 0  # of these, those that the generator has seen
-        self._told = 0  # frames whose audio was asked for
+        self._emitted = 0  # frames whose audio was asked for
         self._audio = np.zeros(0, np.float32)  # made, and not asked for yet
 
     @property
@@ -242,9 +242,9 @@ class VitsUtterance:
 
         Raises ValueError for frames that it has not.
         """
-        if not self._told == first_frame < last_frame <= self.frames:
+        if not self._emitted == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
-        self._told = last_frame
+        self._emitted = last_frame
         wanted = (last_frame - first_frame) * self._model.dec.hop
         steps = self._decoding(last_frame, wanted)
         return Work(steps, around=torch.inference_mode, guard=self._guard)
