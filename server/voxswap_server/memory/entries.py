@@ -210,7 +210,7 @@ class Entries:
         queued_s = (claim.promised_s or self._now) - (claim.in_line_s or self._now)
         for waiter in claim.waiters.values():
             del self._claim_of[waiter.who.token]
-            self._lease(voice, waiter.who, waited_s=self._now - waiter.asked_s, queued_s=queued_s)
+            self._lease(voice, waiter.who, waited_s=self._now - waiter.asked_s)
         self._do(
             Tell(
                 News.LOADED,
@@ -227,9 +227,7 @@ class Entries:
 
     # Voices
 
-    def _lease(
-        self, voice: Voice, who: Asker, *, waited_s: float | None = None, queued_s: float = 0.0
-    ) -> None:
+    def _lease(self, voice: Voice, who: Asker, *, waited_s: float | None = None) -> None:
         voice.refs.add(who.ref)
         voice.leases += 1
         voice.uses += 1
@@ -239,7 +237,7 @@ class Entries:
             self._holdings.hold(part)
         numbers = tuple(part.number for part in voice.parts)
         cold, waited_s = waited_s is not None, waited_s or 0.0
-        self._do(Grant(who.token, voice.plan.key, numbers, cold, waited_s, queued_s))
+        self._do(Grant(who.token, voice.plan.key, numbers, cold, waited_s))
 
     def _let_go(self, part: Part, *, pin: bool = False) -> None:
         """One hold less; what was only kept by it leaves."""

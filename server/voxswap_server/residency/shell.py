@@ -34,7 +34,7 @@ from voxswap_server.memory.plans import Limits, Plan
 from voxswap_server.residency.bars import Bar, Bars
 from voxswap_server.residency.device import Device, HostDevice
 from voxswap_server.residency.errors import LoadFailedError
-from voxswap_server.residency.events import EventKind, Observer, ResidencyEvent, ignore
+from voxswap_server.residency.events import EventKind, Observer, ResidencyEvent
 from voxswap_server.residency.failures import Failures
 from voxswap_server.residency.inspection import Inspection
 from voxswap_server.residency.lease import Lease
@@ -115,7 +115,7 @@ class Shell:
         limits: Limits | None = None,
         carved: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        observer: Observer = ignore,
+        observer: Observer = lambda event: None,
     ) -> None:
         """``carved`` as for `Memory`, which raises ValueError for a budget that has no room."""
         self.loader = loader
@@ -167,7 +167,6 @@ class Shell:
             functools.partial(self._release, ask),
             cold=action.cold,
             wait_s=action.wait_s,
-            queue_s=action.queue_s,
             verify=functools.partial(self._verify, action.parts),
         )
         ask.decide(lease=lease)

@@ -64,11 +64,6 @@ class Costs:
     decode: Usage
     audio_s: float
 
-    @property
-    def speak(self) -> Usage:
-        """For a second of audio, all in all."""
-        return plus(times(self.prepare, 1 / self.audio_s), self.decode)
-
 
 # A little of what was believed, so that the first observation is nearly all that counts after it.
 _PRIOR_CHARACTERS, _PRIOR_AUDIO_S = 5.0, 0.05

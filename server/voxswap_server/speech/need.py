@@ -145,11 +145,6 @@ class Need:
     due: Sequence[tuple[float, Usage]]
 
     @property
-    def lane(self) -> Resource:
-        """Where it computes."""
-        return Resource.LONG_STEPS if self.left[Resource.LONG_STEPS] else Resource.STEPS
-
-    @property
     def first(self) -> Usage:
         """What is due first."""
         return self.due[0][1] if self.due else NOTHING
