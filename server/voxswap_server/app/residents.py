@@ -136,7 +136,7 @@ class Residents:
         self.remembered = ()
         if data is not None:
             try:
-                self.remembered = self.uses.restore(data, where=str(path)).resident
+                self.remembered = self.uses.restore(data, where=str(path))
             except VoxswapError as error:
                 _LOGGER.warning("no warm start: %s", error)
         if self.remembered:
