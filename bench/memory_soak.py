@@ -139,8 +139,8 @@ class Trace:
     def _look(self) -> None:
         """Who waits in line though he fits: the judge would have raised, and this counts."""
         world = self.world
-        parts = world.memory.parts()
-        line = [c for c in world.memory.claims() if not c.parts and not c.unfetched]
+        parts = tuple(world.memory.holdings)
+        line = [c for c in world.memory.claims.values() if not c.parts and not c.unfetched]
         fits = [claim for claim in line if world.fits(claim, parts, 0)]
         self.behind += len(fits) if len(fits) < len(line) else 0
 

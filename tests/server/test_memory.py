@@ -93,7 +93,7 @@ def test_nobody_waits_longer_than_the_server_lets_wait() -> None:
     assert not world.refused
     world.pass_time(0.2)
     assert why(world) == [Why.BUSY]
-    assert world.memory.claims() == ()
+    assert not world.memory.claims
 
 
 def test_a_large_claim_gets_what_comes_free_after_it_has_aged() -> None:
@@ -155,9 +155,9 @@ def test_turns_in_vain_are_followed_by_a_rest() -> None:
     token = world.ask(small)
     finish_all(world, small)
     assert token in world.leases, "the next large one had its turn at once"
-    assert world.memory.exclusive() is None
+    assert world.memory.line.exclusive is None
     world.pass_time(5)
-    assert world.memory.exclusive() is not None
+    assert world.memory.line.exclusive is not None
 
 
 def test_room_that_was_made_for_one_is_not_taken_by_another() -> None:
@@ -327,7 +327,7 @@ def test_a_load_that_hangs_is_told_to_who_waits_and_who_comes() -> None:
     world.finish(number_of(world, "a"), Failed())
     world.ask(plan)
     finish_all(world, plan, other)
-    assert {v.plan.key for v in world.memory.voices()} == {"a", "b"}
+    assert {v.plan.key for v in world.memory.voices.values()} == {"a", "b"}
 
 
 def test_downloads_do_not_hold_up_a_local_load() -> None:
@@ -389,7 +389,7 @@ def test_a_refused_load_gets_the_room_that_was_made_for_it() -> None:
     assert list(world.freeing.values()) == ["old"]
     world.ask(voice("thief", 35))
     world.free(number_in(world.freeing, "old"))
-    assert world.memory.statistics().books.free_bytes >= 0
+    assert world.memory.books.free_bytes >= 0
     assert "first" in running(world)
     assert "thief" not in running(world), "another is granted what was made for the retry"
     world.finish(number_of(world, "first"), Loaded(40))
@@ -480,7 +480,7 @@ def test_a_changed_file_is_nobodys_and_is_freed_when_it_is_let_go() -> None:
     token = load(world, Plan("one", (base, PartPlan("one", 10))))
     world.pin("one")
     waiting = world.ask(Plan("two", (base, PartPlan("two", 10))))
-    part = world.memory.find("base")
+    part = world.memory.holdings.find("base")
     assert part is not None
     number = part.number
     world.withdraw(number)
@@ -539,7 +539,7 @@ def test_close_in_the_middle_of_everything() -> None:
     assert resident(world) == {"spoken"}
     world.release(token)
     finish_all(world)
-    assert world.memory.statistics().books.charged_bytes == 0
+    assert world.memory.books.charged_bytes == 0
 
 
 # 11: what lanes compute in, and what streams hold
@@ -553,10 +553,10 @@ def test_each_lane_has_a_workspace_of_its_own_which_stays_once_it_was_used() -> 
     world.release(load(world, a))
     world.release(load(world, b))
     world.release(load(world, c))
-    assert world.memory.statistics().books.carved_bytes == 50
+    assert world.memory.books.carved_bytes == 50
     world.happen(lambda: world.memory.evict_idle(world.now, world.now))
     finish_all(world)
-    books = world.memory.statistics().books
+    books = world.memory.books
     assert (books.resident_bytes, books.carved_bytes) == (0, 50)
     assert world.ask(voice("large", 51)) in [r.token for r in world.refused]
 
@@ -564,9 +564,9 @@ def test_each_lane_has_a_workspace_of_its_own_which_stays_once_it_was_used() -> 
 def test_a_lane_that_was_never_computed_with_gives_its_workspace_back() -> None:
     world = house(100)
     world.ask(voice("a", 10, lanes=(Lane("vits", 20),)))
-    assert world.memory.statistics().books.carved_bytes == 20
+    assert world.memory.books.carved_bytes == 20
     world.finish(number_of(world, "a"), Failed())
-    assert world.memory.statistics().books.carved_bytes == 0
+    assert world.memory.books.carved_bytes == 0
 
 
 def test_what_is_carved_out_must_leave_room_for_voices() -> None:
@@ -576,12 +576,12 @@ def test_what_is_carved_out_must_leave_room_for_voices() -> None:
 
 def test_streams_hold_no_more_than_their_carve_out() -> None:
     memory = Memory(100, carved={"streams": 40})
-    assert memory.take_for_stream(30)
-    assert not memory.take_for_stream(11)
-    assert memory.statistics().books.streams_bytes == 30
-    memory.give_for_stream(30)
-    assert memory.take_for_stream(40)
-    assert memory.statistics().books.free_bytes == 60
+    assert memory.holdings.ledger.take_for_stream(30)
+    assert not memory.holdings.ledger.take_for_stream(11)
+    assert memory.books.streams_bytes == 30
+    memory.holdings.ledger.give_for_stream(30)
+    assert memory.holdings.ledger.take_for_stream(40)
+    assert memory.books.free_bytes == 60
 
 
 # The order
@@ -615,7 +615,7 @@ def test_a_forecast_changes_nothing_and_spares_its_own_cast() -> None:
         world.pass_time(1)
     cast = [voice("a", 20), voice("x", 30), voice("y", 20), voice("z", 1)]
     forecast = world.memory.forecast(cast, world.now)
-    named = {part.number: part.key for part in world.memory.parts()}
+    named = {part.number: part.key for part in world.memory.holdings}
     assert [named[number] for number in forecast.victims] == ["b", "c"]
     assert forecast.leave == (0, 1, 2, None)
     assert not world.freeing

@@ -65,7 +65,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(voice=voices)
     def pin(self, voice: str) -> None:
-        found = self.world.memory.voice(voice)
+        found = self.world.memory.voices.get(voice)
         if found is not None and found.leases:
             self.world.pin(voice)
 
@@ -79,7 +79,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def a_file_is_changed(self, data: st.DataObject) -> None:
-        found = [p.number for p in self.world.memory.parts() if p.state is State.RESIDENT]
+        found = [p.number for p in self.world.memory.holdings if p.state is State.RESIDENT]
         if found:
             self.world.withdraw(self.draw(data, found))
 
@@ -102,7 +102,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(voice=voices)
     def unload(self, voice: str) -> None:
-        found, world = self.world.memory.voice(voice), self.world
+        found, world = self.world.memory.voices.get(voice), self.world
         if found is not None and not found.leases and not found.pinned:
             world.happen(lambda: world.memory.unload(voice, world.now))
 

@@ -47,7 +47,7 @@ def bare(*shared: tuple[str, int]) -> Manifest:
 
 
 def part_of(house: House, name: str) -> Part:
-    part = house.manager.memory.find(digest_of(name))
+    part = house.manager.memory.holdings.find(digest_of(name))
     assert part is not None
     return part
 
@@ -176,7 +176,7 @@ async def test_memory_is_given_all_at_once_so_that_two_halves_never_wait_for_eac
     # One of its parts after the other: nothing of what comes free half-way is given away.
     house.executor.run_next()
     await turns()
-    sources = [source_of(part.plan) for part in house.manager.memory.parts()]
+    sources = [source_of(part.plan) for part in house.manager.memory.holdings]
     assert {source.voice.manifest.voice_id for source in sources} == {"a"}
     await house.work()
     (await first).release()

@@ -67,7 +67,7 @@ async def test_a_line_is_spoken_counted_and_forgotten(house: SpeakingHouse, kind
 async def test_what_was_kept_is_spoken_without_a_voice(house: SpeakingHouse) -> None:
     first, second = list[Part](), list[Part]()
     await hear(house, LINE, first)
-    (part,) = house.manager.memory.parts()
+    (part,) = house.manager.memory.holdings
     part_was_used_s = part.last_use_s
     await hear(house, LINE, second)
     assert part.last_use_s > part_was_used_s, "its next new line would be cold"

@@ -52,7 +52,7 @@ async def test_a_prefetch_holds_up_no_player_and_steps_back_for_one() -> None:
     player = house.ask("player", 50)
     await settle()
     assert house.states()["player"] is State.LOADING
-    assert house.manager.memory.in_line == 1, "what was begun ahead of need stands in line again"
+    assert len(house.manager.memory.line) == 1, "what was begun ahead of need stands in line again"
     await house.work()
     (await player).release()
     assert house.loader.cancels_seen == 1

@@ -83,7 +83,7 @@ class Ahead:
         """Whether nothing would have to leave for it, and nobody waits for memory."""
         memory, plan = self._manager.memory, self._manager.loader.plan(manifest)
         prospect = memory.prospect(self._manager.needs(plan))
-        return not memory.in_line and prospect.why is None and prospect.victims == ()
+        return not memory.line and prospect.why is None and prospect.victims == ()
 
     async def prepare(self, cast: Sequence[CastMember], *, dry_run: bool = False) -> Forecast:
         """Begin to load ``cast`` in order of need, and say at once what that does.

@@ -156,8 +156,8 @@ class EventLog:
             )
         if after > self.last_sequence:
             raise EventsLostError(
-                f"event {after} has not happened: the latest is {self.last_sequence}. If it is of an "
-                "earlier run of this server, begin anew without a number"
+                f"event {after} has not happened: the latest is {self.last_sequence}. If it is of "
+                "an earlier run of this server, begin anew without a number"
             )
         if self._log and after + 1 < self._log[0].sequence:
             raise EventsLostError(

@@ -65,7 +65,7 @@ class ModelManager(Shell):
             self.bars.lift(manifest.ref)
         self.bars.check(manifest.ref)
         plan = self.loader.plan(manifest)
-        if not insist and self.memory.voice(plan.key) is None:
+        if not insist and plan.key not in self.memory.voices:
             self._failures.check(plan.keys)
         ask = Ask(plan, self.needs(plan), manifest.ref)
         rank = Rank.AHEAD if ahead else Rank.PLAYER
@@ -106,7 +106,7 @@ class ModelManager(Shell):
             key = self.loader.plan(manifest).key
             if self._drained is not None:
                 raise ClosedError(CLOSED)
-            voice = self.memory.voice(key)
+            voice = self.memory.voices.get(key)
             if voice is None:
                 raise ComponentChangedError(
                     f"{manifest.ref} was taken out of service in this very instant, because a file "
@@ -127,9 +127,9 @@ class ModelManager(Shell):
         `VoiceInUseError` if it speaks, is being loaded, or is pinned.
         """
         key, ref = self.loader.plan(manifest).key, manifest.ref
-        if self.memory.claim(key) is not None:
+        if key in self.memory.claims:
             raise VoiceInUseError(f"{ref} is being loaded; unload it when it is idle")
-        voice = self.memory.voice(key)
+        voice = self.memory.voices.get(key)
         if voice is not None and voice.pinned:
             raise VoiceInUseError(f"{ref} is pinned; unpin it first")
         if voice is not None and voice.leases:
@@ -138,7 +138,7 @@ class ModelManager(Shell):
             )
         actions = self.memory.unload(key, self._clock())
         leaving = {a.number: asyncio.Event() for a in actions if isinstance(a, Free)}
-        freed = [part.size_bytes for number in leaving if (part := self.memory.part(number))]
+        freed = [part.size_bytes for number in leaving if (part := self.memory.work.get(number))]
         self._waiting_for_freed |= leaving
         self._carry(actions)
         for gone in leaving.values():
@@ -170,13 +170,13 @@ class ModelManager(Shell):
 
     def take_for_stream(self, size_bytes: int) -> bool:
         """Whether a stream may keep so much more, of the carve-out for streams; it is booked."""
-        taken = self.memory.take_for_stream(size_bytes)
+        taken = self.memory.holdings.ledger.take_for_stream(size_bytes)
         self._show()
         return taken
 
     def give_for_stream(self, size_bytes: int) -> None:
         """It keeps so much less."""
-        self.memory.give_for_stream(size_bytes)
+        self.memory.holdings.ledger.give_for_stream(size_bytes)
         self._show()
 
     def set_budget(self, budget_bytes: int) -> LedgerStatistics:
@@ -199,7 +199,7 @@ class ModelManager(Shell):
         self._drained = self._drained or asyncio.Event()
         self._carry(self.memory.close(self._clock()))
         await self._drained.wait()
-        for part in self.memory.work():
+        for part in self.memory.work.values():
             _LOGGER.warning("%s is still being loaded; nobody waits for it", part.key)
 
     # What there is
@@ -214,7 +214,7 @@ class ModelManager(Shell):
 
     def find(self, manifest: Manifest) -> Resident | None:
         """The voice, if it is resident."""
-        voice = self.memory.voice(self.loader.plan(manifest).key)
+        voice = self.memory.voices.get(self.loader.plan(manifest).key)
         return None if voice is None else view.resident(voice)
 
     def check_failures(self, plan: VoicePlan) -> None:
@@ -252,11 +252,10 @@ class ModelManager(Shell):
         """
         self.memory.check_integrity()
         there = (PartState.RESIDENT, PartState.WITHDRAWN)
-        numbers = {part.number for part in self.memory.parts() if part.state in there}
+        numbers = {part.number for part in self.memory.holdings if part.state in there}
         if numbers != set(self._loads.all()):
             raise AssertionError(f"{numbers} are resident, and {set(self._loads.all())} loaded")
-        voices = {voice.plan.key for voice in self.memory.voices()}
-        if not set(self._assembled) <= voices:
+        if not self._assembled.keys() <= self.memory.voices.keys():
             raise AssertionError("a voice is kept that is not resident")
         if self.figures.books != self.memory.books:
             raise AssertionError("others see books that are out of date")

@@ -65,15 +65,15 @@ class Refusing:
         self, ref: str, plan: Plan, timeout_s: float
     ) -> MemoryBusyError | LoadTimeoutError:
         """The caller's own time is over."""
-        claim = self._memory.claim(plan.key)
-        if claim is not None and self._memory.waits_for_memory(claim):
+        claim = self._memory.claims.get(plan.key)
+        if claim is not None and claim in self._memory.line:
             return self._busy(ref, f"{timeout_s:.3f} s")
         return LoadTimeoutError(
             f"{ref}: not loaded within {timeout_s:.3f} s; ask with a longer deadline"
         )
 
     def _busy(self, ref: str, within: str) -> MemoryBusyError:
-        speaking = [voice for voice in self._memory.voices() if voice.leases]
+        speaking = [voice for voice in self._memory.voices.values() if voice.leases]
         shown = ", ".join(
             f"{min(v.refs)} ({human_bytes(sum(part.size_bytes for part in v.parts))})"
             for v in speaking[:_SHOWN]

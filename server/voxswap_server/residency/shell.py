@@ -197,7 +197,7 @@ class Shell:
 
     def _unload_misfit(self, key: str) -> None:
         """What cannot speak is not there, once everybody was told so."""
-        voice = self.memory.voice(key)
+        voice = self.memory.voices.get(key)
         if voice is not None and not voice.leases and not voice.pinned:
             self._carry(self.memory.unload(key, self._clock()))
 
@@ -221,7 +221,8 @@ class Shell:
 
     def _show(self) -> None:
         memory = self.memory
-        self.figures = Figures(memory.books, memory.leases, memory.in_line, memory.idle_since_s)
+        idle_since_s = memory.holdings.idle.oldest_s
+        self.figures = Figures(memory.books, len(memory.leases), len(memory.line), idle_since_s)
 
     def _carry_out(self, action: Action) -> None:
         match action:
@@ -235,7 +236,7 @@ class Shell:
                     self._refused[action.voice] = (ask.ref, error)
                 ask.decide(error=error)
             case Load():
-                part = self.memory.part(action.number)
+                part = self.memory.work.get(action.number)
                 assert part is not None  # noqa: S101
                 self._loads.begin(action.number, action.stage, source_of(part.plan))
             case Cancel():
@@ -248,7 +249,7 @@ class Shell:
                 self._tell(action)
 
     def _ended(self, number: int, outcome: Outcome) -> None:
-        part = self.memory.part(number)
+        part = self.memory.work.get(number)
         if isinstance(outcome, Failed) and part is not None and part.state not in _UNWANTED:
             self._record(source_of(part.plan), outcome.error)
         self._carry(self.memory.loaded(number, outcome, self._clock()))
@@ -289,20 +290,20 @@ class Shell:
 
     def _staying(self) -> bool:
         """Whether anything is there but loads that were abandoned: they may hang for ever."""
-        return any(part.state not in _UNWANTED for part in self.memory.work())
+        return any(part.state not in _UNWANTED for part in self.memory.work.values())
 
     # Files that change under their parts
 
     async def _verify(self, numbers: Sequence[int]) -> None:
         """See `Lease.verify`."""
         for number in numbers:
-            part = self.memory.part(number)
+            part = self.memory.work.get(number)
             if part is not None and not await self._inspection.is_sound(number):
                 raise changed(source_of(part.plan))
 
     def _take_out(self, number: int) -> None:
         """Nobody gets that part any more; who has it fails before the next step with it."""
-        part = self.memory.part(number)
+        part = self.memory.work.get(number)
         if part is None or part.state is not PartState.RESIDENT:
             return
         error = changed(source_of(part.plan))
