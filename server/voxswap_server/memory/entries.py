@@ -50,10 +50,10 @@ class Entries:
         }
         self.work: dict[int, Part] = {}  # every part and fetch that is not gone
         self._fetches: dict[str, Part] = {}
-        self.claims: dict[str, Claim] = {}
+        self.claims: dict[str, Claim] = {}  # voices that are wanted and not there
         self._promised_claims: dict[Claim, None] = {}
         self._claim_of: dict[Token, Claim] = {}
-        self.voices: dict[str, Voice] = {}
+        self.voices: dict[str, Voice] = {}  # those that can speak
         self.leases: dict[Token, Voice] = {}
         self._turns = itertools.count()
         self._actions: list[Action] = []

@@ -183,7 +183,7 @@ class Memory(Outcomes):
             self._unpin(voice)
         claims = [claim for claim in self._promised_claims if part in claim.parts]
         self._end_all(claims, Why.CHANGED, error)
-        if not part.holds and not part.is_leaving:
+        if part.left_s is None and not part.holds:
             self._evict(part, "changed")
         self._dirty = True
         return self._done()

@@ -149,15 +149,15 @@ class Outcomes(Allotment):
     # Time
 
     def _see_time(self) -> None:
-        for timer in self._timers.due(self._now):
-            if timer.what is Due.LOOK:
+        for what, whom in self._timers.due(self._now):
+            if what is Due.LOOK:
                 self._dirty = True
-            elif timer.what is Due.WAITED:
-                self._has_waited(timer.whom)
-            elif isinstance(timer.whom, Part) and timer.what is Due.LATE:
-                self._is_late(timer.whom)
-            elif isinstance(timer.whom, Part):
-                self._is_stuck(timer.whom)
+            elif what is Due.WAITED:
+                self._has_waited(whom)
+            elif isinstance(whom, Part) and what is Due.LATE:
+                self._is_late(whom)
+            elif isinstance(whom, Part):
+                self._is_stuck(whom)
 
     def _has_waited(self, token: Token) -> None:
         claim = self._claim_of.get(token)
