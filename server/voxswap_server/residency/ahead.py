@@ -123,12 +123,12 @@ class Ahead:
         await self.settled()
 
     async def _load_cast(self, cast: Sequence[CastMember]) -> None:
-        began = self._manager.now()
+        began = self._manager.clock()
         waiting = iter(cast)
 
         async def work() -> None:
             for member in waiting:
-                due_s = (member.due_s or 0.0) - (self._manager.now() - began)
+                due_s = (member.due_s or 0.0) - (self._manager.clock() - began)
                 await self._load_member(member, max(0.0, due_s))
 
         workers = [asyncio.ensure_future(work()) for _ in range(_SIDE_BY_SIDE)]
@@ -140,16 +140,16 @@ class Ahead:
 
     async def _load_member(self, member: CastMember, due_s: float) -> None:
         """Wait for memory until it is due: the manager lets nobody wait for so long at a time."""
-        until_s = self._manager.now() + max(due_s, _PATIENCE_S)
+        until_s = self._manager.clock() + max(due_s, _PATIENCE_S)
         try:
             while True:
-                left_s = until_s - self._manager.now()
+                left_s = until_s - self._manager.clock()
                 try:
                     lease = await self._manager.acquire(
                         member.manifest, timeout_s=max(0.0, left_s), ahead=True
                     )
                 except MemoryBusyError:
-                    if self._manager.now() >= until_s - _CLOCK_S:
+                    if self._manager.clock() >= until_s - _CLOCK_S:
                         raise
                     continue
                 with lease:

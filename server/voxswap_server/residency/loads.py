@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from voxswap_families.contract import DevicePart
 from voxswap_families.errors import DeviceMemoryError
-from voxswap_registry.errors import ClosedError, VoxswapError
+from voxswap_registry.errors import ClosedError
 from voxswap_server.memory.actions import (
     Cancelled,
     DeviceRefused,
@@ -27,12 +27,11 @@ from voxswap_server.residency.device import Device
 from voxswap_server.residency.errors import (
     DeviceRefusedError,
     FootprintError,
-    LoadFailedError,
     NotLocalError,
 )
 from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.plans import Source
-from voxswap_server.residency.refusing import CLOSED
+from voxswap_server.residency.refusing import CLOSED, as_told
 from voxswap_server.residency.units import human_bytes
 
 _LOGGER = logging.getLogger(__name__)
@@ -150,7 +149,9 @@ class Loads:
             return NotLocal()
         except Exception as error:  # noqa: BLE001 - told to whoever waits
             # Not the error itself: its frames hold what was loaded so far.
-            return Cancelled() if work.was_stopped else Failed(_told(source, error))
+            return (
+                Cancelled() if work.was_stopped else Failed(as_told(source.name, "loaded", error))
+            )
 
     async def _free(self, number: int, holder: list[DevicePart]) -> None:
         try:
@@ -163,17 +164,6 @@ class Loads:
         loop = asyncio.get_running_loop()
         kept_bytes = await loop.run_in_executor(self._freeing, self._device.kept_bytes)
         self._on_measured(kept_bytes)
-
-
-def _told(source: Source, error: Exception) -> VoxswapError:
-    """What whoever waits is told."""
-    if isinstance(error, VoxswapError):
-        return error.copy()
-    _LOGGER.error("%s: unforeseen", source.part.key, exc_info=error)
-    return LoadFailedError(
-        f"{source.name} could not be loaded, for a reason that nobody foresaw "
-        f"({type(error).__name__}); the server's log has it"
-    )
 
 
 def _load(loader: Loader, source: Source, stop: threading.Event) -> DevicePart:

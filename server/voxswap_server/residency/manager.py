@@ -66,11 +66,11 @@ class ModelManager(Shell):
         self.bars.check(manifest.ref)
         plan = self.loader.plan(manifest)
         if not insist and plan.key not in self.memory.voices:
-            self._failures.check(plan.keys)
+            self.failures.check(plan.keys)
         ask = Ask(plan, self.needs(plan), manifest.ref)
         rank = Rank.AHEAD if ahead else Rank.PLAYER
         who = Asker(ask, manifest.ref, rank, insist)
-        self._carry(self.memory.ask(ask.needs, who, self._clock()))
+        self._carry(self.memory.ask(ask.needs, who, self.clock()))
         if ask.waits:
             await self._decision(ask, timeout_s)
         return ask.result()
@@ -88,7 +88,7 @@ class ModelManager(Shell):
             late = isinstance(error, TimeoutError) and limit.expired()
             if ask.waits:
                 told = self._refusing.too_late(ask.ref, ask.needs, timeout_s or 0.0)
-                self._carry(self.memory.give_up(ask, self._clock()))
+                self._carry(self.memory.give_up(ask, self.clock()))
                 if late:
                     ask.decide(error=told)
             elif ask.lease is not None and not late:
@@ -112,12 +112,12 @@ class ModelManager(Shell):
                     f"{manifest.ref} was taken out of service in this very instant, because a file "
                     "of it was changed; ask again"
                 )
-            self._carry(self.memory.pin(key, self._clock()))
+            self._carry(self.memory.pin(key, self.clock()))
             return view.resident(voice)
 
     def unpin(self, manifest: Manifest) -> Resident | None:
         """Let it be evicted again; None if it is not resident. Calling it again does nothing."""
-        self._carry(self.memory.unpin(self.loader.plan(manifest).key, self._clock()))
+        self._carry(self.memory.unpin(self.loader.plan(manifest).key, self.clock()))
         return self.find(manifest)
 
     async def unload(self, manifest: Manifest) -> int:
@@ -136,7 +136,7 @@ class ModelManager(Shell):
             raise VoiceInUseError(
                 f"{ref} speaks in {several(voice.leases, 'stream')}; unload it when it is silent"
             )
-        actions = self.memory.unload(key, self._clock())
+        actions = self.memory.unload(key, self.clock())
         leaving = {a.number: asyncio.Event() for a in actions if isinstance(a, Free)}
         freed = [part.size_bytes for number in leaving if (part := self.memory.work.get(number))]
         self._waiting_for_freed |= leaving
@@ -147,26 +147,26 @@ class ModelManager(Shell):
 
     def retire(self, ref: str) -> None:
         """The version is gone from the registry: evict it as soon as nobody speaks with it."""
-        self._carry(self.memory.retire(ref, self._clock()))
+        self._carry(self.memory.retire(ref, self.clock()))
 
     def restore(self, ref: str) -> None:
         """It is there, or there again."""
-        self._carry(self.memory.restore(ref, self._clock()))
+        self._carry(self.memory.restore(ref, self.clock()))
 
     def evict_idle(self, for_s: float) -> None:
         """Evict every part that was last used ``for_s`` seconds ago, or longer."""
-        now = self._clock()
+        now = self.clock()
         self._carry(self.memory.evict_idle(now - for_s, now))
 
     def protect(self, manifest: Manifest, for_s: float) -> None:
         """Evict the voice, if it is resident, as if it were used until so many seconds from now."""
-        now, keys = self._clock(), (part.key for part in self.loader.plan(manifest).parts)
+        now, keys = self.clock(), (part.key for part in self.loader.plan(manifest).parts)
         self._carry(self.memory.protect(keys, now + for_s, now))
 
     def used(self, manifest: Manifest) -> None:
         """A line of the voice was spoken without it, from the audio cache."""
         keys = (part.key for part in self.loader.plan(manifest).parts)
-        self._carry(self.memory.used(keys, self._clock()))
+        self._carry(self.memory.used(keys, self.clock()))
 
     def take_for_stream(self, size_bytes: int) -> bool:
         """Whether a stream may keep so much more, of the carve-out for streams; it is booked."""
@@ -185,7 +185,7 @@ class ModelManager(Shell):
         A smaller budget is reached as leases end, and nothing new is loaded before. Raises
         ValueError if it is not above 0.
         """
-        self._carry(self.memory.resize(budget_bytes, self._clock()))
+        self._carry(self.memory.resize(budget_bytes, self.clock()))
         self._observer(
             ResidencyEvent(EventKind.BUDGET_CHANGED, size_bytes=budget_bytes, reason="asked")
         )
@@ -197,7 +197,7 @@ class ModelManager(Shell):
         Waits for leases that are still held: whoever holds them must have been told to end.
         """
         self._drained = self._drained or asyncio.Event()
-        self._carry(self.memory.close(self._clock()))
+        self._carry(self.memory.close(self.clock()))
         await self._drained.wait()
         for part in self.memory.work.values():
             _LOGGER.warning("%s is still being loaded; nobody waits for it", part.key)
@@ -206,7 +206,7 @@ class ModelManager(Shell):
 
     def residents(self) -> tuple[Resident, ...]:
         """Voices that are resident, the most recently used first; then loads, then failures."""
-        return view.residents(self.memory, self._failures, self._clock())
+        return view.residents(self.memory, self.failures, self.clock())
 
     def resident_parts(self) -> tuple[ResidentPart, ...]:
         """Every part that is charged, the most recently used first."""
@@ -216,10 +216,6 @@ class ModelManager(Shell):
         """The voice, if it is resident."""
         voice = self.memory.voices.get(self.loader.plan(manifest).key)
         return None if voice is None else view.resident(voice)
-
-    def check_failures(self, plan: VoicePlan) -> None:
-        """Raise the error that `acquire` would raise because of an earlier failure."""
-        self._failures.check(plan.keys)
 
     def refusal(self, plan: VoicePlan, why: Why) -> VoxswapError:
         """What `acquire` would raise."""
@@ -239,11 +235,7 @@ class ModelManager(Shell):
         May be called from any thread.
         """
         since_s = self.figures.idle_since_s
-        return 0.0 if since_s is None else max(0.0, self._clock() - since_s)
-
-    def now(self) -> float:
-        """The clock that snapshots speak of."""
-        return self._clock()
+        return 0.0 if since_s is None else max(0.0, self.clock() - since_s)
 
     def check_integrity(self) -> None:
         """Prove that what `Memory` has and what is there agree; AssertionError says what does not.

@@ -101,8 +101,8 @@ async def forecast(manager: ModelManager, cast: Sequence[CastMember]) -> Forecas
     plans = [manager.loader.plan(member.manifest) for member in cast]
     distinct = {part.key: part for plan in plans for part in plan.parts}
     tiers = await _tiers(manager, tuple(distinct.values()))
-    memory = manager.memory
-    found = memory.forecast([manager.needs(plan) for plan in plans], manager.now(), rank=Rank.AHEAD)
+    memory, needs = manager.memory, [manager.needs(plan) for plan in plans]
+    found = memory.forecast(needs, manager.clock(), rank=Rank.AHEAD)
     wanted: set[str] = set()
     elapsed_s, leaving = 0.0, 0
     members = []
@@ -154,7 +154,7 @@ def _fault(
     if prospect is not None and prospect.why is not None:
         return manager.refusal(plan, prospect.why)
     try:
-        manager.check_failures(plan)
+        manager.failures.check(plan.keys)
     except VoxswapError as error:
         return error
     return None

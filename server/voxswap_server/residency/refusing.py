@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import assert_never
 
 from voxswap_registry.errors import ClosedError, ComponentChangedError, VoxswapError
@@ -19,6 +20,8 @@ from voxswap_server.residency.errors import (
 )
 from voxswap_server.residency.plans import Source, source_of
 from voxswap_server.residency.units import human_bytes
+
+_LOGGER = logging.getLogger(__name__)
 
 CLOSED = "the server is shutting down; ask another one"
 _REASONS = {
@@ -117,6 +120,17 @@ class Refusing:
             f"{human_bytes(books.budget_bytes)} free, {self._device.figures()}; lower "
             "memory_budget, or end what else is there"
         )
+
+
+def as_told(what: str, done: str, error: Exception) -> VoxswapError:
+    """What whoever waits for ``what`` is told, since it was not ``done``; without its frames."""
+    if isinstance(error, VoxswapError):
+        return error.copy()
+    _LOGGER.error("%s: unforeseen", what, exc_info=error)
+    return LoadFailedError(
+        f"{what} could not be {done}, for a reason that nobody foresaw "
+        f"({type(error).__name__}); the server's log has it"
+    )
 
 
 def changed(source: Source) -> ComponentChangedError:
