@@ -155,7 +155,7 @@ async def houses() -> AsyncIterator[Any]:
     for house in made:
         house.manager.check_integrity()
         house.admission.check_integrity()
-        assert house.admission.unpaced_of("") == 0
+        assert house.admission.shown.streams == 0
         assert house.manager.held_leases() == 0
         await house.manager.close()
         house.compute.close()
@@ -298,7 +298,8 @@ async def test_two_are_tried_at_a_time_and_the_others_wait(houses: Any, gate: Ga
     tests = [asyncio.create_task(house.self_test.run(manifest(), "Hello there.")) for _ in range(5)]
     await asyncio.to_thread(gate.wait_reached)
     await settle()
-    assert house.admission.unpaced_of("") == 2
+    shown = house.admission.shown
+    assert (shown.streams, shown.load) == (2, 0.0)
     assert house.manager.held_leases() == 2
     gate.open()
     assert {(await test).text for test in tests} == {"Hello there."}
@@ -332,7 +333,7 @@ async def test_one_that_is_cancelled_gives_its_place_back(houses: Any, gate: Gat
         gate.open()
         results = await asyncio.gather(*tests, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
-    assert house.admission.unpaced_of("") == 0
+    assert house.admission.shown.streams == 0
     assert (await house.self_test.run(manifest(), "Hello.")).text == "Hello."
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
 from voxswap_server.compute.threads import Ran
 from voxswap_server.speech.books import Books, Limits, Snapshot, TooLate
+from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import (
     LEAST_AUDIO_S,
     NOTHING,
@@ -27,7 +27,7 @@ from voxswap_server.speech.costs import (
 )
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.listening import too_late
-from voxswap_server.speech.need import Stream, Windows
+from voxswap_server.speech.need import Stream
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.request import SpeechRequest
@@ -73,17 +73,12 @@ class Ticket(Progress):
     def __enter__(self) -> Ticket:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._admission.leave(self._stream)
 
     def weight(self) -> float:
         """See `Books.weight`."""
-        return self._admission.weight(self._stream)
+        return self._admission.books.weight(self._stream, self._admission.clock())
 
     def asks(self, characters_left: int, dry_at_s: float | None) -> None:
         """See `Progress`."""
@@ -134,7 +129,7 @@ class Admission:
         clock: Callable[[], float],
         machine: Machine | None = None,
         long_width: float = 1.0,
-        windows: Windows | None = None,
+        chunking: Chunking | None = None,
         prior: Callable[[Manifest], Costs] = lambda manifest: prior(None),
         speeds: Callable[[], tuple[float, float]] = lambda: (1.0, 1.0),
         patience_s: float = _PATIENCE_S,
@@ -145,7 +140,7 @@ class Admission:
         """
         self.clock = clock
         self.books = Books(
-            machine or Machine(1, 1.0), limits, windows or Windows(), lambda now_s: speeds()
+            machine or Machine(1, 1.0), limits, chunking or Chunking(), pacing, speeds
         )
         self._costs = CostBook()
         self._pacing = pacing
@@ -248,19 +243,11 @@ class Admission:
             await asyncio.sleep(every_s)
             self.show()
 
-    def weight(self, stream: Stream) -> float:
-        """See `Books.weight`."""
-        return self.books.weight(stream, self._pacing.patience_s, self.clock())
-
     def usage(self, ran: Ran[Any], *, is_long: bool) -> Usage:
         """What a work took of each resource."""
         if is_long:
             return (0.0, ran.cpu_s, 0.0, ran.cpu_s * self._long_width)
         return (ran.cpu_s, 0.0, 0.0, ran.cpu_s)
-
-    def unpaced_of(self, tenant: str) -> int:
-        """Streams without pacing that a tenant has."""
-        return self.books.unpaced_of(tenant)
 
     def check_integrity(self) -> None:
         """Raise AssertionError if the books do not balance."""
