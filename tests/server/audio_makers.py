@@ -110,7 +110,8 @@ class Kitchen:
         self.takes: list[Take] = []
         self.cache = AudioCache(
             self.store,
-            self.observer,
+            on_request=self.observer.request,
+            on_fault=self.observer.fault,
             maker="here",
             most_entry_bytes=entry,
             most_held_bytes=held,

@@ -82,8 +82,14 @@ class SpeakingHouse:
         stage = Stage(self.compute)
         self.admission = Admission(Limits(), stage.pacing, clock=stage.clock)
         self.store = Store()
+        counts = Observer()
         self.cache = AudioCache(
-            self.store, Observer(), maker="here", most_entry_bytes=1 << 20, most_held_bytes=1 << 20
+            self.store,
+            on_request=counts.request,
+            on_fault=counts.fault,
+            maker="here",
+            most_entry_bytes=1 << 20,
+            most_held_bytes=1 << 20,
         )
         self.metrics = Metrics("cpu")
         self.used: list[str] = []
@@ -148,7 +154,7 @@ class SpeakingHouse:
             await settle()
         assert self.manager.held_leases() == 0
         self.manager.check_integrity()
-        assert self.admission.unpaced_of("") == 0
+        assert self.admission.shown.streams == 0
         self.admission.check_integrity()
         assert self.cache.statistics() == AudioCacheStatistics(0, 0, 0)
         self.cache.check_integrity()

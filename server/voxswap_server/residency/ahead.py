@@ -45,38 +45,38 @@ class Ahead:
 
     async def preload(self, refs: Iterable[str], resolve: Resolve) -> int:
         """Load ``refs`` in this order, as far as they fit; how many could be loaded."""
-        loaded = 0
-        for ref in refs:
-            try:
-                manifest = resolve(ref)
-                with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S, ahead=True):
-                    loaded += 1
-            except ClosedError:
-                break
-            except VoxswapError as error:
-                _LOGGER.warning("preload: %s", error)
-            except Exception:
-                _LOGGER.exception("preload: %s", ref)
-        return loaded
+        return await self._load_list(refs, resolve, "preload", logging.WARNING)
 
     async def warm_start(self, refs: Iterable[str], resolve: Resolve) -> int:
         """Load ``refs`` as far as memory is free; how many were loaded. Evicts nothing."""
+        # Some were deleted since, or are not to be had now.
+        return await self._load_list(refs, resolve, "warm start", logging.INFO, only_free=True)
+
+    async def _load_list(
+        self,
+        refs: Iterable[str],
+        resolve: Resolve,
+        what: str,
+        level: int,
+        *,
+        only_free: bool = False,
+    ) -> int:
         loaded = 0
         for ref in refs:
             try:
                 manifest = resolve(ref)
-                if self._manager.find(manifest) is not None:
+                if only_free and self._manager.find(manifest) is not None:
                     continue
-                if not self._has_room_for(manifest):
+                if only_free and not self._has_room_for(manifest):
                     break
                 with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S, ahead=True):
                     loaded += 1
             except ClosedError:
                 break
             except VoxswapError as error:
-                _LOGGER.info("warm start: %s", error)  # deleted since, or not to be had now
+                _LOGGER.log(level, "%s: %s", what, error)
             except Exception:
-                _LOGGER.exception("warm start: %s", ref)
+                _LOGGER.exception("%s: %s", what, ref)
         return loaded
 
     def _has_room_for(self, manifest: Manifest) -> bool:

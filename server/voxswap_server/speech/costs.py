@@ -125,10 +125,8 @@ class KindCosts:
         """So much audio was decoded."""
         if audio_s >= LEAST_AUDIO_S:
             self._decode.learn(usage, audio_s)
-            size, decode = _size(audio_s), self._costs.decode
-            if size not in self._windows:
-                self._windows[size] = Mean(decode, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
-            self._windows[size].learn(usage, audio_s)
+            known = Mean(self._costs.decode, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
+            self._windows.setdefault(_size(audio_s), known).learn(usage, audio_s)
             self._learnt()
 
     def _learnt(self) -> None:

@@ -105,7 +105,7 @@ class Synthesis:
         self._track = Track(request, manifest)
         self._is_conversation = script is not None
         self._script = WholeText(request.text) if script is None else script
-        self._characters = 0
+        self.characters = 0  # of the segments that were spoken so far
         self._compute_s = 0.0
         self._queue_s = 0.0
         self._first_chunk_s: float | None = None
@@ -117,11 +117,6 @@ class Synthesis:
         # Whether no chunk is being made, or is made and not given out.
         self._settled = asyncio.Event()
         self._settled.set()
-
-    @property
-    def characters(self) -> int:
-        """Of the segments that were spoken so far."""
-        return self._characters
 
     async def settled(self) -> None:
         """Wait until no chunk is on its way to the one who reads `parts`. Then nothing is missing
@@ -284,7 +279,7 @@ class Synthesis:
             read = Work.of(partial(self._reader.read, part, self._leased.loaded))
             found = (await self._run(read)).result
             if isinstance(found, Read):
-                self._characters += len(part.text)
+                self.characters += len(part.text)
                 return found
             if found:
                 self._script.put_back(found)
