@@ -19,7 +19,7 @@ class Inspection:
 
     def __init__(
         self,
-        loaded: Callable[[], Mapping[int, object]],
+        loaded: Mapping[int, object],
         executor: Executor,
         on_changed: Callable[[int], None],
     ) -> None:
@@ -30,7 +30,7 @@ class Inspection:
 
     async def look(self) -> None:
         """At every file; what was changed is hashed."""
-        files = {n: file for n, part in self._loaded().items() if (file := _mapped_file(part))}
+        files = {n: file for n, part in self._loaded.items() if (file := _mapped_file(part))}
 
         def moved() -> list[int]:
             """Blocks, as disks do."""
@@ -51,7 +51,7 @@ class Inspection:
 
     async def _inspect(self, number: int) -> bool:
         # The file alone: the part may leave meanwhile, and must not be kept here.
-        if (file := _mapped_file(self._loaded().get(number))) is None:
+        if (file := _mapped_file(self._loaded.get(number))) is None:
             return True
         loop = asyncio.get_running_loop()
         if await loop.run_in_executor(self._executor, file.verify):

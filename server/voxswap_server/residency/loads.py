@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from voxswap_families.contract import DevicePart
@@ -77,16 +78,9 @@ class Loads:
         self._on_freed = on_freed
         self._on_measured = on_measured
         self._work: dict[int, _Work] = {}
-        self._loaded: dict[int, DevicePart] = {}
+        # What was loaded, and is not being freed. Whoever keeps it keeps its bytes.
+        self.loaded: dict[int, DevicePart] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def loaded(self, number: int) -> DevicePart:
-        """What was loaded, and is not being freed. Whoever keeps it keeps its bytes."""
-        return self._loaded[number]
-
-    def all(self) -> dict[int, DevicePart]:
-        """All of that."""
-        return dict(self._loaded)
 
     def begin(self, number: int, stage: Stage, source: Source) -> None:
         """Have a thread load or fetch it."""
@@ -105,7 +99,7 @@ class Loads:
 
     def free(self, number: int) -> None:
         """Drop it, on a thread: unmapping a voice takes milliseconds."""
-        self._spawn(self._free(number, [self._loaded.pop(number)]), f"free {number}")
+        self._spawn(self._free(number, [self.loaded.pop(number)]), f"free {number}")
 
     def measure(self) -> None:
         """See what the device keeps when nothing is there."""
@@ -127,12 +121,13 @@ class Loads:
         loop, source = asyncio.get_running_loop(), work.source
         try:
             if stage is Stage.FETCH:
-                await loop.run_in_executor(self._executor, _fetch, self._loader, source, work.stop)
+                fetch = partial(self._loader.fetch, source.voice, source.part, work.stop.is_set)
+                await loop.run_in_executor(self._executor, _guarded, fetch)
                 return Loaded()
-            self._loaded[number] = await loop.run_in_executor(
+            self.loaded[number] = await loop.run_in_executor(
                 self._executor, _load, self._loader, source, work.stop
             )
-            return Loaded(self._loaded[number].resident_bytes)
+            return Loaded(self.loaded[number].resident_bytes)
         except asyncio.CancelledError:
             if work.was_stopped:
                 return Cancelled()
@@ -175,11 +170,6 @@ def _load(loader: VoiceLoader, source: Source, stop: threading.Event) -> DeviceP
             f"{source.part.footprint_bytes}; it was dropped again: report this engine"
         )
     return part
-
-
-def _fetch(loader: VoiceLoader, source: Source, stop: threading.Event) -> None:
-    """On the loading thread; blocks."""
-    _guarded(lambda: loader.fetch(source.voice, source.part, stop.is_set))
 
 
 def _guarded(work: Callable[[], _T]) -> _T:

@@ -245,8 +245,8 @@ class ModelManager(Shell):
         self.memory.check_integrity()
         there = (PartState.RESIDENT, PartState.WITHDRAWN)
         numbers = {part.number for part in self.memory.holdings if part.state in there}
-        if numbers != set(self._loads.all()):
-            raise AssertionError(f"{numbers} are resident, and {set(self._loads.all())} loaded")
+        if numbers != set(self._loads.loaded):
+            raise AssertionError(f"{numbers} are resident, and {set(self._loads.loaded)} loaded")
         if not self._assembled.keys() <= self.memory.voices.keys():
             raise AssertionError("a voice is kept that is not resident")
         if self.figures.books != self.memory.books:

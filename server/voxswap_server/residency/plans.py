@@ -41,11 +41,6 @@ class VoicePlan:
     lanes: tuple[Lane, ...] = ()
 
     @property
-    def footprint_bytes(self) -> int:
-        """An upper bound of what it takes if nothing of it is there."""
-        return sum(part.footprint_bytes for part in self.parts)
-
-    @property
     def keys(self) -> tuple[str, ...]:
         """Of the voice and of its parts: whatever may have failed before."""
         return (self.key, *(part.key for part in self.parts))

@@ -134,7 +134,7 @@ class Shell:
             on_freed=self._freed,
             on_measured=self._measured,
         )
-        self._inspection = Inspection(self._loads.all, executor, self._take_out)
+        self._inspection = Inspection(self._loads.loaded, executor, self._take_out)
         self._assembled: dict[str, LoadedVoice] = {}
         self._misfits: dict[str, VoxswapError] = {}  # there, and could not be put together
         self._refused: dict[str, tuple[str, VoxswapError]] = {}  # by the device, in this instant
@@ -178,7 +178,7 @@ class Shell:
         parts = zip(ask.plan.parts, action.parts, strict=True)
         try:
             loaded = self.loader.assemble(
-                ask.plan, {part.role: self._loads.loaded(number) for part, number in parts}
+                ask.plan, {part.role: self._loads.loaded[number] for part, number in parts}
             )
         except Exception as error:  # noqa: BLE001 - told to every waiter
             misfit = as_told(ask.ref, "put together", error)
