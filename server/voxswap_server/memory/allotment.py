@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -243,8 +244,12 @@ class Allotment(Entries):
         limits = self._limits
         return limits.load_timeout_s if stage is Stage.LOAD else limits.fetch_timeout_s
 
-    def _forecast(self, plans: Sequence[Plan], until_s: float) -> Forecast:
-        """See `Memory.forecast`."""
+    def forecast(self, plans: Sequence[Plan], now: float, *, rank: Rank = Rank.PLAYER) -> Forecast:
+        """What would leave so that each is there beside those before it, if nobody else asked.
+
+        Those of ``plans`` that are there are spared. Looks at each part once.
+        """
+        until_s = math.inf if rank is Rank.PLAYER else now - self._limits.long_idle_s
         holdings = self.holdings
         spared = {part.key for plan in plans for part in plan.parts}
         leaving = iter(holdings.idle)

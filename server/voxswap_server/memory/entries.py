@@ -101,9 +101,9 @@ class Entries:
         """Why waiting for ``plan`` would be in vain."""
         if self.holdings.is_too_large(plan):
             return Why.TOO_LARGE
-        return None if self._stuck_of(plan) is None else Why.STUCK
+        return None if self.stuck_of(plan) is None else Why.STUCK
 
-    def _stuck_of(self, plan: Plan) -> Part | None:
+    def stuck_of(self, plan: Plan) -> Part | None:
         """A part of ``plan`` whose work hangs."""
         for needed in plan.parts:
             part = self.holdings.find(needed.key)

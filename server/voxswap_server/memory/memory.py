@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from voxswap_server.memory.actions import (
     Action,
@@ -18,8 +17,8 @@ from voxswap_server.memory.integrity import check_integrity
 from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.outcomes import Outcomes
 from voxswap_server.memory.part import State
-from voxswap_server.memory.plans import Asker, Limits, Plan, Rank, Token
-from voxswap_server.memory.prospect import Forecast, Prospect
+from voxswap_server.memory.plans import Asker, Limits, Plan, Token
+from voxswap_server.memory.prospect import Prospect
 
 
 class Memory(Outcomes):
@@ -273,29 +272,12 @@ class Memory(Outcomes):
 
     # What there is
 
-    def forecast(self, plans: Sequence[Plan], now: float, *, rank: Rank = Rank.PLAYER) -> Forecast:
-        """What would leave so that each is there beside those before it, if nobody else asked.
-
-        Those of ``plans`` that are there are spared. Looks at each part once.
-        """
-        since_s = math.inf if rank is Rank.PLAYER else now - self._limits.long_idle_s
-        return self._forecast(plans, since_s)
-
     def prospect(self, plan: Plan) -> Prospect:
         """What a player would find who asked for ``plan`` now. Changes nothing."""
         holdings = self.holdings
         need = holdings.cost(plan)
         victims = holdings.idle.victims(need - holdings.spare_bytes, plan.keys)
-        lanes = holdings.lanes.least_bytes(plan)
-        return Prospect(
-            self._hopeless(plan),
-            need,
-            None if victims is None else tuple(victims),
-            lanes_bytes=lanes,
-            pinned_bytes=holdings.pinned_beside(plan),
-            fixed_bytes=holdings.fixed_bytes,
-            stuck=self._stuck_of(plan),
-        )
+        return Prospect(self._hopeless(plan), need, None if victims is None else tuple(victims))
 
     @property
     def books(self) -> LedgerStatistics:

@@ -25,14 +25,9 @@ class Prospect:
     """What somebody would find who asked for one plan; nothing was done.
 
     ``why``: it would be refused at once. ``victims`` would leave for its ``need_bytes``; None if it
-    had to wait. ``stuck`` is a part of it whose work hangs. The others are what it would be refused
-    for: what lanes would have, what is pinned for other voices, and kept for other things.
+    had to wait.
     """
 
     why: Why | None
     need_bytes: int
     victims: tuple[Part, ...] | None
-    lanes_bytes: int
-    pinned_bytes: int
-    fixed_bytes: int
-    stuck: Part | None

@@ -88,21 +88,22 @@ class Refusing:
         )
 
     def _too_large(self, ref: str, plan: Plan) -> VoiceTooLargeError:
-        found = self._memory.prospect(plan)
-        computing = f", and {human_bytes(found.lanes_bytes)} to compute in"
-        pinned = f"{human_bytes(found.pinned_bytes)} are pinned for others"
-        fixed = f"{human_bytes(found.fixed_bytes)} are kept for other things"
-        taken = [pinned] * bool(found.pinned_bytes) + [fixed] * bool(found.fixed_bytes)
+        holdings = self._memory.holdings
+        lanes_bytes, pinned_bytes = holdings.lanes.least_bytes(plan), holdings.pinned_beside(plan)
+        computing = f", and {human_bytes(lanes_bytes)} to compute in"
+        pinned = f"{human_bytes(pinned_bytes)} are pinned for others"
+        fixed = f"{human_bytes(holdings.fixed_bytes)} are kept for other things"
+        taken = [pinned] * bool(pinned_bytes) + [fixed] * bool(holdings.fixed_bytes)
         beside = f", of which {' and '.join(taken)}" if taken else ""
         return VoiceTooLargeError(
-            f"{ref} needs {human_bytes(plan.size_bytes)}{computing if found.lanes_bytes else ''}; "
+            f"{ref} needs {human_bytes(plan.size_bytes)}{computing if lanes_bytes else ''}; "
             f"the whole budget has {human_bytes(self._memory.books.target_bytes)}{beside}; give "
             "the server a larger memory_budget"
-            f"{', or unpin a voice' if found.pinned_bytes else ''}"
+            f"{', or unpin a voice' if pinned_bytes else ''}"
         )
 
     def _stuck(self, ref: str, plan: Plan) -> LoadStuckError:
-        part = self._memory.prospect(plan).stuck
+        part = self._memory.stuck_of(plan)
         name = ref if part is None else source_of(part.plan).name
         limits = self._limits
         fetched = part is not None and part.stage is Stage.FETCH
