@@ -11,10 +11,13 @@ from tests.server.fakes import make_manifest
 from tests.server.test_self_test import FakeFrontEnd
 from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.work import Work
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
+from voxswap_server.speech.admission import Admission, Ticket
+from voxswap_server.speech.books import Limits
 from voxswap_server.speech.parts import Chunk, Header, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
@@ -73,6 +76,12 @@ class SpeakingVoice:
         return Work.of(prepared)
 
 
+def alone(request: SpeechRequest, manifest: Manifest, stage: Stage) -> Ticket:
+    """The place of a stream beside which there is none."""
+    admission = Admission(Limits(), stage.pacing, clock=stage.clock)
+    return Ticket(admission, admission._stream(request, manifest))
+
+
 class Play:
     """One stream's synthesis, over voices that are made by hand."""
 
@@ -86,7 +95,9 @@ class Play:
             VoiceRef("a", 1), text, encoding=AudioEncoding.PCM_F32LE, seed=1
         )
         self.stage = Stage(self.compute)
-        self.synthesis = Synthesis(self.request, self.manifest, self.stage)
+        self.synthesis = Synthesis(
+            self.request, self.manifest, self.stage, alone(self.request, self.manifest, self.stage)
+        )
 
     def voice(self, level: float) -> LoadedVoice:
         voice = SpeakingVoice(Weights(level), self.tell)

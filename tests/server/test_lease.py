@@ -9,7 +9,7 @@ from concurrent.futures import Future
 import pytest
 
 from tests.server.fakes import settle
-from tests.server.play import Play
+from tests.server.play import Play, alone
 from voxswap_families.errors import DeviceStuckError
 from voxswap_server.residency.errors import VoiceBarredError
 from voxswap_server.residency.lease import Lease
@@ -66,7 +66,12 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
             await speaking
         await settle()
         assert freed == [], "the step still computes with it"
-        again = Synthesis(play.request, play.manifest, play.stage)
+        again = Synthesis(
+            play.request,
+            play.manifest,
+            play.stage,
+            alone(play.request, play.manifest, play.stage),
+        )
         with make(play, []) as lease:
             with pytest.raises(VoiceBarredError, match="a@1"):
                 async for _ in again.parts(lease):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.server.fakes import settle
-from tests.server.play import GOOD, Play
+from tests.server.play import GOOD, Play, alone
 from voxswap_families.errors import EngineError
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding, Samples
@@ -83,7 +83,8 @@ async def test_a_device_that_is_no_cpu_is_not_kept_waiting_by_codecs(
     coding = Scheduler("coding")
     request = dataclasses.replace(play.request, encoding=AudioEncoding.OPUS_PACKETS)
     stage = dataclasses.replace(play.stage, coding=coding)
-    async for _ in Synthesis(request, play.manifest, stage).parts(lease(play)):
+    ticket = alone(request, play.manifest, stage)
+    async for _ in Synthesis(request, play.manifest, stage, ticket).parts(lease(play)):
         pass
     assert {name.partition("-")[0] for name in threads} == {"MainThread", "coding"}
     coding.close()

@@ -221,7 +221,7 @@ class Allotment(Entries):
         slots = self._slots[stage]
         while (part := slots.first()) is not None:
             if slots.is_full:
-                other = None if part.is_ahead else slots.in_the_way()
+                other = None if part.rank is Rank.AHEAD else slots.in_the_way()
                 if other is None:
                     return
                 self._step_aside(other)

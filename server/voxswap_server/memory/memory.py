@@ -17,7 +17,7 @@ from voxswap_server.memory.integrity import check_integrity
 from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.outcomes import Outcomes
 from voxswap_server.memory.part import State
-from voxswap_server.memory.plans import Asker, Limits, Plan, Token
+from voxswap_server.memory.plans import Asker, Limits, Plan, Rank, Token
 from voxswap_server.memory.prospect import Prospect
 
 
@@ -110,7 +110,7 @@ class Memory(Outcomes):
         if claim in self.line:
             self._time(claim, [waiter])
         for fetch in claim.unfetched.values():
-            if fetch.state is State.ABANDONED and not fetch.is_ahead:
+            if fetch.state is State.ABANDONED and fetch.rank is Rank.PLAYER:
                 self._resume(fetch)
         self._dirty = True
 

@@ -19,7 +19,7 @@ from voxswap_server.memory.actions import (
 from voxswap_server.memory.allotment import Allotment
 from voxswap_server.memory.entries import MisuseError
 from voxswap_server.memory.part import Part, State
-from voxswap_server.memory.plans import Token
+from voxswap_server.memory.plans import Rank, Token
 from voxswap_server.memory.timers import Due
 
 
@@ -85,7 +85,7 @@ class Outcomes(Allotment):
         That is not spare then, but kept for the second try. If nothing is idle there is none.
         """
         victims: list[Part] = []
-        if not part.was_refused and not part.is_ahead:
+        if not part.was_refused and part.rank is Rank.PLAYER:
             idle = self.holdings.idle
             victims = idle.victims(part.size_bytes) or list(idle)
         if not victims:

@@ -105,11 +105,6 @@ class Part:
         """Of the most urgent who waits for it."""
         return min((claim.rank for claim in self.claims), default=Rank.AHEAD)
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether no player waits for it."""
-        return self.rank is Rank.AHEAD
-
     def charge(self) -> None:
         """Its memory is free, and its own."""
         self._move(State.WAITING, State.PROMISED)

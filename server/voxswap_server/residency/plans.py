@@ -46,12 +46,12 @@ class VoicePlan:
         return (self.key, *(part.key for part in self.parts))
 
     def needs(self, is_here: Callable[[PartPlan], bool]) -> Plan:
-        """For `Memory`; each part and the whole say where they come from."""
+        """For `Memory`; each part says where it comes from."""
         parts = tuple(
             Need(part.key, part.footprint_bytes, is_here(part), Source(self, part))
             for part in self.parts
         )
-        return Plan(self.key, parts, self.lanes, self)
+        return Plan(self.key, parts, self.lanes)
 
 
 @dataclass(frozen=True, slots=True)

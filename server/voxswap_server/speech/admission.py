@@ -29,7 +29,6 @@ from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.listening import too_late
 from voxswap_server.speech.need import Stream
 from voxswap_server.speech.playback import Pacing
-from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.request import SpeechRequest
 
 # Whoever comes at a busy moment has a place soon after. And a client that asks again as soon as it
@@ -62,8 +61,11 @@ def prior(pace: Pace | None, *, long_width: float = 0.0) -> Costs:
     return Costs(prepare, (decode_s, 0.0, 0.0, decode_s), _AUDIO_S)
 
 
-class Ticket(Progress):
-    """A stream's place. A context manager: leave it, however the stream ended."""
+class Ticket:
+    """A stream's place. A context manager: leave it, however the stream ended.
+
+    It hears how the stream goes, on its event loop. Nothing blocks or raises.
+    """
 
     def __init__(self, admission: Admission, stream: Stream) -> None:
         self._admission = admission
@@ -77,39 +79,42 @@ class Ticket(Progress):
         self._admission.leave(self._stream)
 
     def weight(self) -> float:
-        """See `Books.weight`."""
+        """How many times longer than usual the steps of a stream without pacing may wait."""
         return self._admission.books.weight(self._stream, self._admission.clock())
 
     def asks(self, characters_left: int, dry_at_s: float | None) -> None:
-        """See `Progress`."""
+        """It wants its next window, and has so much text left.
+
+        What was delivered will have been played at ``dry_at_s``; None: nothing was yet.
+        """
         now_s = self._admission.clock()
         self._admission.books.asks(self._stream, characters_left, dry_at_s, now_s)
         self._admission.look()
 
     def stands(self, *, for_words: bool = False) -> None:
-        """See `Progress`."""
+        """A window is there until it is taken; or there is nothing to say until text comes."""
         self._stream.stands(self._admission.clock(), for_words=for_words)
         self._admission.look()
 
     def cut(self) -> None:
-        """See `Progress`."""
+        """What was prepared will not be spoken."""
         self._stream.cut()
 
     def computed(self, ran: Ran[Any], *, is_long: bool) -> None:
-        """See `Progress`."""
+        """A work ended; what it was for is told next."""
         usage = self._admission.usage(ran, is_long=is_long)
         self._spent = plus(self._spent, usage)
 
     def prepared(self, characters: int, audio_s: float) -> None:
-        """See `Progress`."""
+        """A segment of so many characters, which has so much audio."""
         self._stream.prepared(characters, audio_s, self._take_spent())
 
     def decoded(self, audio_s: float) -> None:
-        """See `Progress`."""
+        """A window of audio."""
         self._stream.decoded(audio_s, self._take_spent())
 
     def encoded(self, audio_s: float, took_s: float) -> None:
-        """See `Progress`."""
+        """So much audio was encoded on the event loop."""
         if audio_s >= LEAST_AUDIO_S:
             self._stream.encoding.learn((0.0, 0.0, took_s, took_s), audio_s)
 
