@@ -214,7 +214,7 @@ async def keep_residents(
     metrics.watch_beside("plans", lambda: loader.kept_bytes)
     if host_tier is not None:
         metrics.watch_ledger(Tier.HOST, host_tier.statistics)
-    metrics.watch_residency(manager.held_leases, manager.lru_age_s, lambda: manager.figures.in_line)
+    metrics.watch_residency(manager.held_leases, manager.lru_age_s, manager.in_line)
     catalog.registry.components.listener = _from_any_thread(
         functools.partial(_tell_of_quarantine, residents)
     )

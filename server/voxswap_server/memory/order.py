@@ -24,8 +24,8 @@ class IdleOrder:
 
     @property
     def oldest_s(self) -> float | None:
-        """By when the first one was used last."""
-        return self._order[0][0] if self._order else None
+        """By when the first one was used last. May be called from any thread."""
+        return next((stamp_s for stamp_s, _, _ in self._order), None)
 
     def add(self, part: Part) -> None:
         """It is idle now. REQUIRES: it is not in here."""

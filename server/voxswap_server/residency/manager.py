@@ -170,14 +170,11 @@ class ModelManager(Shell):
 
     def take_for_stream(self, size_bytes: int) -> bool:
         """Whether a stream may keep so much more, of the carve-out for streams; it is booked."""
-        taken = self.memory.holdings.ledger.take_for_stream(size_bytes)
-        self._show()
-        return taken
+        return self.memory.holdings.ledger.take_for_stream(size_bytes)
 
     def give_for_stream(self, size_bytes: int) -> None:
         """It keeps so much less."""
         self.memory.holdings.ledger.give_for_stream(size_bytes)
-        self._show()
 
     def set_budget(self, budget_bytes: int) -> LedgerStatistics:
         """Change the budget while running. What is idle goes at once if it must.
@@ -223,18 +220,22 @@ class ModelManager(Shell):
 
     def statistics(self) -> LedgerStatistics:
         """The books. May be called from any thread."""
-        return self.figures.books
+        return self.memory.books
+
+    def in_line(self) -> int:
+        """Voices that wait for memory now. May be called from any thread."""
+        return len(self.memory.line)
 
     def held_leases(self) -> int:
         """Leases held now, without pins. May be called from any thread."""
-        return self.figures.leases
+        return len(self.memory.leases)
 
     def lru_age_s(self) -> float:
         """How long the part has been idle that has been so for the longest; 0 without one.
 
         May be called from any thread.
         """
-        since_s = self.figures.idle_since_s
+        since_s = self.memory.holdings.idle.oldest_s
         return 0.0 if since_s is None else max(0.0, self.clock() - since_s)
 
     def check_integrity(self) -> None:
@@ -249,8 +250,6 @@ class ModelManager(Shell):
             raise AssertionError(f"{numbers} are resident, and {set(self._loads.loaded)} loaded")
         if not self._assembled.keys() <= self.memory.voices.keys():
             raise AssertionError("a voice is kept that is not resident")
-        if self.figures.books != self.memory.books:
-            raise AssertionError("others see books that are out of date")
 
     # Files that change under their parts
 

@@ -27,7 +27,6 @@ from voxswap_server.memory.actions import (
     Tell,
     Why,
 )
-from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.memory import Memory
 from voxswap_server.memory.part import State as PartState
 from voxswap_server.memory.plans import Limits, Plan
@@ -46,19 +45,6 @@ _LOGGER = logging.getLogger(__name__)
 
 # Work that a thread is at, and that nobody waits for.
 _UNWANTED = (PartState.ABANDONED, PartState.STUCK)
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What other threads may see: replaced after each event, never changed.
-
-    ``idle_since_s`` is when what has been idle longest was used last; None if nothing is idle.
-    """
-
-    books: LedgerStatistics
-    leases: int = 0
-    in_line: int = 0
-    idle_since_s: float | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -146,7 +132,6 @@ class Shell:
         self._timer_s: float | None = None
         self._waiting_for_freed: dict[int, asyncio.Event] = {}
         self._drained: asyncio.Event | None = None  # once it is being closed
-        self.figures = Figures(self.memory.books)
         self.overhead_bytes = 0  # what the process has that is in no books: see `ready`
 
     def ready(self) -> None:
@@ -210,15 +195,9 @@ class Shell:
                 self._carry_out(self._pending.popleft())
         finally:
             self._carrying = False
-        self._show()
         self._set_timer()
         if self._drained is not None and not self._staying():
             self._drained.set()
-
-    def _show(self) -> None:
-        memory = self.memory
-        idle_since_s = memory.holdings.idle.oldest_s
-        self.figures = Figures(memory.books, len(memory.leases), len(memory.line), idle_since_s)
 
     def _carry_out(self, action: Action) -> None:
         match action:
