@@ -255,12 +255,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def _audio(result: SpeechResult) -> tuple[npt.NDArray[np.float32], int]:
-    samples = np.frombuffer(result.audio, "<i2").astype(np.float32) / 32767
+    samples = np.frombuffer(result.audio, "<i2").astype(np.float32) / np.float32(32767)
     return samples, result.header.sample_rate_hertz
 
 
 @contextlib.contextmanager
-def _talking(registry: Registry, device: str, **settings: str) -> Iterator[Client]:
+def _talking(registry: Registry, device: str, **settings: Any) -> Iterator[Client]:
     name = registry.objects.name
     with (
         serving(name, cache_dir=f"{name}/cache", device=device, **settings) as server,

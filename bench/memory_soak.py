@@ -1,12 +1,13 @@
 """``scripts/soak --memory``: a million random events on the heart of memory, and traces of waiting.
 
 The heart (`voxswap_server.memory`) has no clock and no thread, so a million events take minutes.
-After each of them a judge (`tests/server/memory_world.py`) proves that the books balance, that
+After each of them a judge (`tests/server/memory_simulation.py`) proves that the books balance, that
 nobody lost what he has, and that nobody waits for what he need not.
 """
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bench.report import Report
-from tests.server.memory_world import BUDGETS, LIMITS, World
+from tests.server.memory_simulation import BUDGETS, LIMITS, MemorySimulation
 from voxswap_server.memory.actions import Cancelled, Load, Loaded, Outcome, Why
 from voxswap_server.memory.memory import Memory
 from voxswap_server.memory.plans import Asker, Lane, PartPlan, Plan
@@ -36,24 +37,24 @@ def soak(report: Report, scale: float, seed: int, seconds: float | None) -> None
 def step_all(report: Report, steps: int, seed: int, ends_s: float | None) -> None:
     """Random events; an `AssertionError` of the judge ends it."""
     rng = random.Random(seed)
-    world, done, walks = World(), 0, 0
+    simulation, done, walks = MemorySimulation(), 0, 0
     events: Counter[str] = Counter()
     began = said = time.monotonic()
     while done < steps and (ends_s is None or time.monotonic() < ends_s):
-        world.random_step(rng)
+        simulation.random_step(rng)
         done += 1
         if done % _REST_EVERY == 0:
-            world.come_to_rest()
+            simulation.come_to_rest()
         if done % _END_EVERY == 0:
-            world.end()
-            events.update(news.news.value for news in world.news)
-            events.update(f"refused: {refused.why.value}" for refused in world.refused)
-            walks += world.memory.walks
-            world = World(rng.choice(BUDGETS))
+            simulation.end()
+            events.update(news.news.value for news in simulation.news)
+            events.update(f"refused: {refused.why.value}" for refused in simulation.refused)
+            walks += simulation.memory.walks
+            simulation = MemorySimulation(rng.choice(BUDGETS))
         if time.monotonic() - said > _SAY_EVERY_S:
             said = time.monotonic()
             print(f"  {done:,} of {steps:,} events, {done / (said - began):,.0f}/s", flush=True)
-    world.end()
+    simulation.end()
     report.add("events judged, all sound", done, "events")
     report.add("an event with its judgement", (time.monotonic() - began) / max(1, done) * 1e6, "us")
     for what, n in sorted(events.items()):
@@ -79,7 +80,7 @@ def trace_all(report: Report, traces: int, seed: int) -> None:
         behind += one.behind
         waits += one.waits
         granted += len(one.waits)
-        busy += sum(refused.why is Why.BUSY for refused in one.world.refused)
+        busy += sum(refused.why is Why.BUSY for refused in one.simulation.refused)
     waits.sort()
     add = report.add
     add("traces: requests granted", granted, "requests")
@@ -97,7 +98,7 @@ class Trace:
         self.events = events
         # No turn of its own for anybody: then nothing that fits may wait at any instant.
         limits = replace(LIMITS, load_slots=4, exclusive_s=0.0)
-        self.world = World(100, limits, {})
+        self.simulation = MemorySimulation(100, limits, {})
         self.asked: dict[int, float] = {}
         self.waits: list[float] = []
         self.behind = 0
@@ -109,39 +110,39 @@ class Trace:
 
     def run(self) -> None:
         """All of its events."""
-        world, rng = self.world, self.rng
+        simulation, rng = self.simulation, self.rng
         ends: dict[int, float] = {}
         for _ in range(self.events):
-            world.pass_time(rng.expovariate(4.0))
+            simulation.pass_time(rng.expovariate(4.0))
             draw = rng.random()
             if draw < 0.45:
-                token = world.ask(rng.choice(self.plans))
-                self.asked[token] = world.now
-            elif draw < 0.7 and world.threads:
-                number = rng.choice(tuple(world.threads))
-                world.finish(number, self._loaded(number))
-            elif world.freeing:
-                world.free(rng.choice(tuple(world.freeing)))
-            for token in [t for t in self.asked if t in world.leases and t not in ends]:
-                self.waits.append(world.now - self.asked[token])
-                ends[token] = world.now + rng.expovariate(0.5)
-            for token in [t for t, end in ends.items() if end <= world.now]:
+                token = simulation.ask(rng.choice(self.plans))
+                self.asked[token] = simulation.now
+            elif draw < 0.7 and simulation.threads:
+                number = rng.choice(tuple(simulation.threads))
+                simulation.finish(number, self._loaded(number))
+            elif simulation.freeing:
+                simulation.free(rng.choice(tuple(simulation.freeing)))
+            for token in [t for t in self.asked if t in simulation.leases and t not in ends]:
+                self.waits.append(simulation.now - self.asked[token])
+                ends[token] = simulation.now + rng.expovariate(0.5)
+            for token in [t for t, end in ends.items() if end <= simulation.now]:
                 del ends[token]
                 del self.asked[token]
-                world.release(token)
+                simulation.release(token)
             self._look()
 
     def _loaded(self, number: int) -> Outcome:
-        thread = self.world.threads[number]
+        thread = self.simulation.threads[number]
         sizes = {part.key: part.size_bytes for plan in self.plans for part in plan.parts}
         return Cancelled() if thread.cancelled else Loaded(sizes[thread.key])
 
     def _look(self) -> None:
         """Who waits in line though he fits: the judge would have raised, and this counts."""
-        world = self.world
-        parts = tuple(world.memory.holdings)
-        line = [c for c in world.memory.claims.values() if not c.parts and not c.unfetched]
-        fits = [claim for claim in line if world.fits(claim, parts, 0)]
+        simulation = self.simulation
+        parts = tuple(simulation.memory.holdings)
+        line = [c for c in simulation.memory.claims.values() if not c.parts and not c.unfetched]
+        fits = [claim for claim in line if simulation.fits(claim, parts, 0)]
         self.behind += len(fits) if len(fits) < len(line) else 0
 
 
@@ -151,7 +152,7 @@ def forecast(report: Report) -> None:
     for idle in _FORECAST_IDLE:
         memory = idle_memory(idle)
         cast = [Plan(f"n{i}", (PartPlan(f"n{i}", 1),)) for i in range(_FORECAST_CAST)]
-        took.append(min(_timed(lambda m=memory, c=cast: m.forecast(c, 1e6)) for _ in range(5)))
+        took.append(min(_timed(functools.partial(memory.forecast, cast, 1e6)) for _ in range(5)))
     report.add("forecast: a cast of 256 over 3,000 idle parts", took[1] * 1e3, "ms")
     report.add("forecast: of the time over 300", took[1] / took[0], "times", 2.0)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench.first_sound_stage import Stage
 from bench.lines import speeches
@@ -71,7 +72,7 @@ def overload(stage: Stage) -> None:
 
 
 @contextmanager
-def _server(registry: Registry, cache_dir: Path, **settings: str) -> Iterator[BenchServer]:
+def _server(registry: Registry, cache_dir: Path, **settings: Any) -> Iterator[BenchServer]:
     with serving(registry.objects.name, cache_dir=cache_dir, **settings) as server:
         yield server
 

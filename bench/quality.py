@@ -98,6 +98,7 @@ def _voices(registry: Registry, device: str) -> tuple[Voice, Voice, Voice, Front
         return VitsVoice(VitsWeights(load_model(architecture, canonical), architecture, device))
 
     symbols = registry.objects.path(blob_key(manifest.component("symbols").digest))
+    assert symbols is not None
     front_end = make_front_end(
         manifest.front_end,
         SymbolTable.from_json(symbols.read_bytes()),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +15,25 @@ RECOGNISER_RATE_HERTZ = 16_000
 
 
 def recognise(audio: npt.NDArray[np.float32], sample_rate_hertz: int) -> str:
-    """What pocketsphinx hears, in lower case, with its stock English model."""
-    from pocketsphinx import Decoder
-
+    """What pocketsphinx hears, in lower case, with its stock English model. Not thread-safe."""
     heard = soxr.resample(audio, sample_rate_hertz, RECOGNISER_RATE_HERTZ)
     silence = np.zeros(RECOGNISER_RATE_HERTZ // 4, np.float32)
     padded = np.concatenate([silence, heard, silence])
-    decoder = Decoder(samprate=RECOGNISER_RATE_HERTZ, loglevel="FATAL")
+    decoder = _decoder()
+    decoder.reinit_feat()  # what it knows of the line before, its level and noise, is forgotten
     decoder.start_utt()
     decoder.process_raw((padded.clip(-1, 1) * 32767).astype("<i2").tobytes(), full_utt=True)
     decoder.end_utt()
     hypothesis = decoder.hyp()
     return hypothesis.hypstr.lower() if hypothesis else ""
+
+
+@functools.cache
+def _decoder() -> Any:
+    """Made once: reading the model takes as long as listening to a line."""
+    from pocketsphinx import Decoder
+
+    return Decoder(samprate=RECOGNISER_RATE_HERTZ, loglevel="FATAL")
 
 
 def word_error_rate(spoken: Sequence[str], heard: Sequence[str]) -> float:

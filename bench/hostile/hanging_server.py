@@ -65,7 +65,8 @@ def inject(hang: Hang) -> None:
     from voxswap_registry.catalog.catalog import Catalog
     from voxswap_registry.catalog.watcher import CatalogWatcher
     from voxswap_registry.components import Components
-    from voxswap_server.app import command, residents, way_down
+    from voxswap_server.app import command, way_down
+    from voxswap_server.residency import popularity
     from voxswap_server.residency.device import HostDevice
     from voxswap_server.residency.loader import VoiceLoader
 
@@ -76,13 +77,13 @@ def inject(hang: Hang) -> None:
         _serves.set()
         return said
 
-    command._greeting = greet
+    command._greeting = greet  # type: ignore[assignment]
 
     def decode_with(step: Callable[[], None]) -> None:
         original = VitsUtterance.decode
 
-        def decode(self: VitsUtterance, first: int, last: int) -> Work[Any]:
-            return Work.of(step) if _serves.is_set() else original(self, first, last)
+        def decode(self: VitsUtterance, first_frame: int, last_frame: int) -> Work[Any]:
+            return Work.of(step) if _serves.is_set() else original(self, first_frame, last_frame)
 
         VitsUtterance.decode = decode  # type: ignore[method-assign]
 
@@ -105,7 +106,7 @@ def inject(hang: Hang) -> None:
         case Hang.FREE:
             before(HostDevice, "give_back", wait)
         case Hang.SAVE:
-            before(residents.popularity, "save", wait)
+            before(popularity, "save", wait)
         case Hang.LOOP:
             before(way_down.WayDown, "begin", wait)
         case Hang.CLOSE:

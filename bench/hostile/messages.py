@@ -142,9 +142,8 @@ async def _ended(channel: grpc.aio.Channel, call: Call) -> tuple[str, str]:
             await done.wait()
 
     # Streams both ways: on the wire, one message is a stream of one.
-    running: Any = channel.stream_stream(call.path)(
-        messages(), timeout=call.timeout_s, metadata=call.metadata
-    )
+    open_call: Any = channel.stream_stream
+    running: Any = open_call(call.path)(messages(), timeout=call.timeout_s, metadata=call.metadata)
     try:
         async with asyncio.timeout(_MOST_WAIT_S):
             for _ in range(_MOST_ANSWERS):
@@ -174,7 +173,7 @@ def filled(rng: random.Random, kind: Descriptor, depth: int = 0) -> Message:
             continue
         if spec.is_repeated:
             _fill_repeated(rng, message, spec, depth)
-        elif spec.type == FieldDescriptor.TYPE_MESSAGE:
+        elif spec.message_type is not None:
             getattr(message, spec.name).CopyFrom(filled(rng, spec.message_type, depth + 1))
         else:
             setattr(message, spec.name, _value(rng, spec))
@@ -184,7 +183,7 @@ def filled(rng: random.Random, kind: Descriptor, depth: int = 0) -> Message:
 def _fill_repeated(rng: random.Random, message: Message, spec: FieldDescriptor, depth: int) -> None:
     n = rng.choice((1, 2, 33, 300))
     target = getattr(message, spec.name)
-    if spec.type != FieldDescriptor.TYPE_MESSAGE:
+    if spec.message_type is None:
         target.extend([_value(rng, spec) for _ in range(n)])
     elif spec.message_type.GetOptions().map_entry:
         return
@@ -269,7 +268,7 @@ def _strange_path(rng: random.Random) -> bytes:
 def _is_harmless(method: MethodDescriptor, data: bytes, spare: frozenset[str]) -> bool:
     """Whether the server is of use to others afterwards."""
     try:
-        message = message_factory.GetMessageClass(method.input_type).FromString(data)
+        message: Any = message_factory.GetMessageClass(method.input_type).FromString(data)
     except DecodeError:
         return True
     if method.name == "SetBudget":

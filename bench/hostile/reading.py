@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import statistics
 import textwrap
@@ -49,7 +50,7 @@ def attack(house: House, count: int, seed: int) -> None:
         }
         honest_s = max(
             statistics.median(
-                _reading_s(espeak, lambda t=text, f=front_end: read_segment(t, "en", f))
+                _reading_s(espeak, functools.partial(read_segment, text, "en", front_end))
                 for text in _honest(seed)
             )
             for front_end in front_ends.values()
@@ -76,7 +77,8 @@ def attack(house: House, count: int, seed: int) -> None:
                         slowest_s = took_s
                         shown = f"    {name}: {took_s * 1e3:.1f} ms of CPU for {part.text[:40]!a}"
                         print(shown, flush=True)
-        restarts = sum(espeak.statistics().restarts.values())
+        pool = espeak.statistics()
+        restarts = sum(pool.restarts.values()) if pool else 0
     spoken: Counter[str] = Counter()
     with Client(house.server.address, timeout_s=120) as client:
         for text in (

@@ -62,7 +62,10 @@ class EmbeddedVoice(ABC):
 
 
 def installed_file(file: PinnedFile) -> Path | None:
-    """Where ``file`` is installed; None without its package."""
+    """Where ``file`` is installed; None without its package.
+
+    Raises `ImportSourceError` for another than the pinned one.
+    """
     spec = importlib.util.find_spec(file.package)
     if spec is None:
         return None

@@ -47,7 +47,8 @@ def collect(
     Blocks on the store. Nothing that was written within ``grace`` goes, no file on its way that
     belongs to a living process or is younger than an hour, and nothing at all while somebody
     publishes: `RegistryBusyError` then.
-    `RegistryError` if a manifest cannot be read, for then it is not known what it names.
+    `RegistryError` if a manifest cannot be read, for then it is not known what it names, and
+    ValueError for a negative ``grace``.
     """
     if grace < timedelta(0):
         raise ValueError("grace must not be negative")

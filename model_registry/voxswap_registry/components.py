@@ -60,7 +60,7 @@ class Components:
         self._objects = objects
         self._cache = cache
         self._copies = copies
-        self.listener = listener
+        self._listener = listener
         self._lock = threading.Lock()
         # By digest and size: a manifest that is wrong about a size must not bar the others.
         self._quarantine: dict[tuple[str, int], Quarantined] = {}
@@ -239,8 +239,8 @@ class Components:
         self._tell(component, error)
 
     def _tell(self, component: Component, error: DigestMismatchError) -> None:
-        if self.listener is not None:
-            self.listener(component, error)
+        if self._listener is not None:
+            self._listener(component, error)
 
 
 def _key(component: Component) -> tuple[str, int]:

@@ -136,6 +136,7 @@ def record(
     """Write that an operator trusts ``digest``; whether that is new. Blocks on the store.
 
     REQUIRES: the graph was looked over, and an operator asked for it.
+    Raises `RegistryError` where the store refuses.
     """
     document = {
         "schema_version": SCHEMA_VERSION,

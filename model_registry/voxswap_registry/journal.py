@@ -48,7 +48,10 @@ class Journal:
         return number > 0 and self._objects.head(journal_key(number)) is not None
 
     def append(self, voice_id: str) -> int:
-        """Write that ``voice_id`` has changed; returns the entry's number."""
+        """Write that ``voice_id`` has changed; returns the entry's number.
+
+        Raises `RegistryBusyError` if others are always faster.
+        """
         data = json.dumps({"voice": voice_id}).encode()
         number = self.head()
         for _ in range(_TRIES):

@@ -81,7 +81,7 @@ class Marker:
             )
 
     def store_time(self) -> datetime:
-        """When it was last written, by the store's clock."""
+        """When it was last written, by the store's clock. Raises `RegistryError` if it is gone."""
         info = self._objects.head(self.key)
         if info is None:
             raise RegistryError(

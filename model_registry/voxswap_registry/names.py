@@ -43,7 +43,7 @@ def check_voice_id(voice_id: str, *, field: str = "id") -> str:
 
 
 def check_digest(digest: str) -> str:
-    """Return ``digest`` if it reads ``sha256:`` and 64 hexadecimal digits; else raise."""
+    """``digest`` if it is ``sha256:`` and 64 hexadecimal digits; else raise `InvalidInputError`."""
     if not DIGEST.fullmatch(digest):
         raise InvalidInputError.one(
             "digest", f"{digest[:80]!r} is not 'sha256:' and 64 hexadecimal digits"

@@ -204,7 +204,7 @@ def placeholders(draft: VoiceDraft) -> tuple[Component, ...]:
 def as_upload(draft: VoiceDraft) -> tuple[bytes, dict[str, Path]]:
     """A draft as `RegisterVoice` takes it: its manifest without a version, its files by digest.
 
-    Blocks: it hashes them.
+    Blocks: it hashes them. Raises `ComponentMissingError` for a file that is not there.
     """
     components, files = [], {}
     hashes: dict[Path, Component] = {}

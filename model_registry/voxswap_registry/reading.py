@@ -106,7 +106,10 @@ class RegistryReader:
         return named_digests(data, voice_id=voice_id, version=version, where=where)
 
     def look(self, voice_id: str) -> VoiceRecord:
-        """Versions and state of a voice; without versions if it has none or never was."""
+        """Versions and state of a voice; without versions if it has none or never was.
+
+        Raises `RevisionConflictError` if it never stands still.
+        """
         for _ in range(TRIES):
             versions, revision = set(), 0
             for kind, number in self._numbers(voice_id):

@@ -277,7 +277,7 @@ def deleted(record: VoiceRecord, versions: Iterable[int]) -> VoiceState:
 
 
 def check_text(name: str, text: str, limit: int) -> str:
-    """Return a text for people, if it is one line of at most ``limit`` characters; else raise."""
+    """``text`` if it is a line of ``limit`` characters or less; else raise `InvalidInputError`."""
     if len(text) > limit or not text.isprintable():
         raise InvalidInputError.one(
             name, f"is longer than {limit} characters or has control characters; write one line"

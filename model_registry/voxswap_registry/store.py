@@ -93,6 +93,7 @@ class Registry(RegistryReader):
         cache_dir: Path | None = None,
         cache_bytes: int = 20 << 30,
         private_copies: bool = False,
+        listener: MismatchListener | None = None,
     ) -> Registry:
         """The registry at a folder or URL; a bucket gets a cache of components in ``cache_dir``.
 
@@ -106,7 +107,9 @@ class Registry(RegistryReader):
             cache = ComponentCache(cache_dir / "components", cache_bytes)
             if private_copies:
                 cache.make_private()
-        return cls(objects, cache=cache, workdir=cache_dir, copies=private_copies)
+        return cls(
+            objects, cache=cache, listener=listener, workdir=cache_dir, copies=private_copies
+        )
 
     def __repr__(self) -> str:
         return f"Registry({self.objects.name!r})"
@@ -274,7 +277,10 @@ class Registry(RegistryReader):
         note: str = "",
         expected_revision: int | None = None,
     ) -> VoiceRecord:
-        """Apply a pure ``transition`` to the newest state; again if somebody else was faster."""
+        """Apply a pure ``transition`` to the newest state; again if somebody else was faster.
+
+        Raises `RevisionConflictError`.
+        """
         states.check_text("actor", actor, states.MAX_ACTOR_CHARACTERS)
         states.check_text("note", note, states.MAX_NOTE_CHARACTERS)
         for _ in range(TRIES):

@@ -53,7 +53,10 @@ class Upload:
         self._left = max_bytes
 
     def write(self, digest: str, offset_bytes: int, data: bytes) -> None:
-        """Take the next piece. A component that is complete is checked at once."""
+        """Take the next piece. A component that is complete is checked at once.
+
+        Raises `UploadTooLargeError`, and `InvalidInputError` for a piece that does not fit.
+        """
         component = self._wanted.get(digest)
         if component is None:
             raise InvalidInputError.one(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import miniaudio
 import numpy as np
@@ -38,6 +39,7 @@ def decode(
     delay_samples: int = 0,
 ) -> Samples:
     """Samples from the first one on, at ``rate``; all that there are."""
+    decoded: npt.NDArray[np.floating[Any]]
     match encoding:
         case AudioEncoding.PCM_S16LE:
             decoded = np.frombuffer(data, "<i2") / np.float32(32767)
@@ -121,6 +123,6 @@ def heard(
     return decode(encoding, data, rate, packet_sizes=sizes, delay_samples=encoder.delay_samples)
 
 
-def snr_db(source: Samples, decoded: Samples) -> float:
+def snr_db(source: npt.NDArray[np.floating[Any]], decoded: npt.NDArray[np.floating[Any]]) -> float:
     noise = np.square(decoded[: len(source)] - source).sum()
     return float(10 * np.log10(np.square(source).sum() / max(noise, 1e-20)))

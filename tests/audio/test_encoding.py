@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ LEAST_SNR_DB = {
 }
 LOSSY = UNTRIMMED | {AudioEncoding.OGG_OPUS}
 # Samples between the last one that was pushed and the last one that a reader can play.
-MOST_HELD_BACK = {
+MOST_HELD_BACK: dict[AudioEncoding, Callable[[int], float]] = {
     AudioEncoding.FLAC: lambda rate: 1152,
     AudioEncoding.OPUS_PACKETS: lambda rate: rate * 0.0266,
     AudioEncoding.OGG_OPUS: lambda rate: rate * 0.0266,
@@ -74,14 +75,15 @@ def test_bytes_come_early_and_say_how_much_can_be_played(
     # The last of a prefix is still faded in by the next frame, or concealed for want of it.
     unsure = rate // 100 if encoding in LOSSY else 0
     encoder = make_encoder(encoding, rate)
-    data, sizes, playable, compared = b"", [], 0, 0
+    data, sizes, playable, compared = b"", list[int](), 0, 0
     for at in range(0, len(source), step):
         part = encoder.encode(source[at : at + step])
         assert bool(part.data) == bool(part.samples)
         data, playable = data + part.data, playable + part.samples
         sizes += part.packet_sizes
         pushed = min(at + step, len(source))
-        assert pushed - playable <= MOST_HELD_BACK.get(encoding, lambda _: 0)(rate)
+        held_back = MOST_HELD_BACK.get(encoding)
+        assert pushed - playable <= (held_back(rate) if held_back else 0)
         if part.data and playable > (compared + 1) * rate // 6:
             compared += 1
             decoded = decode(

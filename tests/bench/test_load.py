@@ -16,17 +16,10 @@ from bench.load import Clients, Open, Target, _plan
 from bench.playback import Playback
 from bench.requests import speech_request
 from bench.schedule import BARK_SHARE, arrivals_s, game_mix, quantile, zipf_shares
+from tests.fakes.clocks import FakeClock
 from voxswap.v1 import speech_pb2
 
 VOICES = [f"actor-{i}" for i in range(20)]
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 def test_a_seed_offers_the_same_load_again() -> None:

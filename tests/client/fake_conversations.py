@@ -14,7 +14,7 @@ RECEIPT = speech_pb2.InterruptReceipt(end_sample=4, last_word="Hi", text_end=2)
 
 def said(part: speech_pb2.SynthesizeResponse) -> speech_pb2.ConverseResponse:
     """A part of a line as a part of a conversation."""
-    name = part.WhichOneof("part")
+    name: Any = part.WhichOneof("part")
     return speech_pb2.ConverseResponse(**{name: getattr(part, name)})
 
 
@@ -88,42 +88,3 @@ class FakeConversations:
     def Interrupt(self, request: Any, context: Any) -> speech_pb2.InterruptResponse:  # noqa: N802
         self._unary(request, context)
         return speech_pb2.InterruptResponse(receipt=RECEIPT)
-
-
-class SyncConversation:
-    """A `Conversation` with the face of an `AsyncConversation`."""
-
-    def __init__(self, conversation: Any) -> None:
-        self._conversation = conversation
-        self.cancel, self.result = conversation.cancel, conversation.result
-        self.speak = conversation.speak
-
-    trailer = property(lambda self: self._conversation.trailer)
-    ttfa_ms = property(lambda self: self._conversation.ttfa_ms)
-
-    async def header(self) -> Any:
-        return self._conversation.header
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._conversation, name)
-
-        async def call(*args: Any, **options: Any) -> Any:
-            return method(*args, **options)
-
-        return call
-
-    def __aiter__(self) -> SyncConversation:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return next(self._conversation)
-        except StopIteration:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> SyncConversation:
-        self._conversation.__enter__()
-        return self
-
-    async def __aexit__(self, *exc: Any) -> None:
-        self._conversation.__exit__(*exc)

@@ -21,14 +21,13 @@ MAX_PIECE_BYTES = 1 << 20
 class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
     """The catalog. ``voices`` hold labels and traffic themselves; ``moves`` is where labels were.
 
-    ``stored`` are components by digest, ``uploaded`` what came in, ``revisions`` and ``changes`` by
+    ``stored`` are components by digest, ``revisions`` and ``changes`` by
     voice id. ``before_update`` runs before an update is looked at: what others do meanwhile.
     """
 
     def __init__(self) -> None:
         self.voices: list[voices_pb2.Voice] = []
         self.stored: dict[str, bytes] = {}
-        self.uploaded: list[str] = []
         self.revisions: dict[str, int] = {}
         self.changes: dict[str, list[voices_pb2.Change]] = {}
         self.moves: dict[tuple[str, str], list[int]] = {}
@@ -121,12 +120,11 @@ class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
             invalid = grpc.StatusCode.INVALID_ARGUMENT
             why = statuses.reason("INVALID_INPUT")
             statuses.abort(context, invalid, "commit: is missing", why)
-        self.uploaded += received
         self.stored |= {digest: bytes(data) for digest, data in received.items()}
         manifest = json.loads(first.manifest_json)
         for component in manifest["components"]:
-            data = self.stored.get(component["digest"], b"")
-            if f"sha256:{hashlib.sha256(data).hexdigest()}" != component["digest"]:
+            stored = self.stored.get(component["digest"], b"")
+            if f"sha256:{hashlib.sha256(stored).hexdigest()}" != component["digest"]:
                 message = f"{component['digest']} is not what came"
                 invalid = grpc.StatusCode.INVALID_ARGUMENT
                 statuses.abort(context, invalid, message, statuses.reason("DIGEST_MISMATCH"))

@@ -9,6 +9,7 @@ import stat
 import struct
 import threading
 import wave
+from pathlib import Path
 
 import pytest
 
@@ -18,19 +19,21 @@ from voxswap_client.audio_file import container, encoding_of, wav_header, write_
 SAMPLES = struct.pack("<6h", 0, 1, -1, 32767, -32768, 5)
 
 
-def result(audio=SAMPLES, encoding=Encoding.PCM_S16LE, samples=6):
+def result(
+    audio: bytes = SAMPLES, encoding: Encoding = Encoding.PCM_S16LE, samples: int = 6
+) -> SpeechResult:
     header = Header("npc/smith@3", (), 16000, encoding, samples, False, 0.0, 0.0, False)
     return SpeechResult(audio, header, Trailer(samples, 7, 0.0, 0.0), (), 1.0)
 
 
-def test_pcm_becomes_a_wav_file(tmp_path):
+def test_pcm_becomes_a_wav_file(tmp_path: Path) -> None:
     path = result().save(tmp_path / "line.wav")
     with wave.open(str(path)) as file:
         assert file.getparams()[:4] == (1, 2, 16000, 6)
         assert file.readframes(99) == SAMPLES
 
 
-def test_float_pcm_becomes_a_float_wav_file(tmp_path):
+def test_float_pcm_becomes_a_float_wav_file(tmp_path: Path) -> None:
     data = struct.pack("<3f", 0.0, -1.0, 0.5)
     path = result(data, Encoding.PCM_F32LE, 3).save(str(tmp_path / "line.wav"))
     assert path.read_bytes() == (
@@ -42,7 +45,7 @@ def test_float_pcm_becomes_a_float_wav_file(tmp_path):
     )
 
 
-def test_a_streamed_wav_gets_its_true_sizes(tmp_path):
+def test_a_streamed_wav_gets_its_true_sizes(tmp_path: Path) -> None:
     extra = struct.pack("<4sI3sx", b"LIST", 3, b"abc")  # an odd chunk, padded
     streamed = wav_header("pcm_s16le", 16000)
     streamed = streamed[:36] + extra + streamed[36:] + SAMPLES
@@ -53,16 +56,16 @@ def test_a_streamed_wav_gets_its_true_sizes(tmp_path):
 
 
 @pytest.mark.parametrize("damaged", [b"", b"RIFF", b"RIFF1234WAVEfmt \xff\xff\xff\xff"])
-def test_a_wav_without_data_is_kept_as_it_came(tmp_path, damaged):
+def test_a_wav_without_data_is_kept_as_it_came(tmp_path: Path, damaged: bytes) -> None:
     path = result(damaged, Encoding.WAV).save(tmp_path / "line.wav")
     assert path.read_bytes() == damaged
 
 
-def test_other_encodings_are_kept_as_they_came(tmp_path):
+def test_other_encodings_are_kept_as_they_came(tmp_path: Path) -> None:
     assert result(b"OggS", Encoding.OGG_OPUS).save(tmp_path / "l").read_bytes() == b"OggS"
 
 
-def test_a_streamed_flac_gets_its_true_length(tmp_path):
+def test_a_streamed_flac_gets_its_true_length(tmp_path: Path) -> None:
     # 16000 Hz, one channel, 16 bits, and no length; then the checksum, which stays unknown.
     streamed = b"fLaC" + bytes(14) + (16000 << 44 | 15 << 36).to_bytes(8, "big") + bytes(40)
     path = result(streamed, Encoding.FLAC, samples=70_000).save(tmp_path / "line.flac")
@@ -72,7 +75,7 @@ def test_a_streamed_flac_gets_its_true_length(tmp_path):
     assert damaged.read_bytes() == b"no flac"
 
 
-def test_packets_are_parted_but_are_no_file(tmp_path):
+def test_packets_are_parted_but_are_no_file(tmp_path: Path) -> None:
     packets = dataclasses.replace(
         result(b"abcdef", Encoding.OPUS_PACKETS), packet_sizes=(1, 3, 0, 2)
     )
@@ -97,30 +100,30 @@ def test_packets_are_parted_but_are_no_file(tmp_path):
         ("-", None),
     ],
 )
-def test_a_files_name_may_ask_for_an_encoding(name, encoding):
+def test_a_files_name_may_ask_for_an_encoding(name: str, encoding: Encoding | None) -> None:
     assert encoding_of(name) == encoding
 
 
 @pytest.mark.parametrize("encoding", Encoding)
-def test_every_encoding_has_a_suffix(encoding):
+def test_every_encoding_has_a_suffix(encoding: Encoding) -> None:
     assert container(encoding).suffix.startswith(".")
 
 
-def test_a_streaming_header_reads_until_the_end():
+def test_a_streaming_header_reads_until_the_end() -> None:
     with wave.open(io.BytesIO(wav_header("pcm_s16le", 8000) + SAMPLES)) as file:
         assert file.getframerate() == 8000
         assert file.readframes(6) == SAMPLES
 
 
-def test_an_empty_line_has_no_rtf():
+def test_an_empty_line_has_no_rtf() -> None:
     assert (result(b"", samples=0).duration_s, result(b"", samples=0).rtf) == (0.0, 0.0)
 
 
-def test_audio_stays_out_of_the_repr():
+def test_audio_stays_out_of_the_repr() -> None:
     assert "audio=" not in repr(result())
 
 
-def test_a_file_is_replaced_whole_and_keeps_the_usual_permissions(tmp_path):
+def test_a_file_is_replaced_whole_and_keeps_the_usual_permissions(tmp_path: Path) -> None:
     target = tmp_path / "line.wav"
     target.write_bytes(b"old")
     umask = os.umask(0o027)
@@ -133,16 +136,16 @@ def test_a_file_is_replaced_whole_and_keeps_the_usual_permissions(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_write_that_fails_leaves_everything_as_it_was(tmp_path):
+def test_a_write_that_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
     target = tmp_path / "line.wav"
     target.write_bytes(b"old")
     with pytest.raises(TypeError):
-        write_atomically(target, "not bytes")
+        write_atomically(target, "not bytes")  # type: ignore[arg-type]
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_link_is_followed(tmp_path):
+def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real.wav").write_bytes(b"old")
     (tmp_path / "link.wav").symlink_to("real.wav")
     write_atomically(tmp_path / "link.wav", b"new")
@@ -150,7 +153,7 @@ def test_a_link_is_followed(tmp_path):
     assert (tmp_path / "real.wav").read_bytes() == b"new"
 
 
-def test_a_pipe_is_written_and_not_replaced(tmp_path):
+def test_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     found = []

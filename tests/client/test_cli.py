@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import grpc
 import pytest
@@ -14,19 +15,20 @@ from google.rpc import error_details_pb2
 
 import voxswap_client
 from tests.client.fake_residency import EPOCH
-from tests.client.terminal import unwrapped
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Capsys, unwrapped
 from voxswap_client.cli import main
 from voxswap_client.cli.failure import CliError, report
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("VOXSWAP_ADDRESS", "VOXSWAP_REGISTRY"):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_help_imports_neither_grpc_nor_server_nor_torch():
+def test_help_imports_neither_grpc_nor_server_nor_torch() -> None:
     program = (
         "import sys; from voxswap_client.cli import main; code = main(['--help']); "
         "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr); "
@@ -63,14 +65,14 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_help_fits_100_columns(capsys, command):
+def test_every_help_fits_100_columns(capsys: Capsys, command: list[str]) -> None:
     assert main([*command, "--help"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(" ".join(["usage: voxswap", *command]))
     assert max(map(len, shown.splitlines())) <= 100
 
 
-def test_version(capsys):
+def test_version(capsys: Capsys) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"voxswap {voxswap_client.__version__}\n"
 
@@ -113,12 +115,12 @@ def test_version(capsys):
     ],
     ids=" ".join,
 )
-def test_a_command_line_that_is_wrong(capsys, command):
+def test_a_command_line_that_is_wrong(capsys: Capsys, command: list[str]) -> None:
     assert main(command) == 2
     assert "error: " in capsys.readouterr().err
 
 
-def test_a_server_that_is_not_there(capsys, server):
+def test_a_server_that_is_not_there(capsys: Capsys, server: FakeServer) -> None:
     server.stop()
     assert main(["ps", "--address", server.address]) == 1
     out, err = capsys.readouterr()
@@ -131,13 +133,15 @@ def test_a_server_that_is_not_there(capsys, server):
     )
 
 
-def test_the_address_comes_from_the_environment(capsys, monkeypatch, server):
+def test_the_address_comes_from_the_environment(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, server: FakeServer
+) -> None:
     monkeypatch.setenv("VOXSWAP_ADDRESS", server.address)
     assert main(["ps"]) == 0
     assert capsys.readouterr().out == "no voice is in memory\n"
 
 
-def test_every_violation_has_a_line(capsys, server):
+def test_every_violation_has_a_line(capsys: Capsys, server: FakeServer) -> None:
     faults = [("text", "is blank"), ("controls.rate", "is 9, above 4")]
     request = error_details_pb2.BadRequest(
         field_violations=[
@@ -155,7 +159,7 @@ def test_every_violation_has_a_line(capsys, server):
     )
 
 
-def test_a_retry_hint_is_told(capsys, server):
+def test_a_retry_hint_is_told(capsys: Capsys, server: FakeServer) -> None:
     hint = server.retry_info(1.5)
     server.script.append(server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "60 streams speak", hint))
     # One that is as good later would be tried again.
@@ -164,17 +168,17 @@ def test_a_retry_hint_is_told(capsys, server):
     assert capsys.readouterr().err == "voxswap: error: 60 streams speak\n  try again in 1.5 s\n"
 
 
-def test_a_message_of_several_lines_is_told_in_one(capsys):
+def test_a_message_of_several_lines_is_told_in_one(capsys: Capsys) -> None:
     assert report(voxswap_client.InternalServerError("what\n  happened")) == 1
     assert capsys.readouterr().err == "voxswap: error: what happened\n"
 
 
-def test_an_error_of_the_operating_system_is_told(capsys):
+def test_an_error_of_the_operating_system_is_told(capsys: Capsys) -> None:
     assert report(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/full/line.wav")) == 1
     assert capsys.readouterr().err == "voxswap: error: No space left on device: /full/line.wav\n"
 
 
-def test_a_server_that_cannot_do_it_now_has_said_what_to_do_itself(capsys):
+def test_a_server_that_cannot_do_it_now_has_said_what_to_do_itself(capsys: Capsys) -> None:
     stuck = voxswap_client.UnavailableError(
         "look at the disk", code="UNAVAILABLE", reason="LOAD_STUCK", retry_after_s=30.0
     )
@@ -182,23 +186,23 @@ def test_a_server_that_cannot_do_it_now_has_said_what_to_do_itself(capsys):
     assert capsys.readouterr().err == "voxswap: error: look at the disk\n  try again in 30 s\n"
 
 
-def test_a_deadline_is_an_error_with_its_remedy(capsys, server):
+def test_a_deadline_is_an_error_with_its_remedy(capsys: Capsys, server: FakeServer) -> None:
     server.script.append(server.stall(*server.line[:2]))
     assert main(["say", "n", "Hi", "--timeout", "0.5", "--address", server.address]) == 1
     assert unwrapped(capsys.readouterr().err)[1] == "  give it longer with --timeout SECONDS"
     assert server.ended.wait(server.patience_s)
 
 
-def test_serve_hands_every_flag_to_the_server(monkeypatch):
+def test_serve_hands_every_flag_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = []
-    module = type(sys)("voxswap_server.app.command")
+    module: Any = type(sys)("voxswap_server.app.command")
     module.main = lambda argv: heard.append(argv) or 7
     monkeypatch.setitem(sys.modules, "voxswap_server.app.command", module)
     assert main(["serve", "--help", "--budget", "1 GiB", "--address"]) == 7
     assert heard == [["--help", "--budget", "1 GiB", "--address"]]
 
 
-def test_serve_without_the_server(capsys, monkeypatch):
+def test_serve_without_the_server(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "voxswap_server.app.command", None)
     assert main(["serve"]) == 1
     first, remedy = unwrapped(capsys.readouterr().err)
@@ -206,7 +210,7 @@ def test_serve_without_the_server(capsys, monkeypatch):
     assert remedy == "  pip install 'voxswap[server]'"
 
 
-def test_a_reader_that_leaves_is_no_traceback(server):
+def test_a_reader_that_leaves_is_no_traceback(server: FakeServer) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "voxswap_client.cli", "ps", "--address", server.address]
@@ -219,7 +223,7 @@ def test_a_reader_that_leaves_is_no_traceback(server):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_ps_as_json(capsys, server):
+def test_ps_as_json(capsys: Capsys, server: FakeServer) -> None:
     assert main(["ps", "--json", "--address", server.address]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "residents": [],
@@ -231,7 +235,7 @@ def test_ps_as_json(capsys, server):
     }
 
 
-def test_long_errors_are_wrapped_and_paths_stay_whole(capsys):
+def test_long_errors_are_wrapped_and_paths_stay_whole(capsys: Capsys) -> None:
     path = "/very/long" * 12
     assert report(CliError(f"cannot read {path}, " + "because of this and that " * 9)) == 1
     lines = capsys.readouterr().err.splitlines()

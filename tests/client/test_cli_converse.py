@@ -11,26 +11,31 @@ import signal
 import subprocess
 import sys
 import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Capsys
 from voxswap.v1 import speech_pb2
 from voxswap_client.cli import main
 
 
 @pytest.fixture(autouse=True)
-def own_folder(monkeypatch, tmp_path, server):
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: FakeServer) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOXSWAP_ADDRESS", server.address)
 
 
 @pytest.fixture
-def stdin(monkeypatch):
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Makes these bytes what comes on stdin."""
     with contextlib.ExitStack() as stack:
 
-        def give(data):
+        def give(data: bytes) -> None:
             reader, writer = os.pipe()
             os.write(writer, data)
             os.close(writer)
@@ -39,20 +44,22 @@ def stdin(monkeypatch):
         yield give
 
 
-def samples(count):
+def samples(count: int) -> bytes:
     return b"".join(n.to_bytes(2, "little") for n in range(count))
 
 
-def read_wav(file):
+def read_wav(file: Any) -> tuple[int, bytes]:
     with wave.open(file) as wav:
         return wav.getframerate(), wav.readframes(99)
 
 
-def texts(server):
+def texts(server: FakeServer) -> str:
     return "".join(request.text for request in server.requests if request.HasField("text"))
 
 
-def test_what_comes_on_stdin_is_spoken_into_a_file(capsys, server, stdin, tmp_path):
+def test_what_comes_on_stdin_is_spoken_into_a_file(
+    capsys: Capsys, server: FakeServer, stdin: Callable[..., Any], tmp_path: Path
+) -> None:
     stdin("Grüß dich.\nHi".encode())
     assert main(["converse", "npc/smith", "-o", "talk.wav"]) == 0
     assert texts(server) == "Grüß dich.\nHi"
@@ -64,7 +71,7 @@ def test_what_comes_on_stdin_is_spoken_into_a_file(capsys, server, stdin, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["talk.wav"]
 
 
-def test_a_letter_may_come_in_two_pieces(server):
+def test_a_letter_may_come_in_two_pieces(server: FakeServer) -> None:
     with running("-o", "talk.wav") as process:
         first, second = "ü".encode()[:1], "ü".encode()[1:]
         for byte in (first, second):
@@ -76,14 +83,16 @@ def test_a_letter_may_come_in_two_pieces(server):
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"Hi \xc3"], ids=["wrong", "cut off"])
-def test_text_that_is_no_text(capsys, stdin, data, tmp_path):
+def test_text_that_is_no_text(
+    capsys: Capsys, stdin: Callable[..., Any], data: bytes, tmp_path: Path
+) -> None:
     stdin(data)
     assert main(["converse", "npc/smith", "-o", "talk.wav"]) == 2
     assert "stdin is not UTF-8" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_flag_reaches_the_request(server, stdin):
+def test_every_flag_reaches_the_request(server: FakeServer, stdin: Callable[..., Any]) -> None:
     stdin(b"")
     flags = {
         "--speaker": "anna",
@@ -102,7 +111,9 @@ def test_every_flag_reaches_the_request(server, stdin):
             start=speech_pb2.SynthesizeRequest(
                 voice="npc/smith@3",
                 speaker="anna",
-                audio=speech_pb2.AudioFormat(encoding=2, sample_rate_hertz=16000),
+                audio=speech_pb2.AudioFormat(
+                    encoding=speech_pb2.AUDIO_ENCODING_PCM_F32LE, sample_rate_hertz=16000
+                ),
                 controls=speech_pb2.Controls(rate=0.5, noise_scale=0, duration_noise_scale=0.75),
                 seed=9,
                 line_class=speech_pb2.LINE_CLASS_CINEMATIC,
@@ -113,7 +124,9 @@ def test_every_flag_reaches_the_request(server, stdin):
 
 
 @pytest.mark.parametrize(("text", "count"), [(b"Hi", 2), (b"", 0)], ids=["words", "none"])
-def test_a_pipe_gets_a_wav_and_nothing_else(capfdbinary, stdin, text, count):
+def test_a_pipe_gets_a_wav_and_nothing_else(
+    capfdbinary: pytest.CaptureFixture[bytes], stdin: Callable[..., Any], text: bytes, count: int
+) -> None:
     stdin(text)
     assert main(["converse", "npc/smith", "-o", "-"]) == 0
     out, err = capfdbinary.readouterr()
@@ -122,7 +135,7 @@ def test_a_pipe_gets_a_wav_and_nothing_else(capfdbinary, stdin, text, count):
     assert err.startswith(b"wrote stdout: 0.00 s of npc/smith@3")
 
 
-def test_json_is_one_document(capsys, stdin):
+def test_json_is_one_document(capsys: Capsys, stdin: Callable[..., Any]) -> None:
     stdin(b"Hi")
     assert main(["converse", "npc/smith", "-o", "talk.wav", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -130,7 +143,9 @@ def test_json_is_one_document(capsys, stdin):
     assert document["trailer"]["total_samples"] == 2
 
 
-def test_an_error_of_the_server(capsys, server, stdin, tmp_path):
+def test_an_error_of_the_server(
+    capsys: Capsys, server: FakeServer, stdin: Callable[..., Any], tmp_path: Path
+) -> None:
     stdin(b"Hi")
     idle = server.fail(
         grpc.StatusCode.DEADLINE_EXCEEDED, "nothing came", server.reason("CONVERSATION_IDLE")
@@ -151,16 +166,22 @@ def test_an_error_of_the_server(capsys, server, stdin, tmp_path):
         (["-o", "no/such/talk.wav"], "there is no folder no/such"),
     ],
 )
-def test_what_cannot_work_is_refused_before_the_call(capsys, server, flags, message):
+def test_what_cannot_work_is_refused_before_the_call(
+    capsys: Capsys, server: FakeServer, flags: list[str], message: str
+) -> None:
     assert main(["converse", "npc/smith", *flags]) == 2
     assert message in capsys.readouterr().err
     assert server.requests == []
 
 
 @contextlib.contextmanager
-def running(*flags, **options):
+def running(*flags: str, **options: Any) -> Iterator[subprocess.Popen[Any]]:
     command = [sys.executable, "-m", "voxswap_client.cli", "converse", "npc/smith", *flags]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {
+        "stdin": subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+    }
     process = subprocess.Popen(command, **(pipes | options))  # noqa: S603
     try:
         yield process
@@ -170,23 +191,23 @@ def running(*flags, **options):
 
 
 @contextlib.contextmanager
-def pipe_reader(path):
+def pipe_reader(path: Path) -> Iterator[Any]:
     """The lines of a named pipe; it stays open while its writers come and go."""
     with os.fdopen(os.open(path, os.O_RDWR)) as lines:
         yield lines
 
 
-def end(process):
+def end(process: subprocess.Popen[Any]) -> None:
     process.stdin.close()
     process.stdin = None  # `communicate` would flush it
 
 
-def write(process, text):
+def write(process: subprocess.Popen[Any], text: bytes) -> None:
     process.stdin.write(text)
     process.stdin.flush()
 
 
-def test_audio_comes_before_the_text_is_over():
+def test_audio_comes_before_the_text_is_over() -> None:
     with running("-o", "-") as process:
         write(process, b"four")
         assert process.stdout.read(44 + 8)[44:] == samples(4)
@@ -194,7 +215,7 @@ def test_audio_comes_before_the_text_is_over():
         assert process.stdout.read(8) == samples(8)[8:]
 
 
-def test_an_interrupt_interrupts_the_speech_and_more_may_be_said(server):
+def test_an_interrupt_interrupts_the_speech_and_more_may_be_said(server: FakeServer) -> None:
     with running("-o", "-") as process:
         write(process, b"four")
         process.stdout.read(44 + 8)
@@ -207,7 +228,7 @@ def test_an_interrupt_interrupts_the_speech_and_more_may_be_said(server):
         assert process.wait(server.patience_s) == 0
 
 
-def test_a_second_interrupt_quits(server):
+def test_a_second_interrupt_quits(server: FakeServer) -> None:
     with running("-o", "-") as process:
         write(process, b"four")
         process.stdout.read(44 + 8)
@@ -218,7 +239,7 @@ def test_a_second_interrupt_quits(server):
         assert process.stderr.read() == b"voxswap: interrupted\n"
 
 
-def test_an_interrupt_quits_while_nothing_is_said(server):
+def test_an_interrupt_quits_while_nothing_is_said(server: FakeServer) -> None:
     server.script.append(server.saying(server.stall()))
     with running("-o", "-") as process:
         assert server.waiting.wait(server.patience_s)
@@ -228,7 +249,7 @@ def test_an_interrupt_quits_while_nothing_is_said(server):
     assert server.ended.wait(server.patience_s)
 
 
-def test_a_reader_that_leaves_ends_it(server):
+def test_a_reader_that_leaves_ends_it(server: FakeServer) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with running("-o", "-", stdout=writer) as process:
@@ -238,7 +259,7 @@ def test_a_reader_that_leaves_ends_it(server):
         assert process.stderr.read() == b""
 
 
-def test_at_a_terminal_each_line_is_spoken_at_once(server):
+def test_at_a_terminal_each_line_is_spoken_at_once(server: FakeServer) -> None:
     terminal, theirs = pty.openpty()
     with running("-o", "-", stdin=theirs) as process:
         os.close(theirs)
@@ -254,7 +275,7 @@ def test_at_a_terminal_each_line_is_spoken_at_once(server):
 
 
 @pytest.fixture
-def player(monkeypatch, tmp_path):
+def player(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A player on PATH. Each of its runs gets a file in the folder `played`, and tells a pipe."""
     (tmp_path / "played").mkdir()
     os.mkfifo(tmp_path / "heard")
@@ -270,7 +291,9 @@ def player(monkeypatch, tmp_path):
     return tmp_path
 
 
-def test_what_is_said_is_played(capsys, player, server, stdin):
+def test_what_is_said_is_played(
+    capsys: Capsys, player: Path, server: FakeServer, stdin: Callable[..., Any]
+) -> None:
     stdin(b"Halt")
     with pipe_reader(player / "heard") as heard:
         assert main(["converse", "npc/smith"]) == 0
@@ -280,7 +303,9 @@ def test_what_is_said_is_played(capsys, player, server, stdin):
     assert server.requests[0].start.pacing == speech_pb2.PACING_REALTIME
 
 
-def test_an_interrupt_stops_the_player_and_new_text_has_a_new_one(player, server):
+def test_an_interrupt_stops_the_player_and_new_text_has_a_new_one(
+    player: Path, server: FakeServer
+) -> None:
     with pipe_reader(player / "heard") as heard, running() as process:
         write(process, b"four")
         assert heard.readline() == "0\n"
@@ -293,7 +318,9 @@ def test_an_interrupt_stops_the_player_and_new_text_has_a_new_one(player, server
     assert (player / "played" / "1").read_bytes() == samples(8)[8:]
 
 
-def test_a_player_that_fails_ends_it(capsys, player, stdin):
+def test_a_player_that_fails_ends_it(
+    capsys: Capsys, player: Path, stdin: Callable[..., Any]
+) -> None:
     (player / "bin" / "paplay").write_text("#!/bin/sh\ncat >/dev/null; exit 3\n")
     stdin(b"Halt")
     assert main(["converse", "npc/smith"]) == 1

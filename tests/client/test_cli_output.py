@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,28 +14,28 @@ from voxswap_client.cli.progress import ProgressBar
 from voxswap_client.cli.table import columns, render, wrapped
 
 
-def test_columns_are_aligned_by_what_a_terminal_shows():
+def test_columns_are_aligned_by_what_a_terminal_shows() -> None:
     rows = [["你好", 1], ["ˈmaɪ̯nd", 22], ["x", 333]]
     assert render(["TEXT", "N"], rows, right=["N"]) == (
         "TEXT      N\n你好      1\nˈmaɪ̯nd   22\nx       333"
     )
 
 
-def test_a_table_without_rows_has_its_headings():
+def test_a_table_without_rows_has_its_headings() -> None:
     assert render(["A", "B"], []) == "A  B"
 
 
-def test_numbers_stay_with_their_units():
+def test_numbers_stay_with_their_units() -> None:
     line = "cpu: 878.4 MiB resident, 12 s old"
     assert wrapped(line, 20) == ["cpu: 878.4 MiB", "    resident, 12 s", "    old"]
     assert " ".join(wrapped(line, 20, indent="")) == line
 
 
-def test_nothing_moves_the_cursor():
+def test_nothing_moves_the_cursor() -> None:
     assert render(["A"], [["x\x1b[2J\ny"]]) == "A\nx�[2J�y"
 
 
-def test_the_first_column_is_cut_last():
+def test_the_first_column_is_cut_last() -> None:
     assert render(["ID", "NOTE"], [["a" * 20, "b" * 60]], width=40).splitlines()[1] == (
         "a" * 20 + "  " + "b" * 17 + "…"
     )
@@ -44,18 +45,18 @@ def test_the_first_column_is_cut_last():
 
 
 @given(st.lists(st.tuples(st.text(), st.text(), st.text()), max_size=5))
-def test_a_table_is_never_too_wide(rows):
+def test_a_table_is_never_too_wide(rows: list[tuple[str, str, str]]) -> None:
     table = render(["A", "B", "C"], rows, right=["B"], width=40)
     assert all(columns(line) <= 40 for line in table.split("\n"))
     assert len(table.split("\n")) == len(rows) + 1
 
 
-def test_names_give_way_and_are_cut_in_the_middle():
+def test_names_give_way_and_are_cut_in_the_middle() -> None:
     rows = [["npc/castle/north-gate/guard@12", "60.0 MiB", "412 ms"]]
     headings = ["VOICE", "SIZE", "LOAD"]
 
-    def shown(width):
-        options = {"right": headings[1:], "names": "VOICE", "optional": ["LOAD"]}
+    def shown(width: int) -> str:
+        options: dict[str, Any] = {"right": headings[1:], "names": "VOICE", "optional": ["LOAD"]}
         return render(headings, rows, width=width, **options).splitlines()[1]
 
     assert shown(48) == "npc/castle/north-gate/guard@12  60.0 MiB  412 ms"
@@ -65,7 +66,7 @@ def test_names_give_way_and_are_cut_in_the_middle():
     assert shown(18) == "npc/…@12  60.0 MiB"
 
 
-def test_short_names_stay_as_they_are():
+def test_short_names_stay_as_they_are() -> None:
     assert render(["VOICE", "N"], [["joe", 1]], names="VOICE", width=4) == "VOICE  N\njoe    1"
 
 
@@ -81,28 +82,28 @@ def test_short_names_stay_as_they_are():
         (3 << 50, "3072.0 TiB"),
     ],
 )
-def test_sizes(n_bytes, expected):
+def test_sizes(n_bytes: int, expected: str) -> None:
     assert human_bytes(n_bytes) == expected
 
 
 @pytest.mark.parametrize(("ms", "expected"), [(0.4, "0 ms"), (999.4, "999 ms"), (999.6, "1.00 s")])
-def test_times(ms, expected):
+def test_times(ms: float, expected: str) -> None:
     assert human_ms(ms) == expected
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
-def work(bar, total_bytes=1000, step_bytes=10):
+def work(bar: ProgressBar, total_bytes: int = 1000, step_bytes: int = 10) -> None:
     bar.start("verifying", total_bytes)
     for _ in range(total_bytes // step_bytes):
         bar.advance(step_bytes)
     bar.finish()
 
 
-def test_a_bar_on_a_terminal():
+def test_a_bar_on_a_terminal() -> None:
     stream = Terminal()
     work(ProgressBar(stream))
     shown = stream.getvalue().removesuffix("\n").split("\r")[1:]
@@ -111,7 +112,7 @@ def test_a_bar_on_a_terminal():
     assert stream.getvalue().endswith("1000 B of 1000 B\x1b[K\n")
 
 
-def test_plain_lines_elsewhere():
+def test_plain_lines_elsewhere() -> None:
     stream = io.StringIO()
     work(ProgressBar(stream))
     assert stream.getvalue().splitlines() == [
@@ -123,7 +124,7 @@ def test_plain_lines_elsewhere():
     ]
 
 
-def test_a_new_stretch_ends_the_one_before():
+def test_a_new_stretch_ends_the_one_before() -> None:
     stream = Terminal()
     bar = ProgressBar(stream)
     bar.start("one", 10)
@@ -133,7 +134,7 @@ def test_a_new_stretch_ends_the_one_before():
     assert stream.getvalue().count("\n") == 2
 
 
-def test_more_than_was_said_is_100_percent():
+def test_more_than_was_said_is_100_percent() -> None:
     stream = io.StringIO()
     bar = ProgressBar(stream)
     bar.start("read", 10)
@@ -141,7 +142,7 @@ def test_more_than_was_said_is_100_percent():
     assert stream.getvalue().splitlines()[-1] == "read: 100%, 10 B of 10 B"
 
 
-def test_a_stretch_of_nothing_shows_nothing():
+def test_a_stretch_of_nothing_shows_nothing() -> None:
     stream = io.StringIO()
     bar = ProgressBar(stream)
     bar.start("read", 0)

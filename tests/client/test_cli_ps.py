@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Capsys
 from voxswap.v1 import residency_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.ps import page
@@ -24,17 +27,27 @@ NOW = datetime(2031, 1, 2, 3, 4, 5, tzinfo=UTC)
 MIB = 1 << 20
 
 
-def resident(*voices, state=ResidentState.RESIDENT, ago_s=0.0, used=True, **changes):
+def resident(
+    *voices: str,
+    state: ResidentState = ResidentState.RESIDENT,
+    ago_s: float = 0.0,
+    used: bool = True,
+    **changes: Any,
+) -> Resident:
     last = NOW - timedelta(seconds=ago_s) if used else None
     fields = {"size_bytes": 60 * MIB, "leases": 1, "uses": 12, "load_ms": 412.4, "pinned": False}
     return Resident(voices, state, load_time=NOW, last_use_time=last, **(fields | changes))
 
 
-def snapshot(*residents, components=(), ledgers=()):
+def snapshot(
+    *residents: Resident,
+    components: list[ResidentComponent] | tuple[Any, ...] = (),
+    ledgers: list[Ledger] | tuple[Any, ...] = (),
+) -> ResidencySnapshot:
     return ResidencySnapshot(residents, tuple(components), tuple(ledgers))
 
 
-def test_residents_and_budgets():
+def test_residents_and_budgets() -> None:
     found = snapshot(
         resident("npc/smith@3", "npc/smith@4"),
         resident("npc/baker@1", ago_s=3.9, pinned=True, load_ms=1250),
@@ -63,7 +76,7 @@ def test_residents_and_budgets():
     )
 
 
-def test_what_is_shared_waited_for_and_failed():
+def test_what_is_shared_waited_for_and_failed() -> None:
     found = snapshot(
         resident("npc/smith@3", shared_bytes=24 << 10),
         resident("npc/baker@1", state=ResidentState.LOADING, waiting=3, leases=0, pinned=True),
@@ -88,7 +101,7 @@ def test_what_is_shared_waited_for_and_failed():
     ]
 
 
-def test_components_are_shown_once():
+def test_components_are_shown_once() -> None:
     model = ResidentComponent(
         "model",
         "sha256:" + "ab" * 32,
@@ -118,7 +131,7 @@ def test_components_are_shown_once():
     assert "DIGEST" not in page(found, now=NOW)
 
 
-def test_books_out_of_the_ordinary():
+def test_books_out_of_the_ordinary() -> None:
     device = Ledger("cuda:0", 900 * MIB, 0, 60 * MIB, 840 * MIB, 0, 12 * MIB, 512 * MIB, 1200 * MIB)
     host = Ledger("cuda:0", 100, 100, 0, 0, 0, target_bytes=100, tier=Tier.HOST)
     only = Ledger("host", 100, 100, 0, 0, 0, target_bytes=100, tier=Tier.HOST)
@@ -136,7 +149,7 @@ LONG = "npc/kingdom/capital/castle/north-gate/guards/captain-of-the-night-watch@
 
 
 @pytest.mark.parametrize("width", [40, 50, 60, 80, 100])
-def test_it_fits_the_terminal(width):
+def test_it_fits_the_terminal(width: int) -> None:
     found = snapshot(
         resident(LONG, shared_bytes=24 << 10, waiting=2, ago_s=200_000),
         resident("npc/baker@1", state=ResidentState.LOADING, pinned=True),
@@ -152,12 +165,19 @@ def test_it_fits_the_terminal(width):
     assert "LOAD" not in table[0]
 
 
-def test_ps_asks_the_server(capsys, server):
+def test_ps_asks_the_server(capsys: Capsys, server: FakeServer) -> None:
     server.residents.append(
-        residency_pb2.Resident(voices=["joe@1"], state=1, size_bytes=2048, uses=5)
+        residency_pb2.Resident(
+            voices=["joe@1"], state=residency_pb2.RESIDENT_STATE_LOADING, size_bytes=2048, uses=5
+        )
     )
     server.components.append(
-        residency_pb2.ResidentComponent(role="model", digest="sha256:ab", state=2, size_bytes=2048)
+        residency_pb2.ResidentComponent(
+            role="model",
+            digest="sha256:ab",
+            state=residency_pb2.RESIDENT_STATE_RESIDENT,
+            size_bytes=2048,
+        )
     )
     server.ledgers.append(residency_pb2.Ledger(device="cpu", budget_bytes=4096, free_bytes=2048))
     assert main(["ps", "--address", server.address]) == 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.client.local_voices import draft
-from tests.client.terminal import unwrapped
+from tests.client.terminal import Capsys, unwrapped
 from voxswap_client.cli import main
 from voxswap_client.cli.registry import duration
 from voxswap_registry.layout import blob_key
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("at_home")
 
 
 @pytest.fixture
-def registry(tmp_path):
+def registry(tmp_path: Path) -> Registry:
     """npc/smith has one version and had another one, of other weights."""
     found = Registry(tmp_path / "var/registry")
     found.publish(draft(tmp_path, weights=b"old weights"))
@@ -29,11 +30,11 @@ def registry(tmp_path):
     return found
 
 
-def blobs(registry):
+def blobs(registry: Registry) -> set[str]:
     return {info.key for info in registry.objects.list("blobs")}
 
 
-def test_gc_removes_what_no_version_names(capsys, registry):
+def test_gc_removes_what_no_version_names(capsys: Capsys, registry: Registry) -> None:
     kept = {blob_key(c.digest) for c in registry.read("npc/smith", 2).components}
     before = blobs(registry)
     assert main(["registry", "gc", "--grace", "0s", "--dry-run"]) == 0
@@ -46,7 +47,7 @@ def test_gc_removes_what_no_version_names(capsys, registry):
     assert blobs(registry) == kept
 
 
-def test_gc_keeps_what_is_young(capsys, registry):
+def test_gc_keeps_what_is_young(capsys: Capsys, registry: Registry) -> None:
     before = blobs(registry)
     assert main(["registry", "gc", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -54,25 +55,25 @@ def test_gc_keeps_what_is_young(capsys, registry):
     assert blobs(registry) == before
 
 
-def test_gc_refuses_while_somebody_publishes(capsys, registry):
+def test_gc_refuses_while_somebody_publishes(capsys: Capsys, registry: Registry) -> None:
     assert registry.objects.create("publishing/0123.json", b"{}")
     assert main(["registry", "gc"]) == 1
     assert "publishing now" in " ".join(unwrapped(capsys.readouterr().err))
 
 
 @pytest.mark.parametrize("text", ["", "1", "h", "-1h", "1w", "1.5h", "9999999s"])
-def test_a_grace_that_is_no_time_is_misuse(capsys, registry, text):
+def test_a_grace_that_is_no_time_is_misuse(capsys: Capsys, registry: Registry, text: str) -> None:
     assert main(["registry", "gc", f"--grace={text}"]) == 2
     assert "such as 24h" in capsys.readouterr().err
 
 
-def test_durations_have_units():
+def test_durations_have_units() -> None:
     assert [duration(text) for text in ("90s", "5m", "24h", "7d")] == [
         timedelta(seconds=90), timedelta(minutes=5), timedelta(hours=24), timedelta(days=7)
     ]  # fmt: skip
 
 
-def test_pull_checks_and_counts(capsys, registry):
+def test_pull_checks_and_counts(capsys: Capsys, registry: Registry) -> None:
     assert main(["registry", "pull"]) == 0
     assert capsys.readouterr().out == "2 components of 1 voices are here (13 B)\n"
     path = registry.objects.path(blob_key(registry.read("npc/smith", 2).components[0].digest))
@@ -82,7 +83,7 @@ def test_pull_checks_and_counts(capsys, registry):
     assert "reads as sha256:" in " ".join(unwrapped(capsys.readouterr().err))
 
 
-def test_a_location_that_is_none_is_misuse(capsys):
+def test_a_location_that_is_none_is_misuse(capsys: Capsys) -> None:
     assert main(["registry", "gc", "--registry", "ftp://host/voices"]) == 2
     assert "s3://" in " ".join(unwrapped(capsys.readouterr().err))
     assert main(["registry", "gc", "--registry", "s3://key:secret@bucket/voices"]) == 2
@@ -91,7 +92,7 @@ def test_a_location_that_is_none_is_misuse(capsys):
     assert "secret" not in told
 
 
-def test_keys_are_made_shown_and_used(capsys, registry, tmp_path):
+def test_keys_are_made_shown_and_used(capsys: Capsys, registry: Registry, tmp_path: Path) -> None:
     assert main(["keys", "new", "release.key", "--json"]) == 0
     key_id = json.loads(capsys.readouterr().out)["key_id"]
     assert os.stat("release.key").st_mode & 0o777 == 0o600  # noqa: PTH116
@@ -105,7 +106,7 @@ def test_keys_are_made_shown_and_used(capsys, registry, tmp_path):
     assert main(verify) == 0
 
 
-def test_a_key_is_never_overwritten_nor_told(capsys):
+def test_a_key_is_never_overwritten_nor_told(capsys: Capsys) -> None:
     assert main(["keys", "new", "release.key"]) == 0
     with open("release.key") as file:  # noqa: PTH123
         secret = file.read()
@@ -117,13 +118,13 @@ def test_a_key_is_never_overwritten_nor_told(capsys):
         assert file.read() == secret
 
 
-def test_trust_graph_of_a_voice_without_one(capsys, registry):
+def test_trust_graph_of_a_voice_without_one(capsys: Capsys, registry: Registry) -> None:
     assert main(["registry", "trust-graph", "npc/smith"]) == 0
     assert capsys.readouterr().out == "nothing to trust: these voices have no graphs\n"
     assert not list(registry.objects.list("graphs"))
 
 
-def test_trust_graph_of_what_is_not_there(capsys, registry):
+def test_trust_graph_of_what_is_not_there(capsys: Capsys, registry: Registry) -> None:
     assert main(["registry", "trust-graph", "npc/nobody"]) == 1
     assert "no voice 'npc/nobody'" in capsys.readouterr().err
     assert main(["registry", "trust-graph", "sha256:abc"]) == 2

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import grpc
 import pytest
 
-from tests.client.terminal import unwrapped
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Capsys, Voxswap
 from voxswap.v1 import residency_pb2, speech_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.outlook import explanation, scene
@@ -27,23 +28,15 @@ MIB = 1 << 20
 WHEN = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 
 
-@pytest.fixture
-def voxswap(server, capsys):
-    """Runs a command against the server: its exit code, and lines of stdout and stderr."""
-
-    def run(*arguments):
-        code = main([*arguments, "--address", server.address])
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), unwrapped(err)
-
+@pytest.fixture(autouse=True)
+def loadable(server: FakeServer) -> None:
     server.loadable |= {"npc/smith@3": 60 * MIB, "npc/baker@1": 2 * MIB}
-    return run
 
 
 # -- steering ----------------------------------------------------------------
 
 
-def test_load_and_unload(voxswap):
+def test_load_and_unload(voxswap: Voxswap) -> None:
     assert voxswap("load", "npc/smith@3", "npc/baker@1") == (
         0,
         [
@@ -62,7 +55,7 @@ def test_load_and_unload(voxswap):
     ]
 
 
-def test_pin_and_unpin(voxswap):
+def test_pin_and_unpin(voxswap: Voxswap) -> None:
     assert voxswap("pin", "npc/smith@3")[:2] == (0, ["npc/smith@3 is pinned: 60.0 MiB"])
     assert voxswap("unload", "npc/smith@3") == (
         1,
@@ -76,7 +69,7 @@ def test_pin_and_unpin(voxswap):
     )
 
 
-def test_the_version_that_a_label_stands_for_is_told(voxswap, server):
+def test_the_version_that_a_label_stands_for_is_told(voxswap: Voxswap, server: FakeServer) -> None:
     server.stands_for["npc/smith@stable"] = "npc/smith@3"
     assert voxswap("pin", "npc/smith@stable")[1] == ["npc/smith@3 is pinned: 60.0 MiB"]
     server.residents[0].voices.append("npc/clerk@1")
@@ -86,14 +79,14 @@ def test_the_version_that_a_label_stands_for_is_told(voxswap, server):
     assert voxswap("pin", "npc/smith@stable")[1] == ["npc/smith@stable is pinned: 60.0 MiB"]
 
 
-def test_one_that_fails_does_not_stop_the_others(voxswap):
+def test_one_that_fails_does_not_stop_the_others(voxswap: Voxswap) -> None:
     code, out, err = voxswap("load", "npc/nobody", "npc/smith@3")
     assert code == 1
     assert out == ["npc/smith@3 is resident: 60.0 MiB, loaded in 412 ms"]
     assert err == ["voxswap: error: no voice 'npc/nobody' is registered"]
 
 
-def test_a_failure_among_several_says_whose_it_is(voxswap, server):
+def test_a_failure_among_several_says_whose_it_is(voxswap: Voxswap, server: FakeServer) -> None:
     full = server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "no memory", server.retry_info(0.5))
     server.script.append(full)
     code, _, err = voxswap("load", "npc/smith@3", "npc/baker@1")
@@ -103,13 +96,13 @@ def test_a_failure_among_several_says_whose_it_is(voxswap, server):
     )
 
 
-def test_a_server_that_is_away_is_asked_once(voxswap, server):
+def test_a_server_that_is_away_is_asked_once(voxswap: Voxswap, server: FakeServer) -> None:
     server.stop()
     code, out, err = voxswap("load", "npc/smith@3", "npc/baker@1")
     assert (code, out, len(err)) == (1, [], 2)
 
 
-def test_answers_as_json(voxswap):
+def test_answers_as_json(voxswap: Voxswap) -> None:
     code, out, _ = voxswap("load", "npc/smith@3", "npc/nobody", "--json")
     (found,) = json.loads("\n".join(out))["voices"]
     assert (code, found["voice"]) == (1, "npc/smith@3")
@@ -120,7 +113,7 @@ def test_answers_as_json(voxswap):
     assert json.loads("\n".join(voxswap("unpin", "npc/smith@3", "--json")[1])) == left
 
 
-def test_a_budget(voxswap, server):
+def test_a_budget(voxswap: Voxswap, server: FakeServer) -> None:
     server.ledgers.append(
         residency_pb2.Ledger(
             device="cpu", budget_bytes=900 * MIB, free_bytes=300 * MIB, resident_bytes=600 * MIB
@@ -149,11 +142,11 @@ def test_a_budget(voxswap, server):
         ("1T", 1 << 40),
     ],
 )
-def test_sizes(text, expected):
+def test_sizes(text: str, expected: int) -> None:
     assert size(text) == expected
 
 
-def test_a_size_that_is_none_is_told(capsys):
+def test_a_size_that_is_none_is_told(capsys: Capsys) -> None:
     assert main(["budget", "big"]) == 2
     assert "'big' is no size; write 512MiB or 2GiB" in capsys.readouterr().err
 
@@ -185,7 +178,7 @@ OUTLOOK = Explanation(
 )
 
 
-def test_an_explanation():
+def test_an_explanation() -> None:
     assert explanation(OUTLOOK, now=WHEN) == (
         "npc/smith@3 is not resident. It can be loaded now, in about 42 ms.\n"
         "It needs 60 MiB and 20 MiB are free: evicting 1 part gives 60 MiB more.\n"
@@ -199,7 +192,7 @@ def test_an_explanation():
     )
 
 
-def test_an_explanation_of_one_that_does_not_fit():
+def test_an_explanation_of_one_that_does_not_fit() -> None:
     found = Explanation(
         voice="npc/smith@3",
         resident=False,
@@ -218,7 +211,7 @@ def test_an_explanation_of_one_that_does_not_fit():
     )
 
 
-def test_an_explanation_of_one_that_is_there():
+def test_an_explanation_of_one_that_is_there() -> None:
     found = Explanation("npc/smith@3", True, True, 0.0, "it is resident", 0)
     assert explanation(found, now=WHEN) == "npc/smith@3 is resident.\nIt is resident."
 
@@ -232,12 +225,14 @@ def test_an_explanation_of_one_that_is_there():
         ("joe@1 needs 2.0 GiB", "joe@1 needs 2.0 GiB."),
     ],
 )
-def test_the_id_of_a_voice_stays_as_it_is(voxswap, server, reason, told):
+def test_the_id_of_a_voice_stays_as_it_is(
+    voxswap: Voxswap, server: FakeServer, reason: str, told: str
+) -> None:
     server.explanation = residency_pb2.ExplainResponse(voice="npc/a@1", reason=reason)
     assert voxswap("explain", "npc/smith@3")[1][1] == told
 
 
-def test_explain_asks_the_server(voxswap, server):
+def test_explain_asks_the_server(voxswap: Voxswap, server: FakeServer) -> None:
     server.explanation = residency_pb2.ExplainResponse(
         voice="npc/smith@3", fits=True, estimated_ms=40, reason="there is room"
     )
@@ -269,7 +264,7 @@ SCENE = SceneOutlook(
 )
 
 
-def test_a_scene():
+def test_a_scene() -> None:
     assert scene(SCENE, dry_run=False) == (
         "VOICE            READY IN  IN TIME\n"
         "npc/smith@3      resident  yes\n"
@@ -284,7 +279,7 @@ def test_a_scene():
     ]
 
 
-def test_a_scene_that_fits():
+def test_a_scene_that_fits() -> None:
     one = SceneOutlook(True, 80.0, (), SCENE.cast[1:2])
     assert scene(one, dry_run=False).splitlines()[-1] == (
         "the voice fits; the last one is ready in about 80 ms"
@@ -293,7 +288,7 @@ def test_a_scene_that_fits():
     assert scene(both, dry_run=False).splitlines()[-1] == "all 2 voices fit, and are resident"
 
 
-def test_prepare_asks_the_server(voxswap, server):
+def test_prepare_asks_the_server(voxswap: Voxswap, server: FakeServer) -> None:
     server.scene = speech_pb2.PrepareResponse(
         fits=True,
         estimated_ms=40,
@@ -314,13 +309,13 @@ def test_prepare_asks_the_server(voxswap, server):
     assert (request.by_ms, request.dry_run, request.session_id) == (900, False, "s1")
 
 
-def test_a_scene_that_does_not_fit_is_a_failure(voxswap, server):
+def test_a_scene_that_does_not_fit_is_a_failure(voxswap: Voxswap, server: FakeServer) -> None:
     code, out, _ = voxswap("prepare", "npc/smith", "--dry-run", "--json")
     assert (code, json.loads("\n".join(out))["fits"]) == (1, False)
     assert server.requests[-1].dry_run
 
 
-def test_a_time_that_no_field_holds(voxswap):
+def test_a_time_that_no_field_holds(voxswap: Voxswap) -> None:
     code, _, err = voxswap("prepare", "npc/smith=99999999999")
     assert code == 1
     assert err[0].startswith(

@@ -12,10 +12,15 @@ import stat
 import subprocess
 import sys
 import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Capsys
 from voxswap.v1 import speech_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.failure import CliError
@@ -26,22 +31,22 @@ SAMPLES = b"".join(n.to_bytes(2, "little") for n in range(12))
 
 
 @pytest.fixture(autouse=True)
-def own_folder(monkeypatch, tmp_path, server):
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: FakeServer) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VOXSWAP_ADDRESS", server.address)
 
 
-def read_wav(path):
+def read_wav(path: str) -> tuple[int, bytes]:
     with wave.open(str(path)) as file:
         return file.getframerate(), file.readframes(99)
 
 
-def steady(text):
+def steady(text: str) -> str:
     """``text`` without the one thing that differs from run to run."""
     return re.sub(r"TTFA \d+(\.\d+)? m?s", "TTFA 5 ms", text)
 
 
-def test_a_line_goes_to_a_file_named_after_the_voice(capsys, tmp_path):
+def test_a_line_goes_to_a_file_named_after_the_voice(capsys: Capsys, tmp_path: Path) -> None:
     assert main(["say", "npc/smith", "Hi"]) == 0
     assert read_wav("smith.wav") == (8000, SAMPLES)
     assert steady(capsys.readouterr().out) == (
@@ -54,7 +59,7 @@ def test_a_line_goes_to_a_file_named_after_the_voice(capsys, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["smith.wav"]
 
 
-def test_a_file_that_was_not_named_replaces_none(capsys, tmp_path):
+def test_a_file_that_was_not_named_replaces_none(capsys: Capsys, tmp_path: Path) -> None:
     (tmp_path / "smith.wav").write_bytes(b"mine")
     (tmp_path / "smith-2.wav").write_bytes(b"mine too")
     assert main(["say", "npc/smith", "Hi"]) == 0
@@ -63,7 +68,9 @@ def test_a_file_that_was_not_named_replaces_none(capsys, tmp_path):
     assert (tmp_path / "smith-2.wav").read_bytes() == b"mine too"
 
 
-def test_a_file_that_was_named_is_replaced(capsys, server, tmp_path):
+def test_a_file_that_was_named_is_replaced(
+    capsys: Capsys, server: FakeServer, tmp_path: Path
+) -> None:
     (tmp_path / "out.wav").write_bytes(b"old")
     warm = [server.header(cold=False), *server.line[1:]]
     server.script.append(server.play(*warm))
@@ -72,7 +79,7 @@ def test_a_file_that_was_named_is_replaced(capsys, server, tmp_path):
     assert capsys.readouterr().out.startswith("wrote out.wav: 0.00 s of npc/smith@3, warm, TTFA ")
 
 
-def test_every_flag_reaches_the_request(server):
+def test_every_flag_reaches_the_request(server: FakeServer) -> None:
     flags = {
         "--speaker": "anna",
         "--rate": "0.5",
@@ -99,10 +106,12 @@ def test_every_flag_reaches_the_request(server):
             voice="npc/smith@3",
             text="Hi",
             speaker="anna",
-            audio=speech_pb2.AudioFormat(encoding=2, sample_rate_hertz=16000),
+            audio=speech_pb2.AudioFormat(
+                encoding=speech_pb2.AUDIO_ENCODING_PCM_F32LE, sample_rate_hertz=16000
+            ),
             controls=speech_pb2.Controls(rate=0.5, noise_scale=0, duration_noise_scale=0.75),
             seed=9,
-            marks=[1, 3],
+            marks=[speech_pb2.MARK_KIND_WORD, speech_pb2.MARK_KIND_VISEME],
             line_class=speech_pb2.LINE_CLASS_BARK,
             start_by_ms=300,
             cache_policy=speech_pb2.CACHE_POLICY_OFF,
@@ -121,14 +130,20 @@ def test_every_flag_reaches_the_request(server):
     ],
     ids=str,
 )
-def test_who_plays_a_line_listens_to_it(monkeypatch, server, tmp_path, flags, pacing):
+def test_who_plays_a_line_listens_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+    server: FakeServer,
+    tmp_path: Path,
+    flags: list[str],
+    pacing: int,
+) -> None:
     install(tmp_path, "pw-play", "cat >/dev/null")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     assert main(["say", "npc/smith", "Hi", *flags]) == 0
     assert [request.pacing for request in server.requests] == [pacing]
 
 
-def test_a_line_that_is_too_late(capsys, server):
+def test_a_line_that_is_too_late(capsys: Capsys, server: FakeServer) -> None:
     late = server.fail(
         grpc.StatusCode.DEADLINE_EXCEEDED, "would take 900 ms", server.reason("TOO_LATE")
     )
@@ -140,20 +155,22 @@ def test_a_line_that_is_too_late(capsys, server):
     )
 
 
-def test_text_from_stdin(monkeypatch, server):
+def test_text_from_stdin(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Grüß dich\n".encode())))
     assert main(["say", "npc/smith", "-"]) == 0
     assert server.requests[0].text == "Grüß dich"
 
 
-def test_text_from_stdin_that_is_no_text(capsys, monkeypatch, server):
+def test_text_from_stdin_that_is_no_text(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, server: FakeServer
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
     assert main(["say", "npc/smith", "-"]) == 2
     assert "stdin is not UTF-8" in capsys.readouterr().err
     assert server.requests == []
 
 
-def test_json_is_one_document(capsys):
+def test_json_is_one_document(capsys: Capsys) -> None:
     assert main(["say", "npc/smith", "Hi", "-o", "out.wav", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document.pop("ttfa_ms") > 0
@@ -174,7 +191,7 @@ def test_json_is_one_document(capsys):
     }
 
 
-def test_symbols_without_a_sound_are_told(capsys, server):
+def test_symbols_without_a_sound_are_told(capsys: Capsys, server: FakeServer) -> None:
     missing = [speech_pb2.UnknownSymbol(symbol="☃", count=2)]
     server.script.append(server.play(*server.line[:4], server.trailer(unknown_symbols=missing)))
     assert main(["say", "npc/smith", "☃☃ Hi"]) == 0
@@ -183,7 +200,7 @@ def test_symbols_without_a_sound_are_told(capsys, server):
     )
 
 
-def test_a_pipe_gets_a_wav_and_nothing_else(capsysbinary):
+def test_a_pipe_gets_a_wav_and_nothing_else(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert main(["say", "npc/smith", "Hi", "-o", "-"]) == 0
     out, err = capsysbinary.readouterr()
     with wave.open(io.BytesIO(out)) as file:
@@ -192,14 +209,16 @@ def test_a_pipe_gets_a_wav_and_nothing_else(capsysbinary):
     assert err.startswith(b"wrote stdout: 0.00 s of npc/smith@3")
 
 
-def test_a_pipe_gets_audio_before_the_line_is_over(server):
+def test_a_pipe_gets_audio_before_the_line_is_over(server: FakeServer) -> None:
     server.script.append(server.stall(*server.line[:2]))
     with running("-o", "-", stdout=subprocess.PIPE) as process:
         assert server.waiting.wait(server.patience_s)
         assert process.stdout.read(44 + 8)[44:] == SAMPLES[:8]
 
 
-def test_the_servers_own_wav_is_piped_as_it_is(capsysbinary, server):
+def test_the_servers_own_wav_is_piped_as_it_is(
+    capsysbinary: pytest.CaptureFixture[bytes], server: FakeServer
+) -> None:
     first = server.header(encoding=speech_pb2.AUDIO_ENCODING_WAV)
     parts = [server.chunk(0, 12, audio=b"RIFF and so on"), server.trailer()]
     server.script.append(server.play(first, *parts))
@@ -216,7 +235,9 @@ def test_the_servers_own_wav_is_piped_as_it_is(capsysbinary, server):
         (["-o", "line.wav"], speech_pb2.AUDIO_ENCODING_UNSPECIFIED),
     ],
 )
-def test_the_files_name_says_the_encoding_unless_told_otherwise(server, flags, encoding):
+def test_the_files_name_says_the_encoding_unless_told_otherwise(
+    server: FakeServer, flags: list[str], encoding: int
+) -> None:
     assert main(["say", "npc/smith", "Hi", *flags]) == 0
     assert server.requests[0].audio.encoding == encoding
 
@@ -232,26 +253,32 @@ def test_the_files_name_says_the_encoding_unless_told_otherwise(server, flags, e
         (["-o", "no/such/line.wav"], "there is no folder no/such"),
     ],
 )
-def test_what_cannot_work_is_refused_before_the_call(capsys, server, flags, message):
+def test_what_cannot_work_is_refused_before_the_call(
+    capsys: Capsys, server: FakeServer, flags: list[str], message: str
+) -> None:
     assert main(["say", "npc/smith", "Hi", *flags]) == 2
     assert message in capsys.readouterr().err
     assert server.requests == []
 
 
-def test_no_audio_on_a_terminal(capsys, monkeypatch, server):
+def test_no_audio_on_a_terminal(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, server: FakeServer
+) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     assert main(["say", "npc/smith", "Hi", "-o", "-"]) == 2
     assert "-o - would write audio to the terminal" in capsys.readouterr().err
     assert server.requests == []
 
 
-def test_a_value_that_fits_no_field_is_named(capsys):
+def test_a_value_that_fits_no_field_is_named(capsys: Capsys) -> None:
     assert main(["say", "npc/smith", "Hi", "--seed", "-1"]) == 1
     assert capsys.readouterr().err.splitlines()[1].startswith("  seed: does not take -1")
 
 
 @pytest.mark.parametrize("parts", [1, 3], ids=["before the audio", "in the middle"])
-def test_a_line_that_fails_leaves_the_old_file(capsys, server, tmp_path, parts):
+def test_a_line_that_fails_leaves_the_old_file(
+    capsys: Capsys, server: FakeServer, tmp_path: Path, parts: int
+) -> None:
     (tmp_path / "out.wav").write_bytes(b"old")
     failure = server.fail(grpc.StatusCode.INTERNAL, "broken", after=server.line[:parts])
     server.script.append(failure)
@@ -261,7 +288,9 @@ def test_a_line_that_fails_leaves_the_old_file(capsys, server, tmp_path, parts):
     assert [path.name for path in tmp_path.iterdir()] == ["out.wav"]
 
 
-def test_a_line_that_is_cut_off_leaves_no_file(capsys, server, tmp_path):
+def test_a_line_that_is_cut_off_leaves_no_file(
+    capsys: Capsys, server: FakeServer, tmp_path: Path
+) -> None:
     server.script.append(server.play(*server.line[:3]))
     assert main(["say", "npc/smith", "Hi", "-o", "out.wav"]) == 1
     assert "without a trailer" in capsys.readouterr().err
@@ -269,7 +298,7 @@ def test_a_line_that_is_cut_off_leaves_no_file(capsys, server, tmp_path):
 
 
 @contextlib.contextmanager
-def running(*flags, **options):
+def running(*flags: str, **options: Any) -> Iterator[subprocess.Popen[Any]]:
     command = [sys.executable, "-m", "voxswap_client.cli", "say", "npc/smith", "Hi", *flags]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, **options)  # noqa: S603
     try:
@@ -279,7 +308,9 @@ def running(*flags, **options):
         process.communicate()
 
 
-def test_an_interrupt_cancels_the_call_and_leaves_no_file(server, tmp_path):
+def test_an_interrupt_cancels_the_call_and_leaves_no_file(
+    server: FakeServer, tmp_path: Path
+) -> None:
     server.script.append(server.stall(*server.line[:2]))
     with running("-o", "out.wav") as process:
         assert server.waiting.wait(server.patience_s)
@@ -290,7 +321,7 @@ def test_an_interrupt_cancels_the_call_and_leaves_no_file(server, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reader_that_leaves_cancels_the_call(server):
+def test_a_reader_that_leaves_cancels_the_call(server: FakeServer) -> None:
     server.script.append(server.stall(*server.line[:2]))
     reader, writer = os.pipe()
     os.close(reader)
@@ -304,7 +335,7 @@ def test_a_reader_that_leaves_cancels_the_call(server):
 # Players
 
 
-def install(folder, name, script):
+def install(folder: Path, name: str, script: str) -> str:
     path = folder / "bin" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -324,7 +355,9 @@ FLOATS = Header("npc/smith@3", (), 8000, Encoding.PCM_F32LE, 12, False, 0.0, 0.0
         ("aplay", "-q -t raw -r 8000 -f S16_LE -c 1 -"),
     ],
 )
-def test_a_player_of_raw_samples(capsys, monkeypatch, tmp_path, name, arguments):
+def test_a_player_of_raw_samples(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, arguments: str
+) -> None:
     install(tmp_path, name, 'echo "$@" >arguments; cat >played')
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     assert main(["say", "npc/smith", "Hi", "--play"]) == 0
@@ -334,7 +367,7 @@ def test_a_player_of_raw_samples(capsys, monkeypatch, tmp_path, name, arguments)
     assert not list(tmp_path.glob("*.wav"))
 
 
-def test_a_player_that_reads_wav(monkeypatch, tmp_path):
+def test_a_player_that_reads_wav(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install(tmp_path, "ffplay", "cat >played")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     assert main(["say", "npc/smith", "Hi", "--play", "-o", "kept.wav"]) == 0
@@ -343,14 +376,14 @@ def test_a_player_that_reads_wav(monkeypatch, tmp_path):
     assert read_wav("kept.wav") == (8000, SAMPLES)
 
 
-def test_a_player_that_reads_files_alone(monkeypatch, tmp_path):
+def test_a_player_that_reads_files_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install(tmp_path, "afplay", 'cat "$1" >played')
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     assert main(["say", "npc/smith", "Hi", "--play"]) == 0
     assert read_wav("played") == (8000, SAMPLES)
 
 
-def test_a_pipewire_that_wants_to_be_told(tmp_path):
+def test_a_pipewire_that_wants_to_be_told(tmp_path: Path) -> None:
     path = install(tmp_path, "pw-play", "echo '  -a, --raw   RAW mode'")
     assert PROGRAMS[0].command(path, HEADER)[1] == "--raw"
 
@@ -358,12 +391,12 @@ def test_a_pipewire_that_wants_to_be_told(tmp_path):
 @pytest.mark.parametrize(
     ("program", "sample"), list(zip(PROGRAMS[:3], ["f32", "float32le", "FLOAT_LE"], strict=True))
 )
-def test_players_are_told_of_float_samples(tmp_path, program, sample):
+def test_players_are_told_of_float_samples(tmp_path: Path, program: Program, sample: str) -> None:
     command = program.command(install(tmp_path, program.name, ""), FLOATS)
     assert any(argument.endswith(sample) for argument in command)
 
 
-def test_no_player(capsys, monkeypatch, server):
+def test_no_player(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert main(["say", "npc/smith", "Hi", "--play"]) == 1
     assert capsys.readouterr().err == (
@@ -373,14 +406,16 @@ def test_no_player(capsys, monkeypatch, server):
     assert server.requests == []
 
 
-def test_a_player_that_fails(capsys, monkeypatch, tmp_path):
+def test_a_player_that_fails(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     install(tmp_path, "pw-play", "cat >/dev/null; exit 3")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
     assert main(["say", "npc/smith", "Hi", "--play"]) == 1
     assert "pw-play failed with exit code 3" in capsys.readouterr().err
 
 
-def test_a_player_that_stops_early(tmp_path):
+def test_a_player_that_stops_early(tmp_path: Path) -> None:
     program = Program("aplay", "raw", lambda path, _header: [path])
     with Player(program, install(tmp_path, "aplay", "exec <&-; exit 0"), HEADER) as player:
         player._process.wait()
@@ -388,7 +423,7 @@ def test_a_player_that_stops_early(tmp_path):
             player.write(bytes(1 << 20))
 
 
-def test_a_player_does_not_outlive_the_command(tmp_path):
+def test_a_player_does_not_outlive_the_command(tmp_path: Path) -> None:
     program = Program("aplay", "raw", lambda path, _header: [path])
     with Player(program, install(tmp_path, "aplay", "exec tail -f /dev/null"), HEADER) as player:
         assert player._process.poll() is None

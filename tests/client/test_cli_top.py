@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import pty
@@ -11,15 +12,20 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.client.terminal import unwrapped
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Capsys, unwrapped
 from voxswap.v1 import residency_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.top.scrape import ScrapeError, fetch
+from voxswap_client.cli.top.screen import _pressed
 
 METRICS = """# HELP voxswap_active_streams Streams now.
 voxswap_active_streams 3
@@ -31,7 +37,7 @@ voxswap_ttfa_seconds_bucket{swap="warm",le="+Inf"} 8
 
 
 class _Page(BaseHTTPRequestHandler):
-    def do_GET(self):
+    def do_GET(self) -> None:
         status, body = (200, METRICS) if self.path == "/metrics" else (404, "")
         if self.path == "/garbage":
             status, body = 200, "<html>"
@@ -39,12 +45,12 @@ class _Page(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body.encode())
 
-    def log_message(self, *_):
+    def log_message(self, *_: str) -> None:
         pass
 
 
 @pytest.fixture
-def metrics():
+def metrics() -> Iterator[str]:
     """The address of a page of metrics."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as pages:
         thread = threading.Thread(target=pages.serve_forever, args=(0.01,))
@@ -55,11 +61,16 @@ def metrics():
 
 
 @pytest.fixture
-def busy(server):
+def busy(server: FakeServer) -> FakeServer:
     """The server, with a voice in memory and an event."""
     server.loadable["npc/smith@3"] = 60 << 20
     server.residents.append(
-        residency_pb2.Resident(voices=["npc/baker@1"], state=2, size_bytes=60 << 20, leases=1)
+        residency_pb2.Resident(
+            voices=["npc/baker@1"],
+            state=residency_pb2.RESIDENT_STATE_RESIDENT,
+            size_bytes=60 << 20,
+            leases=1,
+        )
     )
     server.ledgers.append(
         residency_pb2.Ledger(
@@ -73,7 +84,7 @@ def busy(server):
 ONCE = ("--once", "--interval", "0.2")
 
 
-def test_one_frame(capsys, busy, metrics):
+def test_one_frame(capsys: Capsys, busy: FakeServer, metrics: str) -> None:
     assert main(["top", "--address", busy.address, "--metrics", metrics, *ONCE]) == 0
     out, err = capsys.readouterr()
     found = out.splitlines()
@@ -100,7 +111,7 @@ def test_one_frame(capsys, busy, metrics):
     ]
 
 
-def test_it_goes_without_metrics(capsys, busy, metrics):
+def test_it_goes_without_metrics(capsys: Capsys, busy: FakeServer, metrics: str) -> None:
     url = metrics.replace("/metrics", "/nothing")
     assert main(["top", "--address", busy.address, "--metrics", url, *ONCE]) == 0
     assert re.search(
@@ -117,17 +128,17 @@ def test_it_goes_without_metrics(capsys, busy, metrics):
         ("http://127.0.0.1:1x/metrics", "nonnumeric port"),
     ],
 )
-def test_metrics_that_cannot_be_fetched(url, told):
+def test_metrics_that_cannot_be_fetched(url: str, told: str) -> None:
     with pytest.raises(ScrapeError, match=told):
         fetch(url)
 
 
-def test_a_page_that_is_none(metrics):
+def test_a_page_that_is_none(metrics: str) -> None:
     with pytest.raises(ScrapeError, match=r"no page of metrics: .*<html>"):
         fetch(metrics.replace("/metrics", "/garbage"))
 
 
-def test_a_picture(capsys, busy, tmp_path):
+def test_a_picture(capsys: Capsys, busy: FakeServer, tmp_path: Path) -> None:
     path = tmp_path / "top.svg"
     arguments = ["--address", busy.address, "--metrics", "off", "--interval", "0.2"]
     assert main(["top", *arguments, "--svg", str(path)]) == 0
@@ -141,7 +152,9 @@ def test_a_picture(capsys, busy, tmp_path):
     assert "url(http" not in text.replace('url("http', "url(http")
 
 
-def test_a_picture_in_a_folder_that_is_not_there(capsys, busy, tmp_path):
+def test_a_picture_in_a_folder_that_is_not_there(
+    capsys: Capsys, busy: FakeServer, tmp_path: Path
+) -> None:
     path = tmp_path / "nowhere" / "top.svg"
     assert main(["top", "--address", busy.address, "--svg", str(path)]) == 2
     told, remedy = unwrapped(capsys.readouterr().err)
@@ -149,7 +162,7 @@ def test_a_picture_in_a_folder_that_is_not_there(capsys, busy, tmp_path):
     assert remedy.split() == ["mkdir", "-p", str(path.parent)]
 
 
-def test_a_server_that_is_not_there(capsys, server):
+def test_a_server_that_is_not_there(capsys: Capsys, server: FakeServer) -> None:
     server.stop()
     assert main(["top", "--address", server.address, "--metrics", "off", *ONCE]) == 1
     first, remedy = unwrapped(capsys.readouterr().err)
@@ -158,7 +171,7 @@ def test_a_server_that_is_not_there(capsys, server):
 
 
 @pytest.mark.parametrize("package", ["rich", "prometheus-client"])
-def test_without_its_extra(capsys, monkeypatch, package):
+def test_without_its_extra(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     module = package.replace("-", "_")
     ours = "voxswap_client.cli.top."
     for name in list(sys.modules):
@@ -171,8 +184,20 @@ def test_without_its_extra(capsys, monkeypatch, package):
     )
 
 
+async def test_a_key_does_not_hide_ctrl_c() -> None:
+    keys: asyncio.Queue[str] = asyncio.Queue()
+    pressed = asyncio.create_task(_pressed(keys))
+    await asyncio.sleep(0)
+    keys.put_nowait("b")
+    pressed.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pressed
+
+
 @contextlib.contextmanager
-def terminal(*arguments, **environment):
+def terminal(
+    *arguments: str, **environment: str
+) -> Iterator[tuple[subprocess.Popen[Any], Callable[..., Any], Callable[..., Any]]]:
     """The command in a terminal of its own: the process, and what reads from and writes to it."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
@@ -185,7 +210,7 @@ def terminal(*arguments, **environment):
     os.close(theirs)
     shown = bytearray()
 
-    def until(text):
+    def until(text: str) -> str:
         """Read until ``text`` was shown, or the terminal is left."""
         while text.encode() not in shown:
             readable, _, _ = select.select([ours], [], [], 10)
@@ -206,7 +231,7 @@ def terminal(*arguments, **environment):
 
 
 @pytest.mark.parametrize("leave", ["q", "Ctrl-C"])
-def test_a_terminal(busy, leave):
+def test_a_terminal(busy: FakeServer, leave: str) -> None:
     with terminal("--address", busy.address, "--metrics", "off") as (process, until, press):
         assert "\x1b[?1049h" in until("npc/baker@1")
         until("age")  # the keys' line is the last
@@ -222,7 +247,7 @@ def test_a_terminal(busy, leave):
         assert re.search(r"\x1b\[\d*;?\d*m", text)
 
 
-def test_a_terminal_without_colour(busy):
+def test_a_terminal_without_colour(busy: FakeServer) -> None:
     arguments = ("--address", busy.address, "--metrics", "off", *ONCE)
     with terminal(*arguments, NO_COLOR="1") as (process, until, _):
         text = until("EVENTS")

@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.fake_server import FakeServer
 from tests.client.local_voices import SYMBOLS, WEIGHTS, draft, torn
-from tests.client.terminal import unwrapped
+from tests.client.terminal import Capsys, unwrapped
 from voxswap.v1 import voices_pb2
 from voxswap_client.cli import main
 from voxswap_registry.families import controls_of
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.state import Edit
+from voxswap_registry.store import Registry
 
 pytestmark = pytest.mark.usefixtures("at_home")
 FOLDER = "var/registry"
 ACTOR = "me@here"
 
 
-def test_list_of_a_folder(capsys, registry):
+def test_list_of_a_folder(capsys: Capsys, registry: Registry) -> None:
     assert main(["voices", "list"]) == 0
     assert capsys.readouterr().out == (
         "VOICE      VERSION  LANGUAGE  ENGINE  HERTZ  SPEAKERS  SIZE  LICENCE\n"
@@ -45,13 +47,15 @@ def test_list_of_a_folder(capsys, registry):
         (["--gender", "male"], ["npc/baker"]),
     ],
 )
-def test_list_filters_a_folder_as_a_server_does(capsys, registry, flags, expected):
+def test_list_filters_a_folder_as_a_server_does(
+    capsys: Capsys, registry: Registry, flags: list[str], expected: list[str]
+) -> None:
     assert main(["voices", "list", "--json", *flags]) == 0
     listed = json.loads(capsys.readouterr().out)["voices"]
     assert [voice["id"] for voice in listed] == expected
 
 
-def test_every_filter_goes_to_a_server(server):
+def test_every_filter_goes_to_a_server(server: FakeServer) -> None:
     flags = ["--prefix", "n", "--language", "en", "--engine", "vits", "--gender", "male"]
     tags = ["--tag", "old", "--tag", "kind"]
     assert main(["voices", "list", *flags, *tags, "--address", server.address]) == 0
@@ -70,12 +74,14 @@ def test_every_filter_goes_to_a_server(server):
         ([], "no voices yet; add one with: voxswap voices add SOURCE --id ID"),
     ],
 )
-def test_an_empty_list_says_why(capsys, server, flags, told):
+def test_an_empty_list_says_why(
+    capsys: Capsys, server: FakeServer, flags: list[str], told: str
+) -> None:
     assert main(["voices", "list", *flags, "--address", server.address]) == 0
     assert capsys.readouterr() == ("", f"voxswap: warning: {told}\n")
 
 
-def test_a_torn_manifest_hides_no_other_voice(capsys, registry):
+def test_a_torn_manifest_hides_no_other_voice(capsys: Capsys, registry: Registry) -> None:
     torn(registry, "npc/smith", 3)
     assert main(["voices", "list"]) == 0
     out, err = capsys.readouterr()
@@ -84,7 +90,7 @@ def test_a_torn_manifest_hides_no_other_voice(capsys, registry):
     assert err.startswith("voxswap: warning: npc/smith@3 cannot be used: ")
 
 
-def test_a_folder_that_is_not_there(capsys):
+def test_a_folder_that_is_not_there(capsys: Capsys) -> None:
     assert main(["voices", "list", "--registry", "nowhere"]) == 1
     assert capsys.readouterr().err == (
         "voxswap: error: there is no registry folder at nowhere\n"
@@ -93,14 +99,18 @@ def test_a_folder_that_is_not_there(capsys):
     )
 
 
-def test_the_folder_comes_from_the_environment(capsys, monkeypatch, registry, tmp_path):
+def test_the_folder_comes_from_the_environment(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, registry: Registry, tmp_path: Path
+) -> None:
     monkeypatch.setenv("VOXSWAP_REGISTRY", str(Path(FOLDER).resolve()))
     monkeypatch.chdir("/")
     assert main(["voices", "list", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["voices"]) == 2
 
 
-def test_list_of_a_server(capsys, monkeypatch, server):
+def test_list_of_a_server(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, server: FakeServer
+) -> None:
     wide = "CC BY-NC-SA 4.0, as its publisher says at https://example.org/licences/of/voices"
     component = voices_pb2.Component(role="model", size_bytes=63 << 20)
     server.voices += [
@@ -130,8 +140,8 @@ def test_list_of_a_server(capsys, monkeypatch, server):
 
 
 def test_a_folder_that_is_named_goes_before_the_environments_server(
-    capsys, monkeypatch, registry, server
-):
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, registry: Registry, server: FakeServer
+) -> None:
     monkeypatch.setenv("VOXSWAP_ADDRESS", server.address)
     assert main(["voices", "list", "--registry", str(Path(FOLDER).resolve())]) == 0
     assert "npc/baker" in capsys.readouterr().out
@@ -163,7 +173,7 @@ symbols     2 B  {SYMBOLS}
 
 
 @pytest.fixture
-def changed(registry):
+def changed(registry: Registry) -> Registry:
     """npc/smith@2 is stable and canary; bare npc/smith is split. Two changes, at two revisions."""
     moves = {"stable": 2, "canary": 2}
     registry.edit("npc/smith", Edit(moves=moves), actor=ACTOR, note="it is good")
@@ -171,7 +181,7 @@ def changed(registry):
     return registry
 
 
-def mirrored(server, registry):
+def mirrored(server: FakeServer, registry: Registry) -> None:
     """What `registry` has of npc/smith, at the server."""
     record = registry.record("npc/smith")
     for version in record.versions:
@@ -213,7 +223,7 @@ def mirrored(server, registry):
 
 
 @pytest.fixture(params=["folder", "server"])
-def source(request, server, changed):
+def source(request: pytest.FixtureRequest, server: FakeServer, changed: Registry) -> list[str]:
     """The flags that name either; both have the same."""
     if request.param == "folder":
         return ["--registry", FOLDER]
@@ -221,12 +231,12 @@ def source(request, server, changed):
     return ["--address", server.address]
 
 
-def test_show(capsys, source):
+def test_show(capsys: Capsys, source: list[str]) -> None:
     assert main(["voices", "show", "npc/smith@canary", *source]) == 0
     assert capsys.readouterr().out == CARD
 
 
-def test_show_as_json(capsys, source):
+def test_show_as_json(capsys: Capsys, source: list[str]) -> None:
     assert main(["voices", "show", "npc/smith@1", "--json", *source]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["versions"] == [2, 1]
@@ -241,7 +251,7 @@ def test_show_as_json(capsys, source):
     ]
 
 
-def test_a_long_note_is_wrapped(capsys, server):
+def test_a_long_note_is_wrapped(capsys: Capsys, server: FakeServer) -> None:
     note = "whoever uses this voice must know " * 9
     server.voices.append(
         voices_pb2.Voice(id="v", version=1, provenance=voices_pb2.Provenance(note=note))
@@ -253,12 +263,12 @@ def test_a_long_note_is_wrapped(capsys, server):
 
 
 @pytest.mark.parametrize("action", ["show", "versions", "history"])
-def test_an_unknown_voice(capsys, source, action):
+def test_an_unknown_voice(capsys: Capsys, source: list[str], action: str) -> None:
     assert main(["voices", action, "npc/smitt", *source]) == 1
     assert capsys.readouterr().err.startswith("voxswap: error: ")
 
 
-def test_show_of_a_malformed_name(capsys, registry):
+def test_show_of_a_malformed_name(capsys: Capsys, registry: Registry) -> None:
     assert main(["voices", "show", "../x"]) == 2
     assert "is not a voice id" in capsys.readouterr().err
 
@@ -266,7 +276,7 @@ def test_show_of_a_malformed_name(capsys, registry):
 # versions
 
 
-def test_versions(capsys, source):
+def test_versions(capsys: Capsys, source: list[str]) -> None:
     assert main(["voices", "versions", "npc/smith", *source]) == 0
     assert capsys.readouterr().out == (
         "VERSION  LABELS          TRAFFIC %  LANGUAGE  SIZE  IMPORTED\n"
@@ -275,7 +285,7 @@ def test_versions(capsys, source):
     )
 
 
-def test_versions_as_json(capsys, source):
+def test_versions_as_json(capsys: Capsys, source: list[str]) -> None:
     assert main(["voices", "versions", "npc/smith", "--json", *source]) == 0
     found = json.loads(capsys.readouterr().out)["versions"]
     assert [(voice["version"], voice["labels"]) for voice in found] == [
@@ -284,7 +294,9 @@ def test_versions_as_json(capsys, source):
     ]
 
 
-def test_a_version_that_is_torn_has_its_problem_beside_it(capsys, changed):
+def test_a_version_that_is_torn_has_its_problem_beside_it(
+    capsys: Capsys, changed: Registry
+) -> None:
     torn(changed, "npc/smith", 3)
     assert main(["voices", "versions", "npc/smith"]) == 0
     out, err = capsys.readouterr()
@@ -298,8 +310,10 @@ def test_a_version_that_is_torn_has_its_problem_beside_it(capsys, changed):
     assert all(line.endswith("07:08:09  -") for line in others)
 
 
-def test_without_a_split_the_stable_version_has_all_traffic(capsys, registry, tmp_path):
-    def traffic():
+def test_without_a_split_the_stable_version_has_all_traffic(
+    capsys: Capsys, registry: Registry, tmp_path: Path
+) -> None:
+    def traffic() -> dict[str, str]:
         assert main(["voices", "versions", "npc/smith"]) == 0
         lines = capsys.readouterr().out.splitlines()[1:]
         return {line.split()[0]: line.split()[2] for line in lines}
@@ -315,7 +329,7 @@ def test_without_a_split_the_stable_version_has_all_traffic(capsys, registry, tm
 # history
 
 
-def test_history(capsys, source):
+def test_history(capsys: Capsys, source: list[str]) -> None:
     assert main(["voices", "history", "npc/smith", *source]) == 0
     heading, *rows = capsys.readouterr().out.splitlines()
     assert heading.split("  ")[0] == "REVISION"
@@ -325,7 +339,7 @@ def test_history(capsys, source):
     assert rows[1].endswith("me@here  promote stable 2, promote canary 2  it is good")
 
 
-def test_a_long_history_is_cut_and_says_so(capsys, source):
+def test_a_long_history_is_cut_and_says_so(capsys: Capsys, source: list[str]) -> None:
     assert main(["voices", "history", "npc/smith", "--limit", "1", *source]) == 0
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()] == ["REVISION", "2"]
@@ -334,7 +348,7 @@ def test_a_long_history_is_cut_and_says_so(capsys, source):
     assert capsys.readouterr().err == ""
 
 
-def test_history_as_json(capsys, source):
+def test_history_as_json(capsys: Capsys, source: list[str]) -> None:
     assert main(["voices", "history", "npc/smith", "--json", *source]) == 0
     newest, oldest = json.loads(capsys.readouterr().out)["changes"]
     assert (newest["revision"], oldest["revision"]) == (2, 1)
@@ -343,6 +357,6 @@ def test_history_as_json(capsys, source):
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_history_of_nothing(capsys):
+def test_a_history_of_nothing(capsys: Capsys) -> None:
     assert main(["voices", "history", "npc/smith"]) == 0
     assert capsys.readouterr().out == "nothing was changed of npc/smith since it was added\n"

@@ -5,16 +5,22 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from tests.client.fake_server import FakeServer
 from tests.client.local_voices import SYMBOLS, WEIGHTS, draft
-from tests.client.terminal import unwrapped
+from tests.client.terminal import Capsys, unwrapped
 from voxswap.v1 import voices_pb2
 from voxswap_client.cli import main
+from voxswap_client.cli.progress import ProgressBar
 from voxswap_families import embedded
 from voxswap_families.importing import detect
+from voxswap_registry.draft import VoiceDraft
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import Upload
@@ -23,12 +29,12 @@ pytestmark = pytest.mark.usefixtures("at_home")
 
 
 @pytest.fixture
-def imports(monkeypatch):
+def imports(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Stands in for the importer; what it is called with must fit the real one's signature."""
     calls = []
     signature = inspect.signature(detect.import_voice)
 
-    def import_voice(*args, **options):
+    def import_voice(*args: Path | str, **options: Any) -> VoiceDraft:
         call = signature.bind(*args, **options).arguments
         call["progress"].start("read line.onnx", 4)
         call["progress"].advance(4)
@@ -40,19 +46,21 @@ def imports(monkeypatch):
     return calls
 
 
-def add(*flags):
+def add(*flags: str) -> int:
     return main(["voices", "add", "line.onnx", "--id", "npc/new", *flags])
 
 
 @pytest.fixture(params=["folder", "server"])
-def target(request, server):
+def target(request: pytest.FixtureRequest, server: FakeServer) -> tuple[list[str], str]:
     """The flags that name either, and what it is called."""
     if request.param == "folder":
         return [], "var/registry"
     return ["--address", server.address], server.address
 
 
-def test_add_imports_and_publishes(capsys, imports, target):
+def test_add_imports_and_publishes(
+    capsys: Capsys, imports: list[Any], target: tuple[list[str], str]
+) -> None:
     flags, where = target
     assert add("--label", "canary", *flags) == 0
     out, err = capsys.readouterr()
@@ -61,7 +69,9 @@ def test_add_imports_and_publishes(capsys, imports, target):
     assert not imports[0]["workdir"].exists()
 
 
-def test_an_upload_shows_how_far_it_is(capsys, imports, server):
+def test_an_upload_shows_how_far_it_is(
+    capsys: Capsys, imports: list[Any], server: FakeServer
+) -> None:
     assert add("--address", server.address) == 0
     assert capsys.readouterr().err.splitlines()[2:] == [
         "uploading npc/new: 0%, 0 B of 9 B",
@@ -71,7 +81,7 @@ def test_an_upload_shows_how_far_it_is(capsys, imports, server):
 
 
 @pytest.mark.usefixtures("imports")
-def test_add_of_the_same_voice(capsys, target):
+def test_add_of_the_same_voice(capsys: Capsys, target: tuple[list[str], str]) -> None:
     flags, where = target
     assert add(*flags) == 0
     capsys.readouterr()
@@ -84,7 +94,7 @@ def test_add_of_the_same_voice(capsys, target):
     assert (document["added"], document["unchanged"][0]["version"]) == ([], 1)
 
 
-def test_what_is_said_goes_before_what_the_files_say(imports, tmp_path):
+def test_what_is_said_goes_before_what_the_files_say(imports: list[Any], tmp_path: Path) -> None:
     said = ["--dtype", "bfloat16", "--license", "MIT", "--code-license", "GPL", "--language", "de"]
     said += ["--style", "af_heart"]
     names = ["--name", "New", "--tag", "old", "--tag", "wise", "--gender", "female"]
@@ -98,7 +108,7 @@ def test_what_is_said_goes_before_what_the_files_say(imports, tmp_path):
     assert manifest.tags == ("old", "wise")
 
 
-def test_add_leaves_unsaid_what_the_files_say(imports, tmp_path):
+def test_add_leaves_unsaid_what_the_files_say(imports: list[Any], tmp_path: Path) -> None:
     assert add() == 0
     options = ("dtype", "licence", "code_licence", "language", "style")
     assert [imports[0][name] for name in options] == ["auto", None, None, None, None]
@@ -107,7 +117,9 @@ def test_add_leaves_unsaid_what_the_files_say(imports, tmp_path):
 
 
 @pytest.mark.usefixtures("imports")
-def test_a_server_gets_a_manifest_that_a_registry_could_read(server, tmp_path):
+def test_a_server_gets_a_manifest_that_a_registry_could_read(
+    server: FakeServer, tmp_path: Path
+) -> None:
     flags = ["--tag", "old", "--label", "canary", "--actor", "me@here"]
     assert add(*flags, "--address", server.address) == 0
     first = next(r for r in server.requests if isinstance(r, voices_pb2.RegisterVoiceRequest))
@@ -119,7 +131,7 @@ def test_a_server_gets_a_manifest_that_a_registry_could_read(server, tmp_path):
 
 
 @pytest.mark.usefixtures("imports")
-def test_add_as_json(capsys, target):
+def test_add_as_json(capsys: Capsys, target: tuple[list[str], str]) -> None:
     flags, where = target
     assert add("--json", *flags) == 0
     document = json.loads(capsys.readouterr().out)
@@ -129,20 +141,22 @@ def test_add_as_json(capsys, target):
 
 
 @pytest.mark.usefixtures("imports")
-def test_an_upload_that_is_refused(capsys, server):
+def test_an_upload_that_is_refused(capsys: Capsys, server: FakeServer) -> None:
     full = server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk is full")
     server.script.extend([server.play(), full])
     assert add("--address", server.address) == 1
     assert capsys.readouterr().err.endswith("voxswap: error: the disk is full\n")
 
 
-def test_add_of_what_is_no_voice(capsys):
+def test_add_of_what_is_no_voice(capsys: Capsys) -> None:
     assert main(["voices", "add", "nothing.txt", "--id", "npc/new"]) == 1
     assert capsys.readouterr().err.startswith("voxswap: error: nothing.txt does not exist; ")
 
 
-def test_an_interrupted_import_leaves_nothing(capsys, monkeypatch, tmp_path):
-    def interrupt(*_args, workdir, **_options):
+def test_an_interrupted_import_leaves_nothing(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupt(*_args: Path | str, workdir: Path, **_options: Any) -> None:
         (workdir / "half").write_bytes(b"half")
         raise KeyboardInterrupt
 
@@ -163,13 +177,15 @@ def test_an_interrupted_import_leaves_nothing(capsys, monkeypatch, tmp_path):
     ],
     ids=" ".join,
 )
-def test_an_add_that_is_unclear(capsys, flags):
+def test_an_add_that_is_unclear(capsys: Capsys, flags: list[str]) -> None:
     assert main(["voices", "add", *flags]) == 2
     assert capsys.readouterr().err.startswith("voxswap: error: ")
 
 
-def test_add_embedded(capsys, monkeypatch, tmp_path):
-    def import_embedded(registry, progress, dtype, actor):
+def test_add_embedded(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def import_embedded(
+        registry: Registry, progress: ProgressBar, dtype: str, actor: str
+    ) -> list[Manifest]:
         assert dtype == "auto"
         assert "@" in actor
         progress.start("joe", 0)
@@ -184,7 +200,9 @@ def test_add_embedded(capsys, monkeypatch, tmp_path):
     assert capsys.readouterr().out.startswith("nothing to add: var/registry has every voice")
 
 
-def test_a_registry_that_is_not_installed(capsys, monkeypatch, registry):
+def test_a_registry_that_is_not_installed(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, registry: Registry
+) -> None:
     monkeypatch.setitem(sys.modules, "voxswap_registry.store", None)
     assert main(["voices", "list"]) == 1
     first, remedy = unwrapped(capsys.readouterr().err)

@@ -7,14 +7,17 @@ import io
 import json
 import socket
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
+from tests.client.fake_server import FakeServer
 from tests.client.local_voices import draft
-from tests.client.terminal import unwrapped
+from tests.client.terminal import Capsys, unwrapped
 from voxswap.v1 import voices_pb2
-from voxswap_client import Client
+from voxswap_client import Change, Client
 from voxswap_client.cli import main
 from voxswap_client.cli.local import LocalCatalog
 from voxswap_registry.state import Edit
@@ -26,7 +29,7 @@ WHO = ["--actor", "me@here"]
 
 
 @pytest.fixture(params=["folder", "server"])
-def source(request, server, tmp_path):
+def source(request: pytest.FixtureRequest, server: FakeServer, tmp_path: Path) -> list[str]:
     """The flags that name either: npc/smith has versions 1, 2 and 3, and 2 is stable."""
     if request.param == "folder":
         found = Registry(tmp_path / FOLDER)
@@ -46,7 +49,7 @@ def source(request, server, tmp_path):
 
 
 @pytest.fixture
-def voices(source):
+def voices(source: list[str]) -> Iterator[Client | LocalCatalog]:
     """The catalog at that end."""
     if source[0] == "--registry":
         yield LocalCatalog(source[1])
@@ -55,25 +58,27 @@ def voices(source):
             yield client
 
 
-def last_change(voices):
+def last_change(voices: Client | LocalCatalog) -> Change:
     return next(iter(voices.list_changes("npc/smith")))
 
 
-def run(*words):
+def run(*words: str) -> int:
     return main(["voices", *words])
 
 
 # unlabel
 
 
-def test_unlabel(capsys, source, voices):
+def test_unlabel(capsys: Capsys, source: list[str], voices: Client | LocalCatalog) -> None:
     assert run("unlabel", "npc/smith", "stable", *WHO, *source) == 0
     assert capsys.readouterr().out == "npc/smith@2 is no longer stable\n"
     assert voices.get_voice_details("npc/smith").labels == {}
     assert last_change(voices).actor == "me@here"
 
 
-def test_unlabel_of_a_label_that_is_not_set_is_an_error(capsys, source, voices):
+def test_unlabel_of_a_label_that_is_not_set_is_an_error(
+    capsys: Capsys, source: list[str], voices: Client | LocalCatalog
+) -> None:
     assert run("unlabel", "npc/smith", "canary", *source) == 1
     assert "canary" in capsys.readouterr().err
     assert voices.get_voice_details("npc/smith").labels == {"stable": 2}
@@ -82,7 +87,7 @@ def test_unlabel_of_a_label_that_is_not_set_is_an_error(capsys, source, voices):
 # promote and rollback
 
 
-def test_promote(capsys, source, voices):
+def test_promote(capsys: Capsys, source: list[str], voices: Client | LocalCatalog) -> None:
     assert run("promote", "npc/smith@3", "--note", "it is good", *WHO, *source) == 0
     assert capsys.readouterr() == ("npc/smith@3 is stable now; before it was 2\n", "")
     assert voices.get_voice_details("npc/smith").labels == {"stable": 3}
@@ -90,20 +95,24 @@ def test_promote(capsys, source, voices):
     assert (change.actor, change.note) == ("me@here", "it is good")
 
 
-def test_promote_to_another_label(capsys, source, voices):
+def test_promote_to_another_label(
+    capsys: Capsys, source: list[str], voices: Client | LocalCatalog
+) -> None:
     assert run("promote", "npc/smith@stable", "--label", "canary", *WHO, *source) == 0
     assert capsys.readouterr().out == "npc/smith@2 is canary now\n"
     assert voices.get_voice_details("npc/smith").labels == {"canary": 2, "stable": 2}
 
 
-def test_promote_of_what_is_there(capsys, source, voices):
+def test_promote_of_what_is_there(
+    capsys: Capsys, source: list[str], voices: Client | LocalCatalog
+) -> None:
     before = last_change(voices)
     assert run("promote", "npc/smith@2", *WHO, *source) == 0
     assert capsys.readouterr().out == "npc/smith@2 is stable already\n"
     assert last_change(voices) == before
 
 
-def test_promote_as_json(capsys, source):
+def test_promote_as_json(capsys: Capsys, source: list[str]) -> None:
     assert run("promote", "npc/smith@3", "--json", *WHO, *source) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["label"], document["previous_version"]) == ("stable", 2)
@@ -112,7 +121,7 @@ def test_promote_as_json(capsys, source):
     assert json.loads(capsys.readouterr().out)["previous_version"] is None
 
 
-def test_promote_of_a_bare_id(capsys, source):
+def test_promote_of_a_bare_id(capsys: Capsys, source: list[str]) -> None:
     assert run("promote", "npc/smith", *source) == 2
     assert unwrapped(capsys.readouterr().err) == [
         "voxswap: error: npc/smith does not say which version",
@@ -120,12 +129,12 @@ def test_promote_of_a_bare_id(capsys, source):
     ]
 
 
-def test_promote_of_a_version_that_is_not_there(capsys, source):
+def test_promote_of_a_version_that_is_not_there(capsys: Capsys, source: list[str]) -> None:
     assert run("promote", "npc/smith@9", *WHO, *source) == 1
     assert capsys.readouterr().err.startswith("voxswap: error: ")
 
 
-def test_warm_up_goes_to_the_server(server):
+def test_warm_up_goes_to_the_server(server: FakeServer) -> None:
     server.voices.append(voices_pb2.Voice(id="npc/smith", version=1))
     flags = ["--warm-up", "--test-text", "Hi", "--address", server.address]
     assert run("promote", "npc/smith@1", *flags) == 0
@@ -133,7 +142,7 @@ def test_warm_up_goes_to_the_server(server):
     assert (request.warm_up, request.test_text) == (True, "Hi")
 
 
-def test_a_failed_warm_up_is_told(capsys, server):
+def test_a_failed_warm_up_is_told(capsys: Capsys, server: FakeServer) -> None:
     server.voices.append(voices_pb2.Voice(id="npc/smith", version=1))
     silent = server.reason("SELF_TEST_FAILED")
     status = grpc.StatusCode.FAILED_PRECONDITION
@@ -143,17 +152,17 @@ def test_a_failed_warm_up_is_told(capsys, server):
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_registry_cannot_warm_up(capsys):
+def test_a_registry_cannot_warm_up(capsys: Capsys) -> None:
     assert run("promote", "npc/smith@1", "--warm-up") == 2
     assert "a registry cannot let a version speak" in capsys.readouterr().err
 
 
-def test_a_test_text_without_warm_up(capsys, source):
+def test_a_test_text_without_warm_up(capsys: Capsys, source: list[str]) -> None:
     assert run("promote", "npc/smith@3", "--test-text", "Hi", *source) == 2
     assert "--test-text goes with --warm-up" in capsys.readouterr().err
 
 
-def test_rollback(capsys, source, voices):
+def test_rollback(capsys: Capsys, source: list[str], voices: Client | LocalCatalog) -> None:
     assert run("rollback", "npc/smith", "--note", "it lisps", *WHO, *source) == 0
     assert capsys.readouterr() == ("npc/smith@1 is stable again; before it was 2\n", "")
     assert voices.get_voice_details("npc/smith").labels == {"stable": 1}
@@ -162,19 +171,19 @@ def test_rollback(capsys, source, voices):
 
 
 @pytest.mark.parametrize("source", ["folder"], indirect=True)
-def test_rollback_of_a_label_that_was_taken_away(capsys, source):
+def test_rollback_of_a_label_that_was_taken_away(capsys: Capsys, source: list[str]) -> None:
     assert run("unlabel", "npc/smith", "stable", *source) == 0
     capsys.readouterr()
     assert run("rollback", "npc/smith", *source) == 0
     assert capsys.readouterr().out == "npc/smith@2 is stable again; before no version was\n"
 
 
-def test_rollback_of_what_never_moved(capsys, source):
+def test_rollback_of_what_never_moved(capsys: Capsys, source: list[str]) -> None:
     assert run("rollback", "npc/smith", "--label", "canary", *WHO, *source) == 1
     assert "label 'canary'" in capsys.readouterr().err
 
 
-def test_rollback_as_json(capsys, source):
+def test_rollback_as_json(capsys: Capsys, source: list[str]) -> None:
     assert run("rollback", "npc/smith", "--json", *WHO, *source) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["voice"]["version"], document["previous_version"]) == (1, 2)
@@ -190,7 +199,9 @@ def test_rollback_as_json(capsys, source):
     ],
     ids=str,
 )
-def test_a_split_that_outweighs_the_label_is_told(capsys, source, words, warned):
+def test_a_split_that_outweighs_the_label_is_told(
+    capsys: Capsys, source: list[str], words: list[str], warned: bool
+) -> None:
     assert run("traffic", "npc/smith", "1=90", "3=10", *source) == 0
     capsys.readouterr()
     assert run(*words, *WHO, *source) == 0
@@ -204,7 +215,7 @@ def test_a_split_that_outweighs_the_label_is_told(capsys, source, words, warned)
 # traffic
 
 
-def test_traffic(capsys, source, voices):
+def test_traffic(capsys: Capsys, source: list[str], voices: Client | LocalCatalog) -> None:
     assert run("traffic", "npc/smith", "1=90", "3=10", "--note", "try 3", *WHO, *source) == 0
     assert capsys.readouterr() == ("bare npc/smith goes by 1=90 3=10 now\n", "")
     shares = voices.get_voice_details("npc/smith@1").voice.traffic
@@ -217,7 +228,7 @@ def test_traffic(capsys, source, voices):
     assert voices.get_voice_details("npc/smith").voice.traffic == ()
 
 
-def test_traffic_as_json(capsys, source):
+def test_traffic_as_json(capsys: Capsys, source: list[str]) -> None:
     assert run("traffic", "npc/smith", "1=90", "3=10", "--json", *WHO, *source) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["voice"]["traffic"][0] == {"version": 1, "weight": 90}
@@ -228,7 +239,7 @@ def test_traffic_as_json(capsys, source):
     [[], ["1=90", "--clear"], ["1=90", "1=10"], ["1"], ["one=1"], ["1=-1"], ["1="], ["1=²"]],
     ids=" ".join,
 )
-def test_a_split_that_is_none(capsys, source, words):
+def test_a_split_that_is_none(capsys: Capsys, source: list[str], words: list[str]) -> None:
     assert run("traffic", "npc/smith", *words, *source) == 2
     assert "error: " in capsys.readouterr().err
 
@@ -245,7 +256,9 @@ def test_a_split_that_is_none(capsys, source, words):
     ],
     ids=str,
 )
-def test_update(capsys, source, voices, words, told):
+def test_update(
+    capsys: Capsys, source: list[str], voices: Client | LocalCatalog, words: list[str], told: str
+) -> None:
     # The folder's voices are called Smith by their manifest.
     voices.update_voice("npc/smith", display_name="", actor="", note="")
     assert run("update", "npc/smith", *words, "--note", "why", *WHO, *source) == 0
@@ -253,14 +266,16 @@ def test_update(capsys, source, voices, words, told):
     assert (last_change(voices).actor, last_change(voices).note) == ("me@here", "why")
 
 
-def test_tags_are_taken_off(capsys, source, voices):
+def test_tags_are_taken_off(
+    capsys: Capsys, source: list[str], voices: Client | LocalCatalog
+) -> None:
     voices.update_voice("npc/smith", tags=["old"], actor="", note="")
     assert run("update", "npc/smith", "--no-tags", "--json", *WHO, *source) == 0
     assert json.loads(capsys.readouterr().out)["voice"]["tags"] == []
 
 
 @pytest.mark.parametrize("words", [[], ["--tag", "old", "--no-tags"]], ids=" ".join)
-def test_an_update_that_is_none(capsys, source, words):
+def test_an_update_that_is_none(capsys: Capsys, source: list[str], words: list[str]) -> None:
     assert run("update", "npc/smith", *words, *source) == 2
     assert "error: " in capsys.readouterr().err
 
@@ -271,24 +286,31 @@ def test_an_update_that_is_none(capsys, source, words):
 class Keyboard(io.StringIO):
     """A terminal where somebody types."""
 
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
-def test_delete_a_version(capsys, source, voices):
+def test_delete_a_version(capsys: Capsys, source: list[str], voices: Client | LocalCatalog) -> None:
     assert run("delete", "npc/smith@1", "--yes", "--note", "why", *WHO, *source) == 0
     assert capsys.readouterr() == ("deleted npc/smith@1\n", "")
     assert voices.get_voice_details("npc/smith").versions == (3, 2)
     assert (last_change(voices).actor, last_change(voices).note) == ("me@here", "why")
 
 
-def test_delete_of_a_version_in_use(capsys, source, voices):
+def test_delete_of_a_version_in_use(
+    capsys: Capsys, source: list[str], voices: Client | LocalCatalog
+) -> None:
     assert run("delete", "npc/smith", "--yes", *WHO, *source) == 1
     assert "npc/smith@2 is named by the label 'stable'" in capsys.readouterr().err
     assert voices.get_voice_details("npc/smith").versions == (3, 2, 1)
 
 
-def test_delete_needs_a_yes(capsys, monkeypatch, source, voices):
+def test_delete_needs_a_yes(
+    capsys: Capsys,
+    monkeypatch: pytest.MonkeyPatch,
+    source: list[str],
+    voices: Client | LocalCatalog,
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     assert run("delete", "npc/smith@1", *source) == 2
     assert capsys.readouterr().err == (
@@ -298,7 +320,14 @@ def test_delete_needs_a_yes(capsys, monkeypatch, source, voices):
 
 
 @pytest.mark.parametrize(("typed", "goes"), [("y\n", True), ("Yes\n", True), ("\n", False)])
-def test_delete_asks_on_a_terminal(capsys, monkeypatch, source, voices, typed, goes):
+def test_delete_asks_on_a_terminal(
+    capsys: Capsys,
+    monkeypatch: pytest.MonkeyPatch,
+    source: list[str],
+    voices: Client | LocalCatalog,
+    typed: str,
+    goes: bool,
+) -> None:
     monkeypatch.setattr(sys, "stdin", Keyboard(typed))
     assert run("delete", "npc/smith@1", *WHO, *source) == (0 if goes else 1)
     out, err = capsys.readouterr()
@@ -308,8 +337,13 @@ def test_delete_asks_on_a_terminal(capsys, monkeypatch, source, voices, typed, g
     assert len(voices.get_voice_details("npc/smith").versions) == (2 if goes else 3)
 
 
-def test_the_question_says_how_much_would_go(capsys, monkeypatch, source, voices):
-    def asked():
+def test_the_question_says_how_much_would_go(
+    capsys: Capsys,
+    monkeypatch: pytest.MonkeyPatch,
+    source: list[str],
+    voices: Client | LocalCatalog,
+) -> None:
+    def asked() -> str:
         monkeypatch.setattr(sys, "stdin", Keyboard(""))
         assert run("delete", "npc/smith", *WHO, *source) == 1
         return capsys.readouterr().err.partition("?")[0]
@@ -320,7 +354,7 @@ def test_the_question_says_how_much_would_go(capsys, monkeypatch, source, voices
     assert asked() == "delete npc/smith with its only version 2"
 
 
-def test_delete_as_json(capsys, source):
+def test_delete_as_json(capsys: Capsys, source: list[str]) -> None:
     assert run("delete", "npc/smith@1", "--yes", "--json", *WHO, *source) == 0
     assert json.loads(capsys.readouterr().out) == {"voice": "npc/smith", "deleted": [1]}
 
@@ -328,15 +362,19 @@ def test_delete_as_json(capsys, source):
 # Who did it
 
 
-def test_the_actor_is_the_user_of_this_machine(monkeypatch, source, voices):
+def test_the_actor_is_the_user_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, source: list[str], voices: Client | LocalCatalog
+) -> None:
     monkeypatch.setattr(getpass, "getuser", lambda: "smith")
     monkeypatch.setattr(socket, "gethostname", lambda: "forge")
     assert run("promote", "npc/smith@3", *source) == 0
     assert last_change(voices).actor == "smith@forge"
 
 
-def test_a_user_without_a_name(monkeypatch, source, voices):
-    def nobody():
+def test_a_user_without_a_name(
+    monkeypatch: pytest.MonkeyPatch, source: list[str], voices: Client | LocalCatalog
+) -> None:
+    def nobody() -> None:
         raise KeyError("uid not found: 12345")
 
     monkeypatch.setattr(getpass, "getuser", nobody)

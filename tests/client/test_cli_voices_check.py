@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.client.local_voices import SYMBOLS, WEIGHTS, torn
+from tests.client.terminal import Capsys
 from voxswap_client.cli import main
 from voxswap_registry.layout import blob_key
+from voxswap_registry.store import Registry
 
 pytestmark = pytest.mark.usefixtures("at_home")
 
 
-def blob(registry, digest):
-    return registry.objects.path(blob_key(digest))
+def blob(registry: Registry, digest: str) -> Path:
+    path = registry.objects.path(blob_key(digest))
+    assert path is not None
+    return path
 
 
-def test_verify_of_a_sound_registry(capsys, registry):
+def test_verify_of_a_sound_registry(capsys: Capsys, registry: Registry) -> None:
     assert main(["voices", "verify"]) == 0
     out, err = capsys.readouterr()
     assert out == (
@@ -34,7 +39,7 @@ def test_verify_of_a_sound_registry(capsys, registry):
     assert err.splitlines()[-1] == "verifying: 100%, 14 B of 14 B"
 
 
-def test_verify_finds_what_is_bad(capsys, registry):
+def test_verify_finds_what_is_bad(capsys: Capsys, registry: Registry) -> None:
     blob(registry, WEIGHTS).chmod(0o644)
     blob(registry, WEIGHTS).write_bytes(b"Weights")
     blob(registry, SYMBOLS).unlink()
@@ -55,7 +60,7 @@ def test_verify_finds_what_is_bad(capsys, registry):
     assert err.count("voxswap: warning: ") == 6
 
 
-def test_verify_of_some_as_json(capsys, registry):
+def test_verify_of_some_as_json(capsys: Capsys, registry: Registry) -> None:
     blob(registry, WEIGHTS).unlink()
     assert main(["voices", "verify", "npc/baker", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
@@ -71,7 +76,7 @@ def test_verify_of_some_as_json(capsys, registry):
     ]
 
 
-def test_verify_of_an_unknown_voice(capsys, registry):
+def test_verify_of_an_unknown_voice(capsys: Capsys, registry: Registry) -> None:
     assert main(["voices", "verify", "npc/nobody"]) == 1
     assert "npc/nobody" in capsys.readouterr().err
 
@@ -80,7 +85,7 @@ def test_verify_of_an_unknown_voice(capsys, registry):
 
 
 @pytest.fixture
-def keys(capsys):
+def keys(capsys: Capsys) -> tuple[str, str]:
     """Two key pairs: the private files."""
     for name in ("ours", "theirs"):
         assert main(["keys", "new", name]) == 0
@@ -88,7 +93,9 @@ def keys(capsys):
     return "ours", "theirs"
 
 
-def test_signed_versions_are_verified(capsys, registry, keys):
+def test_signed_versions_are_verified(
+    capsys: Capsys, registry: Registry, keys: tuple[str, str]
+) -> None:
     ours, theirs = keys
     assert main(["voices", "sign", "npc/smith@1", "npc/baker", "--key", ours]) == 0
     first, second = capsys.readouterr().out.splitlines()
@@ -101,7 +108,9 @@ def test_signed_versions_are_verified(capsys, registry, keys):
     assert out.endswith("6 of 6 components and signatures are sound\n")
 
 
-def test_a_version_that_is_not_signed(capsys, registry, keys):
+def test_a_version_that_is_not_signed(
+    capsys: Capsys, registry: Registry, keys: tuple[str, str]
+) -> None:
     ours, theirs = keys
     assert main(["voices", "sign", "npc/smith@1", "--key", theirs, "--json"]) == 0
     (signed,) = json.loads(capsys.readouterr().out)["signed"]
@@ -113,7 +122,7 @@ def test_a_version_that_is_not_signed(capsys, registry, keys):
         assert "voxswap: warning: npc/" in err
 
 
-def test_signing_needs_a_key(capsys, registry):
+def test_signing_needs_a_key(capsys: Capsys, registry: Registry) -> None:
     assert main(["voices", "sign", "npc/smith"]) == 2
     assert main(["voices", "sign", "npc/smith", "--key", "nowhere"]) == 1
     assert "nowhere" in capsys.readouterr().err

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.client.local_voices import draft
-from tests.client.terminal import unwrapped
+from tests.client.terminal import Capsys, unwrapped
 from tests.families.kokoro_fakes import write_kokoro
 from voxswap_client.cli import main
 from voxswap_families.importing.detect import import_voice
@@ -20,7 +21,7 @@ HALVES = ["--of", "kokoro/af_hum=0.5", "--of", "kokoro/bm_deep=0.5"]
 
 
 @pytest.fixture
-def kokoro(tmp_path):
+def kokoro(tmp_path: Path) -> Registry:
     """The usual registry with two Kokoro voices of one small model, and one of another kind."""
     registry = Registry(tmp_path / "var/registry")
     folder = write_kokoro(tmp_path / "kokoro")
@@ -31,11 +32,11 @@ def kokoro(tmp_path):
     return registry
 
 
-def mix(*flags):
+def mix(*flags: str) -> int:
     return main(["voices", "mix", "npc/mix", *flags])
 
 
-def test_mix_publishes_a_voice_that_shares_the_base(capsys, kokoro):
+def test_mix_publishes_a_voice_that_shares_the_base(capsys: Capsys, kokoro: Registry) -> None:
     assert mix(*HALVES, "--label", "canary", "--tag", "old", "--name", "Mixed") == 0
     out = capsys.readouterr().out
     assert out.startswith("added npc/mix@1 (")
@@ -48,7 +49,7 @@ def test_mix_publishes_a_voice_that_shares_the_base(capsys, kokoro):
     assert "is the same voice" in capsys.readouterr().out
 
 
-def test_mix_as_json(capsys, kokoro):
+def test_mix_as_json(capsys: Capsys, kokoro: Registry) -> None:
     assert mix(*HALVES, "--json", "--gender", "female", "--actor", "me@here") == 0
     document = json.loads(capsys.readouterr().out)
     assert [voice["id"] for voice in document["added"]] == ["npc/mix"]
@@ -68,13 +69,13 @@ def test_mix_as_json(capsys, kokoro):
         ([*HALVES[:3], "No Id=0.5"], "of[1]: 'No Id' is not a voice id"),
     ],
 )
-def test_a_mix_that_is_none(capsys, flags, expected):
+def test_a_mix_that_is_none(capsys: Capsys, flags: list[str], expected: str) -> None:
     assert mix(*flags) == 2
     assert unwrapped(capsys.readouterr().err)[0].startswith(f"voxswap: error: {expected}")
 
 
 @pytest.mark.usefixtures("kokoro")
-def test_a_mix_of_nobody(capsys):
+def test_a_mix_of_nobody(capsys: Capsys) -> None:
     assert mix(*HALVES[:3], "nobody=0.5") == 1
     assert unwrapped(capsys.readouterr().err)[0].startswith(
         "voxswap: error: no voice 'nobody' is registered"
@@ -82,16 +83,16 @@ def test_a_mix_of_nobody(capsys):
 
 
 @pytest.mark.parametrize("flag", ["kokoro/jm_kumo", "kokoro/jm_kumo=", "kokoro/jm_kumo=half"])
-def test_a_weight_that_is_none(capsys, flag):
+def test_a_weight_that_is_none(capsys: Capsys, flag: str) -> None:
     assert mix("--of", flag) == 2
     assert "write it such as kokoro/jm_kumo=0.3" in capsys.readouterr().err
 
 
-def test_voices_are_mixed_in_a_registry_alone(capsys):
+def test_voices_are_mixed_in_a_registry_alone(capsys: Capsys) -> None:
     assert mix(*HALVES, "--address", "127.0.0.1:1") == 2
     assert "unrecognized arguments: --address 127.0.0.1:1" in capsys.readouterr().err
 
 
-def test_a_registry_must_be_there(capsys):
+def test_a_registry_must_be_there(capsys: Capsys) -> None:
     assert mix(*HALVES) == 1
     assert "there is no registry folder at var/registry" in capsys.readouterr().err

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.client.terminal import unwrapped
-from voxswap_client.cli import main
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Voxswap
 from voxswap_client.cli.events import event_line
 from voxswap_client.cli.table import columns, cut_middle
 from voxswap_client.cli.watch import event_lines
@@ -21,34 +21,13 @@ from voxswap_client.residency_types import (
     ResidencyEventKind,
 )
 
+pytestmark = pytest.mark.usefixtures("in_utc")
 MIB = 1 << 20
 WHEN = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def _zone(monkeypatch):
-    """Local time is UTC."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.fixture
-def voxswap(server, capsys):
-    """Runs a command against the server: its exit code, and lines of stdout and stderr."""
-
-    def run(*arguments):
-        code = main([*arguments, "--address", server.address])
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), unwrapped(err)
-
-    return run
-
-
-def event(kind, **changes):
-    fields = {"sequence": 41, "epoch": 1, "time": WHEN, "voices": ("npc/smith@3",)}
+def event(kind: ResidencyEventKind | str, **changes: Any) -> ResidencyEvent:
+    fields: dict[str, Any] = {"sequence": 41, "epoch": 1, "time": WHEN, "voices": ("npc/smith@3",)}
     return ResidencyEvent(kind=ResidencyEventKind(kind), **(fields | changes))
 
 
@@ -71,7 +50,7 @@ EVENTS = [
 ]
 
 
-def test_events_in_100_columns():
+def test_events_in_100_columns() -> None:
     shown = [event_line(each, width=100) for each in EVENTS]
     assert {line[:21] for line in shown} == {"    41  07:08:09.123 "}
     assert [line[22:] for line in shown] == [
@@ -86,7 +65,7 @@ def test_events_in_100_columns():
     ]
 
 
-def test_events_in_80_columns():
+def test_events_in_80_columns() -> None:
     assert [event_line(each, width=80) for each in EVENTS[:5]] == [
         "    41  07:08:09  loading      npc/smith@3              60.0 MiB at most",
         "    41  07:08:09  loaded       npc/smith@3              60.0 MiB, 412 ms",
@@ -106,14 +85,16 @@ VOICES = st.lists(st.text(min_size=1, max_size=120), max_size=3).map(tuple)
     reason=st.text(max_size=60),
     width=st.integers(10, 120),
 )
-def test_an_event_is_never_too_wide(kind, voices, role, reason, width):
+def test_an_event_is_never_too_wide(
+    kind: ResidencyEventKind, voices: tuple[str, ...], role: str, reason: str, width: int
+) -> None:
     line = event_line(event(kind, voices=voices, role=role, reason=reason), width=width)
     assert columns(line) <= width
     assert "\n" not in line
 
 
 @given(text=st.text(max_size=80), room=st.integers(1, 80))
-def test_a_name_that_is_cut_keeps_both_ends(text, room):
+def test_a_name_that_is_cut_keeps_both_ends(text: str, room: int) -> None:
     shown = cut_middle(text, room)
     assert columns(shown) <= room
     if shown == text:
@@ -123,14 +104,14 @@ def test_a_name_that_is_cut_keeps_both_ends(text, room):
     assert text.endswith(tail)
 
 
-def test_a_new_day_has_a_line():
+def test_a_new_day_has_a_line() -> None:
     events = [EVENTS[0], EVENTS[0], event("loaded", time=WHEN + timedelta(days=1))]
     days = [line for line in event_lines(events, 100, today=date(2031, 5, 6)) if len(line) == 10]
     assert days == ["2031-05-07"]
     assert next(event_lines(events, 100)) == "2031-05-06"
 
 
-def test_watch_prints_events_as_they_come(voxswap, server):
+def test_watch_prints_events_as_they_come(voxswap: Voxswap, server: FakeServer) -> None:
     slow = server.reason("SLOW_WATCHER")
     told = server.event(1, "LOADED", size_bytes=60 * MIB, duration_ms=412.4)
     server.script.append(
@@ -147,7 +128,7 @@ def test_watch_prints_events_as_they_come(voxswap, server):
     assert server.requests[-1].HasField("after_sequence")
 
 
-def test_watch_as_json_and_from_an_event_on(voxswap, server):
+def test_watch_as_json_and_from_an_event_on(voxswap: Voxswap, server: FakeServer) -> None:
     told = server.event(42, "EVICTED", reason="memory")
     told.event_time.FromDatetime(WHEN)
     lost = server.reason("EVENTS_LOST")

@@ -8,7 +8,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.client.terminal import unwrapped
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Capsys, unwrapped
 from voxswap.v1 import voices_pb2
 from voxswap_client.cli import connection, main
 from voxswap_families.importing import detect
@@ -22,7 +23,7 @@ REMEDY = (
 
 
 @pytest.fixture
-def usual(monkeypatch, server):
+def usual(monkeypatch: pytest.MonkeyPatch, server: FakeServer) -> FakeServer:
     """A server at the usual address, which has npc/ghost, and no name of a registry."""
     monkeypatch.setattr(connection, "DEFAULT_ADDRESS", server.address)
     monkeypatch.delenv("VOXSWAP_REGISTRY")
@@ -30,7 +31,7 @@ def usual(monkeypatch, server):
     return server
 
 
-def listed(capsys, *flags):
+def listed(capsys: Capsys, *flags: str) -> list[str]:
     assert main(["voices", "list", "--json", *flags]) == 0
     return [voice["id"] for voice in json.loads(capsys.readouterr().out)["voices"]]
 
@@ -51,7 +52,14 @@ IN_THE_FOLDER, AT_THE_SERVER = ["npc/baker", "npc/smith"], ["npc/ghost"]
     ],
 )
 @pytest.mark.usefixtures("registry")
-def test_who_is_asked(capsys, monkeypatch, usual, variables, flags, expected):
+def test_who_is_asked(
+    capsys: Capsys,
+    monkeypatch: pytest.MonkeyPatch,
+    usual: FakeServer,
+    variables: list[str],
+    flags: list[str],
+    expected: list[str],
+) -> None:
     places = {"VOXSWAP_REGISTRY": HERE, "VOXSWAP_ADDRESS": usual.address}
     places |= {"--registry": HERE, "--address": usual.address}
     for name in variables:
@@ -73,14 +81,16 @@ def test_who_is_asked(capsys, monkeypatch, usual, variables, flags, expected):
     ],
     ids=lambda command: command[0],
 )
-def test_every_command_that_the_wire_has_asks_it(usual, command):
+def test_every_command_that_the_wire_has_asks_it(usual: FakeServer, command: list[str]) -> None:
     assert main(["voices", *command]) == 0
     assert usual.requests
     assert not Path("var").exists()
 
 
 @pytest.mark.parametrize("words", [["list"], ["promote", "npc/ghost@1"], ["delete", "a", "--yes"]])
-def test_without_any_server_both_remedies_are_told(capsys, usual, words):
+def test_without_any_server_both_remedies_are_told(
+    capsys: Capsys, usual: FakeServer, words: list[str]
+) -> None:
     usual.stop()
     assert main(["voices", *words]) == 1
     out, err = capsys.readouterr()
@@ -91,7 +101,9 @@ def test_without_any_server_both_remedies_are_told(capsys, usual, words):
     assert remedy == REMEDY
 
 
-def test_an_import_begins_when_a_server_answers(capsys, monkeypatch, usual):
+def test_an_import_begins_when_a_server_answers(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, usual: FakeServer
+) -> None:
     monkeypatch.setattr(detect, "import_voice", lambda *_args, **_options: pytest.fail("imported"))
     monkeypatch.setattr("voxswap_client.cli.voices_add._ANSWERS_WITHIN_S", 0.2)
     usual.stop()
@@ -101,7 +113,7 @@ def test_an_import_begins_when_a_server_answers(capsys, monkeypatch, usual):
     assert remedy == REMEDY
 
 
-def test_a_server_that_cannot_do_it_now_has_answered(capsys, usual):
+def test_a_server_that_cannot_do_it_now_has_answered(capsys: Capsys, usual: FakeServer) -> None:
     stopping = usual.reason("SHUTTING_DOWN")
     usual.script += [usual.fail(grpc.StatusCode.UNAVAILABLE, "it is stopping", stopping)] * 9
     assert main(["voices", "list"]) == 1

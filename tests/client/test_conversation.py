@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2
 
+from tests.client.fake_server import FakeServer
+from tests.client.sync_face import SyncConversation
+from tests.client.terminal import Connect
+from tests.fakes.clocks import FakeClock
 from voxswap.v1 import speech_pb2
 from voxswap_client import (
     AsyncClient,
+    AsyncConversation,
     CallCancelledError,
     Chunk,
     Client,
@@ -28,16 +35,18 @@ FLUSH = speech_pb2.ConverseRequest(flush=speech_pb2.Flush())
 INTERRUPT = speech_pb2.ConverseRequest(interrupt=speech_pb2.Interrupt())
 
 
-def text(fragment):
+def text(fragment: str) -> speech_pb2.ConverseRequest:
     return speech_pb2.ConverseRequest(text=fragment)
 
 
-async def heard(conversation):
+async def heard(conversation: AsyncConversation | SyncConversation) -> list[InterruptReceipt | int]:
     """How many samples each chunk has; receipts as they are."""
     return [part.sample_count if isinstance(part, Chunk) else part async for part in conversation]
 
 
-async def test_everything_is_sent_in_order_after_the_start(server, connect):
+async def test_everything_is_sent_in_order_after_the_start(
+    server: FakeServer, connect: Connect
+) -> None:
     async with connect().converse("npc/smith", "Hi. ", seed=7, marks=["word"]) as conversation:
         await conversation.send("Who")
         await conversation.send(" goes there?")
@@ -60,7 +69,7 @@ async def test_everything_is_sent_in_order_after_the_start(server, connect):
     ]
 
 
-async def test_audio_and_receipts_come_in_order(server, connect):
+async def test_audio_and_receipts_come_in_order(server: FakeServer, connect: Connect) -> None:
     async with connect().converse("npc/smith") as conversation:
         await conversation.send("four")
         await conversation.interrupt()
@@ -80,7 +89,7 @@ async def test_audio_and_receipts_come_in_order(server, connect):
         conversation.result(chunks[1:])
 
 
-async def test_audio_comes_before_the_end_is_sent(server, connect):
+async def test_audio_comes_before_the_end_is_sent(server: FakeServer, connect: Connect) -> None:
     async with connect().converse("npc/smith") as conversation:
         for fragment in ("a", "bc", "def"):
             await conversation.send(fragment)
@@ -89,7 +98,7 @@ async def test_audio_comes_before_the_end_is_sent(server, connect):
         assert await heard(conversation) == []
 
 
-async def test_a_conversation_without_words(server, connect):
+async def test_a_conversation_without_words(server: FakeServer, connect: Connect) -> None:
     async with connect().converse("npc/smith") as conversation:
         await conversation.end()
         assert await heard(conversation) == []
@@ -97,7 +106,9 @@ async def test_a_conversation_without_words(server, connect):
         assert conversation.trailer.total_samples == 0
 
 
-async def test_sending_waits_neither_for_the_server_nor_for_a_reader(server, connect):
+async def test_sending_waits_neither_for_the_server_nor_for_a_reader(
+    server: FakeServer, connect: Connect
+) -> None:
     """Far more than the transport holds."""
     server.script.append(server.deaf(server.stall(server.header())))
     async with connect().converse("npc/smith") as conversation:
@@ -108,7 +119,7 @@ async def test_sending_waits_neither_for_the_server_nor_for_a_reader(server, con
     assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 
-async def test_after_our_end_nothing_can_be_said(server, connect):
+async def test_after_our_end_nothing_can_be_said(server: FakeServer, connect: Connect) -> None:
     async with connect().converse("npc/smith", "Hi") as conversation:
         await conversation.end()
         for saying in (conversation.send("more"), conversation.flush()):
@@ -119,7 +130,9 @@ async def test_after_our_end_nothing_can_be_said(server, connect):
         assert await heard(conversation) == [2]
 
 
-async def test_after_our_end_it_is_interrupted_by_its_id(server, connect):
+async def test_after_our_end_it_is_interrupted_by_its_id(
+    server: FakeServer, connect: Connect
+) -> None:
     async with connect().converse("npc/smith", "Hi") as conversation:
         await conversation.end()
         with pytest.raises(VoxswapClientError, match="cancel the stream"):
@@ -130,7 +143,9 @@ async def test_after_our_end_it_is_interrupted_by_its_id(server, connect):
     assert speech_pb2.InterruptRequest(stream_id="stream-1") in server.requests
 
 
-async def test_an_error_of_the_server_is_raised_on_both_sides(server, connect):
+async def test_an_error_of_the_server_is_raised_on_both_sides(
+    server: FakeServer, connect: Connect
+) -> None:
     fault = error_details_pb2.BadRequest.FieldViolation(field="text", description="is bad")
     request = error_details_pb2.BadRequest(field_violations=[fault])
     failing = server.fail(grpc.StatusCode.INVALID_ARGUMENT, "bad text", request)
@@ -148,7 +163,7 @@ async def test_an_error_of_the_server_is_raised_on_both_sides(server, connect):
             assert caught.value.violations == [("text", "is bad")]
 
 
-async def test_an_error_while_much_is_being_sent(server, connect):
+async def test_an_error_while_much_is_being_sent(server: FakeServer, connect: Connect) -> None:
     """What becomes of a message on its way does not hide why the server ended the call."""
     failing = server.fail(
         grpc.StatusCode.DEADLINE_EXCEEDED, "idle", server.reason("CONVERSATION_IDLE")
@@ -166,7 +181,7 @@ async def test_an_error_while_much_is_being_sent(server, connect):
             await conversation.send("more")
 
 
-async def test_a_server_that_ends_it_by_itself(server, connect):
+async def test_a_server_that_ends_it_by_itself(server: FakeServer, connect: Connect) -> None:
     server.script.append(server.saying(server.play(server.header(), server.trailer(0))))
     async with connect().converse("npc/smith") as conversation:
         assert await heard(conversation) == []
@@ -174,15 +189,17 @@ async def test_a_server_that_ends_it_by_itself(server, connect):
             await conversation.send("more")
 
 
-async def test_nothing_is_tried_again(server, connect, fake_time):
+async def test_nothing_is_tried_again(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
     server.script.append(server.saying(server.fail(grpc.StatusCode.UNAVAILABLE, "down")))
-    async with connect(time=fake_time).converse("npc/smith", "Hi", pacing="none") as conversation:
+    async with connect(time=fake_clock).converse("npc/smith", "Hi", pacing="none") as conversation:
         with pytest.raises(UnavailableError):
             await heard(conversation)
-    assert (len(server.requests), fake_time.sleeps) == (1, [])
+    assert (len(server.requests), fake_clock.sleeps) == (1, [])
 
 
-async def test_leaving_the_block_stops_the_server(server, connect):
+async def test_leaving_the_block_stops_the_server(server: FakeServer, connect: Connect) -> None:
     server.script.append(server.saying(server.stall(*server.line[:2])))
     async with connect().converse("npc/smith", "Hi") as conversation:
         await conversation.__anext__()
@@ -191,7 +208,7 @@ async def test_leaving_the_block_stops_the_server(server, connect):
         await conversation.send("more")
 
 
-async def test_cancel_is_an_error_of_its_own(server, connect):
+async def test_cancel_is_an_error_of_its_own(server: FakeServer, connect: Connect) -> None:
     server.script.append(server.saying(server.stall(*server.line[:2])))
     async with connect().converse("npc/smith", "Hi") as conversation:
         await conversation.__anext__()
@@ -201,7 +218,7 @@ async def test_cancel_is_an_error_of_its_own(server, connect):
             await conversation.__anext__()
 
 
-async def test_its_own_deadline_alone_holds(server, connect):
+async def test_its_own_deadline_alone_holds(server: FakeServer, connect: Connect) -> None:
     server.script.append(server.saying(server.stall(*server.line[:2])))
     client = connect(timeout_s=0.01)
     await client.wait_ready(server.patience_s)
@@ -210,7 +227,9 @@ async def test_its_own_deadline_alone_holds(server, connect):
         assert (await conversation.__anext__()).sample_count == 4
 
 
-async def test_a_text_that_cannot_be_sent_changes_nothing(server, connect):
+async def test_a_text_that_cannot_be_sent_changes_nothing(
+    server: FakeServer, connect: Connect
+) -> None:
     client = connect()
     with pytest.raises(InvalidRequestError, match="voice"):
         client.converse(7)
@@ -228,7 +247,9 @@ async def test_a_text_that_cannot_be_sent_changes_nothing(server, connect):
     [(), (1,), (0, 1), (0, 1, 3), (0, 1, 2, 4), (0, 1, 0)],
     ids=["nothing", "no header", "no trailer", "a gap", "too little", "two headers"],
 )
-async def test_a_conversation_that_is_not_whole(server, connect, order):
+async def test_a_conversation_that_is_not_whole(
+    server: FakeServer, connect: Connect, order: tuple[int, ...]
+) -> None:
     parts = [server.line[index] for index in order]
     server.script.append(server.saying(server.play(*parts)))
     async with connect().converse("npc/smith", "Hi") as conversation:
@@ -239,13 +260,15 @@ async def test_a_conversation_that_is_not_whole(server, connect, order):
 # Fragments that come by themselves
 
 
-async def test_fragments_are_sent_as_they_come(server, connect):
+async def test_fragments_are_sent_as_they_come(server: FakeServer, connect: Connect) -> None:
     async with connect().converse("npc/smith") as conversation:
         conversation.speak(["a", "bc", "def"])
         assert await heard(conversation) == [1, 2, 3]
 
 
-async def test_after_the_fragments_of_one_turn_more_may_be_said(server, connect):
+async def test_after_the_fragments_of_one_turn_more_may_be_said(
+    server: FakeServer, connect: Connect
+) -> None:
     async with connect().converse("npc/smith") as conversation:
         conversation.speak(["a"], end=False)
         assert (await conversation.__anext__()).sample_count == 1
@@ -254,10 +277,12 @@ async def test_after_the_fragments_of_one_turn_more_may_be_said(server, connect)
     assert server.requests[1:] == [text("a"), FLUSH, text("bc")]
 
 
-async def test_an_interruption_stops_the_fragments_and_leaves_our_side_open(server, connect):
+async def test_an_interruption_stops_the_fragments_and_leaves_our_side_open(
+    server: FakeServer, connect: Connect
+) -> None:
     taken, stopped = [], threading.Event()
 
-    async def endless_async():
+    async def endless_async() -> AsyncIterator[Any]:
         try:
             for n in itertools.count():
                 taken.append(n)
@@ -266,7 +291,7 @@ async def test_an_interruption_stops_the_fragments_and_leaves_our_side_open(serv
         finally:
             stopped.set()
 
-    def endless():
+    def endless() -> Iterator[str]:
         try:
             for n in itertools.count():
                 taken.append(n)
@@ -290,8 +315,10 @@ async def test_an_interruption_stops_the_fragments_and_leaves_our_side_open(serv
     assert receipt.end_sample <= len(taken)
 
 
-async def test_fragments_that_fail_end_the_conversation(server, connect):
-    def failing():
+async def test_fragments_that_fail_end_the_conversation(
+    server: FakeServer, connect: Connect
+) -> None:
+    def failing() -> Iterator[str]:
         yield "a"
         raise ZeroDivisionError
 
@@ -303,17 +330,19 @@ async def test_fragments_that_fail_end_the_conversation(server, connect):
             await conversation.send("more")
 
 
-async def test_fragments_that_are_no_text_end_the_conversation(server, connect):
+async def test_fragments_that_are_no_text_end_the_conversation(
+    server: FakeServer, connect: Connect
+) -> None:
     async with connect().converse("npc/smith") as conversation:
         conversation.speak([7])
         with pytest.raises(InvalidRequestError, match="text"):
             await heard(conversation)
 
 
-async def test_leaving_the_block_ends_fragments_that_wait(server):
+async def test_leaving_the_block_ends_fragments_that_wait(server: FakeServer) -> None:
     waiting, ended = asyncio.Event(), asyncio.Event()
 
-    async def silent():
+    async def silent() -> AsyncIterator[Any]:
         try:
             waiting.set()
             await asyncio.Event().wait()
@@ -331,7 +360,7 @@ async def test_leaving_the_block_ends_fragments_that_wait(server):
 # What only one of the clients has
 
 
-async def test_one_thread_reads_while_another_one_writes(server):
+async def test_one_thread_reads_while_another_one_writes(server: FakeServer) -> None:
     with Client(server.address) as client, client.converse("npc/smith") as conversation:
         reading = asyncio.create_task(asyncio.to_thread(lambda: list(conversation)))
         for _ in range(100):
@@ -340,7 +369,7 @@ async def test_one_thread_reads_while_another_one_writes(server):
         assert [part.sample_count for part in await reading] == [2] * 100
 
 
-async def test_another_thread_may_cancel_a_blocked_read(server):
+async def test_another_thread_may_cancel_a_blocked_read(server: FakeServer) -> None:
     server.script.append(server.saying(server.stall(server.header())))
     with Client(server.address) as client, client.converse("npc/smith") as conversation:
         reading = asyncio.create_task(asyncio.to_thread(next, conversation))
@@ -350,7 +379,7 @@ async def test_another_thread_may_cancel_a_blocked_read(server):
             await reading
 
 
-async def test_no_thread_waits_for_text_when_the_call_is_over(server):
+async def test_no_thread_waits_for_text_when_the_call_is_over(server: FakeServer) -> None:
     server.script.append(server.saying(server.fail(grpc.StatusCode.INTERNAL, "broken")))
     with Client(server.address) as client:
         before = set(threading.enumerate())
@@ -365,7 +394,7 @@ async def test_no_thread_waits_for_text_when_the_call_is_over(server):
                 assert not thread.is_alive()
 
 
-async def test_cancelling_the_task_that_listens_ends_it(server):
+async def test_cancelling_the_task_that_listens_ends_it(server: FakeServer) -> None:
     server.script.append(server.saying(server.stall(*server.line[:1])))
     async with AsyncClient(server.address) as client, client.converse("npc/smith") as conversation:
         task = asyncio.create_task(heard(conversation))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import grpc
 import pytest
 from google.rpc import error_details_pb2
 
 import voxswap_client
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Connect
+from voxswap.v1 import speech_pb2
 from voxswap_client import VoxswapClientError
 
 CODES = {
@@ -30,8 +36,8 @@ NO_RETRY = voxswap_client.RetryPolicy(max_attempts=1)
 @pytest.mark.parametrize(("code", "expected"), CODES.items())
 @pytest.mark.parametrize("method", ["say", "get_voice"])
 async def test_each_code_has_its_class_and_keeps_its_details(
-    server, connect, code, expected, method
-):
+    server: FakeServer, connect: Connect, code: str, expected: type[Any], method: str
+) -> None:
     info = error_details_pb2.ErrorInfo(
         reason="SOME_REASON", domain="voxswap", metadata={"voice": "npc/smith@3", "ö": "ü"}
     )
@@ -66,7 +72,9 @@ REASONS = {
 
 
 @pytest.mark.parametrize(("status", "expected"), REASONS.items(), ids=str)
-async def test_a_reason_goes_before_the_code(server, connect, status, expected):
+async def test_a_reason_goes_before_the_code(
+    server: FakeServer, connect: Connect, status: tuple[str, str], expected: type[Any]
+) -> None:
     code, reason = status
     server.script.append(server.fail(grpc.StatusCode[code], "what happened", server.reason(reason)))
     with pytest.raises(VoxswapClientError) as caught:
@@ -75,7 +83,7 @@ async def test_a_reason_goes_before_the_code(server, connect, status, expected):
     assert (caught.value.code, caught.value.reason) == (code, reason)
 
 
-async def test_every_violation_is_decoded(server, connect):
+async def test_every_violation_is_decoded(server: FakeServer, connect: Connect) -> None:
     request = error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(field="text", description="is blank"),
@@ -88,7 +96,7 @@ async def test_every_violation_is_decoded(server, connect):
     assert caught.value.violations == [("text", "is blank"), ("controls.rate", "is 9")]
 
 
-async def test_the_retry_hint_is_decoded(server, connect):
+async def test_the_retry_hint_is_decoded(server: FakeServer, connect: Connect) -> None:
     server.script.append(
         server.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", server.retry_info(2.25))
     )
@@ -97,7 +105,9 @@ async def test_the_retry_hint_is_decoded(server, connect):
     assert caught.value.retry_after_s == 2.25
 
 
-async def test_details_of_unknown_kinds_are_passed_over(server, connect):
+async def test_details_of_unknown_kinds_are_passed_over(
+    server: FakeServer, connect: Connect
+) -> None:
     server.script.append(
         server.fail(
             grpc.StatusCode.INTERNAL,
@@ -111,8 +121,10 @@ async def test_details_of_unknown_kinds_are_passed_over(server, connect):
     assert caught.value.reason == "ENGINE_FAILED"
 
 
-async def test_details_that_are_garbage_leave_code_and_message(server, connect):
-    def behaviour(_request, context):
+async def test_details_that_are_garbage_leave_code_and_message(
+    server: FakeServer, connect: Connect
+) -> None:
+    def behaviour(_request: speech_pb2.SynthesizeRequest, context: Any) -> Iterator[Any]:
         context.set_trailing_metadata([("grpc-status-details-bin", b"\xff\xff\xff")])
         yield from ()
         context.abort(grpc.StatusCode.DATA_LOSS, "damaged")
@@ -123,8 +135,10 @@ async def test_details_that_are_garbage_leave_code_and_message(server, connect):
     assert (caught.value.reason, caught.value.violations) == ("", [])
 
 
-async def test_a_servicer_that_crashes(server, connect):
-    def behaviour(_request, _context):
+async def test_a_servicer_that_crashes(server: FakeServer, connect: Connect) -> None:
+    def behaviour(
+        _request: speech_pb2.SynthesizeRequest, _context: Any
+    ) -> Iterator[speech_pb2.SynthesizeResponse]:
         yield server.line[0]
         raise ArithmeticError("NaN")
 
@@ -134,20 +148,20 @@ async def test_a_servicer_that_crashes(server, connect):
     assert caught.value.code == "UNKNOWN"
 
 
-async def test_a_server_that_is_not_there(server, connect):
+async def test_a_server_that_is_not_there(server: FakeServer, connect: Connect) -> None:
     server.stop()
     with pytest.raises(voxswap_client.UnavailableError):
         await connect(retries=NO_RETRY).residents()
 
 
-async def test_a_message_above_the_limit_is_refused(server, connect):
+async def test_a_message_above_the_limit_is_refused(server: FakeServer, connect: Connect) -> None:
     huge = server.chunk(0, 1, audio=bytes(17 << 20))
     server.script.append(server.play(server.line[0], huge))
     with pytest.raises(voxswap_client.ResourceExhaustedError):
         await connect().say("npc/smith", "Hi")
 
 
-async def test_a_message_of_8_mib_is_taken(server, connect):
+async def test_a_message_of_8_mib_is_taken(server: FakeServer, connect: Connect) -> None:
     large = server.chunk(0, 4 << 20, audio=bytes(8 << 20))
     server.script.append(server.play(server.line[0], large, server.trailer(4 << 20)))
     assert len((await connect().say("npc/smith", "Hi")).audio) == 8 << 20

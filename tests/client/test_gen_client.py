@@ -8,6 +8,7 @@ import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,14 +17,14 @@ SCRIPT = "scripts/gen-client"
 PACKAGE = "clients/python/voxswap_client"
 
 
-def run(root, *flags):
-    command = [sys.executable, root / SCRIPT, *flags]
+def run(root: Path, *flags: str) -> tuple[int, str, str]:
+    command: list[str | Path] = [sys.executable, root / SCRIPT, *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture
-def copy(tmp_path):
+def copy(tmp_path: Path) -> Path:
     """What the script reads and writes, elsewhere."""
     for name in (SCRIPT, "pyproject.toml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -34,9 +35,10 @@ def copy(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def script():
+def script() -> ModuleType:
     loader = SourceFileLoader("gen_client", str(ROOT / SCRIPT))
     spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
     module = module_from_spec(spec)
     sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
     loader.exec_module(module)
@@ -44,11 +46,11 @@ def script():
     return module
 
 
-def test_the_blocking_client_is_up_to_date():
+def test_the_blocking_client_is_up_to_date() -> None:
     assert run(ROOT, "--check") == (0, "", "")
 
 
-def test_what_differs_is_named_with_its_remedy_and_mended(copy):
+def test_what_differs_is_named_with_its_remedy_and_mended(copy: Path) -> None:
     target = copy / PACKAGE / "_sync"
     (target / "stream.py").write_text("# changed by hand\n")
     (target / "extra.py").write_text("")
@@ -65,13 +67,13 @@ def test_what_differs_is_named_with_its_remedy_and_mended(copy):
     assert not (target / "extra.py").exists()
 
 
-def test_every_name_and_phrase_is_of_use(script):
+def test_every_name_and_phrase_is_of_use(script: ModuleType) -> None:
     sources = [path.read_text() for path in script.SOURCE.glob("*.py")]
     words = " ".join(" ".join(sources).split())
     assert [entry for entry in (*script.NAMES, *script.PHRASES) if entry not in words] == []
 
 
-def test_a_source_is_changed_word_by_word(script):
+def test_a_source_is_changed_word_by_word(script: ModuleType) -> None:
     source = (
         "class AsyncThing(AsyncIterator[int]):\n"
         '    """An asyncio client\'s thing. Never awaits."""\n'

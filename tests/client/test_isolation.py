@@ -33,7 +33,7 @@ for found in pkgutil.iter_modules(voxswap_client.cli.__path__, "voxswap_client.c
 """
 
 
-def imported_by(imports):
+def imported_by(imports: str) -> set[str]:
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-W", "error", "-c", PROGRAM.format(imports=imports)],
         check=True,
@@ -52,23 +52,23 @@ def imported_by(imports):
     ],
     ids=["all names", "both clients", "all commands"],
 )
-def test_the_client_brings_grpc_and_protobuf_and_their_own_packages_alone(imports):
+def test_the_client_brings_grpc_and_protobuf_and_their_own_packages_alone(imports: str) -> None:
     # grpcio itself imports typing_extensions, and its own siblings if they are installed.
     assert imported_by(imports) <= imported_by(NEEDED) | {"voxswap", "voxswap_client"}
 
 
-def test_errors_and_values_come_without_grpc():
+def test_errors_and_values_come_without_grpc() -> None:
     found = imported_by("from voxswap_client import Voice, VoiceNotFoundError")
     assert found == {"voxswap_client"}
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_is_there() -> None:
     for name in voxswap_client.__all__:
         assert getattr(voxswap_client, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         voxswap_client.Nothing  # noqa: B018
 
 
-def test_the_version_is_the_projects():
+def test_the_version_is_the_projects() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert voxswap_client.__version__ == project["version"]

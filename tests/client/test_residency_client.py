@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
 
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Connect
+from tests.fakes.clocks import FakeClock
 from voxswap.v1 import residency_pb2, speech_pb2
 from voxswap_client import (
     CastMember,
@@ -31,8 +36,8 @@ DOWN = grpc.StatusCode.UNAVAILABLE
 EPOCH = 1_900_000_000_000_000
 
 
-def component(**changes):
-    fields = {
+def component(**changes: int) -> residency_pb2.ResidentComponent:
+    fields: dict[str, Any] = {
         "role": "model",
         "digest": "sha256:ab",
         "state": residency_pb2.RESIDENT_STATE_RESIDENT,
@@ -50,7 +55,7 @@ COMPONENT = ResidentComponent(
 )
 
 
-async def test_a_snapshot_is_typed(server, connect):
+async def test_a_snapshot_is_typed(server: FakeServer, connect: Connect) -> None:
     resident = residency_pb2.Resident(
         voices=["npc/smith@3", "npc/smith@4"],
         state=residency_pb2.RESIDENT_STATE_FAILED,
@@ -111,13 +116,13 @@ async def test_a_snapshot_is_typed(server, connect):
     assert found.beside == {"program": 9}
 
 
-async def test_a_ledger_of_an_older_server(server, connect):
+async def test_a_ledger_of_an_older_server(server: FakeServer, connect: Connect) -> None:
     server.ledgers.append(residency_pb2.Ledger(device="cpu", budget_bytes=100, free_bytes=100))
     (ledger,) = (await connect().residents()).ledgers
     assert (ledger.tier, ledger.target_bytes) == (Tier.DEVICE, 100)
 
 
-async def test_a_voice_goes_in_and_out_of_memory(server, connect):
+async def test_a_voice_goes_in_and_out_of_memory(server: FakeServer, connect: Connect) -> None:
     server.loadable["npc/smith@3"] = 60
     client = connect()
     loaded = await client.load("npc/smith@3")
@@ -134,13 +139,13 @@ async def test_a_voice_goes_in_and_out_of_memory(server, connect):
 
 
 @pytest.mark.parametrize("method", ["load", "unload", "pin", "unpin", "explain"])
-async def test_a_voice_that_nobody_knows(server, connect, method):
+async def test_a_voice_that_nobody_knows(server: FakeServer, connect: Connect, method: str) -> None:
     with pytest.raises(VoiceNotFoundError, match="no voice 'npc/nobody' is registered"):
         await getattr(connect(), method)("npc/nobody")
     assert server.requests[-1].voice == "npc/nobody"
 
 
-async def test_an_explanation_is_typed(server, connect):
+async def test_an_explanation_is_typed(server: FakeServer, connect: Connect) -> None:
     server.loadable["npc/smith"] = 60
     server.explanation = residency_pb2.ExplainResponse(
         voice="npc/smith@3",
@@ -171,7 +176,7 @@ async def test_an_explanation_is_typed(server, connect):
     )
 
 
-async def test_a_smaller_budget_takes_effect_later(server, connect):
+async def test_a_smaller_budget_takes_effect_later(server: FakeServer, connect: Connect) -> None:
     server.ledgers.append(
         residency_pb2.Ledger(device="cpu", budget_bytes=100, free_bytes=40, resident_bytes=60)
     )
@@ -179,7 +184,7 @@ async def test_a_smaller_budget_takes_effect_later(server, connect):
     assert (ledger.budget_bytes, ledger.target_bytes, ledger.free_bytes) == (60, 50, 0)
 
 
-async def test_a_scene_is_typed(server, connect):
+async def test_a_scene_is_typed(server: FakeServer, connect: Connect) -> None:
     server.scene = speech_pb2.PrepareResponse(
         estimated_ms=80.0,
         would_evict=["npc/clerk@1"],
@@ -223,19 +228,23 @@ async def test_a_scene_is_typed(server, connect):
         (lambda c: c.set_budget(2**70), "budget_bytes"),
     ],
 )
-async def test_what_does_not_fit_is_not_sent(server, connect, ask, told):
+async def test_what_does_not_fit_is_not_sent(
+    server: FakeServer, connect: Connect, ask: Callable[..., Any], told: str
+) -> None:
     with pytest.raises(InvalidRequestError, match=told):
         await ask(connect())
     assert not server.requests
 
 
-async def test_only_what_may_happen_twice_is_tried_twice(server, connect, fake_time):
+async def test_only_what_may_happen_twice_is_tried_twice(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
     server.loadable["npc/smith@3"] = 60
-    client = connect(time=fake_time)
+    client = connect(time=fake_clock)
     for call in (client.load, client.pin, client.unpin):
         server.script.append(server.fail(DOWN, "down"))
         await call("npc/smith@3")
-    assert len(fake_time.sleeps) == 3
+    assert len(fake_clock.sleeps) == 3
     for call in (client.unload("npc/smith@3"), client.set_budget(1 << 20)):
         server.script.append(server.fail(DOWN, "down"))
         with pytest.raises(UnavailableError):

@@ -13,14 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path: Path) -> Path:
     """The scripts where nothing is installed, nor can be."""
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     return tmp_path
 
 
-def run(tree, script, *words):
-    command = [tree / "scripts" / script, *words]
+def run(tree: Path, script: str, *words: str) -> tuple[int, str, str]:
+    command: list[str | Path] = [tree / "scripts" / script, *words]
     environment = {"PATH": "/usr/bin:/bin", "PYTHON": "/no/python"}
     done = subprocess.run(  # noqa: S603
         command, capture_output=True, text=True, env=environment, check=False
@@ -29,7 +29,7 @@ def run(tree, script, *words):
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_help_installs_nothing(tree, flag):
+def test_help_installs_nothing(tree: Path, flag: str) -> None:
     code, out, err = run(tree, "serve", "--listen", "127.0.0.1:1", flag)
     assert (code, err) == (0, "")
     assert out.startswith("usage: scripts/serve [FLAG …]\n")
@@ -37,7 +37,7 @@ def test_help_installs_nothing(tree, flag):
     assert [path.name for path in tree.iterdir()] == ["scripts"]
 
 
-def test_help_has_the_servers_own_where_it_is_installed(tree):
+def test_help_has_the_servers_own_where_it_is_installed(tree: Path) -> None:
     program = tree / ".venv/bin/voxswap"
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\necho "voxswap $*"\n')
@@ -46,13 +46,13 @@ def test_help_has_the_servers_own_where_it_is_installed(tree):
     assert (code, out.splitlines()[-1]) == (0, "voxswap serve --help")
 
 
-def test_a_step_says_what_it_does_and_how_long_it_took(tree):
+def test_a_step_says_what_it_does_and_how_long_it_took(tree: Path) -> None:
     code, out, err = run(tree, "step", "Counting", "echo", "1 2")
     assert (code, out) == (0, "1 2\n")
     assert re.fullmatch(r"== Counting\n== done in \d+ s\n", err)
 
 
-def test_a_step_that_fails_ends_with_its_status(tree):
+def test_a_step_that_fails_ends_with_its_status(tree: Path) -> None:
     code, out, err = run(tree, "step", "Failing", "sh", "-c", "exit 7")
     assert (code, out) == (7, "")
     assert re.fullmatch(r"== Failing\n== failed after \d+ s\n", err)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
 
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Connect
+from tests.fakes.clocks import FakeClock
 from voxswap.v1 import speech_pb2
 from voxswap_client import (
     AsyncClient,
@@ -32,7 +37,7 @@ from voxswap_client import (
 SAMPLES = struct.pack("<12h", *range(12))
 
 
-async def test_the_parts_of_a_line_are_typed(server, connect):
+async def test_the_parts_of_a_line_are_typed(server: FakeServer, connect: Connect) -> None:
     async with connect().synthesize("npc/smith", "Hi") as stream:
         assert await stream.header() == Header(
             voice="npc/smith@3",
@@ -59,7 +64,7 @@ async def test_the_parts_of_a_line_are_typed(server, connect):
     ]
 
 
-async def test_packets_and_delay_reach_the_listener(server, connect):
+async def test_packets_and_delay_reach_the_listener(server: FakeServer, connect: Connect) -> None:
     packets = [(b"ab", b"c"), (b"", b"defg")]
     parts = [server.chunk(6 * n, 6, audio=b"".join(some)) for n, some in enumerate(packets)]
     for part, some in zip(parts, packets, strict=True):
@@ -74,7 +79,7 @@ async def test_packets_and_delay_reach_the_listener(server, connect):
     assert result.packets == (b"ab", b"c", b"", b"defg")
 
 
-async def test_every_option_reaches_its_field(server, connect):
+async def test_every_option_reaches_its_field(server: FakeServer, connect: Connect) -> None:
     await connect().say(
         "npc/smith@3",
         "Hi",
@@ -111,13 +116,15 @@ async def test_every_option_reaches_its_field(server, connect):
     assert server.user_agents[0].startswith(f"voxswap-client/{__version__}")
 
 
-async def test_what_is_not_asked_for_stays_unset(server, connect):
+async def test_what_is_not_asked_for_stays_unset(server: FakeServer, connect: Connect) -> None:
     async with connect().synthesize("npc/smith", "Hi") as stream:
         await stream.collect()
     assert server.requests == [speech_pb2.SynthesizeRequest(voice="npc/smith", text="Hi")]
 
 
-async def test_who_collects_a_line_does_not_listen_to_it(server, connect):
+async def test_who_collects_a_line_does_not_listen_to_it(
+    server: FakeServer, connect: Connect
+) -> None:
     client = connect()
     await client.say("npc/smith", "Hi")
     await client.say("npc/smith", "Hi", pacing=None)
@@ -127,7 +134,9 @@ async def test_who_collects_a_line_does_not_listen_to_it(server, connect):
     ]
 
 
-async def test_values_that_fit_no_field_are_all_named_before_anything_is_sent(server, connect):
+async def test_values_that_fit_no_field_are_all_named_before_anything_is_sent(
+    server: FakeServer, connect: Connect
+) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         await connect().say(
             "npc/smith",
@@ -157,22 +166,28 @@ async def test_values_that_fit_no_field_are_all_named_before_anything_is_sent(se
     assert server.requests == []
 
 
-async def test_an_option_that_there_is_not_is_an_error_of_the_program(server, connect):
+async def test_an_option_that_there_is_not_is_an_error_of_the_program(
+    server: FakeServer, connect: Connect
+) -> None:
     with pytest.raises(TypeError, match="no option loudness, pitch"):
         await connect().say("npc/smith", "Hi", pitch=2, seed=7, loudness=1)
     assert server.requests == []
 
 
-async def test_say_collects_a_line_and_measures_ttfa_at_the_client(server, connect, fake_time):
-    def behaviour(_request, _context):
+async def test_say_collects_a_line_and_measures_ttfa_at_the_client(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
+    def behaviour(
+        _request: speech_pb2.SynthesizeRequest, _context: Any
+    ) -> Iterator[speech_pb2.SynthesizeResponse]:
         yield server.header()
-        fake_time.now_s += 0.5
+        fake_clock.now_s += 0.5
         yield server.chunk(0, 4)
         yield server.chunk(4, 8)
         yield server.trailer(unknown_symbols=[speech_pb2.UnknownSymbol(symbol="☃", count=2)])
 
     server.script.append(behaviour)
-    result = await connect(time=fake_time).say("npc/smith", "Hi")
+    result = await connect(time=fake_clock).say("npc/smith", "Hi")
     assert result.audio == SAMPLES
     assert result.ttfa_ms == 500.0
     assert result.duration_s == 12 / 8000
@@ -180,12 +195,14 @@ async def test_say_collects_a_line_and_measures_ttfa_at_the_client(server, conne
     assert result.trailer.unknown_symbols == (UnknownSymbol("☃", 2),)
 
 
-async def test_marks_of_all_chunks_are_in_the_result(server, connect):
+async def test_marks_of_all_chunks_are_in_the_result(server: FakeServer, connect: Connect) -> None:
     result = await connect().say("npc/smith", "Hi")
     assert [(mark.kind, mark.text) for mark in result.marks] == [("word", "Hi"), ("viseme", "sil")]
 
 
-async def test_leaving_the_block_early_stops_the_server(server, connect):
+async def test_leaving_the_block_early_stops_the_server(
+    server: FakeServer, connect: Connect
+) -> None:
     server.script.append(server.stall(*server.line[:2]))
     async with connect().synthesize("npc/smith", "Hi") as stream:
         async for _ in stream:
@@ -194,10 +211,10 @@ async def test_leaving_the_block_early_stops_the_server(server, connect):
     assert stream.trailer is None
 
 
-async def test_an_error_in_the_block_stops_the_server(server, connect):
+async def test_an_error_in_the_block_stops_the_server(server: FakeServer, connect: Connect) -> None:
     server.script.append(server.stall(*server.line[:2]))
 
-    async def fail_in_the_block():
+    async def fail_in_the_block() -> None:
         async with connect().synthesize("npc/smith", "Hi") as stream:
             async for _ in stream:
                 raise ZeroDivisionError
@@ -207,7 +224,9 @@ async def test_an_error_in_the_block_stops_the_server(server, connect):
     assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 
-async def test_cancel_before_the_end_is_an_error_of_its_own(server, connect):
+async def test_cancel_before_the_end_is_an_error_of_its_own(
+    server: FakeServer, connect: Connect
+) -> None:
     server.script.append(server.stall(*server.line[:2]))
     async with connect().synthesize("npc/smith", "Hi") as stream:
         await stream.__anext__()
@@ -218,7 +237,7 @@ async def test_cancel_before_the_end_is_an_error_of_its_own(server, connect):
     assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 
-async def test_cancel_after_the_end_changes_nothing(server, connect):
+async def test_cancel_after_the_end_changes_nothing(server: FakeServer, connect: Connect) -> None:
     stream = connect().synthesize("npc/smith", "Hi")
     result = await stream.collect()
     stream.cancel()
@@ -227,7 +246,7 @@ async def test_cancel_after_the_end_changes_nothing(server, connect):
         await stream.__anext__()
 
 
-async def test_another_thread_may_cancel_a_blocked_read(server):
+async def test_another_thread_may_cancel_a_blocked_read(server: FakeServer) -> None:
     server.script.append(server.stall(*server.line[:1]))
     with Client(server.address) as client, client.synthesize("npc/smith", "Hi") as stream:
         reading = asyncio.to_thread(next, stream)
@@ -238,7 +257,7 @@ async def test_another_thread_may_cancel_a_blocked_read(server):
             await task
 
 
-async def test_cancelling_the_task_cancels_the_call(server):
+async def test_cancelling_the_task_cancels_the_call(server: FakeServer) -> None:
     server.script.append(server.stall(*server.line[:2]))
     async with AsyncClient(server.address) as client:
         task = asyncio.create_task(client.say("npc/smith", "Hi"))
@@ -249,7 +268,7 @@ async def test_cancelling_the_task_cancels_the_call(server):
         assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 
-async def test_cancelling_the_task_cancels_a_unary_call(server):
+async def test_cancelling_the_task_cancels_a_unary_call(server: FakeServer) -> None:
     server.script.append(server.stall())
     async with AsyncClient(server.address) as client:
         task = asyncio.create_task(client.residents())
@@ -261,7 +280,9 @@ async def test_cancelling_the_task_cancels_a_unary_call(server):
 
 
 @pytest.mark.parametrize("method", ["say", "get_voice"])
-async def test_closing_the_client_ends_its_calls_with_an_error(server, method):
+async def test_closing_the_client_ends_its_calls_with_an_error(
+    server: FakeServer, method: str
+) -> None:
     server.script.append(server.stall())
     client = AsyncClient(server.address)
     arguments = ("npc/smith", "Hi")[: 2 if method == "say" else 1]
@@ -272,7 +293,7 @@ async def test_closing_the_client_ends_its_calls_with_an_error(server, method):
         await task
 
 
-async def test_a_stream_past_its_deadline(server, connect):
+async def test_a_stream_past_its_deadline(server: FakeServer, connect: Connect) -> None:
     server.script.append(server.stall(*server.line[:2]))
     client = connect()
     await client.wait_ready()  # so that the deadline meets the stream, not the connecting
@@ -281,7 +302,9 @@ async def test_a_stream_past_its_deadline(server, connect):
     assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 
-async def test_the_clients_deadline_holds_for_calls_without_one(server, connect):
+async def test_the_clients_deadline_holds_for_calls_without_one(
+    server: FakeServer, connect: Connect
+) -> None:
     server.script.append(server.stall())
     with pytest.raises(DeadlineExceededError):
         await connect(timeout_s=0.05).get_voice("npc/smith")
@@ -303,14 +326,16 @@ BROKEN_ORDERS = {
 
 
 @pytest.mark.parametrize("order", BROKEN_ORDERS.values(), ids=BROKEN_ORDERS.keys())
-async def test_a_stream_that_is_not_whole(server, connect, order):
+async def test_a_stream_that_is_not_whole(
+    server: FakeServer, connect: Connect, order: list[int]
+) -> None:
     server.script.append(server.play(*(server.line[index] for index in order)))
     with pytest.raises(IncompleteStreamError) as caught:
         await connect().say("npc/smith", "Hi")
     assert caught.value.code == ""
 
 
-async def test_a_broken_stream_is_cancelled(server, connect):
+async def test_a_broken_stream_is_cancelled(server: FakeServer, connect: Connect) -> None:
     first, one, _, three, _ = server.line
     server.script.append(server.stall(first, one, three))
     with pytest.raises(IncompleteStreamError, match="sample 8 where 4 is due"):
@@ -318,20 +343,24 @@ async def test_a_broken_stream_is_cancelled(server, connect):
     assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 
-async def test_a_part_of_a_later_version_is_passed_over(server, connect):
+async def test_a_part_of_a_later_version_is_passed_over(
+    server: FakeServer, connect: Connect
+) -> None:
     first, *rest = server.line
     later = speech_pb2.SynthesizeResponse.FromString(b"\xaa\x06\x00")  # field 101, no bytes
     server.script.append(server.play(first, later, *rest))
     assert (await connect().say("npc/smith", "Hi")).audio == SAMPLES
 
 
-async def test_an_encoding_of_a_later_version_is_an_error(server, connect):
+async def test_an_encoding_of_a_later_version_is_an_error(
+    server: FakeServer, connect: Connect
+) -> None:
     server.script.append(server.play(server.header(encoding=99), *server.line[1:]))
     with pytest.raises(VoxswapClientError, match="AUDIO_ENCODING_99"):
         await connect().say("npc/smith", "Hi")
 
 
-async def test_a_server_that_breaks_off_in_the_middle(server, connect):
+async def test_a_server_that_breaks_off_in_the_middle(server: FakeServer, connect: Connect) -> None:
     server.script.append(
         server.fail(grpc.StatusCode.UNAVAILABLE, "going away", after=server.line[:2])
     )
@@ -339,7 +368,7 @@ async def test_a_server_that_breaks_off_in_the_middle(server, connect):
         await connect().say("npc/smith", "Hi")
 
 
-async def test_a_result_needs_every_chunk(server, connect):
+async def test_a_result_needs_every_chunk(server: FakeServer, connect: Connect) -> None:
     async with connect().synthesize("npc/smith", "Hi") as stream:
         chunks = [chunk async for chunk in stream]
         with pytest.raises(IncompleteStreamError):
@@ -347,7 +376,7 @@ async def test_a_result_needs_every_chunk(server, connect):
         assert stream.result(chunks).audio == SAMPLES
 
 
-async def test_a_result_needs_the_end(server, connect):
+async def test_a_result_needs_the_end(server: FakeServer, connect: Connect) -> None:
     async with connect().synthesize("npc/smith", "Hi") as stream:
         first = await stream.__anext__()
         with pytest.raises(IncompleteStreamError):

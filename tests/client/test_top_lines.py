@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,21 +24,22 @@ from voxswap_client.residency_types import (
     Tier,
 )
 
+pytestmark = pytest.mark.usefixtures("in_utc")
 NOW = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 MIB = 1 << 20
 
 
-@pytest.fixture(autouse=True)
-def _zone(monkeypatch):
-    """Local time is UTC."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-def resident(name, state="resident", *, ago_s=0, age_s=600, mib=60, leases=0, uses=1, **changes):
+def resident(
+    name: str,
+    state: str = "resident",
+    *,
+    ago_s: int = 0,
+    age_s: int = 600,
+    mib: int = 60,
+    leases: int = 0,
+    uses: int = 1,
+    **changes: Any,
+) -> Resident:
     return Resident(
         (name,),
         ResidentState(state),
@@ -53,8 +54,8 @@ def resident(name, state="resident", *, ago_s=0, age_s=600, mib=60, leases=0, us
     )
 
 
-def event(sequence, kind, **changes):
-    fields = {"voices": ("npc/village/smith@3",), "size_bytes": 60 * MIB}
+def event(sequence: int, kind: str, **changes: Any) -> ResidencyEvent:
+    fields: dict[str, Any] = {"voices": ("npc/village/smith@3",), "size_bytes": 60 * MIB}
     return ResidencyEvent(sequence, 1, NOW, ResidencyEventKind(kind), **(fields | changes))
 
 
@@ -100,17 +101,18 @@ FRAME = Frame(
 )
 
 
-def shown(frame=FRAME, **options):
-    found = lines(frame, **({"address": "127.0.0.1:50051", "width": 100} | options))
+def shown(frame: Frame = FRAME, **options: Any) -> list[str]:
+    usual: dict[str, Any] = {"address": "127.0.0.1:50051", "width": 100}
+    found = lines(frame, **(usual | options))
     return ["".join(span.text for span in line).rstrip() for line in found]
 
 
-def from_figures(found):
+def from_figures(found: list[str]) -> list[str]:
     """The lines from the figures on."""
     return found[next(i for i, line in enumerate(found) if line.startswith("swaps")) :]
 
 
-def test_a_whole_screen_in_100_columns():
+def test_a_whole_screen_in_100_columns() -> None:
     assert shown() == [
         "voxswap top  127.0.0.1:50051" + " " * 64 + "07:08:09",
         "cpu  ██████████████████▓▓▓▓▓▒▒▒▒▒▒▒▚▚▚▚▚▚░░░░░░░░░░░░  300.0 MiB of 400.0 MiB   75 %",
@@ -144,7 +146,7 @@ def test_a_whole_screen_in_100_columns():
     ]
 
 
-def test_a_screen_in_80_columns_by_24_lines_with_keys():
+def test_a_screen_in_80_columns_by_24_lines_with_keys() -> None:
     found = shown(width=80, height=24, with_keys=True)
     assert len(found) == 24
     assert from_figures(found)[:4] == [
@@ -164,7 +166,7 @@ def test_a_screen_in_80_columns_by_24_lines_with_keys():
     assert found[-1] == "q leave   sort:  r recent  b bytes  l leases  u uses  a age"
 
 
-def test_figures_stand_below_one_another_where_it_is_narrow():
+def test_figures_stand_below_one_another_where_it_is_narrow() -> None:
     found = shown(width=50)
     assert from_figures(found)[:8] == [
         "swaps         0.4/s   streams     3 now, 4.2/s",
@@ -178,7 +180,7 @@ def test_figures_stand_below_one_another_where_it_is_narrow():
     ]
 
 
-def names(**options):
+def names(**options: Any) -> list[str]:
     return [line.split()[0] for line in shown(**options) if line.startswith(("npc", "narrator"))]
 
 
@@ -192,12 +194,12 @@ def names(**options):
         ("age", "npc/village/smith@3"),
     ],
 )
-def test_sorting(sort, first):
+def test_sorting(sort: str, first: str) -> None:
     assert names(sort=sort)[0] == first
     assert sorted(names(sort=sort)) == sorted(names())
 
 
-def test_the_youngest_is_last_and_who_was_never_loaded_after_it():
+def test_the_youngest_is_last_and_who_was_never_loaded_after_it() -> None:
     residents = FRAME.snapshot.residents
     never = replace(residents[0], voices=("npc/new@1",), load_time=None)
     snapshot = replace(FRAME.snapshot, residents=(never, never, *residents))
@@ -205,7 +207,7 @@ def test_the_youngest_is_last_and_who_was_never_loaded_after_it():
     assert found[-3:] == ["npc/village/baker@1", "npc/new@1", "npc/new@1"]
 
 
-def test_states_and_problems_have_their_styles():
+def test_states_and_problems_have_their_styles() -> None:
     troubled = replace(FRAME, problems=("no metrics: Connection refused",), speech=Speech())
     styles = {
         span.text.split()[0]: span.style
@@ -228,13 +230,13 @@ def test_states_and_problems_have_their_styles():
     ]
 
 
-def test_a_terminal_without_blocks():
+def test_a_terminal_without_blocks() -> None:
     text = "\n".join(shown(ascii_only=True))
     assert text.isascii()
     assert "cpu  ##################+++++=======------............  300.0 MiB" in text
 
 
-def test_an_empty_server():
+def test_an_empty_server() -> None:
     ledger = Ledger("cuda:0", 0, 0, 0, 0, 0, tier=Tier.DEVICE)
     nothing = Frame(NOW, ResidencySnapshot((), (), (ledger,)), Speech(), Churn(0, 0, 0), ())
     found = shown(nothing)
@@ -242,7 +244,7 @@ def test_an_empty_server():
     assert found[-1] == "no voice is in memory"
 
 
-def test_more_than_there_is_room_for():
+def test_more_than_there_is_room_for() -> None:
     many = tuple(resident(f"npc/crowd/{n}@1") for n in range(50))
     crowd = replace(
         FRAME, snapshot=replace(FRAME.snapshot, residents=many), events=FRAME.events * 9
@@ -278,7 +280,14 @@ SIZES = st.integers(0, 1 << 34)
     problems=st.lists(st.text(max_size=200), max_size=2),
     address=st.text(max_size=150),
 )
-def test_no_screen_is_too_large(width, height, residents, accounts, problems, address):
+def test_no_screen_is_too_large(
+    width: int,
+    height: int | None,
+    residents: list[Resident],
+    accounts: tuple[int, ...],
+    problems: list[str],
+    address: str,
+) -> None:
     free, reserved, kept, evicting = accounts
     ledger = Ledger("cpu", sum(accounts), free, reserved, kept, evicting, reserved // 2)
     frame = replace(
@@ -296,7 +305,9 @@ def test_no_screen_is_too_large(width, height, residents, accounts, problems, ad
 
 
 @given(st.tuples(SIZES, SIZES, SIZES, SIZES, SIZES))
-def test_the_bar_is_as_long_as_the_budget_and_its_parts_as_they_are(accounts):
+def test_the_bar_is_as_long_as_the_budget_and_its_parts_as_they_are(
+    accounts: tuple[int, ...],
+) -> None:
     kept, loading, workspace, evicting, free = accounts
     ledger = Ledger("cpu", sum(accounts), free, loading + workspace, kept, evicting, workspace)
     frame = replace(FRAME, snapshot=ResidencySnapshot((), (), (ledger,)))

@@ -7,10 +7,16 @@ import hashlib
 import json
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Connect
+from tests.fakes.clocks import FakeClock
 from voxswap.v1 import voices_pb2
 from voxswap_client import (
     AsyncClient,
@@ -30,7 +36,7 @@ from voxswap_client.upload import PIECE_BYTES
 class Source:
     """A voice to send: its manifest, and its components as files."""
 
-    def __init__(self, folder, **components):
+    def __init__(self, folder: Path, **components: Any) -> None:
         self.files, self.data, self.items = {}, {}, []
         for role, data in components.items():
             path = folder / role
@@ -42,28 +48,30 @@ class Source:
             )
 
     @property
-    def manifest(self):
+    def manifest(self) -> bytes:
         return json.dumps({"voice_id": "npc/new", "components": self.items}).encode()
 
-    def digest(self, role):
-        return next(item["digest"] for item in self.items if item["role"] == role)
+    def digest(self, role: str) -> str:
+        return next(str(item["digest"]) for item in self.items if item["role"] == role)
 
 
 @pytest.fixture
-def source(tmp_path):
+def source(tmp_path: Path) -> Source:
     large = bytes(range(256)) * (10 << 10)  # 2.5 MiB
     return Source(tmp_path, model=large, symbols=b"{}", config=b"config")
 
 
-def pieces(server):
+def pieces(server: FakeServer) -> list[tuple[str, int, int]]:
     """Role-less view of what came: digest, offset, size. The commit came last if all of it came."""
     sent = [r for r in server.requests if isinstance(r, voices_pb2.RegisterVoiceRequest)]
-    *parts, last = sent[1:] or [None]
-    assert last is None or last.WhichOneof("part") == "commit"
+    parts = sent[1:]
+    assert not parts or parts.pop().WhichOneof("part") == "commit"
     return [(r.component.digest, r.component.offset_bytes, len(r.component.data)) for r in parts]
 
 
-async def test_everything_is_sent_in_pieces(server, connect, source):
+async def test_everything_is_sent_in_pieces(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
     found = await connect().register_voice(
         source.manifest, source.files, label="canary", version=7, actor="me@here"
     )
@@ -84,7 +92,9 @@ async def test_everything_is_sent_in_pieces(server, connect, source):
     ]
 
 
-async def test_what_the_server_has_is_neither_sent_nor_read(server, connect, source):
+async def test_what_the_server_has_is_neither_sent_nor_read(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
     for role in ("model", "config"):
         digest = source.digest(role)
         server.stored[digest] = source.data[digest]
@@ -94,15 +104,19 @@ async def test_what_the_server_has_is_neither_sent_nor_read(server, connect, sou
     assert pieces(server) == [(source.digest("symbols"), 0, 2)]
 
 
-async def test_a_commit_is_the_last_message(server, connect, source):
+async def test_a_commit_is_the_last_message(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
     await connect().register_voice(source.manifest, source.files)
     sent = [r for r in server.requests if isinstance(r, voices_pb2.RegisterVoiceRequest)]
     kinds = [request.WhichOneof("part") for request in sent]
     assert (kinds[0], set(kinds[1:-1]), kinds[-1]) == ("manifest_json", {"component"}, "commit")
 
 
-async def test_an_upload_that_breaks_off_never_sent_its_commit(server, connect, source):
-    def on_progress(sent_bytes, total_bytes):
+async def test_an_upload_that_breaks_off_never_sent_its_commit(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
+    def on_progress(sent_bytes: int, total_bytes: int) -> None:
         if sent_bytes == total_bytes:
             raise ArithmeticError("at the very end")
 
@@ -113,20 +127,26 @@ async def test_an_upload_that_breaks_off_never_sent_its_commit(server, connect, 
     assert server.voices == []
 
 
-async def test_a_voice_that_is_there_already(server, connect, source):
+async def test_a_voice_that_is_there_already(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
     client = connect()
     first = await client.register_voice(source.manifest, source.files)
     again = await client.register_voice(source.manifest, source.files)
     assert (again.created, again.voice) == (False, first.voice)
 
 
-async def test_components_with_the_same_bytes_are_sent_once(server, connect, tmp_path):
+async def test_components_with_the_same_bytes_are_sent_once(
+    server: FakeServer, connect: Connect, tmp_path: Path
+) -> None:
     twins = Source(tmp_path, model=b"same", vocoder=b"same")
     await connect().register_voice(twins.manifest, twins.files)
     assert pieces(server) == [(twins.digest("model"), 0, 4)]
 
 
-async def test_many_components_are_asked_for_in_batches(server, connect, tmp_path):
+async def test_many_components_are_asked_for_in_batches(
+    server: FakeServer, connect: Connect, tmp_path: Path
+) -> None:
     many = Source(tmp_path, **{f"part{n}": str(n).encode() for n in range(1001)})
     server.stored |= many.data
     await connect().register_voice(many.manifest, {})
@@ -134,7 +154,9 @@ async def test_many_components_are_asked_for_in_batches(server, connect, tmp_pat
     assert [len(request.components) for request in asked] == [1000, 1]
 
 
-async def test_progress_counts_what_is_sent(server, connect, source):
+async def test_progress_counts_what_is_sent(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
     digest = source.digest("config")
     server.stored[digest] = source.data[digest]
     heard = []
@@ -146,8 +168,10 @@ async def test_progress_counts_what_is_sent(server, connect, source):
     assert heard == [(n_bytes, total) for n_bytes in sent]
 
 
-async def test_progress_that_fails_ends_the_upload(server, connect, source):
-    def on_progress(sent_bytes, _total_bytes):
+async def test_progress_that_fails_ends_the_upload(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
+    def on_progress(sent_bytes: int, _total_bytes: int) -> None:
         if sent_bytes:
             raise ArithmeticError("no more")
 
@@ -163,14 +187,18 @@ async def test_progress_that_fails_ends_the_upload(server, connect, source):
     "manifest",
     [b"{", b"\xff", b"[]", b"{}", b'{"components": [{"role": "model"}]}', b'{"components": 1}'],
 )
-async def test_a_manifest_that_is_none(server, connect, manifest):
+async def test_a_manifest_that_is_none(
+    server: FakeServer, connect: Connect, manifest: bytes
+) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         await connect().register_voice(manifest, {})
     assert [fault.field for fault in caught.value.violations] == ["manifest_json"]
     assert server.requests == []
 
 
-async def test_every_file_that_cannot_be_sent_is_named(server, connect, source):
+async def test_every_file_that_cannot_be_sent_is_named(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
     model, symbols, config = (source.digest(role) for role in ("model", "symbols", "config"))
     del source.files[model]
     source.files[symbols].unlink()
@@ -186,8 +214,10 @@ async def test_every_file_that_cannot_be_sent_is_named(server, connect, source):
     assert [type(r) for r in server.requests] == [voices_pb2.FindMissingComponentsRequest]
 
 
-async def test_a_file_that_is_cut_while_it_is_sent(server, connect, source):
-    def cut(sent_bytes, _total_bytes):
+async def test_a_file_that_is_cut_while_it_is_sent(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
+    def cut(sent_bytes: int, _total_bytes: int) -> None:
         if sent_bytes:
             source.files[source.digest("model")].write_bytes(b"")
 
@@ -196,8 +226,10 @@ async def test_a_file_that_is_cut_while_it_is_sent(server, connect, source):
     assert server.voices == []
 
 
-async def test_a_file_that_goes_while_another_is_sent(server, connect, source):
-    def remove(*_report):
+async def test_a_file_that_goes_while_another_is_sent(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
+    def remove(*_report: int) -> None:
         source.files[source.digest("config")].unlink(missing_ok=True)
 
     with pytest.raises(VoxswapClientError, match=r"config: No such file or directory"):
@@ -208,10 +240,10 @@ async def test_a_file_that_goes_while_another_is_sent(server, connect, source):
 # How the server ends it.
 
 
-def after(count, end):
+def after(count: int, end: Callable[..., Any]) -> Callable[..., Any]:
     """Takes ``count`` messages of the upload, then ends the call with ``end``."""
 
-    def behaviour(requests, context):
+    def behaviour(requests: Iterator[Any], context: Any) -> Iterator[Any]:
         for _ in range(count):
             next(requests)
         yield from end(requests, context)
@@ -229,8 +261,14 @@ ENDS = [
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 @pytest.mark.parametrize(("code", "message", "kind"), ENDS)
 async def test_the_servers_own_status_is_raised(
-    server, connect, tmp_path, code, message, kind, count
-):
+    server: FakeServer,
+    connect: Connect,
+    tmp_path: Path,
+    code: grpc.StatusCode,
+    message: str,
+    kind: type[Any],
+    count: int,
+) -> None:
     # More than flow control lets through unread: the client is still writing when the status comes.
     big = Source(tmp_path, model=bytes(20 << 20))
     server.script.extend([server.play(), after(count, server.fail(code, message))])
@@ -241,23 +279,29 @@ async def test_the_servers_own_status_is_raised(
     assert server.voices == []
 
 
-async def test_the_upload_is_never_tried_again(server, connect, fake_time, source):
+async def test_the_upload_is_never_tried_again(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock, source: Source
+) -> None:
     down = server.fail(grpc.StatusCode.UNAVAILABLE, "restarting", server.retry_info(0.5))
     server.script.extend([server.play(), down])
     with pytest.raises(UnavailableError):
-        await connect(time=fake_time).register_voice(source.manifest, source.files)
-    assert fake_time.sleeps == []
+        await connect(time=fake_clock).register_voice(source.manifest, source.files)
+    assert fake_clock.sleeps == []
     assert pieces(server) == []
 
 
-async def test_the_question_before_it_is_tried_again(server, connect, fake_time, source):
+async def test_the_question_before_it_is_tried_again(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock, source: Source
+) -> None:
     server.script.append(server.fail(grpc.StatusCode.UNAVAILABLE, "restarting"))
-    found = await connect(time=fake_time).register_voice(source.manifest, source.files)
+    found = await connect(time=fake_clock).register_voice(source.manifest, source.files)
     assert found.created
-    assert len(fake_time.sleeps) == 1
+    assert len(fake_clock.sleeps) == 1
 
 
-async def test_a_server_that_is_not_there(server, connect, source):
+async def test_a_server_that_is_not_there(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
     server.stop()
     client = connect(retries=RetryPolicy(max_attempts=1))
     with pytest.raises(UnavailableError):
@@ -265,16 +309,16 @@ async def test_a_server_that_is_not_there(server, connect, source):
 
 
 async def test_the_clients_own_deadline_is_not_that_of_an_upload(
-    server, connect, fake_time, source
-):
+    server: FakeServer, connect: Connect, fake_clock: FakeClock, source: Source
+) -> None:
     left_s = []
 
-    def note_the_deadline(_requests, context):
+    def note_the_deadline(_requests: Any, context: Any) -> Iterator[Any]:
         left_s.append(context.time_remaining())
         yield from ()
 
     server.script.extend([note_the_deadline] * 4)
-    client = connect(time=fake_time, timeout_s=50.0)
+    client = connect(time=fake_clock, timeout_s=50.0)
     await client.register_voice(source.manifest, source.files)
     await client.register_voice(source.manifest, source.files, timeout_s=20.0)
     question, upload, short_question, short_upload = left_s
@@ -284,14 +328,16 @@ async def test_the_clients_own_deadline_is_not_that_of_an_upload(
     assert 10 < short_upload < 21
 
 
-async def test_a_deadline_ends_an_upload(server, connect, source):
+async def test_a_deadline_ends_an_upload(
+    server: FakeServer, connect: Connect, source: Source
+) -> None:
     server.script.extend([server.play(), server.stall()])
     with pytest.raises(DeadlineExceededError):
         await connect().register_voice(source.manifest, source.files, timeout_s=0.3)
     assert server.ended.wait(server.patience_s)
 
 
-async def test_cancelling_the_task_ends_the_upload(server, tmp_path):
+async def test_cancelling_the_task_ends_the_upload(server: FakeServer, tmp_path: Path) -> None:
     big = Source(tmp_path, model=bytes(20 << 20))
     server.script.extend([server.play(), server.stall()])
     async with AsyncClient(server.address) as client:
@@ -303,13 +349,13 @@ async def test_cancelling_the_task_ends_the_upload(server, tmp_path):
         assert await asyncio.to_thread(server.ended.wait, server.patience_s)
 
 
-def test_an_interrupt_ends_the_upload(server, tmp_path):
+def test_an_interrupt_ends_the_upload(server: FakeServer, tmp_path: Path) -> None:
     big = Source(tmp_path, model=bytes(20 << 20))
     server.script.extend([server.play(), after(1, server.stall())])
 
-    def interrupt():
+    def interrupt() -> None:
         server.waiting.wait(server.patience_s)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
@@ -320,7 +366,7 @@ def test_an_interrupt_ends_the_upload(server, tmp_path):
     interrupter.join()
 
 
-def test_closing_the_client_ends_the_upload(server, tmp_path):
+def test_closing_the_client_ends_the_upload(server: FakeServer, tmp_path: Path) -> None:
     big = Source(tmp_path, model=bytes(20 << 20))
     server.script.extend([server.play(), server.stall()])
     client = Client(server.address)
@@ -334,7 +380,9 @@ def test_closing_the_client_ends_the_upload(server, tmp_path):
     assert server.ended.wait(server.patience_s)
 
 
-async def test_closing_the_asyncio_client_ends_the_upload(server, tmp_path):
+async def test_closing_the_asyncio_client_ends_the_upload(
+    server: FakeServer, tmp_path: Path
+) -> None:
     big = Source(tmp_path, model=bytes(20 << 20))
     server.script.extend([server.play(), server.stall()])
     client = AsyncClient(server.address)

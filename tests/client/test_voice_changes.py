@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import inspect
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Connect
+from tests.fakes.clocks import FakeClock
 from voxswap.v1 import voices_pb2
 from voxswap_client import (
     AsyncClient,
@@ -29,7 +33,7 @@ PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 
 
 @pytest.fixture
-def smith(server):
+def smith(server: FakeServer) -> None:
     """npc/smith with versions 1, 2 and 3; 2 is stable and canary, 3 is old."""
     labels = {1: [], 2: ["canary", "stable"], 3: ["old"]}
     server.voices += [
@@ -39,12 +43,12 @@ def smith(server):
     server.revisions["npc/smith"] = 5
 
 
-def updates(server):
+def updates(server: FakeServer) -> list[voices_pb2.UpdateVoiceRequest]:
     return [r for r in server.requests if isinstance(r, voices_pb2.UpdateVoiceRequest)]
 
 
-def test_both_clients_have_one_face():
-    def face(client):
+def test_both_clients_have_one_face() -> None:
+    def face(client: type[Any]) -> dict[str, list[Any]]:
         public = {n: m for n, m in inspect.getmembers(client) if not n.startswith("_")}
         return {name: list(inspect.signature(m).parameters.values()) for name, m in public.items()}
 
@@ -55,7 +59,7 @@ def test_both_clients_have_one_face():
 
 
 @pytest.mark.usefixtures("smith")
-async def test_details(connect):
+async def test_details(connect: Connect) -> None:
     client = connect()
     details = await client.get_voice_details("npc/smith")
     assert details.voice.ref == "npc/smith@2"
@@ -69,7 +73,7 @@ async def test_details(connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_a_change_is_typed(server, connect):
+async def test_a_change_is_typed(server: FakeServer, connect: Connect) -> None:
     share = voices_pb2.TrafficShare(version=3, weight=10)
     server.voices[0].traffic.append(share)
     server.voices[2].traffic.append(share)
@@ -88,7 +92,7 @@ async def test_a_change_is_typed(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_a_history_comes_page_after_page(server, connect):
+async def test_a_history_comes_page_after_page(server: FakeServer, connect: Connect) -> None:
     for n in range(5):
         server.record("npc/smith", f"change {n}", "", "")
     history = connect().list_changes("npc/smith", page_size=2)
@@ -100,7 +104,7 @@ async def test_a_history_comes_page_after_page(server, connect):
     ]
 
 
-async def test_the_history_of_nobody(connect):
+async def test_the_history_of_nobody(connect: Connect) -> None:
     with pytest.raises(VoiceNotFoundError):
         await anext(connect().list_changes("npc/nobody"))
 
@@ -130,7 +134,9 @@ async def test_the_history_of_nobody(connect):
     ],
     ids=str,
 )
-async def test_the_mask_names_what_is_given(server, connect, changes, wire):
+async def test_the_mask_names_what_is_given(
+    server: FakeServer, connect: Connect, changes: dict[str, Any], wire: dict[str, Any]
+) -> None:
     found = await connect().update_voice("npc/smith", actor="me@here", note="why", **changes)
     assert updates(server) == [
         voices_pb2.UpdateVoiceRequest(
@@ -147,7 +153,7 @@ async def test_the_mask_names_what_is_given(server, connect, changes, wire):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_an_update_for_a_revision(server, connect):
+async def test_an_update_for_a_revision(server: FakeServer, connect: Connect) -> None:
     client = connect()
     await client.update_voice("npc/smith", gender="male", revision=5)
     with pytest.raises(RevisionConflictError) as caught:
@@ -157,7 +163,7 @@ async def test_an_update_for_a_revision(server, connect):
     assert server.voices[0].gender == "male"
 
 
-async def test_revision_0_is_one(server, connect):
+async def test_revision_0_is_one(server: FakeServer, connect: Connect) -> None:
     server.voices.append(voices_pb2.Voice(id="npc/new", version=1))
     await connect().update_voice("npc/new", gender="male", revision=0)
     assert updates(server)[0].HasField("revision")
@@ -168,7 +174,9 @@ async def test_revision_0_is_one(server, connect):
     [{}, {"revision": 3}, {"tags": "old"}, {"traffic": {"2": 1}}, {"gender": 1}, {"tags": [1]}],
     ids=str,
 )
-async def test_an_update_that_cannot_be_sent(server, connect, changes):
+async def test_an_update_that_cannot_be_sent(
+    server: FakeServer, connect: Connect, changes: dict[str, Any]
+) -> None:
     with pytest.raises(InvalidRequestError, match="the request cannot be sent: "):
         await connect().update_voice("npc/smith", **changes)
     assert server.requests == []
@@ -182,32 +190,41 @@ async def test_an_update_that_cannot_be_sent(server, connect, changes):
     ("revision", "asked", "tries"), [(5, True, 2), (5, False, 1), (None, True, 1)]
 )
 async def test_an_update_is_repeated_if_that_is_safe_and_the_server_asks(
-    server, connect, fake_time, revision, asked, tries
-):
+    server: FakeServer,
+    connect: Connect,
+    fake_clock: FakeClock,
+    revision: int | None,
+    asked: bool,
+    tries: int,
+) -> None:
     hints = [server.retry_info(1.0)] if asked else []
     server.script.append(server.fail(DOWN, "restarting", *hints))
-    update = connect(time=fake_time).update_voice("npc/smith", gender="male", revision=revision)
+    update = connect(time=fake_clock).update_voice("npc/smith", gender="male", revision=revision)
     if tries == 2:
         await update
     else:
         with pytest.raises(UnavailableError):
             await update
-    assert (len(updates(server)), len(fake_time.sleeps)) == (tries, tries - 1)
+    assert (len(updates(server)), len(fake_clock.sleeps)) == (tries, tries - 1)
 
 
 @pytest.mark.usefixtures("smith")
 @pytest.mark.parametrize("method", ["roll_back", "delete_voice"])
-async def test_what_would_happen_twice_is_not_repeated(server, connect, fake_time, method):
+async def test_what_would_happen_twice_is_not_repeated(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock, method: str
+) -> None:
     server.script.append(server.fail(DOWN, "restarting", server.retry_info(1.0)))
     with pytest.raises(UnavailableError):
-        await getattr(connect(time=fake_time), method)("npc/smith")
-    assert (len(server.requests), fake_time.sleeps) == (1, [])
+        await getattr(connect(time=fake_clock), method)("npc/smith")
+    assert (len(server.requests), fake_clock.sleeps) == (1, [])
 
 
 @pytest.mark.usefixtures("smith")
-async def test_a_history_is_asked_for_again(server, connect, fake_time):
+async def test_a_history_is_asked_for_again(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
     server.script.append(server.fail(DOWN, "restarting"))
-    assert [c async for c in connect(time=fake_time).list_changes("npc/smith")] == []
+    assert [c async for c in connect(time=fake_clock).list_changes("npc/smith")] == []
     assert len(server.requests) == 2
 
 
@@ -215,7 +232,7 @@ async def test_a_history_is_asked_for_again(server, connect, fake_time):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_labels_are_set_exactly(server, connect):
+async def test_labels_are_set_exactly(server: FakeServer, connect: Connect) -> None:
     found = await connect().set_labels(
         "npc/smith@3",
         {"stable"},
@@ -241,20 +258,20 @@ async def test_labels_are_set_exactly(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_all_labels_are_taken_away(server, connect):
+async def test_all_labels_are_taken_away(server: FakeServer, connect: Connect) -> None:
     assert (await connect().set_labels("npc/smith@2", [])).labels == ()
     assert server.labels("npc/smith") == {"old": 3}
 
 
 @pytest.mark.parametrize("ref", ["npc/smith", "npc/smith@", "npc/smith@stable", "npc/smith@²"])
-async def test_labels_are_set_for_a_number(server, connect, ref):
+async def test_labels_are_set_for_a_number(server: FakeServer, connect: Connect, ref: str) -> None:
     with pytest.raises(InvalidRequestError, match="has no version number"):
         await connect().set_labels(ref, ["stable"])
     assert server.requests == []
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_keeps_the_other_labels(server, connect):
+async def test_promote_keeps_the_other_labels(server: FakeServer, connect: Connect) -> None:
     move = await connect().promote(
         "npc/smith@3", warm_up=True, test_text="Hi", actor="me@here", note="why"
     )
@@ -267,14 +284,14 @@ async def test_promote_keeps_the_other_labels(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_by_label_and_to_a_new_label(server, connect):
+async def test_promote_by_label_and_to_a_new_label(server: FakeServer, connect: Connect) -> None:
     move = await connect().promote("npc/smith@canary", "blue")
     assert (move.voice.ref, move.previous_version) == ("npc/smith@2", 0)
     assert server.labels("npc/smith") == {"blue": 2, "canary": 2, "old": 3, "stable": 2}
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_of_what_is_there(server, connect):
+async def test_promote_of_what_is_there(server: FakeServer, connect: Connect) -> None:
     client = connect()
     move = await client.promote("npc/smith@2")
     assert (move.voice.ref, move.previous_version) == ("npc/smith@2", 2)
@@ -283,29 +300,31 @@ async def test_promote_of_what_is_there(server, connect):
     assert [request.warm_up for request in updates(server)] == [True]
 
 
-async def test_promote_needs_a_version(server, connect):
+async def test_promote_needs_a_version(server: FakeServer, connect: Connect) -> None:
     with pytest.raises(InvalidRequestError, match="does not say which version"):
         await connect().promote("npc/smith")
     assert server.requests == []
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_begins_anew_if_somebody_else_was_faster(server, connect, fake_time):
-    def meanwhile():
+async def test_promote_begins_anew_if_somebody_else_was_faster(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
+    def meanwhile() -> None:
         server.before_update = lambda: None
         server.relabel("npc/smith", 3, ["old", "blue"])
         server.record("npc/smith", "promote blue 3", "somebody", "")
 
     server.before_update = meanwhile
-    move = await connect(time=fake_time).promote("npc/smith@3")
+    move = await connect(time=fake_clock).promote("npc/smith@3")
     assert move.voice.labels == ("blue", "old", "stable")
     assert [request.revision for request in updates(server)] == [5, 6]
-    assert fake_time.sleeps == []
+    assert fake_clock.sleeps == []
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_finds_its_own_work_done(server, connect):
-    def meanwhile():
+async def test_promote_finds_its_own_work_done(server: FakeServer, connect: Connect) -> None:
+    def meanwhile() -> None:
         server.relabel("npc/smith", 3, ["old", "stable"])
         server.record("npc/smith", "promote stable 3", "somebody", "")
 
@@ -316,7 +335,7 @@ async def test_promote_finds_its_own_work_done(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_gives_up_at_last(server, connect):
+async def test_promote_gives_up_at_last(server: FakeServer, connect: Connect) -> None:
     server.before_update = lambda: server.record("npc/smith", "something", "somebody", "")
     with pytest.raises(RevisionConflictError):
         await connect().promote("npc/smith@3")
@@ -325,19 +344,21 @@ async def test_promote_gives_up_at_last(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_promote_has_one_deadline_for_all_of_it(server, connect, fake_time):
-    def meanwhile():
+async def test_promote_has_one_deadline_for_all_of_it(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
+    def meanwhile() -> None:
         server.record("npc/smith", "something", "somebody", "")
-        fake_time.now_s += 15
+        fake_clock.now_s += 15
 
     server.before_update = meanwhile
     with pytest.raises(RevisionConflictError):
-        await connect(time=fake_time, timeout_s=50.0).promote("npc/smith@3", timeout_s=20.0)
+        await connect(time=fake_clock, timeout_s=50.0).promote("npc/smith@3", timeout_s=20.0)
     assert len(updates(server)) == 2
 
 
 @pytest.mark.usefixtures("smith")
-async def test_a_version_that_fails_its_test(server, connect):
+async def test_a_version_that_fails_its_test(server: FakeServer, connect: Connect) -> None:
     failed = server.fail(PRECONDITION, "it is silent", server.reason("SELF_TEST_FAILED"))
     server.script.extend([server.play(), failed])
     with pytest.raises(SelfTestFailedError, match="it is silent"):
@@ -346,7 +367,7 @@ async def test_a_version_that_fails_its_test(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_roll_back(server, connect):
+async def test_roll_back(server: FakeServer, connect: Connect) -> None:
     client = connect()
     await client.promote("npc/smith@3")
     move = await client.roll_back("npc/smith", actor="me@here", note="it lisps")
@@ -362,7 +383,7 @@ async def test_roll_back(server, connect):
 
 
 @pytest.mark.usefixtures("smith")
-async def test_delete_a_version_and_then_all(server, connect):
+async def test_delete_a_version_and_then_all(server: FakeServer, connect: Connect) -> None:
     client = connect()
     assert await client.delete_voice("npc/smith@1", actor="me@here", note="why") == (1,)
     assert server.requests[-1] == voices_pb2.DeleteVoiceRequest(

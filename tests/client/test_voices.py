@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
 
+from tests.client.fake_server import FakeServer
+from tests.client.terminal import Connect
+from tests.fakes.clocks import FakeClock
 from voxswap.v1 import voices_pb2
 from voxswap_client import (
     Component,
@@ -21,11 +26,11 @@ from voxswap_client import (
 WHEN = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
-def voice(voice_id="npc/smith", version=1, **fields):
+def voice(voice_id: str = "npc/smith", version: int = 1, **fields: Any) -> voices_pb2.Voice:
     return voices_pb2.Voice(id=voice_id, version=version, **fields)
 
 
-async def test_a_voice_is_typed(server, connect):
+async def test_a_voice_is_typed(server: FakeServer, connect: Connect) -> None:
     wire = voice(
         version=3,
         display_name="Smith",
@@ -85,19 +90,19 @@ async def test_a_voice_is_typed(server, connect):
     assert (found.ref, found.size_bytes) == ("npc/smith@3", 42)
 
 
-async def test_a_time_that_is_unset_is_none(server, connect):
+async def test_a_time_that_is_unset_is_none(server: FakeServer, connect: Connect) -> None:
     server.voices.append(voice())
     assert (await connect().get_voice("npc/smith")).provenance.created is None
 
 
-async def test_an_unknown_voice(server, connect):
+async def test_an_unknown_voice(server: FakeServer, connect: Connect) -> None:
     with pytest.raises(VoiceNotFoundError) as caught:
         await connect().get_voice("npc/nobody")
     assert caught.value.reason == "VOICE_NOT_FOUND"
     assert caught.value.metadata == {"voice": "npc/nobody"}
 
 
-async def test_versions(server, connect):
+async def test_versions(server: FakeServer, connect: Connect) -> None:
     server.voices += [voice(version=2), voice(version=1), voice("npc/other")]
     client = connect()
     assert [v.version for v in await client.list_versions("npc/smith")] == [2, 1]
@@ -106,18 +111,20 @@ async def test_versions(server, connect):
 
 
 @pytest.mark.parametrize(("count", "pages"), [(0, 1), (2, 1), (3, 1), (4, 2), (9, 3)])
-async def test_listing_asks_for_page_after_page(server, connect, count, pages):
+async def test_listing_asks_for_page_after_page(
+    server: FakeServer, connect: Connect, count: int, pages: int
+) -> None:
     server.voices += [voice(f"npc/{n:02}") for n in range(count)]
     found = [v.id async for v in connect().list_voices(page_size=3)]
     assert found == [f"npc/{n:02}" for n in range(count)]
     assert len(server.requests) == pages
 
 
-async def test_every_page_carries_the_filters(server, connect):
-    fields = {"tags": ["old", "kind", "wise"], "gender": "female"}
+async def test_every_page_carries_the_filters(server: FakeServer, connect: Connect) -> None:
+    fields: dict[str, Any] = {"tags": ["old", "kind", "wise"], "gender": "female"}
     server.voices += [voice(f"npc/{n}", **fields) for n in range(2)]
     server.voices += [voice("zoo/1", **fields), voice("npc/3", tags=["old"], gender="female")]
-    options = {
+    options: dict[str, Any] = {
         "prefix": "npc/",
         "language": "en",
         "engine": "vits",
@@ -132,7 +139,7 @@ async def test_every_page_carries_the_filters(server, connect):
     ]
 
 
-async def test_pages_are_asked_for_as_they_are_read(server, connect):
+async def test_pages_are_asked_for_as_they_are_read(server: FakeServer, connect: Connect) -> None:
     server.voices += [voice(f"npc/{n}") for n in range(9)]
     listing = connect().list_voices(page_size=3)
     assert server.requests == []
@@ -141,7 +148,7 @@ async def test_pages_are_asked_for_as_they_are_read(server, connect):
     await listing.aclose()
 
 
-async def test_a_failing_page_is_an_error(server, connect):
+async def test_a_failing_page_is_an_error(server: FakeServer, connect: Connect) -> None:
     server.voices += [voice(f"npc/{n}") for n in range(2)]
     listing = connect().list_voices(page_size=1)
     assert (await anext(listing)).id == "npc/0"
@@ -150,38 +157,48 @@ async def test_a_failing_page_is_an_error(server, connect):
         await anext(listing)
 
 
-async def test_wait_ready_for_a_server_that_serves(server, connect, fake_time):
-    await connect(time=fake_time).wait_ready()
-    assert fake_time.sleeps == []
+async def test_wait_ready_for_a_server_that_serves(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
+    await connect(time=fake_clock).wait_ready()
+    assert fake_clock.sleeps == []
 
 
-async def test_wait_ready_asks_until_the_server_serves(server, connect, fake_time):
+async def test_wait_ready_asks_until_the_server_serves(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
     server.serving(now=False)
 
-    def serve_after_three():
-        if len(fake_time.sleeps) == 3:
+    def serve_after_three() -> None:
+        if len(fake_clock.sleeps) == 3:
             server.serving(now=True)
 
-    fake_time.on_sleep = serve_after_three
-    await connect(time=fake_time).wait_ready(60.0)
-    assert len(fake_time.sleeps) == 3
+    fake_clock.on_sleep = serve_after_three
+    await connect(time=fake_clock).wait_ready(60.0)
+    assert len(fake_clock.sleeps) == 3
 
 
-async def test_wait_ready_gives_up_on_a_server_that_does_not_serve(server, connect, fake_time):
+async def test_wait_ready_gives_up_on_a_server_that_does_not_serve(
+    server: FakeServer, connect: Connect, fake_clock: FakeClock
+) -> None:
     server.serving(now=False)
     with pytest.raises(DeadlineExceededError, match=r"not serving yet after 0\.35 s"):
-        await connect(time=fake_time).wait_ready(0.35)
-    assert len(fake_time.sleeps) == 3
+        await connect(time=fake_clock).wait_ready(0.35)
+    assert len(fake_clock.sleeps) == 3
 
 
-async def test_wait_ready_gives_up_on_a_server_that_is_not_there(server, connect):
+async def test_wait_ready_gives_up_on_a_server_that_is_not_there(
+    server: FakeServer, connect: Connect
+) -> None:
     server.stop()
     with pytest.raises(DeadlineExceededError, match=f"{server.address} does not answer"):
         await connect().wait_ready(0.05)
 
 
-async def test_wait_ready_takes_a_server_without_health_service(make_server, connect, fake_time):
+async def test_wait_ready_takes_a_server_without_health_service(
+    make_server: Callable[..., FakeServer], connect: Connect, fake_clock: FakeClock
+) -> None:
     plain = make_server(with_health=False)
     plain.start()
-    await connect(plain.address, time=fake_time).wait_ready()
-    assert fake_time.sleeps == []
+    await connect(plain.address, time=fake_clock).wait_ready()
+    assert fake_clock.sleeps == []

@@ -76,7 +76,8 @@ def size_bytes(text: str) -> int:
 
 
 def compose() -> dict[str, Any]:
-    return yaml.safe_load(COMPOSE.read_text("utf-8"))
+    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text("utf-8"))
+    return found
 
 
 SERVICES = sorted(compose()["services"])

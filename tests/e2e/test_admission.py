@@ -9,7 +9,7 @@ from collections import Counter
 import grpc
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.raw_http2 import RawClient
 from tests.registry.drafts import root_of
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
@@ -28,7 +28,7 @@ def leases(thread: ServerThread) -> int:
     return sum(resident.leases for resident in thread.house.manager.residents())
 
 
-class Crowd:
+class ManyCallers:
     """Players that all ask in one moment."""
 
     def __init__(self, address: str, n: int) -> None:
@@ -65,13 +65,13 @@ def test_forty_players_at_once_fresh_and_known(joe_registry: Registry) -> None:
     """Findings 4b and 4d."""
     with serving(root_of(joe_registry), most_load=0.8) as thread:
         for what in ("fresh", "known"):
-            crowd = Crowd(thread.server.address, 40)
-            assert crowd.outcomes["spoken"] >= 1, what
-            assert set(crowd.outcomes) <= {"spoken", "RESOURCE_EXHAUSTED"}, crowd.outcomes
+            callers = ManyCallers(thread.server.address, 40)
+            assert callers.outcomes["spoken"] >= 1, what
+            assert set(callers.outcomes) <= {"spoken", "RESOURCE_EXHAUSTED"}, callers.outcomes
             thread.wait_until(lambda: metric(thread, "voxswap_active_streams") == 0)
             assert metric(thread, "voxswap_admitted_load") == 0
             refused = metric(thread, "voxswap_admission_refusals_total", reason="OVERLOADED")
-            assert refused or crowd.outcomes["spoken"] == 40
+            assert refused or callers.outcomes["spoken"] == 40
         # And whoever comes to an idle server is served.
         before = metric(thread, "voxswap_admission_refusals_total", reason="OVERLOADED")
         with Client(thread.server.address, timeout_s=60) as client:

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from tests.server.redis_process import redis_process
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
@@ -243,7 +243,7 @@ def test_an_error_is_not_kept(house: tuple[ServerThread, Client]) -> None:
     for _ in range(2):
         with pytest.raises(grpc.RpcError) as raised:
             spoken(thread, speaker="nobody", seed=1)
-        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert outcomes(thread) == {"miss": 2}
     assert figure(thread, "audio_cache_entries") == 0
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
+from tests.registry.faults import alter
 from voxswap.v1 import (
     speech_pb2,
     speech_pb2_grpc,
@@ -298,14 +299,6 @@ def damaged(joe_registry: Registry, tmp_path: Path) -> Iterator[tuple[ServerThre
     largest.chmod(0o644)
     with serving(root) as thread:
         yield thread, largest
-
-
-def alter(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        byte = file.read(1)
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte[0] ^ 1]))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import blob_path, root_of
 from voxswap_client import Client, DataLossError
 from voxswap_registry.manifest import Manifest

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
 
 import grpc
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.e2e.conftest import ServerThread
+from tests.e2e.servers import ServerThread
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
 from voxswap_client import (
     AsyncClient,
@@ -62,7 +63,7 @@ def chunks_of(parts: Parts) -> list[Chunk]:
 
 def pieces(text: str, *sizes: int) -> Sequence[str]:
     """``text`` in fragments of these sizes, over and over."""
-    found, at = [], 0
+    found, at = list[Any](), 0
     for size in itertools.cycle(sizes):
         if at >= len(text):
             return found
@@ -142,7 +143,7 @@ def test_no_text_at_all(server: ServerThread, client: Client) -> None:
 
 
 def until_receipt(conversation: Parts) -> tuple[list[Chunk], InterruptReceipt]:
-    chunks = []
+    chunks: list[Any] = []
     for part in conversation:
         if isinstance(part, InterruptReceipt):
             return chunks, part

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health_pb2
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap_client import AsyncClient, Client, VoxswapClientError
 from voxswap_families.vits.voice import VitsUtterance

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.hostile.graphs import hostile_graphs
-from tests.e2e.conftest import serving
+from tests.e2e.servers import serving
 from tests.families.kokoro_fakes import write_kokoro
 from tests.registry.drafts import root_of
 from voxswap_client import Client

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap.v1 import voices_pb2, voices_pb2_grpc
 from voxswap_client import Client, DataLossError

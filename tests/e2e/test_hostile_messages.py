@@ -15,7 +15,7 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
 from bench.hostile import headers, messages
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap.v1 import residency_pb2, residency_pb2_grpc
 from voxswap_client import Client

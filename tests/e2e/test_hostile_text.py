@@ -7,12 +7,13 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 
 from bench.hostile.texts import KILLERS
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap_client import Client, InvalidRequestError, VoxswapClientError
 from voxswap_registry.store import Registry
@@ -59,6 +60,10 @@ def figure(thread: ServerThread, name: str, **labels: str) -> float:
     return value
 
 
+def has_restarted(thread: ServerThread, deaths: int) -> bool:
+    return restarts(thread, "died") == deaths
+
+
 def test_a_line_that_kills_its_reader_fails_alone(frail: ServerThread) -> None:
     with Client(frail.server.address, timeout_s=60) as client:
         before = client.say("joe", LINE, seed=3).audio
@@ -68,7 +73,7 @@ def test_a_line_that_kills_its_reader_fails_alone(frail: ServerThread) -> None:
                     client.say("joe", text)
                 assert raised.value.reason == "TEXT_UNREADABLE"
                 assert [violation.field for violation in raised.value.violations] == ["text"]
-            frail.wait_until(lambda deaths=deaths: restarts(frail, "died") == deaths)
+            frail.wait_until(partial(has_restarted, frail, deaths))
         assert alike(client.say("joe", LINE, seed=3).audio, before)
         frail.wait_until(lambda: figure(frail, "workers") == 2)
         assert figure(frail, "worker_calls_total") > 0

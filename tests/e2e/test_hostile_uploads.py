@@ -13,9 +13,9 @@ import grpc
 import pytest
 
 from bench.hostile import uploads
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, serving
+from tests.fakes.gates import Gate
 from tests.registry.drafts import root_of
-from tests.registry.faults import Gate
 from tests.registry.stores import stored_blobs
 from voxswap.v1 import voices_pb2_grpc
 from voxswap_registry.layout import blob_key
@@ -26,7 +26,7 @@ from voxswap_registry.upload import Upload
 N = 200
 
 
-class House:
+class UploadTarget:
     """A server over a registry of its own, and uploads to it that are whole."""
 
     def __init__(self, thread: ServerThread, root: Path) -> None:
@@ -58,32 +58,32 @@ class House:
 
 
 @pytest.fixture
-def house(joe_registry: Registry, tmp_path: Path) -> Iterator[House]:
+def target(joe_registry: Registry, tmp_path: Path) -> Iterator[UploadTarget]:
     root = tmp_path / "registry"
     shutil.copytree(root_of(joe_registry), root)
     with serving(root, max_uploads=32, shutdown_grace_s=0.2) as thread:
-        yield House(thread, root)
+        yield UploadTarget(thread, root)
 
 
 def test_an_end_without_a_commit_publishes_nothing_and_leaves_nothing(
-    house: House, caplog: pytest.LogCaptureFixture
+    target: UploadTarget, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sent = [house.upload(n) for n in range(N)]
-    ending = uploads.end(house.thread.server.address, sent, seed=11)
-    ended = asyncio.run_coroutine_threadsafe(ending, house.thread.loop).result(150)
+    sent = [target.upload(n) for n in range(N)]
+    ending = uploads.end(target.thread.server.address, sent, seed=11)
+    ended = asyncio.run_coroutine_threadsafe(ending, target.thread.loop).result(150)
     assert ended.total() == N
     assert {end for end, _ in ended} == set(uploads.ENDS)
     assert {code for end, code in ended if end == "half-close"} == {"INVALID_ARGUMENT"}
-    house.thread.wait_until(lambda: house.picture() == house.before)
+    target.thread.wait_until(lambda: target.picture() == target.before)
     assert [r for r in caplog.records if r.exc_info or r.levelno >= logging.WARNING] == []
     # Every place is free again, and a whole one is published.
-    with grpc.insecure_channel(house.thread.server.address) as channel:
+    with grpc.insecure_channel(target.thread.server.address) as channel:
         stub = voices_pb2_grpc.VoiceServiceStub(channel)
-        assert stub.RegisterVoice(iter(house.upload(0)), timeout=60).created
+        assert stub.RegisterVoice(iter(target.upload(0)), timeout=60).created
 
 
 def test_a_server_that_stops_amid_an_upload_ends_cleanly(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    target: UploadTarget, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The upload's thread is still at work when its call has been cancelled."""
     gate, publish = Gate(), Upload.publish
@@ -95,16 +95,16 @@ def test_a_server_that_stops_amid_an_upload_ends_cleanly(
         return publish(self, **options)
 
     monkeypatch.setattr(Upload, "publish", stopped)
-    with grpc.insecure_channel(house.thread.server.address) as channel:
+    with grpc.insecure_channel(target.thread.server.address) as channel:
         stub = voices_pb2_grpc.VoiceServiceStub(channel)
-        call = stub.RegisterVoice.future(iter(house.upload(0)), timeout=60)
+        call = stub.RegisterVoice.future(iter(target.upload(0)), timeout=60)
         gate.wait_reached()
-        house.thread.begin_stop()
+        target.thread.begin_stop()
         with pytest.raises(grpc.RpcError):
             call.result(60)  # after the grace
-        house.thread.wait_until(cancelled[0])
+        target.thread.wait_until(cancelled[0])
         gate.open()
-        house.thread.join()
-    assert house.picture() == house.before
+        target.thread.join()
+    assert target.picture() == target.before
     told = [r.message for r in caplog.records if r.exc_info or r.levelno >= logging.WARNING]
     assert [line for line in told if "did not end when they were cancelled" not in line] == []

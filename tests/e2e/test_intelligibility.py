@@ -7,7 +7,7 @@ import pytest
 
 from bench.lines import TAKES, TEN
 from bench.recognise import recognise, word_error_rate
-from tests.e2e.conftest import serving
+from tests.e2e.servers import serving
 from tests.registry.drafts import root_of
 from voxswap_client import Client
 from voxswap_registry.store import Registry
@@ -24,7 +24,9 @@ def test_a_recogniser_reads_ten_lines_back(joe_registry: Registry, front_end: st
             for seed in range(TAKES):
                 for line in TEN:
                     result = client.say("joe", line, seed=seed)
-                    audio = np.frombuffer(result.audio, "<i2").astype(np.float32) / 32767
+                    audio = np.frombuffer(result.audio, "<i2").astype(np.float32) / np.float32(
+                        32767
+                    )
                     heard.append(recognise(audio, result.header.sample_rate_hertz))
     spoken = TEN * TAKES
     assert word_error_rate(spoken, heard) <= 0.25, list(zip(spoken, heard, strict=True))

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-import urllib.request
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,7 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from tests.e2e.conftest import ServerThread, serving
+from tests.e2e.servers import ServerThread, active_leases, health, scrape, serving, start
 from tests.registry.drafts import root_of
 from voxswap_client import (
     AsyncClient,
@@ -32,10 +27,6 @@ from voxswap_client import (
 from voxswap_registry.store import Registry
 
 LONG = "The road goes ever on and on, down from the door where it began. " * 60
-
-
-def active_leases(thread: ServerThread) -> int:
-    return sum(r.leases for r in thread.house.manager.residents())
 
 
 class StepCounter:
@@ -138,13 +129,6 @@ def test_shutdown_cancels_what_does_not_end_in_time(joe_registry: Registry) -> N
         assert books.charged_bytes == books.carved_bytes
 
 
-def health(thread: ServerThread, service: str) -> int:
-    with grpc.insecure_channel(thread.server.address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        request = health_pb2.HealthCheckRequest(service=service)
-        return int(stub.Check(request, timeout=10).status)
-
-
 @pytest.mark.parametrize("service", ["", "voxswap.v1.SpeechService", "voices/joe", "voices/joe@1"])
 def test_health_is_serving(server: ServerThread, service: str) -> None:
     assert health(server, service) == health_pb2.HealthCheckResponse.SERVING
@@ -154,7 +138,7 @@ def test_health_is_serving(server: ServerThread, service: str) -> None:
 def test_health_of_what_is_not_there_is_not_found(server: ServerThread, service: str) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         health(server, service)
-    assert raised.value.code() is grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 def test_health_can_be_watched(server: ServerThread) -> None:
@@ -179,14 +163,6 @@ def test_reflection_lists_the_services(server: ServerThread) -> None:
         "voxswap.v1.ResidencyService",
         "grpc.health.v1.Health",
     }
-
-
-def scrape(thread: ServerThread) -> dict[str, float]:
-    url = f"http://{thread.server.metrics_address}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        text = answer.read().decode()
-    rows = re.findall(r"^(voxswap_\S+?(?:\{.*?\})?) (\S+)$", text, re.MULTILINE)
-    return {name: float(value) for name, value in rows}
 
 
 def test_metrics_tell_of_loads_streams_and_bytes(joe_registry: Registry) -> None:
@@ -242,19 +218,6 @@ def test_catalog_and_residents_are_shown(client: Client) -> None:
     assert (
         ledger.free_bytes + ledger.reserved_bytes + ledger.resident_bytes + ledger.evicting_bytes
         == ledger.budget_bytes
-    )
-
-
-def start(root: Path, *flags: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "voxswap_server", "--registry", str(root), *flags]
-    command += ["--cache-dir", str(root.parent / "cache")]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
-    return subprocess.Popen(  # noqa: S603
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from tests.e2e.test_voice_service import House, housed, upload_of
+from tests.e2e.voice_service import VoiceServer, serving_voices, upload_of
 from tests.registry.drafts import root_of
 from voxswap.v1 import voices_pb2
 from voxswap_registry.layout import blob_key, manifest_key, state_key
@@ -25,13 +25,13 @@ from voxswap_registry.store import Registry
 
 
 @pytest.fixture
-def house(joe_registry: Registry, tmp_path: Path) -> Iterator[House]:
+def served(joe_registry: Registry, tmp_path: Path) -> Iterator[VoiceServer]:
     """A server on a registry of its own, in a place whose name would be noticed."""
     place = tmp_path / "secret-place"
     shutil.copytree(root_of(joe_registry), place, copy_function=os.link)
     (tmp_path / "secret-cache").mkdir()
-    with housed(place, cache_dir=str(tmp_path / "secret-cache"), preload="") as house:
-        yield house
+    with serving_voices(place, cache_dir=str(tmp_path / "secret-cache"), preload="") as served:
+        yield served
 
 
 def told(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, str]:
@@ -46,9 +46,9 @@ def told(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, str]:
     return raised.value.code(), info.metadata["reference"], everything
 
 
-def joe_blob(house: House, role: str = "model") -> Path:
-    joe = house.registry.resolve(VoiceRef("joe"))
-    path = house.registry.objects.path(blob_key(joe.component(role).digest))
+def joe_blob(served: VoiceServer, role: str = "model") -> Path:
+    joe = served.registry.resolve(VoiceRef("joe"))
+    path = served.registry.objects.path(blob_key(joe.component(role).digest))
     assert path is not None
     return path
 
@@ -60,79 +60,79 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", link)
 
 
-def upload(house: House) -> object:
-    return house.voices.RegisterVoice(iter(upload_of(house, "new/joe", b"new")), timeout=60)
+def upload(served: VoiceServer) -> object:
+    return served.voices.RegisterVoice(iter(upload_of(served, "new/joe", b"new")), timeout=60)
 
 
-def promote(house: House) -> object:
-    return house.label("joe@1", "canary")
+def promote(served: VoiceServer) -> object:
+    return served.label("joe@1", "canary")
 
 
-def full_for_uploads(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+def full_for_uploads(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
     full_disk(patch)
-    return lambda: upload(house)
+    return lambda: upload(served)
 
 
-def full_for_changes(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+def full_for_changes(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
     full_disk(patch)
-    return lambda: promote(house)
+    return lambda: promote(served)
 
 
-def missing(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
-    joe_blob(house).unlink()
-    return lambda: say(house)
+def missing(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    joe_blob(served).unlink()
+    return lambda: say(served)
 
 
-def damaged(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
-    path = joe_blob(house)
+def damaged(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    path = joe_blob(served)
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(bytes(len(data)))
-    return lambda: say(house)
+    return lambda: say(served)
 
 
-def linked(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
-    path = joe_blob(house)
+def linked(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    path = joe_blob(served)
     path.rename(path.with_name("moved"))
     path.symlink_to(path.with_name("moved"))
-    return lambda: say(house)
+    return lambda: say(served)
 
 
-def folder_in_its_place(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
-    path = joe_blob(house)
+def folder_in_its_place(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    path = joe_blob(served)
     path.unlink()
     path.mkdir()
-    return lambda: say(house)
+    return lambda: say(served)
 
 
-def state_in_the_way(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
-    house.registry.edit("joe", Edit(tags=("one",)))
-    revision = house.registry.record("joe").state.revision
-    path = root_of(house.registry) / state_key("joe", revision)
+def state_in_the_way(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    served.registry.edit("joe", Edit(tags=("one",)))
+    revision = served.registry.record("joe").state.revision
+    path = root_of(served.registry) / state_key("joe", revision)
     path.unlink()
     path.symlink_to("nowhere")
-    return lambda: promote(house)
+    return lambda: promote(served)
 
 
-def torn_manifest(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
-    house.registry.objects.replace(manifest_key("joe", 1), b'{"torn')
-    house.thread.house.catalog.refresh(["joe"])
-    return lambda: house.get("joe@1")
+def torn_manifest(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+    served.registry.objects.replace(manifest_key("joe", 1), b'{"torn')
+    served.thread.house.catalog.refresh(["joe"])
+    return lambda: served.get("joe@1")
 
 
-def busy(house: House, patch: pytest.MonkeyPatch) -> Callable[[], object]:
+def busy(served: VoiceServer, patch: pytest.MonkeyPatch) -> Callable[[], object]:
     from voxswap_registry import markers
 
     patch.setattr(markers, "_WAIT_S", 0.0)
-    house.registry.objects.replace("collecting/other.json", b"{}")
-    return lambda: upload(house)
+    served.registry.objects.replace("collecting/other.json", b"{}")
+    return lambda: upload(served)
 
 
-def say(house: House) -> object:
+def say(served: VoiceServer) -> object:
     from voxswap.v1 import speech_pb2
 
     request = speech_pb2.SynthesizeRequest(voice="joe", text="Where am I?")
-    return list(house.speech.Synthesize(request, timeout=60))
+    return list(served.speech.Synthesize(request, timeout=60))
 
 
 FAULTS = [
@@ -150,15 +150,15 @@ FAULTS = [
 
 @pytest.mark.parametrize("induce", FAULTS, ids=lambda induce: induce.__name__)
 def test_clients_learn_no_path_and_the_log_has_it(
-    induce: Callable[[House, pytest.MonkeyPatch], Callable[[], object]],
-    house: House,
+    induce: Callable[[VoiceServer, pytest.MonkeyPatch], Callable[[], object]],
+    served: VoiceServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
         with monkeypatch.context() as patch:
-            code, reference, everything = told(induce(house, patch))
+            code, reference, everything = told(induce(served, patch))
     assert code not in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL), everything
     for secret in (str(tmp_path), "secret-place", "secret-cache", "/tmp"):  # noqa: S108
         assert secret not in everything
@@ -167,5 +167,5 @@ def test_clients_learn_no_path_and_the_log_has_it(
         assert f"reference {reference}" in everything
         (line,) = [line for line in caplog.messages if f"reference {reference}" in line]
         assert "secret-place" in line
-    listed = f"{house.voices.ListVoices(voices_pb2.ListVoicesRequest(), timeout=30)}"
+    listed = f"{served.voices.ListVoices(voices_pb2.ListVoicesRequest(), timeout=30)}"
     assert str(tmp_path) not in listed

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.hostile.hanging_server import Hang
 from bench.hostile.shutdown import Guest, Try, attempt, tries
-from tests.e2e.test_lifecycle import start
+from tests.e2e.servers import start
 from tests.registry.drafts import root_of
 from voxswap_registry.store import Registry
 from voxswap_server.app.way_down import LEFT_BEHIND

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.e2e.conftest import ServerThread
+from tests.e2e.servers import ServerThread
 from tests.registry.drafts import root_of
 from voxswap_client import AsyncClient, Client, Encoding, Mark, MarkKind, SpeechResult
 
@@ -24,9 +24,9 @@ def samples(result: SpeechResult) -> npt.NDArray[np.float32]:
         case Encoding.PCM_F32LE:
             return np.frombuffer(result.audio, "<f4")
         case Encoding.WAV:
-            return np.frombuffer(result.audio[44:], "<i2").astype(np.float32) / 32767
+            return np.frombuffer(result.audio[44:], "<i2").astype(np.float32) / np.float32(32767)
         case _:
-            return np.frombuffer(result.audio, "<i2").astype(np.float32) / 32767
+            return np.frombuffer(result.audio, "<i2").astype(np.float32) / np.float32(32767)
 
 
 def test_a_line_arrives_in_chunks_that_join(client: Client) -> None:
@@ -194,7 +194,7 @@ def test_what_cannot_be_said_is_counted_and_not_fatal(client: Client) -> None:
 
 
 def test_cold_once_and_warm_afterwards(server: ServerThread) -> None:
-    from tests.e2e.conftest import serving
+    from tests.e2e.servers import serving
 
     with (
         serving(root_of(server.house.catalog.registry)) as fresh,

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.e2e.conftest import ServerThread, serving
-from tests.e2e.test_lifecycle import active_leases, health, scrape
+from tests.e2e.servers import ServerThread, active_leases, health, scrape, serving
 from tests.registry.drafts import root_of
 from voxswap_client import Client, DeadlineExceededError, UnavailableError
 from voxswap_families.vits.voice import VitsUtterance

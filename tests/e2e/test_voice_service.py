@@ -16,20 +16,29 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from google.protobuf.field_mask_pb2 import FieldMask
 from safetensors.numpy import load_file, save_file
 
-from tests.e2e.conftest import ServerThread, serving
-from tests.e2e.test_bad_input import alter
-from tests.e2e.test_lifecycle import scrape
+from tests.e2e.servers import scrape
+from tests.e2e.voice_service import (
+    COMMIT,
+    NOTICED_S,
+    Piece,
+    Register,
+    Voice,
+    VoiceServer,
+    as_draft,
+    serving_voices,
+    upload_of,
+)
 from tests.registry.drafts import root_of
+from tests.registry.faults import alter
 from tests.registry.stores import KEY_ID, REGION, SECRET, S3Server, stored_blobs
-from voxswap.v1 import speech_pb2, speech_pb2_grpc, voices_pb2, voices_pb2_grpc
-from voxswap_client import Client, DataLossError, SpeechResult, VoxswapClientError
+from voxswap.v1 import speech_pb2, voices_pb2
+from voxswap_client import DataLossError, SpeechResult, VoxswapClientError
 from voxswap_client.rpc_status import from_rpc_error
 from voxswap_client.upload import components_of
 from voxswap_registry.catalog.index import VoiceFilter
-from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry.draft import DraftComponent
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.layout import BLOBS, VOICES, blob_key, manifest_key, state_key
 from voxswap_registry.manifest import Manifest
@@ -41,69 +50,10 @@ from voxswap_registry.store import Registry
 from voxswap_server.doors.grpc import voices
 from voxswap_server.doors.grpc.translate import voices as voice_messages
 
-LINE = "Halt! Who goes there?"
 LONG = "The road goes ever on and on, down from the door where it began. " * 5
 WAIT_S = 30
-NOTICED_S = 2.0 * 5  # What a machine under load may take on top.
 
-Voice = voices_pb2.Voice
 Share = voices_pb2.TrafficShare
-Update = voices_pb2.UpdateVoiceRequest
-Register = voices_pb2.RegisterVoiceRequest
-Piece = voices_pb2.ComponentBytes
-COMMIT = Register(commit=voices_pb2.UploadCommit())
-
-
-class House:
-    """A server, its client and stubs, and the registry beneath it, which others may edit too."""
-
-    def __init__(self, thread: ServerThread, registry: Registry, channel: grpc.Channel) -> None:
-        self.thread = thread
-        self.registry = registry
-        self.client = Client(thread.server.address, timeout_s=60)
-        self.voices = voices_pb2_grpc.VoiceServiceStub(channel)
-        self.speech = speech_pb2_grpc.SpeechServiceStub(channel)
-
-    def publish(self, voice_id: str, model: str = "joe", **changes: Any) -> Manifest:
-        """A version made of bytes that are there, which the server knows of at once."""
-        manifest = self.registry.resolve(VoiceRef.parse(f"models/{model}"))
-        parts = tuple(
-            DraftComponent(c.role, None, c.media_type, c.digest) for c in manifest.components
-        )
-        draft = dataclasses.replace(as_draft(manifest, parts), voice_id=voice_id, **changes)
-        published = self.registry.publish(draft)
-        self.thread.house.catalog.refresh([voice_id])
-        return published
-
-    def update(self, voice_id: str, *paths: str, **fields: Any) -> voices_pb2.UpdateVoiceResponse:
-        names = Voice.DESCRIPTOR.fields_by_name
-        voice = Voice(id=voice_id, **{k: v for k, v in fields.items() if k in names})
-        rest = {k: v for k, v in fields.items() if k not in names}
-        mask = FieldMask(paths=paths)
-        return self.voices.UpdateVoice(Update(voice=voice, update_mask=mask, **rest), timeout=60)
-
-    def label(self, ref: str, *labels: str, **options: Any) -> voices_pb2.UpdateVoiceResponse:
-        voice_id, _, version = ref.partition("@")
-        return self.update(voice_id, "labels", version=int(version), labels=labels, **options)
-
-    def say(self, voice: str, text: str = LINE) -> SpeechResult:
-        return self.client.say(voice, text, seed=7)
-
-    def get(self, voice: str) -> voices_pb2.GetVoiceResponse:
-        return self.voices.GetVoice(voices_pb2.GetVoiceRequest(voice=voice), timeout=30)
-
-    def listed(self, **request: Any) -> list[Voice]:
-        answer = self.voices.ListVoices(voices_pb2.ListVoicesRequest(**request), timeout=30)
-        return list(answer.voices)
-
-    def workdirs(self) -> list[Path]:
-        folder = root_of(self.registry) / "tmp"
-        return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def as_draft(manifest: Manifest, components: tuple[DraftComponent, ...]) -> VoiceDraft:
-    fields = {f.name: getattr(manifest, f.name) for f in dataclasses.fields(VoiceDraft)}
-    return VoiceDraft(**fields | {"components": components})
 
 
 def fault(call: Callable[[], object]) -> VoxswapClientError:
@@ -147,107 +97,74 @@ def stocked(joe_registry: Registry, tmp_path_factory: pytest.TempPathFactory) ->
     return folder / "registry"
 
 
-@contextlib.contextmanager
-def housed(location: Path | str, **settings: Any) -> Iterator[House]:
-    settings = {"registry_poll_s": 0.2} | settings
-    with serving(location, **settings) as thread:
-        with grpc.insecure_channel(thread.server.address) as channel:
-            house = House(thread, Registry.open(location), channel)
-            with house.client:
-                yield house
-
-
 @pytest.fixture(scope="module")
-def house(stocked: Path) -> Iterator[House]:
-    with housed(stocked) as house:
-        yield house
+def served(stocked: Path) -> Iterator[VoiceServer]:
+    with serving_voices(stocked) as served:
+        yield served
 
 
 # Uploads
 
 
-def upload_of(house: House, voice_id: str, model: bytes, **first: Any) -> list[Register]:
-    """All messages of an upload of joe under another id and with another model."""
-    import hashlib
-
-    joe = house.registry.resolve(VoiceRef("joe"))
-    raw = json.loads(joe.to_json())
-    del raw["version"]
-    raw["voice_id"] = voice_id
-    digest = f"sha256:{hashlib.sha256(model).hexdigest()}"
-    for component in raw["components"]:
-        if component["role"] == "model":
-            component |= {"digest": digest, "size_bytes": len(model)}
-            component.pop("blake3", None)
-    return [
-        Register(manifest_json=json.dumps(raw).encode(), **first),
-        *(
-            Register(component=Piece(digest=digest, offset_bytes=n, data=model[n : n + (1 << 20)]))
-            for n in range(0, len(model), 1 << 20)
-        ),
-        COMMIT,
-    ]
-
-
 @pytest.fixture(scope="module")
-def new_model(house: House, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def new_model(served: VoiceServer, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A model that the registry does not have; joe, not quite as loud."""
-    source = house.registry.resolve(VoiceRef("joe")).component("model")
-    path = house.registry.objects.path(blob_key(source.digest))
+    source = served.registry.resolve(VoiceRef("joe")).component("model")
+    path = served.registry.objects.path(blob_key(source.digest))
     assert path is not None
     return retuned(path, tmp_path_factory.mktemp("new") / "model", 0.9).read_bytes()
 
 
-def test_a_voice_that_is_registered_speaks_at_once(house: House, new_model: bytes) -> None:
-    messages = upload_of(house, "new/joe", new_model, label="canary", actor="a@studio")
+def test_a_voice_that_is_registered_speaks_at_once(served: VoiceServer, new_model: bytes) -> None:
+    messages = upload_of(served, "new/joe", new_model, label="canary", actor="a@studio")
     wanted = components_of(messages[0].manifest_json)
-    lacking = house.voices.FindMissingComponents(
+    lacking = served.voices.FindMissingComponents(
         voices_pb2.FindMissingComponentsRequest(components=wanted)
     ).digests
     assert list(lacking) == [messages[1].component.digest]
-    answer = house.voices.RegisterVoice(iter(messages), timeout=60)
+    answer = served.voices.RegisterVoice(iter(messages), timeout=60)
     assert (answer.created, answer.voice.id, answer.voice.version) == (True, "new/joe", 1)
     assert list(answer.voice.labels) == ["canary"]
-    result = house.say("new/joe@canary")
+    result = served.say("new/joe@canary")
     assert result.header.voice == "new/joe@1"
     assert not result.header.cold, "it has spoken already, before it got its label"
     assert messages[1].component.digest in result.header.component_digests
-    assert loudness(result) == pytest.approx(loudness(house.say("joe")), rel=0.3)
+    assert loudness(result) == pytest.approx(loudness(served.say("joe")), rel=0.3)
     # The same again is no new version, and nothing need be sent.
-    again = house.voices.RegisterVoice(iter([messages[0], COMMIT]), timeout=60)
+    again = served.voices.RegisterVoice(iter([messages[0], COMMIT]), timeout=60)
     assert (again.created, again.voice.version) == (False, 1)
-    assert list(house.get("new/joe").versions) == [1]
-    assert house.workdirs() == []
+    assert list(served.get("new/joe").versions) == [1]
+    assert served.workdirs() == []
 
 
 @pytest.mark.parametrize("content", ["silent", "noise"])
 def test_a_voice_that_does_not_speak_gets_no_label_and_does_not_stay(
-    house: House, new_model: bytes, content: str
+    served: VoiceServer, new_model: bytes, content: str
 ) -> None:
     """Its content is looked at before anybody is led to it."""
     voice_id = f"bad/{content}"
-    house.publish(voice_id)
-    house.label(f"{voice_id}@1", "stable")
-    before = house.say(voice_id)
+    served.publish(voice_id)
+    served.label(f"{voice_id}@1", "stable")
+    before = served.say(voice_id)
     if content == "silent":
-        raw = json.loads(house.registry.resolve(VoiceRef("models/silent")).to_json())
+        raw = json.loads(served.registry.resolve(VoiceRef("models/silent")).to_json())
         data = json.dumps({**raw, "voice_id": voice_id}).encode()
         messages = [Register(manifest_json=data), COMMIT]
     else:
-        messages = upload_of(house, voice_id, np.random.default_rng(1).bytes(200_000))
+        messages = upload_of(served, voice_id, np.random.default_rng(1).bytes(200_000))
     messages[0].label = "stable"
-    error = fault(lambda: house.voices.RegisterVoice(iter(messages), timeout=60))
+    error = fault(lambda: served.voices.RegisterVoice(iter(messages), timeout=60))
     assert (error.code, error.reason) == ("FAILED_PRECONDITION", "SELF_TEST_FAILED")
     assert "the version was deleted again" in error.message
     assert ("it was silent" in error.message) == (content == "silent")
-    assert house.get(voice_id).labels[0].version == 1
-    assert list(house.get(voice_id).versions) == [1]
-    after = house.say(voice_id)
+    assert served.get(voice_id).labels[0].version == 1
+    assert list(served.get(voice_id).versions) == [1]
+    after = served.say(voice_id)
     assert after.header.voice == f"{voice_id}@1"
     assert_same_line([after.audio], before)
     # Its number is spent.
-    house.publish(voice_id)
-    assert list(house.get(voice_id).versions) == [3, 1]
+    served.publish(voice_id)
+    assert list(served.get(voice_id).versions) == [3, 1]
 
 
 def loudness(result: SpeechResult) -> float:
@@ -269,7 +186,7 @@ def assert_same_line(heard: list[bytes], alone: SpeechResult) -> None:
     assert np.abs(audio - expected).max() < 1e-3
 
 
-class Feed:
+class FakeUpload:
     """The messages of an upload that goes on when the test says so. An iterator for grpc."""
 
     def __init__(self, *messages: Register) -> None:
@@ -287,34 +204,36 @@ class Feed:
             yield message
 
 
-def partial_size(house: House) -> int:
+def partial_size(served: VoiceServer) -> int:
     """Bytes of uploads that have arrived so far."""
-    return sum(f.stat().st_size for folder in house.workdirs() for f in folder.iterdir())
+    return sum(f.stat().st_size for folder in served.workdirs() for f in folder.iterdir())
 
 
-def test_an_upload_that_is_cancelled_midway_leaves_nothing(house: House, new_model: bytes) -> None:
+def test_an_upload_that_is_cancelled_midway_leaves_nothing(
+    served: VoiceServer, new_model: bytes
+) -> None:
     model = new_model[:-1] + b"X"
-    messages = upload_of(house, "new/never", model)
-    before = stored_blobs(house.registry.objects)
-    feed = Feed(*messages[:4])
-    call = house.voices.RegisterVoice.future(iter(feed), timeout=60)
-    house.thread.wait_until(lambda: partial_size(house) == 3 << 20)
+    messages = upload_of(served, "new/never", model)
+    before = stored_blobs(served.registry.objects)
+    feed = FakeUpload(*messages[:4])
+    call = served.voices.RegisterVoice.future(iter(feed), timeout=60)
+    served.thread.wait_until(lambda: partial_size(served) == 3 << 20)
     call.cancel()
-    house.thread.wait_until(lambda: not house.workdirs())
+    served.thread.wait_until(lambda: not served.workdirs())
     feed.send(None)
     assert call.cancelled()
-    assert stored_blobs(house.registry.objects) == before
-    assert house.registry.look("new/never").versions == ()
-    error = fault(lambda: house.get("new/never"))
+    assert stored_blobs(served.registry.objects) == before
+    assert served.registry.look("new/never").versions == ()
+    error = fault(lambda: served.get("new/never"))
     assert error.reason == "VOICE_NOT_FOUND"
-    assert [info.key for info in house.registry.objects.list("publishing")] == []
+    assert [info.key for info in served.registry.objects.list("publishing")] == []
 
 
 def test_bytes_that_are_not_what_they_should_be_are_told_by_field(
-    house: House, new_model: bytes
+    served: VoiceServer, new_model: bytes
 ) -> None:
     model = new_model[: 3 << 20]
-    messages = upload_of(house, "new/never", model)
+    messages = upload_of(served, "new/never", model)
     altered = Register(component=Piece(digest=messages[3].component.digest,
                                        offset_bytes=2 << 20, data=bytes(1 << 20)))  # fmt: skip
     for sent, field in (
@@ -328,34 +247,36 @@ def test_bytes_that_are_not_what_they_should_be_are_told_by_field(
         ([Register(manifest_json=b"{}")], "manifest_json.schema_version"),
         ([Register(manifest_json=messages[0].manifest_json, version=-1)], "version"),
     ):
-        error = fault(lambda sent=sent: house.voices.RegisterVoice(iter(sent), timeout=60))  # type: ignore[misc]
+        error = fault(lambda sent=sent: served.voices.RegisterVoice(iter(sent), timeout=60))  # type: ignore[misc]
         assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
         assert [violation.field for violation in error.violations] == [field]
-    assert house.registry.look("new/never").versions == ()
-    assert house.workdirs() == []
+    assert served.registry.look("new/never").versions == ()
+    assert served.workdirs() == []
 
 
-def test_no_more_uploads_at_a_time_than_the_server_takes(house: House, new_model: bytes) -> None:
-    messages = upload_of(house, "new/never", new_model[:-2])
-    feeds = [Feed(messages[0]) for _ in range(2)]
-    calls = [house.voices.RegisterVoice.future(iter(feed), timeout=60) for feed in feeds]
-    house.thread.wait_until(lambda: len(house.workdirs()) == 2)
-    error = fault(lambda: house.voices.RegisterVoice(iter(messages[:1]), timeout=60))
+def test_no_more_uploads_at_a_time_than_the_server_takes(
+    served: VoiceServer, new_model: bytes
+) -> None:
+    messages = upload_of(served, "new/never", new_model[:-2])
+    feeds = [FakeUpload(messages[0]) for _ in range(2)]
+    calls = [served.voices.RegisterVoice.future(iter(feed), timeout=60) for feed in feeds]
+    served.thread.wait_until(lambda: len(served.workdirs()) == 2)
+    error = fault(lambda: served.voices.RegisterVoice(iter(messages[:1]), timeout=60))
     assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY_UPLOADS")
     assert error.retry_after_s
     for feed, call in zip(feeds, calls, strict=True):
         feed.send(None)
         assert call.exception(WAIT_S).code() is grpc.StatusCode.INVALID_ARGUMENT
-    error = fault(lambda: house.voices.RegisterVoice(iter(messages[:1]), timeout=60))
+    error = fault(lambda: served.voices.RegisterVoice(iter(messages[:1]), timeout=60))
     assert error.reason == "INVALID_INPUT"  # There is room again.
 
 
 # Changes
 
 
-def test_every_field_that_may_change_changes(house: House) -> None:
+def test_every_field_that_may_change_changes(served: VoiceServer) -> None:
     for _ in range(2):
-        house.publish("edit/fields", tags=("old",), gender="male", display_name="Old")
+        served.publish("edit/fields", tags=("old",), gender="male", display_name="Old")
     changes = {
         "display_name": "Schmied 铁匠",
         "tags": ["new", "village", "new"],
@@ -364,26 +285,26 @@ def test_every_field_that_may_change_changes(house: House) -> None:
         "traffic": [Share(version=1, weight=1), Share(version=2, weight=3)],
     }
     for revision, (field, value) in enumerate(changes.items(), 1):
-        answer = house.update(
+        answer = served.update(
             "edit/fields", field, version=2, actor="me", note=f"why {field}", **{field: value}
         )
         assert answer.revision == revision
-    voice = house.get("edit/fields@2").voice
+    voice = served.get("edit/fields@2").voice
     assert (voice.display_name, voice.gender) == ("Schmied 铁匠", "female")
     assert (list(voice.tags), list(voice.labels)) == (["new", "village"], ["canary", "stable"])
     assert {share.version: share.weight for share in voice.traffic} == {1: 1, 2: 3}
-    assert [v.id for v in house.listed(tags=["village"], gender="female")] == ["edit/fields"]
+    assert [v.id for v in served.listed(tags=["village"], gender="female")] == ["edit/fields"]
     # What is not in the mask stays, whatever is sent for it.
-    house.update("edit/fields", "gender", gender="", display_name="Not this", tags=["nor-this"])
-    voice = house.get("edit/fields@2").voice
+    served.update("edit/fields", "gender", gender="", display_name="Not this", tags=["nor-this"])
+    voice = served.get("edit/fields@2").voice
     assert (voice.display_name, voice.gender, list(voice.tags)) == (
         "Schmied 铁匠", "", ["new", "village"]
     )  # fmt: skip
     # All at once, or nothing; and nothing is no revision.
-    answer = house.update("edit/fields", "labels", "traffic", "tags", version=1, labels=["stable"])
+    answer = served.update("edit/fields", "labels", "traffic", "tags", version=1, labels=["stable"])
     assert answer.revision == 7
-    assert house.update("edit/fields", "tags").revision == 7
-    found = house.get("edit/fields")
+    assert served.update("edit/fields", "tags").revision == 7
+    found = served.get("edit/fields")
     assert {label.name: label.version for label in found.labels} == {"canary": 2, "stable": 1}
     assert (list(found.voice.traffic), list(found.voice.tags)) == ([], [])
 
@@ -417,110 +338,110 @@ def test_every_field_that_may_change_changes(house: House) -> None:
     ],
 )  # fmt: skip
 def test_an_update_that_does_not_fit_is_refused_by_its_field(
-    house: House, fields: dict[str, Any], paths: Sequence[str], named: str
+    served: VoiceServer, fields: dict[str, Any], paths: Sequence[str], named: str
 ) -> None:
-    if not house.registry.look("edit/faults").versions:
-        house.publish("edit/faults")
-    error = fault(lambda: house.update("edit/faults", *paths, **fields))
+    if not served.registry.look("edit/faults").versions:
+        served.publish("edit/faults")
+    error = fault(lambda: served.update("edit/faults", *paths, **fields))
     assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
     assert [violation.field for violation in error.violations] == [named]
-    assert house.get("edit/faults").revision == 0
+    assert served.get("edit/faults").revision == 0
 
 
-def test_versions_and_voices_that_are_not_there_are_not_found(house: House) -> None:
-    house.publish("edit/alone")
+def test_versions_and_voices_that_are_not_there_are_not_found(served: VoiceServer) -> None:
+    served.publish("edit/alone")
     for call in (
-        lambda: house.label("edit/alone@2", "stable"),
-        lambda: house.label("edit/nobody@1", "stable"),
-        lambda: house.update("edit/alone", "traffic", traffic=[Share(version=2, weight=1)]),
-        lambda: house.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="edit/alone@2")),
-        lambda: house.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="edit/nobody")),
-        lambda: house.voices.RollBackLabel(voices_pb2.RollBackLabelRequest(voice="edit/nobody")),
-        lambda: house.voices.ListChanges(voices_pb2.ListChangesRequest(voice="edit/nobody")),
+        lambda: served.label("edit/alone@2", "stable"),
+        lambda: served.label("edit/nobody@1", "stable"),
+        lambda: served.update("edit/alone", "traffic", traffic=[Share(version=2, weight=1)]),
+        lambda: served.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="edit/alone@2")),
+        lambda: served.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="edit/nobody")),
+        lambda: served.voices.RollBackLabel(voices_pb2.RollBackLabelRequest(voice="edit/nobody")),
+        lambda: served.voices.ListChanges(voices_pb2.ListChangesRequest(voice="edit/nobody")),
     ):
         error = fault(call)
         assert (error.code, error.reason) == ("NOT_FOUND", "VOICE_NOT_FOUND")
-    assert house.get("edit/alone").revision == 0
+    assert served.get("edit/alone").revision == 0
 
 
-def test_a_change_that_was_made_for_another_revision_is_aborted(house: House) -> None:
-    house.publish("edit/rivals")
-    house.update("edit/rivals", "tags", tags=["one"], revision=0)
-    error = fault(lambda: house.update("edit/rivals", "tags", tags=["two"], revision=0))
+def test_a_change_that_was_made_for_another_revision_is_aborted(served: VoiceServer) -> None:
+    served.publish("edit/rivals")
+    served.update("edit/rivals", "tags", tags=["one"], revision=0)
+    error = fault(lambda: served.update("edit/rivals", "tags", tags=["two"], revision=0))
     assert (error.code, error.reason) == ("ABORTED", "REVISION_CONFLICT")
     assert "revision 1" in str(error)
-    assert list(house.get("edit/rivals").voice.tags) == ["one"]
-    assert house.update("edit/rivals", "tags", tags=["two"], revision=1).revision == 2
+    assert list(served.get("edit/rivals").voice.tags) == ["one"]
+    assert served.update("edit/rivals", "tags", tags=["two"], revision=1).revision == 2
 
 
-def residents(house: House) -> set[str]:
+def residents(served: VoiceServer) -> set[str]:
     return {
         ref
-        for resident in house.thread.on_loop(house.thread.house.manager.residents)
+        for resident in served.thread.on_loop(served.thread.house.manager.residents)
         for ref in resident.refs
     }
 
 
-def test_a_version_that_warms_up_is_resident_when_its_label_moves(house: House) -> None:
-    house.publish("warm/good")
-    house.publish("warm/good", "soft")
-    assert "warm/good@2" not in residents(house)
-    answer = house.label("warm/good@2", "stable", warm_up=True)
+def test_a_version_that_warms_up_is_resident_when_its_label_moves(served: VoiceServer) -> None:
+    served.publish("warm/good")
+    served.publish("warm/good", "soft")
+    assert "warm/good@2" not in residents(served)
+    answer = served.label("warm/good@2", "stable", warm_up=True)
     assert list(answer.voice.labels) == ["stable"]
-    assert "warm/good@2" in residents(house)
-    result = house.say("warm/good")
+    assert "warm/good@2" in residents(served)
+    result = served.say("warm/good")
     assert (result.header.voice, result.header.cold) == ("warm/good@2", False)
-    assert house.label("warm/good@1", "stable", warm_up=True, test_text="Move!").revision == 2
+    assert served.label("warm/good@1", "stable", warm_up=True, test_text="Move!").revision == 2
 
 
-def test_a_version_that_is_silent_gets_no_label(house: House) -> None:
-    house.publish("warm/silent")
-    house.label("warm/silent@1", "stable")
-    house.publish("warm/silent", "silent")
-    error = fault(lambda: house.label("warm/silent@2", "stable", "canary", warm_up=True))
+def test_a_version_that_is_silent_gets_no_label(served: VoiceServer) -> None:
+    served.publish("warm/silent")
+    served.label("warm/silent@1", "stable")
+    served.publish("warm/silent", "silent")
+    error = fault(lambda: served.label("warm/silent@2", "stable", "canary", warm_up=True))
     assert (error.code, error.reason) == ("FAILED_PRECONDITION", "SELF_TEST_FAILED")
     assert "silent" in str(error)
-    found = house.get("warm/silent")
+    found = served.get("warm/silent")
     assert [(label.name, label.version) for label in found.labels] == [("stable", 1)]
     assert found.revision == 1
-    assert house.say("warm/silent").header.voice == "warm/silent@1"
+    assert served.say("warm/silent").header.voice == "warm/silent@1"
     # Whoever insists may have it.
-    house.label("warm/silent@2", "canary")
-    assert loudness(house.say("warm/silent@canary")) == 0
+    served.label("warm/silent@2", "canary")
+    assert loudness(served.say("warm/silent@canary")) == 0
 
 
-def test_a_damaged_version_gets_no_label_and_disturbs_no_stream(house: House) -> None:
-    house.publish("warm/damaged")
-    house.label("warm/damaged@1", "stable")
-    alone = house.say("warm/damaged", LONG)
-    house.publish("warm/damaged", "damaged")
-    before = scrape(house.thread)
-    with house.client.synthesize("warm/damaged", LONG, seed=7, pacing="none") as stream:
+def test_a_damaged_version_gets_no_label_and_disturbs_no_stream(served: VoiceServer) -> None:
+    served.publish("warm/damaged")
+    served.label("warm/damaged@1", "stable")
+    alone = served.say("warm/damaged", LONG)
+    served.publish("warm/damaged", "damaged")
+    before = scrape(served.thread)
+    with served.client.synthesize("warm/damaged", LONG, seed=7, pacing="none") as stream:
         chunks = iter(stream)
         heard = [next(chunks).audio]
         for _ in range(3):
-            error = fault(lambda: house.label("warm/damaged@2", "stable", warm_up=True))
+            error = fault(lambda: served.label("warm/damaged@2", "stable", warm_up=True))
             assert (error.code, error.reason) == ("DATA_LOSS", "DIGEST_MISMATCH")
         heard += [chunk.audio for chunk in chunks]
     assert stream.header.voice == "warm/damaged@1"
     assert_same_line(heard, alone)
-    assert [(label.name, label.version) for label in house.get("warm/damaged").labels] == [
+    assert [(label.name, label.version) for label in served.get("warm/damaged").labels] == [
         ("stable", 1)
     ]
     with pytest.raises(DataLossError, match="quarantine"):
-        house.say("warm/damaged@2")
-    after = scrape(house.thread)
+        served.say("warm/damaged@2")
+    after = scrape(served.thread)
     assert after["voxswap_quarantined_components_total"] == 1
     assert before["voxswap_quarantined_components_total"] == 0
 
 
-def test_nobody_is_led_to_a_version_that_cannot_be_read(house: House) -> None:
-    house.publish("edit/torn")
-    house.label("edit/torn@1", "stable")
-    house.registry.objects.replace(manifest_key("edit/torn", 2), b'{"torn')
+def test_nobody_is_led_to_a_version_that_cannot_be_read(served: VoiceServer) -> None:
+    served.publish("edit/torn")
+    served.label("edit/torn@1", "stable")
+    served.registry.objects.replace(manifest_key("edit/torn", 2), b'{"torn')
     for call in (
-        lambda: house.label("edit/torn@2", "stable"),
-        lambda: house.update(
+        lambda: served.label("edit/torn@2", "stable"),
+        lambda: served.update(
             "edit/torn",
             "traffic",
             traffic=[Share(version=1, weight=1), Share(version=2, weight=1)],
@@ -528,78 +449,80 @@ def test_nobody_is_led_to_a_version_that_cannot_be_read(house: House) -> None:
     ):
         error = fault(call)
         assert (error.code, error.reason) == ("DATA_LOSS", "MANIFEST_INVALID")
-    assert house.get("edit/torn@1").revision == 1
-    versions = house.voices.ListVersions(voices_pb2.ListVersionsRequest(voice="edit/torn")).versions
+    assert served.get("edit/torn@1").revision == 1
+    versions = served.voices.ListVersions(
+        voices_pb2.ListVersionsRequest(voice="edit/torn")
+    ).versions
     assert [(v.version, bool(v.problem)) for v in versions] == [(2, True), (1, False)]
 
 
-def test_a_label_is_rolled_back_to_where_it_was(house: House) -> None:
+def test_a_label_is_rolled_back_to_where_it_was(served: VoiceServer) -> None:
     for _ in range(2):
-        house.publish("edit/back")
-    roll_back = house.voices.RollBackLabel
+        served.publish("edit/back")
+    roll_back = served.voices.RollBackLabel
     request = voices_pb2.RollBackLabelRequest(voice="edit/back", actor="me", note="it lisps")
     error = fault(lambda: roll_back(request))
     assert (error.code, error.reason) == ("FAILED_PRECONDITION", "NOTHING_TO_ROLL_BACK")
-    house.label("edit/back@1", "stable")
-    house.label("edit/back@2", "stable")
+    served.label("edit/back@1", "stable")
+    served.label("edit/back@2", "stable")
     answer = roll_back(request)
     assert (answer.voice.version, answer.previous_version) == (1, 2)
     assert list(answer.voice.labels) == ["stable"]
-    assert house.say("edit/back").header.voice == "edit/back@1"
+    assert served.say("edit/back").header.voice == "edit/back@1"
     assert fault(lambda: roll_back(request)).reason == "NOTHING_TO_ROLL_BACK"
     request.label = "canary"
     assert fault(lambda: roll_back(request)).reason == "NOTHING_TO_ROLL_BACK"
 
 
-def test_a_version_in_use_is_not_deleted(house: House) -> None:
+def test_a_version_in_use_is_not_deleted(served: VoiceServer) -> None:
     for _ in range(3):
-        house.publish("edit/gone")
-    house.label("edit/gone@1", "stable")
-    house.update("edit/gone", "traffic", traffic=[Share(version=2, weight=1)])
+        served.publish("edit/gone")
+    served.label("edit/gone@1", "stable")
+    served.update("edit/gone", "traffic", traffic=[Share(version=2, weight=1)])
 
     def delete(ref: str) -> list[int]:
         request = voices_pb2.DeleteVoiceRequest(voice=ref, actor="me")
-        return list(house.voices.DeleteVoice(request, timeout=30).versions)
+        return list(served.voices.DeleteVoice(request, timeout=30).versions)
 
     for ref in ("edit/gone@1", "edit/gone@2", "edit/gone@stable", "edit/gone"):
         error = fault(lambda ref=ref: delete(ref))  # type: ignore[misc]
         assert (error.code, error.reason) == ("FAILED_PRECONDITION", "VERSION_IN_USE")
     assert delete("edit/gone@3") == [3]
-    assert list(house.get("edit/gone").versions) == [2, 1]
-    house.update("edit/gone", "traffic", "labels", version=1)
+    assert list(served.get("edit/gone").versions) == [2, 1]
+    served.update("edit/gone", "traffic", "labels", version=1)
     assert delete("edit/gone") == [2, 1]
-    for call in (lambda: house.get("edit/gone"), lambda: delete("edit/gone")):
+    for call in (lambda: served.get("edit/gone"), lambda: delete("edit/gone")):
         assert fault(call).reason == "VOICE_NOT_FOUND"
-    assert house.publish("edit/gone").version == 4  # No number comes twice.
+    assert served.publish("edit/gone").version == 4  # No number comes twice.
 
 
-def test_the_history_of_a_voice_is_told_by_pages(house: House) -> None:
-    house.publish("edit/history")
+def test_the_history_of_a_voice_is_told_by_pages(served: VoiceServer) -> None:
+    served.publish("edit/history")
     for n in range(5):
-        house.update("edit/history", "tags", tags=[f"t{n}"], actor=f"a{n}", note=f"n{n}")
-    house.label("edit/history@1", "stable")
+        served.update("edit/history", "tags", tags=[f"t{n}"], actor=f"a{n}", note=f"n{n}")
+    served.label("edit/history@1", "stable")
     request = voices_pb2.ListChangesRequest(voice="edit/history", page_size=4)
-    first = house.voices.ListChanges(request)
+    first = served.voices.ListChanges(request)
     assert [change.revision for change in first.changes] == [6, 5, 4, 3]
     assert first.changes[0].action == "promote stable 1"
     assert [(label.name, label.version) for label in first.changes[0].labels] == [("stable", 1)]
     assert (first.changes[1].actor, first.changes[1].note) == ("a4", "n4")
     assert abs(first.changes[0].time.ToSeconds() - time.time()) < 600
-    house.update("edit/history", "tags", tags=["later"])  # Moves no page.
+    served.update("edit/history", "tags", tags=["later"])  # Moves no page.
     request.page_token = first.next_page_token
-    second = house.voices.ListChanges(request)
+    second = served.voices.ListChanges(request)
     assert [change.revision for change in second.changes] == [2, 1]
     assert second.next_page_token == ""
     for token in ("%", "LTE=", "Li4="):
         request.page_token = token
-        assert [v.field for v in fault(lambda: house.voices.ListChanges(request)).violations] == [
+        assert [v.field for v in fault(lambda: served.voices.ListChanges(request)).violations] == [
             "page_token"
         ]
 
 
-def test_voices_are_listed_by_filters_and_pages(house: House) -> None:
+def test_voices_are_listed_by_filters_and_pages(served: VoiceServer) -> None:
     for n in range(7):
-        house.publish(
+        served.publish(
             f"list/{n}",
             language=("en-US", "en", "eng", "de")[n % 4],
             tags=("even",) if n % 2 == 0 else ("odd", "village"),
@@ -607,7 +530,7 @@ def test_voices_are_listed_by_filters_and_pages(house: House) -> None:
         )
 
     def ids(**wanted: Any) -> list[str]:
-        return [voice.id for voice in house.listed(prefix="list/", **wanted)]
+        return [voice.id for voice in served.listed(prefix="list/", **wanted)]
 
     assert ids() == [f"list/{n}" for n in range(7)]
     assert ids(language="en") == ["list/0", "list/1", "list/4", "list/5"]
@@ -623,21 +546,21 @@ def test_voices_are_listed_by_filters_and_pages(house: House) -> None:
     request = voices_pb2.ListVoicesRequest(prefix="list/", page_size=3)
     pages = []
     while True:
-        answer = house.voices.ListVoices(request)
+        answer = served.voices.ListVoices(request)
         pages.append([voice.id for voice in answer.voices])
         if not answer.next_page_token:
             break
         request.page_token = answer.next_page_token
     assert pages == [["list/0", "list/1", "list/2"], ["list/3", "list/4", "list/5"], ["list/6"]]
-    answer = house.voices.ListVoices(voices_pb2.ListVoicesRequest(prefix="list/", page_size=7))
+    answer = served.voices.ListVoices(voices_pb2.ListVoicesRequest(prefix="list/", page_size=7))
     assert answer.next_page_token == ""
 
 
 def test_a_voice_that_no_message_can_hold_hides_no_other(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    served: VoiceServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for voice_id in ("odd/a", "odd/b", "odd/c"):
-        house.publish(voice_id)
+        served.publish(voice_id)
     convert = voice_messages._voice
 
     def picky(manifest: Manifest, record: VoiceRecord) -> Voice:
@@ -646,81 +569,81 @@ def test_a_voice_that_no_message_can_hold_hides_no_other(
         return convert(manifest, record)
 
     monkeypatch.setattr(voice_messages, "_voice", picky)
-    listed = house.listed(prefix="odd/")
+    listed = served.listed(prefix="odd/")
     assert [(v.id, v.version, bool(v.problem)) for v in listed] == [
         ("odd/a", 1, False), ("odd/b", 1, True), ("odd/c", 1, False)
     ]  # fmt: skip
     assert "publish the version anew" in listed[1].problem
     request = voices_pb2.ListVersionsRequest(voice="odd/b")
-    (version,) = house.voices.ListVersions(request, timeout=30).versions
+    (version,) = served.voices.ListVersions(request, timeout=30).versions
     assert version.problem == listed[1].problem
-    assert fault(lambda: house.get("odd/b")).code == "DATA_LOSS"
+    assert fault(lambda: served.get("odd/b")).code == "DATA_LOSS"
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
-def test_a_time_outside_the_calendar_hides_no_voice(house: House, time: str) -> None:
+def test_a_time_outside_the_calendar_hides_no_voice(served: VoiceServer, time: str) -> None:
     """In a manifest, over the wire or by hand, and in a history."""
-    joe = house.registry.resolve(VoiceRef("joe"))
+    joe = served.registry.resolve(VoiceRef("joe"))
     raw = json.loads(joe.to_json()) | {"voice_id": "odd/time"}
     raw["provenance"]["created"] = time
     data = json.dumps(raw).encode()
-    call = house.voices.RegisterVoice
+    call = served.voices.RegisterVoice
     error = fault(lambda: call(iter([Register(manifest_json=data)]), timeout=30))
     assert [v.field for v in error.violations] == ["manifest_json.provenance.created"]
-    house.registry.objects.replace(manifest_key("odd/time", 1), data)
+    served.registry.objects.replace(manifest_key("odd/time", 1), data)
     state = VoiceState(1, labels={"stable": 1}, change=Change("promote stable 1", time=time))
-    house.registry.objects.replace(state_key("odd/time", 1), state.to_json())
-    house.thread.house.catalog.refresh(["odd/time"])
-    assert len(house.listed(page_size=1000)) == house.thread.house.catalog.count()
-    (listed,) = house.listed(prefix="odd/time")
+    served.registry.objects.replace(state_key("odd/time", 1), state.to_json())
+    served.thread.house.catalog.refresh(["odd/time"])
+    assert len(served.listed(page_size=1000)) == served.thread.house.catalog.count()
+    (listed,) = served.listed(prefix="odd/time")
     assert "must be a time" in listed.problem
     request = voices_pb2.ListChangesRequest(voice="odd/time")
-    assert not house.voices.ListChanges(request, timeout=30).changes[0].HasField("time")
+    assert not served.voices.ListChanges(request, timeout=30).changes[0].HasField("time")
 
 
 def test_answers_are_cut_before_they_are_too_large(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    served: VoiceServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(5):
-        house.publish("large/0", licence=f"{n}" * 1000)
-        house.publish(f"large/{n + 1}", licence=f"{n}" * 1000)
-        house.update("large/0", "tags", tags=[f"t{n}"])
-    size = house.get("large/1").voice.ByteSize()
+        served.publish("large/0", licence=f"{n}" * 1000)
+        served.publish(f"large/{n + 1}", licence=f"{n}" * 1000)
+        served.update("large/0", "tags", tags=[f"t{n}"])
+    size = served.get("large/1").voice.ByteSize()
     monkeypatch.setattr(voice_messages, "MAX_ANSWER_BYTES", 2 * size + 500)
     request = voices_pb2.ListVoicesRequest(prefix="large/")
     pages = []
     while True:
-        answer = house.voices.ListVoices(request, timeout=30)
+        answer = served.voices.ListVoices(request, timeout=30)
         pages.append([voice.id for voice in answer.voices])
         if not answer.next_page_token:
             break
         request.page_token = answer.next_page_token
     assert pages == [[f"large/{n}", f"large/{n + 1}"] for n in (0, 2, 4)]
     versions = voices_pb2.ListVersionsRequest(voice="large/0")
-    found = house.voices.ListVersions(versions, timeout=30).versions
+    found = served.voices.ListVersions(versions, timeout=30).versions
     assert [voice.version for voice in found] == [5, 4]
     # One always goes, however large.
     monkeypatch.setattr(voice_messages, "MAX_ANSWER_BYTES", 1)
-    assert [v.version for v in house.voices.ListVersions(versions, timeout=30).versions] == [5]
+    assert [v.version for v in served.voices.ListVersions(versions, timeout=30).versions] == [5]
     changes = voices_pb2.ListChangesRequest(voice="large/0")
-    answer = house.voices.ListChanges(changes, timeout=30)
-    assert ([change.revision for change in answer.changes], bool(answer.next_page_token)) == (
+    told = served.voices.ListChanges(changes, timeout=30)
+    assert ([change.revision for change in told.changes], bool(told.next_page_token)) == (
         [5], True
     )  # fmt: skip
     monkeypatch.undo()
     monkeypatch.setattr(voice_messages, "MAX_VERSIONS", 3)
-    found = house.voices.ListVersions(versions, timeout=30).versions
+    found = served.voices.ListVersions(versions, timeout=30).versions
     assert [voice.version for voice in found] == [5, 4, 3]
 
 
 def test_a_page_may_be_longer_than_what_is_read_at_a_time(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    served: VoiceServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voices, "_BATCH", 2)
-    everything = [voice.id for voice in house.listed(page_size=1000)]
-    assert len(everything) == house.thread.house.catalog.count()
+    everything = [voice.id for voice in served.listed(page_size=1000)]
+    assert len(everything) == served.thread.house.catalog.count()
     request = voices_pb2.ListVoicesRequest(page_size=5)
-    answer = house.voices.ListVoices(request, timeout=30)
+    answer = served.voices.ListVoices(request, timeout=30)
     assert [voice.id for voice in answer.voices] == everything[:5]
     assert answer.next_page_token
 
@@ -729,17 +652,17 @@ def test_a_page_may_be_longer_than_what_is_read_at_a_time(
 
 
 @pytest.fixture
-def blinded(stocked: Path) -> Iterator[House]:
+def blinded(stocked: Path) -> Iterator[VoiceServer]:
     """A server of its own, whose looks at the registry may fail."""
-    with housed(stocked) as house:
-        yield house
+    with serving_voices(stocked) as served:
+        yield served
 
 
 def test_a_change_that_was_made_is_told_though_nobody_can_look(
-    blinded: House, new_model: bytes, monkeypatch: pytest.MonkeyPatch
+    blinded: VoiceServer, new_model: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = blinded
-    catalog = house.thread.house.catalog
+    served = blinded
+    catalog = served.thread.house.catalog
     refresh, fails = catalog.refresh, False
 
     def failing(voice_ids: Iterable[str] | None = None) -> object:
@@ -763,42 +686,44 @@ def test_a_change_that_was_made_is_told_though_nobody_can_look(
     for name in ("edit", "roll_back", "delete", "publish_if_new"):
         then_fails(name)
     for _ in range(2):
-        house.publish("done/voice")
-    house.registry.edit("done/voice", Edit(moves={"stable": 1}))
-    answer = house.label("done/voice@2", "stable")
+        served.publish("done/voice")
+    served.registry.edit("done/voice", Edit(moves={"stable": 1}))
+    answer = served.label("done/voice@2", "stable")
     assert (answer.revision, answer.voice.version, list(answer.voice.labels)) == (2, 2, ["stable"])
     fails = False
     request = voices_pb2.RollBackLabelRequest(voice="done/voice")
-    back = house.voices.RollBackLabel(request, timeout=30)
+    back = served.voices.RollBackLabel(request, timeout=30)
     assert (back.previous_version, back.voice.version) == (2, 1)
     assert list(back.voice.labels) == ["stable"]
     fails = False
-    gone = house.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="done/voice@2"), timeout=30)
+    gone = served.voices.DeleteVoice(
+        voices_pb2.DeleteVoiceRequest(voice="done/voice@2"), timeout=30
+    )
     assert list(gone.versions) == [2]
     fails = False
-    new = house.voices.RegisterVoice(iter(upload_of(house, "done/new", new_model)), timeout=60)
+    new = served.voices.RegisterVoice(iter(upload_of(served, "done/new", new_model)), timeout=60)
     assert (new.created, new.voice.id, new.voice.version) == (True, "done/new", 1)
     # One that was not made is an error as before.
-    error = fault(lambda: house.label("done/voice@1", "canary"))
+    error = fault(lambda: served.label("done/voice@1", "canary"))
     assert (error.code, error.reason) == ("UNAVAILABLE", "REGISTRY_UNREADABLE")
-    assert house.registry.record("done/voice").state.labels == {"stable": 1}
+    assert served.registry.record("done/voice").state.labels == {"stable": 1}
 
 
 # While voices speak
 
 
-def test_a_stream_goes_on_with_its_version_whatever_becomes_of_it(house: House) -> None:
-    house.publish("swap/live")
-    house.label("swap/live@1", "stable")
-    alone = house.say("swap/live@1", LONG)
-    house.publish("swap/live", "soft")
-    with house.client.synthesize("swap/live", LONG, seed=7, pacing="none") as stream:
+def test_a_stream_goes_on_with_its_version_whatever_becomes_of_it(served: VoiceServer) -> None:
+    served.publish("swap/live")
+    served.label("swap/live@1", "stable")
+    alone = served.say("swap/live@1", LONG)
+    served.publish("swap/live", "soft")
+    with served.client.synthesize("swap/live", LONG, seed=7, pacing="none") as stream:
         chunks = iter(stream)
         heard = [next(chunks).audio]
-        house.label("swap/live@2", "stable", warm_up=True)
-        gone = house.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="swap/live@1"))
+        served.label("swap/live@2", "stable", warm_up=True)
+        gone = served.voices.DeleteVoice(voices_pb2.DeleteVoiceRequest(voice="swap/live@1"))
         assert list(gone.versions) == [1]
-        meanwhile = house.say("swap/live")
+        meanwhile = served.say("swap/live")
         heard += [chunk.audio for chunk in chunks]
     assert stream.header.voice == "swap/live@1"
     assert_same_line(heard, alone)
@@ -806,20 +731,20 @@ def test_a_stream_goes_on_with_its_version_whatever_becomes_of_it(house: House) 
     assert len(alone.audio) != len(meanwhile.audio)
     assert loudness(meanwhile) < 0.75 * loudness(alone)
     with pytest.raises(VoxswapClientError, match="was deleted"):
-        house.say("swap/live@1")
+        served.say("swap/live@1")
 
 
-def test_a_session_keeps_to_one_side_of_a_split(house: House) -> None:
+def test_a_session_keeps_to_one_side_of_a_split(served: VoiceServer) -> None:
     for _ in range(2):
-        house.publish("swap/split")
+        served.publish("swap/split")
     shares = [Share(version=1, weight=50), Share(version=2, weight=50)]
-    house.update("swap/split", "traffic", traffic=shares)
+    served.update("swap/split", "traffic", traffic=shares)
 
     def version(session_id: str) -> str:
         request = speech_pb2.SynthesizeRequest(
             voice="swap/split", text="Aye.", session_id=session_id
         )
-        call = house.speech.Synthesize(request, timeout=30)
+        call = served.speech.Synthesize(request, timeout=30)
         header = next(iter(call)).header
         call.cancel()
         return header.voice
@@ -830,14 +755,16 @@ def test_a_session_keeps_to_one_side_of_a_split(house: House) -> None:
     for _ in range(2):
         assert {session: version(session) for session in sessions} == chosen
     # Where the split ends, the label counts again; and a number means itself.
-    house.update("swap/split", "traffic", "labels", version=1, labels=["stable"])
+    served.update("swap/split", "traffic", "labels", version=1, labels=["stable"])
     assert {version(session) for session in sessions[:4]} == {"swap/split@1"}
 
 
 # What others do
 
 
-def test_the_server_notices_what_others_publish_and_promote(house: House, stocked: Path) -> None:
+def test_the_server_notices_what_others_publish_and_promote(
+    served: VoiceServer, stocked: Path
+) -> None:
     other = Registry(stocked)
     manifest = other.resolve(VoiceRef("models/joe"))
     parts = tuple(DraftComponent(c.role, None, c.media_type, c.digest) for c in manifest.components)
@@ -845,12 +772,12 @@ def test_the_server_notices_what_others_publish_and_promote(house: House, stocke
 
     def version(ref: str) -> int:
         with contextlib.suppress(Exception):
-            return house.thread.house.catalog.resolve(VoiceRef.parse(ref)).version
+            return served.thread.house.catalog.resolve(VoiceRef.parse(ref)).version
         return 0
 
     def seconds_until(ref: str, number: int) -> float:
         began = time.monotonic()
-        house.thread.wait_until(lambda: version(ref) == number)
+        served.thread.wait_until(lambda: version(ref) == number)
         return time.monotonic() - began
 
     other.publish(draft)
@@ -859,61 +786,63 @@ def test_the_server_notices_what_others_publish_and_promote(house: House, stocke
     assert seconds_until("others/voice", 2) < NOTICED_S
     other.edit("others/voice", Edit(moves={"stable": 1}))
     assert seconds_until("others/voice", 1) < NOTICED_S
-    assert house.say("others/voice").header.voice == "others/voice@1"
+    assert served.say("others/voice").header.voice == "others/voice@1"
     other.edit("others/voice", Edit(moves={"stable": 2}))
     assert seconds_until("others/voice@stable", 2) < NOTICED_S
     other.delete(VoiceRef("others/voice", 1))
-    house.thread.wait_until(lambda: version("others/voice@1") == 0)
-    seen = scrape(house.thread)
+    served.thread.wait_until(lambda: version("others/voice@1") == 0)
+    seen = scrape(served.thread)
     assert seen["voxswap_registry_changes_total"] >= 5
     assert seen["voxswap_registry_look_failures_total"] == 0
     assert abs(seen["voxswap_registry_look_time_seconds"] - time.time()) < 60
-    assert seen["voxswap_registry_voices"] == len(house.listed(page_size=1000))
+    assert seen["voxswap_registry_voices"] == len(served.listed(page_size=1000))
     assert seen["voxswap_disk_cache_bytes"] == 0
 
 
-def test_a_voice_that_cannot_be_read_is_no_change_at_each_look(house: House) -> None:
-    house.publish("others/linked")
-    path = root_of(house.registry) / manifest_key("others/linked", 2)
+def test_a_voice_that_cannot_be_read_is_no_change_at_each_look(served: VoiceServer) -> None:
+    served.publish("others/linked")
+    path = root_of(served.registry) / manifest_key("others/linked", 2)
     path.symlink_to(path.with_name("v1.json"))
-    before = scrape_of_loop(house)["voxswap_registry_changes_total"]
-    house.registry.journal.append("others/linked")
+    before = scrape_of_loop(served)["voxswap_registry_changes_total"]
+    served.registry.journal.append("others/linked")
     looks: set[float] = set()
-    last_look = house.thread.house.metrics._looked._value
+    last_look = served.thread.house.metrics._looked._value
 
     def looked() -> bool:
         looks.add(last_look.get())
         return len(looks) > 2
 
-    house.thread.wait_until(looked)
-    assert scrape_of_loop(house)["voxswap_registry_changes_total"] == before
+    served.thread.wait_until(looked)
+    assert scrape_of_loop(served)["voxswap_registry_changes_total"] == before
     with pytest.raises(VoxswapClientError, match="symbolic link") as raised:
-        house.say("others/linked")
+        served.say("others/linked")
     assert raised.value.code == "UNAVAILABLE"
-    assert house.say("others/linked@1").header.voice == "others/linked@1"
+    assert served.say("others/linked@1").header.voice == "others/linked@1"
     path.unlink()
 
 
-def test_a_registry_that_is_gone_silences_no_resident_voice(house: House, stocked: Path) -> None:
-    before = house.say("joe")
-    catalog = house.thread.house.catalog
+def test_a_registry_that_is_gone_silences_no_resident_voice(
+    served: VoiceServer, stocked: Path
+) -> None:
+    before = served.say("joe")
+    catalog = served.thread.house.catalog
     known = catalog.count()
     elsewhere = stocked.with_name("elsewhere")
     stocked.rename(elsewhere)
     try:
         for _ in range(2):
-            assert house.say("joe").audio == before.audio
+            assert served.say("joe").audio == before.audio
             # A full look, as there is one each minute.
             with pytest.raises(Exception, match="is empty"):
                 catalog.refresh()
-        assert catalog.count() == known == len(house.listed(page_size=1000))
-        error = fault(lambda: house.update("joe", "tags", tags=["x"]))
+        assert catalog.count() == known == len(served.listed(page_size=1000))
+        error = fault(lambda: served.update("joe", "tags", tags=["x"]))
         assert error.code == "UNAVAILABLE"
-        assert house.say("joe").audio == before.audio
+        assert served.say("joe").audio == before.audio
     finally:
         shutil.rmtree(stocked, ignore_errors=True)
         elsewhere.rename(stocked)
-    assert house.update("joe", "tags", tags=["back"]).revision == 1
+    assert served.update("joe", "tags", tags=["back"]).revision == 1
 
 
 # Signatures
@@ -922,42 +851,44 @@ def test_a_registry_that_is_gone_silences_no_resident_voice(house: House, stocke
 def test_where_signatures_are_required_only_the_signed_speak(stocked: Path, tmp_path: Path) -> None:
     keys = new_key_pair(tmp_path / "studio")
     key = PrivateKey.load(keys.private_path)
-    with housed(stocked, require_signature=True, trusted_keys=(keys.public_path,)) as house:
-        house.publish("signed/voice")
+    with serving_voices(
+        stocked, require_signature=True, trusted_keys=(keys.public_path,)
+    ) as served:
+        served.publish("signed/voice")
         for call in (
-            lambda: house.say("signed/voice"),
-            lambda: house.client.get_voice("signed/voice"),
+            lambda: served.say("signed/voice"),
+            lambda: served.client.get_voice("signed/voice"),
         ):
             with pytest.raises(VoxswapClientError, match="no signature at all") as raised:
                 call()
             assert (raised.value.code, raised.value.reason) == (
                 "FAILED_PRECONDITION", "SIGNATURE_INVALID"
             )  # fmt: skip
-        (listed,) = house.listed(prefix="signed/")
+        (listed,) = served.listed(prefix="signed/")
         assert (listed.id, listed.version) == ("signed/voice", 1)
         assert "no signature at all" in listed.problem
-        error = fault(lambda: house.label("signed/voice@1", "stable"))
+        error = fault(lambda: served.label("signed/voice@1", "stable"))
         assert error.reason == "SIGNATURE_INVALID"
 
         Registry(stocked).sign("signed/voice", 1, key)
-        catalog = house.thread.house.catalog
-        house.thread.wait_until(
+        catalog = served.thread.house.catalog
+        served.thread.wait_until(
             lambda: not next(catalog.listings(VoiceFilter(prefix="signed/"))).error
         )
-        assert not house.listed(prefix="signed/")[0].problem
-        assert house.say("signed/voice").header.voice == "signed/voice@1"
-        house.label("signed/voice@1", "stable")
+        assert not served.listed(prefix="signed/")[0].problem
+        assert served.say("signed/voice").header.voice == "signed/voice@1"
+        served.label("signed/voice@1", "stable")
         # What comes next is unsigned, and takes nothing away from what is signed.
-        house.publish("signed/voice", "soft")
-        assert house.say("signed/voice").header.voice == "signed/voice@1"
+        served.publish("signed/voice", "soft")
+        assert served.say("signed/voice").header.voice == "signed/voice@1"
         with pytest.raises(VoxswapClientError, match="signed/voice@2"):
-            house.say("signed/voice@2")
+            served.say("signed/voice@2")
         # Nor does rolling back lead to it, though somebody at the store once did.
         elsewhere = Registry(stocked)
         for version in (2, 1):
             elsewhere.edit("signed/voice", Edit(moves={"stable": version}))
         request = voices_pb2.RollBackLabelRequest(voice="signed/voice")
-        assert fault(lambda: house.voices.RollBackLabel(request)).reason == "SIGNATURE_INVALID"
+        assert fault(lambda: served.voices.RollBackLabel(request)).reason == "SIGNATURE_INVALID"
         assert elsewhere.record("signed/voice").state.labels == {"stable": 1}
 
 
@@ -991,37 +922,37 @@ def test_a_bucket_is_spoken_from_through_the_cache_and_without_the_bucket(
         for info in source.list(folder):
             target.upload(info.key, map(memoryview, source.stream(info.key)))
     size_bytes = joe_registry.resolve(VoiceRef("joe")).size_bytes
-    with housed(location, cache_dir=tmp_path / "cache") as house:
-        assert scrape(house.thread)["voxswap_disk_cache_bytes"] == 0
-        first = house.say("joe")
+    with serving_voices(location, cache_dir=tmp_path / "cache") as served:
+        assert scrape(served.thread)["voxswap_disk_cache_bytes"] == 0
+        first = served.say("joe")
         assert first.header.cold
-        assert scrape(house.thread)["voxswap_disk_cache_bytes"] == size_bytes
+        assert scrape(served.thread)["voxswap_disk_cache_bytes"] == size_bytes
         # Changes over the wire and by others reach a bucket too.
-        house.update("joe", "tags", tags=["far"])
-        house.registry.edit("joe", Edit(moves={"stable": 1}))
-        catalog = house.thread.house.catalog
-        house.thread.wait_until(lambda: catalog.record("joe").state.revision == 2)
-        assert [label.name for label in house.get("joe").labels] == ["stable"]
-        assert house.registry.objects.read(state_key("joe", 2), limit_bytes=1 << 18)
+        served.update("joe", "tags", tags=["far"])
+        served.registry.edit("joe", Edit(moves={"stable": 1}))
+        catalog = served.thread.house.catalog
+        served.thread.wait_until(lambda: catalog.record("joe").state.revision == 2)
+        assert [label.name for label in served.get("joe").labels] == ["stable"]
+        assert served.registry.objects.read(state_key("joe", 2), limit_bytes=1 << 18)
     s3.__exit__()
     began = time.monotonic()
-    with housed(location, cache_dir=tmp_path / "cache") as house:
+    with serving_voices(location, cache_dir=tmp_path / "cache") as served:
         assert time.monotonic() - began < WAIT_S
-        again = house.say("joe@stable")
+        again = served.say("joe@stable")
         assert again.header.cold
         assert again.audio == first.audio
-        assert [list(voice.tags) for voice in house.listed()] == [["far"]]
-        error = fault(lambda: house.update("joe", "tags", tags=["near"]))
+        assert [list(voice.tags) for voice in served.listed()] == [["far"]]
+        error = fault(lambda: served.update("joe", "tags", tags=["near"]))
         assert (error.code, error.reason) == ("UNAVAILABLE", "REGISTRY_UNREADABLE")
-        house.thread.wait_until(
-            lambda: scrape_of_loop(house)["voxswap_registry_look_failures_total"] >= 1
+        served.thread.wait_until(
+            lambda: scrape_of_loop(served)["voxswap_registry_look_failures_total"] >= 1
         )
 
 
-def scrape_of_loop(house: House) -> Counter[str]:
+def scrape_of_loop(served: VoiceServer) -> Counter[str]:
     """The metrics, read where no scrape may block."""
     found: Counter[str] = Counter()
-    for metric in house.thread.house.metrics.registry.collect():
+    for metric in served.thread.house.metrics.registry.collect():
         for sample in metric.samples:
             found[sample.name] += sample.value  # type: ignore[assignment]
     return found

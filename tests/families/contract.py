@@ -117,11 +117,15 @@ class EngineContract:
             assert pieces.shape == whole.shape
             assert np.abs(pieces - whole).max() <= case.tolerance, cuts
 
-    def test_a_seed_says_the_same_again_and_after_another_line(self, case: Case) -> None:
+    def test_a_seed_says_the_same_whatever_runs_between(self, case: Case) -> None:
         loaded = case.loaded()
-        first = case.said(loaded)
+        first = case.said(loaded, cuts=(10,))
+        utterance = finished(loaded.voice.prepare(case.ids, USUAL))
+        begun = finished(utterance.decode(0, 10))
         case.said(loaded, delivery=replace(USUAL, seed=8))
-        assert np.array_equal(case.said(loaded), first)
+        rest = finished(utterance.decode(10, utterance.frames))
+        assert np.array_equal(np.concatenate([begun, rest]), first)
+        assert np.array_equal(case.said(loaded, cuts=(10,)), first)
 
     def test_what_left_and_came_back_says_the_same(self, case: Case) -> None:
         first = case.said(case.loaded())
@@ -163,7 +167,7 @@ class EngineContract:
 
     def test_frames_are_told_in_order_and_once(self, case: Case) -> None:
         utterance = finished(case.loaded().voice.prepare(case.ids, USUAL))
-        for span in ((0, 0), (0, utterance.frames + 1), (5, 3)):
+        for span in ((-1, 2), (0, 0), (0, utterance.frames + 1), (5, 3)):
             with pytest.raises(ValueError, match="frames"):
                 finished(utterance.decode(*span))
 

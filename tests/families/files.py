@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tests.server.fakes import FakeFrontEnd
+from tests.fakes.family import FakeFrontEnd
 from voxswap_families.contract import DevicePart, HostPart, LoadedVoice
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.reading import FrontEndPart

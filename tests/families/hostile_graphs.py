@@ -13,18 +13,21 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.hostile.graphs import hostile_graphs
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.engine import _ARENA_BYTES, _WORKSPACE_BYTES
 from voxswap_families.kokoro.session import Run, Session
-from voxswap_families.onnx_graphs.check import GraphError, parse_graph
+from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_registry.errors import EngineError
+from voxswap_registry.families import GraphError
 
 _ENDED_AFTER_S = 4.0
-FEEDS = {
+FEEDS: dict[str, npt.NDArray[Any]] = {
     "tokens": np.array([[0, 50, 60, 0]], np.int64),
     "style": np.zeros((1, 256), np.float32),
     "speed": np.ones(1, np.float32),

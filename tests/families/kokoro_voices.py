@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.fakes.manifests import make_manifest
 from tests.families.files import assembled, read
 from tests.families.kokoro_fakes import Edit, fake_model
-from tests.server.fakes import make_manifest
 from voxswap_families.importing.source import SourceFile
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.engine import KokoroEngine, KokoroVoice
@@ -46,7 +46,9 @@ def write_fake(folder: Path, edit: Edit | None = None, *, after: Edit | None = N
         after(proto)
         base = proto.SerializeToString()
     rows, width = kokoro.STYLE_SHAPE
-    vectors = np.repeat(np.arange(rows, dtype=np.float32)[:, None] / 1000, width, axis=1)
+    vectors = np.repeat(
+        np.arange(rows, dtype=np.float32)[:, None] / np.float32(1000), width, axis=1
+    )
     (folder / "base").write_bytes(base)
     (folder / "style").write_bytes(kokoro.style_to_bytes(vectors))
     return manifest_of({role: folder / role for role in ("base", "style")})

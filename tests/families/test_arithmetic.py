@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from tests.families.files import assembled, read
-from tests.families.test_vits import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
 from tests.families.vits_fakes import canonical, preset
+from tests.families.vits_voices import LIVELY, SILENT_NOISE, line, manifest_of, pieces, whole
 from tests.registry.drafts import blob_path
 from voxswap_families.arithmetic import Dtype, fastest_dtype
 from voxswap_families.contract import Voice
@@ -104,7 +104,8 @@ def test_a_voice_is_converted_to_the_very_weights_that_import_would_have_stored(
 def rounded_joe(joe: Manifest, joe_registry: Registry) -> Voice:
     engine = VitsEngine("cpu", "bfloat16")
     path = blob_path(joe_registry, joe.component("model"))
-    return assembled(engine, joe, model=read(engine, joe, "model", path).place())
+    voice: Voice = assembled(engine, joe, model=read(engine, joe, "model", path).place())
+    return voice
 
 
 def test_pieces_in_bfloat16_are_the_whole_but_for_rounding(rounded_joe: Voice) -> None:

@@ -7,23 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.family import N_SYMBOLS, SYMBOLS, WEIGHTS, FakeEngine, characters
+from tests.fakes.manifests import make_manifest
 from tests.families.contract import Case, EngineContract, allocated
 from tests.families.kokoro_voices import write_fake
-from tests.families.test_vits import component, line, manifest_of
 from tests.families.vits_fakes import preset
+from tests.families.vits_voices import component, line, manifest_of
 from tests.registry.drafts import blob_paths
-from tests.server.fakes import characters
 from voxswap_families.importing.detect import import_voice
+from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.engine import KokoroEngine
-from voxswap_families.kokoro.format import N_SYMBOLS
 from voxswap_families.register import families
 from voxswap_families.tone.engine import ToneEngine
 from voxswap_families.tone.phones import PHONES
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.store import Registry
-
-SYMBOLS = b'{"layout": "blanks", "symbols": {"a": [1]}}'
 
 
 def with_table(folder: Path) -> Path:
@@ -33,9 +32,10 @@ def with_table(folder: Path) -> Path:
 
 
 class TestVits(EngineContract):
-    @pytest.fixture(params=["low", "high"])
+    @pytest.fixture(params=[("low", 3), ("high", 0)], ids=str)
     def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-        architecture = preset(request.param)
+        name, n_speakers = request.param
+        architecture = preset(name, n_speakers=n_speakers)
         path = component(tmp_path, architecture)
         size = path.stat().st_size
         manifest = manifest_of(architecture, size)
@@ -58,7 +58,9 @@ class TestKokoro(EngineContract):
         files = {role: tmp_path / role for role in ("base", "style")}
         files["symbols"] = with_table(tmp_path)
         ids = [0, *range(43, 63), 0]
-        return Case(KokoroEngine(front_ends=characters), manifest, files, ids, N_SYMBOLS, 0.0)
+        return Case(
+            KokoroEngine(front_ends=characters), manifest, files, ids, kokoro.N_SYMBOLS, 0.0
+        )
 
 
 class TestTone(EngineContract):
@@ -71,6 +73,17 @@ class TestTone(EngineContract):
         engine = ToneEngine(front_ends=characters)
         files = blob_paths(registry, manifest)
         return Case(engine, manifest, files, range(len(PHONES)), len(PHONES), 0.0, allocated)
+
+
+class TestFake(EngineContract):
+    """What the tests of the server speak with."""
+
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> Case:
+        (tmp_path / "model").write_bytes(WEIGHTS)
+        files = {"model": tmp_path / "model", "symbols": with_table(tmp_path)}
+        manifest = make_manifest(size=len(WEIGHTS), symbols=("table", 100))
+        return Case(FakeEngine(), manifest, files, range(20), N_SYMBOLS, 0.0)
 
 
 def test_no_family_is_left_out() -> None:

@@ -19,7 +19,9 @@ from tests.registry.drafts import listings, root_of
 from voxswap_families.embedded import import_embedded, installed_weights
 from voxswap_families.importing.source import SourceFile
 from voxswap_families.kokoro.embedded import VOICES as KOKORO
-from voxswap_families.packages import EmbeddedVoice, PinnedFile, installed_file
+from voxswap_families.kokoro.embedded import KokoroVoice
+from voxswap_families.kokoro.importer import base_bytes
+from voxswap_families.packages import PinnedFile, installed_file
 from voxswap_families.vits.embedded import JOE
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ImportSourceError, VersionExistsError
@@ -28,7 +30,7 @@ from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
 
-@pytest.mark.usefixtures("joe_onnx")
+@pytest.mark.usefixtures("joe_weights")
 def test_installed_voice_is_imported_once(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,10 +73,10 @@ def test_kokoro_voices_share_all_but_their_style(kokoro_registry: Registry) -> N
 
 
 def test_a_model_is_built_once_for_all_its_voices(
-    fakes: tuple[EmbeddedVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
+    fakes: tuple[KokoroVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[bytes] = []
-    real = kokoro_module.base_bytes
+    real = base_bytes
 
     def counted(model: SourceFile) -> bytes:
         built.append(real(model))
@@ -91,7 +93,7 @@ def test_a_model_is_built_once_for_all_its_voices(
 
 
 def test_what_is_missing_is_imported_beside_what_is_there(
-    fakes: tuple[EmbeddedVoice, ...], registry: Registry
+    fakes: tuple[KokoroVoice, ...], registry: Registry
 ) -> None:
     (first,) = import_embedded(registry, voices=fakes[:1])
     (second,) = import_embedded(registry)
@@ -102,7 +104,7 @@ def test_what_is_missing_is_imported_beside_what_is_there(
 
 
 def test_losing_the_race_for_one_leaves_the_others(
-    fakes: tuple[EmbeddedVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
+    fakes: tuple[KokoroVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = registry.publish
 
@@ -117,7 +119,7 @@ def test_losing_the_race_for_one_leaves_the_others(
 
 @pytest.mark.parametrize("name", ["0", "1", "styles"])
 def test_a_piece_that_is_not_the_pinned_one_is_refused(
-    name: str, fakes: tuple[EmbeddedVoice, ...], registry: Registry
+    name: str, fakes: tuple[KokoroVoice, ...], registry: Registry
 ) -> None:
     file = fakes[0].styles if name == "styles" else fakes[0].model[int(name)]
     assert file is not None
@@ -133,7 +135,7 @@ def test_a_piece_that_is_not_the_pinned_one_is_refused(
 
 
 def test_a_package_that_is_not_installed_is_passed_over(
-    fakes: tuple[EmbeddedVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
+    fakes: tuple[KokoroVoice, ...], registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     absent = PinnedFile("voxswap_no_such_package", "1", "part.bin", "0" * 64)
     voices = [
@@ -148,7 +150,7 @@ def test_a_package_that_is_not_installed_is_passed_over(
 
 
 def test_a_package_without_its_file_is_told(
-    fakes: tuple[EmbeddedVoice, ...], registry: Registry
+    fakes: tuple[KokoroVoice, ...], registry: Registry
 ) -> None:
     path = installed_file(fakes[0].model[1])
     assert path is not None
@@ -179,7 +181,7 @@ class Labels:
 
 
 @pytest.fixture
-def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[EmbeddedVoice, ...]:
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[KokoroVoice, ...]:
     """Two voices of one small model in two pieces; running code of a package fails the test."""
     source = write_kokoro(tmp_path / "source")
     whole = (source / "kokoro.onnx").read_bytes()

@@ -18,7 +18,8 @@ from tests.families.kokoro_fakes import fake_model
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.engine import _ARENA_BYTES
 from voxswap_families.kokoro.importer import _tell_durations
-from voxswap_families.onnx_graphs.check import GraphError, parse_graph
+from voxswap_families.onnx_graphs.check import parse_graph
+from voxswap_registry.families import GraphError
 
 SEED, COUNT, BY_HAND = 11, 160, 32
 
@@ -133,7 +134,7 @@ def _again(model: onnx.ModelProto) -> None:
 
 
 def _shadow(model: onnx.ModelProto) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(1), "speed"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "speed"))
 
 
 def _older(model: onnx.ModelProto) -> None:

@@ -51,7 +51,9 @@ def test_every_tensor_is_taken(n_speakers: int, tmp_path: Path) -> None:
     assert (draft.language, draft.licence, draft.provenance.source) == ("en", "unknown", "hf")
 
     model = transformers.VitsModel.from_pretrained(folder)
-    found = read_component(draft.components[0].path)
+    path = draft.components[0].path
+    assert path is not None
+    found = read_component(path)
     spot = {
         "enc_p.emb.weight": model.text_encoder.embed_tokens.weight,
         "enc_p.encoder.attn_layers.1.conv_o.weight":

@@ -36,7 +36,9 @@ def _take(source: Path, tmp_path: Path, **options: Any) -> VoiceDraft:
 
 
 def _tensors(draft: VoiceDraft) -> dict[str, torch.Tensor]:
-    return read_component(draft.components[0].path)
+    path = draft.components[0].path
+    assert path is not None
+    return read_component(path)
 
 
 def _digests(draft: VoiceDraft) -> list[str]:
@@ -57,9 +59,9 @@ def test_joe_has_the_architecture_of_medium(joe_draft: VoiceDraft) -> None:
     assert joe_draft.speakers == {}
 
 
-def test_joe_keeps_every_stored_parameter(joe_draft: VoiceDraft, joe_onnx: Path) -> None:
+def test_joe_keeps_every_stored_parameter(joe_draft: VoiceDraft, joe_weights: Path) -> None:
     """316 by their names, 32 by their nodes, the symbol table, and the scale of the last flow."""
-    graph = onnx.load(joe_onnx, load_external_data=False).graph
+    graph = onnx.load(joe_weights, load_external_data=False).graph
     stored = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
     tensors = _tensors(joe_draft)
     assert len(tensors) == 316 + 32 + 1 + 1
@@ -77,14 +79,14 @@ def test_joe_keeps_every_stored_parameter(joe_draft: VoiceDraft, joe_onnx: Path)
 
 
 def test_joe_gives_the_same_digests_again(
-    joe_draft: VoiceDraft, joe_onnx: Path, tmp_path: Path
+    joe_draft: VoiceDraft, joe_weights: Path, tmp_path: Path
 ) -> None:
-    again = import_voice(joe_onnx.parent, "joe", workdir=tmp_path)
+    again = import_voice(joe_weights.parent, "joe", workdir=tmp_path)
     assert _digests(again) == _digests(joe_draft)
 
 
 def test_joe_publishes_and_says_where_it_is_from(
-    joe_draft: VoiceDraft, registry: Registry, joe_onnx: Path
+    joe_draft: VoiceDraft, registry: Registry, joe_weights: Path
 ) -> None:
     manifest = registry.publish(joe_draft)
     assert registry.resolve(VoiceRef.parse("joe")) == manifest
@@ -92,8 +94,8 @@ def test_joe_publishes_and_says_where_it_is_from(
     provenance = manifest.provenance
     assert provenance.created == "2026-01-02T12:00:00Z"
     assert provenance.source == "en_US-joe-medium.onnx"
-    assert set(provenance.source_digests) == {joe_onnx.name, f"{joe_onnx.name}.json"}
-    assert str(joe_onnx.parent) not in manifest.to_json().decode()
+    assert set(provenance.source_digests) == {joe_weights.name, f"{joe_weights.name}.json"}
+    assert str(joe_weights.parent) not in manifest.to_json().decode()
 
 
 def test_joe_symbol_table(joe_draft: VoiceDraft) -> None:
@@ -231,7 +233,9 @@ def test_tensor_with_too_few_bytes_is_refused(tmp_path: Path) -> None:
 
 def test_convolutions_are_stored_channels_last(tmp_path: Path) -> None:
     source = write_piper(tmp_path, preset("medium"))
-    stored = load_file(_take(source, tmp_path).components[0].path)
+    path = _take(source, tmp_path).components[0].path
+    assert path is not None
+    stored = load_file(path)
     assert stored["dec.conv_pre.weight"].shape == (32, 7, 16)
     assert stored["dec.ups.0.weight"].shape == (32, 16, 16)
     assert stored["dp.flows.3.convs.convs_sep.0.weight"].shape == (16, 3, 1)

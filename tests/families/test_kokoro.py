@@ -21,11 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
+from tests.fakes.manifests import make_manifest
 from tests.families.files import assembled, read
+from tests.families.kokoro_graphs import HOSTILE
 from tests.families.kokoro_voices import load, manifest_of, write_fake
-from tests.families.test_import_kokoro import HOSTILE
 from tests.registry.drafts import blob_paths
-from tests.server.fakes import make_manifest
 from voxswap_families.contract import Delivery
 from voxswap_families.kokoro import engine as module
 from voxswap_families.kokoro import format as kokoro
@@ -37,10 +37,11 @@ from voxswap_families.kokoro.engine import (
     KokoroVoice,
     frames_bytes,
 )
-from voxswap_families.onnx_graphs.check import GraphError, parse_graph
+from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_families.symbols import SymbolTable
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError, ManifestError
+from voxswap_registry.families import GraphError
 from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
@@ -213,7 +214,7 @@ def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> No
     """In a process of its own: the first base, a slow segment, and too little memory."""
     paths = blob_paths(kokoro_registry, kokoro_registry.resolve(VoiceRef(KUMO)))
     script = [sys.executable, "-m", "tests.families.kokoro_memory"]
-    command = [*script, paths["base"], paths["style"], "60", "0.25"]
+    command: list[str | Path] = [*script, paths["base"], paths["style"], "60", "0.25"]
     run = subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     found: dict[str, Any] = json.loads(run.stdout)
     base = found["base"]
@@ -235,18 +236,6 @@ def test_memory_stays_within_what_was_announced(kokoro_registry: Registry) -> No
 # The small model
 
 
-def test_a_piece_is_a_slice(fake: KokoroVoice) -> None:
-    utterance = finished(fake.prepare([0, *range(50, 90), 0], USUAL))
-    audio = finished(utterance.decode(0, utterance.frames))
-    assert len(audio) == utterance.frames * HOP
-    edges = [0, 1, 2, 5, 40, utterance.frames]
-    pieces = [finished(utterance.decode(first, last)) for first, last in pairwise(edges)]
-    assert np.array_equal(np.concatenate(pieces), audio)
-    for first, last in ((-1, 2), (3, 3), (0, utterance.frames + 1)):
-        with pytest.raises(ValueError, match="frames"):
-            finished(utterance.decode(first, last))
-
-
 @pytest.mark.parametrize(("n", "row"), [(1, 0), (2, 0), (3, 0), (4, 1), (160, 157)])
 def test_the_style_is_that_of_the_length(fake: KokoroVoice, n: int, row: int) -> None:
     assert whole(fake, [50] * n)[0] == pytest.approx(row / 1000, rel=1e-5)
@@ -259,6 +248,11 @@ def test_the_rate_is_the_model_s_speed(fake: KokoroVoice) -> None:
         assert list(utterance.durations_frames) == expected
 
 
+def test_more_symbols_than_there_are_styles_are_refused(fake: KokoroVoice) -> None:
+    with pytest.raises(EngineError, match="symbols"):
+        finished(fake.prepare([0] * 161, USUAL))
+
+
 @pytest.mark.parametrize("rate", [1.0, 0.5, 0.1, 0.001, 1e-6])
 def test_no_segment_lasts_for_ever(fake: KokoroVoice, rate: float) -> None:
     ids = [0, *[55] * 158, 0]
@@ -269,12 +263,6 @@ def test_no_segment_lasts_for_ever(fake: KokoroVoice, rate: float) -> None:
     else:
         assert 720 < sum(durations) <= 800 + len(ids)
         assert min(durations[1:]) >= 1
-
-
-@pytest.mark.parametrize("ids", [[], [0, 178], [-1], [0] * 161])
-def test_symbols_of_another_voice_are_refused(fake: KokoroVoice, ids: list[int]) -> None:
-    with pytest.raises(EngineError, match="symbols"):
-        finished(fake.prepare(ids, USUAL))
 
 
 def _times(factor: Any) -> Callable[[onnx.ModelProto], None]:
@@ -342,11 +330,11 @@ def test_what_was_checked_is_what_runs(tmp_path: Path, monkeypatch: pytest.Monke
         path.write_bytes(other.SerializeToString())
 
     monkeypatch.setattr(kokoro, "check_base", check_and_change)
-    base = KokoroEngine().read(manifest, "base", path).place()
+    base = read(KokoroEngine(), manifest, "base", path).place()
     monkeypatch.undo()
     with pytest.raises(GraphError, match=r"onnx\.Neg"):
         kokoro.check_base(parse_graph(path.read_bytes()))
-    style = KokoroEngine().read(manifest, "style", tmp_path / "style").place()
+    style = read(KokoroEngine(), manifest, "style", tmp_path / "style").place()
     voice = assembled(KokoroEngine(), manifest, base=base, style=style)
     assert isinstance(voice, KokoroVoice)
     assert whole(voice, [0, 50, 50, 0])[0] == pytest.approx(0.001, rel=1e-5)
@@ -372,7 +360,7 @@ def _slow(model: onnx.ModelProto) -> None:
         ("Mul", ["mean_of_all", "nothing"], "no_more"),
         ("Add", ["loud", "no_more"], "audio"),
     ):
-        options = {"keepdims": 0} if op_type == "ReduceMean" else {}
+        options: dict[str, Any] = {"keepdims": 0} if op_type == "ReduceMean" else {}
         graph.node.append(helper.make_node(op_type, inputs, [output], **options))
 
 
@@ -418,7 +406,7 @@ def test_a_graph_that_does_not_fit_together_is_an_error(tmp_path: Path) -> None:
 
     manifest = write_fake(tmp_path, after=torn)
     with pytest.raises(EngineError, match="before its input 'nowhere'"):
-        KokoroEngine().read(manifest, "base", tmp_path / "base")
+        read(KokoroEngine(), manifest, "base", tmp_path / "base")
 
 
 def test_what_onnxruntime_does_not_take_is_an_error(tmp_path: Path) -> None:
@@ -490,7 +478,7 @@ def test_a_manifest_is_checked_without_its_weights(
             dataclasses.replace(manifest, components=components).check(where="here")
     with pytest.raises(EngineError, match="computes on cuda:0; serve it with device cpu"):
         KokoroEngine("cuda:0").check(manifest)
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(EngineError, match=r"onnxruntime; pip install 'voxswap\[server\]'"):
         engine.check(manifest)
 

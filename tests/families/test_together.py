@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
-from tests.families.test_vits import LIVELY, line, random_voice, whole
-from voxswap_families.contract import Utterance
+from tests.families.vits_voices import LIVELY, decoded_together, line, random_voice, whole
 from voxswap_families.layers.blocks import Conv, Upsample
 from voxswap_families.vits.voice import VitsVoice
-from voxswap_families.work import Work, finished
-
-SIZES = (7, 16, 32, 64, 64, 64)
-
-
-def decoded_together(
-    utterances: list[Utterance], sizes: tuple[int, ...] = SIZES
-) -> tuple[list[npt.NDArray[np.float32]], Counter[str]]:
-    """All of them in rounds: whoever has a call in common makes it in one. And how often."""
-    audio: list[list[npt.NDArray[np.float32]]] = [[] for _ in utterances]
-    shared: Counter[str] = Counter()
-    for size in [*sizes, 10_000]:
-        works: dict[int, Work[Any]] = {}
-        for i, utterance in enumerate(utterances):
-            first = sum(len(a) for a in audio[i]) // 256
-            if first < utterance.frames:
-                works[i] = utterance.decode(first, min(utterance.frames, first + size))
-        while pending := [work for work in works.values() if not work.is_done]:
-            groups: dict[object, list[Work[Any]]] = {}
-            for work in pending:
-                groups.setdefault(work.key or work, []).append(work)
-            for key, group in groups.items():
-                if len(group) > 1:
-                    assert isinstance(key, tuple)
-                    shared["decode" if len(key) == 3 else "flow"] += 1
-                    Work.step_together(group)
-                else:
-                    group[0].step()
-        for i, work in works.items():
-            audio[i].append(work.result())
-    return [np.concatenate(a) for a in audio], shared
+from voxswap_families.work import finished
 
 
 def batching(voice: VitsVoice) -> VitsVoice:
@@ -100,7 +67,7 @@ def filled(layer: Conv | Upsample) -> Conv | Upsample:
     return layer
 
 
-LAYERS = {
+LAYERS: dict[str, Callable[[], Conv | Upsample]] = {
     "gate": lambda: Conv(192, 384, 5),
     "dilated": lambda: Conv(64, 64, 7, dilation=12),
     "plain": lambda: Conv(128, 128, 3),

@@ -105,7 +105,7 @@ def piper_model(
     ``log_scale`` is how ``dp.flows.0.logs`` comes: ``folded`` into ``exp(-logs)``, ``plain`` under
     its name, or ``anonymous`` behind Neg and Exp nodes.
     """
-    nodes, constants = [], {}
+    nodes, constants = list[onnx.NodeProto](), dict[str, Any]()
     for name, tensor in tensors.items():
         layer = name.removesuffix(".weight")
         if name == "dp.flows.0.logs":
@@ -201,7 +201,7 @@ def make_hf_vits(
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    small = {
+    small: dict[str, Any] = {
         "vocab_size": 30,
         "hidden_size": 16,
         "num_hidden_layers": 2,

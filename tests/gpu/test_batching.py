@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.families.test_together import decoded_together
-from tests.families.test_vits import LIVELY, line, random_voice, whole
+from tests.families.vits_voices import LIVELY, decoded_together, line, random_voice, whole
 from voxswap_families.vits.voice import VitsVoice, VitsWeights
 from voxswap_families.work import finished
 

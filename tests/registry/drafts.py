@@ -130,3 +130,9 @@ def publish_and_die(root: str, folder: str, at_step: int) -> None:
         setattr(os, name, dying(getattr(os, name)))
     registry.publish(draft)
     os._exit(0)
+
+
+BAD_IDS = [
+    "", ".", "..", "/", "a/", "/a", "a//b", "a/../b", "../a", "a/./b", "-rf", "a/-b", "A", "a b",
+    "a\x00", "a\n", "a\\b", "a@1", "ä", "~", "a/..", "C:a", "a" * 129, "%2e%2e", ".hidden",
+]  # fmt: skip

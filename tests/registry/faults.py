@@ -6,7 +6,7 @@ All of them pass the contract of `Objects` themselves while nothing is asked of 
 from __future__ import annotations
 
 import dataclasses
-import threading
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import FileIO
@@ -15,7 +15,7 @@ from pathlib import Path
 from voxswap_registry.storage.objects import ObjectInfo, Objects
 
 WRITES = frozenset({"create", "replace", "upload", "delete"})
-Action = Callable[[], None]
+Action = Callable[[], object]
 
 
 class Crash(BaseException):
@@ -160,23 +160,6 @@ class HookedObjects(WrappedObjects):
             hook[2]()
 
 
-class Gate:
-    """A place where a thread waits until a test lets it through. An action of `HookedObjects`."""
-
-    def __init__(self) -> None:
-        self._reached, self._opened = threading.Event(), threading.Event()
-
-    def __call__(self) -> None:
-        self._reached.set()
-        assert self._opened.wait(30)
-
-    def wait_reached(self) -> None:
-        assert self._reached.wait(30)
-
-    def open(self) -> None:
-        self._opened.set()
-
-
 class ClockedObjects(WrappedObjects):
     """`Objects` whose clock, the store's own, stands still unless a test moves it.
 
@@ -214,3 +197,11 @@ class ClockedObjects(WrappedObjects):
 
     def seen(self, info: ObjectInfo) -> ObjectInfo:
         return dataclasses.replace(info, modified=self._written.get(info.key, info.modified))
+
+
+def alter(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))

@@ -123,7 +123,7 @@ class S3Server:
 
     def seed(self, bucket: str, keys: Iterable[str]) -> None:
         """Put objects there by the back door: quickly."""
-        from moto.core import DEFAULT_ACCOUNT_ID
+        from moto.core.models import DEFAULT_ACCOUNT_ID
         from moto.s3.models import s3_backends
 
         for key in keys:
@@ -151,7 +151,8 @@ class S3Server:
         lost = self.loses_answer(environ["REQUEST_METHOD"], path)
         answers: list[Any] = []
         with self._lock:
-            body = list(self._app(environ, lambda *answer: answers.append(answer)))
+            app: Any = self._app
+            body = list(app(environ, lambda *answer: answers.append(answer)))
         if lost:
             start_response("503 Service Unavailable", [("Content-Length", "0")])
             return []

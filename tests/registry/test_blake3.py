@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from tests.registry.drafts import make_draft, root_of
 from tests.registry.stores import memory_objects
-from tests.registry.test_upload import MODEL, SYMBOLS, Sender, assert_untouched, beginning, fault
+from tests.registry.uploads import MODEL, SYMBOLS, Sender, assert_untouched, beginning, fault
 from voxswap_client.cli import checking
 from voxswap_registry import digests, publishing
 from voxswap_registry.components import Components
@@ -126,7 +126,7 @@ def test_a_signature_covers_it(tmp_path: Path) -> None:
 # What loading checks
 
 
-class Shelf:
+class ComponentsFixture:
     """A store with ``DATA`` on it, and `Components` over it."""
 
     def __init__(self, kind: str, folder: Path) -> None:
@@ -150,8 +150,8 @@ class Shelf:
 
 
 @pytest.fixture(params=["folder", "bucket", "copies"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
-    return Shelf(request.param, tmp_path)
+def fixture(request: pytest.FixtureRequest, tmp_path: Path) -> ComponentsFixture:
+    return ComponentsFixture(request.param, tmp_path)
 
 
 def cannot(*_: object) -> object:
@@ -159,74 +159,76 @@ def cannot(*_: object) -> object:
 
 
 def test_it_is_what_is_computed_and_nothing_else(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    fixture: ComponentsFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shelf.held(HONEST)  # what comes from afar is hashed by both
+    fixture.held(HONEST)  # what comes from afar is hashed by both
     with monkeypatch.context() as patch:
-        patch.setattr(digests.hashlib, "sha256", cannot)
-        assert shelf.held(HONEST) == DATA
-        with shelf.components.hold(HONEST) as file:
+        patch.setattr("voxswap_registry.digests.hashlib.sha256", cannot)
+        assert fixture.held(HONEST) == DATA
+        with fixture.components.hold(HONEST) as file:
             assert file.watch().verify()
     monkeypatch.setattr(digests, "blake3", cannot)
-    assert shelf.held(OLD) == DATA
+    assert fixture.held(OLD) == DATA
 
 
 @pytest.mark.parametrize("first", [HONEST, OLD, LYING])
-def test_a_manifest_that_lies_about_it_fails_alone(shelf: Shelf, first: Component) -> None:
+def test_a_manifest_that_lies_about_it_fails_alone(
+    fixture: ComponentsFixture, first: Component
+) -> None:
     for component in (first, HONEST, LYING, OLD, LYING, HONEST):
         if component is not LYING:
-            assert shelf.held(component) == DATA
+            assert fixture.held(component) == DATA
             continue
         with pytest.raises(ManifestError, match="publish the voice again") as raised:
-            shelf.held(component)
+            fixture.held(component)
         assert f"blake3:{HONEST.blake3}" in raised.value.message
         assert LYING.checked_by in raised.value.message
-    assert (shelf.told, shelf.components.quarantined()) == ([], ())
-    assert shelf.held(HONEST) == DATA
+    assert (fixture.told, fixture.components.quarantined()) == ([], ())
+    assert fixture.held(HONEST) == DATA
 
 
 def test_what_a_lying_manifest_fetched_is_not_fetched_again(tmp_path: Path) -> None:
-    shelf = Shelf("bucket", tmp_path)
+    fixture = ComponentsFixture("bucket", tmp_path)
     with pytest.raises(ManifestError):
-        shelf.held(LYING)
-    shelf.objects.delete(blob_key(HONEST.digest))
-    shelf.put(b"X" * len(DATA))
-    assert shelf.held(HONEST) == DATA
+        fixture.held(LYING)
+    fixture.objects.delete(blob_key(HONEST.digest))
+    fixture.put(b"X" * len(DATA))
+    assert fixture.held(HONEST) == DATA
 
 
 @pytest.mark.parametrize("component", [HONEST, LYING])
 def test_damaged_bytes_are_the_bytes_fault_whatever_the_manifest_says(
-    shelf: Shelf, component: Component
+    fixture: ComponentsFixture, component: Component
 ) -> None:
-    shelf.put(b"X" * len(DATA))
+    fixture.put(b"X" * len(DATA))
     for named in (component, HONEST, OLD):
         with pytest.raises(DigestMismatchError):
-            shelf.held(named)
-    assert len(shelf.told) == 1
-    assert len(shelf.components.quarantined()) == 1
-    shelf.put(DATA)
-    assert shelf.held(HONEST) == DATA
+            fixture.held(named)
+    assert len(fixture.told) == 1
+    assert len(fixture.components.quarantined()) == 1
+    fixture.put(DATA)
+    assert fixture.held(HONEST) == DATA
 
 
 def test_bytes_of_another_name_are_not_taken_for_their_blake3(tmp_path: Path) -> None:
     """A planted manifest whose BLAKE3 fits planted bytes gives them to nobody else."""
-    shelf, planted = Shelf("folder", tmp_path), b"X" * len(DATA)
-    shelf.put(planted)
+    fixture, planted = ComponentsFixture("folder", tmp_path), b"X" * len(DATA)
+    fixture.put(planted)
     for named in (HONEST, OLD):
         with pytest.raises(DigestMismatchError):
-            shelf.held(named)
+            fixture.held(named)
     with pytest.raises(DigestMismatchError, match="quarantine"):
-        shelf.held(made(says=planted))
+        fixture.held(made(says=planted))
 
 
 def test_a_damaged_copy_is_found_by_it_and_fetched_again(tmp_path: Path) -> None:
-    shelf = Shelf("bucket", tmp_path)
-    shelf.held(HONEST)
-    (path,) = shelf.cache.folder.glob("sha256/*/*")
+    fixture = ComponentsFixture("bucket", tmp_path)
+    fixture.held(HONEST)
+    (path,) = fixture.cache.folder.glob("sha256/*/*")
     path.chmod(0o644)
     path.write_bytes(b"X" * len(DATA))
-    assert shelf.held(HONEST) == DATA
-    assert shelf.told == [HONEST]
+    assert fixture.held(HONEST) == DATA
+    assert fixture.told == [HONEST]
 
 
 def test_a_file_that_is_mended_between_two_hashes_accuses_nobody(tmp_path: Path) -> None:

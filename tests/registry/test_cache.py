@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from tests.examples import examples
+from tests.fakes.gates import Gate
 from voxswap_registry.errors import (
     ComponentMissingError,
     DigestMismatchError,
@@ -43,7 +44,7 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 def made(data: bytes = DATA, **changes: Any) -> Component:
-    fields = {
+    fields: dict[str, Any] = {
         "role": "model",
         "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
         "size_bytes": len(data),
@@ -511,29 +512,17 @@ def test_cancelled_while_hashing_a_hit(box: Box) -> None:
     assert box.get() == []
 
 
-class Gate:
-    """A point in a download where it stands until it is opened."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.open = threading.Event()
-
-    def __call__(self) -> None:
-        self.reached.set()
-        assert self.open.wait(WAIT_S)
-
-
 def test_one_downloads_and_the_others_wait(tmp_path: Path) -> None:
     gate, waiting = Gate(), threading.Semaphore(0)
     box = Box(tmp_path, pause=waiting.release)
     remote, unasked = Remote(at={8: gate}), Remote()
     with ThreadPoolExecutor(5) as pool:
         first = pool.submit(box.get, remote=remote)
-        assert gate.reached.wait(WAIT_S)
+        gate.wait_reached()
         others = [pool.submit(box.get, remote=unasked) for _ in range(4)]
         for _ in range(50):
             assert waiting.acquire(timeout=WAIT_S)
-        gate.open.set()
+        gate.open()
         assert first.result(WAIT_S) == [0]
         assert [other.result(WAIT_S) for other in others] == [[]] * 4
     assert box.leftovers() == []
@@ -544,19 +533,19 @@ def test_cancelled_while_waiting_for_the_download_of_another(tmp_path: Path) -> 
     box = Box(tmp_path, pause=cancel.set)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(box.get, remote=Remote(at={8: gate}))
-        assert gate.reached.wait(WAIT_S)
+        gate.wait_reached()
         unasked = Remote()
         with pytest.raises(concurrent.futures.CancelledError):
             box.get(remote=unasked, cancelled=cancel.is_set)
         assert unasked.starts == []
-        gate.open.set()
+        gate.open()
         assert first.result(WAIT_S) == [0]
     assert box.leftovers() == []
 
 
 def test_one_who_waits_takes_over_from_one_who_fails(tmp_path: Path) -> None:
     gate = Gate()
-    box = Box(tmp_path, pause=gate.open.set)
+    box = Box(tmp_path, pause=gate.open)
 
     def fail() -> None:
         gate()
@@ -564,7 +553,7 @@ def test_one_who_waits_takes_over_from_one_who_fails(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(box.get, remote=Remote(at={8: fail}))
-        assert gate.reached.wait(WAIT_S)
+        gate.wait_reached()
         assert box.get() == [8]
         with pytest.raises(OSError, match="reset by peer"):
             first.result(WAIT_S)
@@ -574,7 +563,7 @@ def test_lock_file_that_went_away_is_not_a_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One ends its download, and another begins, between the opening of the lock and its having."""
-    real, others = fcntl.flock, []
+    real, others = fcntl.flock, list[Any]()
     paused: list[bool] = []
 
     def pause() -> None:
@@ -605,12 +594,12 @@ def test_download_that_breaks_off_while_room_is_made_is_counted(
     real = box.cache._files.all
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(box.get, theirs, remote)
-        assert gate.reached.wait(WAIT_S)
+        gate.wait_reached()
 
         def files() -> Any:
             found = list(real())
             if not first.done():
-                gate.open.set()
+                gate.open()
                 assert isinstance(first.exception(WAIT_S), OSError)
             return found
 
@@ -653,7 +642,7 @@ def other_process(folder: Path, capacity_bytes: int, data: bytes, at: int) -> It
 
 def test_process_killed_in_a_download_is_taken_over_from(tmp_path: Path) -> None:
     with other_process(tmp_path, 1000, DATA, 12) as (process, _):
-        paused = []
+        paused: list[Any] = []
 
         def pause() -> None:
             if not paused:

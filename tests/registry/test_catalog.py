@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.registry.drafts import make_draft
-from tests.registry.faults import Gate, HookedObjects
+from tests.fakes.gates import Gate
+from tests.registry.catalog_fixture import OUTAGE, RecordedStore, ids, version
 from tests.registry.stores import memory_objects
 from voxswap_registry.catalog import catalog as catalog_module
 from voxswap_registry.catalog import index as index_module
@@ -41,109 +41,74 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.signing import PrivateKey, TrustedKeys, new_key_pair, sign
 from voxswap_registry.state import Edit
-from voxswap_registry.storage.objects import Objects
 from voxswap_registry.store import Registry
 
-OUTAGE = RegistryError("the network is down; plug it in")
 WAIT_S = 30
 
 
-class House:
-    """A store, a registry that writes there unseen, and catalogs whose every call is on record."""
-
-    def __init__(self, objects: Objects, folder: Path) -> None:
-        self.registry = Registry(objects)
-        self.hooked = HookedObjects(objects)
-        self.cache_dir = folder / "cache"
-        self._drafts = folder / "drafts"
-
-    def catalog(self, *, private: bool = False, trusted: TrustedKeys | None = None) -> Catalog:
-        folder = None if private else self.cache_dir
-        return Catalog(Registry(self.hooked), folder=folder, trusted=trusted)
-
-    def publish(self, voice_id: str, **changes: Any) -> Manifest:
-        return self.registry.publish(make_draft(self._drafts, voice_id, **changes))
-
-    def put(self, key: str, data: bytes) -> None:
-        self.registry.objects.replace(key, data)
-
-    def reads_of(self, work: Callable[[], object]) -> list[str]:
-        self.hooked.calls.clear()
-        work()
-        return sorted(self.asked("read"))
-
-    def asked(self, call: str) -> list[str]:
-        """The keys that ``call`` was made with since `reads_of`, in order."""
-        return [key for made, key in self.hooked.calls if made == call]
-
-
 @contextlib.contextmanager
-def bucket_house() -> Iterator[House]:
-    """A house in memory, for where thousands are built."""
+def bucket_store() -> Iterator[RecordedStore]:
+    """A store in memory, for where thousands are built."""
     with tempfile.TemporaryDirectory() as folder:
-        yield House(memory_objects(), Path(folder))
+        yield RecordedStore(memory_objects(), Path(folder))
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> RecordedStore:
     if request.param == "folder":
-        return House(Registry(tmp_path / "registry").objects, tmp_path)
-    return House(memory_objects(), tmp_path)
+        return RecordedStore(Registry(tmp_path / "registry").objects, tmp_path)
+    return RecordedStore(memory_objects(), tmp_path)
 
 
 @pytest.fixture
-def catalog(house: House) -> Iterator[Catalog]:
-    with house.catalog() as catalog:
+def catalog(store: RecordedStore) -> Iterator[Catalog]:
+    with store.catalog() as catalog:
         yield catalog
-
-
-def ids(catalog: Catalog, **wanted: Any) -> list[str]:
-    return [listing.voice_id for listing in catalog.listings(VoiceFilter(**wanted))]
-
-
-def version(catalog: Catalog, ref: str, **options: Any) -> int:
-    return catalog.resolve(VoiceRef.parse(ref), **options).version
 
 
 # What is read
 
 
-def test_a_refresh_reads_what_changed_and_nothing_else(house: House, catalog: Catalog) -> None:
+def test_a_refresh_reads_what_changed_and_nothing_else(
+    store: RecordedStore, catalog: Catalog
+) -> None:
     for voice_id in ("a", "b", "c"):
-        house.publish(voice_id)
-    first = house.reads_of(catalog.refresh)
+        store.publish(voice_id)
+    first = store.reads_of(catalog.refresh)
     assert first == [manifest_key(voice_id, 1) for voice_id in ("a", "b", "c")]
-    assert house.reads_of(catalog.refresh) == []
+    assert store.reads_of(catalog.refresh) == []
 
-    house.publish("b")
-    house.registry.edit("c", Edit(moves={"stable": 1}))
-    assert house.reads_of(catalog.refresh) == [manifest_key("b", 2), state_key("c", 1)]
+    store.publish("b")
+    store.registry.edit("c", Edit(moves={"stable": 1}))
+    assert store.reads_of(catalog.refresh) == [manifest_key("b", 2), state_key("c", 1)]
     # Of states, the newest alone.
     for weight in range(1, 4):
-        house.registry.edit("c", Edit(traffic={1: weight}))
-    assert house.reads_of(catalog.refresh) == [state_key("c", 4)]
-    assert house.reads_of(lambda: catalog.refresh(["a", "b", "c"])) == []
+        store.registry.edit("c", Edit(traffic={1: weight}))
+    assert store.reads_of(catalog.refresh) == [state_key("c", 4)]
+    assert store.reads_of(lambda: catalog.refresh(["a", "b", "c"])) == []
     assert catalog.record("c").state.traffic == {1: 3}
 
 
-def test_a_refresh_of_some_voices_lists_and_reads_no_others(house: House, catalog: Catalog) -> None:
+def test_a_refresh_of_some_voices_lists_and_reads_no_others(
+    store: RecordedStore, catalog: Catalog
+) -> None:
     for voice_id in ("a", "a/b", "ab"):
-        house.publish(voice_id)
+        store.publish(voice_id)
     catalog.refresh()
     for voice_id in ("a", "a/b", "ab"):
-        house.publish(voice_id)
-    assert house.reads_of(lambda: catalog.refresh(["a"])) == [manifest_key("a", 2)]
-    assert house.asked("list") == ["voices/a@"]
+        store.publish(voice_id)
+    assert store.reads_of(lambda: catalog.refresh(["a"])) == [manifest_key("a", 2)]
+    assert store.asked("list") == ["voices/a@"]
     assert [version(catalog, voice_id) for voice_id in ("a", "a/b", "ab")] == [2, 1, 1]
 
 
-def test_a_refresh_tells_what_it_found(house: House, catalog: Catalog) -> None:
-    house.publish("a")
-    house.publish("b")
+def test_a_refresh_tells_what_it_found(store: RecordedStore, catalog: Catalog) -> None:
+    store.publish("a")
+    store.publish("b")
     found = catalog.refresh()
     assert (found.changed, found.gone, found.failed) == ({"a", "b"}, frozenset(), frozenset())
-    house.publish("b")
-    house.registry.objects.delete(manifest_key("a", 1))
+    store.publish("b")
+    store.registry.objects.delete(manifest_key("a", 1))
     found = catalog.refresh()
     assert (found.changed, found.gone, found.failed) == ({"b"}, {"a"}, frozenset())
     found = catalog.refresh(["a", "b", "never"])
@@ -151,14 +116,14 @@ def test_a_refresh_tells_what_it_found(house: House, catalog: Catalog) -> None:
 
 
 def test_a_manifest_that_is_replaced_under_its_number_is_told_of(
-    house: House, catalog: Catalog, caplog: pytest.LogCaptureFixture
+    store: RecordedStore, catalog: Catalog, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No voxswap does that; a restore may, or somebody who writes to the store."""
-    manifests = [house.publish("npc/smith", data=b"%d" % i) for i in range(2)]
+    manifests = [store.publish("npc/smith", data=b"%d" % i) for i in range(2)]
     assert catalog.refresh().replaced == frozenset()
     other = dataclasses.replace(manifests[0], licence="replaced").to_json()
-    house.put(manifest_key("npc/smith", 1), other)
-    house.put(manifest_key("npc/smith", 2), manifests[1].to_json())  # With the bytes that it had.
+    store.put(manifest_key("npc/smith", 1), other)
+    store.put(manifest_key("npc/smith", 2), manifests[1].to_json())  # With the bytes that it had.
     with caplog.at_level(logging.WARNING):
         assert catalog.refresh().replaced == {"npc/smith@1"}
     assert "the manifest of npc/smith@1 was replaced" in caplog.text
@@ -167,30 +132,30 @@ def test_a_manifest_that_is_replaced_under_its_number_is_told_of(
     assert catalog.refresh().replaced == frozenset()
 
 
-def test_a_restart_over_the_same_folder_reads_nothing(house: House) -> None:
-    house.publish("a", tags=("village",))
-    house.registry.edit("a", Edit(moves={"stable": 1}, display_name="Anna"))
-    with house.catalog() as before:
+def test_a_restart_over_the_same_folder_reads_nothing(store: RecordedStore) -> None:
+    store.publish("a", tags=("village",))
+    store.registry.edit("a", Edit(moves={"stable": 1}, display_name="Anna"))
+    with store.catalog() as before:
         before.refresh()
         known = list(before.listings())
-    house.hooked.calls.clear()
-    with house.catalog() as after:
+    store.hooked.calls.clear()
+    with store.catalog() as after:
         assert after.is_complete
         assert list(after.listings()) == known
         assert version(after, "a@stable") == 1
-        assert not house.hooked.calls
+        assert not store.hooked.calls
         after.refresh()
-        assert not house.asked("read")
+        assert not store.asked("read")
 
 
 def test_two_stores_share_a_folder_and_nothing_else(tmp_path: Path) -> None:
-    houses = [House(Registry(tmp_path / name).objects, tmp_path) for name in "xy"]
-    for house, voice_id in zip(houses, "ab", strict=True):
-        house.publish(voice_id)
-        with house.catalog() as catalog:
+    stores = [RecordedStore(Registry(tmp_path / name).objects, tmp_path) for name in "xy"]
+    for store, voice_id in zip(stores, "ab", strict=True):
+        store.publish(voice_id)
+        with store.catalog() as catalog:
             catalog.refresh()
-    for house, voice_id in zip(houses, "ab", strict=True):
-        with house.catalog() as catalog:
+    for store, voice_id in zip(stores, "ab", strict=True):
+        with store.catalog() as catalog:
             assert ids(catalog) == [voice_id]
 
 
@@ -201,8 +166,8 @@ def nested(depth: int) -> bytes:
     return b'{"a":' * depth + b"1" + b"}" * depth
 
 
-def of_unknown_schema(house: House) -> bytes:
-    data = house.registry.objects.read(manifest_key("b", 1), limit_bytes=1 << 20)
+def of_unknown_schema(store: RecordedStore) -> bytes:
+    data = store.registry.objects.read(manifest_key("b", 1), limit_bytes=1 << 20)
     assert data
     return json.dumps(json.loads(data) | {"schema_version": 99, "version": 2}).encode()
 
@@ -221,11 +186,11 @@ def of_unknown_schema(house: House) -> bytes:
     ids=["torn", "empty", "no text", "a list", "deep", "10 MB deep", "of the future"],
 )
 def test_a_broken_manifest_hides_no_other_voice_or_version(
-    house: House, catalog: Catalog, data: Any, told: str
+    store: RecordedStore, catalog: Catalog, data: Any, told: str
 ) -> None:
     for voice_id in ("a", "b", "c"):
-        house.publish(voice_id)
-    house.put(manifest_key("b", 2), data(house) if callable(data) else data)
+        store.publish(voice_id)
+    store.put(manifest_key("b", 2), data(store) if callable(data) else data)
     assert not catalog.refresh().failed  # It was read; that it says nothing is another matter.
     a, b, c = catalog.listings()
     assert (a.error, c.error) == (None, None)
@@ -235,18 +200,20 @@ def test_a_broken_manifest_hides_no_other_voice_or_version(
     with pytest.raises(ManifestError, match=told):
         version(catalog, "b")
     assert version(catalog, "b@1") == 1
-    assert house.reads_of(catalog.refresh) == []
+    assert store.reads_of(catalog.refresh) == []
     # Mended, it is a voice again.
-    house.registry.objects.delete(manifest_key("b", 2))
+    store.registry.objects.delete(manifest_key("b", 2))
     catalog.refresh()
     assert version(catalog, "b") == 1
 
 
-def test_a_torn_state_is_told_and_hides_no_other_voice(house: House, catalog: Catalog) -> None:
-    house.publish("a")
-    house.publish("b")
-    house.registry.edit("b", Edit(moves={"stable": 1}))
-    house.put(state_key("b", 2), b'{"torn')
+def test_a_torn_state_is_told_and_hides_no_other_voice(
+    store: RecordedStore, catalog: Catalog
+) -> None:
+    store.publish("a")
+    store.publish("b")
+    store.registry.edit("b", Edit(moves={"stable": 1}))
+    store.put(state_key("b", 2), b'{"torn')
     catalog.refresh()
     a, b = catalog.listings()
     assert a.error is None
@@ -255,61 +222,61 @@ def test_a_torn_state_is_told_and_hides_no_other_voice(house: House, catalog: Ca
     # A label moved by it is not guessed at.
     with pytest.raises(ManifestError, match=r"s2\.json"):
         version(catalog, "b@1")
-    house.put(state_key("b", 2), b'{"torn again')
-    house.registry.objects.delete(state_key("b", 2))
+    store.put(state_key("b", 2), b'{"torn again')
+    store.registry.objects.delete(state_key("b", 2))
     catalog.refresh()
     assert version(catalog, "b@stable") == 1
 
 
 def test_an_object_that_cannot_be_read_now_leaves_the_old_state_in_force(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
-    house.publish("a")
-    house.publish("a")
-    house.publish("b")
-    house.registry.edit("a", Edit(moves={"stable": 1}))
+    store.publish("a")
+    store.publish("a")
+    store.publish("b")
+    store.registry.edit("a", Edit(moves={"stable": 1}))
     catalog.refresh()
-    house.registry.edit("a", Edit(moves={"stable": 2}, tags=("new",)))
-    house.publish("b")
-    house.hooked.fail("read", state_key("a", 2), OUTAGE)
+    store.registry.edit("a", Edit(moves={"stable": 2}, tags=("new",)))
+    store.publish("b")
+    store.hooked.fail("read", state_key("a", 2), OUTAGE)
     found = catalog.refresh()
     assert (found.changed, found.failed) == ({"a", "b"}, {"a"})
     assert (version(catalog, "a"), version(catalog, "b")) == (1, 2)
     assert ids(catalog, tags=("new",)) == []
     # However often it fails.
-    assert house.reads_of(catalog.refresh) == [state_key("a", 2)]
+    assert store.reads_of(catalog.refresh) == [state_key("a", 2)]
     assert version(catalog, "a@stable") == 1
-    house.hooked.heal()
-    assert house.reads_of(catalog.refresh) == [state_key("a", 2)]
+    store.hooked.heal()
+    assert store.reads_of(catalog.refresh) == [state_key("a", 2)]
     assert version(catalog, "a@stable") == 2
     assert ids(catalog, tags=("new",)) == ["a"]
-    assert house.reads_of(catalog.refresh) == []
+    assert store.reads_of(catalog.refresh) == []
 
 
 def test_labels_of_a_new_voice_that_cannot_be_read_now_are_not_guessed_at(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
     for voice_id in ("a", "b"):
-        house.publish(voice_id)
-        house.publish(voice_id)
-    house.registry.edit("a", Edit(moves={"stable": 1}))
-    house.hooked.fail("read", state_key("a", 1), OUTAGE)
+        store.publish(voice_id)
+        store.publish(voice_id)
+    store.registry.edit("a", Edit(moves={"stable": 1}))
+    store.hooked.fail("read", state_key("a", 1), OUTAGE)
     catalog.refresh()
     with pytest.raises(RegistryError, match="the network is down"):
         version(catalog, "a")
     assert version(catalog, "b") == 2
-    house.hooked.heal()
+    store.hooked.heal()
     catalog.refresh()
     assert version(catalog, "a") == 1
 
 
 def test_a_manifest_that_cannot_be_read_now_hides_no_other_version(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
-    house.publish("a")
-    house.registry.edit("a", Edit(moves={"stable": 1}))
-    house.publish("a")
-    house.hooked.fail("read", manifest_key("a", 2), OUTAGE)
+    store.publish("a")
+    store.registry.edit("a", Edit(moves={"stable": 1}))
+    store.publish("a")
+    store.hooked.fail("read", manifest_key("a", 2), OUTAGE)
     assert catalog.refresh().failed == {"a"}
     assert version(catalog, "a") == 1
     with pytest.raises(RegistryError, match="the network is down") as raised:
@@ -317,19 +284,19 @@ def test_a_manifest_that_cannot_be_read_now_hides_no_other_version(
     assert not isinstance(raised.value, ManifestError)  # The store's fault, not the manifest's.
     (listing,) = catalog.listings()
     assert listing.error is not None
-    house.hooked.heal()
+    store.hooked.heal()
     catalog.refresh()
     assert version(catalog, "a@2") == 2
 
 
 def test_an_object_that_goes_away_while_it_is_read_is_asked_for_again(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
-    house.publish("a")
-    house.publish("a")
+    store.publish("a")
+    store.publish("a")
 
     key = manifest_key("a", 2)
-    house.hooked.on("read", key, lambda: house.registry.objects.delete(key))
+    store.hooked.on("read", key, lambda: store.registry.objects.delete(key))
     assert catalog.refresh().failed == {"a"}
     assert version(catalog, "a") == 1
     (listing,) = catalog.listings()
@@ -340,33 +307,35 @@ def test_an_object_that_goes_away_while_it_is_read_is_asked_for_again(
 
 
 def test_while_the_store_cannot_be_listed_everything_known_stays(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
-    house.publish("a")
+    store.publish("a")
     catalog.refresh()
     known = list(catalog.listings())
-    house.publish("b")
-    house.hooked.fail("list", "", OUTAGE)
+    store.publish("b")
+    store.hooked.fail("list", "", OUTAGE)
     for voice_ids in (None, ["a"], ["b"]):
         with pytest.raises(RegistryError, match="the network is down"):
             catalog.refresh(voice_ids)
     assert list(catalog.listings()) == known
     assert version(catalog, "a") == 1
-    with house.catalog() as restarted:
+    with store.catalog() as restarted:
         assert version(restarted, "a") == 1
 
 
-def test_a_store_that_was_never_read_is_not_an_empty_one(house: House, catalog: Catalog) -> None:
-    house.publish("a")
-    house.publish("b")
-    house.hooked.fail("list", "", OUTAGE)
+def test_a_store_that_was_never_read_is_not_an_empty_one(
+    store: RecordedStore, catalog: Catalog
+) -> None:
+    store.publish("a")
+    store.publish("b")
+    store.hooked.fail("list", "", OUTAGE)
     with pytest.raises(RegistryError):
         catalog.refresh()
     with pytest.raises(RegistryError, match="could not be read yet") as raised:
         catalog.resolve(VoiceRef("a"))
     assert raised.value.reason == "REGISTRY_UNREADABLE"
     # One voice was looked at; that says nothing of the others.
-    house.hooked.heal()
+    store.hooked.heal()
     catalog.refresh(["a"])
     assert version(catalog, "a") == 1
     with pytest.raises(RegistryError, match="could not be read yet"):
@@ -377,7 +346,9 @@ def test_a_store_that_was_never_read_is_not_an_empty_one(house: House, catalog: 
         version(catalog, "c")
 
 
-def test_an_empty_store_is_complete_once_it_was_read(house: House, catalog: Catalog) -> None:
+def test_an_empty_store_is_complete_once_it_was_read(
+    store: RecordedStore, catalog: Catalog
+) -> None:
     catalog.refresh()
     assert catalog.is_complete
     assert (catalog.count(), ids(catalog)) == (0, [])
@@ -387,28 +358,28 @@ def test_an_empty_store_is_complete_once_it_was_read(house: House, catalog: Cata
 
 @pytest.mark.parametrize("some", [None, ["a"]], ids=["all", "one"])
 def test_a_store_that_is_suddenly_empty_is_a_store_that_is_gone(
-    house: House, catalog: Catalog, some: list[str] | None
+    store: RecordedStore, catalog: Catalog, some: list[str] | None
 ) -> None:
     """An unmounted folder lists as an empty one: no voice disappears without leaving a trace."""
-    house.publish("a")
-    house.publish("b")
+    store.publish("a")
+    store.publish("b")
     catalog.refresh()
     for voice_id in ("a", "b"):
-        house.registry.objects.delete(manifest_key(voice_id, 1))
+        store.registry.objects.delete(manifest_key(voice_id, 1))
     with pytest.raises(RegistryError, match="is empty"):
         catalog.refresh(some)
     assert ids(catalog) == ["a", "b"]
     assert version(catalog, "a") == 1
     # As soon as anything is there, what is not there is gone.
-    house.publish("c")
+    store.publish("c")
     catalog.refresh()
     assert ids(catalog) == ["c"]
 
 
-def test_deleting_the_last_voice_leaves_a_trace(house: House, catalog: Catalog) -> None:
-    house.publish("a")
+def test_deleting_the_last_voice_leaves_a_trace(store: RecordedStore, catalog: Catalog) -> None:
+    store.publish("a")
     catalog.refresh()
-    house.registry.delete(VoiceRef("a"))
+    store.registry.delete(VoiceRef("a"))
     catalog.refresh()
     assert (catalog.count(), ids(catalog)) == (0, [])
     with pytest.raises(VoiceNotFoundError):
@@ -416,9 +387,9 @@ def test_deleting_the_last_voice_leaves_a_trace(house: House, catalog: Catalog) 
 
 
 def test_an_unmounted_folder_loses_no_voice(tmp_path: Path) -> None:
-    house = House(Registry(tmp_path / "registry").objects, tmp_path)
-    house.publish("a")
-    with house.catalog() as catalog:
+    store = RecordedStore(Registry(tmp_path / "registry").objects, tmp_path)
+    store.publish("a")
+    with store.catalog() as catalog:
         catalog.refresh()
         (tmp_path / "registry").rename(tmp_path / "elsewhere")
         for mounted in (False, True):
@@ -497,11 +468,11 @@ def is_wanted(voice_id: str, voice: dict[str, Any], wanted: VoiceFilter) -> bool
 def test_filters_are_those_of_plain_python(
     chosen: dict[str, dict[str, Any]], asked: list[VoiceFilter]
 ) -> None:
-    with bucket_house() as house, house.catalog(private=True) as catalog:
+    with bucket_store() as store, store.catalog(private=True) as catalog:
         for voice_id, voice in chosen.items():
-            house.publish(voice_id, **voice["manifest"])
+            store.publish(voice_id, **voice["manifest"])
             if voice["edit"] is not None:
-                house.registry.edit(voice_id, voice["edit"])
+                store.registry.edit(voice_id, voice["edit"])
         catalog.refresh()
         for wanted in (VoiceFilter(), *asked):
             expected = [
@@ -512,18 +483,20 @@ def test_filters_are_those_of_plain_python(
             assert [found.voice_id for found in catalog.listings(wanted)] == expected, wanted
 
 
-def test_english_is_not_engan(house: House, catalog: Catalog) -> None:
+def test_english_is_not_engan(store: RecordedStore, catalog: Catalog) -> None:
     for language in ("en", "en-US", "EN-gb", "eng", "ee"):
-        house.publish(f"v/{language.lower()}", language=language)
+        store.publish(f"v/{language.lower()}", language=language)
     catalog.refresh()
     assert ids(catalog, language="en") == ["v/en", "v/en-gb", "v/en-us"]
     assert ids(catalog, language="En-us") == ["v/en-us"]
     assert ids(catalog, language="en-u") == []
 
 
-def test_a_voice_is_found_by_every_language_that_it_speaks(house: House, catalog: Catalog) -> None:
-    house.publish("v/both", language="zh", languages=("en-GB", "zh"))
-    house.publish("v/one", language="zh")
+def test_a_voice_is_found_by_every_language_that_it_speaks(
+    store: RecordedStore, catalog: Catalog
+) -> None:
+    store.publish("v/both", language="zh", languages=("en-GB", "zh"))
+    store.publish("v/one", language="zh")
     catalog.refresh()
     assert ids(catalog, language="zh") == ["v/both", "v/one"]
     assert ids(catalog, language="en") == ids(catalog, language="EN-gb") == ["v/both"]
@@ -531,27 +504,29 @@ def test_a_voice_is_found_by_every_language_that_it_speaks(house: House, catalog
         assert ids(catalog, language=language) == []
 
 
-def test_what_the_state_says_covers_what_the_manifest_says(house: House, catalog: Catalog) -> None:
-    house.publish("a", tags=("village", "old"), gender="male")
+def test_what_the_state_says_covers_what_the_manifest_says(
+    store: RecordedStore, catalog: Catalog
+) -> None:
+    store.publish("a", tags=("village", "old"), gender="male")
     catalog.refresh()
     assert ids(catalog, tags=("old", "village"), gender="male") == ["a"]
-    house.registry.edit("a", Edit(tags=("village", "new"), gender=""))
+    store.registry.edit("a", Edit(tags=("village", "new"), gender=""))
     catalog.refresh()
     assert ids(catalog, tags=("village", "new")) == ["a"]
     assert ids(catalog, tags=("old",)) == ids(catalog, gender="male") == []
-    house.registry.edit("a", Edit(tags=()))
+    store.registry.edit("a", Edit(tags=()))
     catalog.refresh(["a"])
     assert ids(catalog, tags=("village",)) == []
     assert ids(catalog) == ["a"]
 
 
 def test_paging_meets_every_voice_once_while_others_come_and_go(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
     stay = [f"v/{n:02d}" for n in range(0, 40, 2)]
     leave = ["v/01", "v/05", "v/31"]
     for voice_id in stay + leave:
-        house.publish(voice_id)
+        store.publish(voice_id)
     catalog.refresh()
     seen: list[str] = []
     after, turn = "", 0
@@ -561,10 +536,10 @@ def test_paging_meets_every_voice_once_while_others_come_and_go(
         after = page[-1].voice_id
         turn += 1
         if turn == 2:
-            house.registry.delete(VoiceRef("v/01"))  # Behind.
-            house.registry.delete(VoiceRef("v/31"))  # Ahead.
-            house.publish("v/03")
-            house.publish("v/39")
+            store.registry.delete(VoiceRef("v/01"))  # Behind.
+            store.registry.delete(VoiceRef("v/31"))  # Ahead.
+            store.publish("v/03")
+            store.publish("v/39")
             catalog.refresh()
     assert turn > 5
     assert sorted(set(seen)) == seen
@@ -573,20 +548,20 @@ def test_paging_meets_every_voice_once_while_others_come_and_go(
     assert "v/39" in seen
 
 
-def test_listings_read_past_their_own_page_size(house: House, catalog: Catalog) -> None:
+def test_listings_read_past_their_own_page_size(store: RecordedStore, catalog: Catalog) -> None:
     """More voices than one page or one batch of a refresh has."""
-    data = house.publish("a").to_json()
+    data = store.publish("a").to_json()
     names = [f"v/{n:03d}" for n in range(600)]
     for name in names:
-        house.put(manifest_key(name, 1), data.replace(b'"a"', json.dumps(name).encode()))
+        store.put(manifest_key(name, 1), data.replace(b'"a"', json.dumps(name).encode()))
     catalog.refresh()
     assert ids(catalog, prefix="v/") == names
     assert catalog.count() == 601
 
 
-def test_a_near_miss_gets_suggestions(house: House, catalog: Catalog) -> None:
+def test_a_near_miss_gets_suggestions(store: RecordedStore, catalog: Catalog) -> None:
     for voice_id in ("npc/smith", "npc/smithy", "npc/baker", "joe"):
-        house.publish(voice_id)
+        store.publish(voice_id)
     catalog.refresh()
     with pytest.raises(VoiceNotFoundError, match=r"did you mean npc/smith or npc/smithy\?"):
         version(catalog, "npc/smit")
@@ -596,7 +571,7 @@ def test_a_near_miss_gets_suggestions(house: House, catalog: Catalog) -> None:
         version(catalog, "zzz")
     assert "did you mean" not in raised.value.message
     assert raised.value.metadata == {"voice": "zzz"}
-    house.registry.delete(VoiceRef("joe"))
+    store.registry.delete(VoiceRef("joe"))
     catalog.refresh()
     with pytest.raises(VoiceNotFoundError) as raised:
         version(catalog, "jo")
@@ -604,18 +579,18 @@ def test_a_near_miss_gets_suggestions(house: House, catalog: Catalog) -> None:
 
 
 def test_deleted_versions_are_gone_though_their_objects_linger(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
     for _ in range(3):
-        house.publish("a")
+        store.publish("a")
     catalog.refresh()
 
     def die(_: str, versions: frozenset[int]) -> int:
         raise KeyboardInterrupt
 
-    house.registry.remove_objects_of = die  # type: ignore[method-assign]
+    store.registry.remove_objects_of = die  # type: ignore[assignment, method-assign]
     with pytest.raises(KeyboardInterrupt):
-        house.registry.delete(VoiceRef("a", 3))
+        store.registry.delete(VoiceRef("a", 3))
     catalog.refresh()
     assert catalog.record("a").versions == (1, 2)
     assert version(catalog, "a") == 2
@@ -624,7 +599,7 @@ def test_deleted_versions_are_gone_though_their_objects_linger(
     (listing,) = catalog.listings()
     assert (listing.versions, listing.newest and listing.newest.version) == ((1, 2), 2)
     with pytest.raises(KeyboardInterrupt):
-        house.registry.delete(VoiceRef("a"))
+        store.registry.delete(VoiceRef("a"))
     catalog.refresh()
     assert (ids(catalog), catalog.count()) == ([], 0)
 
@@ -634,13 +609,13 @@ def test_deleted_versions_are_gone_though_their_objects_linger(
 ACTIONS = ("publish", "publish", "move", "withdraw", "traffic", "delete", "roll back", "metadata")
 
 
-def act(house: House, action: str, voice_id: str, number: int) -> None:
+def act(store: RecordedStore, action: str, voice_id: str, number: int) -> None:
     """One edit; those that the registry refuses change nothing."""
-    registry = house.registry
+    registry = store.registry
     with contextlib.suppress(VoiceNotFoundError, VersionInUseError, NothingToRollBackError):
         match action:
             case "publish":
-                house.publish(voice_id, gender="ab"[number % 2])
+                store.publish(voice_id, gender="ab"[number % 2])
             case "move":
                 registry.edit(voice_id, Edit(moves={"stable": number, "canary": number}))
             case "withdraw":
@@ -681,17 +656,17 @@ def test_the_catalog_resolves_as_the_registry_does(
     edits: list[tuple[str, str, int, str | None]],
 ) -> None:
     """Whatever was edited, and however much of it each refresh saw."""
-    with bucket_house() as house, house.catalog(private=True) as catalog:
+    with bucket_store() as store, store.catalog(private=True) as catalog:
         changed: set[str] = set()
         for action, voice_id, number, refresh in (*edits, ("publish", "a", 0, "all")):
-            act(house, action, voice_id, number)
+            act(store, action, voice_id, number)
             changed.add(voice_id)
             if refresh is None:
                 continue
             catalog.refresh(None if refresh == "all" or not catalog.is_complete else changed)
             changed.clear()
             for name in ("a", "b", "a/b", "c"):
-                record = house.registry.look(name)
+                record = store.registry.look(name)
                 if record.versions:
                     assert catalog.record(name) == record
                 for ref in ("", "@1", "@2", "@3", "@stable", "@canary"):
@@ -703,14 +678,14 @@ def test_the_catalog_resolves_as_the_registry_does(
                                 lambda: source.resolve(wanted, session_id=session_id)  # noqa: B023
                             )
 
-                        assert ask(catalog) == ask(house.registry), (wanted, session_id)
+                        assert ask(catalog) == ask(store.registry), (wanted, session_id)
 
 
 # The file
 
 
-def sqlite_file(house: House) -> Path:
-    (path,) = house.cache_dir.glob("*.sqlite3")
+def sqlite_file(store: RecordedStore) -> Path:
+    (path,) = store.cache_dir.glob("*.sqlite3")
     return path
 
 
@@ -732,13 +707,15 @@ def holes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [garbage, half, holes, lambda path: path.write_bytes(b"")])
-def test_a_damaged_file_is_made_anew(house: House, damage: Callable[[Path], object]) -> None:
+def test_a_damaged_file_is_made_anew(
+    store: RecordedStore, damage: Callable[[Path], object]
+) -> None:
     for n in range(30):
-        house.publish(f"v/{n}")
-    with house.catalog() as catalog:
+        store.publish(f"v/{n}")
+    with store.catalog() as catalog:
         catalog.refresh()
-    damage(sqlite_file(house))
-    with house.catalog() as catalog:
+    damage(sqlite_file(store))
+    with store.catalog() as catalog:
         assert not catalog.is_complete
         with pytest.raises(RegistryError, match="could not be read yet"):
             version(catalog, "v/3")
@@ -747,60 +724,60 @@ def test_a_damaged_file_is_made_anew(house: House, damage: Callable[[Path], obje
         assert catalog.count() == 30
 
 
-def test_a_file_that_is_gone_is_made_anew(house: House) -> None:
-    house.publish("a")
-    with house.catalog() as catalog:
+def test_a_file_that_is_gone_is_made_anew(store: RecordedStore) -> None:
+    store.publish("a")
+    with store.catalog() as catalog:
         catalog.refresh()
-    sqlite_file(house).unlink()
-    with house.catalog() as catalog:
+    sqlite_file(store).unlink()
+    with store.catalog() as catalog:
         catalog.refresh()
         assert version(catalog, "a") == 1
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    house = House(Registry(tmp_path / "registry").objects, tmp_path)
-    house.cache_dir = tmp_path / "file" / "cache"
+    store = RecordedStore(Registry(tmp_path / "registry").objects, tmp_path)
+    store.cache_dir = tmp_path / "file" / "cache"
     with pytest.raises(RegistryError, match="choose another cache_dir"):
-        house.catalog()
+        store.catalog()
 
 
-def test_two_catalogs_on_one_folder_see_each_others_refreshes(house: House) -> None:
+def test_two_catalogs_on_one_folder_see_each_others_refreshes(store: RecordedStore) -> None:
     """As two processes would: they share the file and nothing else."""
-    house.publish("a")
-    with house.catalog() as one, house.catalog() as other:
+    store.publish("a")
+    with store.catalog() as one, store.catalog() as other:
         one.refresh()
         assert version(other, "a") == 1
         assert other.is_complete
-        house.publish("a")
-        house.registry.edit("a", Edit(moves={"stable": 1}))
+        store.publish("a")
+        store.registry.edit("a", Edit(moves={"stable": 1}))
         other.refresh()
         assert version(one, "a") == 1
         assert version(one, "a@2") == 2
-        assert house.reads_of(one.refresh) == []
-        house.registry.delete(VoiceRef("a", 2))
+        assert store.reads_of(one.refresh) == []
+        store.registry.delete(VoiceRef("a", 2))
         one.refresh(["a"])
         with pytest.raises(VoiceNotFoundError, match="was deleted"):
             version(other, "a@2")
-        house.publish("b")
+        store.publish("b")
         one.refresh()
         other.refresh()
         assert (one.count(), other.count()) == (2, 2)
 
 
-def test_catalogs_that_are_opened_together_share_one_file(house: House) -> None:
-    house.publish("a")
+def test_catalogs_that_are_opened_together_share_one_file(store: RecordedStore) -> None:
+    store.publish("a")
     gate = threading.Barrier(8)
 
     def start(_: int) -> int:
         gate.wait(WAIT_S)
-        with house.catalog() as catalog:
+        with store.catalog() as catalog:
             catalog.refresh()
             return version(catalog, "a")
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(start, range(8))) == [1] * 8
-    assert len(list(house.cache_dir.glob("*.sqlite3"))) == 1
+    assert len(list(store.cache_dir.glob("*.sqlite3"))) == 1
 
 
 def test_a_file_that_eight_open_and_close_at_once_is_never_locked_for_one(tmp_path: Path) -> None:
@@ -833,27 +810,29 @@ def test_a_file_that_somebody_opens_for_ever_is_an_error(
     Index(tmp_path, "store").close()
 
 
-def test_the_file_of_a_closed_catalog_is_whole(house: House) -> None:
-    house.publish("a")
-    with house.catalog() as catalog:
+def test_the_file_of_a_closed_catalog_is_whole(store: RecordedStore) -> None:
+    store.publish("a")
+    with store.catalog() as catalog:
         catalog.refresh()
         version(catalog, "a")
-    with contextlib.closing(sqlite3.connect(sqlite_file(house))) as db:
+    with contextlib.closing(sqlite3.connect(sqlite_file(store))) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert db.execute("SELECT voice_id FROM voice").fetchall() == [("a",)]
 
 
-def test_a_private_file_goes_away_with_its_catalog(house: House) -> None:
-    with house.catalog(private=True) as catalog:
+def test_a_private_file_goes_away_with_its_catalog(store: RecordedStore) -> None:
+    with store.catalog(private=True) as catalog:
         catalog.refresh()
         path = catalog._index.path
         assert path.is_file()
     assert not path.parent.exists()
 
 
-def test_readers_on_threads_that_end_leave_nothing_open(house: House, catalog: Catalog) -> None:
+def test_readers_on_threads_that_end_leave_nothing_open(
+    store: RecordedStore, catalog: Catalog
+) -> None:
     """Each scrape of the metrics counts voices on a thread of its own, for months."""
-    house.publish("a")
+    store.publish("a")
     catalog.refresh()
     catalog.count()
 
@@ -909,15 +888,15 @@ def refresh_at(catalog: Catalog, monkeypatch: pytest.MonkeyPatch, read: str, n: 
     ],
 )
 def test_a_refresh_amid_a_resolution_is_seen_whole_or_not_at_all(
-    house: House, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, read: str, n: int
+    store: RecordedStore, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, read: str, n: int
 ) -> None:
     """Stable moves from 1 to 2 and 1 is deleted: the answer is 1 or 2, and never an error."""
     for _ in range(2):
-        house.publish("a")
-    house.registry.edit("a", Edit(moves={"stable": 1}))
+        store.publish("a")
+    store.registry.edit("a", Edit(moves={"stable": 1}))
     catalog.refresh()
-    house.registry.edit("a", Edit(moves={"stable": 2}))
-    house.registry.delete(VoiceRef("a", 1))
+    store.registry.edit("a", Edit(moves={"stable": 2}))
+    store.registry.delete(VoiceRef("a", 1))
     done = refresh_at(catalog, monkeypatch, read, n)
     assert version(catalog, "a@stable") in {1, 2}
     assert done
@@ -926,39 +905,39 @@ def test_a_refresh_amid_a_resolution_is_seen_whole_or_not_at_all(
 
 @pytest.mark.parametrize("read", ["voice", "stored", "names"])
 def test_a_version_that_was_never_in_force_is_never_chosen(
-    house: House, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, read: str
+    store: RecordedStore, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, read: str
 ) -> None:
     """Stable is set to 1 before 2 appears: at no moment did the bare id mean 2."""
-    house.publish("a")
+    store.publish("a")
     catalog.refresh()
-    house.registry.edit("a", Edit(moves={"stable": 1}))
-    house.publish("a")
+    store.registry.edit("a", Edit(moves={"stable": 1}))
+    store.publish("a")
     done = refresh_at(catalog, monkeypatch, read, 1)
     assert version(catalog, "a") == 1
     assert done
 
 
 def test_a_voice_that_is_deleted_amid_a_page_is_whole_or_gone(
-    house: House, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    store: RecordedStore, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for voice_id in ("a", "b", "c"):
-        house.publish(voice_id)
+        store.publish(voice_id)
     catalog.refresh()
-    house.registry.delete(VoiceRef("b"))
+    store.registry.delete(VoiceRef("b"))
     done = refresh_at(catalog, monkeypatch, "names", 1)
     page = catalog.page(VoiceFilter(), limit=10)
     assert done
     assert [listing.error for listing in page] == [None] * len(page)
 
 
-def test_readers_never_see_half_a_voice(house: House, catalog: Catalog) -> None:
+def test_readers_never_see_half_a_voice(store: RecordedStore, catalog: Catalog) -> None:
     """Each generation is one delete, one publish and two moves; readers run all the while.
 
     Whatever generation a reader sees, stable and canary name one version, which is there.
     """
     for _ in range(2):
-        house.publish("a")
-    house.registry.edit("a", Edit(moves={"stable": 2, "canary": 2}))
+        store.publish("a")
+    store.registry.edit("a", Edit(moves={"stable": 2, "canary": 2}))
     catalog.refresh()
     over, faults = threading.Event(), list[object]()
     gate = threading.Barrier(5)
@@ -987,20 +966,20 @@ def test_readers_never_see_half_a_voice(house: House, catalog: Catalog) -> None:
         readers = [pool.submit(read) for _ in range(4)]
         gate.wait(WAIT_S)
         for number in range(3, 25):
-            house.publish("a")
-            house.registry.edit("a", Edit(moves={"stable": number, "canary": number}))
-            house.registry.delete(VoiceRef("a", number - 2))
+            store.publish("a")
+            store.registry.edit("a", Edit(moves={"stable": number, "canary": number}))
+            store.registry.delete(VoiceRef("a", number - 2))
             catalog.refresh()
         over.set()
         assert all(reader.result(WAIT_S) for reader in readers)
     assert not faults
 
 
-def test_closing_waits_for_a_refresh_under_way(house: House) -> None:
-    house.publish("a")
-    catalog = house.catalog()
+def test_closing_waits_for_a_refresh_under_way(store: RecordedStore) -> None:
+    store.publish("a")
+    catalog = store.catalog()
     gate = Gate()
-    house.hooked.on("read", "voices/", gate)
+    store.hooked.on("read", "voices/", gate)
     with ThreadPoolExecutor(2) as pool:
         refresh = pool.submit(catalog.refresh)
         gate.wait_reached()
@@ -1009,8 +988,8 @@ def test_closing_waits_for_a_refresh_under_way(house: House) -> None:
         gate.open()
         assert refresh.result(WAIT_S).changed == {"a"}
         close.result(WAIT_S)
-    house.hooked.heal()
-    with house.catalog() as again:
+    store.hooked.heal()
+    with store.catalog() as again:
         assert version(again, "a") == 1
 
 
@@ -1034,8 +1013,8 @@ def keys(tmp_path: Path) -> Keys:
 
 
 @pytest.fixture
-def strict(house: House, keys: Keys) -> Iterator[Catalog]:
-    with house.catalog(trusted=keys.trusted) as catalog:
+def strict(store: RecordedStore, keys: Keys) -> Iterator[Catalog]:
+    with store.catalog(trusted=keys.trusted) as catalog:
         yield catalog
 
 
@@ -1044,8 +1023,10 @@ def listed(catalog: Catalog) -> VoiceListing:
     return listing
 
 
-def test_an_unsigned_voice_is_listed_and_not_resolved(house: House, strict: Catalog) -> None:
-    house.publish("a")
+def test_an_unsigned_voice_is_listed_and_not_resolved(
+    store: RecordedStore, strict: Catalog
+) -> None:
+    store.publish("a")
     strict.refresh()
     with pytest.raises(SignatureError, match="it has no signature at all"):
         version(strict, "a")
@@ -1053,43 +1034,43 @@ def test_an_unsigned_voice_is_listed_and_not_resolved(house: House, strict: Cata
     assert (listing.versions, listing.newest) == ((1,), None)
     assert isinstance(listing.error, SignatureError)
     # Who trusts nobody asks for no signature.
-    with house.catalog() as trusting:
+    with store.catalog() as trusting:
         assert version(trusting, "a") == 1
 
 
 def test_a_signature_that_arrives_later_makes_the_voice_usable(
-    house: House, keys: Keys, strict: Catalog
+    store: RecordedStore, keys: Keys, strict: Catalog
 ) -> None:
-    house.publish("a")
+    store.publish("a")
     strict.refresh()
     with pytest.raises(SignatureError):
         version(strict, "a")
-    assert house.registry.sign("a", 1, keys.studio) == keys.studio.key_id
-    _, changed = house.registry.journal.since(0)
-    assert house.reads_of(lambda: strict.refresh(changed)) == [
+    assert store.registry.sign("a", 1, keys.studio) == keys.studio.key_id
+    _, changed = store.registry.journal.since(0)
+    assert store.reads_of(lambda: strict.refresh(changed)) == [
         signature_key("a", 1, keys.studio.key_id)
     ]
     assert version(strict, "a") == 1
     assert listed(strict).error is None
     # A signature that is taken away counts no more.
-    house.registry.objects.delete(signature_key("a", 1, keys.studio.key_id))
+    store.registry.objects.delete(signature_key("a", 1, keys.studio.key_id))
     strict.refresh()
     with pytest.raises(SignatureError):
         version(strict, "a")
 
 
 def test_a_signature_counts_for_its_version_alone(
-    house: House, keys: Keys, strict: Catalog
+    store: RecordedStore, keys: Keys, strict: Catalog
 ) -> None:
-    house.publish("a")
-    house.registry.sign("a", 1, keys.studio)
-    house.publish("a")
+    store.publish("a")
+    store.registry.sign("a", 1, keys.studio)
+    store.publish("a")
     strict.refresh()
     with pytest.raises(SignatureError, match="a@2"):
         version(strict, "a")
     assert version(strict, "a@1") == 1
-    document = house.registry.signatures("a", 1)[0]
-    house.put(signature_key("a", 2, keys.studio.key_id), document)
+    document = store.registry.signatures("a", 1)[0]
+    store.put(signature_key("a", 2, keys.studio.key_id), document)
     strict.refresh()
     with pytest.raises(SignatureError, match="does not match"):
         version(strict, "a@2")
@@ -1097,78 +1078,78 @@ def test_a_signature_counts_for_its_version_alone(
 
 
 def test_a_strangers_signature_counts_for_nothing_and_spoils_nothing(
-    house: House, keys: Keys, strict: Catalog
+    store: RecordedStore, keys: Keys, strict: Catalog
 ) -> None:
-    house.publish("a")
-    house.registry.sign("a", 1, keys.stranger)
+    store.publish("a")
+    store.registry.sign("a", 1, keys.stranger)
     strict.refresh()
     with pytest.raises(SignatureError, match=f"untrusted key {keys.stranger.key_id}"):
         version(strict, "a")
-    house.registry.sign("a", 1, keys.studio)
+    store.registry.sign("a", 1, keys.studio)
     strict.refresh()
     assert version(strict, "a") == 1
 
 
 @pytest.mark.parametrize("document", [b"", b"{", nested(2000), b"x" * 5000])
 def test_a_broken_signature_spoils_no_good_one(
-    house: House, keys: Keys, strict: Catalog, document: bytes
+    store: RecordedStore, keys: Keys, strict: Catalog, document: bytes
 ) -> None:
-    house.publish("a")
-    house.put(signature_key("a", 1, "ed25519:" + "0" * 16), document)  # Read before the good one.
+    store.publish("a")
+    store.put(signature_key("a", 1, "ed25519:" + "0" * 16), document)  # Read before the good one.
     strict.refresh()
     with pytest.raises(SignatureError, match="cannot be read"):
         version(strict, "a")
-    house.registry.sign("a", 1, keys.studio)
+    store.registry.sign("a", 1, keys.studio)
     strict.refresh()
     assert version(strict, "a") == 1
 
 
 def test_a_manifest_that_is_swapped_after_signing_is_refused(
-    house: House, keys: Keys, strict: Catalog
+    store: RecordedStore, keys: Keys, strict: Catalog
 ) -> None:
-    manifest = house.publish("a")
-    house.registry.sign("a", 1, keys.studio)
+    manifest = store.publish("a")
+    store.registry.sign("a", 1, keys.studio)
     strict.refresh()
     assert version(strict, "a") == 1
     altered = manifest.to_json().replace(b"CC0", b"mine")
-    house.put(manifest_key("a", 1), altered)
+    store.put(manifest_key("a", 1), altered)
     strict.refresh()
     with pytest.raises(SignatureError, match="does not match the manifest's bytes"):
         version(strict, "a")
     # Signed by its new author, whom nobody trusts.
-    house.put(signature_key("a", 1, keys.stranger.key_id), sign(altered, keys.stranger))
+    store.put(signature_key("a", 1, keys.stranger.key_id), sign(altered, keys.stranger))
     strict.refresh()
     with pytest.raises(SignatureError, match="does not match the manifest's bytes"):
         version(strict, "a")
-    house.put(manifest_key("a", 1), manifest.to_json())
+    store.put(manifest_key("a", 1), manifest.to_json())
     strict.refresh()
     assert version(strict, "a") == 1
 
 
 def test_a_signature_that_cannot_be_read_now_is_asked_for_again(
-    house: House, keys: Keys, strict: Catalog
+    store: RecordedStore, keys: Keys, strict: Catalog
 ) -> None:
-    house.publish("a")
-    house.registry.sign("a", 1, keys.studio)
-    house.hooked.fail("read", signature_key("a", 1, keys.studio.key_id), OUTAGE)
+    store.publish("a")
+    store.registry.sign("a", 1, keys.studio)
+    store.hooked.fail("read", signature_key("a", 1, keys.studio.key_id), OUTAGE)
     assert strict.refresh().failed == {"a"}
     with pytest.raises(SignatureError):
         version(strict, "a")
-    house.hooked.heal()
+    store.hooked.heal()
     assert strict.refresh().failed == frozenset()
     assert version(strict, "a") == 1
 
 
 def test_a_manifest_is_read_once_whatever_changes_beside_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    store: RecordedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading a large one takes milliseconds, on whichever event loop resolves the voice."""
-    house.publish("a")
-    house.publish("b")
-    with house.catalog() as catalog:
+    store.publish("a")
+    store.publish("b")
+    with store.catalog() as catalog:
         catalog.refresh()
         first = catalog.resolve(VoiceRef("a"))
-        house.registry.edit("b", Edit(moves={"stable": 1}))
+        store.registry.edit("b", Edit(moves={"stable": 1}))
         generation = catalog.generation()
         catalog.refresh()
         assert catalog.generation() != generation

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.clocks import FakeClock
 from tests.registry.drafts import make_draft, root_of
 from tests.registry.faults import ClockedObjects, Crash, HookedObjects
 from tests.registry.stores import (
@@ -76,25 +77,21 @@ def markers_of(objects: Objects) -> list[str]:
     return [info.key for folder in (PUBLISHING, COLLECTING) for info in objects.list(folder)]
 
 
-class FakeTime:
+class FakeTime(FakeClock):
     """Clock and sleep of a process: time passes in sleep alone, and for the store as well."""
 
     def __init__(
         self, objects: ClockedObjects, *, at_sleep: Callable[[int], None] = lambda _: None
     ):
-        self.now_s = 0.0
-        self.sleeps = 0
+        super().__init__(0.0)
         self._objects = objects
         self._at_sleep = at_sleep
 
-    def clock(self) -> float:
-        return self.now_s
-
     def sleep(self, seconds: float) -> None:
         assert seconds > 0
-        self.sleeps += 1
+        self.sleeps.append(seconds)
         self.pass_time(timedelta(seconds=seconds))
-        self._at_sleep(self.sleeps)
+        self._at_sleep(len(self.sleeps))
 
     def pass_time(self, by: timedelta) -> None:
         self.now_s += by.total_seconds()
@@ -512,7 +509,7 @@ def hasty_store(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeTime], None]:
     return lambda fake: monkeypatch.setattr(
         publishing_module,
         "publishing",
-        functools.partial(publishing, clock=fake.clock, sleep=fake.sleep),
+        functools.partial(publishing, clock=fake, sleep=fake.sleep),
     )
 
 
@@ -523,7 +520,7 @@ def test_publisher_waits_for_a_collector(
     fake = FakeTime(clocked, at_sleep=lambda n: collector.remove() if n == 5 else None)
     hasty_store(fake)
     Registry(clocked).publish(make_draft(tmp_path, VOICE))
-    assert fake.sleeps == 5
+    assert len(fake.sleeps) == 5
     assert markers_of(clocked) == []
 
 
@@ -548,7 +545,7 @@ def test_publisher_does_not_wait_for_the_dead(
     fake = FakeTime(clocked)
     hasty_store(fake)
     Registry(clocked).publish(make_draft(tmp_path, VOICE))
-    assert fake.sleeps == 0
+    assert fake.sleeps == []
 
 
 def test_publisher_waits_at_each_moment_of_a_collection(
@@ -582,13 +579,13 @@ def test_of_two_who_mark_at_once_one_gives_way(clocked: ClockedObjects) -> None:
     """Both have written before either looks: the collector gives up, the publisher waits."""
     objects = HookedObjects(clocked)
     collector = collecting(objects)
-    publisher_waits = []
+    publisher_waits: list[Any] = []
 
     def publisher_comes() -> None:
         # The collector's marker is written; it is about to look.
         fake = FakeTime(clocked, at_sleep=publisher_waits.append)
         with pytest.raises(RegistryBusyError):
-            with publishing(clocked, clock=fake.clock, sleep=fake.sleep):
+            with publishing(clocked, clock=fake, sleep=fake.sleep):
                 pytest.fail("published while somebody collects")
 
     objects.on("list", PUBLISHING, publisher_comes, once=True)
@@ -604,7 +601,7 @@ def test_of_two_who_mark_at_once_one_gives_way(clocked: ClockedObjects) -> None:
 
 def test_long_work_keeps_its_marker_young(clocked: ClockedObjects) -> None:
     fake = FakeTime(clocked)
-    with publishing(clocked, clock=fake.clock, sleep=fake.sleep) as marker:
+    with publishing(clocked, clock=fake, sleep=fake.sleep) as marker:
         for _ in range(40):
             fake.pass_time(timedelta(minutes=5))
             marker.refresh()
@@ -616,7 +613,7 @@ def test_long_work_keeps_its_marker_young(clocked: ClockedObjects) -> None:
 def test_marker_is_not_written_more_often_than_needed(clocked: ClockedObjects) -> None:
     objects = HookedObjects(clocked)
     fake = FakeTime(clocked)
-    marker = Marker(objects, PUBLISHING, fake.clock)
+    marker = Marker(objects, PUBLISHING, fake)
     for _ in range(1000):
         marker.refresh()
     assert [call for call, _ in objects.calls] == ["replace"]
@@ -650,7 +647,7 @@ def test_marker_that_others_may_have_taken_for_dead_is_not_renewed(
 ) -> None:
     """A collector may have looked while it was old, and be at work now."""
     fake = FakeTime(clocked)
-    marker = Marker(clocked, PUBLISHING, fake.clock)
+    marker = Marker(clocked, PUBLISHING, fake)
     fake.pass_time(still)
     if dead:
         with pytest.raises(RegistryError, match="stood still; start again"):
@@ -665,9 +662,7 @@ def test_collector_who_stood_still_deletes_nothing_more(
 ) -> None:
     """Publishers have taken it for dead, and may build on what it is about to delete."""
     fake = FakeTime(clocked)
-    monkeypatch.setattr(
-        collecting_module, "collecting", functools.partial(collecting, clock=fake.clock)
-    )
+    monkeypatch.setattr(collecting_module, "collecting", functools.partial(collecting, clock=fake))
     objects = HookedObjects(clocked)
     rival = Registry(clocked)
     data = b"garbage that comes of use"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.gates import Gate
 from tests.registry.drafts import make_draft
-from tests.registry.faults import Gate, HookedObjects
+from tests.registry.faults import HookedObjects
 from tests.registry.stores import memory_objects
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import ManifestError, RegistryError, VoiceNotFoundError

@@ -37,7 +37,7 @@ def made(data: bytes = DATA, role: str = "model") -> Component:
     return Component(role, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data), "x/y")
 
 
-class Shelf:
+class ComponentsFixture:
     """A store with one component on it, `Components` over it, and all that they told."""
 
     def __init__(self, kind: str, folder: Path) -> None:
@@ -84,143 +84,149 @@ class Shelf:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
-    return Shelf(request.param, tmp_path)
+def fixture(request: pytest.FixtureRequest, tmp_path: Path) -> ComponentsFixture:
+    return ComponentsFixture(request.param, tmp_path)
 
 
 @pytest.fixture
-def far(tmp_path: Path) -> Shelf:
-    return Shelf("bucket", tmp_path)
+def far(tmp_path: Path) -> ComponentsFixture:
+    return ComponentsFixture("bucket", tmp_path)
 
 
-def test_sound_bytes_are_handed_out(shelf: Shelf) -> None:
-    assert shelf.held() == DATA
-    assert shelf.held() == DATA
-    shelf.components.check_present(made())
-    assert (shelf.told, shelf.components.quarantined()) == ([], ())
+def test_sound_bytes_are_handed_out(fixture: ComponentsFixture) -> None:
+    assert fixture.held() == DATA
+    assert fixture.held() == DATA
+    fixture.components.check_present(made())
+    assert (fixture.told, fixture.components.quarantined()) == ([], ())
 
 
 @pytest.mark.parametrize("altered", [DATA[:-1] + b"X", DATA[:-1], DATA + b"X", b""])
-def test_altered_bytes_in_the_store_are_never_handed_out(shelf: Shelf, altered: bytes) -> None:
-    shelf.put(altered)
-    error = shelf.fault()
+def test_altered_bytes_in_the_store_are_never_handed_out(
+    fixture: ComponentsFixture, altered: bytes
+) -> None:
+    fixture.put(altered)
+    error = fixture.fault()
     assert isinstance(error, DigestMismatchError)
     assert made().digest in error.message
     assert "mport the voice again" in error.message
     assert error.metadata == {"digest": made().digest}
-    assert shelf.told == [(made(), error)]
-    (quarantined,) = shelf.components.quarantined()
+    assert fixture.told == [(made(), error)]
+    (quarantined,) = fixture.components.quarantined()
     assert quarantined.component == made()
 
 
-def test_in_quarantine_it_fails_at_once_and_unread(shelf: Shelf) -> None:
-    shelf.put(b"X" * len(DATA))
-    first = shelf.fault()
+def test_in_quarantine_it_fails_at_once_and_unread(fixture: ComponentsFixture) -> None:
+    fixture.put(b"X" * len(DATA))
+    first = fixture.fault()
     messages = set()
 
     def again() -> None:
-        error = shelf.fault()
+        error = fixture.fault()
         assert isinstance(error, DigestMismatchError)
         messages.add(error.message)
 
-    assert shelf.reads_of(lambda: [again() for _ in range(5)]) == 0
+    assert fixture.reads_of(lambda: [again() for _ in range(5)]) == 0
     # The same each time, however often it is asked for.
     (message,) = messages
     assert message.startswith(first.message)
     assert message.count("quarantine") == 1
     with pytest.raises(DigestMismatchError, match="in quarantine until its bytes"):
-        shelf.components.check_present(made())
-    assert len(shelf.told) == 1
-    assert shelf.components.quarantined()[0].error.message == first.message
+        fixture.components.check_present(made())
+    assert len(fixture.told) == 1
+    assert fixture.components.quarantined()[0].error.message == first.message
 
 
-def test_quarantine_ends_when_the_object_changes(shelf: Shelf) -> None:
-    shelf.put(b"X" * len(DATA))
-    shelf.fault()
-    shelf.put(b"Y" * len(DATA))
+def test_quarantine_ends_when_the_object_changes(fixture: ComponentsFixture) -> None:
+    fixture.put(b"X" * len(DATA))
+    fixture.fault()
+    fixture.put(b"Y" * len(DATA))
     # Another fault of the same component is told of too.
-    assert "quarantine" not in shelf.fault().message
-    assert len(shelf.told) == 2
-    shelf.put(DATA)
-    shelf.components.check_present(made())
-    assert shelf.held() == DATA
-    assert shelf.components.quarantined() == ()
-    assert len(shelf.told) == 2
+    assert "quarantine" not in fixture.fault().message
+    assert len(fixture.told) == 2
+    fixture.put(DATA)
+    fixture.components.check_present(made())
+    assert fixture.held() == DATA
+    assert fixture.components.quarantined() == ()
+    assert len(fixture.told) == 2
 
 
-def test_quarantine_is_of_one_process_and_does_not_outlive_it(shelf: Shelf) -> None:
-    shelf.put(b"X" * len(DATA))
-    shelf.fault()
-    shelf.components = shelf.opened()
-    assert shelf.components.quarantined() == ()
-    assert "quarantine" not in shelf.fault().message
-    assert len(shelf.told) == 2
+def test_quarantine_is_of_one_process_and_does_not_outlive_it(fixture: ComponentsFixture) -> None:
+    fixture.put(b"X" * len(DATA))
+    fixture.fault()
+    fixture.components = fixture.opened()
+    assert fixture.components.quarantined() == ()
+    assert "quarantine" not in fixture.fault().message
+    assert len(fixture.told) == 2
 
 
-def test_quarantine_of_one_component_is_not_that_of_another(shelf: Shelf) -> None:
+def test_quarantine_of_one_component_is_not_that_of_another(fixture: ComponentsFixture) -> None:
     other = made(b"another one", "vocoder")
-    shelf.put(b"another one", other)
-    shelf.put(b"X" * len(DATA))
-    shelf.fault()
-    assert shelf.held(other) == b"another one"
+    fixture.put(b"another one", other)
+    fixture.put(b"X" * len(DATA))
+    fixture.fault()
+    assert fixture.held(other) == b"another one"
 
 
-def test_a_manifest_that_lies_about_a_size_spoils_no_other(shelf: Shelf) -> None:
+def test_a_manifest_that_lies_about_a_size_spoils_no_other(fixture: ComponentsFixture) -> None:
     """Two manifests name one component; one of them says a wrong size."""
     liar = dataclasses.replace(made(), size_bytes=len(DATA) + 1)
     for _ in range(2):
-        assert isinstance(shelf.fault(liar), DigestMismatchError)
-        assert shelf.held() == DATA
-        shelf.components.check_present(made())
+        assert isinstance(fixture.fault(liar), DigestMismatchError)
+        assert fixture.held() == DATA
+        fixture.components.check_present(made())
         with pytest.raises(DigestMismatchError):
-            shelf.components.check_present(liar)
+            fixture.components.check_present(liar)
 
 
-def test_a_component_that_is_missing_is_told_as_missing(shelf: Shelf) -> None:
-    shelf.objects.inner.delete(blob_key(made().digest))
+def test_a_component_that_is_missing_is_told_as_missing(fixture: ComponentsFixture) -> None:
+    fixture.objects.inner.delete(blob_key(made().digest))
     for _ in range(2):
-        error = shelf.fault()
+        error = fixture.fault()
         assert isinstance(error, ComponentMissingError)
         assert error.metadata == {"digest": made().digest}
         with pytest.raises(ComponentMissingError, match="import the voice again"):
-            shelf.components.check_present(made())
-    assert (shelf.told, shelf.components.quarantined()) == ([], ())
-    shelf.put(DATA)
-    assert shelf.held() == DATA
+            fixture.components.check_present(made())
+    assert (fixture.told, fixture.components.quarantined()) == ([], ())
+    fixture.put(DATA)
+    assert fixture.held() == DATA
 
 
-def test_a_component_that_goes_away_meanwhile_is_missing(shelf: Shelf) -> None:
+def test_a_component_that_goes_away_meanwhile_is_missing(fixture: ComponentsFixture) -> None:
     key = blob_key(made().digest)
-    call = "head" if shelf.is_local else "stream"  # The last step before its bytes are read.
-    shelf.objects.on(call, key, lambda: shelf.objects.inner.delete(key))
-    assert isinstance(shelf.fault(), ComponentMissingError)
-    assert shelf.told == []
+    call = "head" if fixture.is_local else "stream"  # The last step before its bytes are read.
+    fixture.objects.on(call, key, lambda: fixture.objects.inner.delete(key))
+    assert isinstance(fixture.fault(), ComponentMissingError)
+    assert fixture.told == []
 
 
-def test_a_missing_component_of_a_damaged_one_is_out_of_quarantine(shelf: Shelf) -> None:
-    shelf.put(b"X" * len(DATA))
-    shelf.fault()
-    shelf.objects.inner.delete(blob_key(made().digest))
-    assert isinstance(shelf.fault(), ComponentMissingError)
-    shelf.put(DATA)
-    assert shelf.held() == DATA
+def test_a_missing_component_of_a_damaged_one_is_out_of_quarantine(
+    fixture: ComponentsFixture,
+) -> None:
+    fixture.put(b"X" * len(DATA))
+    fixture.fault()
+    fixture.objects.inner.delete(blob_key(made().digest))
+    assert isinstance(fixture.fault(), ComponentMissingError)
+    fixture.put(DATA)
+    assert fixture.held() == DATA
 
 
-def test_an_outage_is_no_fault_of_the_component(shelf: Shelf) -> None:
-    shelf.objects.fail("head", "", OUTAGE)
-    assert shelf.fault() is OUTAGE
+def test_an_outage_is_no_fault_of_the_component(fixture: ComponentsFixture) -> None:
+    fixture.objects.fail("head", "", OUTAGE)
+    assert fixture.fault() is OUTAGE
     with pytest.raises(RegistryError, match="the network is down"):
-        shelf.components.check_present(made())
-    assert (shelf.told, shelf.components.quarantined()) == ([], ())
-    shelf.objects.heal()
-    assert shelf.held() == DATA
+        fixture.components.check_present(made())
+    assert (fixture.told, fixture.components.quarantined()) == ([], ())
+    fixture.objects.heal()
+    assert fixture.held() == DATA
 
 
 @pytest.mark.parametrize("asked", [1, 2, 3])
-def test_a_cancelled_hold_ends_and_leaves_nothing_behind(shelf: Shelf, asked: int) -> None:
-    large = bytes(5 << 20) if shelf.is_local else bytes(20 << 10)
+def test_a_cancelled_hold_ends_and_leaves_nothing_behind(
+    fixture: ComponentsFixture, asked: int
+) -> None:
+    large = bytes(5 << 20) if fixture.is_local else bytes(20 << 10)
     component = made(large)
-    shelf.put(large, component)
+    fixture.put(large, component)
     questions: list[bool] = []
 
     def cancelled() -> bool:
@@ -228,14 +234,14 @@ def test_a_cancelled_hold_ends_and_leaves_nothing_behind(shelf: Shelf, asked: in
         return questions[-1]
 
     with pytest.raises(concurrent.futures.CancelledError):
-        with shelf.components.hold(component, cancelled=cancelled):
+        with fixture.components.hold(component, cancelled=cancelled):
             raise AssertionError("it was cancelled")
     assert len(questions) == asked
-    assert (shelf.told, shelf.components.quarantined()) == ([], ())
-    assert shelf.held(component) == large
+    assert (fixture.told, fixture.components.quarantined()) == ([], ())
+    assert fixture.held(component) == large
 
 
-def test_many_holders_at_once_read_it_once_and_tell_of_it_once(far: Shelf) -> None:
+def test_many_holders_at_once_read_it_once_and_tell_of_it_once(far: ComponentsFixture) -> None:
     gate = threading.Barrier(8)
 
     def hold(_: int) -> bytes | type:
@@ -257,9 +263,9 @@ def test_many_holders_at_once_read_it_once_and_tell_of_it_once(far: Shelf) -> No
 # The cache between
 
 
-def cached_file(shelf: Shelf) -> Path:
+def cached_file(fixture: ComponentsFixture) -> Path:
     hexadecimal = made().digest.removeprefix("sha256:")
-    return shelf.folder / "sha256" / hexadecimal[:2] / hexadecimal
+    return fixture.folder / "sha256" / hexadecimal[:2] / hexadecimal
 
 
 def spoil(path: Path, data: bytes) -> None:
@@ -267,7 +273,7 @@ def spoil(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def test_what_is_cached_is_not_fetched_again(far: Shelf) -> None:
+def test_what_is_cached_is_not_fetched_again(far: ComponentsFixture) -> None:
     assert far.components.cached_bytes() == 0
     assert far.reads_of(far.held) == 1
     assert far.components.cached_bytes() == len(DATA)
@@ -275,7 +281,7 @@ def test_what_is_cached_is_not_fetched_again(far: Shelf) -> None:
     assert far.reads_of(far.held) == 0
 
 
-def test_what_is_cached_is_held_without_the_store(far: Shelf) -> None:
+def test_what_is_cached_is_held_without_the_store(far: ComponentsFixture) -> None:
     far.held()
     for call in ("head", "stream", "read", "list"):
         far.objects.fail(call, "", OUTAGE)
@@ -286,7 +292,9 @@ def test_what_is_cached_is_held_without_the_store(far: Shelf) -> None:
 
 
 @pytest.mark.parametrize("altered", [b"X" * len(DATA), DATA[:-1], b""])
-def test_altered_bytes_in_the_cache_are_healed_and_told(far: Shelf, altered: bytes) -> None:
+def test_altered_bytes_in_the_cache_are_healed_and_told(
+    far: ComponentsFixture, altered: bytes
+) -> None:
     far.held()
     spoil(cached_file(far), altered)
     assert far.reads_of(lambda: far.held() == DATA or pytest.fail("wrong bytes")) == 1
@@ -300,7 +308,7 @@ def test_altered_bytes_in_the_cache_are_healed_and_told(far: Shelf, altered: byt
     assert far.held() == DATA
 
 
-def test_altered_in_the_cache_and_in_the_store_is_altered(far: Shelf) -> None:
+def test_altered_in_the_cache_and_in_the_store_is_altered(far: ComponentsFixture) -> None:
     far.held()
     spoil(cached_file(far), b"X" * len(DATA))
     far.put(b"Y" * len(DATA))
@@ -312,7 +320,7 @@ def test_altered_in_the_cache_and_in_the_store_is_altered(far: Shelf) -> None:
     assert far.held() == DATA
 
 
-def test_a_damaged_cache_without_the_store_is_the_stores_outage(far: Shelf) -> None:
+def test_a_damaged_cache_without_the_store_is_the_stores_outage(far: ComponentsFixture) -> None:
     far.held()
     spoil(cached_file(far), b"X" * len(DATA))
     far.objects.fail("head", "", OUTAGE)
@@ -321,14 +329,14 @@ def test_a_damaged_cache_without_the_store_is_the_stores_outage(far: Shelf) -> N
     assert far.held() == DATA
 
 
-def test_a_sound_copy_is_held_while_the_store_is_damaged(far: Shelf) -> None:
+def test_a_sound_copy_is_held_while_the_store_is_damaged(far: ComponentsFixture) -> None:
     far.held()
     far.put(b"X" * len(DATA))
     assert far.held() == DATA
     assert far.told == []
 
 
-def test_an_outage_amid_a_download_is_continued(far: Shelf) -> None:
+def test_an_outage_amid_a_download_is_continued(far: ComponentsFixture) -> None:
     large = bytes(range(256)) * (80 << 10)  # 20 MiB: three requests.
     component = made(large)
     far.components = Components(far.objects, ComponentCache(far.folder, 64 << 20))
@@ -379,13 +387,14 @@ def test_what_takes_a_files_place_before_it_is_opened_is_what_is_in_quarantine(
     tmp_path: Path,
 ) -> None:
     """Not the file that was looked at before."""
-    shelf = Shelf("folder", tmp_path)
+    fixture = ComponentsFixture("folder", tmp_path)
     key = blob_key(made().digest)
-    path = shelf.objects.inner.path(key)
+    path = fixture.objects.inner.path(key)
+    assert path is not None
     path.with_name("sound").hardlink_to(path)
     path.with_name("wrong").write_bytes(b"X" * len(DATA))
-    shelf.objects.on("head", key, lambda: None)
-    real = shelf.objects.inner.head
+    fixture.objects.on("head", key, lambda: None)
+    real = fixture.objects.inner.head
 
     def head(key: str) -> object:
         found = real(key)
@@ -393,7 +402,7 @@ def test_what_takes_a_files_place_before_it_is_opened_is_what_is_in_quarantine(
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shelf.objects.inner, "head", head)
-        assert isinstance(shelf.fault(), DigestMismatchError)
+        patch.setattr(fixture.objects.inner, "head", head)
+        assert isinstance(fixture.fault(), DigestMismatchError)
     path.with_name("sound").replace(path)
-    assert shelf.held() == DATA
+    assert fixture.held() == DATA

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("quick_disk")
 
 
 @dataclass(frozen=True)
-class World:
+class Drafts:
     """What the operations work with: files that were there before."""
 
     first: VoiceDraft
@@ -54,10 +54,10 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("world")
+def drafts(tmp_path_factory: pytest.TempPathFactory) -> Drafts:
+    folder = tmp_path_factory.mktemp("drafts")
     new_key_pair(folder / "key")
-    return World(
+    return Drafts(
         first=make_draft(folder / "1", VOICE, b"first"),
         second=make_draft(folder / "2", VOICE, b"second"),
         third=make_draft(folder / "3", VOICE, b"third"),
@@ -68,7 +68,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @dataclass(frozen=True)
-class State:
+class VisibleState:
     """What anybody can see of VOICE, but for the bytes, which `check_sound` looks at."""
 
     versions: tuple[int, ...] = ()
@@ -78,18 +78,18 @@ class State:
     signed: bool = False
 
 
-def seen(registry: Registry, world: World) -> State:
+def seen(registry: Registry, drafts: Drafts) -> VisibleState:
     record = registry.look(VOICE)
-    return State(
+    return VisibleState(
         record.versions,
         frozenset(record.state.labels.items()),
         frozenset(record.state.traffic.items()),
         record.state.revision,
-        bool(1 in record.versions and world.signers(registry)),
+        bool(1 in record.versions and drafts.signers(registry)),
     )
 
 
-Act = Callable[[Registry, World], Any]
+Act = Callable[[Registry, Drafts], Any]
 
 
 @dataclass(frozen=True)
@@ -103,22 +103,22 @@ class Operation:
     prepare: Act
     act: Act
     again: Act
-    between: tuple[State, ...] = ()
+    between: tuple[VisibleState, ...] = ()
 
 
-def three_versions(registry: Registry, world: World) -> None:
+def three_versions(registry: Registry, drafts: Drafts) -> None:
     """1, 2 and 3, of which stable was each in turn; and another voice, with bytes that 2 has."""
-    for draft in (world.first, world.second, world.third):
+    for draft in (drafts.first, drafts.second, drafts.third):
         registry.publish(draft, label="stable")
-    registry.publish(world.other)
+    registry.publish(drafts.other)
 
 
-def two_versions_of_three(registry: Registry, world: World) -> None:
+def two_versions_of_three(registry: Registry, drafts: Drafts) -> None:
     """2 is deleted, with all that was its own left behind; much journal, many states."""
-    three_versions(registry, world)
+    three_versions(registry, drafts)
     registry.edit(VOICE, Edit(moves={"canary": 1, "old": 1, "older": 1}))
     state = registry.look(VOICE).state
-    registry.publish(world.second)
+    registry.publish(drafts.second)
     assert registry.look(VOICE).state == state
     registry.delete(VoiceRef(VOICE, 2))
     objects = registry.objects
@@ -128,14 +128,14 @@ def two_versions_of_three(registry: Registry, world: World) -> None:
 
 
 def publishes(**options: Any) -> Act:
-    return lambda registry, world: registry.publish(world.third, **options)
+    return lambda registry, drafts: registry.publish(drafts.third, **options)
 
 
 def edits(edit: Edit) -> Act:
     return lambda registry, _: registry.edit(VOICE, edit)
 
 
-def rolls_back(registry: Registry, _: World) -> None:
+def rolls_back(registry: Registry, _: Drafts) -> None:
     """One step from whichever version is stable, as 3 was 2's successor and 2 was 1's."""
     before = registry.look(VOICE).state.labels["stable"]
     assert registry.roll_back(VOICE) == (before, before - 1)
@@ -146,7 +146,7 @@ def deletes(ref: VoiceRef) -> Act:
 
 
 def deletes_if_there(ref: VoiceRef) -> Act:
-    def act(registry: Registry, _: World) -> None:
+    def act(registry: Registry, _: Drafts) -> None:
         versions = registry.versions(VOICE)
         if ref.version in versions or (ref.version is None and versions):
             registry.delete(ref)
@@ -157,23 +157,23 @@ def deletes_if_there(ref: VoiceRef) -> Act:
     return act
 
 
-def publishes_number_if_free(registry: Registry, world: World) -> None:
+def publishes_number_if_free(registry: Registry, drafts: Drafts) -> None:
     if 7 in registry.versions(VOICE):
         with pytest.raises(VersionExistsError):
-            registry.publish(world.third, version=7)
+            registry.publish(drafts.third, version=7)
     else:
-        assert registry.publish(world.third, version=7).version == 7
+        assert registry.publish(drafts.third, version=7).version == 7
 
 
-def publishes_next(registry: Registry, world: World) -> Manifest:
+def publishes_next(registry: Registry, drafts: Drafts) -> Manifest:
     versions = registry.versions(VOICE)
-    manifest = registry.publish(world.third, label="stable")
+    manifest = registry.publish(drafts.third, label="stable")
     assert manifest.version == max(versions, default=0) + 1
     assert registry.resolve(VoiceRef(VOICE, label="stable")) == manifest
     return manifest
 
 
-def nothing(registry: Registry, world: World) -> None:
+def nothing(registry: Registry, drafts: Drafts) -> None:
     pass
 
 
@@ -184,10 +184,10 @@ OPERATIONS = [
     Operation("publish a number", three_versions, publishes(version=7), publishes_number_if_free),
     Operation(
         "publish with a label",
-        lambda registry, world: registry.publish(world.first, label="stable"),
+        lambda registry, drafts: registry.publish(drafts.first, label="stable"),
         publishes(label="stable"),
         publishes_next,
-        between=(State((1, 2), frozenset({("stable", 1)}), revision=1),),
+        between=(VisibleState((1, 2), frozenset({("stable", 1)}), revision=1),),
     ),
     Operation("edit", three_versions, edits(PROMOTION), edits(PROMOTION)),
     Operation(
@@ -205,15 +205,15 @@ OPERATIONS = [
     ),
     Operation(
         "delete a voice",
-        lambda registry, world: [registry.publish(d) for d in (world.first, world.second)],
+        lambda registry, drafts: [registry.publish(d) for d in (drafts.first, drafts.second)],
         deletes(VoiceRef(VOICE)),
         deletes_if_there(VoiceRef(VOICE)),
     ),
     Operation(
         "sign",
         three_versions,
-        lambda registry, world: registry.sign(VOICE, 1, world.key),
-        lambda registry, world: registry.sign(VOICE, 1, world.key),
+        lambda registry, drafts: registry.sign(VOICE, 1, drafts.key),
+        lambda registry, drafts: registry.sign(VOICE, 1, drafts.key),
     ),
     Operation(
         "collect",
@@ -224,7 +224,7 @@ OPERATIONS = [
 ]
 
 
-class Places:
+class FreshObjects:
     """Fresh objects, as many as are wanted."""
 
     def __init__(self, kind: str, folder: Path) -> None:
@@ -243,40 +243,40 @@ class Places:
 def test_dying_at_any_write_leaves_the_old_state_or_the_new(
     operation: Operation,
     kind: str,
-    world: World,
+    drafts: Drafts,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(store, "KEPT_STATES", 2)
     monkeypatch.setattr(store, "_TRIM_AT", 1)
     monkeypatch.setattr(journal, "KEPT_ENTRIES", 3)
-    places = Places(kind, tmp_path)
+    places = FreshObjects(kind, tmp_path)
 
     def prepared() -> ClockedObjects:
         objects = places.new()
-        operation.prepare(Registry(objects), world)
+        operation.prepare(Registry(objects), drafts)
         objects.pass_time(timedelta(hours=2))
         return objects
 
     living = FaultyObjects(prepared())
-    old = seen(Registry(living), world)
-    operation.act(Registry(living), world)
-    new = seen(Registry(living), world)
+    old = seen(Registry(living), drafts)
+    operation.act(Registry(living), drafts)
+    new = seen(Registry(living), drafts)
     assert operation.name == "collect" or old != new
     left = set()
     for at in range(1, living.writes + 1):
         for late in (False, True):
             objects = prepared()
             with pytest.raises(Crash):
-                operation.act(Registry(FaultyObjects(objects, at, late=late)), world)
+                operation.act(Registry(FaultyObjects(objects, at, late=late)), drafts)
             registry = Registry(objects)
-            found = seen(registry, world)
+            found = seen(registry, drafts)
             assert found in {old, new, *operation.between}, (at, late)
             left.add(found)
             check_sound(registry)
 
             objects.pass_time(timedelta(minutes=1))
-            operation.again(registry, world)
+            operation.again(registry, drafts)
             check_sound(registry)
             # The dead marker of a collector would keep publishers waiting; it dies in an hour.
             objects.pass_time(timedelta(hours=2))

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from tests.families.kokoro_fakes import write_kokoro
-from tests.families.test_import_kokoro import HOSTILE
+from tests.families.kokoro_graphs import HOSTILE
 from voxswap_families.embedded import import_embedded
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro.embedded import VOICES as KOKORO_VOICES

@@ -276,7 +276,10 @@ def test_a_manifest_that_names_what_nobody_knows_still_stops_a_collection(
     assert named_digests(json.dumps(raw).encode(), **where) == {  # type: ignore[arg-type]
         component.digest for component in manifest.components
     }
-    for change in ({"schema_version": 2}, {"components": [{}]}, {"version": 2}, {"voice_id": "x"}):
+    changes: tuple[dict[str, Any], ...] = (
+        {"schema_version": 2}, {"components": [{}]}, {"version": 2}, {"voice_id": "x"}
+    )  # fmt: skip
+    for change in changes:
         data = json.dumps(raw | change).encode()
         with pytest.raises(ManifestError):
             named_digests(data, **where)  # type: ignore[arg-type]

@@ -37,6 +37,7 @@ from voxswap_registry.errors import (
 )
 from voxswap_registry.journal import Journal
 from voxswap_registry.layout import manifest_key, state_key
+from voxswap_registry.markers import publishing
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.state import Edit
 from voxswap_registry.storage.objects import Objects
@@ -110,8 +111,8 @@ def check_history(registry: Registry, revisions: list[list[int]]) -> None:
         ours = [(s.revision, s.change.note) for s in reversed(history) if s.change.actor == f"{i}"]
         assert ours == [(revision, f"{k}") for k, revision in enumerate(made)]
     for older, newer in itertools.pairwise(reversed(history)):
-        i = newer.change.actor
-        mine = {f"own-{i}": 1 + int(newer.change.note) % 2, "shared": newer.labels["shared"]}
+        actor = newer.change.actor
+        mine = {f"own-{actor}": 1 + int(newer.change.note) % 2, "shared": newer.labels["shared"]}
         assert newer.labels == {**older.labels, **mine}
 
 
@@ -227,7 +228,7 @@ def test_of_those_who_expect_one_revision_one_is_right(objects: Objects, tmp_pat
 def test_what_is_published_while_garbage_is_collected_is_whole(
     near_objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurried = functools.partial(publishing_module.publishing, sleep=lambda _: time.sleep(0))
+    hurried = functools.partial(publishing, sleep=lambda _: time.sleep(0))
     monkeypatch.setattr(publishing_module, "publishing", hurried)
     registry = Registry(near_objects)
     drafts = [make_draft(tmp_path / f"{i}", VOICE, b"%d" % i) for i in range(3)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -100,7 +101,7 @@ def paths(raw: Any, prefix: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [prefix] if prefix else []
     if prefix in {("engine_config",)}:
         return found
-    entries = raw.items() if isinstance(raw, dict) else ()
+    entries: Iterable[tuple[Any, Any]] = raw.items() if isinstance(raw, dict) else ()
     entries = enumerate(raw) if isinstance(raw, list) else entries
     return found + [inner for key, value in entries for inner in paths(value, (*prefix, key))]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
@@ -139,7 +139,9 @@ crashes = st.none() | st.none() | st.tuples(st.integers(1, 9), st.booleans())
 class RegistryMachine(RuleBasedStateMachine):
     """Runs over the objects that ``make`` gives, in a folder of its own."""
 
-    make: ClassVar[Callable[[Path], Objects]]
+    @classmethod
+    def make(cls, folder: Path) -> Objects:
+        raise NotImplementedError
 
     def __init__(self) -> None:
         super().__init__()
@@ -337,7 +339,7 @@ class RegistryMachine(RuleBasedStateMachine):
         for name in VOICES:
             voice = self.model[name]
             newest = max(voice.data, default=None)
-            default = {voice.labels.get("stable", newest)} if voice.data else set()
+            default = {voice.labels.get("stable", newest)} if newest is not None else set()
             self.means(VoiceRef(name), set(voice.traffic) or default)
             for label in LABELS:
                 named = voice.labels.get(label)
@@ -367,11 +369,15 @@ def seen(voice: Voice) -> Any:
 
 
 class InMemory(RegistryMachine):
-    make = staticmethod(lambda _: memory_objects())
+    @classmethod
+    def make(cls, folder: Path) -> Objects:
+        return memory_objects()
 
 
 class InFolder(RegistryMachine):
-    make = staticmethod(FolderObjects)
+    @classmethod
+    def make(cls, folder: Path) -> Objects:
+        return FolderObjects(folder)
 
 
 _UNHURRIED = {
@@ -385,6 +391,8 @@ TestInFolder.settings = examples(12, stateful_step_count=40, **_UNHURRIED)
 
 def test_over_http(s3: S3Server) -> None:
     class OverHttp(RegistryMachine):
-        make = staticmethod(lambda _: s3.objects())
+        @classmethod
+        def make(cls, folder: Path) -> Objects:
+            return s3.objects()
 
     run_state_machine_as_test(OverHttp, settings=examples(3, stateful_step_count=8, **_UNHURRIED))

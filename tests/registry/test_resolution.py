@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from typing import Any
@@ -11,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from voxswap_registry import resolution
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.resolution import chosen_version, share_of
@@ -40,7 +40,7 @@ def shares(traffic: dict[int, int], voice: str = VOICE) -> list[int]:
 
 def expected(count: int, share: float, n: int = len(SESSIONS)) -> bool:
     """Whether ``count`` of ``n`` is within five standard deviations of ``share``."""
-    return abs(count - n * share) < 5 * (n * share * (1 - share)) ** 0.5
+    return abs(count - n * share) < 5 * math.sqrt(n * share * (1 - share))
 
 
 # Rules
@@ -218,7 +218,7 @@ def test_no_hash_is_too_extreme(byte: bytes, monkeypatch: pytest.MonkeyPatch) ->
         def digest(self) -> bytes:
             return byte * 32
 
-    monkeypatch.setattr(resolution.hashlib, "sha256", lambda _: Extreme())
+    monkeypatch.setattr("voxswap_registry.resolution.hashlib.sha256", lambda _: Extreme())
     assert share_of({1: 1, 2: MAX_WEIGHT}, "key", undrawn) == 2
 
 

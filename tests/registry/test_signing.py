@@ -387,7 +387,9 @@ BAD_PEM = b"-----BEGIN PRIVATE KEY-----\n%s\n-----END PRIVATE KEY-----\n"
     [b"", b"garbage", b"\xff" * 100, BAD_PEM % b"AAAA", BAD_PEM % b"****", b"ssh-ed25519 AA"],
 )
 @pytest.mark.parametrize("kind", [PrivateKey, PublicKey])
-def test_file_that_is_no_key(tmp_path: Path, kind: type, data: bytes) -> None:
+def test_file_that_is_no_key(
+    tmp_path: Path, kind: type[PrivateKey | PublicKey], data: bytes
+) -> None:
     with pytest.raises(KeyFileError, match="holds"):
         kind.load(write(tmp_path / "key", data))
 
@@ -409,7 +411,7 @@ def test_other_algorithm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [PrivateKey, PublicKey])
-def test_file_that_cannot_be_read(tmp_path: Path, kind: type) -> None:
+def test_file_that_cannot_be_read(tmp_path: Path, kind: type[PrivateKey | PublicKey]) -> None:
     with pytest.raises(KeyFileError, match=r"cannot read the key file .*No such file"):
         kind.load(tmp_path / "none")
     with pytest.raises(KeyFileError, match=r"cannot read the key file .*Is a directory"):

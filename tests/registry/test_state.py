@@ -91,7 +91,7 @@ def test_json_is_canonical(state: VoiceState) -> None:
         state.to_json()
         == json.dumps(raw, ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n"
     )
-    turned = {
+    turned: dict[str, Any] = {
         name: dict(reversed(getattr(state, name).items()))
         for name in ("labels", "trail", "traffic")
     }
@@ -122,7 +122,7 @@ GOOD: dict[str, Any] = json.loads(
     ).to_json()
 )
 DIGITS = "9" * 4000
-BAD_FIELDS = [
+BAD_FIELDS: list[tuple[str, Any]] = [
     ("schema_version", None),
     ("schema_version", 0),
     ("schema_version", 2),
@@ -386,7 +386,10 @@ def test_everything_changes_together_or_not_at_all() -> None:
     assert state.change.action == (
         "promote stable 2, promote canary 1, traffic 1=1 2=9, update display_name"
     )
-    for bad in ({"moves": {"stable": 2, "canary": 3}}, {"traffic": {1: 1, 3: 1}}):
+    changes: tuple[dict[str, Any], ...] = (
+        {"moves": {"stable": 2, "canary": 3}}, {"traffic": {1: 1, 3: 1}}
+    )  # fmt: skip
+    for bad in changes:
         with pytest.raises(VoiceNotFoundError, match="has no version 3; it has 1, 2"):
             Edit(**{"display_name": "Smith", **bad}).applied(before)
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.registry.drafts import blob_path, listings, make_draft, publish_many, root_of
-from tests.registry.test_names import BAD_IDS
+from tests.registry.drafts import BAD_IDS, blob_path, listings, make_draft, publish_many, root_of
 from voxswap_registry.errors import (
     ComponentMissingError,
     DigestMismatchError,

@@ -19,7 +19,9 @@ from voxswap_registry.store import Registry
 
 @pytest.mark.slow
 def test_process_killed_at_each_step_leaves_the_old_state_or_the_new(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    # A fresh interpreter for each would read the same files again for half a second.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.registry.drafts"])
     seen = set()
     for step in itertools.count(1):
         root = tmp_path / f"registry-{step}"
@@ -86,7 +88,7 @@ def test_disk_fault_is_a_registry_error_and_leaves_the_old_state(
 def test_lost_race_for_a_number_takes_the_next(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real_link, lost = os.link, []
+    real_link, lost = os.link, list[Any]()
 
     def link(source: Any, target: Path) -> None:
         if not lost:

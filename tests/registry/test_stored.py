@@ -17,7 +17,7 @@ import pytest
 from tests.registry.drafts import make_draft
 from tests.registry.faults import ClockedObjects, HookedObjects
 from tests.registry.stores import check_collected, check_sound, memory_objects, stored_blobs
-from tests.registry.test_upload import MODEL, Sender, beginning, digest_of
+from tests.registry.uploads import MODEL, Sender, beginning, digest_of
 from voxswap_registry import publishing
 from voxswap_registry.collecting import collect
 from voxswap_registry.digests import Digests, Proof
@@ -365,7 +365,7 @@ def after(n: int) -> Callable[[], bool]:
 
 def questions(registry: Registry, draft: VoiceDraft, **options: Any) -> int:
     """How often it is asked whether it is cancelled."""
-    asked = []
+    asked: list[Any] = []
     registry.publish(draft, cancelled=lambda: bool(asked.append(None)), **options)
     return len(asked)
 

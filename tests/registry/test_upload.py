@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import hashlib
 import json
+import operator
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.registry.drafts import listings, make_draft
+from tests.registry.drafts import BAD_IDS, listings, make_draft
 from tests.registry.stores import check_sound, memory_objects, stored_blobs
-from tests.registry.test_names import BAD_IDS
+from tests.registry.uploads import (
+    MAX_BYTES,
+    MODEL,
+    SYMBOLS,
+    Sender,
+    assert_untouched,
+    beginning,
+    digest_of,
+    fault,
+    workdirs,
+)
 from voxswap_registry.errors import (
     DigestMismatchError,
     InvalidInputError,
@@ -25,92 +34,12 @@ from voxswap_registry.errors import (
     VersionExistsError,
 )
 from voxswap_registry.layout import blob_key
-from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component, Manifest
+from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Component
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.state import Edit
 from voxswap_registry.storage.cache import ComponentCache
-from voxswap_registry.storage.folder import FolderObjects
 from voxswap_registry.store import Registry
 from voxswap_registry.upload import MAX_PIECE_BYTES, Upload, missing
-
-MODEL = bytes(range(256)) * (5 << 10)  # 1.25 MiB: two pieces.
-SYMBOLS = b'{"layout": "piper"}'
-MAX_BYTES = 4 << 20
-
-
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-class Sender:
-    """Whoever uploads: a voice with its parts, and ways to send them."""
-
-    def __init__(self, folder: Path, voice_id: str = "npc/new", **changes: Any) -> None:
-        self.parts = {"model": MODEL, "symbols": SYMBOLS}
-        components = tuple(
-            Component(role, digest_of(data), len(data), "x/y") for role, data in self.parts.items()
-        )
-        draft = make_draft(folder / "drafts", **changes)
-        self.raw = json.loads(draft.manifest(1, components).to_json())
-        del self.raw["version"]
-        self.raw["voice_id"] = voice_id
-
-    @property
-    def manifest(self) -> bytes:
-        return json.dumps(self.raw).encode()
-
-    def send(self, upload: Upload, *roles: str, size: int = MAX_PIECE_BYTES) -> None:
-        for role in roles:
-            data = self.parts[role]
-            for start in range(0, len(data), size):
-                upload.write(digest_of(data), start, data[start : start + size])
-
-    def publish(self, registry: Registry, **options: Any) -> tuple[Manifest, bool]:
-        """The whole of an upload."""
-        with beginning(registry, self.manifest) as upload:
-            sent = [role for role in self.parts if digest_of(self.parts[role]) in upload.missing]
-            self.send(upload, *sent)
-            return upload.publish(**options)
-
-
-@contextlib.contextmanager
-def beginning(
-    registry: Registry, manifest_json: bytes, *, max_bytes: int = MAX_BYTES
-) -> Iterator[Upload]:
-    """An upload in a folder of its own, as the server makes them."""
-    with registry.workdir() as workdir:
-        upload = Upload(registry, manifest_json, workdir, max_bytes=max_bytes)
-        with contextlib.closing(upload):
-            yield upload
-
-
-def fault(registry: Registry, sender: Sender, send: Callable[[Upload], object]) -> tuple[str, str]:
-    """The field and the description of the only fault; nothing of the upload is left."""
-
-    def attempt() -> None:
-        with beginning(registry, sender.manifest) as upload:
-            send(upload)
-            upload.publish()
-
-    with pytest.raises(InvalidInputError) as raised:
-        attempt()
-    assert_untouched(registry)
-    (violation,) = raised.value.violations
-    return violation.field, violation.description
-
-
-def assert_untouched(registry: Registry) -> None:
-    assert [info.key for info in registry.objects.list("voices")] == []
-    assert stored_blobs(registry.objects) == set()
-    assert [info.key for info in registry.objects.list("publishing")] == []
-    assert workdirs(registry) == []
-
-
-def workdirs(registry: Registry) -> list[Path]:
-    objects = registry.objects
-    folder = objects.root / "tmp" if isinstance(objects, FolderObjects) else registry._workdir
-    assert folder is not None
-    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -240,7 +169,8 @@ def test_a_number_that_is_taken_or_was_is_refused(registry: Registry, sender: Se
 
 def test_a_digest_that_the_manifest_does_not_name(registry: Registry, sender: Sender) -> None:
     for digest in (digest_of(b"x"), "", "sha256:../../x", "x" * 10_000, f"{digest_of(MODEL)}\n"):
-        field, text = fault(registry, sender, lambda upload, d=digest: upload.write(d, 0, b"x"))
+        send = operator.methodcaller("write", digest, 0, b"x")
+        field, text = fault(registry, sender, send)
         assert field == "component.digest"
         assert "not in the manifest" in text
         assert len(text) < 200
@@ -471,7 +401,8 @@ def test_a_bad_component(
 
 
 def test_a_version_in_the_manifest_is_passed_over(registry: Registry, sender: Sender) -> None:
-    for n, stray in enumerate((7, "x", None, -1, {}), 1):
+    strays: tuple[Any, ...] = (7, "x", None, -1, {})
+    for n, stray in enumerate(strays, 1):
         sender.raw |= {"version": stray, "licence": f"licence {n}"}
         assert sender.publish(registry)[0].version == n
 

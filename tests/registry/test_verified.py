@@ -13,7 +13,6 @@ from blake3 import blake3
 
 from voxswap_registry.errors import DigestMismatchError, RegistryError
 from voxswap_registry.manifest import Component
-from voxswap_registry.storage import verified
 from voxswap_registry.storage.verified import VerifiedFile
 
 DATA = b"the weights of npc/smith" * 100
@@ -179,8 +178,8 @@ def test_a_file_of_just_now_is_given_time_to_show_the_next_change(
         slept.append(seconds)
         now_ns += round(seconds * 1e9)
 
-    monkeypatch.setattr(verified.time, "time_ns", lambda: now_ns)
-    monkeypatch.setattr(verified.time, "sleep", sleep)
+    monkeypatch.setattr("voxswap_registry.storage.verified.time.time_ns", lambda: now_ns)
+    monkeypatch.setattr("voxswap_registry.storage.verified.time.sleep", sleep)
     VerifiedFile(file.fd, file.component, settled=True)
     assert slept == []
     VerifiedFile(file.fd, file.component)

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import watchfiles
 
+from tests.fakes.clocks import FakeClock
+from tests.fakes.gates import Gate
+from tests.registry.catalog_fixture import OUTAGE, RecordedStore, ids, version
 from tests.registry.drafts import make_draft
-from tests.registry.faults import Gate
 from tests.registry.stores import memory_objects
-from tests.registry.test_catalog import OUTAGE, House, ids, version
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.refresh import Refreshed
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
@@ -31,34 +32,25 @@ FULL_S = 60.0
 WAIT_S = 30
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 class Watch:
     """A catalog under watch; all looks, and an event after each."""
 
-    def __init__(self, house: House, catalog: Catalog, **options: Any) -> None:
-        self.house, self.catalog, self.clock = house, catalog, Clock()
+    def __init__(self, store: RecordedStore, catalog: Catalog, **options: Any) -> None:
+        self.store, self.catalog, self.clock = store, catalog, FakeClock()
         self.looks: list[Look] = []
         self._looked = asyncio.Event()
-        options = {"full_s": FULL_S, "clock": self.clock, "observer": self._note} | options
-        self.watcher = CatalogWatcher(catalog, **options)
+        usual: dict[str, Any] = {"full_s": FULL_S, "clock": self.clock}
+        self.watcher = CatalogWatcher(catalog, **(usual | options))
 
-    def _note(self, look: Look) -> None:
+    def note(self, look: Look) -> None:
         self.looks.append(look)
         self._looked.set()
 
     async def look(self) -> Refreshed:
-        """One look that must not fail; what the store was asked for is in `House.asked`."""
-        self.house.hooked.calls.clear()
+        """One look that must not fail; what the store was asked for is in `RecordedStore.asked`."""
+        self.store.hooked.calls.clear()
         look = await self.watcher.look()
         assert look.error is None
-        assert self.looks[-1] is look
         return look.refreshed
 
     async def wait_for_looks(self, n: int) -> None:
@@ -70,95 +62,97 @@ class Watch:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> House:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> RecordedStore:
     objects = Registry(tmp_path / "registry").objects
-    return House(memory_objects() if request.param == "bucket" else objects, tmp_path)
+    return RecordedStore(memory_objects() if request.param == "bucket" else objects, tmp_path)
 
 
 @pytest.fixture
-def catalog(house: House) -> Iterator[Catalog]:
-    with house.catalog(private=True) as catalog:
+def catalog(store: RecordedStore) -> Iterator[Catalog]:
+    with store.catalog(private=True) as catalog:
         yield catalog
 
 
 @pytest.fixture
-async def watch(house: House, catalog: Catalog) -> Watch:
+async def watch(store: RecordedStore, catalog: Catalog) -> Watch:
     """A watch over the voices a and b, which has looked once."""
-    house.publish("a")
-    house.publish("b")
-    watch = Watch(house, catalog)
+    store.publish("a")
+    store.publish("b")
+    watch = Watch(store, catalog)
     assert (await watch.look()).changed == {"a", "b"}
     return watch
 
 
-def next_entry(house: House) -> str:
-    return journal_key(house.registry.journal.head() + 1)
+def next_entry(store: RecordedStore) -> str:
+    return journal_key(store.registry.journal.head() + 1)
 
 
 # What it finds
 
 
-async def test_a_look_at_a_quiet_store_is_one_small_read(house: House, watch: Watch) -> None:
+async def test_a_look_at_a_quiet_store_is_one_small_read(
+    store: RecordedStore, watch: Watch
+) -> None:
     for _ in range(3):
         assert await watch.look() == Refreshed()
-        assert house.hooked.calls == [("read", next_entry(house))]
+        assert store.hooked.calls == [("read", next_entry(store))]
 
 
 async def test_the_journal_alone_tells_of_every_change(
-    house: House, catalog: Catalog, watch: Watch, tmp_path: Path
+    store: RecordedStore, catalog: Catalog, watch: Watch, tmp_path: Path
 ) -> None:
     async def found(*voice_ids: str) -> None:
         assert (await watch.look()).changed == set(voice_ids)
-        assert set(house.asked("list")) == {f"voices/{voice_id}@" for voice_id in voice_ids}
+        assert set(store.asked("list")) == {f"voices/{voice_id}@" for voice_id in voice_ids}
 
-    house.publish("new/voice")
+    store.publish("new/voice")
     await found("new/voice")
     assert version(catalog, "new/voice") == 1
-    house.publish("a")
-    house.registry.edit("b", Edit(moves={"stable": 1}, tags=("x",)))
+    store.publish("a")
+    store.registry.edit("b", Edit(moves={"stable": 1}, tags=("x",)))
     await found("a", "b")
     assert (version(catalog, "a"), version(catalog, "b@stable")) == (2, 1)
     assert ids(catalog, tags=("x",)) == ["b"]
-    house.registry.edit("a", Edit(moves={"stable": 1}))
-    house.registry.edit("a", Edit(moves={"stable": 2}))
+    store.registry.edit("a", Edit(moves={"stable": 1}))
+    store.registry.edit("a", Edit(moves={"stable": 2}))
     await found("a")
-    house.registry.roll_back("a")
+    store.registry.roll_back("a")
     await found("a")
     assert version(catalog, "a") == 1
-    house.registry.delete(VoiceRef("a", 2))
+    store.registry.delete(VoiceRef("a", 2))
     await found("a")
     with pytest.raises(VoiceNotFoundError, match="was deleted"):
         version(catalog, "a@2")
-    house.registry.delete(VoiceRef("new/voice"))
+    store.registry.delete(VoiceRef("new/voice"))
     await found("new/voice")
     assert ids(catalog) == ["a", "b"]
     new_key_pair(tmp_path / "key")
-    house.registry.sign("a", 1, PrivateKey.load(tmp_path / "key"))
+    store.registry.sign("a", 1, PrivateKey.load(tmp_path / "key"))
     await found("a")
     assert await watch.look() == Refreshed()
 
 
 async def test_many_changes_at_once_are_one_look_at_everything(
-    house: House, catalog: Catalog, watch: Watch
+    store: RecordedStore, catalog: Catalog, watch: Watch
 ) -> None:
-    data = house.registry.read("a", 1).to_json()
+    data = store.registry.read("a", 1).to_json()
     names = [f"v/{n:03d}" for n in range(150)]
     for name in names:
-        house.put(manifest_key(name, 1), data.replace(b'"a"', json.dumps(name).encode()))
-        house.registry.journal.append(name)
+        store.put(manifest_key(name, 1), data.replace(b'"a"', json.dumps(name).encode()))
+        store.registry.journal.append(name)
     assert (await watch.look()).changed == set(names)
-    assert house.asked("list") == ["voices"]
+    assert store.asked("list") == ["voices"]
     assert ids(catalog, prefix="v/") == names
     assert await watch.look() == Refreshed()
 
 
 async def test_a_writer_that_died_before_its_entry_is_found_by_the_next_full_look(
-    house: House, catalog: Catalog, watch: Watch
+    store: RecordedStore, catalog: Catalog, watch: Watch
 ) -> None:
-    second = dataclasses.replace(house.registry.read("a", 1), version=2)
-    house.put(manifest_key("a", 2), second.to_json())
-    house.registry.objects.delete(manifest_key("b", 1))
-    house.publish("c")  # Others' entries do not lead there.
+    second = dataclasses.replace(store.registry.read("a", 1), version=2)
+    store.put(manifest_key("a", 2), second.to_json())
+    store.registry.objects.delete(manifest_key("b", 1))
+    store.publish("c")  # Others' entries do not lead there.
     assert (await watch.look()).changed == {"c"}
     watch.clock.now_s += FULL_S - 0.001
     assert await watch.look() == Refreshed()
@@ -170,39 +164,39 @@ async def test_a_writer_that_died_before_its_entry_is_found_by_the_next_full_loo
     # And a minute later there is another one.
     watch.clock.now_s += FULL_S
     await watch.look()
-    assert "voices" in house.asked("list")
+    assert "voices" in store.asked("list")
 
 
 @pytest.mark.parametrize("entry", [b"", b"{", b"[1]", b'{"voice": "../x"}', b"[" * 4000])
 async def test_a_torn_entry_hides_no_later_one(
-    house: House, catalog: Catalog, watch: Watch, entry: bytes
+    store: RecordedStore, catalog: Catalog, watch: Watch, entry: bytes
 ) -> None:
-    house.put(next_entry(house), entry)
-    house.publish("c")
+    store.put(next_entry(store), entry)
+    store.publish("c")
     assert (await watch.look()).changed == {"c"}
     assert await watch.look() == Refreshed()
 
 
 async def test_a_journal_that_was_trimmed_past_the_watcher_is_made_up_for(
-    house: House, catalog: Catalog, watch: Watch
+    store: RecordedStore, catalog: Catalog, watch: Watch
 ) -> None:
-    first = house.registry.journal.head() + 1
+    first = store.registry.journal.head() + 1
     for _ in range(3):
-        house.publish("a")
-    house.registry.objects.delete(journal_key(first))
+        store.publish("a")
+    store.registry.objects.delete(journal_key(first))
     assert await watch.look() == Refreshed()
     watch.clock.now_s += FULL_S
     assert (await watch.look()).changed == {"a"}
-    house.publish("b")
+    store.publish("b")
     assert (await watch.look()).changed == {"b"}
 
 
 async def test_what_changes_during_a_full_look_is_found_by_the_next(
-    house: House, catalog: Catalog, watch: Watch
+    store: RecordedStore, catalog: Catalog, watch: Watch
 ) -> None:
-    house.publish("a")
+    store.publish("a")
     # The listing is over when the first object is read.
-    house.hooked.on("read", manifest_key("a", 2), lambda: house.publish("b"), once=True)
+    store.hooked.on("read", manifest_key("a", 2), lambda: store.publish("b"), once=True)
     watch.clock.now_s += FULL_S
     assert (await watch.look()).changed == {"a"}
     assert version(catalog, "b") == 1
@@ -214,16 +208,18 @@ async def test_what_changes_during_a_full_look_is_found_by_the_next(
 
 
 @pytest.fixture
-async def stopped(house: House) -> House:
+async def stopped(store: RecordedStore) -> RecordedStore:
     """A server has watched the voices a and b, and has stopped."""
-    house.publish("a")
-    house.publish("b")
-    with house.catalog() as catalog:
-        await Watch(house, catalog).look()
-    return house
+    store.publish("a")
+    store.publish("b")
+    with store.catalog() as catalog:
+        await Watch(store, catalog).look()
+    return store
 
 
-async def test_a_start_asks_the_journal_and_the_next_look_is_at_everything(stopped: House) -> None:
+async def test_a_start_asks_the_journal_and_the_next_look_is_at_everything(
+    stopped: RecordedStore,
+) -> None:
     stopped.publish("a")
     with stopped.catalog() as catalog:
         watch = Watch(stopped, catalog)
@@ -237,7 +233,7 @@ async def test_a_start_asks_the_journal_and_the_next_look_is_at_everything(stopp
 
 
 async def test_what_the_journal_does_not_say_at_a_start_is_found_by_the_next_look(
-    stopped: House,
+    stopped: RecordedStore,
 ) -> None:
     second = dataclasses.replace(stopped.registry.read("a", 1), version=2)
     stopped.put(manifest_key("a", 2), second.to_json())
@@ -249,7 +245,7 @@ async def test_what_the_journal_does_not_say_at_a_start_is_found_by_the_next_loo
 
 @pytest.mark.parametrize("fault", ["trimmed", "emptied", "never noted"])
 async def test_a_journal_that_does_not_go_on_where_it_was_left_is_not_asked_at_a_start(
-    stopped: House, fault: str
+    stopped: RecordedStore, fault: str
 ) -> None:
     number = stopped.registry.journal.head()
     stopped.publish("a")
@@ -269,7 +265,9 @@ async def test_a_journal_that_does_not_go_on_where_it_was_left_is_not_asked_at_a
         assert "voices" in stopped.asked("list")
 
 
-async def test_a_start_in_an_outage_asks_the_journal_when_it_is_over(stopped: House) -> None:
+async def test_a_start_in_an_outage_asks_the_journal_when_it_is_over(
+    stopped: RecordedStore,
+) -> None:
     stopped.publish("a")
     with stopped.catalog() as catalog:
         watch = Watch(stopped, catalog)
@@ -285,11 +283,11 @@ async def test_a_start_in_an_outage_asks_the_journal_when_it_is_over(stopped: Ho
 
 
 async def test_in_an_outage_looks_grow_rare_and_the_voices_stay(
-    house: House, catalog: Catalog, watch: Watch, caplog: pytest.LogCaptureFixture
+    store: RecordedStore, catalog: Catalog, watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house.publish("a")
-    house.hooked.fail("read", JOURNAL, OUTAGE)
-    house.hooked.fail("list", "", OUTAGE)
+    store.publish("a")
+    store.hooked.fail("read", JOURNAL, OUTAGE)
+    store.hooked.fail("list", "", OUTAGE)
     delays = [watch.watcher.delay_s]
     for n in range(8):
         watch.clock.now_s += FULL_S * (n % 2)  # Looks at the journal and full ones.
@@ -301,101 +299,103 @@ async def test_in_an_outage_looks_grow_rare_and_the_voices_stay(
     assert (version(catalog, "a"), ids(catalog)) == (1, ["a", "b"])
     # Told once, not at each look.
     assert [r.levelname for r in caplog.records] == ["WARNING"]
-    house.hooked.heal()
+    store.hooked.heal()
     assert (await watch.look()).changed == {"a"}
     assert version(catalog, "a") == 2
     assert watch.watcher.delay_s == 1
 
 
-async def test_a_slow_poll_is_never_made_faster_by_failures(house: House, catalog: Catalog) -> None:
-    watch = Watch(house, catalog, poll_s=300.0)
-    house.hooked.fail("list", "", OUTAGE)
+async def test_a_slow_poll_is_never_made_faster_by_failures(
+    store: RecordedStore, catalog: Catalog
+) -> None:
+    watch = Watch(store, catalog, poll_s=300.0)
+    store.hooked.fail("list", "", OUTAGE)
     assert (await watch.watcher.look()).error is OUTAGE
     assert watch.watcher.delay_s == 300.0
 
 
 async def test_an_outage_amid_a_look_loses_no_entry(
-    house: House, catalog: Catalog, watch: Watch
+    store: RecordedStore, catalog: Catalog, watch: Watch
 ) -> None:
     """The journal could be read, the voice could not."""
-    house.publish("a")
-    house.publish("b")
-    house.hooked.fail("list", "voices/b@", OUTAGE)
+    store.publish("a")
+    store.publish("b")
+    store.hooked.fail("list", "voices/b@", OUTAGE)
     assert (await watch.watcher.look()).error is OUTAGE
-    house.hooked.heal()
+    store.hooked.heal()
     assert (await watch.look()).changed == {"a", "b"}
     assert (version(catalog, "a"), version(catalog, "b")) == (2, 2)
 
 
 async def test_a_full_look_that_failed_is_due_still(
-    house: House, catalog: Catalog, watch: Watch
+    store: RecordedStore, catalog: Catalog, watch: Watch
 ) -> None:
-    house.registry.objects.delete(manifest_key("b", 1))
+    store.registry.objects.delete(manifest_key("b", 1))
     watch.clock.now_s += FULL_S
-    house.hooked.fail("list", "voices", OUTAGE)
+    store.hooked.fail("list", "voices", OUTAGE)
     assert (await watch.watcher.look()).error is OUTAGE
-    house.hooked.heal()
+    store.hooked.heal()
     assert (await watch.look()).gone == {"b"}
 
 
 @pytest.mark.parametrize("full", [False, True])
 async def test_an_object_that_could_not_be_read_is_asked_for_until_it_can(
-    house: House, catalog: Catalog, watch: Watch, full: bool
+    store: RecordedStore, catalog: Catalog, watch: Watch, full: bool
 ) -> None:
-    house.registry.edit("a", Edit(moves={"stable": 1}))
-    house.publish("a")
-    house.hooked.fail("read", manifest_key("a", 2), OUTAGE)
+    store.registry.edit("a", Edit(moves={"stable": 1}))
+    store.publish("a")
+    store.hooked.fail("read", manifest_key("a", 2), OUTAGE)
     watch.clock.now_s += FULL_S * full
     for _ in range(3):
         found = await watch.look()
         assert (found.changed, found.failed) == ({"a"}, {"a"})
-        assert manifest_key("a", 2) in house.asked("read")
+        assert manifest_key("a", 2) in store.asked("read")
     assert watch.watcher.delay_s == 1  # One object is at fault, not the store.
     assert version(catalog, "a") == 1
-    house.hooked.heal()
+    store.hooked.heal()
     found = await watch.look()
     assert (found.changed, found.failed) == ({"a"}, frozenset())
     assert version(catalog, "a@2") == 2
     assert await watch.look() == Refreshed()
-    assert house.asked("list") == []
+    assert store.asked("list") == []
 
 
 async def test_a_state_that_could_not_be_read_takes_effect_when_it_can(
-    house: House, catalog: Catalog, watch: Watch
+    store: RecordedStore, catalog: Catalog, watch: Watch
 ) -> None:
-    house.publish("a")
-    house.registry.edit("a", Edit(moves={"stable": 1}))
+    store.publish("a")
+    store.registry.edit("a", Edit(moves={"stable": 1}))
     await watch.look()
-    house.registry.edit("a", Edit(moves={"stable": 2}))
-    house.hooked.fail("read", state_key("a", 2), OUTAGE)
+    store.registry.edit("a", Edit(moves={"stable": 2}))
+    store.hooked.fail("read", state_key("a", 2), OUTAGE)
     assert (await watch.look()).failed == {"a"}
     assert version(catalog, "a") == 1
-    house.hooked.heal()
+    store.hooked.heal()
     await watch.look()
     assert version(catalog, "a") == 2
 
 
 async def test_what_nobody_foresaw_does_not_end_the_watch(
-    house: House, catalog: Catalog, watch: Watch
+    store: RecordedStore, catalog: Catalog, watch: Watch
 ) -> None:
-    house.publish("a")
-    house.hooked.fail("list", "voices", ValueError("nobody thought of that"))
+    store.publish("a")
+    store.hooked.fail("list", "voices", ValueError("nobody thought of that"))
     assert isinstance((await watch.watcher.look()).error, ValueError)
     assert watch.watcher.delay_s == 2
-    house.hooked.heal()
+    store.hooked.heal()
     assert (await watch.look()).changed == {"a"}
 
 
 async def test_a_store_that_was_never_reached_is_found_when_it_comes(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
-    house.publish("a")
-    watch = Watch(house, catalog)
-    house.hooked.fail("list", "", OUTAGE)
+    store.publish("a")
+    watch = Watch(store, catalog)
+    store.hooked.fail("list", "", OUTAGE)
     assert (await watch.watcher.look()).error is OUTAGE
     with pytest.raises(RegistryError, match="could not be read yet"):
         version(catalog, "a")
-    house.hooked.heal()
+    store.hooked.heal()
     assert (await watch.look()).changed == {"a"}
     assert version(catalog, "a") == 1
 
@@ -413,16 +413,16 @@ async def ended(task: asyncio.Task[None]) -> None:
 
 
 async def test_it_looks_again_and_again_and_ends_when_cancelled(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
-    watch = Watch(house, catalog, poll_s=0.0)
-    running = asyncio.create_task(watch.watcher.run())
+    watch = Watch(store, catalog, poll_s=0.0)
+    running = asyncio.create_task(watch.watcher.run(watch.note))
     await watch.wait_for_looks(3)
-    house.publish("a")
+    store.publish("a")
     seen = len(watch.looks)
     await watch.wait_for_looks(seen + 2)
     assert version(catalog, "a") == 1
-    house.hooked.fail("read", JOURNAL, OUTAGE)
+    store.hooked.fail("read", JOURNAL, OUTAGE)
     seen = len(watch.looks)
     await watch.wait_for_looks(seen + 2)
     assert watch.looks[-1].error is OUTAGE
@@ -430,12 +430,12 @@ async def test_it_looks_again_and_again_and_ends_when_cancelled(
     await ended(running)
 
 
-async def test_it_ends_amid_a_look_that_hangs(house: House, catalog: Catalog) -> None:
-    house.publish("a")
+async def test_it_ends_amid_a_look_that_hangs(store: RecordedStore, catalog: Catalog) -> None:
+    store.publish("a")
     gate = Gate()
-    house.hooked.on("read", "voices/", gate)
-    watch = Watch(house, catalog, poll_s=0.0)
-    running = asyncio.create_task(watch.watcher.run())
+    store.hooked.on("read", "voices/", gate)
+    watch = Watch(store, catalog, poll_s=0.0)
+    running = asyncio.create_task(watch.watcher.run(watch.note))
     await asyncio.to_thread(gate.wait_reached)
     await ended(running)
     assert not watch.looks
@@ -469,8 +469,10 @@ async def test_a_file_that_appears_in_the_journal_wakes_it(
     folder_registry: Registry, local: Catalog, tmp_path: Path
 ) -> None:
     """The next poll would be in an hour."""
-    watch = Watch(House(folder_registry.objects, tmp_path), local, poll_s=3600.0, full_s=3600.0)
-    running = asyncio.create_task(watch.watcher.run())
+    watch = Watch(
+        RecordedStore(folder_registry.objects, tmp_path), local, poll_s=3600.0, full_s=3600.0
+    )
+    running = asyncio.create_task(watch.watcher.run(watch.note))
     await steps()
     for n in (1, 2):
         folder_registry.publish(make_draft(tmp_path / "drafts", f"new/{n}"))
@@ -516,8 +518,10 @@ async def test_without_file_events_it_polls(
 ) -> None:
     events = FileEvents(fault)
     monkeypatch.setattr(watchfiles, "awatch", events)
-    watch = Watch(House(folder_registry.objects, tmp_path), local, poll_s=0.0, full_s=3600.0)
-    running = asyncio.create_task(watch.watcher.run())
+    watch = Watch(
+        RecordedStore(folder_registry.objects, tmp_path), local, poll_s=0.0, full_s=3600.0
+    )
+    running = asyncio.create_task(watch.watcher.run(watch.note))
     await watch.wait_for_looks(2)
     assert events.calls == 1
     folder_registry.publish(make_draft(tmp_path / "drafts", "b"))
@@ -534,8 +538,8 @@ async def test_a_journal_that_comes_later_is_watched_then(
     monkeypatch.setattr(watchfiles, "awatch", events)
     registry = Registry(tmp_path / "registry")
     with Catalog(registry) as catalog:
-        watch = Watch(House(registry.objects, tmp_path), catalog, poll_s=3600.0, full_s=0.0)
-        running = asyncio.create_task(watch.watcher.run())
+        watch = Watch(RecordedStore(registry.objects, tmp_path), catalog, poll_s=3600.0, full_s=0.0)
+        running = asyncio.create_task(watch.watcher.run(watch.note))
         await steps()
         assert events.calls == 0
         registry.publish(make_draft(tmp_path / "drafts", "a"))
@@ -551,28 +555,28 @@ async def test_a_bucket_is_polled_without_file_events(
 ) -> None:
     events = FileEvents()
     monkeypatch.setattr(watchfiles, "awatch", events)
-    house = House(memory_objects(), tmp_path)
-    with house.catalog(private=True) as catalog:
-        watch = Watch(house, catalog, poll_s=0.0)
-        running = asyncio.create_task(watch.watcher.run())
+    store = RecordedStore(memory_objects(), tmp_path)
+    with store.catalog(private=True) as catalog:
+        watch = Watch(store, catalog, poll_s=0.0)
+        running = asyncio.create_task(watch.watcher.run(watch.note))
         await watch.wait_for_looks(2)
         assert events.calls == 0
         await ended(running)
 
 
 async def test_a_change_and_its_discovery_are_never_further_apart_than_a_look(
-    house: House, catalog: Catalog
+    store: RecordedStore, catalog: Catalog
 ) -> None:
     """Whatever happens between which two looks, the second one has found it."""
-    house.publish("a")
-    watch = Watch(house, catalog)
+    store.publish("a")
+    watch = Watch(store, catalog)
     await watch.look()
     for n, full in itertools.product(range(3), (False, True)):
-        house.publish("a")
-        house.registry.edit("a", Edit(moves={"stable": house.registry.versions("a")[-1]}))
+        store.publish("a")
+        store.registry.edit("a", Edit(moves={"stable": store.registry.versions("a")[-1]}))
         watch.clock.now_s += FULL_S * full
         await watch.look()
-        assert catalog.record("a") == house.registry.record("a"), (n, full)
+        assert catalog.record("a") == store.registry.record("a"), (n, full)
 
 
 async def test_a_journal_that_cannot_be_looked_for_ends_no_watch(
@@ -594,8 +598,8 @@ async def test_a_journal_that_cannot_be_looked_for_ends_no_watch(
         looks.append(look)
         looked.set()
 
-    watcher = CatalogWatcher(local, poll_s=0.01, observer=note)
-    task = asyncio.create_task(watcher.run())
+    watcher = CatalogWatcher(local, poll_s=0.01)
+    task = asyncio.create_task(watcher.run(note))
     async with asyncio.timeout(WAIT_S):
         while len(looks) < 3:
             looked.clear()

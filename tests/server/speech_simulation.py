@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
@@ -100,7 +101,6 @@ class _Running:
     resource: Resource
     width: float
     alone_s: float
-    left_s: float
     began_s: float
 
 
@@ -116,7 +116,10 @@ _Process = Generator["_Compute | float", Usage, None]
 
 @dataclass
 class Simulation:
-    """Runs offers against books, or against ``gate`` in their place."""
+    """Runs offers against books, or against ``gate`` in their place.
+
+    No further once more than ``most_gaps`` streams have had a gap.
+    """
 
     threads: int = 2
     cores: float = 2.0
@@ -126,6 +129,7 @@ class Simulation:
     gate: Callable[[Simulation, Offer], bool] | None = None
     seed: int = 0
     noise: float = 0.2
+    most_gaps: float = math.inf
     pacing: Pacing = field(default_factory=Pacing)
 
     def __post_init__(self) -> None:
@@ -139,11 +143,15 @@ class Simulation:
         self.at_the_door: dict[Stream, Heard] = {}
         self.free = {Resource.STEPS: self.threads, Resource.LONG_STEPS: 1, Resource.LOOP: 1}
         self.lines = {resource: StepQueue(1) for resource in self.free}
-        self.running: list[_Running] = []
+        # Of a step that always ran, so much is done; each is in order of how much that will be.
+        self.done_s = 0.0
+        self.running: list[tuple[float, int, _Running]] = []
+        self.width = 0.0  # of all that run
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.numbers = itertools.count()
         self.heard: list[Heard] = []
         self.active: list[Heard] = []
+        self.gaps = 0
 
     # Time
 
@@ -153,26 +161,22 @@ class Simulation:
     def run(self, offers: Sequence[Offer], until_s: float) -> list[Heard]:
         for offer in offers:
             self.at(offer.at_s, lambda offer=offer: self._come(offer))  # type: ignore[misc]
-        while True:
-            speed = self._speed()
-            ends = min((r.left_s / speed for r in self.running), default=float("inf"))
-            timer = self.timers[0][0] if self.timers else float("inf")
-            t_s = min(self.now + ends, timer)
-            if t_s > until_s:
-                return self.heard
-            for running in self.running:
-                running.left_s -= (t_s - self.now) * speed
-            self.now = t_s
-            if timer <= t_s:
+        while self.gaps <= self.most_gaps:
+            # The system shares the cores fairly: all steps go equally fast.
+            speed = min(1.0, self.cores / self.width) if self.width else 1.0
+            ends_s = (self.running[0][0] - self.done_s) / speed if self.running else math.inf
+            timer_s = self.timers[0][0] if self.timers else math.inf
+            now = min(self.now + max(0.0, ends_s), timer_s)
+            if now > until_s:
+                break
+            self.done_s += (now - self.now) * speed
+            self.now = now
+            if timer_s <= now:
                 heapq.heappop(self.timers)[2]()
-            for running in [r for r in self.running if r.left_s <= 1e-12]:
-                self._step_ended(running)
+            while self.running and self.running[0][0] <= self.done_s + 1e-12:
+                self._step_ended(heapq.heappop(self.running)[2])
             self._call()
-
-    def _speed(self) -> float:
-        """Of each step: the system shares the cores fairly."""
-        width = sum(running.width for running in self.running)
-        return min(1.0, self.cores / width) if width else 1.0
+        return self.heard
 
     # Lanes
 
@@ -182,24 +186,24 @@ class Simulation:
                 (entry,) = turn
                 work: Any = entry.work
                 noise = self.chance.uniform(1 - self.noise, 1 + self.noise)
-                alone_s = work.steps.pop(0) * noise
+                alone_s = work.steps.pop() * noise
                 width = self.long_width if resource is Resource.LONG_STEPS else 1.0
-                self.running.append(_Running(entry, resource, width, alone_s, alone_s, self.now))
+                step = _Running(entry, resource, width, alone_s, self.now)
+                heapq.heappush(self.running, (self.done_s + alone_s, next(self.numbers), step))
+                self.width += width
                 self.free[resource] -= 1
 
-    def _step_ended(self, running: _Running) -> None:
-        self.running.remove(running)
-        self.free[running.resource] += 1
-        took_s = self.now - running.began_s
-        usage = [0.0] * len(Resource)
-        usage[running.resource] = running.alone_s
-        if running.resource in self.meters:
-            self.meters[running.resource].add(took_s, running.alone_s, self.now)
-        usage[Resource.CORES] = running.alone_s * running.width
-        future: Any = running.entry.future
-        for resource in Resource:
-            future.usage[resource] += usage[resource]
-        for entry in self.lines[running.resource].put_back([running.entry], took_s):
+    def _step_ended(self, step: _Running) -> None:
+        resource, alone_s = step.resource, step.alone_s
+        self.width -= step.width
+        self.free[resource] += 1
+        took_s = self.now - step.began_s
+        if (meter := self.meters.get(resource)) is not None:
+            meter.add(took_s, alone_s, self.now)
+        future: Any = step.entry.future
+        future.usage[resource] += alone_s
+        future.usage[Resource.CORES] += alone_s * step.width
+        for entry in self.lines[resource].put_back([step.entry], took_s):
             entry.future.set_result(None)
 
     def _go_on(self, process: _Process, usage: Usage | None) -> None:
@@ -324,6 +328,8 @@ class Simulation:
                 if heard.first_s is None:
                     heard.first_s = self.now - came_s
                 playback.delivered(window_s)
+                if playback.underruns and not heard.underruns:
+                    self.gaps += 1
                 heard.underruns = playback.underruns
                 self.books.asks(stream, left, playback.dry_at_s, self.now)
                 self._look()

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.server.fakes import House, make_manifest, settle
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import ResidencyFixture
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.plans import Limits
@@ -18,7 +20,7 @@ from voxswap_server.residency.outlook import CastMember
 from voxswap_server.residency.snapshot import State
 
 
-class Shelf:
+class FakeCatalog:
     """Resolves what it has."""
 
     def __init__(self, **sizes: int) -> None:
@@ -36,8 +38,8 @@ def cast(**dues: float | None) -> list[CastMember]:
     return [CastMember(make_manifest(name), due_s) for name, due_s in dues.items()]
 
 
-async def finished(house: House, work: asyncio.Future[int]) -> int:
-    await house.work()
+async def finished(residency: ResidencyFixture, work: asyncio.Future[int]) -> int:
+    await residency.work()
     assert work.done()
     return work.result()
 
@@ -48,213 +50,213 @@ async def finished(house: House, work: asyncio.Future[int]) -> int:
 async def test_a_list_is_loaded_in_its_order_and_what_fails_is_passed_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    house = House(30)
-    (await house.have("old")).release()
-    house.loader.faults["b"] = OSError("broken")
-    house.loader.loads.clear()
+    residency = ResidencyFixture(30)
+    (await residency.have("old")).release()
+    residency.loader.faults["b"] = OSError("broken")
+    residency.loader.loads.clear()
     refs = ["a@1", "gone@1", "b@1", "c@1", "huge@1", "d@1"]
-    shelf = Shelf(a=10, b=10, c=10, d=10, huge=31)
+    catalog = FakeCatalog(a=10, b=10, c=10, d=10, huge=31)
 
     def resolve(ref: str) -> Manifest:
-        house.clock.now += 100
-        return shelf(ref)
+        residency.clock.now_s += 100
+        return catalog(ref)
 
-    loading = asyncio.ensure_future(Ahead(house.manager).preload(refs, resolve))
-    assert await finished(house, loading) == 3
-    assert house.loader.loads == ["a", "b", "c", "d"]
-    assert house.evicted() == [("old@1",)]
+    loading = asyncio.ensure_future(Ahead(residency.manager).preload(refs, resolve))
+    assert await finished(residency, loading) == 3
+    assert residency.loader.loads == ["a", "b", "c", "d"]
+    assert residency.evicted() == [("old@1",)]
     for text in ("there is no voice gone@1", "b@1 could not be loaded", "huge@1 needs 31"):
         assert text in caplog.text
-    assert house.manager.held_leases() == 0
+    assert residency.manager.held_leases() == 0
 
 
 async def test_a_list_ends_where_the_manager_closes() -> None:
-    house = House(30)
+    residency = ResidencyFixture(30)
     loading = asyncio.ensure_future(
-        Ahead(house.manager).preload(["a@1", "b@1", "c@1"], Shelf(a=1, b=1, c=1))
+        Ahead(residency.manager).preload(["a@1", "b@1", "c@1"], FakeCatalog(a=1, b=1, c=1))
     )
     await settle()
-    closing = asyncio.ensure_future(house.manager.close())
-    assert await finished(house, loading) == 0
+    closing = asyncio.ensure_future(residency.manager.close())
+    assert await finished(residency, loading) == 0
     await closing
-    assert house.loader.loads == ["a"]
+    assert residency.loader.loads == ["a"]
 
 
 # What was resident before
 
 
 async def test_a_warm_start_fills_what_is_free_and_evicts_nothing() -> None:
-    house = House(30)
-    (await house.have("b")).release()
+    residency = ResidencyFixture(30)
+    (await residency.have("b")).release()
     loading = asyncio.ensure_future(
-        Ahead(house.manager).warm_start(
-            ["a@1", "gone@1", "b@1", "c@1", "d@1"], Shelf(a=10, b=10, c=10, d=5)
+        Ahead(residency.manager).warm_start(
+            ["a@1", "gone@1", "b@1", "c@1", "d@1"], FakeCatalog(a=10, b=10, c=10, d=5)
         )
     )
-    assert await finished(house, loading) == 2
-    assert set(house.states()) == {"a", "b", "c"}
-    assert not house.evicted()
+    assert await finished(residency, loading) == 2
+    assert set(residency.states()) == {"a", "b", "c"}
+    assert not residency.evicted()
 
 
 async def test_a_warm_start_makes_way_for_who_asks() -> None:
-    house = House(30)
-    speaking = await house.have("a", 20)
-    waiting = house.ask("large", 30)
-    await house.work()
-    loading = asyncio.ensure_future(Ahead(house.manager).warm_start(["b@1"], Shelf(b=5)))
-    assert await finished(house, loading) == 0
+    residency = ResidencyFixture(30)
+    speaking = await residency.have("a", 20)
+    waiting = residency.ask("large", 30)
+    await residency.work()
+    loading = asyncio.ensure_future(Ahead(residency.manager).warm_start(["b@1"], FakeCatalog(b=5)))
+    assert await finished(residency, loading) == 0
     speaking.release()
-    await house.work()
+    await residency.work()
     (await waiting).release()
-    assert house.loader.loads == ["a", "large"]
+    assert residency.loader.loads == ["a", "large"]
 
 
 async def test_a_warm_start_shares_the_load_of_who_asks_meanwhile() -> None:
-    house = House(30)
+    residency = ResidencyFixture(30)
     loading = asyncio.ensure_future(
-        Ahead(house.manager).warm_start(["a@1", "b@1"], Shelf(a=10, b=10))
+        Ahead(residency.manager).warm_start(["a@1", "b@1"], FakeCatalog(a=10, b=10))
     )
     await settle()
-    asked = house.ask("a")
-    await house.work()
+    asked = residency.ask("a")
+    await residency.work()
     (await asked).release()
-    assert await finished(house, loading) == 2
-    assert house.loader.loads == ["a", "b"]
+    assert await finished(residency, loading) == 2
+    assert residency.loader.loads == ["a", "b"]
 
 
 # Scenes
 
 
 async def test_a_scene_is_loaded_in_order_of_need_two_side_by_side() -> None:
-    house = House(100)
-    ahead = Ahead(house.manager)
+    residency = ResidencyFixture(100)
+    ahead = Ahead(residency.manager)
     found = await ahead.prepare(cast(late=9.0, soon=1.0, later=20.0, now=0.0))
     assert [member.ref for member in found.cast] == ["now@1", "soon@1", "late@1", "later@1"]
     await settle()
-    assert set(house.states()) == {"now", "soon"}
-    house.executor.run_next()
+    assert set(residency.states()) == {"now", "soon"}
+    residency.executor.run_next()
     await settle()
-    assert set(house.states()) == {"now", "soon", "late"}
-    await house.work()
+    assert set(residency.states()) == {"now", "soon", "late"}
+    await residency.work()
     await ahead.settled()
-    assert house.loader.loads == ["now", "soon", "late", "later"]
-    assert house.manager.held_leases() == 0
+    assert residency.loader.loads == ["now", "soon", "late", "later"]
+    assert residency.manager.held_leases() == 0
 
 
 async def test_a_dry_run_does_nothing() -> None:
-    house = House(10)
-    (await house.have("old")).release()
-    house.clock.now += 100
-    ahead = Ahead(house.manager)
+    residency = ResidencyFixture(10)
+    (await residency.have("old")).release()
+    residency.clock.now_s += 100
+    ahead = Ahead(residency.manager)
     found = await ahead.prepare(cast(a=1.0), dry_run=True)
     assert found.would_evict == ("old@1",)
-    await house.work()
-    assert house.states() == {"old": State.RESIDENT}
-    assert house.loader.loads == ["old"]
+    await residency.work()
+    assert residency.states() == {"old": State.RESIDENT}
+    assert residency.loader.loads == ["old"]
 
 
 async def test_loading_a_scene_never_pushes_out_its_own_voices() -> None:
-    house = House(30)
+    residency = ResidencyFixture(30)
     for name in "abc":
-        (await house.have(name)).release()
-    house.clock.now += 100
-    ahead = Ahead(house.manager)
+        (await residency.have(name)).release()
+    residency.clock.now_s += 100
+    ahead = Ahead(residency.manager)
     # a is the least recently used, and on stage a little later.
     found = await ahead.prepare(cast(d=1.0, a=2.0))
     assert found.would_evict == ("b@1",)
-    await house.work()
-    assert house.evicted() == [("b@1",)]
-    assert set(house.states()) == {"a", "c", "d"}
-    assert house.loader.loads == ["a", "b", "c", "d"]
+    await residency.work()
+    assert residency.evicted() == [("b@1",)]
+    assert set(residency.states()) == {"a", "c", "d"}
+    assert residency.loader.loads == ["a", "b", "c", "d"]
 
 
 async def test_a_scene_is_kept_until_its_lines_are_due_and_a_while_longer() -> None:
-    house = House(30)
-    ahead = Ahead(house.manager)
+    residency = ResidencyFixture(30)
+    ahead = Ahead(residency.manager)
     await ahead.prepare(cast(a=10.0))
-    await house.work()
-    house.clock.now += 1
+    await residency.work()
+    residency.clock.now_s += 1
     for name in "bc":
-        (await house.have(name)).release()
-    house.clock.now += 35
-    (await house.have("d")).release()
-    assert "a" in house.states(), "the oldest, and protected"
-    house.clock.now += 10
+        (await residency.have(name)).release()
+    residency.clock.now_s += 35
+    (await residency.have("d")).release()
+    assert "a" in residency.states(), "the oldest, and protected"
+    residency.clock.now_s += 10
     for name in "cd":
-        (await house.have(name)).release()
-    (await house.have("e")).release()
-    assert "a" not in house.states()
+        (await residency.have(name)).release()
+    (await residency.have("e")).release()
+    assert "a" not in residency.states()
 
 
 async def test_voices_beyond_what_fits_are_left_out() -> None:
-    house = House(20)
-    ahead = Ahead(house.manager)
+    residency = ResidencyFixture(20)
+    ahead = Ahead(residency.manager)
     found = await ahead.prepare(cast(a=1.0, b=2.0, c=3.0))
     assert [member.fits for member in found.cast] == [True, True, False]
-    await house.work()
+    await residency.work()
     await ahead.settled()
-    assert set(house.states()) == {"a", "b"}
+    assert set(residency.states()) == {"a", "b"}
 
 
 async def test_one_that_fails_leaves_the_others_alone(caplog: pytest.LogCaptureFixture) -> None:
-    house = House(60)
-    house.loader.faults["b"] = OSError("broken")
-    ahead = Ahead(house.manager)
+    residency = ResidencyFixture(60)
+    residency.loader.faults["b"] = OSError("broken")
+    ahead = Ahead(residency.manager)
     await ahead.prepare(cast(a=1.0, b=2.0, c=3.0, d=4.0))
-    await house.work()
+    await residency.work()
     await ahead.settled()
-    loaded = {name for name, state in house.states().items() if state is State.RESIDENT}
+    loaded = {name for name, state in residency.states().items() if state is State.RESIDENT}
     assert loaded == {"a", "c", "d"}
     assert "prepare: " in caplog.text
 
 
 async def test_so_many_scenes_at_a_time() -> None:
-    house = House(100)
-    ahead = Ahead(house.manager)
+    residency = ResidencyFixture(100)
+    ahead = Ahead(residency.manager)
     for _ in range(32):
         await ahead.prepare(cast(a=1.0))
     with pytest.raises(ScenesBusyError, match="32 scenes are being prepared"):
         await ahead.prepare(cast(a=1.0))
     await ahead.prepare(cast(a=1.0), dry_run=True)
-    await house.work()
+    await residency.work()
     await ahead.settled()
     await ahead.prepare(cast(a=1.0))
     await ahead.close()
 
 
 async def test_closing_gives_up_scenes_and_leaves_nothing_behind() -> None:
-    house = House(30, Limits(load_slots=1))
-    ahead = Ahead(house.manager)
-    speaking = await house.have("x", 15)
+    residency = ResidencyFixture(30, Limits(load_slots=1))
+    ahead = Ahead(residency.manager)
+    speaking = await residency.have("x", 15)
     await ahead.prepare(cast(a=1.0, b=2.0, c=3.0))
     await settle()
     await ahead.close()
-    house.manager.check_integrity()
-    assert not house.queued()
-    assert State.LOADING not in house.states().values()
-    await house.work()
+    residency.manager.check_integrity()
+    assert not residency.queued()
+    assert State.LOADING not in residency.states().values()
+    await residency.work()
     speaking.release()
-    kinds = [e.reason for e in house.events if e.kind is EventKind.LOAD_FAILED]
+    kinds = [e.reason for e in residency.events if e.kind is EventKind.LOAD_FAILED]
     assert set(kinds) == {"CANCELLED"}
-    assert house.manager.statistics().reserved_bytes == 0
+    assert residency.manager.statistics().reserved_bytes == 0
 
 
 async def test_a_scene_waits_for_memory_no_longer_than_it_would_help() -> None:
-    house = House(30)
+    residency = ResidencyFixture(30)
     loop = asyncio.get_running_loop()
-    loop.time = house.clock  # type: ignore[method-assign]
+    loop.time = residency.clock  # type: ignore[method-assign]
     try:
-        (await house.have("y", 5)).release()
-        speaking, ahead = await house.have("x", 25), Ahead(house.manager)
-        house.clock.now += 100
+        (await residency.have("y", 5)).release()
+        speaking, ahead = await residency.have("x", 25), Ahead(residency.manager)
+        residency.clock.now_s += 100
         await ahead.prepare([CastMember(make_manifest("a", 5), 40.0)])
-        hit = await house.manager.acquire(make_manifest("y", 5))
-        await house.work()
+        hit = await residency.manager.acquire(make_manifest("y", 5))
+        await residency.work()
         for wait_s, scenes in ((39.0, 1), (1.5, 0)):
-            house.clock.now += wait_s
+            residency.clock.now_s += wait_s
             await settle()
             assert len(ahead._scenes) == scenes
-        assert not house.queued()
+        assert not residency.queued()
         hit.release()
         speaking.release()
     finally:

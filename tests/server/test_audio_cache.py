@@ -9,16 +9,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.server.audio_makers import (
+from tests.fakes.audio_stores import FarStore
+from tests.fakes.executors import settle
+from tests.server.audio_cache_fixture import (
     ALL,
     REQUEST,
     TOTAL,
-    Ear,
-    Kitchen,
+    CacheFixture,
+    FakeListener,
     check_whole,
     heard,
 )
-from tests.server.fakes import settle
 from voxswap_registry.errors import ClosedError
 from voxswap_server.speech.cache.cache import AudioCacheStatistics
 from voxswap_server.speech.cache.flight import Outcome, size_bytes
@@ -29,8 +30,8 @@ from voxswap_server.speech.request import CachePolicy, MarkKind
 
 
 @pytest.fixture
-async def kitchen() -> AsyncIterator[Kitchen]:
-    made = Kitchen()
+async def fixture() -> AsyncIterator[CacheFixture]:
+    made = CacheFixture()
     yield made
     await settle()
     made.cache.check_integrity()
@@ -39,12 +40,12 @@ async def kitchen() -> AsyncIterator[Kitchen]:
     await made.cache.close()
 
 
-async def test_a_line_is_made_once_and_then_it_is_there(kitchen: Kitchen) -> None:
-    first, second = await heard(kitchen), await heard(kitchen)
+async def test_a_line_is_made_once_and_then_it_is_there(fixture: CacheFixture) -> None:
+    first, second = await heard(fixture), await heard(fixture)
     check_whole(first)
     check_whole(second)
-    assert len(kitchen.takes) == 1
-    assert kitchen.observer.outcomes == {Outcome.MISS: 1, Outcome.HIT: 1}
+    assert len(fixture.streams) == 1
+    assert fixture.observer.outcomes == {Outcome.MISS: 1, Outcome.HIT: 1}
     header, trailer = first[0], first[-1]
     assert header == Header("a@1", ("sha256:0",), 22050, REQUEST.encoding, TOTAL, True, 3.0, 4.0)
     assert second[0] == dataclasses.replace(
@@ -57,7 +58,7 @@ async def test_a_line_is_made_once_and_then_it_is_there(kitchen: Kitchen) -> Non
 
 
 @pytest.mark.parametrize(
-    ("policy", "seed", "takes"),
+    ("policy", "seed", "streams"),
     [
         (CachePolicy.DEFAULT, 7, 1),
         (CachePolicy.DEFAULT, None, 2),
@@ -67,151 +68,151 @@ async def test_a_line_is_made_once_and_then_it_is_there(kitchen: Kitchen) -> Non
     ],
 )
 async def test_who_says_nothing_gets_what_is_the_same_either_way(
-    kitchen: Kitchen, policy: CachePolicy, seed: int | None, takes: int
+    fixture: CacheFixture, policy: CachePolicy, seed: int | None, streams: int
 ) -> None:
     request = dataclasses.replace(REQUEST, cache_policy=policy, seed=seed)
-    ears = [Ear(kitchen, request).read(1) for _ in range(2)]
+    listeners = [FakeListener(fixture, request).read(1) for _ in range(2)]
     await settle()
-    assert len(kitchen.takes) == takes
-    off = 2 if takes == 2 else 0
-    assert kitchen.observer.outcomes[Outcome.OFF] == off
-    for ear in ears:
-        await ear.leave()
+    assert len(fixture.streams) == streams
+    off = 2 if streams == 2 else 0
+    assert fixture.observer.outcomes[Outcome.OFF] == off
+    for listener in listeners:
+        await listener.leave()
 
 
-async def test_off_is_neither_read_nor_written(kitchen: Kitchen) -> None:
+async def test_off_is_neither_read_nor_written(fixture: CacheFixture) -> None:
     off = dataclasses.replace(REQUEST, cache_policy=CachePolicy.OFF)
-    for request, takes in ((off, 1), (REQUEST, 2), (off, 3), (REQUEST, 3)):
-        check_whole(await heard(kitchen, request))
-        assert len(kitchen.takes) == takes
+    for request, streams in ((off, 1), (REQUEST, 2), (off, 3), (REQUEST, 3)):
+        check_whole(await heard(fixture, request))
+        assert len(fixture.streams) == streams
 
 
 async def test_without_a_seed_all_get_the_audio_and_the_seed_of_the_first(
-    kitchen: Kitchen,
+    fixture: CacheFixture,
 ) -> None:
     request = dataclasses.replace(REQUEST, seed=None, cache_policy=CachePolicy.USE)
-    lines = [await heard(kitchen, request) for _ in range(3)]
-    (take,) = kitchen.takes
-    assert take.seed is not None
+    lines = [await heard(fixture, request) for _ in range(3)]
+    (stream,) = fixture.streams
+    assert stream.seed is not None
     for parts in lines:
-        check_whole(parts, take.seed)
+        check_whole(parts, stream.seed)
 
 
 async def test_what_is_too_large_is_not_kept_and_may_not_be_joined() -> None:
-    kitchen = Kitchen(entry=2_500)  # three parts or so
-    first, second = (Ear(kitchen, REQUEST).read() for _ in range(2))
+    fixture = CacheFixture(entry=2_500)  # three parts or so
+    first, second = (FakeListener(fixture, REQUEST).read() for _ in range(2))
     await settle()
-    take = kitchen.takes[0]
-    take.let(1)
+    stream = fixture.streams[0]
+    stream.let(1)
     await settle()
-    assert kitchen.cache.statistics().held_bytes > 0
-    take.let(4)
+    assert fixture.cache.statistics().held_bytes > 0
+    stream.let(4)
     await settle()
-    assert not take.gate._value
+    assert not stream.gate._value
     assert len(first.parts) == len(second.parts) == 5
-    assert kitchen.cache.statistics().held_bytes == 0, "both have read it"
-    third = Ear(kitchen, REQUEST).read()
+    assert fixture.cache.statistics().held_bytes == 0, "both have read it"
+    third = FakeListener(fixture, REQUEST).read()
     await settle()
-    assert len(kitchen.takes) == 2
-    for one in kitchen.takes:
+    assert len(fixture.streams) == 2
+    for one in fixture.streams:
         one.let(ALL)
-    for ear in (first, second, third):
-        await asyncio.wait_for(ear.task, 30)
-        check_whole(ear.parts)
-    assert isinstance(kitchen.store, MemoryStore)
-    assert kitchen.store.statistics().entries == 0
+    for listener in (first, second, third):
+        await asyncio.wait_for(listener.task, 30)
+        check_whole(listener.parts)
+    assert isinstance(fixture.store, MemoryStore)
+    assert fixture.store.statistics().entries == 0
     await settle()
-    assert kitchen.cache.statistics().flights == 0
+    assert fixture.cache.statistics().flights == 0
 
 
 async def test_all_that_is_held_is_bounded() -> None:
-    kitchen = Kitchen(held=5_000)
+    fixture = CacheFixture(held=5_000)
     requests = [dataclasses.replace(REQUEST, seed=n) for n in range(6)]
-    ears = [Ear(kitchen, request).read() for request in requests]
+    listeners = [FakeListener(fixture, request).read() for request in requests]
     await settle()
     for _ in range(4):
-        for take in kitchen.takes:
-            take.let()
+        for stream in fixture.streams:
+            stream.let()
         await settle()
-        assert kitchen.cache.statistics().held_bytes <= 5_000
-    for take in kitchen.takes:
-        take.let(ALL)
-    for n, ear in enumerate(ears):
-        await asyncio.wait_for(ear.task, 30)
-        check_whole(ear.parts, n)
+        assert fixture.cache.statistics().held_bytes <= 5_000
+    for stream in fixture.streams:
+        stream.let(ALL)
+    for n, listener in enumerate(listeners):
+        await asyncio.wait_for(listener.task, 30)
+        check_whole(listener.parts, n)
 
 
 async def test_who_is_far_behind_where_too_much_is_held_is_told_so() -> None:
     """Nobody else notices, and asking again gives a whole line."""
-    kitchen = Kitchen(entry=2_000)
-    slow, fast = Ear(kitchen, REQUEST).read(2), Ear(kitchen, REQUEST).read()
+    fixture = CacheFixture(entry=2_000)
+    slow, fast = FakeListener(fixture, REQUEST).read(2), FakeListener(fixture, REQUEST).read()
     await settle()
-    take = kitchen.takes[0]
-    take.let(ALL)
+    stream = fixture.streams[0]
+    stream.let(ALL)
     await asyncio.wait_for(fast.task, 30)
     check_whole(fast.parts)
-    assert kitchen.cache.statistics() == AudioCacheStatistics(0, 0, 0), "nothing is held for it"
+    assert fixture.cache.statistics() == AudioCacheStatistics(0, 0, 0), "nothing is held for it"
     with pytest.raises(TooFarBehindError, match="ask again"):
         await asyncio.wait_for(slow.read().task, 30)
-    assert len(kitchen.takes) == 1
-    assert not kitchen.running
-    check_whole(await heard(kitchen))
+    assert len(fixture.streams) == 1
+    assert not fixture.running
+    check_whole(await heard(fixture))
 
 
 async def test_who_is_left_behind_and_leaves_ends_nothing_for_the_others() -> None:
-    kitchen = Kitchen(entry=2_000)
-    slow, fast = Ear(kitchen, REQUEST).read(1), Ear(kitchen, REQUEST).read()
+    fixture = CacheFixture(entry=2_000)
+    slow, fast = FakeListener(fixture, REQUEST).read(1), FakeListener(fixture, REQUEST).read()
     await settle()
-    take = kitchen.takes[0]
-    take.let(5)
+    stream = fixture.streams[0]
+    stream.let(5)
     await settle()
-    assert kitchen.cache.statistics().listeners == 1
+    assert fixture.cache.statistics().listeners == 1
     await slow.leave()
-    assert take.running
-    take.let(ALL)
+    assert stream.running
+    stream.let(ALL)
     await asyncio.wait_for(fast.task, 30)
     check_whole(fast.parts)
 
 
 async def test_a_part_that_is_too_much_alone_is_heard_by_all_who_want_it() -> None:
-    kitchen = Kitchen(entry=100)
-    ears = [Ear(kitchen, REQUEST).read() for _ in range(3)]
+    fixture = CacheFixture(entry=100)
+    listeners = [FakeListener(fixture, REQUEST).read() for _ in range(3)]
     await settle()
     for _ in range(20):
-        if kitchen.running:
-            kitchen.takes[0].let()
+        if fixture.running:
+            fixture.streams[0].let()
             await settle()
-    for ear in ears:
-        await asyncio.wait_for(ear.task, 30)
-        check_whole(ear.parts)
+    for listener in listeners:
+        await asyncio.wait_for(listener.task, 30)
+        check_whole(listener.parts)
 
 
 async def test_what_was_kept_is_held_within_the_bound_as_well() -> None:
     """Who reads slowly holds a recording; where many do, lines are made anew, a part at a time."""
-    kitchen = Kitchen()
+    fixture = CacheFixture()
     requests = [dataclasses.replace(REQUEST, seed=n) for n in range(8)]
     for n, request in enumerate(requests):
-        check_whole(await heard(kitchen, request), n)
+        check_whole(await heard(fixture, request), n)
     bound = 15_000
-    kitchen.cache._most_held_bytes = bound
-    ears = [Ear(kitchen, request).read(1) for request in requests]
+    fixture.cache._most_held_bytes = bound
+    listeners = [FakeListener(fixture, request).read(1) for request in requests]
     await settle()
-    assert kitchen.observer.outcomes[Outcome.HIT] > 0
-    assert len(kitchen.takes) > len(requests)
+    assert fixture.observer.outcomes[Outcome.HIT] > 0
+    assert len(fixture.streams) > len(requests)
     for _ in range(4):
-        for take in kitchen.running:
-            take.let()
-        for ear in ears:
-            ear.read(1)
+        for stream in fixture.running:
+            stream.let()
+        for listener in listeners:
+            listener.read(1)
         await settle()
-        latest = sum(max(map(size_bytes, take.parts)) for take in kitchen.takes[8:])
-        assert kitchen.cache.statistics().held_bytes <= bound + latest
-    for take in kitchen.running:
-        take.let(ALL)
-    for n, ear in enumerate(ears):
-        await asyncio.wait_for(ear.read().task, 30)
-        check_whole(ear.parts, n)
-    assert kitchen.cache.statistics() == AudioCacheStatistics(0, 0, 0)
+        latest = sum(max(map(size_bytes, stream.parts)) for stream in fixture.streams[8:])
+        assert fixture.cache.statistics().held_bytes <= bound + latest
+    for stream in fixture.running:
+        stream.let(ALL)
+    for n, listener in enumerate(listeners):
+        await asyncio.wait_for(listener.read().task, 30)
+        check_whole(listener.parts, n)
+    assert fixture.cache.statistics() == AudioCacheStatistics(0, 0, 0)
 
 
 def test_all_that_a_chunk_keeps_is_counted() -> None:
@@ -228,87 +229,67 @@ def test_all_that_a_chunk_keeps_is_counted() -> None:
     assert size_bytes(packets) - size_bytes(bare) >= 10 * (8 + sys.getsizeof(1_000)) - 80
 
 
-async def test_a_damaged_recording_is_made_anew_and_put_right(kitchen: Kitchen) -> None:
-    await heard(kitchen)
-    assert isinstance(kitchen.store, MemoryStore)
-    (key,) = kitchen.store._entries
-    await kitchen.store.put(key, b"damaged")
-    check_whole(await heard(kitchen))
-    assert kitchen.observer.faults == {StoreFault.DAMAGED: 1}
-    check_whole(await heard(kitchen))
-    assert len(kitchen.takes) == 2
-
-
-class HeldUp(MemoryStore):
-    """Waits for a gate, as one that is far away does."""
-
-    def __init__(self) -> None:
-        super().__init__(1 << 20)
-        self.reads, self.writes = asyncio.Event(), asyncio.Event()
-        self.reads.set()
-        self.writes.set()
-        self.asked = 0
-
-    async def get(self, key: str) -> bytes | None:
-        self.asked += 1
-        await self.reads.wait()
-        return await super().get(key)
-
-    async def put(self, key: str, value: bytes) -> None:
-        await self.writes.wait()
-        await super().put(key, value)
+async def test_a_damaged_recording_is_made_anew_and_put_right(fixture: CacheFixture) -> None:
+    await heard(fixture)
+    assert isinstance(fixture.store, MemoryStore)
+    (key,) = fixture.store._entries
+    await fixture.store.put(key, b"damaged")
+    check_whole(await heard(fixture))
+    assert fixture.observer.faults == {StoreFault.DAMAGED: 1}
+    check_whole(await heard(fixture))
+    assert len(fixture.streams) == 2
 
 
 async def test_looking_up_is_shared_too() -> None:
-    store = HeldUp()
-    kitchen = Kitchen(store)
+    store = FarStore()
+    fixture = CacheFixture(store)
     store.reads.clear()
-    ears = [Ear(kitchen, REQUEST).read() for _ in range(5)]
+    listeners = [FakeListener(fixture, REQUEST).read() for _ in range(5)]
     await settle()
-    await ears.pop(0).leave()
-    assert not kitchen.observer.outcomes, "it is not known yet"
+    await listeners.pop(0).leave()
+    assert not fixture.observer.outcomes, "it is not known yet"
     store.reads.set()
     await settle()
-    assert kitchen.observer.outcomes == {Outcome.MISS: 1, Outcome.JOINED: 3}
-    kitchen.takes[0].let(ALL)
-    for ear in ears:
-        await ear.task
-        check_whole(ear.parts)
-    assert store.asked == len(kitchen.takes) == 1
+    assert fixture.observer.outcomes == {Outcome.MISS: 1, Outcome.JOINED: 3}
+    fixture.streams[0].let(ALL)
+    for listener in listeners:
+        await listener.task
+        check_whole(listener.parts)
+    assert store.asked == len(fixture.streams) == 1
 
 
 async def test_a_slow_store_holds_up_no_listener_and_later_ones_need_not_wait_for_it() -> None:
-    store = HeldUp()
-    kitchen = Kitchen(store)
+    store = FarStore()
+    fixture = CacheFixture(store)
     store.writes.clear()
-    check_whole(await heard(kitchen))
-    check_whole(await heard(kitchen))
-    assert len(kitchen.takes) == 1
-    assert kitchen.observer.outcomes == {Outcome.MISS: 1, Outcome.HIT: 1}
-    assert kitchen.cache.statistics().flights == 1, "it is still being kept"
+    check_whole(await heard(fixture))
+    check_whole(await heard(fixture))
+    assert len(fixture.streams) == 1
+    assert fixture.observer.outcomes == {Outcome.MISS: 1, Outcome.HIT: 1}
+    assert fixture.cache.statistics().flights == 1, "it is still being kept"
     store.writes.set()
     await settle()
-    assert kitchen.cache.statistics().flights == 0
+    assert fixture.cache.statistics().flights == 0
     assert store.statistics().entries == 1
 
 
 async def test_closing_tells_whoever_listens() -> None:
-    kitchen = Kitchen()
-    ear = Ear(kitchen, REQUEST).read()
+    fixture = CacheFixture()
+    listener = FakeListener(fixture, REQUEST).read()
     await settle()
-    kitchen.takes[0].let(2)
+    fixture.streams[0].let(2)
     await settle()
-    await kitchen.cache.close()
+    await fixture.cache.close()
     with pytest.raises(ClosedError):
-        await ear.task
-    assert kitchen.takes[0].cancelled
-    assert kitchen.cache.statistics().flights == 0
+        await listener.task
+    assert fixture.streams[0].cancelled
+    assert fixture.cache.statistics().flights == 0
 
 
-async def test_without_a_store_everything_is_made(kitchen: Kitchen) -> None:
-    kitchen.cache._store = None
+async def test_without_a_store_everything_is_made(fixture: CacheFixture) -> None:
+    fixture.cache._store = None
     request = dataclasses.replace(REQUEST, cache_policy=CachePolicy.USE)
     for n in (1, 2):
-        check_whole(await heard(kitchen, request))
-        assert len(kitchen.takes) == n
-    assert kitchen.observer.outcomes == {Outcome.OFF: 2}
+        check_whole(await heard(fixture, request))
+        assert len(fixture.streams) == n
+    assert fixture.observer.outcomes == {Outcome.OFF: 2}

@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.examples import examples
-from tests.server.audio_makers import (
+from tests.fakes.executors import settle
+from tests.server.audio_cache_fixture import (
     TOTAL,
-    Ear,
-    Kitchen,
-    Take,
+    CacheFixture,
+    FakeListener,
+    FakeStream,
     audio_of,
     check_whole,
     line,
     sent,
 )
-from tests.server.fakes import settle
 from voxswap_registry.errors import EngineError
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
@@ -35,11 +35,11 @@ LINES = {
 
 
 class BrokenError(EngineError):
-    """Says which take broke."""
+    """Says which stream broke."""
 
-    def __init__(self, take: int) -> None:
+    def __init__(self, stream: int) -> None:
         super().__init__("broken")
-        self.take = take
+        self.stream = stream
 
 
 class SharingMachine(RuleBasedStateMachine):
@@ -51,8 +51,8 @@ class SharingMachine(RuleBasedStateMachine):
         asyncio.set_event_loop(self.loop)
         self.stray: list[object] = []
         self.loop.set_exception_handler(lambda _, context: self.stray.append(context))
-        self.kitchen = Kitchen(MemoryStore(6_000), entry=self.entry, held=self.held)
-        self.ears: list[Ear] = []
+        self.fixture = CacheFixture(MemoryStore(6_000), entry=self.entry, held=self.held)
+        self.listeners: list[FakeListener] = []
 
     def turn(self, turns: int | None = None) -> None:
         """Let the loop run: to its rest, or only so far that things are under way."""
@@ -65,97 +65,99 @@ class SharingMachine(RuleBasedStateMachine):
 
     @rule(text=st.sampled_from(sorted(LINES)), parts=st.integers(0, 3), turns=st.integers(0, 6))
     def join(self, text: str, parts: int, turns: int) -> None:
-        async def start() -> Ear:
-            return Ear(self.kitchen, LINES[text])
+        async def start() -> FakeListener:
+            return FakeListener(self.fixture, LINES[text])
 
-        self.ears.append(self.loop.run_until_complete(start()).read(parts))
+        self.listeners.append(self.loop.run_until_complete(start()).read(parts))
         self.turn(turns)
 
-    @precondition(lambda self: self.ears)
+    @precondition(lambda self: self.listeners)
     @rule(data=st.data(), parts=st.sampled_from([1, 2, 5, 1_000]), turns=st.integers(0, 6))
     def read(self, data: st.DataObject, parts: int, turns: int) -> None:
-        data.draw(st.sampled_from(self.ears)).read(parts)
+        data.draw(st.sampled_from(self.listeners)).read(parts)
         self.turn(turns)
 
-    @precondition(lambda self: self.kitchen.running)
+    @precondition(lambda self: self.fixture.running)
     @rule(data=st.data(), parts=st.sampled_from([1, 2, 5, 1_000]), turns=st.integers(0, 6))
     def make(self, data: st.DataObject, parts: int, turns: int) -> None:
-        data.draw(st.sampled_from(self.kitchen.running)).let(parts)
+        data.draw(st.sampled_from(self.fixture.running)).let(parts)
         self.turn(turns)
 
-    @precondition(lambda self: self.kitchen.running)
+    @precondition(lambda self: self.fixture.running)
     @rule(data=st.data(), turns=st.integers(0, 6))
     def fail(self, data: st.DataObject, turns: int) -> None:
-        take = data.draw(st.sampled_from(self.kitchen.running))
-        take.fail(BrokenError(take.number))
+        stream = data.draw(st.sampled_from(self.fixture.running))
+        stream.fail(BrokenError(stream.number))
         self.turn(turns)
 
-    @precondition(lambda self: self.ears)
+    @precondition(lambda self: self.listeners)
     @rule(data=st.data(), turns=st.integers(0, 6))
     def leave(self, data: st.DataObject, turns: int) -> None:
-        data.draw(st.sampled_from(self.ears)).task.cancel()
+        data.draw(st.sampled_from(self.listeners)).task.cancel()
         self.turn(turns)
 
     @rule()
     def come_to_rest(self) -> None:
         self.turn()
-        listening = sum(not ear.task.done() for ear in self.ears)
-        at_work = self.kitchen.cache.statistics()
+        listening = sum(not listener.task.done() for listener in self.listeners)
+        at_work = self.fixture.cache.statistics()
         assert at_work.listeners <= listening
         # Ends come through callbacks, and each flight is at work for somebody.
         assert at_work.flights <= at_work.listeners
-        assert len(self.kitchen.running) <= at_work.flights, "what nobody hears is not made"
-        self.kitchen.cache.check_integrity()
+        assert len(self.fixture.running) <= at_work.flights, "what nobody hears is not made"
+        self.fixture.cache.check_integrity()
 
     @invariant()
     def everybody_hears_one_making_to_its_end_or_to_its_error(self) -> None:
         assert not self.stray, self.stray
-        for ear in self.ears:
-            if len(ear.parts) > 1:
-                heard = sent(ear.parts)
+        for listener in self.listeners:
+            if len(listener.parts) > 1:
+                heard = sent(listener.parts)
                 seed = self.seed_of(heard)
                 assert heard == audio_of(seed, 0, len(heard) // 2)
-                assert any(self.is_from(take, ear.parts) for take in self.kitchen.takes)
-        for ear in [ear for ear in self.ears if ear.task.done()]:
-            self.ears.remove(ear)
-            if ear.task.cancelled():
+                assert any(self.is_from(stream, listener.parts) for stream in self.fixture.streams)
+        for listener in [listener for listener in self.listeners if listener.task.done()]:
+            self.listeners.remove(listener)
+            if listener.task.cancelled():
                 continue
-            error = ear.task.exception()
+            error = listener.task.exception()
             if error is None:
-                check_whole(ear.parts, self.seed_of(sent(ear.parts)))
+                check_whole(listener.parts, self.seed_of(sent(listener.parts)))
                 continue
             if isinstance(error, TooFarBehindError):
                 assert self.entry < 1 << 20, "there was room"
                 continue
             assert isinstance(error, BrokenError), repr(error)
-            broken = self.kitchen.takes[error.take]
-            assert len(ear.parts) <= 1 or self.is_from(broken, ear.parts), "told of another's"
+            broken = self.fixture.streams[error.stream]
+            assert len(listener.parts) <= 1 or self.is_from(broken, listener.parts), (
+                "told of another's"
+            )
 
-    def is_from(self, take: Take, parts: list[Part]) -> bool:
+    def is_from(self, stream: FakeStream, parts: list[Part]) -> bool:
         """Whether these are the first chunks of that making, by where it was cut."""
         chunks = [part for part in parts if isinstance(part, Chunk)]
-        made = line(take.seed, random.Random(take.number), AudioEncoding.PCM_S16LE)
+        made = line(stream.seed, random.Random(stream.number), AudioEncoding.PCM_S16LE)
         return chunks == [part for part in made if isinstance(part, Chunk)][: len(chunks)]
 
     def seed_of(self, heard: bytes) -> int:
         """The line that a stream hears, by how it begins."""
-        seeds = {take.seed for take in self.kitchen.takes}
+        seeds = {stream.seed for stream in self.fixture.streams}
         (found,) = {s for s in seeds if audio_of(s, 0, TOTAL).startswith(heard)}
         return found
 
     def teardown(self) -> None:
-        for ear in self.ears:
-            ear.task.cancel()
+        for listener in self.listeners:
+            listener.task.cancel()
         self.turn()
         self.turn()
-        assert all(ear.task.done() for ear in self.ears)
-        left = self.kitchen.cache.statistics()
+        assert all(listener.task.done() for listener in self.listeners)
+        left = self.fixture.cache.statistics()
         assert (left.flights, left.listeners, left.held_bytes) == (0, 0, 0)
-        assert not self.kitchen.running
-        assert not self.kitchen.cache._open
-        assert isinstance(self.kitchen.store, MemoryStore)
-        self.kitchen.store.check_integrity()
-        self.loop.run_until_complete(self.kitchen.cache.close())
+        assert not self.fixture.running
+        assert not self.fixture.cache._open
+        assert isinstance(self.fixture.store, MemoryStore)
+        self.fixture.store.check_integrity()
+        self.loop.run_until_complete(self.fixture.cache.close())
         assert not self.stray, self.stray
         self.loop.close()
         asyncio.set_event_loop(None)

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.server.fakes import FakeClock, settle
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
 from tests.server.redis_process import RedisProcess, redis_process
 from voxswap_server.speech.cache.redis_store import KEY_PREFIX, RedisStore
 from voxswap_server.speech.cache.store import StoreFault
@@ -27,7 +28,7 @@ def redis() -> Iterator[RedisProcess]:
         yield process
 
 
-class Watched:
+class RedisFixture:
     """A store, its clock and its faults."""
 
     def __init__(self, url: str, *, patience_s: float = AT_LEISURE_S, **settings: Any) -> None:
@@ -45,8 +46,8 @@ class Watched:
 
 
 @contextlib.asynccontextmanager
-async def watched(url: str, **settings: Any) -> AsyncIterator[Watched]:
-    made = Watched(url, **settings)
+async def watched(url: str, **settings: Any) -> AsyncIterator[RedisFixture]:
+    made = RedisFixture(url, **settings)
     try:
         yield made
     finally:
@@ -63,8 +64,8 @@ async def plain(redis: RedisProcess) -> AsyncIterator[Any]:
 async def test_keys_have_a_prefix_with_the_schema_and_entries_an_end(
     redis: RedisProcess, plain: Any
 ) -> None:
-    async with watched(redis.url, ttl_s=1_000) as house:
-        await house.store.put("a", b"1")
+    async with watched(redis.url, ttl_s=1_000) as fixture:
+        await fixture.store.put("a", b"1")
     assert await plain.keys() == [KEY_PREFIX.encode() + b"a"]
     assert KEY_PREFIX == "voxswap:audio:1:"
     assert 990_000 < await plain.pttl(KEY_PREFIX + "a") <= 1_000_000
@@ -75,11 +76,11 @@ async def test_what_is_too_large_is_not_taken_in_and_is_no_fault(
 ) -> None:
     await plain.set(KEY_PREFIX + "a", b"x" * 101)
     await plain.set(KEY_PREFIX + "b", b"x" * 100)
-    async with watched(redis.url, most_bytes=100) as house:
-        assert await house.store.get("a") is None
-        assert await house.store.get("b") == b"x" * 100
-        await house.store.put("c", b"x" * 101)
-        assert not house.faults
+    async with watched(redis.url, most_bytes=100) as fixture:
+        assert await fixture.store.get("a") is None
+        assert await fixture.store.get("b") == b"x" * 100
+        await fixture.store.put("c", b"x" * 101)
+        assert not fixture.faults
     assert await plain.get(KEY_PREFIX + "c") is None
 
 
@@ -87,68 +88,68 @@ async def test_a_key_of_another_type_is_not_there_and_is_put_right(
     redis: RedisProcess, plain: Any
 ) -> None:
     await plain.rpush(KEY_PREFIX + "a", "a list")
-    async with watched(redis.url) as house:
-        assert await house.store.get("a") is None
-        assert house.faults == {StoreFault.REFUSED: 1}
-        await house.store.put("a", b"1")
-        assert await house.store.get("a") == b"1", "one that answers is not left alone"
+    async with watched(redis.url) as fixture:
+        assert await fixture.store.get("a") is None
+        assert fixture.faults == {StoreFault.REFUSED: 1}
+        await fixture.store.put("a", b"1")
+        assert await fixture.store.get("a") == b"1", "one that answers is not left alone"
 
 
 async def test_a_full_redis_keeps_nothing_and_is_still_read(redis: RedisProcess) -> None:
-    async with watched(redis.url, most_bytes=1 << 20) as house:
-        await house.store.put("a", b"1")
-        await house.store._redis.config_set("maxmemory", 1)
-        await house.store.put("b", b"2")
-        assert house.faults == {StoreFault.REFUSED: 1}
-        assert await house.store.get("a") == b"1"
+    async with watched(redis.url, most_bytes=1 << 20) as fixture:
+        await fixture.store.put("a", b"1")
+        await fixture.store._redis.config_set("maxmemory", 1)
+        await fixture.store.put("b", b"2")
+        assert fixture.faults == {StoreFault.REFUSED: 1}
+        assert await fixture.store.get("a") == b"1"
 
 
 async def test_what_cannot_be_reached_is_left_alone_for_a_while(tmp_path: Path) -> None:
-    async with watched(f"unix://{tmp_path}/nobody") as house:
-        assert await house.store.get("a") is None
-        assert house.faults == {StoreFault.CONNECTION: 1}
+    async with watched(f"unix://{tmp_path}/nobody") as fixture:
+        assert await fixture.store.get("a") is None
+        assert fixture.faults == {StoreFault.CONNECTION: 1}
         for _ in range(5):
-            assert await house.store.get("a") is None
-            await house.store.put("a", b"1")
-        assert house.faults.total() == 1, "nobody tried"
-        house.clock.now += 5
-        await asyncio.gather(*(house.store.get("a") for _ in range(5)))
-        assert house.faults.total() == 2, "one tried for all"
+            assert await fixture.store.get("a") is None
+            await fixture.store.put("a", b"1")
+        assert fixture.faults.total() == 1, "nobody tried"
+        fixture.clock.now_s += 5
+        await asyncio.gather(*(fixture.store.get("a") for _ in range(5)))
+        assert fixture.faults.total() == 2, "one tried for all"
 
 
 async def test_one_that_comes_back_is_used_again(redis: RedisProcess) -> None:
-    async with watched(redis.url) as house:
-        await house.store.put("a", b"1")
+    async with watched(redis.url) as fixture:
+        await fixture.store.put("a", b"1")
         redis.kill()
-        assert await house.store.get("a") is None
-        await house.store.put("b", b"2")
+        assert await fixture.store.get("a") is None
+        await fixture.store.put("b", b"2")
         redis.start()
-        assert await house.store.get("a") is None, "it is left alone"
-        house.clock.now += 5
-        await house.store.put("b", b"2")
-        assert await house.store.get("b") == b"2"
-        assert house.faults == {StoreFault.CONNECTION: 1}
+        assert await fixture.store.get("a") is None, "it is left alone"
+        fixture.clock.now_s += 5
+        await fixture.store.put("b", b"2")
+        assert await fixture.store.get("b") == b"2"
+        assert fixture.faults == {StoreFault.CONNECTION: 1}
 
 
 async def test_one_that_is_killed_under_load_fails_nobody(redis: RedisProcess) -> None:
     values = {f"{n}": b"%d" % n * 5_000 for n in range(30)}
-    async with watched(redis.url) as house:
+    async with watched(redis.url) as fixture:
         for _ in range(3):
             for key, value in values.items():
-                await house.store.put(key, value)
-            assert await house.store.get("7") == values["7"]
+                await fixture.store.put(key, value)
+            assert await fixture.store.get("7") == values["7"]
 
             async def ask(key: str) -> None:
                 for _ in range(20):
-                    assert await house.store.get(key) in (None, values[key])
-                    await house.store.put(key, values[key])
+                    assert await fixture.store.get(key) in (None, values[key])
+                    await fixture.store.put(key, values[key])
 
             await asyncio.gather(asyncio.to_thread(redis.kill), *(ask(key) for key in values))
-            assert await house.store.get("7") is None
+            assert await fixture.store.get("7") is None
             redis.start()
-            house.clock.now += 10
-        assert set(house.faults) == {StoreFault.CONNECTION}
-        assert not house.store._calls
+            fixture.clock.now_s += 10
+        assert set(fixture.faults) == {StoreFault.CONNECTION}
+        assert not fixture.store._calls
 
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -183,15 +184,15 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def test_one_that_says_nothing_costs_one_wait(tmp_path: Path) -> None:
     async with listening(tmp_path / "s", silent) as url:
-        async with watched(url, patience_s=SOON_S) as house:
-            assert await house.store.get("a") is None
-            assert house.faults == {StoreFault.TIMEOUT: 1}
+        async with watched(url, patience_s=SOON_S) as fixture:
+            assert await fixture.store.get("a") is None
+            assert fixture.faults == {StoreFault.TIMEOUT: 1}
             for _ in range(100):
-                assert await house.store.get("a") is None
-            assert house.faults.total() == 1
-            house.clock.now += 5
-            await house.store.put("a", b"1")
-            assert house.faults == {StoreFault.TIMEOUT: 2}
+                assert await fixture.store.get("a") is None
+            assert fixture.faults.total() == 1
+            fixture.clock.now_s += 5
+            await fixture.store.put("a", b"1")
+            assert fixture.faults == {StoreFault.TIMEOUT: 2}
 
 
 async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -202,11 +203,11 @@ async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 async def test_one_that_is_no_redis_is_a_fault_and_no_error(tmp_path: Path) -> None:
     async with listening(tmp_path / "s", nonsense) as url:
-        async with watched(url, patience_s=1.0) as house:
-            assert await house.store.get("a") is None
-            house.clock.now += 5
-            await house.store.put("a", b"1")
-            assert house.faults.total() == 2
+        async with watched(url, patience_s=1.0) as fixture:
+            assert await fixture.store.get("a") is None
+            fixture.clock.now_s += 5
+            await fixture.store.put("a", b"1")
+            assert fixture.faults.total() == 2
 
 
 async def test_a_late_answer_is_not_taken_for_the_next(redis: RedisProcess, tmp_path: Path) -> None:
@@ -231,47 +232,47 @@ async def test_a_late_answer_is_not_taken_for_the_next(redis: RedisProcess, tmp_
         await asyncio.gather(there(), back())
 
     async with listening(tmp_path / "s", wire) as url:
-        async with watched(url) as house:
-            await house.store.put("a", b"1")
-            await house.store.put("b", b"2")
+        async with watched(url) as fixture:
+            await fixture.store.put("a", b"1")
+            await fixture.store.put("b", b"2")
             flows.clear()
-            house.store._get_s = SOON_S
-            assert await house.store.get("a") is None
-            assert house.faults == {StoreFault.TIMEOUT: 1}
-            house.clock.now += 5
-            house.store._get_s = AT_LEISURE_S
+            fixture.store._get_s = SOON_S
+            assert await fixture.store.get("a") is None
+            assert fixture.faults == {StoreFault.TIMEOUT: 1}
+            fixture.clock.now_s += 5
+            fixture.store._get_s = AT_LEISURE_S
             flows.set()
-            assert await house.store.get("b") == b"2"
-            assert await house.store.get("a") == b"1"
+            assert await fixture.store.get("b") == b"2"
+            assert await fixture.store.get("a") == b"1"
 
 
 async def test_more_calls_than_it_takes_are_not_made(tmp_path: Path) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        house = await stack.enter_async_context(watched(f"unix://{tmp_path}/s"))
+        fixture = await stack.enter_async_context(watched(f"unix://{tmp_path}/s"))
         await stack.enter_async_context(listening(tmp_path / "s", silent))  # goes first
-        calls = [asyncio.ensure_future(house.store.get("a")) for _ in range(40)]
+        calls = [asyncio.ensure_future(fixture.store.get("a")) for _ in range(40)]
         await settle()
-        assert house.faults == {StoreFault.BUSY: 8}
+        assert fixture.faults == {StoreFault.BUSY: 8}
         assert sum(call.done() for call in calls) == 8
         for call in calls:
             call.cancel()
         await asyncio.wait(calls)
-        assert len(house.store._calls) == 32, "they end on their own"
-    assert not house.store._calls
+        assert len(fixture.store._calls) == 32, "they end on their own"
+    assert not fixture.store._calls
 
 
 async def test_it_is_logged_once_in_a_while_and_without_the_password(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with watched("redis://me:hunter2@127.0.0.1:1/0") as house:
+    async with watched("redis://me:hunter2@127.0.0.1:1/0") as fixture:
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
-                await house.store.get("a")
-                house.clock.now += 6
-            assert house.faults.total() == 3
+                await fixture.store.get("a")
+                fixture.clock.now_s += 6
+            assert fixture.faults.total() == 3
             assert len(caplog.records) == 1
-            house.clock.now += 60
-            await house.store.get("a")
+            fixture.clock.now_s += 60
+            await fixture.store.get("a")
     assert len(caplog.records) == 2
     assert "127.0.0.1:1" in caplog.text
     assert "hunter2" not in caplog.text

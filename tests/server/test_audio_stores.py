@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from tests.fakes.audio_stores import FarStore
 from tests.server.redis_process import RedisProcess, redis_process
 from voxswap_server.speech.cache.redis_store import RedisStore
 from voxswap_server.speech.cache.store import AudioStore, MemoryStore, TieredStore
@@ -25,10 +26,10 @@ def redis() -> Iterator[RedisProcess]:
         yield process
 
 
-@pytest.fixture(params=["memory", "redis", "tiered"])
+@pytest.fixture(params=["memory", "far", "redis", "tiered"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[AudioStore]:
-    made: AudioStore = MemoryStore(ROOM)
-    if request.param != "memory":
+    made: AudioStore = FarStore(ROOM) if request.param == "far" else MemoryStore(ROOM)
+    if request.param in ("redis", "tiered"):
         redis: RedisProcess = request.getfixturevalue("redis")
         far = RedisStore(redis.url, ttl_s=60, most_bytes=ROOM // 4, get_s=30, put_s=30)
         await far._redis.flushall()

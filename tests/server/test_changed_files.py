@@ -19,10 +19,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.fakes.executors import settle
+from tests.fakes.family import LEVEL, FakeEngine, FakeHostPart, FakePart, FakeVoice
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import FakeLoader, ResidencyFixture
 from tests.registry.drafts import blob_path, make_draft
-from tests.server.fakes import FakeLoader, FakePart, House, make_manifest, settle
-from tests.server.play import GOOD, Play, SpeakingVoice, Weights
-from tests.server.test_loader import FakeEngine, FakeHostPart
+from tests.server.synthesis_fixture import SynthesisFixture
 from voxswap_families.contract import LoadedVoice
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.work import SuspendedError, Work, finished
@@ -65,137 +67,139 @@ class MappingLoader(FakeLoader):
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
+def residency(tmp_path: Path) -> ResidencyFixture:
     loader = MappingLoader()
     loader.folder = tmp_path
-    return House(60, loader=loader)
+    return ResidencyFixture(60, loader=loader)
 
 
-def spoil(house: House, name: str) -> None:
-    path = house.loader.path(name)  # type: ignore[attr-defined]
+def spoil(residency: ResidencyFixture, name: str) -> None:
+    path = residency.loader.path(name)  # type: ignore[attr-defined]
     path.write_bytes(b"?" * path.stat().st_size)
 
 
-async def verified(house: House, lease: Lease) -> None:
+async def verified(residency: ResidencyFixture, lease: Lease) -> None:
     verifying = asyncio.ensure_future(lease.verify())
-    await house.work()
+    await residency.work()
     await verifying
 
 
 async def test_a_file_that_was_touched_is_hashed_and_the_voice_stays(
-    house: House, tmp_path: Path
+    residency: ResidencyFixture, tmp_path: Path
 ) -> None:
-    lease = await house.have("a")
+    lease = await residency.have("a")
     os.utime(tmp_path / "a")
-    await verified(house, lease)
-    assert house.evicted() == []
+    await verified(residency, lease)
+    assert residency.evicted() == []
     lease.release()
-    (await house.have("a")).release()
-    assert house.loader.loads == ["a"]
+    (await residency.have("a")).release()
+    assert residency.loader.loads == ["a"]
 
 
 async def test_a_changed_file_takes_its_voice_out_and_the_next_load_decides(
-    house: House,
+    residency: ResidencyFixture,
 ) -> None:
-    lease, other = await house.have("a"), await house.have("b")
-    spoil(house, "a")
+    lease, other = await residency.have("a"), await residency.have("b")
+    spoil(residency, "a")
     with pytest.raises(ComponentChangedError, match=r"the model of a@1 .* was changed"):
-        await verified(house, lease)
-    assert house.states() == {"b": house.states()["b"]}
-    assert house.manager.statistics().evicting_bytes == 10, "charged while somebody holds it"
-    anew = await house.have("a")
-    assert house.loader.loads == ["a", "b", "a"]
-    house.manager.check_integrity()
+        await verified(residency, lease)
+    assert residency.states() == {"b": residency.states()["b"]}
+    assert residency.manager.statistics().evicting_bytes == 10, "charged while somebody holds it"
+    anew = await residency.have("a")
+    assert residency.loader.loads == ["a", "b", "a"]
+    residency.manager.check_integrity()
     with pytest.raises(ComponentChangedError):
-        await verified(house, lease)
-    assert house.evicted() == []
+        await verified(residency, lease)
+    assert residency.evicted() == []
     lease.release()
-    await house.work()
-    assert house.evicted() == [("a@1",)]
-    assert house.events[-1].reason == "changed"
-    await verified(house, anew)
-    await verified(house, other)
-    assert house.manager.statistics().resident_bytes == 20
+    await residency.work()
+    assert residency.evicted() == [("a@1",)]
+    assert residency.events[-1].reason == "changed"
+    await verified(residency, anew)
+    await verified(residency, other)
+    assert residency.manager.statistics().resident_bytes == 20
     for held in (anew, other):
         held.release()
 
 
-async def test_an_idle_voice_is_found_and_goes_at_once_also_if_it_is_pinned(house: House) -> None:
+async def test_an_idle_voice_is_found_and_goes_at_once_also_if_it_is_pinned(
+    residency: ResidencyFixture,
+) -> None:
     for voice in ("a", "b"):
-        (await house.have(voice)).release()
-    pinning = asyncio.ensure_future(house.manager.pin(make_manifest("a", 10)))
-    await house.work()
+        (await residency.have(voice)).release()
+    pinning = asyncio.ensure_future(residency.manager.pin(make_manifest("a", 10)))
+    await residency.work()
     assert (await pinning).pinned
-    spoil(house, "a")
-    inspecting = asyncio.ensure_future(house.manager.inspect_files())
-    await house.work()
+    spoil(residency, "a")
+    inspecting = asyncio.ensure_future(residency.manager.inspect_files())
+    await residency.work()
     await inspecting
-    assert list(house.states()) == ["b"]
-    assert house.evicted() == [("a@1",)]
-    assert house.manager.statistics().resident_bytes == 10
+    assert list(residency.states()) == ["b"]
+    assert residency.evicted() == [("a@1",)]
+    assert residency.manager.statistics().resident_bytes == 10
 
 
-async def test_a_part_that_voices_share_takes_all_of_them_out(house: House) -> None:
-    leases = [await house.have(make_manifest(n, 5, base=("base", 5))) for n in "ab"]
-    spoil(house, "base")
+async def test_a_part_that_voices_share_takes_all_of_them_out(residency: ResidencyFixture) -> None:
+    leases = [await residency.have(make_manifest(n, 5, base=("base", 5))) for n in "ab"]
+    spoil(residency, "base")
     for lease in leases:
         with pytest.raises(ComponentChangedError, match="the base of a@1"):
-            await verified(house, lease)
-    assert house.states() == {}
+            await verified(residency, lease)
+    assert residency.states() == {}
     for lease in leases:
         lease.release()
-    await house.work()
-    assert house.evicted() == [("a@1", "b@1")]
-    (await house.have(make_manifest("a", 5, base=("base", 5)))).release()
-    assert house.loader.loads == ["a", "base", "b", "base"], "their own parts stayed"
+    await residency.work()
+    assert residency.evicted() == [("a@1", "b@1")]
+    (await residency.have(make_manifest("a", 5, base=("base", 5)))).release()
+    assert residency.loader.loads == ["a", "base", "b", "base"], "their own parts stayed"
 
 
-async def test_who_waits_for_another_part_of_its_voice_is_told(house: House) -> None:
-    first = await house.have(make_manifest("a", 5, base=("base", 5)))
-    waiting = house.ask(make_manifest("b", 5, base=("base", 5)))
+async def test_who_waits_for_another_part_of_its_voice_is_told(residency: ResidencyFixture) -> None:
+    first = await residency.have(make_manifest("a", 5, base=("base", 5)))
+    waiting = residency.ask(make_manifest("b", 5, base=("base", 5)))
     await settle()
-    spoil(house, "base")
+    spoil(residency, "base")
     verifying = asyncio.ensure_future(first.verify())
     await settle()
     for _ in range(2):  # a look at each part, before the load
-        house.executor.run_next(1)
+        residency.executor.run_next(1)
         await settle()
     with pytest.raises(ComponentChangedError):
         await verifying
     assert isinstance(waiting.exception(), ComponentChangedError)
     first.release()
-    await house.work()
+    await residency.work()
 
 
 async def test_who_asks_meanwhile_waits_for_the_same_look(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    residency: ResidencyFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leases = [await house.have("a") for _ in range(3)]
-    spoil(house, "a")
+    leases = [await residency.have("a") for _ in range(3)]
+    spoil(residency, "a")
     looks = [asyncio.ensure_future(lease.verify()) for lease in leases]
     await settle()
-    assert len(house.executor.waiting) == 1
+    assert len(residency.executor.waiting) == 1
     looks[0].cancel()  # and its going away does not end it for the others
-    await house.work()
+    await residency.work()
     for look in looks[1:]:
         assert isinstance(look.exception(), ComponentChangedError)
     for lease in leases:
         lease.release()
-    await house.work()
+    await residency.work()
 
 
-async def test_closing_waits_for_who_holds_a_withdrawn_voice(house: House) -> None:
-    lease = await house.have(make_manifest("a", 5, base=("base", 5)))
-    spoil(house, "base")
+async def test_closing_waits_for_who_holds_a_withdrawn_voice(residency: ResidencyFixture) -> None:
+    lease = await residency.have(make_manifest("a", 5, base=("base", 5)))
+    spoil(residency, "base")
     with pytest.raises(ComponentChangedError):
-        await verified(house, lease)
-    closing = asyncio.ensure_future(house.manager.close())
-    await house.work()
+        await verified(residency, lease)
+    closing = asyncio.ensure_future(residency.manager.close())
+    await residency.work()
     assert not closing.done()
     lease.release()
-    await house.work()
+    await residency.work()
     await closing
-    assert house.manager.statistics().charged_bytes == 0
+    assert residency.manager.statistics().charged_bytes == 0
 
 
 async def test_upkeep_looks_every_minute() -> None:
@@ -276,11 +280,11 @@ def test_of_works_that_go_together_only_those_go_whose_guard_lets_them() -> None
     assert len(together) == 2
 
 
-class GuardedVoice(SpeakingVoice):
+class GuardedVoice(FakeVoice):
     """Its first step is not taken until ``sound`` says so; then one after its last is looked at."""
 
-    def __init__(self, weights: Weights, looks: list[bool]) -> None:
-        super().__init__(weights, lambda what: None)
+    def __init__(self, looks: list[bool]) -> None:
+        super().__init__()
         self.looks = looks
 
     def prepare(self, ids: Any, delivery: Any) -> Any:
@@ -298,7 +302,7 @@ class GuardedVoice(SpeakingVoice):
 async def test_a_stream_goes_on_when_its_voice_was_found_sound_and_else_fails(
     looks: list[bool], *, sound: bool
 ) -> None:
-    play, asked = Play(), []
+    fixture, asked = SynthesisFixture(), []
 
     async def verify() -> None:
         asked.append(True)
@@ -306,18 +310,18 @@ async def test_a_stream_goes_on_when_its_voice_was_found_sound_and_else_fails(
             raise ComponentChangedError("was changed")
 
     wanted = looks.count(False) if sound else 1
-    plain = play.voice(GOOD)
-    guarded = GuardedVoice(Weights(GOOD), list(looks))
+    plain = fixture.voice(LEVEL)
+    guarded = GuardedVoice(list(looks))
     loaded = LoadedVoice("a@1", guarded, plain.front_end)
     lease = Lease(loaded, lambda: None, verify=verify)
     if sound:
-        heard = await play.heard(lease)
+        heard = await fixture.heard(lease)
         assert np.all(heard >= 0)
     else:
         with pytest.raises(ComponentChangedError):
-            await play.heard(lease)
+            await fixture.heard(lease)
     assert len(asked) == wanted
-    play.compute.close()
+    fixture.compute.close()
 
 
 # The loader, while somebody exchanges files
@@ -326,9 +330,7 @@ async def test_a_stream_goes_on_when_its_voice_was_found_sound_and_else_fails(
 class MappingEngine(FakeEngine):
     """Maps tensors, as the VITS engine does."""
 
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> Any:
-        if role == "symbols":
-            return super().read(manifest, role, file)
+    def taken_up(self, manifest: Manifest, file: VerifiedFile) -> Any:
         return FakeMapped(map_tensors(file), file.watch())
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, Any]) -> Any:
@@ -339,7 +341,7 @@ class FakeMapped(FakeHostPart):
     allocated_bytes = 0
 
     def __init__(self, tensors: dict[str, torch.Tensor], file: WatchedFile) -> None:
-        super().__init__(b"", 0)
+        super().__init__(0)
         self.tensors, self.file = tensors, file
         self.resident_bytes = sum(t.nbytes for t in tensors.values())
 

@@ -16,7 +16,7 @@ from voxswap_server.app.way_down import WayDown
 
 def test_defaults_listen_on_loopback() -> None:
     settings = load_settings([], {})
-    assert settings == Settings()
+    assert settings == Settings.model_validate({})
     assert settings.listen.startswith("127.0.0.1:")
     assert str(settings.metrics_listen).startswith("127.0.0.1:")
 

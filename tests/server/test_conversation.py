@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.script import WholeText
 from voxswap_server.text.segmentation.segments import segment
@@ -61,7 +61,7 @@ async def test_a_flush_makes_a_sentence_of_what_there_is() -> None:
 async def test_a_cut_forgets_what_waits_and_what_is_half_written() -> None:
     conversation = Conversation(most_waiting=1000)
     conversation.push("One. Two. Thr")
-    assert (await conversation.next()).text == "One."  # type: ignore[union-attr]
+    assert (await conversation.next()).text == "One."
     conversation.cut()
     conversation.push("Four.")
     conversation.end()
@@ -119,7 +119,7 @@ async def test_what_is_put_back_comes_first_in_both_kinds_of_script() -> None:
         assert first is not None
         assert second is not None
         script.put_back([first, second])
-        found = [(await script.next()).text for _ in range(3)]  # type: ignore[union-attr]
+        found = [(await script.next()).text for _ in range(3)]
         assert found == ["One.", "Two.", "Three."]
         assert await script.next() is None
 

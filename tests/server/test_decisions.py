@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from voxswap_families.arithmetic import gains_from_tf32, use_tf32
+from voxswap_registry.storage.locks import open_file
 from voxswap_server.app import decisions
 from voxswap_server.app.config import Settings
 from voxswap_server.app.decisions import Decisions, Machine, decide, maker, settle, this_machine
@@ -148,7 +149,7 @@ def test_a_folder_that_may_only_be_read_still_tells(
 ) -> None:
     """Root may write anywhere, so the refusal is played; the file is read as it is."""
     kept(tmp_path, EXACT)
-    opened = decisions.open_file
+    opened = open_file
 
     def read_only(path: Path, flags: int) -> Any:
         if flags & (os.O_RDWR | os.O_CREAT):

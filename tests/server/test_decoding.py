@@ -10,7 +10,8 @@ from typing import Any
 import grpc
 import pytest
 from grpc._cython import cygrpc
-from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2 import HealthCheckRequest as Request
+from grpc_health.v1.health_pb2 import HealthCheckResponse as Response
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -22,7 +23,6 @@ from voxswap_server.doors.grpc.reflection import add_reflection
 from voxswap_server.doors.grpc.refusals import Refusals
 from voxswap_server.doors.grpc.server import ConnectionLimits, Server
 
-Request, Response = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
 SERVICE = "test.Kinds"
 # None is a HealthCheckRequest: cut, of a wrong wire type, no UTF-8, deeper than messages may be.
 UNDECODABLE = (b"\x0a", b"\x0a\x05ab", b"\x0f", b"\x0a\x02\xc3\x28", b"\x0b" * 200)
@@ -94,7 +94,7 @@ def a_guard(**more: Any) -> Guard:
     return Guard(Limits(), Refusals(lambda reason: None), **more)
 
 
-class House:
+class DecodingServer:
     """A server with `Kinds`, and a channel to it."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class House:
     async def start(self) -> None:
         port = self.server.add_insecure_port("127.0.0.1:0")
         await self.server.start()
-        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self.channel: Any = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
 
     def path(self, kind: str) -> str:
         return f"/{SERVICE}/{kind}"
@@ -152,86 +152,92 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    house = House()
-    await house.start()
-    yield house
-    await house.channel.close()
-    await house.server.stop(None)
+async def server() -> AsyncIterator[DecodingServer]:
+    server = DecodingServer()
+    await server.start()
+    yield server
+    await server.channel.close()
+    await server.server.stop(None)
 
 
 JOE = Request(service="joe").SerializeToString()
 
 
 @pytest.mark.parametrize(("kind", "answers"), [*zip(KINDS, (1, 2, 1, 1, 1), strict=True)])
-async def test_messages_that_are_sound_get_through(house: House, kind: str, answers: int) -> None:
-    assert await house.ended(kind, JOE) == (answers, grpc.StatusCode.OK, "")
-    assert set(house.kinds.heard) == {"joe"}
-    assert house.undecodable == 0
+async def test_messages_that_are_sound_get_through(
+    server: DecodingServer, kind: str, answers: int
+) -> None:
+    assert await server.ended(kind, JOE) == (answers, grpc.StatusCode.OK, "")
+    assert set(server.kinds.heard) == {"joe"}
+    assert server.undecodable == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("data", UNDECODABLE)
 async def test_a_message_that_is_none_is_the_callers_fault(
-    house: House, kind: str, data: bytes, caplog: pytest.LogCaptureFixture
+    server: DecodingServer, kind: str, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answers, code, details = await house.ended(kind, data)
+    answers, code, details = await server.ended(kind, data)
     assert (answers, code) == (0, grpc.StatusCode.INVALID_ARGUMENT)
     assert "is no grpc.health.v1.HealthCheckRequest" in details
-    assert (house.kinds.heard, house.undecodable) == ([], 1)
+    assert (server.kinds.heard, server.undecodable) == ([], 1)
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("kind", ["StreamUnary", "StreamStream", "Generator"])
 async def test_one_in_the_midst_of_a_stream_ends_it(
-    house: House, kind: str, caplog: pytest.LogCaptureFixture
+    server: DecodingServer, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, code, _ = await house.ended(kind, JOE, b"\x0a", stays_open=True)
+    _, code, _ = await server.ended(kind, JOE, b"\x0a", stays_open=True)
     assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert house.kinds.heard == ["joe"]
+    assert server.kinds.heard == ["joe"]
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("kind", ["UnaryUnary", "UnaryStream"])
-async def test_a_call_that_ends_without_its_message_gets_an_answer(house: House, kind: str) -> None:
+async def test_a_call_that_ends_without_its_message_gets_an_answer(
+    server: DecodingServer, kind: str
+) -> None:
     """grpc's own server says nothing, and the client waits as long as it will."""
-    _, code, details = await house.ended(kind)
+    _, code, details = await server.ended(kind)
     assert (code, "is missing" in details) == (grpc.StatusCode.INVALID_ARGUMENT, True)
 
 
 async def test_a_method_that_nobody_wrote_is_unimplemented(
-    house: House, caplog: pytest.LogCaptureFixture
+    server: DecodingServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, code, _ = await house.ended("NotWritten", JOE)
+    _, code, _ = await server.ended("NotWritten", JOE)
     assert code == grpc.StatusCode.UNIMPLEMENTED
     assert caplog.records == []
 
 
-async def test_errors_of_any_servicer_are_mapped(house: House) -> None:
+async def test_errors_of_any_servicer_are_mapped(server: DecodingServer) -> None:
     nobody = Request(service="nobody").SerializeToString()
-    _, code, details = await house.ended("UnaryUnary", nobody)
+    _, code, details = await server.ended("UnaryUnary", nobody)
     assert (code, "no voice 'nobody'" in details) == (grpc.StatusCode.NOT_FOUND, True)
     broken = Request(service="broken").SerializeToString()
-    _, code, details = await house.ended("UnaryUnary", broken)
+    _, code, details = await server.ended("UnaryUnary", broken)
     assert (code, "reference" in details) == (grpc.StatusCode.INTERNAL, True)
 
 
 async def test_what_a_servicer_says_of_a_long_name_is_short_enough_to_arrive(
-    house: House,
+    server: DecodingServer,
 ) -> None:
     """grpc's client says RESOURCE_EXHAUSTED to trailers over 16 KiB, whatever their code."""
     long = Request(service="long" * 10_000).SerializeToString()
-    _, code, details = await house.ended("UnaryUnary", long)
+    _, code, details = await server.ended("UnaryUnary", long)
     assert (code, details[:18]) == (grpc.StatusCode.NOT_FOUND, "no voice longlongl")
 
 
-async def test_a_generator_of_answers_is_closed_when_its_client_goes(house: House) -> None:
-    call = house.channel.stream_stream(house.path("Generator"))(timeout=WAIT_S)
+async def test_a_generator_of_answers_is_closed_when_its_client_goes(
+    server: DecodingServer,
+) -> None:
+    call = server.channel.stream_stream(server.path("Generator"))(timeout=WAIT_S)
     await call.write(JOE)
     assert await call.read()
     call.cancel()
     async with asyncio.timeout(WAIT_S):
-        await house.kinds.closed.wait()
+        await server.kinds.closed.wait()
 
 
 # A connection that goes away
@@ -269,7 +275,7 @@ async def test_a_connection_that_was_reset_is_a_call_that_was_cancelled(method: 
     ],
 )
 async def test_what_grpc_logs_of_its_callers_is_left_out(
-    house: House, caplog: pytest.LogCaptureFixture, error: Exception | None, shown: bool
+    server: DecodingServer, caplog: pytest.LogCaptureFixture, error: Exception | None, shown: bool
 ) -> None:
     logging.getLogger("grpc._cython.cygrpc").error("it happened", exc_info=error)
     assert ("it happened" in caplog.text) is shown
@@ -283,21 +289,21 @@ PATHS = (b"/\xff\xfe", b"/test.Kinds/UnaryUnary\xc3", b"/", b"x", b"/test.Kinds/
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_path_of_any_bytes_is_an_unknown_method(
-    house: House, path: bytes, caplog: pytest.LogCaptureFixture
+    server: DecodingServer, path: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """grpc's own server ends for one that is no UTF-8, and takes no call any more."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await house.channel.unary_unary(path)(JOE, timeout=WAIT_S)  # type: ignore[arg-type]
+        await server.channel.unary_unary(path)(JOE, timeout=WAIT_S)
     assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert (await house.ended("UnaryUnary", JOE))[1] == grpc.StatusCode.OK
+    assert (await server.ended("UnaryUnary", JOE))[1] == grpc.StatusCode.OK
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-async def test_unknown_methods_are_refused_in_any_number(house: House) -> None:
+async def test_unknown_methods_are_refused_in_any_number(server: DecodingServer) -> None:
     async def ask(n: int) -> grpc.StatusCode:
         path = PATHS[n % len(PATHS)]
         try:
-            await house.channel.unary_unary(path)(JOE, timeout=WAIT_S)  # type: ignore[arg-type]
+            await server.channel.unary_unary(path)(JOE, timeout=WAIT_S)
         except grpc.aio.AioRpcError as error:
             return error.code()
         raise AssertionError
@@ -305,9 +311,9 @@ async def test_unknown_methods_are_refused_in_any_number(house: House) -> None:
     assert set(await asyncio.gather(*map(ask, range(200)))) == {grpc.StatusCode.UNIMPLEMENTED}
 
 
-async def test_a_server_that_stops_waits_for_no_unknown_method(house: House) -> None:
+async def test_a_server_that_stops_waits_for_no_unknown_method(server: DecodingServer) -> None:
     async with asyncio.timeout(WAIT_S):
-        await house.server.stop(WAIT_S)
+        await server.server.stop(WAIT_S)
 
 
 # Deadlines
@@ -340,6 +346,7 @@ class Waiting:
     way_s=st.floats(0, 0.005),
     share=st.floats(0, 1),
 )
+@example(timeout_s=0.010000000000000002, way_s=0.00390625, share=0.0)
 @example(timeout_s=10.001, way_s=0.0, share=0.0)
 @example(timeout_s=100.1, way_s=0.0, share=0.99)
 @example(timeout_s=1000.5, way_s=0.0, share=0.5)
@@ -360,13 +367,13 @@ def test_patience_ends_before_the_clients_whatever_grpc_made_of_its_deadline(
 
 @pytest.mark.parametrize("timeout_s", [5.001, 10.001, 10.01, 100.1, 1000.1])
 async def test_a_real_call_is_said_to_last_no_longer_than_its_client_waits(
-    house: House, timeout_s: float
+    server: DecodingServer, timeout_s: float
 ) -> None:
-    call = house.call("UnaryUnary", [JOE], timeout=timeout_s)
+    call = server.call("UnaryUnary", [JOE], timeout=timeout_s)
     async for _ in call:
         pass
-    assert house.kinds.remaining_s is not None
-    assert timeout_s * 0.97 < house.kinds.remaining_s < timeout_s
+    assert server.kinds.remaining_s is not None
+    assert timeout_s * 0.97 < server.kinds.remaining_s < timeout_s
 
 
 def test_an_undecodable_message_tells_what_was_expected() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
 from voxswap_server.residency.errors import (
     EventsLostError,
     SlowWatcherError,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.fakes import FakeClock
+from tests.fakes.clocks import FakeClock
 from voxswap_registry.errors import (
     ComponentMissingError,
     DigestMismatchError,
@@ -36,10 +36,10 @@ def test_each_failure_in_a_row_bars_for_twice_as_long_up_to_a_minute() -> None:
     for times, wait_s in enumerate(WAITS_S, 1):
         failures.record("a", "a@1", EngineError("broken"))
         assert barred_s(failures) == wait_s
-        clock.now += wait_s
+        clock.now_s += wait_s
         assert barred_s(failures) == 0
         (failure,) = failures
-        assert (failure.times, failure.failed_s) == (times, clock.now - wait_s)
+        assert (failure.times, failure.failed_s) == (times, clock.now_s - wait_s)
 
 
 def test_ten_thousand_failures_are_as_many_as_ten() -> None:
@@ -61,7 +61,7 @@ def test_what_is_told_again_says_how_often_and_when() -> None:
     assert raised.value is not first
     assert (raised.value.reason, raised.value.metadata) == (first.reason, first.metadata)
     failures.record("a", "a@1", first)
-    clock.now += 0.25
+    clock.now_s += 0.25
     with pytest.raises(EngineError, match=r"failed 2 times in a row.* again in 0\.8 s") as raised:
         failures.check(["a"])
     assert raised.value.retry_s == 0.75
@@ -143,7 +143,7 @@ def test_the_next_try_never_waits_longer_than_a_minute_and_a_first_one_not_at_al
             failures.record(move, f"{move}@1", EngineError("broken"))
             failed.add(move)
         else:
-            clock.now += move
+            clock.now_s += move
         for key in "abc":
             assert 0 <= barred_s(failures, key) <= 60 + 1e-6
             assert key in failed or not barred_s(failures, key)

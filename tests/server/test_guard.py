@@ -26,7 +26,7 @@ async def echo(request: bytes, context: object) -> bytes:
     return request
 
 
-class Kitchen:
+class GuardedServer:
     """A guarded server and what it counted."""
 
     def __init__(self, limits: Limits, connections: ConnectionLimits) -> None:
@@ -63,10 +63,10 @@ class Kitchen:
 
 
 @contextlib.asynccontextmanager
-async def kitchen(
+async def server(
     limits: Limits | None = None, connections: ConnectionLimits | None = None
-) -> AsyncIterator[Kitchen]:
-    found = Kitchen(limits or Limits(), connections or ConnectionLimits())
+) -> AsyncIterator[GuardedServer]:
+    found = GuardedServer(limits or Limits(), connections or ConnectionLimits())
     found.add(
         SPEECH,
         Synthesize=grpc.unary_stream_rpc_method_handler(found.wait),
@@ -90,13 +90,13 @@ async def kitchen(
 
 
 @contextlib.asynccontextmanager
-async def connected(found: Kitchen, **options: int) -> AsyncIterator[grpc.aio.Channel]:
+async def connected(found: GuardedServer, **options: int) -> AsyncIterator[Any]:
     pairs = [(f"grpc.{name}", value) for name, value in options.items()]
     async with grpc.aio.insecure_channel(found.address, options=pairs) as channel:
         yield channel
 
 
-async def plain(found: Kitchen) -> None:
+async def plain(found: GuardedServer) -> None:
     async with connected(found) as channel:
         assert await channel.unary_unary(PLAIN)(b"hello", timeout=30) == b"hello"
 
@@ -130,7 +130,7 @@ async def test_all_four_kinds_of_calls_pass_messages_and_metadata_on() -> None:
         async for message in requests:
             yield message
 
-    found = Kitchen(Limits(), ConnectionLimits())
+    found = GuardedServer(Limits(), ConnectionLimits())
     found.add(
         "test.Test",
         Plain=grpc.unary_unary_rpc_method_handler(echo),
@@ -156,7 +156,7 @@ async def test_all_four_kinds_of_calls_pass_messages_and_metadata_on() -> None:
 
 
 async def test_a_call_without_a_message_ends_after_the_limit() -> None:
-    async with kitchen(Limits(first_message_s=0.1)) as found, connected(found) as channel:
+    async with server(Limits(first_message_s=0.1)) as found, connected(found) as channel:
         for path in (PLAIN, SPEAK, f"/{SPEECH}/Converse"):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await begun(channel, path)
@@ -171,7 +171,7 @@ async def test_who_waits_without_a_message_pushes_out_his_own_kind_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(guard_module, "_MOST_WAITING", 8)
-    async with kitchen(Limits(first_message_s=60)) as found, connected(found) as channel:
+    async with server(Limits(first_message_s=60)) as found, connected(found) as channel:
         calls = [begun(channel, SPEAK) for _ in range(50)]
         await found.until(lambda: sum(call.done() for call in calls) == 50 - 8)
         assert found.refused == {"FIRST_MESSAGE_LATE": 50 - 8}
@@ -184,14 +184,14 @@ async def test_who_waits_without_a_message_pushes_out_his_own_kind_alone(
 
 
 async def test_a_unary_call_that_ends_without_a_message_is_told_so() -> None:
-    async with kitchen() as found, connected(found) as channel:
+    async with server() as found, connected(found) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await channel.stream_unary(PLAIN)(iter(()), timeout=30)
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_streams_are_counted_together_and_other_calls_get_in() -> None:
-    async with kitchen(Limits(most_streams=3)) as found, connected(found) as channel:
+    async with server(Limits(most_streams=3)) as found, connected(found) as channel:
         speak = channel.unary_stream(SPEAK)
         calls: list[Any] = [speak(b"hello", timeout=60) for _ in range(2)]
         conversation = channel.stream_stream(f"/{SPEECH}/Converse")(timeout=60)
@@ -220,7 +220,7 @@ async def test_a_method_that_is_flooded_shuts_nobody_out_of_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(guard_module, "_MOST_OPEN", 2)
-    async with kitchen() as found, connected(found) as channel:
+    async with server() as found, connected(found) as channel:
         wait = channel.unary_stream("/test.Test/Wait")
         calls = [wait(b"hello", timeout=60) for _ in range(2)]
         for call in calls:
@@ -235,7 +235,7 @@ async def test_a_method_that_is_flooded_shuts_nobody_out_of_the_others(
 
 
 async def test_a_stalled_write_ends_the_call_and_is_told_once_the_client_reads() -> None:
-    async with kitchen(Limits(stalled_write_s=0.5)) as found, connected(found) as channel:
+    async with server(Limits(stalled_write_s=0.5)) as found, connected(found) as channel:
         healthy = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
         assert await healthy.read() == b"hello"
         call = channel.unary_stream("/test.Test/Flood")(b"", timeout=60)
@@ -249,7 +249,7 @@ async def test_a_stalled_write_ends_the_call_and_is_told_once_the_client_reads()
 
 
 async def test_a_connection_that_does_nothing_but_stall_is_ended() -> None:
-    async with kitchen(Limits(stalled_write_s=0.2)) as found:
+    async with server(Limits(stalled_write_s=0.2)) as found:
         with RawClient(found.address) as client:
             client.call("/test.Test/Flood", b"")
             assert await found.finished.get() == "flood"
@@ -260,7 +260,7 @@ async def test_a_connection_that_does_nothing_but_stall_is_ended() -> None:
 
 
 async def test_a_client_that_takes_not_even_the_first_message_loses_its_connection() -> None:
-    async with kitchen(Limits(stalled_write_s=0.2)) as found:
+    async with server(Limits(stalled_write_s=0.2)) as found:
         with RawClient(found.address, window_bytes=0) as client:
             client.call("/test.Test/Wait", b"hello")
             assert await found.finished.get() == "wait"
@@ -272,7 +272,7 @@ async def test_answers_that_nobody_takes_are_given_up(monkeypatch: pytest.Monkey
     """A thousand calls whose answers have no window: nothing here writes, and nothing waits."""
     monkeypatch.setattr(guard_module, "_MOST_ANSWERING", 32)
     monkeypatch.setattr(guard_module, "_MOST_LAME", 4)
-    async with kitchen(Limits(stalled_write_s=60)) as found:
+    async with server(Limits(stalled_write_s=60)) as found:
         with RawClient(found.address, window_bytes=0) as client:
             for _ in range(200):
                 client.call(PLAIN, b"hello")
@@ -286,7 +286,7 @@ async def test_of_many_lame_calls_the_connection_with_the_most_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(guard_module, "_MOST_LAME", 8)
-    async with kitchen(Limits(stalled_write_s=0.3)) as found:
+    async with server(Limits(stalled_write_s=0.3)) as found:
         with RawClient(found.address) as few, RawClient(found.address) as many:
             for client, floods in ((few, 1), (many, 8)):
                 client.call("/test.Test/Wait", b"hello")  # this one is well
@@ -314,7 +314,7 @@ async def test_what_a_failed_call_held_is_free_before_its_client_knows() -> None
         while True:
             await context.write(b"." * 20_000)
 
-    found = Kitchen(Limits(stalled_write_s=0.2), ConnectionLimits())
+    found = GuardedServer(Limits(stalled_write_s=0.2), ConnectionLimits())
     found.add(
         "test.Test",
         Speak=grpc.unary_stream_rpc_method_handler(speak),
@@ -336,7 +336,7 @@ async def test_what_a_failed_call_held_is_free_before_its_client_knows() -> None
 async def test_a_client_that_goes_while_it_is_written_to_leaves_no_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with kitchen() as found:
+    async with server() as found:
         for _ in range(20):
             with RawClient(found.address) as client:
                 client.call("/test.Test/Flood", b"")
@@ -351,7 +351,7 @@ async def test_a_client_that_goes_while_it_is_written_to_leaves_no_traceback(
 
 async def test_connections_that_say_nothing_are_closed() -> None:
     limits = ConnectionLimits(hello_s=0.2, idle_s=0.4)
-    async with kitchen(connections=limits) as found:
+    async with server(connections=limits) as found:
         with contextlib.ExitStack() as stack:
             silent = []
             for _ in range(20):
@@ -368,7 +368,7 @@ async def test_connections_that_say_nothing_are_closed() -> None:
 async def test_a_silent_stream_keeps_its_connection() -> None:
     """Through many limits of idleness and pings of both sides."""
     limits = ConnectionLimits(hello_s=0.2, idle_s=0.2, keepalive_s=0.4)
-    async with kitchen(connections=limits) as found:
+    async with server(connections=limits) as found:
         pings = {"keepalive_time_ms": 300, "http2.max_pings_without_data": 0}
         async with connected(found, **pings) as channel:
             call = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
@@ -382,7 +382,7 @@ async def test_a_silent_stream_keeps_its_connection() -> None:
 
 
 async def test_a_client_that_answers_no_pings_is_gone() -> None:
-    async with kitchen(connections=ConnectionLimits(keepalive_s=0.2)) as found:
+    async with server(connections=ConnectionLimits(keepalive_s=0.2)) as found:
         with RawClient(found.address, answers=False) as client:
             client.call("/test.Test/Wait", b"hello")
             async with asyncio.timeout(15):  # a minute, if the core's own limit held
@@ -396,7 +396,7 @@ async def test_a_client_that_answers_no_pings_is_gone() -> None:
 async def test_connections_without_calls_do_not_hold_up_the_stop(says_hello: bool) -> None:
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
-        async with kitchen() as found:
+        async with server() as found:
             for _ in range(50):
                 if says_hello:
                     stack.enter_context(RawClient(found.address))
@@ -410,7 +410,7 @@ async def test_connections_without_calls_do_not_hold_up_the_stop(says_hello: boo
 
 
 async def test_a_stop_waits_for_calls_and_no_longer() -> None:
-    async with kitchen() as found, connected(found) as channel:
+    async with server() as found, connected(found) as channel:
         call = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
         assert await call.read() == b"hello"
         with RawClient(found.address):
@@ -427,7 +427,7 @@ async def test_a_stop_waits_for_calls_and_no_longer() -> None:
 
 
 async def test_after_the_grace_calls_are_cancelled() -> None:
-    async with kitchen() as found, connected(found) as channel:
+    async with server() as found, connected(found) as channel:
         call = channel.unary_stream("/test.Test/Wait")(b"hello", timeout=60)
         assert await call.read() == b"hello"
         async with asyncio.timeout(30):

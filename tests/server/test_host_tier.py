@@ -5,50 +5,41 @@ from __future__ import annotations
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.server.fakes import FakePart
+from tests.fakes.family import FakeHostPart
 from voxswap_server.residency.host_tier import HostTier
-
-
-@dataclass(eq=False)
-class HostPart:
-    host_bytes: int
-
-    def place(self) -> FakePart:
-        return FakePart(self.host_bytes)
 
 
 def test_what_was_used_least_recently_leaves_first() -> None:
     tier = HostTier(30)
     for name in "abc":
-        tier.keep(name, HostPart(10))
+        tier.keep(name, FakeHostPart(10))
     assert tier.find("a") is not None
     assert tier.has("b"), "looking is not using"
-    tier.keep("d", HostPart(10))
+    tier.keep("d", FakeHostPart(10))
     assert [name for name in "abcd" if tier.has(name)] == ["a", "c", "d"]
-    tier.keep("e", HostPart(25))
+    tier.keep("e", FakeHostPart(25))
     assert [name for name in "abcde" if tier.has(name)] == ["e"]
     assert tier.statistics().resident_bytes == 25
 
 
 def test_what_is_too_large_or_costs_nothing_pushes_nothing_out() -> None:
     tier = HostTier(30)
-    tier.keep("a", HostPart(30))
-    tier.keep("b", HostPart(31))
-    tier.keep("c", HostPart(0))
-    tier.keep("d", HostPart(-1))
+    tier.keep("a", FakeHostPart(30))
+    tier.keep("b", FakeHostPart(31))
+    tier.keep("c", FakeHostPart(0))
+    tier.keep("d", FakeHostPart(-1))
     assert [name for name in "abcd" if tier.has(name)] == ["a"]
     assert tier.find("b") is None
 
 
 def test_the_first_of_two_that_came_at_once_stays() -> None:
     tier = HostTier(30)
-    first, second = HostPart(10), HostPart(20)
+    first, second = FakeHostPart(10), FakeHostPart(20)
     tier.keep("a", first)
     tier.keep("a", second)
     assert tier.find("a") is first
@@ -57,11 +48,11 @@ def test_the_first_of_two_that_came_at_once_stays() -> None:
 
 def test_what_leaves_is_dropped() -> None:
     tier = HostTier(10)
-    part = HostPart(10)
+    part = FakeHostPart(10)
     seen = weakref.ref(part)
     tier.keep("a", part)
     del part
-    tier.keep("b", HostPart(10))
+    tier.keep("b", FakeHostPart(10))
     assert seen() is None
     tier.clear()
     assert not tier.has("b")
@@ -84,11 +75,11 @@ def test_it_is_a_least_recently_used_cache_that_never_holds_more_than_its_budget
     budget: int, moves: list[tuple[str, str, int]]
 ) -> None:
     tier = HostTier(budget)
-    expected: dict[str, HostPart] = {}  # the least recently used first
+    expected: dict[str, FakeHostPart] = {}  # the least recently used first
     for move, key, size in moves:
         match move:
             case "keep":
-                part = HostPart(size)
+                part = FakeHostPart(size)
                 tier.keep(key, part)
                 if 0 < size <= budget and key not in expected:
                     while sum(p.host_bytes for p in expected.values()) + size > budget:
@@ -121,7 +112,7 @@ def test_threads_at_once_leave_the_books_in_order() -> None:
         for n in range(300):
             key = f"k{(seed + n * 7) % 13}"
             if tier.find(key) is None:
-                tier.keep(key, HostPart(1 + (seed * n) % 40))
+                tier.keep(key, FakeHostPart(1 + (seed * n) % 40))
             books = tier.statistics()
             most = max(most, books.charged_bytes)
             if n % 97 == 0:

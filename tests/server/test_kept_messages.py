@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
-from tests.server.fakes import make_manifest
+from tests.fakes.manifests import make_manifest
 from voxswap_registry.kept import held_bytes
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.state import VoiceRecord, VoiceState
-from voxswap_server.doors.grpc import kept_messages
 from voxswap_server.doors.grpc.kept_messages import KeptMessages
 from voxswap_server.doors.grpc.translate import voices as voice_messages
 
@@ -20,11 +21,11 @@ def test_a_message_is_built_anew_only_where_it_would_say_something_else(
     built = []
     original = voice_messages.voice
 
-    def voice(manifest, record):  # type: ignore[no-untyped-def]
+    def voice(manifest: Manifest, record: VoiceRecord) -> Any:
         built.append(manifest.ref)
         return original(manifest, record)
 
-    monkeypatch.setattr(kept_messages.messages, "voice", voice)
+    monkeypatch.setattr(voice_messages, "voice", voice)
     kept, record = KeptMessages(), VoiceRecord("a", (1,), VoiceState())
     first = kept.voice(make_manifest("a"), record)
     # Parsed anew, after a change of any voice, and equal.

@@ -34,7 +34,7 @@ from voxswap_server.voices.store_calls import StoreCalls
 from voxswap_server.voices.uploads import Received
 
 
-class House:
+class LabellingFixture:
     """A registry with `npc/new@1`, which is stable, and @2, which was just uploaded."""
 
     def __init__(self, folder: Path, store: StoreCalls) -> None:
@@ -66,19 +66,19 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def fixture(tmp_path: Path) -> Iterator[LabellingFixture]:
     with contextlib.closing(StoreCalls()) as store:
-        yield House(tmp_path, store)
+        yield LabellingFixture(tmp_path, store)
 
 
-async def test_a_version_that_speaks_gets_its_label(house: House) -> None:
-    record = await house.move()
-    assert record.state.labels == house.labels() == {"stable": 2}
+async def test_a_version_that_speaks_gets_its_label(fixture: LabellingFixture) -> None:
+    record = await fixture.move()
+    assert record.state.labels == fixture.labels() == {"stable": 2}
     assert record.state.change.actor == "me"
-    assert house.heard == [(f"{house.voice_id}@2", 7.0)]
+    assert fixture.heard == [(f"{fixture.voice_id}@2", 7.0)]
     # One that has it already need not speak again.
-    await house.move()
-    assert len(house.heard) == 1
+    await fixture.move()
+    assert len(fixture.heard) == 1
 
 
 ITS_OWN = [
@@ -90,61 +90,63 @@ ITS_OWN = [
 
 
 @pytest.mark.parametrize("error", ITS_OWN, ids=lambda error: type(error).__name__)
-async def test_a_version_that_does_not_is_withdrawn(house: House, error: Exception) -> None:
-    house.outcome = error
+async def test_a_version_that_does_not_is_withdrawn(
+    fixture: LabellingFixture, error: Exception
+) -> None:
+    fixture.outcome = error
     with pytest.raises(SelfTestError, match="deleted again") as raised:
-        await house.move()
+        await fixture.move()
     assert raised.value.reason == "SELF_TEST_FAILED"
-    assert raised.value.metadata == {"voice": f"{house.voice_id}@2"}
+    assert raised.value.metadata == {"voice": f"{fixture.voice_id}@2"}
     said = {"SelfTestError": "it was silent", "EngineError": "the weights are noise"}
     assert said.get(type(error).__name__, "") in raised.value.message
     assert "foreign" not in raised.value.message
-    assert (house.versions(), house.labels()) == ((1,), {"stable": 1})
-    record = house.registry.record(house.voice_id)
+    assert (fixture.versions(), fixture.labels()) == ((1,), {"stable": 1})
+    record = fixture.registry.record(fixture.voice_id)
     assert (record.state.change.actor, record.highest_number) == ("me", 2)
 
 
-async def test_one_that_was_there_before_the_upload_stays(house: House) -> None:
-    house.outcome = SelfTestError("no", fault="it was silent")
-    received = Received(house.received.manifest, False, "stable", "me")
+async def test_one_that_was_there_before_the_upload_stays(fixture: LabellingFixture) -> None:
+    fixture.outcome = SelfTestError("no", fault="it was silent")
+    received = Received(fixture.received.manifest, False, "stable", "me")
     with pytest.raises(SelfTestError, match="was there before, and stays"):
-        await house.move(received)
-    assert (house.versions(), house.labels()) == ((1, 2), {"stable": 1})
+        await fixture.move(received)
+    assert (fixture.versions(), fixture.labels()) == ((1, 2), {"stable": 1})
 
 
-async def test_one_that_others_have_taken_up_meanwhile_stays(house: House) -> None:
-    house.outcome = SelfTestError("no", fault="it was silent")
-    delete = house.registry.delete
+async def test_one_that_others_have_taken_up_meanwhile_stays(fixture: LabellingFixture) -> None:
+    fixture.outcome = SelfTestError("no", fault="it was silent")
+    delete = fixture.registry.delete
 
     def delete_late(ref: VoiceRef, **who: Any) -> Any:
-        house.registry.edit(house.voice_id, Edit(moves={"canary": 2}))
+        fixture.registry.edit(fixture.voice_id, Edit(moves={"canary": 2}))
         return delete(ref, **who)
 
-    house.registry.delete = delete_late  # type: ignore[method-assign]
+    fixture.registry.delete = delete_late  # type: ignore[method-assign]
     with pytest.raises(SelfTestError, match="others have taken it up"):
-        await house.move()
-    assert house.labels() == {"stable": 1, "canary": 2}
+        await fixture.move()
+    assert fixture.labels() == {"stable": 1, "canary": 2}
 
 
-async def test_one_that_somebody_else_deleted_first_is_gone(house: House) -> None:
-    house.outcome = SelfTestError("no", fault="it was silent")
-    house.registry.delete(VoiceRef(house.voice_id, 2))
+async def test_one_that_somebody_else_deleted_first_is_gone(fixture: LabellingFixture) -> None:
+    fixture.outcome = SelfTestError("no", fault="it was silent")
+    fixture.registry.delete(VoiceRef(fixture.voice_id, 2))
     with pytest.raises(SelfTestError, match="deleted again"):
-        await house.move()
+        await fixture.move()
 
 
 async def test_one_that_cannot_be_deleted_is_left_to_whoever_asked(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    fixture: LabellingFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.outcome = SelfTestError("no", fault="it was silent")
+    fixture.outcome = SelfTestError("no", fault="it was silent")
 
     def fail(*_: Any, **__: Any) -> None:
         raise RegistryError("the store is away")
 
-    monkeypatch.setattr(house.registry, "delete", fail)
+    monkeypatch.setattr(fixture.registry, "delete", fail)
     with pytest.raises(SelfTestError, match=r"could not be deleted.*the store is away"):
-        await house.move()
-    assert house.labels() == {"stable": 1}
+        await fixture.move()
+    assert fixture.labels() == {"stable": 1}
 
 
 PASSING = [
@@ -160,32 +162,34 @@ PASSING = [
 
 @pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
 async def test_what_is_not_the_versions_fault_leaves_it_without_the_label(
-    house: House, error: VoxswapError
+    fixture: LabellingFixture, error: VoxswapError
 ) -> None:
     error.retry_s = 3.0
-    house.outcome = error
+    fixture.outcome = error
     with pytest.raises(type(error)) as raised:
-        await house.move()
+        await fixture.move()
     told = raised.value
     assert (type(told), told.reason, told.retry_s) == (type(error), error.reason, 3.0)
     assert error.message in told.message
-    assert f"voxswap voices promote {house.voice_id}@2 --label stable" in told.message
-    assert (house.versions(), house.labels()) == ((1, 2), {"stable": 1})
+    assert f"voxswap voices promote {fixture.voice_id}@2 --label stable" in told.message
+    assert (fixture.versions(), fixture.labels()) == ((1, 2), {"stable": 1})
 
 
-async def test_a_call_that_is_cancelled_leaves_it_without_the_label(house: House) -> None:
-    house.outcome = asyncio.CancelledError()
+async def test_a_call_that_is_cancelled_leaves_it_without_the_label(
+    fixture: LabellingFixture,
+) -> None:
+    fixture.outcome = asyncio.CancelledError()
     with pytest.raises(asyncio.CancelledError):
-        await house.move()
-    assert (house.versions(), house.labels()) == ((1, 2), {"stable": 1})
+        await fixture.move()
+    assert (fixture.versions(), fixture.labels()) == ((1, 2), {"stable": 1})
 
 
 async def test_a_store_that_fails_when_the_label_moves_says_what_is_left_to_do(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    fixture: LabellingFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise RegistryError("the store is away")
 
-    monkeypatch.setattr(house.registry, "edit", fail)
+    monkeypatch.setattr(fixture.registry, "edit", fail)
     with pytest.raises(RegistryError, match=r"is published.*the store is away.*promote"):
-        await house.move()
+        await fixture.move()

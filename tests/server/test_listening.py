@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
 from voxswap_server.app.metrics import Metrics
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.errors import TooLateError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
+from tests.fakes.family import SYMBOLS, FakeEngine
+from tests.fakes.manifests import digest_of
 from tests.registry.drafts import blob_path, make_draft
-from tests.server.fakes import FakePart, FakeVoice, characters, digest_of
-from voxswap_families import reading
-from voxswap_families.contract import DevicePart, HostPart, LoadedVoice, PartSpec
+from voxswap_families.contract import DevicePart
 from voxswap_registry.errors import (
     DigestMismatchError,
     EngineError,
@@ -24,7 +24,6 @@ from voxswap_registry.errors import (
 )
 from voxswap_registry.graphs import GraphTrust
 from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
-from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_registry.store import Registry
 from voxswap_server.memory.plans import Lane
 from voxswap_server.residency import loader as loader_module
@@ -34,57 +33,10 @@ from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 
-SYMBOLS = b'{"layout": "blanks", "symbols": {"a": [1]}}'
 LIMIT = 4 << 20
 
 
-class FakeEngine:
-    name = "fake"
-
-    def __init__(self) -> None:
-        self.reads: list[str] = []
-        self.host_bytes = 0
-
-    def check(self, manifest: Manifest) -> None:
-        pass
-
-    def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
-        component = manifest.component("model")
-        model = PartSpec("model", str(manifest.engine_config), component.size_bytes)
-        return model, reading.part(manifest)
-
-    def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
-        return round(1000 * largest_chunk_s)
-
-    def pace(self, manifest: Manifest) -> None:
-        return None
-
-    def warm_up(self) -> None:
-        pass
-
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
-        if role == "symbols":
-            return reading.read(manifest, file, characters)
-        self.reads.append(role)
-        return FakeHostPart(file.read_bytes(), self.host_bytes)
-
-    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        assert set(parts) == {"model", "symbols"}
-        return LoadedVoice(manifest.ref, FakeVoice(), reading.front_end_of(manifest, parts))
-
-
-@dataclasses.dataclass
-class FakeHostPart:
-    data: bytes
-    host_bytes: int
-    placed: int = 0
-
-    def place(self) -> FakePart:
-        self.placed += 1
-        return FakePart(len(self.data))
-
-
-class House:
+class LoaderFixture:
     """A registry with one voice, and a loader with a fake engine."""
 
     def __init__(self, folder: Path, symbols: bytes = SYMBOLS) -> None:
@@ -116,18 +68,18 @@ def with_symbols_of(manifest: Manifest, size_bytes: int) -> Manifest:
 
 
 def test_a_voice_is_checked_and_loaded(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.loader.check(house.manifest)
-    plan = house.loader.plan(house.manifest)
-    parts = {role: house.load(role) for role in ("model", "symbols")}
+    fixture = LoaderFixture(tmp_path)
+    fixture.loader.check(fixture.manifest)
+    plan = fixture.loader.plan(fixture.manifest)
+    parts = {role: fixture.load(role) for role in ("model", "symbols")}
     assert {p.role: p.footprint_bytes for p in plan.parts} == {
         role: part.resident_bytes for role, part in parts.items()
     }
     assert plan.lanes == (Lane("fake", 2000),)
-    voice = house.loader.assemble(plan, parts)
-    assert voice.ref == house.manifest.ref
-    assert house.engine.reads == ["model"]
-    assert house.loader.plan(house.manifest) is plan
+    voice = fixture.loader.assemble(plan, parts)
+    assert voice.ref == fixture.manifest.ref
+    assert fixture.engine.reads == ["model"]
+    assert fixture.loader.plan(fixture.manifest) is plan
 
 
 @pytest.fixture
@@ -137,38 +89,38 @@ def models_are_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("models_are_graphs")
 def test_a_graph_is_read_only_if_it_is_trusted(tmp_path: Path) -> None:
-    house = House(tmp_path)
+    fixture = LoaderFixture(tmp_path)
     with pytest.raises(GraphNotTrustedError):  # no trust was given at all
-        house.load("model")
-    digest = house.manifest.component("model").digest
+        fixture.load("model")
+    digest = fixture.manifest.component("model").digest
     for named, signed in (((), False), ((digest,), False), ((), True)):
-        trust = GraphTrust(house.registry.objects, named=named, all_signed=signed)
-        components, engines = house.registry.components, {"fake": house.engine}
-        house.loader = VoiceLoader(components, engines, graphs=trust)
-        house.engine.reads.clear()
+        trust = GraphTrust(fixture.registry.objects, named=named, all_signed=signed)
+        components, engines = fixture.registry.components, {"fake": fixture.engine}
+        fixture.loader = VoiceLoader(components, engines, graphs=trust)
+        fixture.engine.reads.clear()
         if named or signed:
-            house.load("model")
-            assert house.engine.reads == ["model"]
+            fixture.load("model")
+            assert fixture.engine.reads == ["model"]
         else:
             with pytest.raises(GraphNotTrustedError, match="the model of npc/smith"):
-                house.load("model")
-            assert house.engine.reads == []
+                fixture.load("model")
+            assert fixture.engine.reads == []
         # What comes over the wire is signed by nobody yet.
         if named:
-            house.loader.check_graphs(house.manifest)
+            fixture.loader.check_graphs(fixture.manifest)
         else:
             with pytest.raises(GraphNotTrustedError):
-                house.loader.check_graphs(house.manifest)
+                fixture.loader.check_graphs(fixture.manifest)
 
 
 def test_parts_are_shared_by_bytes_and_form_and_by_nothing_else(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    keys = [part.key for part in house.loader.plan(house.manifest).parts]
+    fixture = LoaderFixture(tmp_path)
+    keys = [part.key for part in fixture.loader.plan(fixture.manifest).parts]
 
     def with_changes(**changes: Any) -> list[str]:
         # The plan is remembered by reference; another manifest under it is another voice.
-        changed = dataclasses.replace(house.manifest, **changes)
-        return [part.key for part in house.loader.plan(changed).parts]
+        changed = dataclasses.replace(fixture.manifest, **changes)
+        return [part.key for part in fixture.loader.plan(changed).parts]
 
     assert with_changes(version=2, licence="other", defaults={"noise_scale": 0.5}) == keys
     model, table = with_changes(engine_config={"layers": 7})
@@ -180,7 +132,7 @@ def test_parts_are_shared_by_bytes_and_form_and_by_nothing_else(tmp_path: Path) 
         model, table = with_changes(**change)
         assert (model, table != keys[1]) == (keys[0], True)
     other = tuple(
-        dataclasses.replace(c, digest=digest_of(c.role)) for c in house.manifest.components
+        dataclasses.replace(c, digest=digest_of(c.role)) for c in fixture.manifest.components
     )
     assert not set(with_changes(components=other)) & set(keys)
 
@@ -191,72 +143,74 @@ def with_blake3(manifest: Manifest, blake3: str | None) -> Manifest:
 
 
 async def test_a_manifest_that_lies_about_its_blake3_fails_alone(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    liar = with_blake3(house.manifest, "0" * 64)
+    fixture = LoaderFixture(tmp_path)
+    liar = with_blake3(fixture.manifest, "0" * 64)
     with ThreadPoolExecutor(4) as executor:
-        manager = ModelManager(house.loader, executor, budget_bytes=1 << 30)
+        manager = ModelManager(fixture.loader, executor, budget_bytes=1 << 30)
         for _ in range(2):
             outcomes = await asyncio.gather(
-                *map(manager.acquire, (liar, house.manifest, liar)), return_exceptions=True
+                *map(manager.acquire, (liar, fixture.manifest, liar)), return_exceptions=True
             )
             assert [type(outcome) for outcome in outcomes] == [ManifestError, Lease, ManifestError]
             with outcomes[1]:
-                assert outcomes[1].loaded.ref == house.manifest.ref
-        assert house.registry.components.quarantined() == ()
+                assert outcomes[1].loaded.ref == fixture.manifest.ref
+        assert fixture.registry.components.quarantined() == ()
         await manager.close()
 
 
 @pytest.mark.usefixtures("models_are_graphs")
 def test_a_graph_is_checked_by_the_name_that_operators_trust(tmp_path: Path) -> None:
     """So one base serves the manifests that have a BLAKE3 of it, and those that have none."""
-    house = House(tmp_path)
-    trust = GraphTrust(house.registry.objects, named=(), all_signed=True)
-    house.loader = VoiceLoader(house.registry.components, {"fake": house.engine}, graphs=trust)
+    fixture = LoaderFixture(tmp_path)
+    trust = GraphTrust(fixture.registry.objects, named=(), all_signed=True)
+    fixture.loader = VoiceLoader(
+        fixture.registry.components, {"fake": fixture.engine}, graphs=trust
+    )
     plans = [
-        house.loader.plan(manifest)
-        for manifest in (house.manifest, with_blake3(house.manifest, None))
+        fixture.loader.plan(manifest)
+        for manifest in (fixture.manifest, with_blake3(fixture.manifest, None))
     ]
     assert {plan.parts[0].key for plan in plans} == {plans[0].parts[0].key}
     assert plans[0].parts[1].key != plans[1].parts[1].key
 
     # Planted bytes, under a trusted name, and a manifest with their BLAKE3.
     planted = b"a graph"
-    path = blob_path(house.registry, house.manifest.component("model"))
+    path = blob_path(fixture.registry, fixture.manifest.component("model"))
     path.chmod(0o644)
     path.write_bytes(planted)
-    plan = house.loader.plan(with_blake3(house.manifest, blake3(planted).hexdigest()))
+    plan = fixture.loader.plan(with_blake3(fixture.manifest, blake3(planted).hexdigest()))
     with pytest.raises(DigestMismatchError):
-        house.loader.load(plan, plan.parts[0], lambda: False)
+        fixture.loader.load(plan, plan.parts[0], lambda: False)
 
 
 def test_what_the_host_tier_keeps_is_read_once(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.engine.host_bytes = 100
-    plan = house.loader.plan(house.manifest)
-    assert [house.loader.tier(part) for part in plan.parts] == [Tier.DISK, Tier.DISK]
-    house.load("model")
-    house.load("model")
-    assert house.engine.reads == ["model"]
-    assert [house.loader.tier(part) for part in plan.parts] == [Tier.HOST, Tier.DISK]
-    assert house.host_tier.statistics().resident_bytes == 100
-    house.host_tier.check_integrity()
-    house.host_tier.clear()
-    house.load("model")
-    assert house.engine.reads == ["model", "model"]
+    fixture = LoaderFixture(tmp_path)
+    fixture.engine.host_bytes = 100
+    plan = fixture.loader.plan(fixture.manifest)
+    assert [fixture.loader.tier(part) for part in plan.parts] == [Tier.DISK, Tier.DISK]
+    fixture.load("model")
+    fixture.load("model")
+    assert fixture.engine.reads == ["model"]
+    assert [fixture.loader.tier(part) for part in plan.parts] == [Tier.HOST, Tier.DISK]
+    assert fixture.host_tier.statistics().resident_bytes == 100
+    fixture.host_tier.check_integrity()
+    fixture.host_tier.clear()
+    fixture.load("model")
+    assert fixture.engine.reads == ["model", "model"]
 
 
 def test_an_unknown_engine_is_named(tmp_path: Path) -> None:
-    house = House(tmp_path)
+    fixture = LoaderFixture(tmp_path)
     with pytest.raises(EngineError, match="needs the engine 'kazoo', and this server has fake"):
-        house.loader.plan(dataclasses.replace(house.manifest, engine="kazoo"))
+        fixture.loader.plan(dataclasses.replace(fixture.manifest, engine="kazoo"))
 
 
 def test_too_large_a_symbol_table_is_refused_unread(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.loader.plan(with_symbols_of(house.manifest, LIMIT))
-    large = with_symbols_of(house.manifest, LIMIT + 1)
+    fixture = LoaderFixture(tmp_path)
+    fixture.loader.plan(with_symbols_of(fixture.manifest, LIMIT))
+    large = with_symbols_of(fixture.manifest, LIMIT + 1)
     with pytest.raises(ManifestError, match="has 4194305 bytes, more than the 4194304"):
-        house.loader.plan(large)
+        fixture.loader.plan(large)
 
 
 @pytest.mark.parametrize(
@@ -264,43 +218,43 @@ def test_too_large_a_symbol_table_is_refused_unread(tmp_path: Path) -> None:
     [b"[" * 100_000, b'{"layout": ' + b"[" * 500 + b"]" * 500 + b"}", b'{"a": ' + b"9" * 5000],
 )
 def test_a_symbol_table_that_is_none_is_the_manifests_fault(tmp_path: Path, symbols: bytes) -> None:
-    house = House(tmp_path, symbols)
+    fixture = LoaderFixture(tmp_path, symbols)
     with pytest.raises(ManifestError, match="symbol table"):
-        house.load("symbols")
+        fixture.load("symbols")
 
 
 @pytest.mark.parametrize("role", ["model", "symbols"])
 def test_a_load_can_be_stopped_wherever_it_looks(tmp_path: Path, role: str) -> None:
     """It looks at least before each block, once all is verified, and once it was read."""
-    house = House(tmp_path)
+    fixture = LoaderFixture(tmp_path)
     asked: list[bool] = []
 
     def count() -> bool:
         asked.append(True)
         return False
 
-    house.load(role, count)
+    fixture.load(role, count)
     looks = len(asked)
     assert looks >= 2
     for stop_at in range(1, looks + 1):
         asked.clear()
-        house.host_tier.clear()
+        fixture.host_tier.clear()
         with pytest.raises(CancelledError):
-            house.load(role, lambda at=stop_at: count() or len(asked) >= at)  # type: ignore[misc]
+            fixture.load(role, lambda at=stop_at: count() or len(asked) >= at)  # type: ignore[misc]
         assert len(asked) == stop_at
 
 
 def test_a_component_that_was_altered_between_two_loads_is_not_taken_up(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    house.load("model")
-    path = blob_path(house.registry, house.manifest.component("model"))
+    fixture = LoaderFixture(tmp_path)
+    fixture.load("model")
+    path = blob_path(fixture.registry, fixture.manifest.component("model"))
     path.chmod(0o644)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(DigestMismatchError):
-        house.load("model")
-    assert house.engine.reads == ["model"]
+        fixture.load("model")
+    assert fixture.engine.reads == ["model"]
 
 
 def test_plans_are_kept_by_bytes_and_not_by_number(
@@ -308,15 +262,15 @@ def test_plans_are_kept_by_bytes_and_not_by_number(
 ) -> None:
     """A plan holds its manifest, which may be fifty times another's."""
     monkeypatch.setattr(loader_module, "_PLANS_BYTES", 1 << 20)
-    house = House(tmp_path)
+    fixture = LoaderFixture(tmp_path)
     speakers = {f"speaker {n}": n for n in range(2_000)}
     small, large = (
-        [dataclasses.replace(house.manifest, version=n, speakers=s) for n in range(1, 21)]
+        [dataclasses.replace(fixture.manifest, version=n, speakers=s) for n in range(1, 21)]
         for s in ({}, speakers)
     )
     for manifests, kept in ((large, 4), (small, 20)):
-        plans = [house.loader.plan(manifest) for manifest in manifests]
-        again = [house.loader.plan(manifest) for manifest in reversed(manifests)][::-1]
+        plans = [fixture.loader.plan(manifest) for manifest in manifests]
+        again = [fixture.loader.plan(manifest) for manifest in reversed(manifests)][::-1]
         assert sum(a is b for a, b in zip(plans, again, strict=True)) in range(kept - 2, kept + 1)
 
 
@@ -332,8 +286,8 @@ def test_nothing_is_planned_with_a_manifest_that_does_not_pass(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     """Also not with one that some program made, and nobody read."""
-    house = House(tmp_path)
-    bad = dataclasses.replace(house.manifest, **change)
-    for call in (house.loader.check, house.loader.plan):
+    fixture = LoaderFixture(tmp_path)
+    bad = dataclasses.replace(fixture.manifest, **change)
+    for call in (fixture.loader.check, fixture.loader.plan):
         with pytest.raises(ManifestError, match="publish a version in which that is right"):
             call(bad)

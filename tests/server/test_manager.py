@@ -16,14 +16,10 @@ from unittest import mock
 
 import pytest
 
-from tests.server.fakes import (
-    FakeClock,
-    FakeDevice,
-    FakeLoader,
-    House,
-    make_manifest,
-    settle,
-)
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import FakeDevice, FakeLoader, ResidencyFixture
 from voxswap_registry.errors import ClosedError, EngineError, VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.plans import Limits
@@ -42,296 +38,296 @@ from voxswap_server.residency.snapshot import State
 
 
 async def test_a_miss_loads_and_a_hit_does_not() -> None:
-    house = House()
-    first = await house.have("a")
+    residency = ResidencyFixture()
+    first = await residency.have("a")
     assert first.cold
     assert first.loaded.ref == "a@1"
-    second = await house.manager.acquire(make_manifest("a"))
+    second = await residency.manager.acquire(make_manifest("a"))
     assert not second.cold
-    assert house.loader.loads == ["a"]
-    assert house.manager.residents()[0].leases == 2
+    assert residency.loader.loads == ["a"]
+    assert residency.manager.residents()[0].leases == 2
     first.release()
     first.release()
-    assert house.manager.residents()[0].leases == 1
+    assert residency.manager.residents()[0].leases == 1
     second.release()
-    house.manager.check_integrity()
+    residency.manager.check_integrity()
     with pytest.raises(RuntimeError, match="released"):
         _ = first.loaded
 
 
 async def test_many_callers_share_one_load() -> None:
-    house = House()
-    tasks = [house.ask("a") for _ in range(64)]
-    await house.work()
+    residency = ResidencyFixture()
+    tasks = [residency.ask("a") for _ in range(64)]
+    await residency.work()
     leases = await asyncio.gather(*tasks)
-    assert house.loader.loads == ["a"]
-    assert house.manager.residents()[0].leases == 64
+    assert residency.loader.loads == ["a"]
+    assert residency.manager.residents()[0].leases == 64
     for lease in leases:
         lease.release()
-    assert [e.kind for e in house.events] == [EventKind.LOAD_STARTED, EventKind.LOADED]
+    assert [e.kind for e in residency.events] == [EventKind.LOAD_STARTED, EventKind.LOADED]
 
 
 async def test_the_least_recently_used_idle_voice_makes_room() -> None:
-    house = House(30)
+    residency = ResidencyFixture(30)
     for name in "abc":
-        (await house.have(name)).release()
-    (await house.have("a")).release()
-    lease = await house.have("d")
-    assert set(house.states()) == {"a", "c", "d"}
+        (await residency.have(name)).release()
+    (await residency.have("a")).release()
+    lease = await residency.have("d")
+    assert set(residency.states()) == {"a", "c", "d"}
     lease.release()
-    assert house.events[-1].voices == ("d@1",)
-    assert [e.voices for e in house.events if e.kind is EventKind.EVICTED] == [("b@1",)]
+    assert residency.events[-1].voices == ("d@1",)
+    assert [e.voices for e in residency.events if e.kind is EventKind.EVICTED] == [("b@1",)]
 
 
 async def test_bytes_being_evicted_stay_charged_until_they_are_free() -> None:
-    house = House(10)
-    (await house.have("a")).release()
-    task = house.ask("b")
+    residency = ResidencyFixture(10)
+    (await residency.have("a")).release()
+    task = residency.ask("b")
     await settle()
-    assert house.states() == {"b": State.LOADING}
-    assert [p.state for p in house.manager.resident_parts()] == [State.EVICTING]
-    books = house.manager.statistics()
+    assert residency.states() == {"b": State.LOADING}
+    assert [p.state for p in residency.manager.resident_parts()] == [State.EVICTING]
+    books = residency.manager.statistics()
     assert (books.evicting_bytes, books.reserved_bytes, books.free_bytes) == (10, 0, 0)
-    assert house.loader.loads == ["a"]
-    house.manager.check_integrity()
-    await house.work()
+    assert residency.loader.loads == ["a"]
+    residency.manager.check_integrity()
+    await residency.work()
     (await task).release()
 
 
 async def test_a_leased_voice_is_never_evicted_and_its_release_lets_the_next_in() -> None:
-    house = House(10)
-    speaking = await house.have("a")
-    task = house.ask("b")
-    await house.work()
+    residency = ResidencyFixture(10)
+    speaking = await residency.have("a")
+    task = residency.ask("b")
+    await residency.work()
     assert not task.done()
-    assert house.states()["a"] is State.RESIDENT
+    assert residency.states()["a"] is State.RESIDENT
     speaking.release()
-    await house.work()
+    await residency.work()
     (await task).release()
-    assert house.states() == {"b": State.RESIDENT}
+    assert residency.states() == {"b": State.RESIDENT}
 
 
 async def test_what_fits_goes_and_the_large_are_not_starved() -> None:
-    house = House(30)
-    held = [await house.have(name) for name in "abc"]
-    large, small = house.ask("large", 30), house.ask("small", 10)
-    await house.work()
+    residency = ResidencyFixture(30)
+    held = [await residency.have(name) for name in "abc"]
+    large, small = residency.ask("large", 30), residency.ask("small", 10)
+    await residency.work()
     held[0].release()
-    await house.work()
+    await residency.work()
     assert not large.done()
     (await small).release()  # It takes nothing that the large one could have had.
-    house.clock.now += 2  # From now on what comes free is kept for the large one.
-    late = house.ask("late", 10)
+    residency.clock.now_s += 2  # From now on what comes free is kept for the large one.
+    late = residency.ask("late", 10)
     for lease in held[1:]:
         lease.release()
-    await house.work()
+    await residency.work()
     first = await large
     assert not late.done()
     first.release()
-    await house.work()
+    await residency.work()
     (await late).release()
 
 
 async def test_more_than_the_budget_is_refused_at_once() -> None:
-    house = House(30)
+    residency = ResidencyFixture(30)
     with pytest.raises(VoiceTooLargeError, match=r"big@1 needs 31 bytes; .* whole budget has 30"):
-        await house.manager.acquire(make_manifest("big", 31))
-    house.manager.check_integrity()
-    assert not house.manager.residents()
+        await residency.manager.acquire(make_manifest("big", 31))
+    residency.manager.check_integrity()
+    assert not residency.manager.residents()
 
 
 async def test_a_failed_load_tells_every_waiter_and_leaves_nothing() -> None:
-    house = House()
-    house.loader.faults["a"] = OSError("disk on fire")
-    tasks = [house.ask("a") for _ in range(3)]
-    await house.work()
+    residency = ResidencyFixture()
+    residency.loader.faults["a"] = OSError("disk on fire")
+    tasks = [residency.ask("a") for _ in range(3)]
+    await residency.work()
     for task in tasks:
         with pytest.raises(LoadFailedError, match=r"model of a@1 .* \(OSError\)"):
             await task
-    assert house.manager.statistics().free_bytes == 30
-    assert house.events[-1].kind is EventKind.LOAD_FAILED
-    assert house.events[-1].reason == "LOAD_FAILED"
-    del house.loader.faults["a"]
-    house.clock.now += 1
-    (await house.have("a")).release()
+    assert residency.manager.statistics().free_bytes == 30
+    assert residency.events[-1].kind is EventKind.LOAD_FAILED
+    assert residency.events[-1].reason == "LOAD_FAILED"
+    del residency.loader.faults["a"]
+    residency.clock.now_s += 1
+    (await residency.have("a")).release()
 
 
 async def test_a_voice_that_measures_more_than_announced_is_dropped() -> None:
-    house = House()
-    house.loader.measured["a"] = 11
-    task = house.ask("a")
-    await house.work()
+    residency = ResidencyFixture()
+    residency.loader.measured["a"] = 11
+    task = residency.ask("a")
+    await residency.work()
     with pytest.raises(FootprintError, match="measures 11 bytes"):
         await task
-    assert house.manager.statistics().free_bytes == 30
+    assert residency.manager.statistics().free_bytes == 30
 
 
 async def test_measured_bytes_replace_the_reservation() -> None:
-    house = House()
-    house.loader.measured["a"] = 7
-    (await house.have("a")).release()
-    assert house.manager.statistics().resident_bytes == 7
-    assert house.manager.statistics().free_bytes == 23
+    residency = ResidencyFixture()
+    residency.loader.measured["a"] = 7
+    (await residency.have("a")).release()
+    assert residency.manager.statistics().resident_bytes == 7
+    assert residency.manager.statistics().free_bytes == 23
 
 
 async def test_the_last_waiter_to_give_up_stops_the_load() -> None:
-    house = House()
-    tasks = [house.ask("a") for _ in range(2)]
+    residency = ResidencyFixture()
+    tasks = [residency.ask("a") for _ in range(2)]
     await settle()
     tasks[0].cancel()
     await settle()
-    assert house.states() == {"a": State.LOADING}
+    assert residency.states() == {"a": State.LOADING}
     tasks[1].cancel()
     await settle()
-    assert house.states() == {}
-    assert [p.state for p in house.manager.resident_parts()] == [State.ABANDONED]
-    assert house.manager.statistics().reserved_bytes == 10
-    house.manager.check_integrity()
+    assert residency.states() == {}
+    assert [p.state for p in residency.manager.resident_parts()] == [State.ABANDONED]
+    assert residency.manager.statistics().reserved_bytes == 10
+    residency.manager.check_integrity()
     # Who comes now takes it up again: they are the same bytes.
-    late = house.ask("a")
+    late = residency.ask("a")
     await settle()
-    assert house.manager.statistics().reserved_bytes == 10
-    await house.work()
+    assert residency.manager.statistics().reserved_bytes == 10
+    await residency.work()
     assert (await late).cold
-    assert house.loader.cancels_seen == 0
-    assert house.loader.loads == ["a"]
+    assert residency.loader.cancels_seen == 0
+    assert residency.loader.loads == ["a"]
 
 
 async def test_cancelling_while_waiting_for_memory_leaves_the_line() -> None:
-    house = House(10)
-    speaking = await house.have("a")
-    first, second = house.ask("b"), house.ask("c")
-    await house.work()
+    residency = ResidencyFixture(10)
+    speaking = await residency.have("a")
+    first, second = residency.ask("b"), residency.ask("c")
+    await residency.work()
     first.cancel()
-    await house.work()
+    await residency.work()
     speaking.release()
-    await house.work()
+    await residency.work()
     (await second).release()
-    assert house.loader.loads == ["a", "c"]
+    assert residency.loader.loads == ["a", "c"]
     assert first.cancelled()
 
 
 async def test_cancelled_in_the_instant_of_the_grant() -> None:
-    house = House()
-    task = house.ask("a")
+    residency = ResidencyFixture()
+    task = residency.ask("a")
     await settle()
-    house.executor.run_next()
+    residency.executor.run_next()
     # The load task publishes and grants; the waiter has its lease and has not woken up yet.
     for _ in range(10):
-        if house.manager.residents()[0].leases:
+        if residency.manager.residents()[0].leases:
             break
         await asyncio.sleep(0)
-    assert house.manager.residents()[0].leases == 1
+    assert residency.manager.residents()[0].leases == 1
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert house.manager.residents()[0].leases == 0
-    house.manager.check_integrity()
+    assert residency.manager.residents()[0].leases == 0
+    residency.manager.check_integrity()
 
 
 async def test_waiting_too_long_for_memory_names_who_holds_it() -> None:
-    house = House(10)
-    speaking = await house.have("a")
+    residency = ResidencyFixture(10)
+    speaking = await residency.have("a")
     with pytest.raises(MemoryBusyError, match=r"speaking now: a@1 \(10 bytes\)"):
-        await house.manager.acquire(make_manifest("b"), timeout_s=0)
-    await house.work()
+        await residency.manager.acquire(make_manifest("b"), timeout_s=0)
+    await residency.work()
     speaking.release()
-    house.manager.check_integrity()
-    assert house.manager.statistics().reserved_bytes == 0
+    residency.manager.check_integrity()
+    assert residency.manager.statistics().reserved_bytes == 0
 
 
 async def test_waiting_too_long_for_a_load_says_so() -> None:
-    house = House()
+    residency = ResidencyFixture()
     with pytest.raises(LoadTimeoutError, match=r"a@1: not loaded within 0\.000 s"):
-        await house.manager.acquire(make_manifest("a"), timeout_s=0)
-    await house.work()
-    assert house.manager.statistics().free_bytes == 30
+        await residency.manager.acquire(make_manifest("a"), timeout_s=0)
+    await residency.work()
+    assert residency.manager.statistics().free_bytes == 30
 
 
 async def test_a_load_does_not_hold_up_a_hit() -> None:
-    house = House()
-    (await house.have("a")).release()
-    slow = house.ask("b")
+    residency = ResidencyFixture()
+    (await residency.have("a")).release()
+    slow = residency.ask("b")
     await settle()
-    (await house.manager.acquire(make_manifest("a"))).release()
+    (await residency.manager.acquire(make_manifest("a"))).release()
     assert not slow.done()
-    await house.work()
+    await residency.work()
     (await slow).release()
 
 
 async def test_close_gives_up_loads_and_evicts() -> None:
-    house = House()
-    (await house.have("a")).release()
-    speaking = await house.have("b")
-    loading = house.ask("c")
+    residency = ResidencyFixture()
+    (await residency.have("a")).release()
+    speaking = await residency.have("b")
+    loading = residency.ask("c")
     await settle()
-    closing = asyncio.ensure_future(house.manager.close())
-    await house.work()
+    closing = asyncio.ensure_future(residency.manager.close())
+    await residency.work()
     with pytest.raises(ClosedError):
         await loading
     with pytest.raises(ClosedError):
-        await house.manager.acquire(make_manifest("a"))
-    assert house.states() == {"b": State.RESIDENT}
+        await residency.manager.acquire(make_manifest("a"))
+    assert residency.states() == {"b": State.RESIDENT}
     assert not closing.done(), "what a stream still uses must not be taken from under it"
     speaking.release()
-    await house.work()
+    await residency.work()
     await closing
-    assert not house.manager.residents()
-    assert house.manager.statistics().free_bytes == 30
+    assert not residency.manager.residents()
+    assert residency.manager.statistics().free_bytes == 30
 
 
 # A budget that changes
 
 
 async def test_a_smaller_budget_is_reached_as_leases_end() -> None:
-    house = House(30)
-    held = [await house.have(name) for name in "ab"]
-    (await house.have("c")).release()
-    books = house.manager.set_budget(15)
+    residency = ResidencyFixture(30)
+    held = [await residency.have(name) for name in "ab"]
+    (await residency.have("c")).release()
+    books = residency.manager.set_budget(15)
     assert (books.budget_bytes, books.target_bytes, books.free_bytes) == (30, 15, 0)
-    await house.work()
-    books = house.manager.statistics()
+    await residency.work()
+    books = residency.manager.statistics()
     assert (books.budget_bytes, books.resident_bytes, books.free_bytes) == (20, 20, 0)
-    waiting = house.ask("d", 5)
-    await house.work()
+    waiting = residency.ask("d", 5)
+    await residency.work()
     assert not waiting.done(), "nothing new before it is reached"
     held[0].release()
-    await house.work()
+    await residency.work()
     (await waiting).release()
-    books = house.manager.statistics()
+    books = residency.manager.statistics()
     assert (books.budget_bytes, books.free_bytes) == (15, 0)
     held[1].release()
     with pytest.raises(VoiceTooLargeError, match="whole budget has 15"):
-        await house.manager.acquire(make_manifest("e", 16))
+        await residency.manager.acquire(make_manifest("e", 16))
 
 
 async def test_a_larger_budget_lets_in_who_waits() -> None:
-    house = House(30)
-    speaking = await house.have("a", 30)
-    waiting = [house.ask("b", 20), house.ask("c", 20)]
-    await house.work()
-    house.manager.set_budget(70)
-    await house.work()
+    residency = ResidencyFixture(30)
+    speaking = await residency.have("a", 30)
+    waiting = [residency.ask("b", 20), residency.ask("c", 20)]
+    await residency.work()
+    residency.manager.set_budget(70)
+    await residency.work()
     for task in waiting:
         (await task).release()
     speaking.release()
-    changed = [e for e in house.events if e.kind is EventKind.BUDGET_CHANGED]
+    changed = [e for e in residency.events if e.kind is EventKind.BUDGET_CHANGED]
     assert [(e.size_bytes, e.reason) for e in changed] == [(70, "asked")]
     with pytest.raises(ValueError, match="above 0"):
-        house.manager.set_budget(0)
+        residency.manager.set_budget(0)
 
 
 async def test_a_budget_that_shrinks_under_a_load_is_reached_when_that_is_idle() -> None:
-    house = House(30)
-    task = house.ask("a", 30)
+    residency = ResidencyFixture(30)
+    task = residency.ask("a", 30)
     await settle()
-    house.manager.set_budget(10)
-    await house.work()
+    residency.manager.set_budget(10)
+    await residency.work()
     lease = await task
-    assert house.manager.statistics().budget_bytes == 30
+    assert residency.manager.statistics().budget_bytes == 30
     lease.release()
-    await house.work()
-    books = house.manager.statistics()
+    await residency.work()
+    books = residency.manager.statistics()
     assert (books.budget_bytes, books.resident_bytes) == (10, 0)
 
 
@@ -339,114 +335,114 @@ async def test_a_budget_that_shrinks_under_a_load_is_reached_when_that_is_idle()
 
 
 async def test_whose_time_runs_out_in_a_load_is_told_so_whoever_speaks() -> None:
-    house = House(30)
-    speaking = await house.have("a")
+    residency = ResidencyFixture(30)
+    speaking = await residency.have("a")
     with pytest.raises(LoadTimeoutError, match=r"b@1: not loaded within 0\.000 s"):
-        await house.manager.acquire(make_manifest("b"), timeout_s=0)
-    await house.work()
+        await residency.manager.acquire(make_manifest("b"), timeout_s=0)
+    await residency.work()
     speaking.release()
 
 
 async def test_a_load_that_runs_into_a_timeout_of_its_own_is_not_the_callers() -> None:
-    house = House(30)
-    house.loader.faults["a"] = TimeoutError("the store: connection timed out")
-    task = house.ask("a")
-    await house.work()
+    residency = ResidencyFixture(30)
+    residency.loader.faults["a"] = TimeoutError("the store: connection timed out")
+    task = residency.ask("a")
+    await residency.work()
     with pytest.raises(LoadFailedError, match="TimeoutError"):
         await task
 
 
 async def test_each_of_many_is_told_of_a_failure_by_an_error_of_its_own() -> None:
-    house = House(30)
-    house.loader.faults["a"] = EngineError("the weights are damaged", metadata={"voice": "a@1"})
-    tasks = [house.ask("a") for _ in range(4)]
-    await house.work()
+    residency = ResidencyFixture(30)
+    residency.loader.faults["a"] = EngineError("the weights are damaged", metadata={"voice": "a@1"})
+    tasks = [residency.ask("a") for _ in range(4)]
+    await residency.work()
     errors = [task.exception() for task in tasks]
     assert len({id(error) for error in errors}) == 4
     assert {(type(e), str(e)) for e in errors} == {(EngineError, "the weights are damaged")}
 
 
 async def test_insisting_tries_again_at_once_and_does_not_shorten_the_wait_of_others() -> None:
-    house = House(30)
-    house.loader.faults["a"] = OSError("broken")
+    residency = ResidencyFixture(30)
+    residency.loader.faults["a"] = OSError("broken")
     for wait_s in (0.5, 1, 2, 4):
-        task = house.ask("a", insist=True)
-        await house.work()
+        task = residency.ask("a", insist=True)
+        await residency.work()
         assert isinstance(task.exception(), LoadFailedError)
-        (failed,) = house.manager.residents()
+        (failed,) = residency.manager.residents()
         assert (failed.state, failed.retry_s) == (State.FAILED, wait_s)
     with pytest.raises(LoadFailedError, match="failed 4 times in a row"):
-        await house.manager.acquire(make_manifest("a"))
-    house.loader.faults.clear()
-    task = house.ask("a", insist=True)
-    await house.work()
+        await residency.manager.acquire(make_manifest("a"))
+    residency.loader.faults.clear()
+    task = residency.ask("a", insist=True)
+    await residency.work()
     (await task).release()
-    assert house.states() == {"a": State.RESIDENT}
+    assert residency.states() == {"a": State.RESIDENT}
 
 
 # The end
 
 
 async def test_closing_does_not_wait_for_a_load_that_hangs() -> None:
-    house = House(30)
-    hanging = house.ask("a")
+    residency = ResidencyFixture(30)
+    hanging = residency.ask("a")
     await settle()
-    closing = asyncio.ensure_future(house.manager.close())
+    closing = asyncio.ensure_future(residency.manager.close())
     await settle()
     assert isinstance(hanging.exception(), ClosedError)
     assert closing.done()
-    assert house.manager.statistics().reserved_bytes == 10, "its thread may still write there"
-    await house.work()
-    assert house.manager.statistics().reserved_bytes == 0
+    assert residency.manager.statistics().reserved_bytes == 10, "its thread may still write there"
+    await residency.work()
+    assert residency.manager.statistics().reserved_bytes == 0
 
 
 async def test_nobody_in_line_is_let_in_by_closing() -> None:
-    house = House(30)
-    speaking = await house.have("a")
-    waiting = [house.ask(name, 30) for name in "bcd"]
-    joining = house.ask("e", 25)
-    await house.work()
-    house.events.clear()
-    closing = asyncio.ensure_future(house.manager.close())
-    await house.work()
+    residency = ResidencyFixture(30)
+    speaking = await residency.have("a")
+    waiting = [residency.ask(name, 30) for name in "bcd"]
+    joining = residency.ask("e", 25)
+    await residency.work()
+    residency.events.clear()
+    closing = asyncio.ensure_future(residency.manager.close())
+    await residency.work()
     for task in (*waiting, joining):
         assert isinstance(task.exception(), ClosedError)
-    assert {e.kind for e in house.events} == {EventKind.LOAD_FAILED}
+    assert {e.kind for e in residency.events} == {EventKind.LOAD_FAILED}
     speaking.release()
-    await house.work()
+    await residency.work()
     await closing
-    assert house.manager.statistics().free_bytes == 30
+    assert residency.manager.statistics().free_bytes == 30
 
 
 async def test_a_pin_that_comes_in_the_instant_of_closing_is_refused() -> None:
     for turns in range(12):
-        house = House(30)
-        pinning = asyncio.ensure_future(house.manager.pin(make_manifest("a")))
+        residency = ResidencyFixture(30)
+        pinning = asyncio.ensure_future(residency.manager.pin(make_manifest("a")))
         await settle()
-        house.executor.run_next()
+        residency.executor.run_next()
         for _ in range(turns):
             await asyncio.sleep(0)
-        closing = asyncio.ensure_future(house.manager.close())
-        await house.work()
+        closing = asyncio.ensure_future(residency.manager.close())
+        await residency.work()
         assert closing.done(), f"after {turns} turns"
-        assert house.manager.statistics().free_bytes == 30
+        assert residency.manager.statistics().free_bytes == 30
         await asyncio.wait([pinning])
 
 
 async def test_pins_and_shared_parts_are_gone_after_closing() -> None:
-    house = House(60)
+    residency = ResidencyFixture(60)
     for name in "abc":
-        (await house.have(make_manifest(name, 1, base=("base", 12)))).release()
-    await house.manager.pin(make_manifest("a", 1, base=("base", 12)))
-    held = await house.have(make_manifest("d", 2, base=("base", 12)))
-    closing = asyncio.ensure_future(house.manager.close())
-    await house.work()
-    assert set(house.states()) == {"d"}
+        (await residency.have(make_manifest(name, 1, base=("base", 12)))).release()
+    await residency.manager.pin(make_manifest("a", 1, base=("base", 12)))
+    held = await residency.have(make_manifest("d", 2, base=("base", 12)))
+    closing = asyncio.ensure_future(residency.manager.close())
+    await residency.work()
+    assert set(residency.states()) == {"d"}
     held.release()
     held.release()
-    await house.work()
+    await residency.work()
     await closing
-    assert house.manager.statistics().charged_bytes == 0
+    assert residency.manager.statistics().charged_bytes == 0
 
 
 # Cancelled, or out of time, at every await
@@ -461,12 +457,12 @@ def styled(voice: str, size: int = 2) -> Manifest:
 
 @dataclasses.dataclass
 class Scene:
-    """A house in the middle of something, and what is about to be asked of it.
+    """A residency in the middle of something, and what is about to be asked of it.
 
     ``acts`` happen one after the other, in between what the executors have to do.
     """
 
-    house: House
+    residency: ResidencyFixture
     ask: Callable[[], Coroutine[Any, Any, Any]]
     acts: deque[Callable[[], Any]] = dataclasses.field(default_factory=deque)
     others: list[asyncio.Future[Any]] = dataclasses.field(default_factory=list)
@@ -479,30 +475,30 @@ class Scene:
                 other.result().release()
         if self.acts_first and self.acts:
             self.acts.popleft()()
-        elif self.house.executor.waiting:
-            self.house.executor.run_next()
-        elif self.house.freeing.waiting:
-            self.house.freeing.run_next()
+        elif self.residency.executor.waiting:
+            self.residency.executor.run_next()
+        elif self.residency.freeing.waiting:
+            self.residency.freeing.run_next()
         elif self.acts:
             self.acts.popleft()()
 
 
 async def hit() -> Scene:
-    house = House(20)
-    (await house.have("a")).release()
-    return Scene(house, lambda: house.manager.acquire(make_manifest("a")))
+    residency = ResidencyFixture(20)
+    (await residency.have("a")).release()
+    return Scene(residency, lambda: residency.manager.acquire(make_manifest("a")))
 
 
 async def miss_in_line() -> Scene:
     """Two idle ones must go, and one that speaks must end."""
-    house = House(30)
+    residency = ResidencyFixture(30)
     for name in "xy":
-        (await house.have(name)).release()
-    speaking, other = await house.have("z"), house.ask("b", 10)
+        (await residency.have(name)).release()
+    speaking, other = await residency.have("z"), residency.ask("b", 10)
     await settle()
     return Scene(
-        house,
-        lambda: house.manager.acquire(make_manifest("a", 25)),
+        residency,
+        lambda: residency.manager.acquire(make_manifest("a", 25)),
         acts=deque([speaking.release]),
         others=[other],
     )
@@ -510,97 +506,101 @@ async def miss_in_line() -> Scene:
 
 async def shared_parts() -> Scene:
     """The base is being loaded for another voice, and is wanted by one behind."""
-    house = House(30, Limits(load_slots=1))
-    before = house.ask(styled("b"))
+    residency = ResidencyFixture(30, Limits(load_slots=1))
+    before = residency.ask(styled("b"))
     await settle()
     behind: list[asyncio.Future[Any]] = [before]
     return Scene(
-        house,
-        lambda: house.manager.acquire(styled("a")),
-        acts=deque([lambda: behind.append(house.ask(styled("c")))]),
+        residency,
+        lambda: residency.manager.acquire(styled("a")),
+        acts=deque([lambda: behind.append(residency.ask(styled("c")))]),
         others=behind,
     )
 
 
 async def joined() -> Scene:
-    house = House(30)
-    other = house.ask("a")
+    residency = ResidencyFixture(30)
+    other = residency.ask("a")
     await settle()
-    return Scene(house, lambda: house.manager.acquire(make_manifest("a")), others=[other])
+    return Scene(residency, lambda: residency.manager.acquire(make_manifest("a")), others=[other])
 
 
 async def failing() -> Scene:
-    house = House(30)
-    house.loader.faults["base"] = OSError("broken")
-    return Scene(house, lambda: house.manager.acquire(styled("a")))
+    residency = ResidencyFixture(30)
+    residency.loader.faults["base"] = OSError("broken")
+    return Scene(residency, lambda: residency.manager.acquire(styled("a")))
 
 
 async def misfit() -> Scene:
-    house = House(30)
-    house.loader.misfits.add("a")
-    return Scene(house, lambda: house.manager.acquire(styled("a")), others=[house.ask(styled("b"))])
+    residency = ResidencyFixture(30)
+    residency.loader.misfits.add("a")
+    return Scene(
+        residency,
+        lambda: residency.manager.acquire(styled("a")),
+        others=[residency.ask(styled("b"))],
+    )
 
 
 async def too_large_a_part() -> Scene:
-    house = House(30)
-    house.loader.measured["a"] = 11
-    return Scene(house, lambda: house.manager.acquire(make_manifest("a")))
+    residency = ResidencyFixture(30)
+    residency.loader.measured["a"] = 11
+    return Scene(residency, lambda: residency.manager.acquire(make_manifest("a")))
 
 
 async def refused_once() -> Scene:
-    house = House(30)
-    (await house.have("idle")).release()
-    house.loader.refusals["a"] = 1
-    return Scene(house, lambda: house.manager.acquire(make_manifest("a")))
+    residency = ResidencyFixture(30)
+    (await residency.have("idle")).release()
+    residency.loader.refusals["a"] = 1
+    return Scene(residency, lambda: residency.manager.acquire(make_manifest("a")))
 
 
 async def refused_twice() -> Scene:
-    house = House(30)
-    (await house.have("idle")).release()
-    house.loader.refusals["base"] = 2
-    return Scene(house, lambda: house.manager.acquire(styled("a")))
+    residency = ResidencyFixture(30)
+    (await residency.have("idle")).release()
+    residency.loader.refusals["base"] = 2
+    return Scene(residency, lambda: residency.manager.acquire(styled("a")))
 
 
 async def given_up_before() -> Scene:
     """The thread of a load that was given up has not ended yet."""
-    house = House(20)
-    given_up = house.ask("a")
+    residency = ResidencyFixture(20)
+    given_up = residency.ask("a")
     await settle()
     given_up.cancel()
     await settle()
-    return Scene(house, lambda: house.manager.acquire(make_manifest("a")))
+    return Scene(residency, lambda: residency.manager.acquire(make_manifest("a")))
 
 
 async def stuck() -> Scene:
     """No load is given any time."""
-    house = House(30, Limits(load_slots=1, load_timeout_s=0))
-    return Scene(house, lambda: house.manager.acquire(styled("a")))
+    residency = ResidencyFixture(30, Limits(load_slots=1, load_timeout_s=0))
+    return Scene(residency, lambda: residency.manager.acquire(styled("a")))
 
 
 async def pinning() -> Scene:
-    house = House(20)
-    (await house.have("idle", 15)).release()
-    return Scene(house, lambda: house.manager.pin(make_manifest("a")))
+    residency = ResidencyFixture(20)
+    (await residency.have("idle", 15)).release()
+    return Scene(residency, lambda: residency.manager.pin(make_manifest("a")))
 
 
 async def unloading() -> Scene:
-    house = House(20)
-    (await house.have(styled("a"))).release()
-    return Scene(house, lambda: house.manager.unload(styled("a")))
+    residency = ResidencyFixture(20)
+    (await residency.have(styled("a"))).release()
+    return Scene(residency, lambda: residency.manager.unload(styled("a")))
 
 
 async def budget_changes() -> Scene:
-    house = House(30)
-    speaking = await house.have("x")
+    residency = ResidencyFixture(30)
+    speaking = await residency.have("x")
     return Scene(
-        house,
-        lambda: house.manager.acquire(make_manifest("a", 20)),
+        residency,
+        lambda: residency.manager.acquire(make_manifest("a", 20)),
         acts=deque(
             [
-                lambda: house.manager.set_budget(25),
-                lambda: house.manager.set_budget(22),
+                lambda: residency.manager.set_budget(25),
+                lambda: residency.manager.set_budget(22),
                 speaking.release,
-                lambda: house.manager.set_budget(60),
+                lambda: residency.manager.set_budget(60),
             ]
         ),
         acts_first=True,
@@ -622,36 +622,36 @@ async def played(scene: Scene, task: asyncio.Task[Any], turns: int) -> bool:
         if turn % 3 == 2:
             scene.step()
         if turn % 5 == 4:
-            scene.house.manager.check_integrity()
+            scene.residency.manager.check_integrity()
     return task.done()
 
 
 async def ended(scene: Scene, task: asyncio.Task[Any]) -> None:
     """All that is left happens, and then nothing of it is left."""
-    house = scene.house
-    await house.work()
+    residency = scene.residency
+    await residency.work()
     while scene.acts:
         scene.acts.popleft()()
-        await house.work()
+        await residency.work()
     assert task.done()
     for other in scene.others:
         if not other.cancelled() and other.exception() is None:
             other.result().release()
-            await house.work()
+            await residency.work()
     outcome = None if task.cancelled() or task.exception() else task.result()
     if isinstance(outcome, Lease):
         outcome.release()
     assert all(other.done() for other in scene.others)
-    assert house.manager.held_leases() == 0
-    house.manager.unpin(make_manifest("a"))
-    await house.work()
-    assert not house.queued()
-    assert State.LOADING not in {resident.state for resident in house.manager.residents()}
-    books = house.manager.statistics()
+    assert residency.manager.held_leases() == 0
+    residency.manager.unpin(make_manifest("a"))
+    await residency.work()
+    assert not residency.queued()
+    assert State.LOADING not in {resident.state for resident in residency.manager.residents()}
+    books = residency.manager.statistics()
     assert (books.reserved_bytes, books.evicting_bytes) == (0, 0)
-    house.manager.evict_idle(-1)
-    await house.work()
-    assert house.manager.statistics().charged_bytes == 0
+    residency.manager.evict_idle(-1)
+    await residency.work()
+    assert residency.manager.statistics().charged_bytes == 0
 
 
 @pytest.mark.parametrize("then", ["once", "twice", "and asked again"])
@@ -672,7 +672,7 @@ async def test_cancelled_at_any_await_it_leaves_the_books_in_order(
             task.cancel()
         elif then == "and asked again":
             again = loop.create_task(scene.ask())
-            await scene.house.work()
+            await scene.residency.work()
             scene.others.append(again)
             if not again.done() or again.cancelled() or again.exception():
                 scene.others.pop()
@@ -681,7 +681,7 @@ async def test_cancelled_at_any_await_it_leaves_the_books_in_order(
                 scene.others.pop()
         await settle()
         assert task.done(), f"after {turns} turns"
-        scene.house.manager.check_integrity()
+        scene.residency.manager.check_integrity()
         await ended(scene, task)
         assert not stray
         if done:
@@ -701,9 +701,11 @@ async def test_out_of_time_at_any_await_it_leaves_the_books_in_order(
         for turns in itertools.count(1):
             scene = await scene_of()
             asked = scene.ask()
-            acquire = scene.house.manager.acquire
+            acquire = scene.residency.manager.acquire
             with mock.patch.object(
-                scene.house.manager, "acquire", functools.partial(acquire, timeout_s=turns - 0.5)
+                scene.residency.manager,
+                "acquire",
+                functools.partial(acquire, timeout_s=turns - 0.5),
             ):
                 asked.close()
                 task = loop.create_task(scene.ask())
@@ -711,7 +713,7 @@ async def test_out_of_time_at_any_await_it_leaves_the_books_in_order(
             for _ in range(turns):
                 done = await played(scene, task, 1)
                 scene.step()
-                clock.now += 1
+                clock.now_s += 1
             await settle()
             assert task.done(), f"after {turns} turns"
             error = task.exception()
@@ -730,7 +732,7 @@ async def test_out_of_time_at_any_await_it_leaves_the_books_in_order(
 class GatedLoader(FakeLoader):
     """Each load, and each freeing, waits on its thread until somebody opens its gate."""
 
-    def __init__(self, arrived: Callable[[threading.Event], None]) -> None:
+    def __init__(self, arrived: Callable[[threading.Event], object]) -> None:
         super().__init__()
         self.arrived = arrived
         self.running = self.peak = 0
@@ -766,7 +768,7 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
         acts.append(act)
         news.set()
 
-    loader = GatedLoader(lambda gate: loop.call_soon_threadsafe(tell, gate.set) and None)
+    loader = GatedLoader(lambda gate: loop.call_soon_threadsafe(tell, gate.set))
     device = FakeDevice()
     device.give_back = lambda freed_bytes: loader.wait()  # type: ignore[method-assign]
     loader.faults["h"] = EngineError("broken")
@@ -839,14 +841,14 @@ async def test_64_callers_at_once_on_voices_that_share_parts(seed: int) -> None:
 
 
 async def test_a_barred_voice_is_refused_also_if_it_is_resident_until_somebody_insists() -> None:
-    house = House()
-    lease = await house.have("a")
+    residency = ResidencyFixture()
+    lease = await residency.have("a")
     manifest = make_manifest("a")
-    house.manager.bars.bar(manifest.ref)
+    residency.manager.bars.bar(manifest.ref)
     with pytest.raises(VoiceBarredError, match="voxswap load a@1"):
-        await house.manager.acquire(manifest)
+        await residency.manager.acquire(manifest)
     lease.release()
-    assert [e.kind for e in house.events][-1] is EventKind.BARRED
-    (await house.manager.acquire(manifest, insist=True)).release()
-    (await house.manager.acquire(manifest)).release()
-    house.manager.check_integrity()
+    assert [e.kind for e in residency.events][-1] is EventKind.BARRED
+    (await residency.manager.acquire(manifest, insist=True)).release()
+    (await residency.manager.acquire(manifest)).release()
+    residency.manager.check_integrity()

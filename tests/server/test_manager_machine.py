@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.examples import examples
-from tests.server.fakes import House, ManualExecutor, make_manifest, settle
+from tests.fakes.executors import ManualExecutor, settle
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import ResidencyFixture
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.part import Part
@@ -50,8 +52,8 @@ class ManagerMachine(RuleBasedStateMachine):
         asyncio.set_event_loop(self.loop)
         self.stray: list[object] = []
         self.loop.set_exception_handler(lambda _, context: self.stray.append(context))
-        self.house = House(40, Limits(load_slots=2, settle_s=1.5))
-        self.manager, self.loader = self.house.manager, self.house.loader
+        self.residency = ResidencyFixture(40, Limits(load_slots=2, settle_s=1.5))
+        self.manager, self.loader = self.residency.manager, self.residency.loader
         self.asking: list[asyncio.Task[Lease]] = []
         self.held: list[Lease] = []
         self.pinning: list[asyncio.Task[Resident]] = []
@@ -59,7 +61,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     @property
     def waiting(self) -> list[ManualExecutor]:
-        return [e for e in (self.house.executor, self.house.freeing) if e.waiting]
+        return [e for e in (self.residency.executor, self.residency.freeing) if e.waiting]
 
     @property
     def resident(self) -> list[Part]:
@@ -68,19 +70,20 @@ class ManagerMachine(RuleBasedStateMachine):
 
     def run_loop(self) -> None:
         self.loop.run_until_complete(settle())
-        for task in [t for t in self.asking if t.done()]:
-            self.asking.remove(task)
-            if came_to_something(task):
-                self.held.append(task.result())
-        for tasks in (self.pinning, self.unloading):
+        for asked in [t for t in self.asking if t.done()]:
+            self.asking.remove(asked)
+            if came_to_something(asked):
+                self.held.append(asked.result())
+        doing: tuple[list[asyncio.Task[Any]], ...] = (self.pinning, self.unloading)
+        for tasks in doing:
             for task in [t for t in tasks if t.done()]:
-                tasks.remove(task)  # type: ignore[arg-type]
+                tasks.remove(task)
                 came_to_something(task)
         assert not self.stray, self.stray
 
     @rule(voice=names, insist=st.booleans())
     def ask(self, voice: str, *, insist: bool) -> None:
-        self.house.clock.now += 1
+        self.residency.clock.now_s += 1
         work = self.manager.acquire(VOICES[voice], insist=insist)
         self.asking.append(self.loop.create_task(work))
         self.run_loop()
@@ -109,7 +112,7 @@ class ManagerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        self.house.clock.now += 1
+        self.residency.clock.now_s += 1
         lease = data.draw(st.sampled_from(self.held))
         self.held.remove(lease)
         self.loop.call_soon(lease.release)
@@ -191,7 +194,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.3, 1, 100]))
     def let_time_pass(self, seconds: float) -> None:
-        self.house.clock.now += seconds
+        self.residency.clock.now_s += seconds
         self.loop.call_soon(self.manager.tick)
         self.run_loop()
 

@@ -121,7 +121,7 @@ def test_victims_are_enough_and_none_is_needless(
     assert not keys.intersection(part.key for part in victims)
     assert all(gained - part.size_bytes < need for part in victims)
     # Nobody who was used later than the first so many that are enough leaves.
-    enough, prefix = 0, []
+    enough, prefix = 0, list[Part]()
     while enough < need:
         prefix.append(may_leave[len(prefix)])
         enough += prefix[-1].size_bytes

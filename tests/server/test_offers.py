@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from tests.server.fakes import make_manifest
+from tests.fakes.manifests import make_manifest
 from voxswap_registry.controls import CONTROLS
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.families import controls_of, installed

@@ -10,7 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.server.fakes import House, digest_of, make_manifest, settle
+from tests.fakes.executors import settle
+from tests.fakes.manifests import digest_of, make_manifest
+from tests.fakes.residency import ResidencyFixture
 from voxswap_server.memory.plans import Limits
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.events import EventKind
@@ -31,18 +33,18 @@ names = st.sampled_from(sorted(VOICES))
 
 
 async def test_what_is_resident_costs_nothing() -> None:
-    house = House(30)
-    (await house.have("a")).release()
-    found = await explain(house.manager, make_manifest("a"))
+    residency = ResidencyFixture(30)
+    (await residency.have("a")).release()
+    found = await explain(residency.manager, make_manifest("a"))
     assert (found.resident, found.fits, found.need_bytes, found.would_evict) == (True, True, 0, ())
     assert (found.estimated_s, found.reason) == (0.0, "it is resident")
     assert [part.tier for part in found.parts] == [Tier.DEVICE]
 
 
 async def test_what_is_missing_is_named_with_where_it_is_and_how_far() -> None:
-    house = House(30)
-    (await house.have(make_manifest("e", 1, base=BASE))).release()
-    found = await explain(house.manager, make_manifest("f", 2, base=BASE))
+    residency = ResidencyFixture(30)
+    (await residency.have(make_manifest("e", 1, base=BASE))).release()
+    found = await explain(residency.manager, make_manifest("f", 2, base=BASE))
     assert (found.ref, found.resident, found.fits) == ("f@1", False, True)
     assert [(p.role, p.digest, p.tier, p.size_bytes) for p in found.parts] == [
         ("model", digest_of("f"), Tier.DISK, 2),
@@ -50,50 +52,50 @@ async def test_what_is_missing_is_named_with_where_it_is_and_how_far() -> None:
     ]
     assert found.need_bytes == 2
     assert found.estimated_s == pytest.approx(2e-3)
-    assert house.loader.loads == ["e", "base"], "nothing was done"
-    assert not house.queued()
+    assert residency.loader.loads == ["e", "base"], "nothing was done"
+    assert not residency.queued()
 
 
 async def test_victims_are_named_with_the_voices_that_speak_with_them() -> None:
-    house = House(16)
+    residency = ResidencyFixture(16)
     for name in "ef":
-        (await house.have(make_manifest(name, 1, base=BASE))).release()
-    found = await explain(house.manager, make_manifest("new", 14))
+        (await residency.have(make_manifest(name, 1, base=BASE))).release()
+    found = await explain(residency.manager, make_manifest("new", 14))
     assert {(part.role, part.voices) for part in found.would_evict} == {("base", ("e@1", "f@1"))}
     assert found.fits
     assert "evicting 1 part gives" in found.reason
 
 
 async def test_what_would_have_to_wait_names_who_speaks_and_who_is_ahead() -> None:
-    house = House(30)
-    speaking = await house.have("a", 20)
-    found = await explain(house.manager, make_manifest("b", 15))
+    residency = ResidencyFixture(30)
+    speaking = await residency.have("a", 20)
+    found = await explain(residency.manager, make_manifest("b", 15))
     assert (found.fits, found.would_evict, found.speaking) == (False, (), ("a@1",))
     assert "would wait for a stream to end" in found.reason
-    waiting = house.ask("c", 25)
+    waiting = residency.ask("c", 25)
     await settle()
-    found = await explain(house.manager, make_manifest("d", 5))
+    found = await explain(residency.manager, make_manifest("d", 5))
     assert (found.fits, found.ahead) == (True, 1)
     assert found.reason.endswith("; 1 load waits for memory already")
     speaking.release()
-    await house.work()
+    await residency.work()
     (await waiting).release()
 
 
 async def test_what_cannot_be_loaded_says_why() -> None:
-    house = House(30)
-    found = await explain(house.manager, make_manifest("large", 31))
+    residency = ResidencyFixture(30)
+    found = await explain(residency.manager, make_manifest("large", 31))
     assert not found.fits
     assert "needs 31 bytes" in found.reason
-    house.loader.faults["a"] = OSError("broken")
-    task = house.ask("a")
-    await house.work()
+    residency.loader.faults["a"] = OSError("broken")
+    task = residency.ask("a")
+    await residency.work()
     assert task.exception() is not None
-    found = await explain(house.manager, make_manifest("a"))
+    found = await explain(residency.manager, make_manifest("a"))
     assert not found.fits
     assert "is tried again in 0.5 s" in found.reason
-    house.clock.now += 0.5
-    assert (await explain(house.manager, make_manifest("a"))).fits
+    residency.clock.now_s += 0.5
+    assert (await explain(residency.manager, make_manifest("a"))).fits
 
 
 moves = st.one_of(
@@ -107,34 +109,34 @@ moves = st.one_of(
 )
 
 
-async def furnished(house: House, found: list[tuple[str, Any]]) -> list[Lease]:
+async def furnished(residency: ResidencyFixture, found: list[tuple[str, Any]]) -> list[Lease]:
     """Do ``found``, as far as it can be done at once; what is held in the end."""
     held: list[Lease] = []
     for move, what in found:
-        house.clock.now += 1
+        residency.clock.now_s += 1
         tasks: list[asyncio.Future[Any]] = []
         match move:
             case "use" | "hold":
-                tasks.append(house.ask(VOICES[what]))
+                tasks.append(residency.ask(VOICES[what]))
             case "pin":
-                tasks.append(asyncio.ensure_future(house.manager.pin(VOICES[what])))
+                tasks.append(asyncio.ensure_future(residency.manager.pin(VOICES[what])))
             case "unload":
-                tasks.append(asyncio.ensure_future(house.manager.unload(VOICES[what])))
+                tasks.append(asyncio.ensure_future(residency.manager.unload(VOICES[what])))
             case "protect":
-                house.manager.protect(VOICES[what], 3)
+                residency.manager.protect(VOICES[what], 3)
             case "budget":
-                house.manager.set_budget(what)
-        await house.work()
+                residency.manager.set_budget(what)
+        await residency.work()
         for task in tasks:
             if not task.done():
                 task.cancel()
-                await house.work()
+                await residency.work()
             elif task.exception() is None and isinstance(lease := task.result(), Lease):
                 if move == "hold":
                     held.append(lease)
                 else:
                     lease.release()
-    await house.work()
+    await residency.work()
     return held
 
 
@@ -153,28 +155,28 @@ def test_if_it_fits_then_loading_evicts_just_what_was_said(
     before: list[tuple[str, Any]], voice: str, workspaces: dict[str, int]
 ) -> None:
     async def run() -> None:
-        house = House(36, Limits(load_slots=8, settle_s=2.5))
-        house.loader.workspaces = workspaces
-        held = await furnished(house, before)
-        found = await explain(house.manager, VOICES[voice])
-        house.events.clear()
-        house.loader.loads.clear()
-        task = house.ask(VOICES[voice])
-        await house.work()
-        evicted = {e.digest for e in house.events if e.kind is EventKind.EVICTED}
+        residency = ResidencyFixture(36, Limits(load_slots=8, settle_s=2.5))
+        residency.loader.workspaces = workspaces
+        held = await furnished(residency, before)
+        found = await explain(residency.manager, VOICES[voice])
+        residency.events.clear()
+        residency.loader.loads.clear()
+        task = residency.ask(VOICES[voice])
+        await residency.work()
+        evicted = {e.digest for e in residency.events if e.kind is EventKind.EVICTED}
         if found.fits:
             (await task).release()
             assert evicted == {part.digest for part in found.would_evict}
             missing = [part for part in found.parts if part.tier is not Tier.DEVICE]
-            assert len(house.loader.loads) == len(missing)
-            assert found.resident == (not house.loader.loads and found.resident)
+            assert len(residency.loader.loads) == len(missing)
+            assert found.resident == (not residency.loader.loads and found.resident)
         else:
             assert not evicted
             assert not task.done() or task.exception() is not None
             task.cancel()
         for lease in held:
             lease.release()
-        await house.work()
+        await residency.work()
 
     asyncio.run(run())
 
@@ -187,10 +189,10 @@ def member(voice: str, due_s: float | None = None, size: int = 10) -> CastMember
 
 
 async def test_a_cast_is_told_in_its_order_with_when_each_is_ready() -> None:
-    house = House(30)
-    (await house.have("b")).release()
+    residency = ResidencyFixture(30)
+    (await residency.have("b")).release()
     found = await forecast(
-        house.manager, [member("b", 0.0), member("a", 0.009), member("c", 0.03), member("d")]
+        residency.manager, [member("b", 0.0), member("a", 0.009), member("c", 0.03), member("d")]
     )
     # A part takes 10 ms; b is here, and d does not fit beside them.
     assert [(m.ref, m.fits, m.in_time) for m in found.cast] == [
@@ -205,45 +207,45 @@ async def test_a_cast_is_told_in_its_order_with_when_each_is_ready() -> None:
 
 
 async def test_what_is_here_already_is_in_time() -> None:
-    house = House(30)
-    (await house.have("b")).release()
-    found = await forecast(house.manager, [member("a", 0.05), member("b", 0.0)])
+    residency = ResidencyFixture(30)
+    (await residency.have("b")).release()
+    found = await forecast(residency.manager, [member("a", 0.05), member("b", 0.0)])
     assert all(m.in_time and m.fits for m in found.cast)
 
 
 async def test_shared_parts_of_a_cast_are_counted_once_and_never_evicted_for_it() -> None:
-    house = House(26)
-    (await house.have("old", 10)).release()
-    (await house.have(make_manifest("e", 1, base=BASE))).release()
+    residency = ResidencyFixture(26)
+    (await residency.have("old", 10)).release()
+    (await residency.have(make_manifest("e", 1, base=BASE))).release()
     cast = [CastMember(make_manifest(name, 1, base=BASE)) for name in "fgh"]
-    found = await forecast(house.manager, cast)
+    found = await forecast(residency.manager, cast)
     assert found.fits
     assert found.would_evict == ()
     with_new = [*cast, member("new", size=9)]
-    assert not (await forecast(house.manager, with_new)).fits, "what was used just now stays"
-    house.clock.now += 100
-    found = await forecast(house.manager, with_new)
+    assert not (await forecast(residency.manager, with_new)).fits, "what was used just now stays"
+    residency.clock.now_s += 100
+    found = await forecast(residency.manager, with_new)
     assert found.fits
     assert found.would_evict == ("old@1",)
 
 
 async def test_the_first_that_does_not_fit_leaves_out_those_after_it() -> None:
-    house = House(30)
-    speaking = await house.have("a", 15)
+    residency = ResidencyFixture(30)
+    speaking = await residency.have("a", 15)
     found = await forecast(
-        house.manager, [member("b", size=10), member("c", size=10), member("d", size=1)]
+        residency.manager, [member("b", size=10), member("c", size=10), member("d", size=1)]
     )
     assert [m.fits for m in found.cast] == [True, False, False]
     speaking.release()
 
 
 async def test_a_voice_that_failed_does_not_fit() -> None:
-    house = House(30)
-    house.loader.faults["a"] = OSError("broken")
-    task = house.ask("a")
-    await house.work()
+    residency = ResidencyFixture(30)
+    residency.loader.faults["a"] = OSError("broken")
+    task = residency.ask("a")
+    await residency.work()
     assert task.exception() is not None
-    found = await forecast(house.manager, [member("a")])
+    found = await forecast(residency.manager, [member("a")])
     assert not found.fits
 
 
@@ -254,19 +256,19 @@ async def test_a_voice_that_failed_does_not_fit() -> None:
 )
 def test_voices_of_one_size_evict_just_what_was_said(used: list[str], cast: list[str]) -> None:
     async def run() -> None:
-        house = House(40)
+        residency = ResidencyFixture(40)
         for name in used:
-            (await house.have(name)).release()
-        house.clock.now += 100
-        found = await forecast(house.manager, [member(name) for name in cast])
+            (await residency.have(name)).release()
+        residency.clock.now_s += 100
+        found = await forecast(residency.manager, [member(name) for name in cast])
         assert found.fits
-        house.events.clear()
+        residency.events.clear()
         for name in cast:  # as a scene does
-            house.manager.protect(make_manifest(name), 100)
+            residency.manager.protect(make_manifest(name), 100)
         for name in cast:
-            (await house.have(name)).release()
-            house.manager.protect(make_manifest(name), 100)
-        assert sorted(house.evicted()) == [(ref,) for ref in found.would_evict]
+            (await residency.have(name)).release()
+            residency.manager.protect(make_manifest(name), 100)
+        assert sorted(residency.evicted()) == [(ref,) for ref in found.would_evict]
 
     asyncio.run(run())
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.server.fakes import FakeClock
+from tests.fakes.clocks import FakeClock
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.residency import popularity
 from voxswap_server.residency.popularity import Popularity
@@ -24,114 +24,116 @@ DAY_S = 24 * 3600.0
 refs = st.sampled_from([f"npc/{name}@{n}" for name in ("smith", "guard") for n in (1, 2, 30)])
 
 
-class Shelf:
+class PopularityFixture:
     """A server's counts, and its clocks. A new one is the same server after a restart."""
 
     def __init__(self, wall_s: float = 1.8e9) -> None:
         self.clock, self.wall = FakeClock(), FakeClock()
-        self.wall.now = wall_s
+        self.wall.now_s = wall_s
         self.uses = Popularity(self.clock, self.wall)
 
     def wait(self, seconds: float) -> None:
-        self.clock.now += seconds
-        self.wall.now += seconds
+        self.clock.now_s += seconds
+        self.wall.now_s += seconds
 
     def count(self, ref: str, times: int = 1) -> None:
         for _ in range(times):
             self.uses.count(ref)
 
-    def restart(self, down_s: float = 0.0, resident: tuple[str, ...] = ()) -> tuple[Shelf, Any]:
+    def restart(
+        self, down_s: float = 0.0, resident: tuple[str, ...] = ()
+    ) -> tuple[PopularityFixture, Any]:
         data = self.uses.to_json(resident)
-        after = Shelf(self.wall.now + down_s)
+        after = PopularityFixture(self.wall.now_s + down_s)
         return after, after.uses.restore(data, where="here")
 
 
 def test_uses_are_halved_every_day() -> None:
-    shelf = Shelf()
-    shelf.count("a@1", 8)
-    assert shelf.uses.uses("a@1") == 8
-    shelf.wait(DAY_S)
-    assert shelf.uses.uses("a@1") == pytest.approx(4)
-    shelf.count("a@1")
-    shelf.wait(DAY_S / 2)
-    assert shelf.uses.uses("a@1") == pytest.approx(5 / math.sqrt(2))
-    assert shelf.uses.uses("b@1") == 0
+    fixture = PopularityFixture()
+    fixture.count("a@1", 8)
+    assert fixture.uses.uses("a@1") == 8
+    fixture.wait(DAY_S)
+    assert fixture.uses.uses("a@1") == pytest.approx(4)
+    fixture.count("a@1")
+    fixture.wait(DAY_S / 2)
+    assert fixture.uses.uses("a@1") == pytest.approx(5 / math.sqrt(2))
+    assert fixture.uses.uses("b@1") == 0
 
 
 @pytest.mark.parametrize("days", [500, 1_023, 1_025, 30_000])
 def test_a_server_may_run_for_years(days: int) -> None:
-    shelf = Shelf()
-    shelf.count("old@1", 1000)
+    fixture = PopularityFixture()
+    fixture.count("old@1", 1000)
     for _ in range(3):
-        shelf.wait(days * DAY_S)
-        shelf.count("new@1", 3)
-        assert shelf.uses.uses("new@1") == pytest.approx(3)
-    assert 0 <= shelf.uses.uses("old@1") < 1e-9
-    json.loads(shelf.uses.to_json(["new@1"]))
-    after, remembered = shelf.restart(resident=("old@1", "new@1"))
+        fixture.wait(days * DAY_S)
+        fixture.count("new@1", 3)
+        assert fixture.uses.uses("new@1") == pytest.approx(3)
+    assert 0 <= fixture.uses.uses("old@1") < 1e-9
+    json.loads(fixture.uses.to_json(["new@1"]))
+    after, remembered = fixture.restart(resident=("old@1", "new@1"))
     assert remembered == ("new@1", "old@1")
     assert after.uses.uses("new@1") == pytest.approx(3)
 
 
 def test_a_year_of_steady_use_day_by_day_comes_to_two_days_worth() -> None:
-    shelf = Shelf()
+    fixture = PopularityFixture()
     for _ in range(365):
-        shelf.wait(DAY_S)
-        shelf.count("a@1", 10)
-    assert shelf.uses.uses("a@1") == pytest.approx(20)
+        fixture.wait(DAY_S)
+        fixture.count("a@1", 10)
+    assert fixture.uses.uses("a@1") == pytest.approx(20)
 
 
 @pytest.mark.parametrize("jump_s", [1.8e9, -1.8e9, 1e15, -1e15])
 def test_a_wall_clock_that_jumps_harms_nothing(jump_s: float) -> None:
     """A machine without a battery wakes up in 1970 and learns the time later."""
-    shelf = Shelf(wall_s=abs(jump_s) + 60)
-    shelf.count("a@1", 4)
-    shelf.wall.now += jump_s
-    shelf.count("a@1", 4)
-    assert shelf.uses.uses("a@1") == 8
-    shelf.uses.to_json(["a@1"])
+    fixture = PopularityFixture(wall_s=abs(jump_s) + 60)
+    fixture.count("a@1", 4)
+    fixture.wall.now_s += jump_s
+    fixture.count("a@1", 4)
+    assert fixture.uses.uses("a@1") == 8
+    fixture.uses.to_json(["a@1"])
 
 
 def test_counts_and_residents_come_back_the_most_used_first() -> None:
-    shelf = Shelf()
+    fixture = PopularityFixture()
     for n, ref in enumerate(["a@1", "b@2", "c@1"]):
-        shelf.count(ref, 2 - n if n < 2 else 9)
-    after, remembered = shelf.restart(resident=("b@2", "a@1", "c@1", "a@1", "never-used@1"))
+        fixture.count(ref, 2 - n if n < 2 else 9)
+    after, remembered = fixture.restart(resident=("b@2", "a@1", "c@1", "a@1", "never-used@1"))
     assert remembered == ("c@1", "a@1", "b@2", "never-used@1")
     assert after.uses.uses("c@1") == 9
 
 
 def test_time_goes_by_while_a_server_is_down() -> None:
-    shelf = Shelf()
-    shelf.count("a@1", 8)
-    after, _ = shelf.restart(down_s=DAY_S)
+    fixture = PopularityFixture()
+    fixture.count("a@1", 8)
+    after, _ = fixture.restart(down_s=DAY_S)
     assert after.uses.uses("a@1") == pytest.approx(4)
     after.count("a@1")
     assert after.uses.uses("a@1") == pytest.approx(5)
-    long_after, _ = shelf.restart(down_s=3e4 * DAY_S)
+    long_after, _ = fixture.restart(down_s=3e4 * DAY_S)
     assert long_after.uses.uses("a@1") < 1e-9
-    from_the_future, _ = shelf.restart(down_s=-5 * DAY_S)
+    from_the_future, _ = fixture.restart(down_s=-5 * DAY_S)
     assert from_the_future.uses.uses("a@1") == 8
 
 
 def test_what_was_counted_before_the_file_was_read_counts_too() -> None:
-    shelf = Shelf()
-    shelf.count("a@1", 3)
-    data = shelf.uses.to_json([])
-    after = Shelf(shelf.wall.now)
+    fixture = PopularityFixture()
+    fixture.count("a@1", 3)
+    data = fixture.uses.to_json([])
+    after = PopularityFixture(fixture.wall.now_s)
     after.count("a@1", 2)
     after.uses.restore(data, where="here")
     assert after.uses.uses("a@1") == 5
 
 
 def test_so_many_are_kept_the_most_used_of_them() -> None:
-    shelf = Shelf()
-    shelf.count("famous@1", 50)
+    fixture = PopularityFixture()
+    fixture.count("famous@1", 50)
     for n in range(1, 30_000):
-        shelf.uses.count(f"v@{n}")
-    assert len(shelf.uses._weights) <= 20_001
-    assert shelf.uses.uses("famous@1") == 50
-    data = shelf.uses.to_json([])
+        fixture.uses.count(f"v@{n}")
+    assert len(fixture.uses._weights) <= 20_001
+    assert fixture.uses.uses("famous@1") == 50
+    data = fixture.uses.to_json([])
     assert len(json.loads(data)["uses"]) == 10_000
     assert len(data) < 1 << 20
 
@@ -145,19 +147,19 @@ def test_so_many_are_kept_the_most_used_of_them() -> None:
 def test_a_restart_changes_no_order_and_no_count_by_much(
     moves: list[str | float], resident: list[str], down_s: float
 ) -> None:
-    shelf = Shelf()
+    fixture = PopularityFixture()
     for move in moves:
         if isinstance(move, str):
-            shelf.count(move)
+            fixture.count(move)
         else:
-            shelf.wait(move)
-    after, remembered = shelf.restart(down_s, tuple(resident))
+            fixture.wait(move)
+    after, remembered = fixture.restart(down_s, tuple(resident))
     assert sorted(remembered) == sorted(set(resident))
     found = [after.uses.uses(ref) for ref in remembered]
     assert found == sorted(found, reverse=True)
     share = 0.5 ** (down_s / DAY_S)
     for ref in {move for move in moves if isinstance(move, str)}:
-        assert after.uses.uses(ref) == pytest.approx(shelf.uses.uses(ref) * share, abs=1e-3)
+        assert after.uses.uses(ref) == pytest.approx(fixture.uses.uses(ref) * share, abs=1e-3)
 
 
 SOUND: dict[str, Any] = {"schema": 1, "saved_s": 1.0, "uses": {"a@1": 2}, "resident": ["a@1"]}
@@ -196,21 +198,21 @@ UNSOUND: dict[str, Any] = {
 def test_a_file_that_is_not_sound_is_refused_and_nothing_of_it_taken(what: str) -> None:
     found = UNSOUND[what]
     data = found if isinstance(found, bytes) else json.dumps(found).encode()
-    shelf = Shelf()
-    shelf.count("a@1", 3)
+    fixture = PopularityFixture()
+    fixture.count("a@1", 3)
     with pytest.raises(VoxswapError, match=r"residents\.json"):
-        shelf.uses.restore(data, where="/var/cache/residents.json")
-    assert shelf.uses.uses("a@1") == 3
+        fixture.uses.restore(data, where="/var/cache/residents.json")
+    assert fixture.uses.uses("a@1") == 3
 
 
 def test_what_was_saved_can_be_restored_whatever_was_read_before() -> None:
-    shelf = Shelf()
+    fixture = PopularityFixture()
     for count in (1e12, 1e14, 1.7e308):
         data = json.dumps(SOUND | {"uses": {"a@1": count}}).encode()
         for _ in range(3):
             with contextlib.suppress(VoxswapError):
-                shelf.uses.restore(data, where="here")
-    shelf.restart()
+                fixture.uses.restore(data, where="here")
+    fixture.restart()
 
 
 def test_too_large_a_file_is_not_read_to_its_end(tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_too_large_a_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     data = popularity.read(path)
     assert data is not None
     with pytest.raises(VoxswapError, match="more than 8388608 bytes"):
-        Shelf().uses.restore(data, where="here")
+        PopularityFixture().uses.restore(data, where="here")
 
 
 def test_no_file_is_nothing_to_speak_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

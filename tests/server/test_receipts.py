@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tracemalloc
 
-from tests.server.fakes import FakeFrontEnd, FakeVoice, make_manifest
-from tests.server.play import alone
+from tests.fakes.family import FakeFrontEnd, FakeVoice
+from tests.fakes.manifests import make_manifest
+from tests.server.synthesis_fixture import alone
 from voxswap_families.contract import LoadedVoice
 from voxswap_registry.names import VoiceRef
 from voxswap_server.app.metrics import Metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -16,9 +17,9 @@ async def test_a_flood_is_counted_and_told_in_a_few_lines(
 ) -> None:
     counted: Counter[str] = Counter()
     loop = asyncio.get_running_loop()
-    timers = []
+    timers: list[tuple[Callable[..., object], tuple[object, ...]]] = []
 
-    def later(after_s: float, call: object, *args: object) -> None:
+    def later(after_s: float, call: Callable[..., object], *args: object) -> None:
         assert after_s == 1.0
         timers.append((call, args))
 

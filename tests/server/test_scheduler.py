@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
+from tests.fakes.gates import Gate
 from voxswap_families.work import Steps, Work
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.compute.threads import ThreadHooks
@@ -16,21 +18,6 @@ def compute() -> object:
     thread = Scheduler()
     yield thread
     thread.close()
-
-
-class Gate:
-    """A step that says when it has begun and ends when it is let go."""
-
-    def __init__(self) -> None:
-        self.begun = threading.Event()
-        self.let_go = threading.Event()
-        self.runs = 0
-
-    def __call__(self) -> str:
-        self.runs += 1
-        self.begun.set()
-        assert self.let_go.wait(10)
-        return "done"
 
 
 async def test_steps_run_one_at_a_time_in_the_order_they_were_asked_for(
@@ -44,7 +31,9 @@ async def test_steps_run_one_at_a_time_in_the_order_they_were_asked_for(
         names.add(threading.current_thread().name)
         return number
 
-    steps = await asyncio.gather(*(compute.run(Work.of(lambda n=n: step(n))) for n in range(20)))
+    steps = await asyncio.gather(
+        *(compute.run(Work.of(functools.partial(step, n))) for n in range(20))
+    )
     assert [s.result for s in steps] == order == list(range(20))
     assert len(names) == 1
     assert threading.current_thread().name not in names
@@ -56,16 +45,16 @@ async def test_as_many_steps_at_a_time_as_there_are_threads() -> None:
     tasks = [asyncio.ensure_future(compute.run(Work.of(gate))) for gate in gates]
     try:
         for gate in gates[:2]:
-            assert await asyncio.to_thread(gate.begun.wait, 10)
+            await asyncio.to_thread(gate.wait_reached)
         await settle()
-        assert not gates[2].begun.is_set()
-        gates[1].let_go.set()  # whichever ends first takes the next one
-        assert await asyncio.to_thread(gates[2].begun.wait, 10)
+        assert not gates[2].is_reached
+        gates[1].open()  # whichever ends first takes the next one
+        await asyncio.to_thread(gates[2].wait_reached)
         assert not tasks[0].done()
     finally:
         for gate in gates:
-            gate.let_go.set()
-        assert [(await task).result for task in tasks] == ["done"] * 3
+            gate.open()
+        assert all([(await task).compute_s > 0 for task in tasks])
         compute.close()
 
 
@@ -120,31 +109,31 @@ async def test_an_error_is_the_callers(compute: Scheduler) -> None:
 async def test_cancelling_waits_for_the_step_that_has_begun(compute: Scheduler) -> None:
     gate = Gate()
     task = asyncio.ensure_future(compute.run(Work.of(gate)))
-    await asyncio.to_thread(gate.begun.wait, 10)
+    await asyncio.to_thread(gate.wait_reached)
     task.cancel()
     await settle()
     task.cancel()  # impatient callers change nothing
     await settle()
     assert not task.done(), "the lease would be given back while the step still computes"
-    gate.let_go.set()
+    gate.open()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
 async def test_cancelling_drops_a_step_that_has_not_begun(compute: Scheduler) -> None:
     gate, never = Gate(), Gate()
-    running = asyncio.ensure_future(compute.run(Work.of(gate)))
-    await asyncio.to_thread(gate.begun.wait, 10)
+    running = asyncio.ensure_future(compute.run(Work.of(lambda: gate() or "done")))
+    await asyncio.to_thread(gate.wait_reached)
     waiting = asyncio.ensure_future(compute.run(Work.of(never)))
     await settle()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    gate.let_go.set()
+    gate.open()
     step = await running
     assert step.result == "done"
     assert step.compute_s > 0
-    assert never.runs == 0
+    assert never.calls == 0
 
 
 async def test_a_step_that_fails_after_its_cancellation_is_not_left_unheard(
@@ -157,8 +146,8 @@ async def test_a_step_that_fails_after_its_cancellation_is_not_left_unheard(
         raise ValueError("too late for anybody")
 
     task = asyncio.ensure_future(compute.run(Work.of(fail)))
-    await asyncio.to_thread(gate.begun.wait, 10)
+    await asyncio.to_thread(gate.wait_reached)
     task.cancel()
-    gate.let_go.set()
+    gate.open()
     with pytest.raises(asyncio.CancelledError):
         await task

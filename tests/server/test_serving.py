@@ -8,7 +8,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.fakes import settle
+from tests.fakes.executors import settle
 from voxswap_server.residency.bars import Bars
 from voxswap_server.speech.serving import Serving
 

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import ManualExecutor, settle
+from tests.fakes.family import SYMBOLS, FakeEngine
 from tests.registry.drafts import make_draft
-from tests.server.fakes import FakeVoice, ManualExecutor, characters, settle
-from voxswap_families import reading
-from voxswap_families.contract import DevicePart, HostPart, LoadedVoice, PartSpec
+from voxswap_families.contract import DevicePart, HostPart
 from voxswap_families.errors import DeviceMemoryError
 from voxswap_registry.draft import DraftComponent
 from voxswap_registry.errors import VoxswapError
@@ -42,8 +43,7 @@ from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.snapshot import State
 
-TABLE = b'{"layout": "blanks", "symbols": {"a": [1]}}'
-TABLE_BYTES = 16 * len(TABLE)  # what residency charges for it; it lies on the host
+TABLE_BYTES = 16 * len(SYMBOLS)  # what residency charges for it; it lies on the host
 BASE = 3_000
 SIZES = {"a": 300, "b": 400, "c": 700, "d": 1_500, "e": 2_500, "f": 4_000}
 ON_BASE = {"s": 60, "t": 90, "u": 800}
@@ -61,7 +61,7 @@ class SimulatedDevice:
     refusals: int = 0  # to come, whatever is free
     refused: int = 0
     given_back: int = 0
-    copying: Callable[[], None] = lambda: None
+    copying: Callable[[], object] = lambda: None
     freed: Callable[[int], None] = lambda freed_bytes: None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -133,60 +133,32 @@ class StagedPart:
         return SimulatedPart(self.device, len(self.data))
 
 
-class PartedVoice(FakeVoice):
-    def __init__(self, parts: Mapping[str, DevicePart]) -> None:
-        super().__init__()
-        self.parts = dict(parts)
-
-
-class SimulatedEngine:
-    name = "sim"
-    steps_may_be_long = False
-
+class SimulatedEngine(FakeEngine):
     def __init__(self, device: SimulatedDevice) -> None:
+        super().__init__()
         self.device = device
-
-    def check(self, manifest: Manifest) -> None:
-        pass
-
-    def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
-        own = (c for c in manifest.components if c.role != reading.ROLE)
-        return [*(PartSpec(c.role, "sim", c.size_bytes) for c in own), reading.part(manifest)]
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         return 0
 
-    def pace(self, manifest: Manifest) -> None:
-        return None
-
-    def warm_up(self) -> None:
-        pass
-
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
-        if role == reading.ROLE:
-            return reading.read(manifest, file, characters)
+    def taken_up(self, manifest: Manifest, file: VerifiedFile) -> HostPart:
         return StagedPart(self.device, os.pread(file.fd, file.size_bytes, 0))
-
-    def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        front_end = reading.front_end_of(manifest, parts)
-        own = {role: part for role, part in parts.items() if role != reading.ROLE}
-        return LoadedVoice(manifest.ref, PartedVoice(own), front_end)
 
 
 @dataclass(frozen=True)
-class Stock:
+class StockedRegistry:
     registry: Registry
     manifests: Mapping[str, Manifest]
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+def stock(tmp_path_factory: pytest.TempPathFactory) -> StockedRegistry:
     """A registry with voices of all sizes; some share a base. Nobody writes to it."""
     folder = tmp_path_factory.mktemp("stock")
     registry = Registry(folder / "registry")
     base, table = folder / "base", folder / "table"
     base.write_bytes(b"b" * BASE)
-    table.write_bytes(TABLE)
+    table.write_bytes(SYMBOLS)
     manifests = {}
     for name, size in (SIZES | ON_BASE).items():
         model = folder / name
@@ -198,20 +170,20 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
         draft = make_draft(
             folder / "draft",
             f"npc/{name}",
-            engine="sim",
+            engine="fake",
             front_end=FrontEndSpec("characters"),
             components=tuple(components),
         )
         manifests[name] = registry.publish(draft)
-    return Stock(registry, manifests)
+    return StockedRegistry(registry, manifests)
 
 
-class House:
+class SimulatedResidency:
     """Loader and manager on a simulated device, by hand or with real threads."""
 
     def __init__(
         self,
-        stock: Stock,
+        stock: StockedRegistry,
         *,
         size: int = BUDGET,
         budget: int = BUDGET,
@@ -226,10 +198,10 @@ class House:
         self.events: list[ResidencyEvent] = []
         self.loader = VoiceLoader(
             stock.registry.components,
-            {"sim": SimulatedEngine(self.device)},
+            {"fake": SimulatedEngine(self.device)},
             host_tier=self.host_tier,
         )
-        self.now = 0.0
+        self.clock = FakeClock()
         self.not_free: list[int] = []
         self.device.freed = self.freed
         self.manager = ModelManager(
@@ -239,7 +211,7 @@ class House:
             budget_bytes=budget,
             device=self.device,
             limits=Limits(load_slots=3),
-            clock=lambda: self.now,
+            clock=self.clock,
             observer=self.events.append,
         )
 
@@ -250,7 +222,7 @@ class House:
     async def have(self, name: str) -> Lease:
         task = self.ask(name)
         await self.work()
-        self.now += 1
+        self.clock.now_s += 1
         return await task
 
     def freed(self, freed_bytes: int) -> None:
@@ -298,39 +270,41 @@ def no_collector() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-async def test_memory_in_pieces_is_given_back_until_one_is_large_enough(stock: Stock) -> None:
-    house = House(stock)
+async def test_memory_in_pieces_is_given_back_until_one_is_large_enough(
+    stock: StockedRegistry,
+) -> None:
+    simulated = SimulatedResidency(stock)
     for name in ("d", "a", "e", "b"):  # 1500 | 300 | 2500 | 400 | 1300 free
-        (await house.have(name)).release()
+        (await simulated.have(name)).release()
     for name in ("d", "e"):  # 1500 free | 300 | 2500 free | 400 | 1300 free
-        unloading = asyncio.ensure_future(house.manager.unload(stock.manifests[name]))
-        await house.work()
+        unloading = asyncio.ensure_future(simulated.manager.unload(stock.manifests[name]))
+        await simulated.work()
         await unloading
-    house.events.clear()
-    lease = await house.have("f")  # 4,000 of 5,300
-    assert house.device.refused == 1
-    reasons = [e.reason for e in house.events if e.kind is EventKind.EVICTED]
+    simulated.events.clear()
+    lease = await simulated.have("f")  # 4,000 of 5,300
+    assert simulated.device.refused == 1
+    reasons = [e.reason for e in simulated.events if e.kind is EventKind.EVICTED]
     assert set(reasons) == {"refused"}
-    assert house.manager.find(stock.manifests["f"]) is not None
+    assert simulated.manager.find(stock.manifests["f"]) is not None
     lease.release()
-    await house.end()
+    await simulated.end()
 
 
-async def test_where_everything_else_speaks_that_load_fails_alone(stock: Stock) -> None:
-    house = House(stock)
+async def test_where_everything_else_speaks_that_load_fails_alone(stock: StockedRegistry) -> None:
+    simulated = SimulatedResidency(stock)
     speaking = []
     for name in ("d", "a", "e", "b"):
-        lease = await house.have(name)
+        lease = await simulated.have(name)
         if name in ("a", "b"):
             speaking.append(lease)
         else:
             lease.release()
     for name in ("d", "e"):
-        unloading = asyncio.ensure_future(house.manager.unload(stock.manifests[name]))
-        await house.work()
+        unloading = asyncio.ensure_future(simulated.manager.unload(stock.manifests[name]))
+        await simulated.work()
         await unloading
-    task, other = house.ask("f"), house.ask("c")
-    await house.work()
+    task, other = simulated.ask("f"), simulated.ask("c")
+    await simulated.work()
     with pytest.raises(
         DeviceRefusedError,
         match=r"the model of npc/f@1 needs 4000 bytes: sim:0 refused 4000 bytes\. The ledger has "
@@ -339,78 +313,82 @@ async def test_where_everything_else_speaks_that_load_fails_alone(stock: Stock) 
     ):
         await task
     (await other).release()
-    assert house.manager.statistics().reserved_bytes == 0
-    assert [r.state for r in house.manager.residents()].count(State.FAILED) == 1
+    assert simulated.manager.statistics().reserved_bytes == 0
+    assert [r.state for r in simulated.manager.residents()].count(State.FAILED) == 1
     for lease in speaking:
         assert not lease.released
         lease.release()
     # When they have ended there is a piece that is large enough, and it is tried again.
-    house.now += 1
-    (await house.have("f")).release()
-    await house.end()
+    simulated.clock.now_s += 1
+    (await simulated.have("f")).release()
+    await simulated.end()
 
 
-async def test_a_device_that_refuses_now_and_then_takes_nothing_with_it(stock: Stock) -> None:
-    house = House(stock, size=2 * BUDGET)
-    speaking = await house.have("s")
+async def test_a_device_that_refuses_now_and_then_takes_nothing_with_it(
+    stock: StockedRegistry,
+) -> None:
+    simulated = SimulatedResidency(stock, size=2 * BUDGET)
+    speaking = await simulated.have("s")
     for refusals in (1, 2, 1, 3):
-        house.device.refusals = refusals
-        task = house.ask("t")
-        await house.work()
-        house.device.refusals = 0
+        simulated.device.refusals = refusals
+        task = simulated.ask("t")
+        await simulated.work()
+        simulated.device.refusals = 0
         if task.exception() is None:
             (await task).release()
         else:
             assert isinstance(task.exception(), DeviceRefusedError)
-        house.now += 100
-        unloading = asyncio.ensure_future(house.manager.unload(stock.manifests["t"]))
-        await house.work()
+        simulated.clock.now_s += 100
+        unloading = asyncio.ensure_future(simulated.manager.unload(stock.manifests["t"]))
+        await simulated.work()
         await unloading
-        assert house.device.held_bytes() == BASE + ON_BASE["s"]
+        assert simulated.device.held_bytes() == BASE + ON_BASE["s"]
     speaking.release()
-    await house.end()
+    await simulated.end()
 
 
-async def test_a_load_that_is_given_up_in_its_copy_gives_its_block_back(stock: Stock) -> None:
-    house = House(stock)
-    task = house.ask("e")
+async def test_a_load_that_is_given_up_in_its_copy_gives_its_block_back(
+    stock: StockedRegistry,
+) -> None:
+    simulated = SimulatedResidency(stock)
+    task = simulated.ask("e")
     await settle()
-    house.device.copying = lambda: task.cancel() and None
-    await house.work()
+    simulated.device.copying = task.cancel
+    await simulated.work()
     assert task.cancelled()
-    assert house.device.peak == SIZES["e"]
-    house.manager.evict_idle(0)  # It was there by the time its thread could have looked up.
-    await house.work()
-    assert not house.device.taken
-    assert house.manager.statistics().charged_bytes == 0
-    await house.end()
+    assert simulated.device.peak == SIZES["e"]
+    simulated.manager.evict_idle(0)  # It was there by the time its thread could have looked up.
+    await simulated.work()
+    assert not simulated.device.taken
+    assert simulated.manager.statistics().charged_bytes == 0
+    await simulated.end()
 
 
 async def test_damaged_bytes_never_reach_the_device(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     draft = make_draft(
-        tmp_path, data=b"w" * 500, engine="sim", front_end=FrontEndSpec("characters")
+        tmp_path, data=b"w" * 500, engine="fake", front_end=FrontEndSpec("characters")
     )
-    (tmp_path / "symbols.json").write_bytes(TABLE)
+    (tmp_path / "symbols.json").write_bytes(SYMBOLS)
     manifest = registry.publish(draft)
     path = next(
         p for p in (tmp_path / "registry").rglob("*") if p.is_file() and p.stat().st_size == 500
     )
     path.chmod(0o644)
     path.write_bytes(b"W" * 500)
-    house = House(Stock(registry, {"x": manifest}))
+    simulated = SimulatedResidency(StockedRegistry(registry, {"x": manifest}))
     for _ in range(3):
-        task = house.ask("x", insist=True)
-        await house.work()
+        task = simulated.ask("x", insist=True)
+        await simulated.work()
         assert type(task.exception()).__name__ == "DigestMismatchError"
         del task
-        assert not house.device.taken
+        assert not simulated.device.taken
     assert registry.components.quarantined()
-    assert house.device.peak == 0
-    await house.end()
+    assert simulated.device.peak == 0
+    await simulated.end()
 
 
-async def test_a_slow_copy_holds_up_nobody_else(stock: Stock) -> None:
+async def test_a_slow_copy_holds_up_nobody_else(stock: StockedRegistry) -> None:
     """On real threads: one copy waits at its gate, and the others come and go."""
     gate, begun = threading.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -422,36 +400,36 @@ async def test_a_slow_copy_holds_up_nobody_else(stock: Stock) -> None:
 
     slow: list[threading.Thread] = []
     with ThreadPoolExecutor(3) as executor, ThreadPoolExecutor(1) as freeing:
-        house = House(stock, executor=executor, freeing=freeing)
+        simulated = SimulatedResidency(stock, executor=executor, freeing=freeing)
 
         def mark_and_copy() -> None:
             if not slow:
                 slow.append(threading.current_thread())
             copy()
 
-        house.device.copying = mark_and_copy
-        task = house.ask("e")
+        simulated.device.copying = mark_and_copy
+        task = simulated.ask("e")
         await begun.wait()
         for name in "abcabc":
-            (await house.ask(name)).release()
-        (await house.ask("d")).release()
-        house.check()
+            (await simulated.ask(name)).release()
+        (await simulated.ask("d")).release()
+        simulated.check()
         assert not task.done()
         gate.set()
         (await task).release()
-        house.check()
-        await house.manager.close()
-        assert not house.device.taken
+        simulated.check()
+        await simulated.manager.close()
+        assert not simulated.device.taken
 
 
-async def test_what_the_host_tier_keeps_comes_back_without_the_disk(stock: Stock) -> None:
-    house = House(stock, host_budget=5_000)
+async def test_what_the_host_tier_keeps_comes_back_without_the_disk(stock: StockedRegistry) -> None:
+    simulated = SimulatedResidency(stock, host_budget=5_000)
     for name in ("e", "f", "e", "f"):
-        (await house.have(name)).release()
-    assert house.host_tier is not None
-    assert house.host_tier.statistics().resident_bytes <= 5_000
-    house.check()
-    await house.end()
+        (await simulated.have(name)).release()
+    assert simulated.host_tier is not None
+    assert simulated.host_tier.statistics().resident_bytes <= 5_000
+    simulated.check()
+    await simulated.end()
 
 
 def came_to_its_end(task: asyncio.Task[int]) -> bool:
@@ -481,13 +459,13 @@ moves = st.one_of(
     st.sampled_from([0, 3_500]),
 )
 def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all_back(
-    stock: Stock,
+    stock: StockedRegistry,
     moves: list[tuple[str, Any]],
     room: float,
     host_budget: int,
 ) -> None:
     async def run() -> None:
-        house = House(
+        simulated = SimulatedResidency(
             stock,
             size=round(9_000 * room) if room > 1 else BUDGET,
             host_budget=host_budget,
@@ -496,25 +474,25 @@ def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all
         unloading: list[asyncio.Task[int]] = []
         held: list[Lease] = []
         for move, what in moves:
-            house.now += 1
+            simulated.clock.now_s += 1
             match move:
                 case "ask":
-                    asking.append(house.ask(what))
-                case "load" if what < len(house.executor.waiting):
-                    house.executor.run_next(what)
-                case "free" if what < len(house.freeing.waiting):
-                    house.freeing.run_next(what)
+                    asking.append(simulated.ask(what))
+                case "load" if what < len(simulated.executor.waiting):
+                    simulated.executor.run_next(what)
+                case "free" if what < len(simulated.freeing.waiting):
+                    simulated.freeing.run_next(what)
                 case "release" if what < len(held):
                     held.pop(what).release()
                 case "cancel" if what < len(asking):
                     asking[what].cancel()
                 case "refuse":
-                    house.device.refusals = what
+                    simulated.device.refusals = what
                 case "unload":
-                    work = house.manager.unload(stock.manifests[what])
+                    work = simulated.manager.unload(stock.manifests[what])
                     unloading.append(asyncio.ensure_future(work))
                 case "budget":
-                    house.manager.set_budget(what)
+                    simulated.manager.set_budget(what)
             await settle()
             for task in [t for t in asking if t.done()]:
                 asking.remove(task)
@@ -526,10 +504,10 @@ def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all
                     assert isinstance(task.exception(), VoxswapError)
                 del task
             unloading = [task for task in unloading if not came_to_its_end(task)]
-            house.check()
-        house.device.refusals = 0
+            simulated.check()
+        simulated.device.refusals = 0
         while True:
-            await house.work()
+            await simulated.work()
             held += [
                 t.result() for t in asking if not t.cancelled() and t.done() and not t.exception()
             ]
@@ -540,7 +518,7 @@ def test_whatever_is_asked_the_device_holds_what_the_ledger_says_and_gets_it_all
         assert not asking
         assert all(map(came_to_its_end, unloading))
         unloading.clear()
-        await house.end()
-        assert house.device.peak <= max(9_000, BUDGET)
+        await simulated.end()
+        assert simulated.device.peak <= max(9_000, BUDGET)
 
     asyncio.run(run())

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.server.fakes import settle
-from tests.server.speaking_house import (
+from tests.fakes.executors import settle
+from tests.fakes.gates import AsyncGate
+from tests.server.speaker_fixture import (
     LINE,
     OFF,
     OPUS,
-    Doorway,
-    SpeakingHouse,
+    SpeakerFixture,
     conversation,
     hear,
     opened,
@@ -29,7 +29,7 @@ from voxswap_server.speech.request import SpeechRequest
 
 
 @pytest.fixture
-async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SpeakingHouse]:
+async def fixture(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SpeakerFixture]:
     async with opened(monkeypatch) as made:
         yield made
 
@@ -44,10 +44,10 @@ def asked(kind: str, request: SpeechRequest) -> tuple[SpeechRequest, Conversatio
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_line_is_spoken_counted_and_forgotten(house: SpeakingHouse, kind: str) -> None:
+async def test_a_line_is_spoken_counted_and_forgotten(fixture: SpeakerFixture, kind: str) -> None:
     request, script = asked(kind, OFF)
     got: list[Part] = []
-    await hear(house, request, got, script=script)
+    await hear(fixture, request, got, script=script)
     header, *chunks, trailer = got
     assert isinstance(header, Header)
     assert header.stream_id
@@ -55,34 +55,34 @@ async def test_a_line_is_spoken_counted_and_forgotten(house: SpeakingHouse, kind
     assert isinstance(trailer, Trailer)
     assert {type(chunk) for chunk in chunks} == {Chunk}
     assert trailer.total_samples == sum(c.sample_count for c in chunks if isinstance(c, Chunk))
-    await house.nothing_is_left()
-    assert house.used == ["a@1"]
-    assert house.streams("finished") == 1
-    counted = house.metrics.registry.get_sample_value("voxswap_characters_total")
+    await fixture.nothing_is_left()
+    assert fixture.used == ["a@1"]
+    assert fixture.streams("finished") == 1
+    counted = fixture.metrics.registry.get_sample_value("voxswap_characters_total")
     assert counted == len(LINE.text)
     with pytest.raises(StreamNotFoundError):
-        await house.speaker.interrupt(header.stream_id)
+        await fixture.speaker.interrupt(header.stream_id)
 
 
-async def test_what_was_kept_is_spoken_without_a_voice(house: SpeakingHouse) -> None:
+async def test_what_was_kept_is_spoken_without_a_voice(fixture: SpeakerFixture) -> None:
     first, second = list[Part](), list[Part]()
-    await hear(house, LINE, first)
-    (part,) = house.manager.memory.holdings
+    await hear(fixture, LINE, first)
+    (part,) = fixture.manager.memory.holdings
     part_was_used_s = part.last_use_s
-    await hear(house, LINE, second)
+    await hear(fixture, LINE, second)
     assert part.last_use_s > part_was_used_s, "its next new line would be cold"
     assert first[1:-1] == second[1:-1]
     assert isinstance(second[0], Header)
     assert second[0].cached
-    assert house.used == ["a@1"]
-    assert house.streams("finished") == 2
+    assert fixture.used == ["a@1"]
+    assert fixture.streams("finished") == 2
 
 
-async def test_a_voice_that_is_not_there_is_told_before_the_block(house: SpeakingHouse) -> None:
+async def test_a_voice_that_is_not_there_is_told_before_the_block(fixture: SpeakerFixture) -> None:
     with pytest.raises(VoiceNotFoundError):
-        await hear(house, dataclasses.replace(LINE, voice=VoiceRef("b")), [])
-    assert house.streams("failed") == 1
-    await house.nothing_is_left()
+        await hear(fixture, dataclasses.replace(LINE, voice=VoiceRef("b")), [])
+    assert fixture.streams("failed") == 1
+    await fixture.nothing_is_left()
 
 
 # Cancelled at each await
@@ -100,80 +100,82 @@ PLACES = {
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("times", [1, 2])
 async def test_cancelled_on_a_thread_nothing_is_left(
-    house: SpeakingHouse, where: str, kind: str, times: int
+    fixture: SpeakerFixture, where: str, kind: str, times: int
 ) -> None:
     """However often; and whatever a thread still computes with stays until it does not."""
-    gate = house.hold(where)
+    gate = fixture.hold(where)
     request, script = asked(kind, PLACES[where])
-    hearing = asyncio.ensure_future(hear(house, request, [], script=script))
+    hearing = asyncio.ensure_future(hear(fixture, request, [], script=script))
     await asyncio.to_thread(gate.wait_reached)
     for _ in range(times):
         hearing.cancel()
         await settle()
     steps = where in ("prepare", "decode", "encode")
-    assert house.manager.held_leases() == steps
+    assert fixture.manager.held_leases() == steps
     assert hearing.done() == (kind == "shared" or not steps)
     gate.open()
     with pytest.raises(asyncio.CancelledError):
         await hearing
-    await house.nothing_is_left()
-    assert house.streams("cancelled") == 1
+    await fixture.nothing_is_left()
+    assert fixture.streams("cancelled") == 1
     got: list[Part] = []
-    await hear(house, request, got, script=conversation() if script else None)
+    await hear(fixture, request, got, script=conversation() if script else None)
     assert isinstance(got[-1], Trailer), "and the next one is served"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("written", [Header, Chunk, Trailer])
 async def test_cancelled_while_it_is_written_nothing_is_left(
-    house: SpeakingHouse, kind: str, written: type[Part]
+    fixture: SpeakerFixture, kind: str, written: type[Part]
 ) -> None:
-    door = Doorway()
+    door = AsyncGate()
 
     async def write(part: Part) -> None:
         if isinstance(part, written):
             await door()
 
     request, script = asked(kind, OFF)
-    hearing = asyncio.ensure_future(hear(house, request, [], script=script, write=write))
+    hearing = asyncio.ensure_future(hear(fixture, request, [], script=script, write=write))
     await door.reached.wait()
     hearing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hearing
-    await house.nothing_is_left()
+    await fixture.nothing_is_left()
 
 
-async def test_cancelled_while_it_is_looked_for_nothing_is_left(house: SpeakingHouse) -> None:
-    house.store.door = Doorway()
-    hearing = asyncio.ensure_future(hear(house, LINE, []))
-    await house.store.door.reached.wait()
+async def test_cancelled_while_it_is_looked_for_nothing_is_left(fixture: SpeakerFixture) -> None:
+    fixture.store.reads.clear()
+    hearing = asyncio.ensure_future(hear(fixture, LINE, []))
+    await fixture.store.is_asked.wait()
     hearing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hearing
-    await house.nothing_is_left()
-    assert house.used == []
+    await fixture.nothing_is_left()
+    assert fixture.used == []
 
 
-async def test_cancelled_while_words_are_waited_for_nothing_is_left(house: SpeakingHouse) -> None:
+async def test_cancelled_while_words_are_waited_for_nothing_is_left(
+    fixture: SpeakerFixture,
+) -> None:
     got: list[Part] = []
     script = conversation("One two. ", ends=False)
-    hearing = asyncio.ensure_future(hear(house, OFF, got, script=script))
+    hearing = asyncio.ensure_future(hear(fixture, OFF, got, script=script))
     await script.is_waited_for.wait()
     assert isinstance(got[-1], Chunk)
     hearing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hearing
-    await house.nothing_is_left()
+    await fixture.nothing_is_left()
 
 
-async def test_a_door_that_fails_leaves_nothing(house: SpeakingHouse) -> None:
+async def test_a_door_that_fails_leaves_nothing(fixture: SpeakerFixture) -> None:
     async def write(part: Part) -> None:
         raise ConnectionResetError("the client is gone")
 
     with pytest.raises(ConnectionResetError):
-        await hear(house, LINE, [], write=write)
-    await house.nothing_is_left()
-    assert house.streams("failed") == 1
+        await hear(fixture, LINE, [], write=write)
+    await fixture.nothing_is_left()
+    assert fixture.streams("failed") == 1
 
 
 # What fails
@@ -182,75 +184,75 @@ async def test_a_door_that_fails_leaves_nothing(house: SpeakingHouse) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("where", ["load", "prepare", "decode", "encode"])
 async def test_what_fails_is_told_and_leaves_nothing(
-    house: SpeakingHouse, where: str, kind: str
+    fixture: SpeakerFixture, where: str, kind: str
 ) -> None:
-    house.faults[where] = EngineError("out of luck")
+    fixture.faults[where] = EngineError("out of luck")
     request, script = asked(kind, PLACES[where])
     with pytest.raises((EngineError, LoadFailedError), match="out of luck"):
-        await hear(house, request, [], script=script)
-    await house.nothing_is_left()
-    assert house.streams("failed") == 1
+        await hear(fixture, request, [], script=script)
+    await fixture.nothing_is_left()
+    assert fixture.streams("failed") == 1
 
 
-async def test_a_making_that_fails_is_told_to_all_who_listen(house: SpeakingHouse) -> None:
-    gate = house.hold("decode")
-    house.faults["decode"] = EngineError("out of luck")
+async def test_a_making_that_fails_is_told_to_all_who_listen(fixture: SpeakerFixture) -> None:
+    gate = fixture.hold("decode")
+    fixture.faults["decode"] = EngineError("out of luck")
     heard: list[list[Part]] = [[] for _ in range(3)]
-    hearing = [asyncio.ensure_future(hear(house, LINE, into)) for into in heard]
+    hearing = [asyncio.ensure_future(hear(fixture, LINE, into)) for into in heard]
     await asyncio.to_thread(gate.wait_reached)
     await settle()
-    assert house.cache.statistics().listeners == 3
+    assert fixture.cache.statistics().listeners == 3
     gate.open()
     ended = await asyncio.gather(*hearing, return_exceptions=True)
     assert [type(error) for error in ended] == [EngineError] * 3
     assert len({id(error) for error in ended}) == 3, "each has an error of its own"
     assert heard == [[], [], []]
-    await house.nothing_is_left()
-    assert house.voice.steps == ["prepare", "decode"], "made once"
-    house.faults.clear()
-    await hear(house, LINE, heard[0])
+    await fixture.nothing_is_left()
+    assert fixture.voice.steps == ["prepare", "decode"], "made once"
+    fixture.faults.clear()
+    await hear(fixture, LINE, heard[0])
     assert isinstance(heard[0][-1], Trailer), "who asks then has it made anew"
 
 
 async def test_who_is_refused_never_began(
-    house: SpeakingHouse, monkeypatch: pytest.MonkeyPatch
+    fixture: SpeakerFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OverloadedError("as much as there is time for")
 
-    monkeypatch.setattr(type(house.admission), "admit", refuse)
+    monkeypatch.setattr(type(fixture.admission), "admit", refuse)
     for request in (OFF, LINE):
         with pytest.raises(OverloadedError):
-            await hear(house, request, [])
-    await house.nothing_is_left()
-    assert house.streams("failed") is None
-    refused = house.metrics.registry.get_sample_value(
+            await hear(fixture, request, [])
+    await fixture.nothing_is_left()
+    assert fixture.streams("failed") is None
+    refused = fixture.metrics.registry.get_sample_value(
         "voxswap_admission_refusals_total", {"reason": "OVERLOADED"}
     )
     assert refused == 2
-    assert house.used == []
+    assert fixture.used == []
 
 
-async def test_a_deadline_ends_the_wait_for_the_voice(house: SpeakingHouse) -> None:
-    house.hold("load")
+async def test_a_deadline_ends_the_wait_for_the_voice(fixture: SpeakerFixture) -> None:
+    fixture.hold("load")
     with pytest.raises(LoadTimeoutError):
-        await hear(house, OFF, [], until_s=house.speaker.clock() + 0.02)
-    await house.nothing_is_left()
+        await hear(fixture, OFF, [], until_s=fixture.speaker.clock() + 0.02)
+    await fixture.nothing_is_left()
 
 
 async def test_nothing_to_speak_is_a_fault_of_a_text_and_none_of_a_conversation(
-    house: SpeakingHouse,
+    fixture: SpeakerFixture,
 ) -> None:
     with pytest.raises(InvalidInputError):
-        await hear(house, dataclasses.replace(OFF, text="Ждать"), [])
+        await hear(fixture, dataclasses.replace(OFF, text="Ждать"), [])
     got: list[Part] = []
-    await hear(house, OFF, got, script=conversation("Ждать"))
+    await hear(fixture, OFF, got, script=conversation("Ждать"))
     assert [type(part) for part in got] == [Header, Trailer]
 
 
-async def test_facts_of_a_version_are_computed_once(house: SpeakingHouse) -> None:
+async def test_facts_of_a_version_are_computed_once(fixture: SpeakerFixture) -> None:
     """A manifest may be large, and the loop is everybody's."""
-    manifest = house.manifest
+    manifest = fixture.manifest
     asked_for: list[str] = []
 
     class Config(dict[str, object]):
@@ -258,7 +260,7 @@ async def test_facts_of_a_version_are_computed_once(house: SpeakingHouse) -> Non
             asked_for.append("config")
             return super().items()
 
-    house.manifest = dataclasses.replace(manifest, engine_config=Config(hidden=192))
+    fixture.manifest = dataclasses.replace(manifest, engine_config=Config(hidden=192))
     for seed in range(3):
-        await hear(house, dataclasses.replace(LINE, seed=seed), [])
+        await hear(fixture, dataclasses.replace(LINE, seed=seed), [])
     assert len(asked_for) == 2, "once for its digest, once for its kind"

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.server.fakes import settle
-from tests.server.speaking_house import (
+from tests.fakes.executors import settle
+from tests.fakes.gates import AsyncGate
+from tests.server.speaker_fixture import (
     LINE,
     OFF,
     OPUS,
-    Doorway,
-    Script,
-    SpeakingHouse,
+    SpeakerFixture,
+    WatchedConversation,
     conversation,
     hear,
     opened,
@@ -34,7 +34,7 @@ LATE = dataclasses.replace(OFF, start_by_s=60.0)
 
 
 @pytest.fixture
-async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SpeakingHouse]:
+async def fixture(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SpeakerFixture]:
     async with opened(monkeypatch) as made:
         yield made
 
@@ -44,15 +44,15 @@ class Listener:
 
     def __init__(
         self,
-        house: SpeakingHouse,
+        fixture: SpeakerFixture,
         request: SpeechRequest,
         *,
-        script: Script | None = None,
+        script: WatchedConversation | None = None,
         at: type[Part] | None = None,
         nth: int = 1,
     ) -> None:
         self.got: list[Part] = []
-        self.door = Doorway()
+        self.door = AsyncGate()
         self.stream: Stream
 
         async def write(part: Part) -> None:
@@ -63,7 +63,7 @@ class Listener:
             self.stream = stream
 
         self.task = asyncio.ensure_future(
-            hear(house, request, self.got, script=script, opened=keep, write=write)
+            hear(fixture, request, self.got, script=script, opened=keep, write=write)
         )
 
     @property
@@ -85,11 +85,11 @@ def cached(request: SpeechRequest, shared: bool) -> SpeechRequest:
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("where", ["load", "prepare", "decode", "encode"])
 async def test_a_text_that_waits_ends_with_the_receipt(
-    house: SpeakingHouse, where: str, shared: bool
+    fixture: SpeakerFixture, where: str, shared: bool
 ) -> None:
     """Once the step under way has ended; by then nothing of it is left."""
-    gate = house.hold(where)
-    heard = Listener(house, cached(OPUS if where == "encode" else OFF, shared))
+    gate = fixture.hold(where)
+    heard = Listener(fixture, cached(OPUS if where == "encode" else OFF, shared))
     await asyncio.to_thread(gate.wait_reached)
     await settle()
     before = heard.samples
@@ -100,28 +100,28 @@ async def test_a_text_that_waits_ends_with_the_receipt(
     await heard.task
     assert heard.got[-1] is receipt
     assert heard.samples == before
-    await house.nothing_is_left()
+    await fixture.nothing_is_left()
 
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(("at", "nth"), [(Header, 1), (Chunk, 1), (Chunk, 3), (Trailer, 1)])
 async def test_a_text_that_is_written_ends_with_the_receipt(
-    house: SpeakingHouse, at: type[Part], nth: int, shared: bool
+    fixture: SpeakerFixture, at: type[Part], nth: int, shared: bool
 ) -> None:
-    heard = Listener(house, cached(OFF, shared), at=at, nth=nth)
+    heard = Listener(fixture, cached(OFF, shared), at=at, nth=nth)
     await heard.door.reached.wait()
     n, before = len(heard.got), heard.samples
     receipt = await heard.stream.interrupt()
     assert receipt.end_sample == before
-    heard.door.is_open.set()
+    heard.door.open()
     await heard.task
     assert heard.got[n:] == ([] if at is Trailer else [receipt])
-    await house.nothing_is_left()
+    await fixture.nothing_is_left()
 
 
-async def test_who_shares_a_line_interrupts_nobody_else(house: SpeakingHouse) -> None:
-    gate = house.hold("decode")
-    one, other = Listener(house, LINE), Listener(house, LINE)
+async def test_who_shares_a_line_interrupts_nobody_else(fixture: SpeakerFixture) -> None:
+    gate = fixture.hold("decode")
+    one, other = Listener(fixture, LINE), Listener(fixture, LINE)
     await asyncio.to_thread(gate.wait_reached)
     await settle()
     receipt = await one.stream.interrupt()
@@ -130,7 +130,7 @@ async def test_who_shares_a_line_interrupts_nobody_else(house: SpeakingHouse) ->
     gate.open()
     await other.task
     assert other.kinds[-1] is Trailer
-    assert house.voice.steps.count("prepare") == 2, "made once, by the means of who has left"
+    assert fixture.voice.steps.count("prepare") == 2, "made once, by the means of who has left"
 
 
 # A conversation
@@ -138,11 +138,11 @@ async def test_who_shares_a_line_interrupts_nobody_else(house: SpeakingHouse) ->
 
 @pytest.mark.parametrize("where", ["load", "prepare", "decode", "encode"])
 async def test_a_conversation_that_waits_goes_on_after_the_receipt(
-    house: SpeakingHouse, where: str
+    fixture: SpeakerFixture, where: str
 ) -> None:
-    gate = house.hold(where)
+    gate = fixture.hold(where)
     script = conversation(ends=False)
-    heard = Listener(house, OPUS if where == "encode" else OFF, script=script)
+    heard = Listener(fixture, OPUS if where == "encode" else OFF, script=script)
     await asyncio.to_thread(gate.wait_reached)
     await settle()
     asking = asyncio.ensure_future(heard.stream.interrupt())
@@ -161,11 +161,11 @@ async def test_a_conversation_that_waits_goes_on_after_the_receipt(
 )
 @pytest.mark.parametrize(("at", "nth"), [(Header, 1), (Chunk, 1), (Chunk, 3), (Receipt, 1)])
 async def test_a_conversation_that_is_written_goes_on_after_the_receipt(
-    house: SpeakingHouse, at: type[Part], nth: int, request_: SpeechRequest
+    fixture: SpeakerFixture, at: type[Part], nth: int, request_: SpeechRequest
 ) -> None:
     """Interrupted with its header it has a chunk on its way already: that is before the receipt."""
     script = conversation(ends=False)
-    heard = Listener(house, request_, script=script, at=at, nth=nth)
+    heard = Listener(fixture, request_, script=script, at=at, nth=nth)
     if at is Receipt:
         await settle()
         await heard.stream.interrupt()
@@ -175,7 +175,7 @@ async def test_a_conversation_that_is_written_goes_on_after_the_receipt(
     asking = asyncio.ensure_future(heard.stream.interrupt())
     await settle()
     assert asking.done() == (at is not Header)
-    heard.door.is_open.set()
+    heard.door.open()
     receipt = await asking
     script.push("Now this.")
     script.end()
@@ -202,11 +202,13 @@ def check_conversation(heard: Listener, receipt: Receipt, *, receipts: int = 1) 
     assert position > receipt.end_sample, "what was said next is heard"
 
 
-async def test_an_interruption_before_anybody_speaks_has_its_receipt(house: SpeakingHouse) -> None:
+async def test_an_interruption_before_anybody_speaks_has_its_receipt(
+    fixture: SpeakerFixture,
+) -> None:
     """There is no synthesis yet to tell of it."""
-    gate = house.hold("outlook")
+    gate = fixture.hold("outlook")
     script = conversation(ends=False)
-    heard = Listener(house, LATE, script=script)
+    heard = Listener(fixture, LATE, script=script)
     await asyncio.to_thread(gate.wait_reached)
     for _ in range(3):
         assert await heard.stream.interrupt() == Receipt(0, "", 0)
@@ -219,10 +221,10 @@ async def test_an_interruption_before_anybody_speaks_has_its_receipt(house: Spea
 
 
 async def test_an_interruption_that_waits_for_a_stream_that_ends_is_answered(
-    house: SpeakingHouse,
+    fixture: SpeakerFixture,
 ) -> None:
-    gate = house.hold("encode")
-    heard = Listener(house, OPUS, script=conversation())
+    gate = fixture.hold("encode")
+    heard = Listener(fixture, OPUS, script=conversation())
     await asyncio.to_thread(gate.wait_reached)
     asking = asyncio.ensure_future(heard.stream.interrupt())
     await settle()
@@ -246,11 +248,11 @@ def let_time_pass(stream: Stream) -> None:
 @pytest.mark.parametrize("kind", ["alone", "shared", "conversation"])
 @pytest.mark.parametrize("where", ["outlook", "load", "prepare", "decode"])
 async def test_a_line_that_is_not_there_in_time_is_dropped(
-    house: SpeakingHouse, where: str, kind: str
+    fixture: SpeakerFixture, where: str, kind: str
 ) -> None:
-    gate = house.hold(where)
+    gate = fixture.hold(where)
     script = conversation() if kind == "conversation" else None
-    heard = Listener(house, cached(LATE, kind == "shared"), script=script)
+    heard = Listener(fixture, cached(LATE, kind == "shared"), script=script)
     await asyncio.to_thread(gate.wait_reached)
     let_time_pass(heard.stream)
     await settle()
@@ -258,22 +260,24 @@ async def test_a_line_that_is_not_there_in_time_is_dropped(
     with pytest.raises(TooLateError, match="within 60000 ms and did not"):
         await heard.task
     assert heard.got == []
-    await house.nothing_is_left()
-    assert house.streams("expired") == 1
+    await fixture.nothing_is_left()
+    assert fixture.streams("expired") == 1
 
 
-async def test_a_conversation_without_words_is_too_late_as_well(house: SpeakingHouse) -> None:
-    script = Script()
-    heard = Listener(house, LATE, script=script)
+async def test_a_conversation_without_words_is_too_late_as_well(fixture: SpeakerFixture) -> None:
+    script = WatchedConversation()
+    heard = Listener(fixture, LATE, script=script)
     await script.is_waited_for.wait()
     let_time_pass(heard.stream)
     with pytest.raises(TooLateError):
         await heard.task
 
 
-async def test_a_conversation_that_began_in_time_may_wait_for_words(house: SpeakingHouse) -> None:
+async def test_a_conversation_that_began_in_time_may_wait_for_words(
+    fixture: SpeakerFixture,
+) -> None:
     script = conversation("One two. ", ends=False)
-    heard = Listener(house, LATE, script=script)
+    heard = Listener(fixture, LATE, script=script)
     await script.is_waited_for.wait()
     assert heard.stream._start_by_s is None
     script.end()
@@ -283,12 +287,12 @@ async def test_a_conversation_that_began_in_time_may_wait_for_words(house: Speak
 
 @pytest.mark.parametrize("talks", [False, True])
 async def test_an_interruption_in_the_turn_in_which_the_time_is_over_is_answered(
-    house: SpeakingHouse, talks: bool
+    fixture: SpeakerFixture, talks: bool
 ) -> None:
     """A text ends with that receipt; a conversation has ended for being late."""
-    gate = house.hold("load")
+    gate = fixture.hold("load")
     script = conversation(ends=False) if talks else None
-    heard = Listener(house, LATE, script=script)
+    heard = Listener(fixture, LATE, script=script)
     await asyncio.to_thread(gate.wait_reached)
     answers: list[Receipt] = []
 
@@ -312,11 +316,11 @@ async def test_an_interruption_in_the_turn_in_which_the_time_is_over_is_answered
 
 
 async def test_a_conversation_that_is_interrupted_need_not_begin_by_then(
-    house: SpeakingHouse,
+    fixture: SpeakerFixture,
 ) -> None:
-    gate = house.hold("load")
+    gate = fixture.hold("load")
     script = conversation(ends=False)
-    heard = Listener(house, LATE, script=script)
+    heard = Listener(fixture, LATE, script=script)
     await asyncio.to_thread(gate.wait_reached)
     await heard.stream.interrupt()
     assert heard.stream._limit is not None
@@ -331,16 +335,16 @@ async def test_a_conversation_that_is_interrupted_need_not_begin_by_then(
 # Encoding
 
 
-async def test_a_codec_holds_up_nobody(house: SpeakingHouse) -> None:
+async def test_a_codec_holds_up_nobody(fixture: SpeakerFixture) -> None:
     """While it encodes on its thread the loop goes on: another line comes from the cache."""
-    await hear(house, LINE, [])
-    gate = house.hold("encode")
-    heard = Listener(house, OPUS)
+    await hear(fixture, LINE, [])
+    gate = fixture.hold("encode")
+    heard = Listener(fixture, OPUS)
     await asyncio.to_thread(gate.wait_reached)
     assert not heard.task.done()
     assert heard.kinds == [Header, Chunk], "what takes under a millisecond is not handed over"
     other: list[Part] = []
-    await hear(house, LINE, other)
+    await hear(fixture, LINE, other)
     assert isinstance(other[-1], Trailer)
     assert not heard.task.done()
     gate.open()
@@ -361,7 +365,7 @@ async def test_a_codec_holds_up_nobody(house: SpeakingHouse) -> None:
     ],
 )
 async def test_what_is_encoded_where(
-    house: SpeakingHouse,
+    fixture: SpeakerFixture,
     monkeypatch: pytest.MonkeyPatch,
     encoding: AudioEncoding,
     rate_hertz: int | None,
@@ -377,13 +381,13 @@ async def test_what_is_encoded_where(
     monkeypatch.setattr(Track, "push", noted)
     text = "One two. " * 8  # windows of up to a segment
     request = dataclasses.replace(OFF, text=text, encoding=encoding, sample_rate_hertz=rate_hertz)
-    heard = Listener(house, request)
+    heard = Listener(fixture, request)
     await heard.task
     here = threading.current_thread()
     assert threads[0] is here, "the first chunk of 80 ms is quick in any encoding"
     assert (set(threads) == {here}) == on_loop
     monkeypatch.setattr(Track, "takes_s", lambda *_: 0.0)
-    again = Listener(house, request)
+    again = Listener(fixture, request)
     await again.task
     if encoding is not AudioEncoding.OGG_OPUS:  # whose serial number is random
         assert again.got[1:-1] == heard.got[1:-1]
@@ -391,7 +395,7 @@ async def test_what_is_encoded_where(
 
 
 async def test_two_codecs_do_not_share_a_turn(
-    house: SpeakingHouse, monkeypatch: pytest.MonkeyPatch
+    fixture: SpeakerFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chunks of a stream are encoded one after another, however slowly they are taken."""
     at_work: set[int] = set()
@@ -406,7 +410,7 @@ async def test_two_codecs_do_not_share_a_turn(
             at_work.remove(id(encoder))
 
     monkeypatch.setattr(OpusPacketsEncoder, "encode", alone)
-    heard = [Listener(house, dataclasses.replace(OPUS, seed=n)) for n in range(4)]
+    heard = [Listener(fixture, dataclasses.replace(OPUS, seed=n)) for n in range(4)]
     await asyncio.gather(*(one.task for one in heard))
     lines = [b"".join(p.audio for p in one.got if isinstance(p, Chunk)) for one in heard]
     assert len(set(lines)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,7 +60,7 @@ class LineMachine(RuleBasedStateMachine):
                 assert (yield Call(key, i, self.together)) == i * 2
         return "done"
 
-    def together(self, inputs: list[int]) -> list[int]:
+    def together(self, inputs: Sequence[int]) -> list[int]:
         self.calls.append(len(inputs))
         return [2 * i for i in inputs]
 
@@ -221,13 +222,14 @@ def test_who_moves_its_deadline_on_is_not_starved_by_urgent_ones() -> None:
 
 
 def test_a_call_that_fails_for_one_is_made_for_the_others() -> None:
-    def together(inputs: list[int]) -> list[int]:
+    def together(inputs: Sequence[int]) -> Sequence[int]:
         if 13 in inputs:
             raise ValueError("13")
         return inputs
 
     def steps(n: int) -> Steps[int]:
-        return (yield Call("k", n, together))  # type: ignore[no-any-return]
+        answer: int = yield Call("k", n, together)
+        return answer
 
     works = [Work(steps(n)) for n in (1, 13, 2)]
     for work in works:

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.server.fakes import House, settle
-from tests.server.play import GOOD, Play
+from tests.fakes.executors import settle
+from tests.fakes.family import LEVEL
+from tests.fakes.residency import ResidencyFixture
+from tests.server.synthesis_fixture import SynthesisFixture
 from voxswap_server.memory.ledger import STREAMS
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.manager import ModelManager
@@ -19,7 +21,7 @@ from voxswap_server.speech.stream_memory import StreamMemory
 MOST = 100
 
 
-class Books:
+class FakeLedger:
     """Says what was taken, and that it was never too much."""
 
     def __init__(self) -> None:
@@ -38,7 +40,7 @@ class Books:
 
 class Streams:
     def __init__(self) -> None:
-        self.books = Books()
+        self.books = FakeLedger()
         self.memory = StreamMemory(MOST, self.books.take, self.books.give)
         self.entered: list[str] = []
 
@@ -123,22 +125,26 @@ def test_nothing_is_lost_whatever_ends_in_which_turn(
 
 
 async def test_a_synthesis_holds_a_segment_until_its_last_window_and_nothing_after_it() -> None:
-    play, books = Play(), Books()
+    fixture, books = SynthesisFixture(), FakeLedger()
     seen: list[tuple[str, int]] = []
     memory = StreamMemory(MOST, books.take, books.give)
-    object.__setattr__(play.stage, "memory", memory)
-    play.during = lambda what: seen.append((what, books.taken))
-    await play.heard(Lease(play.voice(GOOD), lambda: None))
+    object.__setattr__(fixture.stage, "memory", memory)
+    fixture.during = lambda what: seen.append((what, books.taken))
+    await fixture.heard(Lease(fixture.voice(LEVEL), lambda: None))
     assert {taken for what, taken in seen if what == "decode"} == {7}
     assert {taken for what, taken in seen if what == "prepare"} == {0}
     assert books.taken == 0
-    play.compute.close()
+    fixture.compute.close()
 
 
 async def test_a_manager_books_what_streams_hold_out_of_its_carve_out() -> None:
-    house = House(100)
+    residency = ResidencyFixture(100)
     manager = ModelManager(
-        house.loader, house.executor, budget_bytes=100, carved={STREAMS: 30}, clock=house.clock
+        residency.loader,
+        residency.executor,
+        budget_bytes=100,
+        carved={STREAMS: 30},
+        clock=residency.clock,
     )
     assert manager.take_for_stream(20)
     assert not manager.take_for_stream(11)

@@ -10,68 +10,67 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from tests.server.fakes import settle
-from tests.server.play import GOOD, Play, alone
-from voxswap_families.errors import EngineError
-from voxswap_registry.errors import InvalidInputError
+from tests.fakes.executors import settle
+from tests.fakes.family import LEVEL
+from tests.server.synthesis_fixture import SynthesisFixture
+from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding, Samples
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.parts import Chunk
-from voxswap_server.speech.pipeline import Synthesis
 from voxswap_server.speech.reader import Read
 from voxswap_server.speech.track import Track
 
 
 @pytest.fixture
-async def play() -> AsyncIterator[Play]:
-    made = Play()
+async def fixture() -> AsyncIterator[SynthesisFixture]:
+    made = SynthesisFixture()
     yield made
     made.compute.close()
 
 
-def lease(play: Play, given_back: list[str] | None = None) -> Lease:
+def lease(fixture: SynthesisFixture, given_back: list[str] | None = None) -> Lease:
     told = [] if given_back is None else given_back
-    return Lease(play.voice(GOOD), lambda: told.append("lease"))
+    return Lease(fixture.voice(LEVEL), lambda: told.append("lease"))
 
 
-async def test_every_sentence_is_prepared_once_and_then_decoded(play: Play) -> None:
-    heard = await play.heard(lease(play))
-    assert float(np.median(heard)) == pytest.approx(GOOD)
-    steps = play.voices[0].steps
+async def test_every_sentence_is_prepared_once_and_then_decoded(fixture: SynthesisFixture) -> None:
+    heard = await fixture.heard(lease(fixture))
+    assert float(np.median(heard)) == pytest.approx(LEVEL)
+    steps = fixture.voices[0].steps
     assert (steps[:2], steps.count("prepare")) == (["prepare", "decode"], 2)
 
 
-async def test_a_step_that_fails_is_told_and_ends_the_stream(play: Play) -> None:
+async def test_a_step_that_fails_is_told_and_ends_the_stream(fixture: SynthesisFixture) -> None:
     def fail(what: str) -> None:
         raise EngineError("the generator gave NaN")
 
-    play.during = fail
-    synthesis = play.synthesis
+    fixture.during = fail
+    synthesis = fixture.synthesis
     with pytest.raises(EngineError, match="NaN"):
-        await play.heard(lease(play))
-    assert play.voices[0].steps == ["prepare"]
+        await fixture.heard(lease(fixture))
+    assert fixture.voices[0].steps == ["prepare"]
     assert synthesis._lease is synthesis._ahead is None
 
 
 async def test_nothing_to_speak_is_told() -> None:
-    play = Play("Zzz!", letters="abc")
+    fixture = SynthesisFixture("Zzz!", letters="abc")
     with pytest.raises(InvalidInputError, match="nothing that this voice can speak"):
-        await play.heard(lease(play))
-    play.compute.close()
+        await fixture.heard(lease(fixture))
+    fixture.compute.close()
 
 
-async def test_nothing_is_computed_before_there_is_a_lease(play: Play) -> None:
-    parts = play.synthesis.parts(lease(play))
+async def test_nothing_is_computed_before_there_is_a_lease(fixture: SynthesisFixture) -> None:
+    parts = fixture.synthesis.parts(lease(fixture))
     await settle()
-    assert play.voices[0].steps == []
+    assert fixture.voices[0].steps == []
     await anext(parts)
-    assert play.voices[0].steps[:2] == ["prepare", "decode"]
+    assert fixture.voices[0].steps[:2] == ["prepare", "decode"]
     await parts.aclose()
 
 
 async def test_a_device_that_is_no_cpu_is_not_kept_waiting_by_codecs(
-    play: Play, monkeypatch: pytest.MonkeyPatch
+    fixture: SynthesisFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push, threads = Track.push, list[str]()
 
@@ -81,10 +80,9 @@ async def test_a_device_that_is_no_cpu_is_not_kept_waiting_by_codecs(
 
     monkeypatch.setattr(Track, "push", noted)
     coding = Scheduler("coding")
-    request = dataclasses.replace(play.request, encoding=AudioEncoding.OPUS_PACKETS)
-    stage = dataclasses.replace(play.stage, coding=coding)
-    ticket = alone(request, play.manifest, stage)
-    async for _ in Synthesis(request, play.manifest, stage, ticket).parts(lease(play)):
+    request = dataclasses.replace(fixture.request, encoding=AudioEncoding.OPUS_PACKETS)
+    stage = dataclasses.replace(fixture.stage, coding=coding)
+    async for _ in fixture.again(request=request, stage=stage).parts(lease(fixture)):
         pass
     assert {name.partition("-")[0] for name in threads} == {"MainThread", "coding"}
     coding.close()
@@ -92,7 +90,7 @@ async def test_a_device_that_is_no_cpu_is_not_kept_waiting_by_codecs(
 
 @pytest.mark.parametrize("step", ["prepare", "decode"])
 async def test_leaving_waits_for_the_step_under_way_and_drops_the_rest(
-    play: Play, step: str
+    fixture: SynthesisFixture, step: str
 ) -> None:
     loop, begun, gate = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
@@ -102,11 +100,11 @@ async def test_leaving_waits_for_the_step_under_way_and_drops_the_rest(
             assert gate.wait(timeout=20)
 
     async def speak() -> None:
-        with lease(play, ended) as held:
-            await play.heard(held)
+        with lease(fixture, ended) as held:
+            await fixture.heard(held)
 
     ended: list[str] = []
-    play.during = during
+    fixture.during = during
     speaking = asyncio.ensure_future(speak())
     await begun.wait()
     speaking.cancel()
@@ -117,8 +115,8 @@ async def test_leaving_waits_for_the_step_under_way_and_drops_the_rest(
     with pytest.raises(asyncio.CancelledError):
         await speaking
     assert ended == ["lease"]
-    assert play.voices[-1].steps[-1] == step
-    synthesis = play.synthesis
+    assert fixture.voices[-1].steps[-1] == step
+    synthesis = fixture.synthesis
     assert synthesis._lease is synthesis._ahead is None
     with pytest.raises(StopAsyncIteration):
         await anext(synthesis._windows)

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.family import SYMBOLS, FakeEngine
 from tests.registry.drafts import blob_path, make_draft
 from tests.registry.stores import memory_objects
-from tests.server.test_loader import SYMBOLS, FakeEngine
 from voxswap_registry.components import Components
 from voxswap_registry.errors import DigestMismatchError, EngineError, RegistryError
 from voxswap_registry.manifest import FrontEndSpec, Manifest
@@ -37,9 +37,7 @@ class ReadingEngine(FakeEngine):
         self.before_reading: Callable[[], object] = lambda: None
         self.after_reading: Callable[[], object] = lambda: None
 
-    def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> Any:
-        if role == "symbols":
-            return super().read(manifest, role, file)
+    def taken_up(self, manifest: Manifest, file: VerifiedFile) -> Any:
         # Not `read_bytes`, which hashes what it read.
         self.before_reading()
         data = os.pread(file.fd, file.size_bytes, 0)
@@ -63,7 +61,7 @@ class ReadPart:
         return self
 
 
-class Shelf:
+class LoaderFixture:
     """A voice in a registry, and a loader over it."""
 
     def __init__(self, folder: Path, *, remote: bool = False) -> None:
@@ -101,128 +99,128 @@ class Shelf:
 
 
 def test_a_damaged_copy_in_the_cache_is_never_placed(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path, remote=True)
-    shelf.load()
-    shelf.replace(SOUND, DAMAGED)
-    assert shelf.load().data == SOUND
-    assert shelf.engine.placed == [SOUND]
-    assert len(shelf.mismatches) == 1
-    assert not shelf.components.quarantined()
+    fixture = LoaderFixture(tmp_path, remote=True)
+    fixture.load()
+    fixture.replace(SOUND, DAMAGED)
+    assert fixture.load().data == SOUND
+    assert fixture.engine.placed == [SOUND]
+    assert len(fixture.mismatches) == 1
+    assert not fixture.components.quarantined()
 
 
 def test_damaged_bytes_in_the_store_are_never_placed(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    shelf.replace(SOUND, DAMAGED)
+    fixture = LoaderFixture(tmp_path)
+    fixture.replace(SOUND, DAMAGED)
     for _ in range(2):
         with pytest.raises(DigestMismatchError):
-            shelf.load()
-        assert shelf.engine.placed == []
-    shelf.replace(DAMAGED, SOUND)
-    assert shelf.load().data == SOUND
+            fixture.load()
+        assert fixture.engine.placed == []
+    fixture.replace(DAMAGED, SOUND)
+    assert fixture.load().data == SOUND
 
 
 def test_what_takes_a_files_place_while_it_is_read_changes_nothing(tmp_path: Path) -> None:
     """Be it the very same bytes, sent again, or others."""
-    shelf = Shelf(tmp_path)
-    path = shelf.path
+    fixture = LoaderFixture(tmp_path)
+    path = fixture.path
     for other in (SOUND, DAMAGED):
 
         def swap(other: bytes = other) -> None:
             path.with_name("other").write_bytes(other)
             path.with_name("other").replace(path)
-            shelf.engine.before_reading = lambda: None
+            fixture.engine.before_reading = lambda: None
 
-        shelf.engine.before_reading = swap
-        assert shelf.load().data == SOUND
+        fixture.engine.before_reading = swap
+        assert fixture.load().data == SOUND
     with pytest.raises(DigestMismatchError):
-        shelf.load()
+        fixture.load()
 
 
 def test_what_was_copied_while_the_file_was_written_to_is_copied_again(tmp_path: Path) -> None:
     """Wrong bytes for a moment, while it is read, and the right ones whenever it is hashed."""
-    shelf = Shelf(tmp_path)
-    path = shelf.path
+    fixture = LoaderFixture(tmp_path)
+    path = fixture.path
     path.chmod(0o644)
     times = path.stat()
 
     def mend() -> None:
         path.write_bytes(SOUND)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        shelf.engine.before_reading = shelf.engine.after_reading = lambda: None
+        fixture.engine.before_reading = fixture.engine.after_reading = lambda: None
 
-    shelf.engine.before_reading = lambda: path.write_bytes(DAMAGED)
-    shelf.engine.after_reading = mend
-    assert shelf.load().data == SOUND
-    assert shelf.engine.placed == [DAMAGED, SOUND]
+    fixture.engine.before_reading = lambda: path.write_bytes(DAMAGED)
+    fixture.engine.after_reading = mend
+    assert fixture.load().data == SOUND
+    assert fixture.engine.placed == [DAMAGED, SOUND]
 
 
 def test_what_was_copied_of_a_file_that_stays_wrong_is_dropped(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    path = shelf.path
+    fixture = LoaderFixture(tmp_path)
+    path = fixture.path
     path.chmod(0o644)
-    shelf.engine.before_reading = lambda: path.write_bytes(DAMAGED)
+    fixture.engine.before_reading = lambda: path.write_bytes(DAMAGED)
     with pytest.raises(DigestMismatchError, match="was changed while it was read"):
-        shelf.load()
-    assert shelf.engine.placed == [DAMAGED]
+        fixture.load()
+    assert fixture.engine.placed == [DAMAGED]
 
 
 def test_a_file_that_is_written_to_whenever_it_is_read_is_told_as_such(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    path = shelf.path
-    shelf.engine.after_reading = lambda: path.chmod(0o644)
+    fixture = LoaderFixture(tmp_path)
+    path = fixture.path
+    fixture.engine.after_reading = lambda: path.chmod(0o644)
     with pytest.raises(RegistryError, match="is being written to; try again"):
-        shelf.load()
-    shelf.engine.after_reading = lambda: None
-    assert shelf.load().data == SOUND
+        fixture.load()
+    fixture.engine.after_reading = lambda: None
+    assert fixture.load().data == SOUND
 
 
 def test_what_is_copied_again_is_not_held_twice(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
-    path = shelf.path
+    fixture = LoaderFixture(tmp_path)
+    path = fixture.path
     made: list[weakref.ref[ReadPart]] = []
-    read = shelf.engine.read
+    read = fixture.engine.read
 
     def watched(*arguments: Any) -> Any:
         assert [ref() for ref in made] == [None] * len(made)
-        part = read(*arguments)
+        part: Any = read(*arguments)
         made.append(weakref.ref(part))
         if len(made) == 1:
             path.chmod(0o644)
         return part
 
-    shelf.engine.read = watched  # type: ignore[method-assign]
+    fixture.engine.read = watched  # type: ignore[assignment, method-assign]
     gc.disable()
     try:
-        loaded = shelf.load()
+        loaded = fixture.load()
     finally:
         gc.enable()
     assert [ref() for ref in made] == [None, loaded]
 
 
 def test_a_reading_that_fails_is_told_if_the_bytes_are_right(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
+    fixture = LoaderFixture(tmp_path)
 
     def fail() -> None:
         raise EngineError("no safetensors file")
 
-    shelf.engine.after_reading = fail
+    fixture.engine.after_reading = fail
     with pytest.raises(EngineError, match="no safetensors file"):
-        shelf.load()
-    shelf.replace(SOUND, DAMAGED)
+        fixture.load()
+    fixture.replace(SOUND, DAMAGED)
     with pytest.raises(DigestMismatchError):
-        shelf.load()
+        fixture.load()
 
 
 @pytest.mark.parametrize("remote", [False, True])
 def test_a_load_that_is_given_up_before_it_reads_reads_nothing(
     tmp_path: Path, *, remote: bool
 ) -> None:
-    shelf = Shelf(tmp_path, remote=remote)
-    shelf.load()
+    fixture = LoaderFixture(tmp_path, remote=remote)
+    fixture.load()
     looks: list[int] = []
-    shelf.load(lambda: bool(looks.append(1)))  # type: ignore[func-returns-value]
+    fixture.load(lambda: bool(looks.append(1)))
     for n in range(1, len(looks)):
         asked = iter(range(n))
         with pytest.raises(concurrent.futures.CancelledError):
-            shelf.load(lambda asked=asked: next(asked, None) is None)  # type: ignore[misc]
-        assert shelf.engine.placed == ([SOUND] if n == len(looks) - 1 else [])
+            fixture.load(lambda asked=asked: next(asked, None) is None)  # type: ignore[misc]
+        assert fixture.engine.placed == ([SOUND] if n == len(looks) - 1 else [])

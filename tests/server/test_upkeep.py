@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.server.fakes import House, make_manifest, settle
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import ResidencyFixture
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import RegistryError, VoiceNotFoundError, VoxswapError
 from voxswap_server.memory.plans import Limits
@@ -23,153 +25,153 @@ from voxswap_server.residency.upkeep import evict_idle, retire_deleted
 
 
 async def test_a_pinned_voice_stays_and_counts_against_what_fits() -> None:
-    house = House(30)
-    pinning = asyncio.ensure_future(house.manager.pin(make_manifest("a")))
-    await house.work()
+    residency = ResidencyFixture(30)
+    pinning = asyncio.ensure_future(residency.manager.pin(make_manifest("a")))
+    await residency.work()
     assert (await pinning).pinned
-    again = await house.manager.pin(make_manifest("a"))
+    again = await residency.manager.pin(make_manifest("a"))
     assert (again.pinned, again.leases) == (True, 1)
-    assert house.manager.held_leases() == 0
+    assert residency.manager.held_leases() == 0
     with pytest.raises(
         VoiceTooLargeError,
         match=r"has 30 bytes, of which 10 bytes are pinned for others; .*unpin a voice",
     ):
-        await house.manager.acquire(make_manifest("large", 21))
+        await residency.manager.acquire(make_manifest("large", 21))
     with pytest.raises(VoiceInUseError, match="a@1 is pinned; unpin it first"):
-        await house.manager.unload(make_manifest("a"))
-    (await house.have("b", 20)).release()
-    (await house.have("c", 20)).release()
-    assert house.states() == {"a": State.RESIDENT, "c": State.RESIDENT}
-    house.manager.evict_idle(0)
-    await house.work()
-    assert house.states() == {"a": State.RESIDENT}
-    found = house.manager.unpin(make_manifest("a"))
+        await residency.manager.unload(make_manifest("a"))
+    (await residency.have("b", 20)).release()
+    (await residency.have("c", 20)).release()
+    assert residency.states() == {"a": State.RESIDENT, "c": State.RESIDENT}
+    residency.manager.evict_idle(0)
+    await residency.work()
+    assert residency.states() == {"a": State.RESIDENT}
+    found = residency.manager.unpin(make_manifest("a"))
     assert found is not None
     assert not found.pinned
-    assert house.manager.unpin(make_manifest("a")) is not None, "once more does nothing"
-    (await house.have("large", 30)).release()
-    assert house.manager.unpin(make_manifest("a")) is None
+    assert residency.manager.unpin(make_manifest("a")) is not None, "once more does nothing"
+    (await residency.have("large", 30)).release()
+    assert residency.manager.unpin(make_manifest("a")) is None
 
 
 async def test_what_waits_behind_a_new_pin_is_told_that_it_does_not_fit() -> None:
-    house = House(30)
-    speaking = await house.have("a", 20)
-    waiting = house.ask("large", 30)
-    await house.work()
-    await house.manager.pin(make_manifest("a", 20))
+    residency = ResidencyFixture(30)
+    speaking = await residency.have("a", 20)
+    waiting = residency.ask("large", 30)
+    await residency.work()
+    await residency.manager.pin(make_manifest("a", 20))
     speaking.release()
-    await house.work()
+    await residency.work()
     assert isinstance(waiting.exception(), VoiceTooLargeError)
 
 
 async def test_unpinning_lets_in_who_waits_for_that_memory() -> None:
-    house = House(30)
-    pinning = asyncio.ensure_future(house.manager.pin(make_manifest("a", 20)))
-    await house.work()
+    residency = ResidencyFixture(30)
+    pinning = asyncio.ensure_future(residency.manager.pin(make_manifest("a", 20)))
+    await residency.work()
     await pinning
-    speaking = await house.have("b", 10)
-    waiting = house.ask("c", 10)
-    await house.work()
-    assert house.manager.unpin(make_manifest("a", 20)) is None, "it goes for who waits"
-    await house.work()
+    speaking = await residency.have("b", 10)
+    waiting = residency.ask("c", 10)
+    await residency.work()
+    assert residency.manager.unpin(make_manifest("a", 20)) is None, "it goes for who waits"
+    await residency.work()
     (await waiting).release()
     speaking.release()
 
 
 async def test_a_shared_base_is_pinned_with_any_voice_on_it() -> None:
-    house = House(30)
-    pinning = asyncio.ensure_future(house.manager.pin(make_manifest("a", 1, base=("base", 12))))
-    await house.work()
+    residency = ResidencyFixture(30)
+    pinning = asyncio.ensure_future(residency.manager.pin(make_manifest("a", 1, base=("base", 12))))
+    await residency.work()
     await pinning
-    (await house.have(make_manifest("b", 2, base=("base", 12)))).release()
-    (await house.have("large", 17)).release()
-    assert house.states() == {"a": State.RESIDENT, "large": State.RESIDENT}
+    (await residency.have(make_manifest("b", 2, base=("base", 12)))).release()
+    (await residency.have("large", 17)).release()
+    assert residency.states() == {"a": State.RESIDENT, "large": State.RESIDENT}
     # A voice on the pinned base does not count it twice.
-    (await house.have(make_manifest("c", 17, base=("base", 12)))).release()
+    (await residency.have(make_manifest("c", 17, base=("base", 12)))).release()
 
 
 async def test_what_speaks_or_is_being_loaded_is_not_unloaded() -> None:
-    house = House(30)
-    loading = house.ask("a")
+    residency = ResidencyFixture(30)
+    loading = residency.ask("a")
     await settle()
     with pytest.raises(VoiceInUseError, match="a@1 is being loaded"):
-        await house.manager.unload(make_manifest("a"))
-    await house.work()
+        await residency.manager.unload(make_manifest("a"))
+    await residency.work()
     lease = await loading
     with pytest.raises(VoiceInUseError, match="a@1 speaks in 1 stream;"):
-        await house.manager.unload(make_manifest("a"))
+        await residency.manager.unload(make_manifest("a"))
     lease.release()
-    unloading = asyncio.ensure_future(house.manager.unload(make_manifest("a")))
+    unloading = asyncio.ensure_future(residency.manager.unload(make_manifest("a")))
     await settle()
     assert not unloading.done(), "not before its memory is free"
-    assert house.states() == {}
-    await house.work()
+    assert residency.states() == {}
+    await residency.work()
     assert await unloading == 10
-    assert await house.manager.unload(make_manifest("a")) == 0
+    assert await residency.manager.unload(make_manifest("a")) == 0
 
 
 async def test_a_deleted_voice_goes_when_its_last_stream_has_ended() -> None:
-    house = House(30)
-    first, second = await house.have("a"), await house.have("a")
-    house.manager.retire("a@1")
-    assert house.states() == {"a": State.RESIDENT}
+    residency = ResidencyFixture(30)
+    first, second = await residency.have("a"), await residency.have("a")
+    residency.manager.retire("a@1")
+    assert residency.states() == {"a": State.RESIDENT}
     first.release()
-    assert house.states() == {"a": State.RESIDENT}
+    assert residency.states() == {"a": State.RESIDENT}
     second.release()
-    assert house.states() == {}
-    await house.work()
-    assert house.events[-1].reason == "deleted"
+    assert residency.states() == {}
+    await residency.work()
+    assert residency.events[-1].reason == "deleted"
 
 
 async def test_a_deleted_voice_goes_though_it_was_pinned_or_asked_for_once_more() -> None:
-    house = House(30)
-    pinning = asyncio.ensure_future(house.manager.pin(make_manifest("a")))
-    await house.work()
+    residency = ResidencyFixture(30)
+    pinning = asyncio.ensure_future(residency.manager.pin(make_manifest("a")))
+    await residency.work()
     await pinning
-    speaking = await house.have("b")
-    house.manager.retire("a@1")
-    house.manager.retire("b@1")
-    assert house.states() == {"b": State.RESIDENT}
+    speaking = await residency.have("b")
+    residency.manager.retire("a@1")
+    residency.manager.retire("b@1")
+    assert residency.states() == {"b": State.RESIDENT}
     # Somebody still has its manifest.
-    again = await house.manager.acquire(make_manifest("b"))
+    again = await residency.manager.acquire(make_manifest("b"))
     speaking.release()
     again.release()
-    await house.work()
-    assert house.states() == {}
-    assert {e.reason for e in house.events if e.kind is EventKind.EVICTED} == {"deleted"}
+    await residency.work()
+    assert residency.states() == {}
+    assert {e.reason for e in residency.events if e.kind is EventKind.EVICTED} == {"deleted"}
 
 
 async def test_a_voice_that_is_deleted_while_it_is_loaded_speaks_and_goes() -> None:
-    house = House(30)
-    task = house.ask("a")
+    residency = ResidencyFixture(30)
+    task = residency.ask("a")
     await settle()
-    house.manager.retire("a@1")
-    await house.work()
+    residency.manager.retire("a@1")
+    await residency.work()
     lease = await task
-    assert house.states() == {"a": State.RESIDENT}
+    assert residency.states() == {"a": State.RESIDENT}
     lease.release()
-    await house.work()
-    assert house.states() == {}
+    await residency.work()
+    assert residency.states() == {}
 
 
 async def test_versions_with_the_same_parts_are_one_voice_until_the_last_is_deleted() -> None:
-    house = House(30)
-    (await house.have("a")).release()
-    second = await house.manager.acquire(make_manifest("a", version=2))
+    residency = ResidencyFixture(30)
+    (await residency.have("a")).release()
+    second = await residency.manager.acquire(make_manifest("a", version=2))
     assert not second.cold
-    assert house.manager.residents()[0].refs == ("a@1", "a@2")
-    house.manager.retire("a@1")
+    assert residency.manager.residents()[0].refs == ("a@1", "a@2")
+    residency.manager.retire("a@1")
     second.release()
-    assert house.states() == {"a": State.RESIDENT}
-    house.manager.retire("a@2")
-    await house.work()
-    assert house.states() == {}
+    assert residency.states() == {"a": State.RESIDENT}
+    residency.manager.retire("a@2")
+    await residency.work()
+    assert residency.states() == {}
 
 
 # Idle time
 
 
-class Ticks:
+class FakeSleep:
     """A sleep that ends when the test says so."""
 
     def __init__(self) -> None:
@@ -186,39 +188,39 @@ class Ticks:
 
 
 async def test_what_is_idle_for_so_long_leaves_and_what_speaks_or_is_pinned_does_not() -> None:
-    house, ticks, ttl = House(60), Ticks(), [10.0]
-    (await house.have(make_manifest("a", 1, base=("base", 12)))).release()
-    speaking = await house.have(make_manifest("b", 1, base=("base", 12)))
-    pinning = asyncio.ensure_future(house.manager.pin(make_manifest("c")))
-    await house.work()
+    residency, ticks, ttl = ResidencyFixture(60), FakeSleep(), [10.0]
+    (await residency.have(make_manifest("a", 1, base=("base", 12)))).release()
+    speaking = await residency.have(make_manifest("b", 1, base=("base", 12)))
+    pinning = asyncio.ensure_future(residency.manager.pin(make_manifest("c")))
+    await residency.work()
     await pinning
     upkeep = asyncio.ensure_future(
-        evict_idle(house.manager, lambda: ttl[0], every_s=2.5, sleep=ticks)
+        evict_idle(residency.manager, lambda: ttl[0], every_s=2.5, sleep=ticks)
     )
     await settle()
     await ticks.tick()
-    assert not house.evicted(), "not yet"
-    house.clock.now += 9
+    assert not residency.evicted(), "not yet"
+    residency.clock.now_s += 9
     await ticks.tick()
-    await house.work()
-    assert house.evicted() == [("a@1",)]
-    (evicted,) = [e for e in house.events if e.kind is EventKind.EVICTED]
+    await residency.work()
+    assert residency.evicted() == [("a@1",)]
+    (evicted,) = [e for e in residency.events if e.kind is EventKind.EVICTED]
     assert (evicted.reason, evicted.role, evicted.age_s) == ("idle", "model", 10)
-    assert set(house.states()) == {"b", "c"}
+    assert set(residency.states()) == {"b", "c"}
     speaking.release()
-    house.clock.now += 9.5
+    residency.clock.now_s += 9.5
     await ticks.tick()
-    assert set(house.states()) == {"b", "c"}, "it spoke until now"
+    assert set(residency.states()) == {"b", "c"}, "it spoke until now"
     # Reloaded settings count from the next look on; 0 is never.
     ttl[0] = 0
-    house.clock.now += 1e6
+    residency.clock.now_s += 1e6
     await ticks.tick()
-    assert set(house.states()) == {"b", "c"}
+    assert set(residency.states()) == {"b", "c"}
     ttl[0] = 100
     await ticks.tick()
-    await house.work()
-    assert set(house.states()) == {"c"}
-    assert house.manager.statistics().resident_bytes == 10
+    await residency.work()
+    assert set(residency.states()) == {"c"}
+    assert residency.manager.statistics().resident_bytes == 10
     assert set(ticks.slept) == {2.5}
     upkeep.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -226,40 +228,40 @@ async def test_what_is_idle_for_so_long_leaves_and_what_speaks_or_is_pinned_does
 
 
 async def test_a_voice_that_settles_or_is_protected_is_not_idle() -> None:
-    house = House(60, Limits(load_slots=8, settle_s=50))
-    (await house.have("a")).release()
-    house.clock.now += 20
-    house.manager.evict_idle(10)
-    assert "a" in house.states()
-    house.manager.protect(make_manifest("a"), 100)
-    house.clock.now += 60
-    house.manager.evict_idle(10)
-    assert "a" in house.states()
-    house.clock.now += 60
-    house.manager.evict_idle(10)
-    await house.work()
-    assert house.states() == {}
+    residency = ResidencyFixture(60, Limits(load_slots=8, settle_s=50))
+    (await residency.have("a")).release()
+    residency.clock.now_s += 20
+    residency.manager.evict_idle(10)
+    assert "a" in residency.states()
+    residency.manager.protect(make_manifest("a"), 100)
+    residency.clock.now_s += 60
+    residency.manager.evict_idle(10)
+    assert "a" in residency.states()
+    residency.clock.now_s += 60
+    residency.manager.evict_idle(10)
+    await residency.work()
+    assert residency.states() == {}
 
 
 async def test_idle_memory_goes_to_who_waits_for_it() -> None:
-    house = House(20)
-    speaking = await house.have("a")
-    (await house.have("b")).release()
-    waiting = house.ask("c", 20)
-    await house.work()
-    house.clock.now += 20
-    house.manager.evict_idle(10)
-    await house.work()
+    residency = ResidencyFixture(20)
+    speaking = await residency.have("a")
+    (await residency.have("b")).release()
+    waiting = residency.ask("c", 20)
+    await residency.work()
+    residency.clock.now_s += 20
+    residency.manager.evict_idle(10)
+    await residency.work()
     assert not waiting.done()
     speaking.release()
-    await house.work()
+    await residency.work()
     (await waiting).release()
 
 
 # What the catalog no longer has
 
 
-class Shelf:
+class FakeCatalog:
     """Versions by voice; an error in their place is raised."""
 
     def __init__(self, **versions: Collection[int] | VoxswapError) -> None:
@@ -275,18 +277,18 @@ class Shelf:
 
 
 async def test_versions_that_the_catalog_no_longer_has_are_let_go() -> None:
-    house = House(100)
+    residency = ResidencyFixture(100)
     for name in "abcd":
-        (await house.have(name)).release()
-    speaking = await house.have(make_manifest("e", version=3))
-    loading = house.ask("f")
+        (await residency.have(name)).release()
+    speaking = await residency.have(make_manifest("e", version=3))
+    loading = residency.ask("f")
     await settle()
-    shelf = Shelf(a=[1], b=[2], d=RegistryError("cannot be read now"), e=[4], f=[])
-    retire_deleted(house.manager, cast("Catalog", shelf))
-    await house.work()
+    catalog = FakeCatalog(a=[1], b=[2], d=RegistryError("cannot be read now"), e=[4], f=[])
+    retire_deleted(residency.manager, cast("Catalog", catalog))
+    await residency.work()
     # a is there, b and c are gone, d cannot be read; e and f are still needed.
-    assert set(house.states()) == {"a", "d", "e", "f"}
+    assert set(residency.states()) == {"a", "d", "e", "f"}
     speaking.release()
     (await loading).release()
-    await house.work()
-    assert set(house.states()) == {"a", "d"}
+    await residency.work()
+    assert set(residency.states()) == {"a", "d"}

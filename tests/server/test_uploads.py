@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
+from tests.fakes.gates import Gate
 from tests.registry.drafts import root_of
-from tests.registry.faults import Gate
 from tests.registry.stores import stored_blobs
-from tests.registry.test_upload import MAX_BYTES, MODEL, SYMBOLS, Sender, digest_of
-from tests.server.fakes import FakeClock, settle
+from tests.registry.uploads import MAX_BYTES, MODEL, SYMBOLS, Sender, digest_of
 from voxswap.v1 import voices_pb2
 from voxswap_registry.errors import (
     EngineError,
@@ -84,11 +85,11 @@ async def stream(*messages: Request, then: asyncio.Event | None = None) -> Async
 class WiredUploads(Uploads):
     """Takes messages as they come over the wire."""
 
-    async def receive(self, incoming: Any) -> Received:
+    async def receive(self, incoming: AsyncIterator[Any]) -> Received:
         return await super().receive(UploadEvents(incoming))
 
 
-class House:
+class UploadTarget:
     """A registry, uploads into it, and a look at what lies about."""
 
     def __init__(self, folder: Path, store: StoreCalls) -> None:
@@ -97,9 +98,9 @@ class House:
         self.checked: list[Manifest] = []
         self.fault: VoxswapError | None = None
 
-    def uploads(self, **options: Any) -> Uploads:
+    def uploads(self, **options: Any) -> WiredUploads:
         usual = {"max_bytes": MAX_BYTES, "max_uploads": 2, "check": self._check}
-        chosen = usual | {"check_graphs": lambda manifest: None} | options
+        chosen: dict[str, Any] = usual | {"check_graphs": lambda manifest: None} | options
         return WiredUploads(self.registry, self.store, **chosen)
 
     def _check(self, manifest: Manifest) -> None:
@@ -119,9 +120,9 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def target(tmp_path: Path) -> Iterator[UploadTarget]:
     with contextlib.closing(StoreCalls()) as store:
-        yield House(tmp_path, store)
+        yield UploadTarget(tmp_path, store)
 
 
 @pytest.fixture
@@ -129,30 +130,30 @@ def sender(tmp_path: Path) -> Sender:
     return Sender(tmp_path)
 
 
-async def test_a_whole_upload_is_a_version(house: House, sender: Sender) -> None:
-    uploads = house.uploads()
+async def test_a_whole_upload_is_a_version(target: UploadTarget, sender: Sender) -> None:
+    uploads = target.uploads()
     received = await uploads.receive(stream(*whole(sender, label="canary", actor="me")))
     assert (received.manifest.ref, received.created) == ("npc/new@1", True)
     # The label is for whoever lets it speak.
     assert (received.label, received.actor) == ("canary", "me")
-    assert house.registry.record("npc/new").state.labels == {}
-    assert house.workdirs() == []
+    assert target.registry.record("npc/new").state.labels == {}
+    assert target.workdirs() == []
     again = await uploads.receive(stream(whole(sender)[0], COMMIT))
     assert again == Received(received.manifest, created=False, label=None, actor="")
     sender.raw["licence"] = "MIT"
     with pytest.raises(VersionExistsError):
         await uploads.receive(stream(*whole(sender, version=1)))
-    assert [m.ref for m in house.checked] == ["npc/new@1"] * 3
+    assert [m.ref for m in target.checked] == ["npc/new@1"] * 3
 
 
 async def test_where_versions_must_be_signed_an_upload_gets_no_label(
-    house: House, sender: Sender
+    target: UploadTarget, sender: Sender
 ) -> None:
-    uploads = house.uploads(must_be_signed=True)
+    uploads = target.uploads(must_be_signed=True)
     with pytest.raises(InvalidInputError, match="sign the version") as raised:
         await uploads.receive(stream(*whole(sender, label="stable")))
     assert [v.field for v in raised.value.violations] == ["label"]
-    house.assert_untouched()
+    target.assert_untouched()
     assert (await uploads.receive(stream(*whole(sender)))).created
 
 
@@ -185,19 +186,19 @@ async def test_where_versions_must_be_signed_an_upload_gets_no_label(
     ],
 )
 async def test_what_does_not_fit_is_refused_by_its_field(
-    house: House, sender: Sender, field: str, messages: Callable[[Sender], list[Request]]
+    target: UploadTarget, sender: Sender, field: str, messages: Callable[[Sender], list[Request]]
 ) -> None:
     with pytest.raises(InvalidInputError) as raised:
-        await house.uploads().receive(stream(*messages(sender)))
+        await target.uploads().receive(stream(*messages(sender)))
     assert [violation.field for violation in raised.value.violations] == [field]
-    house.assert_untouched()
+    target.assert_untouched()
 
 
 async def test_a_number_may_be_ahead_of_the_others_but_not_far(
-    house: House, sender: Sender
+    target: UploadTarget, sender: Sender
 ) -> None:
     """Whoever takes the last number takes all: none is ever used again."""
-    uploads = house.uploads()
+    uploads = target.uploads()
     for n in (1000, 2000):
         sender.raw["licence"] = f"licence {n}"
         received = await uploads.receive(stream(*whole(sender, version=n)))
@@ -205,74 +206,78 @@ async def test_a_number_may_be_ahead_of_the_others_but_not_far(
     sender.raw["licence"] = "another"
     with pytest.raises(InvalidInputError, match="use 3000 at most"):
         await uploads.receive(stream(whole(sender, version=3001)[0], then=asyncio.Event()))
-    assert house.registry.versions("npc/new") == (1000, 2000)
+    assert target.registry.versions("npc/new") == (1000, 2000)
 
 
 async def test_pieces_are_small_at_the_end_of_a_component_alone(
-    house: House, sender: Sender
+    target: UploadTarget, sender: Sender
 ) -> None:
     small = 64 << 10
     pieces = [piece(MODEL, n, small) for n in range(0, len(MODEL), small)]
     messages = [whole(sender)[0], *pieces, piece(SYMBOLS, 0, small), COMMIT]
-    assert (await house.uploads().receive(stream(*messages))).created
+    assert (await target.uploads().receive(stream(*messages))).created
 
 
 async def test_more_than_the_server_takes_is_refused_at_the_manifest(
-    house: House, sender: Sender
+    target: UploadTarget, sender: Sender
 ) -> None:
     asked = stream(whole(sender)[0], then=asyncio.Event())
     with pytest.raises(UploadTooLargeError):
-        await house.uploads(max_bytes=1000).receive(asked)
-    house.assert_untouched()
+        await target.uploads(max_bytes=1000).receive(asked)
+    target.assert_untouched()
 
 
 @pytest.mark.parametrize("kind", [EngineError, ManifestError])
 async def test_a_voice_that_no_engine_speaks_is_refused_at_the_manifest(
-    house: House, sender: Sender, kind: type[VoxswapError]
+    target: UploadTarget, sender: Sender, kind: type[VoxswapError]
 ) -> None:
-    house.fault = kind("needs the engine 'kazoo'")
+    target.fault = kind("needs the engine 'kazoo'")
     with pytest.raises(InvalidInputError, match="kazoo") as raised:
-        await house.uploads().receive(stream(whole(sender)[0], then=asyncio.Event()))
+        await target.uploads().receive(stream(whole(sender)[0], then=asyncio.Event()))
     assert [violation.field for violation in raised.value.violations] == ["manifest_json"]
-    house.assert_untouched()
+    target.assert_untouched()
 
 
 async def test_a_graph_that_nobody_trusts_is_refused_at_the_manifest(
-    house: House, sender: Sender
+    target: UploadTarget, sender: Sender
 ) -> None:
     def refuse(manifest: Manifest) -> None:
         assert threading.current_thread() is not threading.main_thread()
         raise GraphNotTrustedError(f"the base of {manifest.voice_id} is a graph")
 
-    uploads = house.uploads(check_graphs=refuse)
+    uploads = target.uploads(check_graphs=refuse)
     with pytest.raises(GraphNotTrustedError, match="the base of npc/new"):
         await uploads.receive(stream(whole(sender)[0], then=asyncio.Event()))
-    house.assert_untouched()
+    target.assert_untouched()
 
 
-async def test_a_client_that_breaks_off_leaves_nothing(house: House, sender: Sender) -> None:
+async def test_a_client_that_breaks_off_leaves_nothing(
+    target: UploadTarget, sender: Sender
+) -> None:
     async def breaking() -> AsyncIterator[Request]:
         for message in whole(sender)[:2]:
             yield message
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await house.uploads().receive(breaking())
-    house.assert_untouched()
+        await target.uploads().receive(breaking())
+    target.assert_untouched()
 
 
 # Silence
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 4, 5])
-async def test_an_upload_that_goes_silent_is_given_up(house: House, sender: Sender, n: int) -> None:
+async def test_an_upload_that_goes_silent_is_given_up(
+    target: UploadTarget, sender: Sender, n: int
+) -> None:
     """Before the first message, within a component, after the last, and after the commit."""
-    uploads = house.uploads(silence_s=0.0, max_uploads=1)
+    uploads = target.uploads(silence_s=0.0, max_uploads=1)
     for _ in range(2):  # And its place is free again.
         async with asyncio.timeout(WAIT_S):
             with pytest.raises(UploadStalledError, match="nothing came for 0 s"):
                 await uploads.receive(stream(*whole(sender)[:n], then=asyncio.Event()))
-        house.assert_untouched()
+        target.assert_untouched()
     assert (await uploads.receive(stream(*whole(sender)))).created
 
 
@@ -285,7 +290,7 @@ async def test_an_upload_that_goes_silent_is_given_up(house: House, sender: Send
     ],
 )
 async def test_an_upload_that_trickles_is_given_up(
-    house: House, sender: Sender, each_s: float, stalls_after: int | None
+    target: UploadTarget, sender: Sender, each_s: float, stalls_after: int | None
 ) -> None:
     clock, size, sent = FakeClock(), 64 << 10, 0
 
@@ -293,40 +298,40 @@ async def test_an_upload_that_trickles_is_given_up(
         nonlocal sent
         yield whole(sender)[0]
         for start in range(0, len(MODEL), size):
-            clock.now += each_s
+            clock.now_s += each_s
             sent += 1
             yield piece(MODEL, start, size)
         yield piece(SYMBOLS, 0, size)
         yield COMMIT
 
-    uploads = house.uploads(clock=clock, max_uploads=1)
+    uploads = target.uploads(clock=clock, max_uploads=1)
     if stalls_after is None:
         assert (await uploads.receive(trickle())).created
         return
     with pytest.raises(UploadStalledError, match="fewer than 16384 a second"):
         await uploads.receive(trickle())
     assert sent == stalls_after
-    house.assert_untouched()
+    target.assert_untouched()
     assert (await uploads.receive(stream(*whole(sender)))).created
 
 
 async def test_the_servers_own_time_is_not_held_against_a_client(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    target: UploadTarget, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, write = FakeClock(), Upload.write
 
     def slow(*args: Any) -> None:
-        clock.now += 1000
+        clock.now_s += 1000
         write(*args)
 
     monkeypatch.setattr(Upload, "write", slow)
-    assert (await house.uploads(clock=clock).receive(stream(*whole(sender)))).created
+    assert (await target.uploads(clock=clock).receive(stream(*whole(sender)))).created
 
 
 # Places
 
 
-async def begun(uploads: Uploads, first: Request) -> tuple[asyncio.Task[Any], asyncio.Event]:
+async def begun(uploads: WiredUploads, first: Request) -> tuple[asyncio.Task[Any], asyncio.Event]:
     """An upload that has sent its manifest and waits; the event lets it end."""
     waits, end = asyncio.Event(), asyncio.Event()
 
@@ -343,15 +348,15 @@ async def begun(uploads: Uploads, first: Request) -> tuple[asyncio.Task[Any], as
 
 
 async def test_no_more_uploads_at_a_time_than_there_are_places(
-    house: House, sender: Sender
+    target: UploadTarget, sender: Sender
 ) -> None:
-    uploads = house.uploads(max_uploads=2)
+    uploads = target.uploads(max_uploads=2)
     first, end_first = await begun(uploads, whole(sender)[0])
     second, _ = await begun(uploads, whole(sender)[0])
     for _ in range(2):
         with pytest.raises(TooManyUploadsError, match="2 voices are being uploaded"):
             await uploads.receive(stream(*whole(sender)))
-    assert len(house.workdirs()) == 2
+    assert len(target.workdirs()) == 2
     # One that ends makes room, though it came to nothing.
     end_first.set()
     with pytest.raises(InvalidInputError):
@@ -360,7 +365,7 @@ async def test_no_more_uploads_at_a_time_than_there_are_places(
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
-    assert house.workdirs() == []
+    assert target.workdirs() == []
     tasks = [await begun(uploads, whole(sender)[0]) for _ in range(2)]
     for task, end in tasks:
         end.set()
@@ -371,7 +376,10 @@ async def test_no_more_uploads_at_a_time_than_there_are_places(
 
 
 async def cancelled_at(
-    uploads: Uploads, messages: AsyncIterator[Request], gate: Gate, meanwhile: Callable[[], object]
+    uploads: WiredUploads,
+    messages: AsyncIterator[Request],
+    gate: Gate,
+    meanwhile: Callable[[], object],
 ) -> None:
     """Cancel an upload while a thread stands at ``gate``: it ends once the thread is through."""
     task = asyncio.create_task(uploads.receive(messages))
@@ -402,22 +410,22 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, *, skip: in
 
 @pytest.mark.parametrize("method", ["__init__", "write"])
 async def test_a_cancelled_upload_ends_with_its_thread_and_leaves_nothing(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch, method: str
+    target: UploadTarget, sender: Sender, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     gate = stop_at(monkeypatch, Upload, method)
     # Its folder stays as long as the thread may write there.
     await cancelled_at(
-        house.uploads(),
+        target.uploads(),
         stream(*whole(sender), then=asyncio.Event()),
         gate,
-        lambda: house.workdirs() or pytest.fail("the folder is gone"),
+        lambda: target.workdirs() or pytest.fail("the folder is gone"),
     )
-    house.assert_untouched()
+    target.assert_untouched()
 
 
 @pytest.mark.parametrize("step", ["publish", "hash", "create"])
 async def test_one_cancelled_before_its_version_is_made_publishes_nothing(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch, step: str
+    target: UploadTarget, sender: Sender, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """At its first step, amid its bytes, and when all that is left to do is the version."""
     gate = {
@@ -425,29 +433,29 @@ async def test_one_cancelled_before_its_version_is_made_publishes_nothing(
         "hash": lambda: stop_at(monkeypatch, Marker, "refresh"),
         "create": lambda: stop_at(monkeypatch, Marker, "store_time", skip=1),
     }[step]()
-    await cancelled_at(house.uploads(), stream(*whole(sender)), gate, lambda: None)
-    objects = house.registry.objects
-    assert (house.workdirs(), list(objects.list("voices"))) == ([], [])
-    assert house.registry.versions("npc/new") == ()
+    await cancelled_at(target.uploads(), stream(*whole(sender)), gate, lambda: None)
+    objects = target.registry.objects
+    assert (target.workdirs(), list(objects.list("voices"))) == ([], [])
+    assert target.registry.versions("npc/new") == ()
     if step != "create":
         assert stored_blobs(objects) == set()
 
 
 async def test_one_cancelled_once_its_version_is_made_is_published_whole(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    target: UploadTarget, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = stop_at(monkeypatch, Journal, "note")
-    uploads = house.uploads(max_uploads=1)
+    uploads = target.uploads(max_uploads=1)
     await cancelled_at(uploads, stream(*whole(sender)), gate, lambda: None)
-    (manifest,) = [house.registry.read("npc/new", v) for v in house.registry.versions("npc/new")]
+    (manifest,) = [target.registry.read("npc/new", v) for v in target.registry.versions("npc/new")]
     for component in manifest.components:
-        house.registry.verify(component)
-    assert house.workdirs() == []
+        target.registry.verify(component)
+    assert target.workdirs() == []
     assert (await uploads.receive(stream(whole(sender)[0], COMMIT))).created is False
 
 
 async def test_an_end_that_turns_out_to_be_a_cancellation_publishes_nothing(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    target: UploadTarget, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """grpc ends a cancelled call's messages first, and cancels its task some turns later."""
     monkeypatch.setattr(Upload, "publish", lambda *_, **__: pytest.fail("it is being published"))
@@ -458,21 +466,24 @@ async def test_an_end_that_turns_out_to_be_a_cancellation_publishes_nothing(
             yield message
         asyncio.get_running_loop().call_soon(task.cancel)
 
-    task = asyncio.create_task(house.uploads().receive(messages()))
+    task = asyncio.create_task(target.uploads().receive(messages()))
     with pytest.raises(asyncio.CancelledError):
         await task
-    house.assert_untouched()
+    target.assert_untouched()
 
 
 # A server that stops
 
 
 async def test_a_server_that_stops_gives_up_what_is_being_published(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    target: UploadTarget,
+    sender: Sender,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The store is closed only when its threads are through, so that nothing is left."""
     gate = stop_at(monkeypatch, Upload, "publish")
-    uploads = house.uploads()
+    uploads = target.uploads()
     task = asyncio.create_task(uploads.receive(stream(*whole(sender))))
     await asyncio.to_thread(gate.wait_reached)
     task.cancel()
@@ -481,37 +492,40 @@ async def test_a_server_that_stops_gives_up_what_is_being_published(
     assert not closing.done()
     gate.open()
     await closing
-    house.store.close()
+    target.store.close()
     with pytest.raises(asyncio.CancelledError):
         await task
-    house.assert_untouched()
+    target.assert_untouched()
     assert caplog.records == []
 
 
 async def test_a_server_that_stops_leaves_a_thread_behind_that_hangs(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    target: UploadTarget,
+    sender: Sender,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(uploads_module, "_LAST_WAIT_S", 0.0)
     gate = stop_at(monkeypatch, Upload, "__init__")
-    uploads = house.uploads()
+    uploads = target.uploads()
     task = asyncio.create_task(uploads.receive(stream(*whole(sender))))
     await asyncio.to_thread(gate.wait_reached)
     task.cancel()
     await uploads.close()
-    house.store.close()
+    target.store.close()
     async with asyncio.timeout(WAIT_S):
         with pytest.raises(asyncio.CancelledError):
             await task
     assert "the folder of an upload stays" in caplog.text
-    assert len(house.workdirs()) == 1
+    assert len(target.workdirs()) == 1
     gate.open()
 
 
 @pytest.mark.parametrize("entering", [True, False], ids=["entering", "leaving"])
 async def test_one_cancelled_while_its_folder_is_made_or_removed_leaves_none(
-    house: House, sender: Sender, entering: bool
+    target: UploadTarget, sender: Sender, entering: bool
 ) -> None:
-    gate, real = Gate(), house.registry.workdir
+    gate, real = Gate(), target.registry.workdir
 
     @contextlib.contextmanager
     def workdir() -> Iterator[Path]:
@@ -524,9 +538,9 @@ async def test_one_cancelled_while_its_folder_is_made_or_removed_leaves_none(
                 if not entering:
                     gate()
 
-    house.registry.workdir = workdir  # type: ignore[method-assign]
+    target.registry.workdir = workdir  # type: ignore[method-assign]
     asked = stream(*whole(sender)[: 1 if entering else 0])
-    uploads = house.uploads(max_uploads=1)
+    uploads = target.uploads(max_uploads=1)
     task = asyncio.create_task(uploads.receive(asked))
     await asyncio.to_thread(gate.wait_reached)
     for _ in range(3):
@@ -537,13 +551,13 @@ async def test_one_cancelled_while_its_folder_is_made_or_removed_leaves_none(
     async with asyncio.timeout(WAIT_S):
         with pytest.raises(asyncio.CancelledError):
             await task
-    house.assert_untouched()
-    house.registry.workdir = real  # type: ignore[method-assign]
+    target.assert_untouched()
+    target.registry.workdir = real  # type: ignore[method-assign]
     assert (await uploads.receive(stream(*whole(sender)))).created
 
 
 async def test_the_event_loop_never_waits_for_the_disk(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    target: UploadTarget, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Making and above all removing a folder of gigabytes takes long."""
     threads: list[int] = []
@@ -559,7 +573,7 @@ async def test_the_event_loop_never_waits_for_the_disk(
 
     for name in ("__init__", "write", "publish"):
         noting(Upload, name)
-    real = house.registry.workdir
+    real = target.registry.workdir
 
     @contextlib.contextmanager
     def workdir() -> Iterator[Path]:
@@ -568,16 +582,16 @@ async def test_the_event_loop_never_waits_for_the_disk(
             yield path
         threads.append(threading.get_ident())
 
-    house.registry.workdir = workdir  # type: ignore[method-assign]
-    assert (await house.uploads().receive(stream(*whole(sender)))).created
+    target.registry.workdir = workdir  # type: ignore[method-assign]
+    assert (await target.uploads().receive(stream(*whole(sender)))).created
     assert len(threads) == 7
     assert threading.get_ident() not in threads
 
 
 async def test_a_store_that_fails_is_told_and_leaves_no_place_taken(
-    house: House, sender: Sender, monkeypatch: pytest.MonkeyPatch
+    target: UploadTarget, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uploads = house.uploads(max_uploads=1)
+    uploads = target.uploads(max_uploads=1)
 
     @contextlib.contextmanager
     def broken() -> Iterator[Path]:
@@ -585,7 +599,7 @@ async def test_a_store_that_fails_is_told_and_leaves_no_place_taken(
         yield Path()
 
     with monkeypatch.context() as patch:
-        patch.setattr(house.registry, "workdir", broken)
+        patch.setattr(target.registry, "workdir", broken)
         for _ in range(2):
             with pytest.raises(RegistryError, match="cannot write there"):
                 await uploads.receive(stream(*whole(sender)))
@@ -684,12 +698,12 @@ async def test_an_upload_tidies_up_though_the_store_is_busy(
     tmp_path: Path, gates: list[Gate], sender: Sender
 ) -> None:
     with contextlib.closing(StoreCalls(threads=2, most=1)) as store:
-        house = House(tmp_path, store)
-        task, end = await begun(house.uploads(), whole(sender)[0])
+        target = UploadTarget(tmp_path, store)
+        task, end = await begun(target.uploads(), whole(sender)[0])
         others = await hung(store, gates, 1)
         end.set()
         with pytest.raises(RegistryBusyError):
             await task
-        house.assert_untouched()
+        target.assert_untouched()
         gates[0].open()
         await asyncio.gather(*others)

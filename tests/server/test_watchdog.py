@@ -7,10 +7,12 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
-from tests.server.fakes import settle
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import settle
 from voxswap_families.errors import DeviceStuckError
 from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import ClosedError
@@ -23,7 +25,7 @@ from voxswap_server.speech.serving import Serving
 LIMIT_S = 30.0
 
 
-class Hang:
+class HangingWork:
     """A work whose second step hangs until it is let go, and can be asked to end if so made."""
 
     def __init__(self, *, may_be_long: bool = False, can_end: bool = False) -> None:
@@ -52,21 +54,21 @@ class Hang:
         self.gate.set()
 
 
-class House:
+class WatchedScheduler:
     """A scheduler whose clock stands still until it is moved, and a watchdog that looks then."""
 
-    def __init__(self, threads: int = 1, **spare: int) -> None:
-        self.now = 100.0
+    def __init__(self, threads: int = 1, **spare: Any) -> None:
+        self.clock = FakeClock()
         self.verdicts: list[Verdict] = []
         self.scheduler = Scheduler(
             threads=threads,
-            hooks=ThreadHooks(clock=lambda: self.now, observe_stuck=self.verdicts.append),
+            hooks=ThreadHooks(clock=self.clock, observe_stuck=self.verdicts.append),
             **spare,
         )
-        self.serving = Serving(Bars(lambda: self.now), long_engines=frozenset({"kokoro"}))
+        self.serving = Serving(Bars(self.clock), long_engines=frozenset({"kokoro"}))
         self.serving.become_ready()
         self.looks = asyncio.Semaphore(0)
-        self.hangs: list[Hang] = []
+        self.hangs: list[HangingWork] = []
         self.returned: list[Future[None]] = []
         self.watching = asyncio.ensure_future(
             watch_steps(self.scheduler, self.serving.set_threads, after_s=LIMIT_S, sleep=self.sleep)
@@ -77,7 +79,7 @@ class House:
         await self.looks.acquire()
 
     async def look(self, *, later_s: float = LIMIT_S + 0.1) -> None:
-        self.now += later_s
+        self.clock.now_s += later_s
         self.looks.release()
         await settle()
 
@@ -88,9 +90,9 @@ class House:
 
     async def hang(
         self, owner: str | None = None, *, may_be_long: bool = False, can_end: bool = False
-    ) -> tuple[Hang, asyncio.Future[Ran[str]]]:
+    ) -> tuple[HangingWork, asyncio.Future[Ran[str]]]:
         """A step that hangs now."""
-        hang = Hang(may_be_long=may_be_long, can_end=can_end)
+        hang = HangingWork(may_be_long=may_be_long, can_end=can_end)
         self.hangs.append(hang)
         task = self.run(hang.work(), owner)
         assert await asyncio.to_thread(hang.begun.wait, 20)
@@ -109,91 +111,99 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    made = House()
+async def watched() -> AsyncIterator[WatchedScheduler]:
+    made = WatchedScheduler()
     yield made
     await made.close()
 
 
 @pytest.fixture
-async def device() -> AsyncIterator[House]:
+async def device() -> AsyncIterator[WatchedScheduler]:
     """Of a GPU: what hangs is the device, and no thread can take the place."""
-    made = House(spare=0)
+    made = WatchedScheduler(spare=0)
     yield made
     await made.close()
 
 
 async def test_a_stuck_step_costs_its_thread_and_nobody_elses_work(
-    house: House, caplog: pytest.LogCaptureFixture
+    watched: WatchedScheduler, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _, hanging = await house.hang("smith")
-    behind = house.run(Work.of(lambda: "behind"), "guard")
-    await house.look(later_s=LIMIT_S)
+    _, hanging = await watched.hang("smith")
+    behind = watched.run(Work.of(lambda: "behind"), "guard")
+    await watched.look(later_s=LIMIT_S)
     assert not hanging.done()
     with caplog.at_level(logging.WARNING):
-        await house.look(later_s=0.1)
+        await watched.look(later_s=0.1)
     with pytest.raises(DeviceStuckError, match="barred"):
         await asyncio.wait_for(hanging, 20)
     assert (await asyncio.wait_for(behind, 20)).result == "behind", "another thread took it"
-    assert house.verdicts == [Verdict.WRITTEN_OFF]
-    assert (house.scheduler.lost, house.serving.serves) == (1, True)
+    assert watched.verdicts == [Verdict.WRITTEN_OFF]
+    assert (watched.scheduler.lost, watched.serving.serves) == (1, True)
     assert "its thread written off" in caplog.text
 
 
-async def test_works_of_the_same_voice_in_line_fail_with_it(house: House) -> None:
+async def test_works_of_the_same_voice_in_line_fail_with_it(watched: WatchedScheduler) -> None:
     """They would be the next to hang, and cost a thread each."""
-    _, hanging = await house.hang("smith")
-    same, other = house.run(Work.of(lambda: "?"), "smith"), house.run(Work.of(lambda: "!"), "guard")
-    await house.look()
+    _, hanging = await watched.hang("smith")
+    same, other = (
+        watched.run(Work.of(lambda: "?"), "smith"),
+        watched.run(Work.of(lambda: "!"), "guard"),
+    )
+    await watched.look()
     for failed in (hanging, same):
         with pytest.raises(DeviceStuckError):
             await asyncio.wait_for(failed, 20)
     assert (await asyncio.wait_for(other, 20)).result == "!"
-    assert len(house.returned) == 1, "who was in line uses nothing"
+    assert len(watched.returned) == 1, "who was in line uses nothing"
 
 
-async def test_whose_step_it_is_hears_when_it_is_over(house: House) -> None:
+async def test_whose_step_it_is_hears_when_it_is_over(watched: WatchedScheduler) -> None:
     """What it computes with must not be freed before."""
-    hang, hanging = await house.hang()
-    await house.look()
+    hang, hanging = await watched.hang()
+    await watched.look()
     await asyncio.wait([hanging])
-    (returned,) = house.returned
+    (returned,) = watched.returned
     assert not returned.done()
     hang.gate.set()
     await asyncio.wait_for(asyncio.wrap_future(returned), 10)
-    await house.until(lambda: house.scheduler.lost == 0)
-    assert house.verdicts == [Verdict.WRITTEN_OFF, Verdict.RETURNED]
+    await watched.until(lambda: watched.scheduler.lost == 0)
+    assert watched.verdicts == [Verdict.WRITTEN_OFF, Verdict.RETURNED]
 
 
-async def test_who_gave_up_in_a_step_is_told_when_that_is_written_off(house: House) -> None:
+async def test_who_gave_up_in_a_step_is_told_when_that_is_written_off(
+    watched: WatchedScheduler,
+) -> None:
     """Otherwise its stream, with lease, ticket and call, would be there for ever."""
-    hang, hanging = await house.hang()
+    hang, hanging = await watched.hang()
     hanging.cancel()
     await settle()
     assert not hanging.done(), "its lease would be given back while the step still computes"
-    await house.look()
+    await watched.look()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(hanging, 10)
-    (returned,) = house.returned
+    (returned,) = watched.returned
     assert not returned.done()
     hang.gate.set()
     await asyncio.wait_for(asyncio.wrap_future(returned), 10)
 
 
-async def test_a_thread_that_comes_back_late_ends_if_its_place_is_taken(house: House) -> None:
-    hang, hanging = await house.hang()
-    await house.look()
+async def test_a_thread_that_comes_back_late_ends_if_its_place_is_taken(
+    watched: WatchedScheduler,
+) -> None:
+    hang, hanging = await watched.hang()
+    await watched.look()
     await asyncio.wait([hanging])
     hang.gate.set()
-    await house.until(lambda: house.scheduler.lost == 0)
+    await watched.until(lambda: watched.scheduler.lost == 0)
     names = {
-        (await house.run(Work.of(lambda: threading.current_thread().name))).result for _ in range(8)
+        (await watched.run(Work.of(lambda: threading.current_thread().name))).result
+        for _ in range(8)
     }
     assert names == {"voxswap-compute-1"}
 
 
 async def test_with_no_thread_left_everything_fails_until_one_comes_back(
-    device: House, caplog: pytest.LogCaptureFixture
+    device: WatchedScheduler, caplog: pytest.LogCaptureFixture
 ) -> None:
     hang, hanging = await device.hang("smith")
     behind = device.run(Work.of(lambda: "behind"))
@@ -216,19 +226,19 @@ async def test_with_no_thread_left_everything_fails_until_one_comes_back(
 
 
 async def test_so_many_threads_are_replaced_and_no_more() -> None:
-    house = House(threads=2, spare=1)
-    hanging = [(await house.hang(f"voice {n}"))[1] for n in range(2)]
-    await house.look()
+    watched = WatchedScheduler(threads=2, spare=1)
+    hanging = [(await watched.hang(f"voice {n}"))[1] for n in range(2)]
+    await watched.look()
     await asyncio.wait(hanging)
-    assert (house.scheduler.lost, house.serving.serves) == (2, True), "one was replaced"
-    _, third = await house.hang("voice 3")
-    await house.look()
+    assert (watched.scheduler.lost, watched.serving.serves) == (2, True), "one was replaced"
+    _, third = await watched.hang("voice 3")
+    await watched.look()
     await asyncio.wait([third])
-    assert (house.scheduler.lost, house.serving.serves) == (3, False)
-    house.hangs[0].gate.set()
-    await house.until(house.scheduler.is_alive)
-    assert (await house.run(Work.of(lambda: "again"))).result == "again"
-    await house.close()
+    assert (watched.scheduler.lost, watched.serving.serves) == (3, False)
+    watched.hangs[0].gate.set()
+    await watched.until(watched.scheduler.is_alive)
+    assert (await watched.run(Work.of(lambda: "again"))).result == "again"
+    await watched.close()
 
 
 async def test_a_successor_that_cannot_be_prepared_is_none() -> None:
@@ -239,7 +249,7 @@ async def test_a_successor_that_cannot_be_prepared_is_none() -> None:
             raise OSError("no such core")
 
     scheduler = Scheduler(hooks=ThreadHooks(prepare=prepare, clock=lambda: now))
-    now, hang = 0.0, Hang()
+    now, hang = 0.0, HangingWork()
     hanging = asyncio.ensure_future(scheduler.run(hang.work()))
     assert await asyncio.to_thread(hang.begun.wait, 20)
     behind = asyncio.ensure_future(scheduler.run(Work.of(lambda: "behind")))
@@ -255,65 +265,69 @@ async def test_a_successor_that_cannot_be_prepared_is_none() -> None:
     await asyncio.to_thread(scheduler.close, 20)
 
 
-async def test_a_step_that_can_be_asked_to_end_keeps_its_thread(house: House) -> None:
-    hang, hanging = await house.hang("slow graph", can_end=True)
-    await house.look()
+async def test_a_step_that_can_be_asked_to_end_keeps_its_thread(watched: WatchedScheduler) -> None:
+    hang, hanging = await watched.hang("slow graph", can_end=True)
+    await watched.look()
     with pytest.raises(DeviceStuckError, match="barred"):
         await asyncio.wait_for(hanging, 20)
     assert hang.asked.is_set()
-    assert house.verdicts == [Verdict.INTERRUPTED]
-    assert house.scheduler.lost == 0
-    (returned,) = house.returned
+    assert watched.verdicts == [Verdict.INTERRUPTED]
+    assert watched.scheduler.lost == 0
+    (returned,) = watched.returned
     assert returned.done()
 
 
-async def test_a_step_that_is_asked_to_end_and_does_not_is_written_off(house: House) -> None:
-    deaf = Hang(can_end=True)
+async def test_a_step_that_is_asked_to_end_and_does_not_is_written_off(
+    watched: WatchedScheduler,
+) -> None:
+    deaf = HangingWork(can_end=True)
     deaf._interrupt = deaf.asked.set  # type: ignore[method-assign]
-    house.hangs.append(deaf)
-    task = house.run(deaf.work())
+    watched.hangs.append(deaf)
+    task = watched.run(deaf.work())
     assert await asyncio.to_thread(deaf.begun.wait, 20)
-    await house.look()
+    await watched.look()
     assert deaf.asked.is_set()
     assert not task.done(), "it has until the next look"
-    await house.look(later_s=LIMIT_S / 4)
+    await watched.look(later_s=LIMIT_S / 4)
     with pytest.raises(DeviceStuckError):
         await asyncio.wait_for(task, 20)
-    assert house.verdicts == [Verdict.WRITTEN_OFF]
+    assert watched.verdicts == [Verdict.WRITTEN_OFF]
 
 
-async def test_who_gave_up_a_step_that_is_then_interrupted_counts_as_stuck(house: House) -> None:
-    _, hanging = await house.hang(can_end=True)
+async def test_who_gave_up_a_step_that_is_then_interrupted_counts_as_stuck(
+    watched: WatchedScheduler,
+) -> None:
+    _, hanging = await watched.hang(can_end=True)
     hanging.cancel()
     await settle()
-    await house.look()
+    await watched.look()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(hanging, 20)
-    (returned,) = house.returned
+    (returned,) = watched.returned
     assert returned.done()
 
 
-async def test_long_steps_have_a_thread_of_their_own(house: House) -> None:
-    _, hanging = await house.hang(may_be_long=True)
-    assert (await house.run(Work.of(lambda: "at once"))).result == "at once"
+async def test_long_steps_have_a_thread_of_their_own(watched: WatchedScheduler) -> None:
+    _, hanging = await watched.hang(may_be_long=True)
+    assert (await watched.run(Work.of(lambda: "at once"))).result == "at once"
     assert not hanging.done()
 
 
 async def test_without_a_thread_for_long_steps_the_server_and_other_voices_serve() -> None:
-    house = House(spare_long=0)
-    await house.hang("kokoro/x@1", may_be_long=True)
-    await house.look()
-    assert house.serving.serves
-    assert house.serving.serves_voice("joe@1", "vits")
-    assert not house.serving.serves_voice("kokoro/y@1", "kokoro")
-    assert (await house.run(Work.of(lambda: "at once"))).result == "at once"
-    await house.close()
+    watched = WatchedScheduler(spare_long=0)
+    await watched.hang("kokoro/x@1", may_be_long=True)
+    await watched.look()
+    assert watched.serving.serves
+    assert watched.serving.serves_voice("joe@1", "vits")
+    assert not watched.serving.serves_voice("kokoro/y@1", "kokoro")
+    assert (await watched.run(Work.of(lambda: "at once"))).result == "at once"
+    await watched.close()
 
 
-async def test_closing_does_not_wait_for_a_stuck_step(house: House) -> None:
-    await house.hang()
-    await house.look()
-    left = await asyncio.wait_for(asyncio.to_thread(house.scheduler.close), 10)
+async def test_closing_does_not_wait_for_a_stuck_step(watched: WatchedScheduler) -> None:
+    await watched.hang()
+    await watched.look()
+    left = await asyncio.wait_for(asyncio.to_thread(watched.scheduler.close), 10)
     assert left == 1
 
 
@@ -321,19 +335,19 @@ async def test_closing_does_not_wait_for_a_stuck_step(house: House) -> None:
 @pytest.mark.parametrize("was_told", [False, True])
 async def test_at_the_end_the_verdict_is_forced(gave_up: bool, was_told: bool) -> None:
     """Whatever the watchdog has said by then, and whoever waits: nothing holds the process up."""
-    house = House()
-    _, hanging = await house.hang("smith")
-    behind = house.run(Work.of(lambda: "behind"))
+    watched = WatchedScheduler()
+    _, hanging = await watched.hang("smith")
+    behind = watched.run(Work.of(lambda: "behind"))
     await settle()
     if was_told:
-        await house.look()
+        await watched.look()
         await asyncio.wait([behind])
     if gave_up:
         hanging.cancel()
         await settle()
-    house.scheduler.abandon()
+    watched.scheduler.abandon()
     await asyncio.wait_for(asyncio.wait([hanging, behind]), 10)
-    (returned,) = house.returned
+    (returned,) = watched.returned
     assert returned.done(), "the lease goes back"
     if was_told:
         assert (await behind).result == "behind"
@@ -341,15 +355,15 @@ async def test_at_the_end_the_verdict_is_forced(gave_up: bool, was_told: bool) -
         with pytest.raises(ClosedError):
             await behind
     with pytest.raises(ClosedError):
-        await house.run(Work.of(lambda: "too late"))
-    left = await asyncio.wait_for(asyncio.to_thread(house.scheduler.close), 10)
+        await watched.run(Work.of(lambda: "too late"))
+    left = await asyncio.wait_for(asyncio.to_thread(watched.scheduler.close), 10)
     assert left == 1
-    await house.close()
+    await watched.close()
 
 
 async def test_no_order_of_events_says_serving_too_soon() -> None:
     """A step that comes back while voices are being preloaded makes no server ready."""
-    device = House(spare=0)
+    device = WatchedScheduler(spare=0)
     device.serving = Serving(Bars(lambda: 0.0))
     device.watching.cancel()
     device.watching = asyncio.ensure_future(

@@ -44,7 +44,7 @@ class RuleBook:
         self.longest = 0
 
     def read(self, text: str) -> Clauses:
-        (clauses,) = self.read_all([text])
+        clauses: Clauses = self.read_all([text])[0]
         return clauses
 
     def read_all(self, texts: list[str]) -> Any:

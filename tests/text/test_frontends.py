@@ -86,4 +86,4 @@ def test_characters() -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(FrontEndError, match="'pinyin'"):
-        make_front_end(FrontEndSpec("pinyin", {}), PIPER, "zh")
+        make_front_end(FrontEndSpec("pinyin", {}), PIPER, "zh")  # type: ignore[arg-type]

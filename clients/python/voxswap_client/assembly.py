@@ -101,7 +101,10 @@ class SpeechAssembly:
             )
 
     def result(self, chunks: list[Chunk]) -> SpeechResult:
-        """The whole line, from all of its chunks, once the stream has ended."""
+        """The whole line, from all of its chunks, once the stream has ended.
+
+        Raises `IncompleteStreamError`.
+        """
         if self.receipt is not None and not self._goes_on:
             raise IncompleteStreamError(
                 f"the line was interrupted after {self.receipt.end_sample} samples; what came of "

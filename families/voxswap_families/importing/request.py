@@ -82,7 +82,10 @@ def check_symbols(
 
 
 def language_tag(*candidates: str | None, where: str) -> str:
-    """The first candidate as BCP 47 (``en_US`` and ``en-us`` become ``en-US``)."""
+    """The first candidate as BCP 47 (``en_US`` and ``en-us`` become ``en-US``).
+
+    Raises `ImportSourceError` without any.
+    """
     for candidate in candidates:
         if candidate and _LANGUAGE.fullmatch(candidate):
             first, *rest = re.split("[-_]", candidate)

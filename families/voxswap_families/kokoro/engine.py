@@ -89,7 +89,7 @@ class KokoroEngine:
         self._front_ends = front_ends
 
     def check(self, manifest: Manifest) -> None:
-        """The graph needs onnxruntime, which computes on a CPU."""
+        """The graph needs onnxruntime, which computes on a CPU. Raises as `Engine.check`."""
         if self._device != "cpu":
             raise EngineError(
                 f"{manifest.ref} is a Kokoro voice, whose int8 graph onnxruntime computes on the "
@@ -129,7 +129,10 @@ class KokoroEngine:
         return None
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
-        """Check the graph and make a session of it (0.7 s), or take the style up."""
+        """Check the graph and make a session of it (0.7 s), or take the style up.
+
+        Raises as `Engine.read`, and `DeviceMemoryError`.
+        """
         if role == reading.ROLE:
             return reading.read(manifest, file, self._front_ends)
         where = f"{manifest.ref}: its {role}"
@@ -152,7 +155,7 @@ class KokoroEngine:
         return _Ready(KokoroBase(session, resident_bytes))
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        """A voice of the three."""
+        """A voice of the three. Raises as `Engine.assemble`."""
         base, style = parts["base"], parts["style"]
         if not isinstance(base, KokoroBase) or not isinstance(style, KokoroStyle):
             raise EngineError(f"{manifest.ref}: its parts are not Kokoro's; import it again")
@@ -234,7 +237,7 @@ class KokoroVoice:
 
         Kokoro draws no noise, so seed and noise scales change nothing, and it has one speaker.
         A segment that would last absurdly long is spoken faster. Silence at either end is cut
-        down.
+        down. Raises as `Voice.prepare`.
         """
         if not 0 < len(ids) <= _MOST_SYMBOLS:
             raise EngineError(f"{len(ids)} symbols; a segment has 1 to {_MOST_SYMBOLS}: part it")
@@ -328,7 +331,7 @@ class KokoroUtterance:
         return self._audio.nbytes
 
     def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
-        """A piece of what is there."""
+        """A piece of what is there. Raises ValueError for frames that it has not."""
         if not 0 <= first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
         hop = kokoro.HOP_LENGTH_SAMPLES

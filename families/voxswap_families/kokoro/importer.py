@@ -74,7 +74,8 @@ def find_kokoro(path: Path) -> Path | None:
 def import_kokoro(onnx_path: Path, request: ImportRequest) -> VoiceDraft:
     """Convert the voice that ``request.style`` names in the folder of ``onnx_path``.
 
-    Without a name, the folder's only style. Blocks for seconds; raises `ImportSourceError`.
+    Without a name, the folder's only style. Blocks for seconds; raises `ImportSourceError`, and
+    `InvalidInputError` for a ``dtype``.
     """
     if request.dtype == "bfloat16":
         raise InvalidInputError.one("dtype", "does not apply: a Kokoro model keeps its own types")

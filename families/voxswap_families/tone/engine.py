@@ -102,7 +102,7 @@ class ToneEngine:
         return ToneEnvelopes(pitch, _envelopes(pitch, scale))
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        """A voice of the two."""
+        """A voice of the two. Raises as `Engine.assemble`."""
         envelopes = parts[TONE]
         if not isinstance(envelopes, ToneEnvelopes):
             raise EngineError(f"{manifest.ref}: its tone is none; import it again")
@@ -144,7 +144,7 @@ class ToneVoice:
         return max(24, min(_MOST_SYMBOLS, int(_MOST_FRAMES * rate / 25)))
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
-        """Durations, which are the table's but for noise and rate."""
+        """Durations, which are the table's but for noise and rate. Raises as `Voice.prepare`."""
         if not len(ids) > 0 or min(ids) < 0 or max(ids) >= len(PHONES):
             raise EngineError(
                 f"{len(ids)} symbols, of which some are outside 0 to {len(PHONES) - 1}: the symbol "
@@ -191,7 +191,10 @@ class ToneUtterance:
         return self._symbols.nbytes
 
     def decode(self, first_frame: int, last_frame: int) -> Work[_Audio]:
-        """Audio of a piece, a few frames in each step."""
+        """Audio of a piece, a few frames in each step.
+
+        Raises ValueError for frames that it has not.
+        """
         if not self._told == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
         self._told = last_frame

@@ -182,7 +182,7 @@ class VitsEngine:
         return _StagedPart(staged, architecture, self._device)
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        """A voice of the two."""
+        """A voice of the two. Raises as `Engine.assemble`."""
         weights = parts["model"]
         if not isinstance(weights, VitsWeights):
             raise EngineError(f"{manifest.ref}: its model is no VITS model; import it again")

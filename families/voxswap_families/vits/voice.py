@@ -102,7 +102,10 @@ class VitsVoice:
         return min(MOST_SYMBOLS, slow)
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
-        """Encode the text and predict durations, a layer or two at a time."""
+        """Encode the text and predict durations, a layer or two at a time.
+
+        Raises as `Voice.prepare`.
+        """
         if not len(ids) > 0 or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
             raise EngineError(
                 f"{len(ids)} symbols, of which some are outside this model's 0 to "
@@ -235,7 +238,10 @@ class VitsUtterance:
         return self._prior.size_bytes + width * most
 
     def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
-        """Audio of a piece, once the generator has seen as far beyond it as it reaches."""
+        """Audio of a piece, once the generator has seen as far beyond it as it reaches.
+
+        Raises ValueError for frames that it has not.
+        """
         if not self._told == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
         self._told = last_frame

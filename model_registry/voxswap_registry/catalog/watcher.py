@@ -40,7 +40,7 @@ class CatalogWatcher:
 
     Confined to one event loop; the store is read on a worker thread. In a folder, file-system
     events wake it at once. While the store fails, the catalog stays as it was, and the next look
-    waits longer each time. ``observer`` hears of each look; ``executor`` is where they are made.
+    waits longer each time. ``executor`` is where looks are made.
     """
 
     def __init__(
@@ -50,14 +50,12 @@ class CatalogWatcher:
         poll_s: float = 1.0,
         full_s: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
-        observer: Callable[[Look], None] = lambda _: None,
         executor: Executor | None = None,
     ) -> None:
         self._catalog = catalog
         self._poll_s = poll_s
         self._full_s = full_s
         self._clock = clock
-        self._observer = observer
         self._executor = executor
         self._number = 0  # of the journal's last entry that was dealt with
         self._next_full_s: float | None = None  # None before the first look
@@ -81,17 +79,14 @@ class CatalogWatcher:
                 text = "the registry cannot be read, voices stay as known: %s"
                 _LOGGER.warning(text, error, exc_info=unforeseen)
             self._failures = min(self._failures + 1, 16)
-            look = Look(error=error)
-        else:
-            if self._failures:
-                _LOGGER.info("the registry can be read again")
-            self._failures = 0
-            look = Look(refreshed)
-        self._observer(look)
-        return look
+            return Look(error=error)
+        if self._failures:
+            _LOGGER.info("the registry can be read again")
+        self._failures = 0
+        return Look(refreshed)
 
-    async def run(self) -> None:
-        """Look again and again until cancelled."""
+    async def run(self, observer: Callable[[Look], None]) -> None:
+        """Look again and again until cancelled; ``observer`` hears of each look."""
         waker = None
         if isinstance(self._catalog.registry.objects, FolderObjects):
             waker = asyncio.create_task(self._wake_on_files(self._catalog.registry.objects))
@@ -101,7 +96,7 @@ class CatalogWatcher:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self.delay_s):
                         await self._woken.wait()
-                await self.look()
+                observer(await self.look())
         finally:
             if waker is not None:
                 waker.cancel()

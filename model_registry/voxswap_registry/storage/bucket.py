@@ -12,9 +12,10 @@ from pathlib import Path
 import obstore
 from obstore import exceptions
 from obstore.store import ObjectStore
+from typing_extensions import override
 
 from voxswap_registry.errors import ObjectMissingError, RegistryError
-from voxswap_registry.storage.objects import ObjectInfo
+from voxswap_registry.storage.objects import ObjectInfo, Objects
 
 # One request each, so that no download is longer than a request's time limit.
 _BLOCK_BYTES = 8 << 20
@@ -32,7 +33,7 @@ _REMEDY = (
 )
 
 
-class BucketObjects:
+class BucketObjects(Objects):
     """`Objects` in a bucket. Thread-safe; every method waits for the network.
 
     The store must have conditional creation (If-None-Match), as all the large ones do.
@@ -47,8 +48,8 @@ class BucketObjects:
     def __repr__(self) -> str:
         return f"BucketObjects({self.name!r})"
 
+    @override
     def list(self, folder: str, *, after: str = "") -> Iterator[ObjectInfo]:
-        """See `Objects.list`."""
         with foreign_errors("list", self.name, folder):
             for batch in obstore.list(self._store, folder, offset=after or None):
                 for found in batch:
@@ -56,12 +57,13 @@ class BucketObjects:
                         found["path"], found["size"], found["e_tag"] or "", found["last_modified"]
                     )
 
+    @override
     def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
-        """See `Objects.keys`. A bucket tells all of an object with its key."""
+        """A bucket tells all of an object with its key."""
         return (info.key for info in self.list(folder, after=after))
 
+    @override
     def head(self, key: str) -> ObjectInfo | None:
-        """See `Objects.head`."""
         with foreign_errors("read", self.name, key):
             try:
                 found = obstore.head(self._store, key)
@@ -69,8 +71,8 @@ class BucketObjects:
                 return None
         return ObjectInfo(key, found["size"], found["e_tag"] or "", found["last_modified"])
 
+    @override
     def read(self, key: str, *, limit_bytes: int) -> bytes | None:
-        """See `Objects.read`."""
         with foreign_errors("read", self.name, key):
             try:
                 found = obstore.get(self._store, key)
@@ -82,8 +84,8 @@ class BucketObjects:
                 return None
         return bytes(data)
 
+    @override
     def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        """See `Objects.stream`."""
         info = self.head(key)
         if info is None:
             raise ObjectMissingError(f"{key} is not in the registry", detail=self.name)
@@ -99,8 +101,8 @@ class BucketObjects:
             start += len(block)
             yield block
 
+    @override
     def create(self, key: str, data: bytes) -> bool:
-        """See `Objects.create`."""
         writer = {"writer": secrets.token_hex(16)}
         with foreign_errors("write", self.name, key):
             try:
@@ -116,15 +118,16 @@ class BucketObjects:
                 return found.get("writer") == writer["writer"]
         return True
 
+    @override
     def replace(self, key: str, data: bytes) -> None:
-        """See `Objects.replace`."""
         with foreign_errors("write", self.name, key):
             obstore.put(self._store, key, data, use_multipart=False)
 
+    @override
     def upload(
         self, key: str, blocks: Iterator[memoryview], *, source: FileIO | None = None
     ) -> None:
-        """See `Objects.upload`. The ``source`` is of no use: all goes over the network."""
+        """The ``source`` is of no use: all goes over the network."""
         # obstore asks for each block within its own event loop, where none of its other functions
         # can be called. Another thread makes the block, which may renew a marker meanwhile.
         with ThreadPoolExecutor(1, "voxswap-upload") as pool:
@@ -134,16 +137,17 @@ class BucketObjects:
                     self._store, key, map(bytes, made), use_multipart=True, chunk_size=_BLOCK_BYTES
                 )
 
+    @override
     def delete(self, key: str) -> None:
-        """See `Objects.delete`."""
         with foreign_errors("remove", self.name, key):
             try:
                 obstore.delete(self._store, key)
             except FileNotFoundError:
                 return
 
+    @override
     def path(self, key: str) -> Path | None:
-        """See `Objects.path`: nothing of a bucket is on this disk."""
+        """Nothing of a bucket is on this disk."""
         return None
 
 

@@ -18,9 +18,11 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
+from typing_extensions import override
+
 from voxswap_registry.errors import ObjectMissingError, RegistryError
 from voxswap_registry.os_errors import as_registry_errors
-from voxswap_registry.storage.objects import ObjectInfo
+from voxswap_registry.storage.objects import ObjectInfo, Objects
 from voxswap_registry.workdirs import PREFIX, sweep, workdir
 
 _BLOCK_BYTES = 1 << 20
@@ -28,7 +30,7 @@ _SYNC_BYTES = 64 << 20
 TEMPORARY = "tmp"
 
 
-class FolderObjects:
+class FolderObjects(Objects):
     """`Objects` below one folder, which need not be there before the first write.
 
     Thread-safe and safe between processes: it keeps no state and holds no lock; files appear whole
@@ -40,21 +42,16 @@ class FolderObjects:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
+        self.name = str(self.root)
 
     def __repr__(self) -> str:
         return f"FolderObjects({self.name!r})"
 
-    @property
-    def name(self) -> str:
-        """The folder."""
-        return str(self.root)
-
     # Reading
 
+    @override
     def list(self, folder: str, *, after: str = "") -> Iterator[ObjectInfo]:
-        """See `Objects.list`.
-
-        A link is listed as itself, whatever it leads to: it is there, and reading it is refused.
+        """A link is listed as itself, whatever it leads to: it is there, and reading it is refused.
         Pipes, devices and names that no key can have are passed over.
         """
         with as_registry_errors("list", self.root / folder, name=folder):
@@ -62,8 +59,9 @@ class FolderObjects:
                 if (found := _status(entry)) and _is_listed(found):
                     yield _info(key, found)
 
+    @override
     def keys(self, folder: str, *, after: str = "") -> Iterator[str]:
-        """See `Objects.keys`: of files and links, as the folder itself tells what they are."""
+        """Of files and links, as the folder itself tells what they are."""
         with as_registry_errors("list", self.root / folder, name=folder):
             for key, entry in self._walk(folder, after):
                 if entry.is_file(follow_symlinks=False) or entry.is_symlink():
@@ -83,15 +81,15 @@ class FolderObjects:
                 elif key > after:
                     yield key, entry
 
+    @override
     def head(self, key: str) -> ObjectInfo | None:
-        """See `Objects.head`."""
         path = self._file(key)
         with as_registry_errors("read", path, name=key):
             found = _status(path)
         return _info(key, found) if found and stat.S_ISREG(found.st_mode) else None
 
+    @override
     def read(self, key: str, *, limit_bytes: int) -> bytes | None:
-        """See `Objects.read`."""
         path = self._file(key)
         with as_registry_errors("read", path, name=key):
             try:
@@ -103,8 +101,8 @@ class FolderObjects:
                     raise RegistryError(f"{key} is no regular file; remove it", detail=str(path))
                 return file.read(limit_bytes + 1)
 
+    @override
     def stream(self, key: str, *, start: int = 0) -> Iterator[bytes]:
-        """See `Objects.stream`."""
         path = self.path(key)
         with (
             as_registry_errors("read", path, name=key),
@@ -114,8 +112,8 @@ class FolderObjects:
             while block := file.read(_BLOCK_BYTES):
                 yield block
 
+    @override
     def path(self, key: str) -> Path:
-        """See `Objects.path`."""
         path = self._file(key)
         with as_registry_errors("find", path, name=key):
             try:
@@ -130,8 +128,9 @@ class FolderObjects:
 
     # Writing
 
+    @override
+    @override
     def create(self, key: str, data: bytes) -> bool:
-        """See `Objects.create`."""
         with self._written(key, iter([memoryview(data)])) as temporary, self._place(key) as path:
             try:
                 os.link(temporary, path)
@@ -140,14 +139,14 @@ class FolderObjects:
             _sync_folder(path.parent)
             return True
 
+    @override
     def replace(self, key: str, data: bytes) -> None:
-        """See `Objects.replace`."""
         self.upload(key, iter([memoryview(data)]))
 
     def upload(
         self, key: str, blocks: Iterator[memoryview], *, source: FileIO | None = None
     ) -> None:
-        """See `Objects.upload`. A ``source`` in a folder of `workdir` is linked, not copied."""
+        """A ``source`` in a folder of `workdir` is linked, not copied."""
         if source is not None and self._may_adopt(source):
             made = self._adopted(key, blocks, source)
         else:
@@ -156,8 +155,8 @@ class FolderObjects:
             os.replace(temporary, path)  # noqa: PTH105 - tests break it here
             _sync_folder(path.parent)
 
+    @override
     def delete(self, key: str) -> None:
-        """See `Objects.delete`."""
         path = self._file(key)
         with as_registry_errors("remove", path, name=key):
             path.unlink(missing_ok=True)

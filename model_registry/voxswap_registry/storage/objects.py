@@ -26,17 +26,13 @@ class Objects(Protocol):
     Keys are made by `voxswap_registry.layout` alone, from checked names. A write is whole or not at
     all, and whoever reads or lists after it has returned sees it. All methods raise `RegistryError`
     where the store fails, with the remedy, and `StorageFullError` where it has no room.
+
+    ``name`` is the folder or URL, for messages, without secrets. ``readers`` is how many reads side
+    by side pay: 1 on a disk, more where each waits for a network.
     """
 
-    @property
-    def name(self) -> str:
-        """The folder or URL, for messages; without secrets."""
-        ...
-
-    @property
-    def readers(self) -> int:
-        """How many reads side by side pay: 1 on a disk, more where each waits for a network."""
-        ...
+    name: str
+    readers: int
 
     def list(self, folder: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """Everything below ``folder``, at any depth, with a key above ``after``; in no order."""

@@ -38,7 +38,12 @@ def keep_audio(
         most_held_bytes=settings.audio_cache_bytes,
     )
     way_down.closing(stack, "the audio cache", cache.close)
-    counts.watch(memory.statistics, cache.statistics)
+    text = "Bytes of recordings in memory."
+    metrics.show("audio_cache_bytes", text, lambda: memory.statistics().bytes)
+    text = "Recordings in memory."
+    metrics.show("audio_cache_entries", text, lambda: memory.statistics().entries)
+    text = "Bytes held for streams that share what is being made, or are sent a recording."
+    metrics.show("audio_cache_held_bytes", text, lambda: cache.statistics().held_bytes)
     metrics.watch_beside(
         "audio cache", lambda: memory.statistics().bytes + cache.statistics().held_bytes
     )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from prometheus_client import CollectorRegistry, Counter
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-
-from voxswap_server.speech.cache.cache import AudioCacheStatistics
 from voxswap_server.speech.cache.flight import Outcome
-from voxswap_server.speech.cache.store import MemoryStatistics, StoreFault
+from voxswap_server.speech.cache.store import StoreFault
 
 
 class AudioCacheMetrics:
     """Counts for an `AudioCache` and its stores. Thread-safe."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
         self._requests = Counter(
             "voxswap_audio_cache_requests",
             "Requests to speak, by what the audio cache had for them.",
@@ -49,19 +45,3 @@ class AudioCacheMetrics:
     def evicted(self) -> None:
         """Count an eviction."""
         self._evictions.inc()
-
-    def watch(
-        self, memory: Callable[[], MemoryStatistics], flights: Callable[[], AudioCacheStatistics]
-    ) -> None:
-        """Show what is held at a scrape. The callables are called from other threads."""
-        for name, text, figure in (
-            ("bytes", "Bytes of recordings in memory.", lambda: memory().bytes),
-            ("entries", "Recordings in memory.", lambda: memory().entries),
-            (
-                "held_bytes",
-                "Bytes held for streams that share what is being made, or are sent a recording.",
-                lambda: flights().held_bytes,
-            ),
-        ):
-            gauge = Gauge(f"voxswap_audio_cache_{name}", text, registry=self._registry)
-            gauge.set_function(figure)

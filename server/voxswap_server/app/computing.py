@@ -68,6 +68,24 @@ def make_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
     )
 
 
+def watch_compute(metrics: Metrics, scheduler: Scheduler) -> None:
+    """Show what computes, and what waits for it."""
+    text = "Compute threads that took steps over the last seconds, on average."
+    metrics.show("busy_threads", text, lambda: scheduler.busy()[0], steps="short")
+    metrics.show("busy_threads", text, lambda: scheduler.busy()[1], steps="long")
+    metrics.show("queue_depth", "Works in line for the device.", lambda: scheduler.waiting)
+    text = "Threads whose steps do not come back."
+    metrics.show("stuck_threads", text, lambda: scheduler.lost)
+
+
+def watch_admission(metrics: Metrics, admission: Admission) -> None:
+    """Show what is let in."""
+    text = "Share of what there is to compute with that paced streams need."
+    metrics.show("admitted_load", text, lambda: admission.shown.load)
+    text = "Compute that streams without pacing wait for."
+    metrics.show("backlog_seconds", text, lambda: admission.shown.backlog_s)
+
+
 def close_scheduler(scheduler: Scheduler, way_down: WayDown) -> None:
     """Blocks; see `Scheduler.close`."""
     if lost := scheduler.close(patience_s=STEPS_S / 2):
@@ -75,7 +93,10 @@ def close_scheduler(scheduler: Scheduler, way_down: WayDown) -> None:
 
 
 async def decisions_of(settings: Settings, scheduler: Scheduler) -> Decisions:
-    """How this machine computes, settled on a thread that will."""
+    """How this machine computes, settled on a thread that will.
+
+    Raises `SettingsError` for a device that is not there.
+    """
     import torch
 
     if settings.device.startswith("cuda"):

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from voxswap_families.work import Work
 from voxswap_registry.catalog.catalog import Catalog
+from voxswap_registry.catalog.watcher import Look
 from voxswap_registry.errors import FrontEndError
+from voxswap_registry.names import VoiceRef
 from voxswap_server.app.audio_cache import keep_audio
 from voxswap_server.app.background import in_background
 from voxswap_server.app.computing import (
@@ -22,17 +24,28 @@ from voxswap_server.app.computing import (
     import_engines,
     make_scheduler,
     pacing_of,
+    watch_admission,
+    watch_compute,
 )
 from voxswap_server.app.config import Settings
 from voxswap_server.app.decisions import maker
 from voxswap_server.app.metrics import Metrics
-from voxswap_server.app.residents import Residents, keep_residents, look_after, stream_bytes
+from voxswap_server.app.remembering import WarmStart
+from voxswap_server.app.residency import (
+    from_any_thread,
+    keep_residents,
+    look_after,
+    stream_bytes,
+)
+from voxswap_server.app.residents import Residents, Tidings
 from voxswap_server.app.watched import watched_catalog
 from voxswap_server.app.way_down import WayDown
 from voxswap_server.compute.process import compute_threads
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.compute.watchdog import watch_steps
+from voxswap_server.residency.events import EventLog
 from voxswap_server.residency.manager import ModelManager
+from voxswap_server.residency.popularity import Popularity
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.pipeline import Stage
@@ -79,6 +92,11 @@ class House:
         """The voices that are in memory."""
         return self.residents.manager
 
+    @property
+    def events(self) -> EventLog:
+        """What comes and goes."""
+        return self.residents.tidings.log
+
 
 @contextlib.asynccontextmanager
 async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[House]:
@@ -94,8 +112,10 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         # Side by side: one waits for torch, the other for disk or network.
         importing = asyncio.create_task(asyncio.to_thread(import_engines))
         stack.callback(importing.cancel)
-        looks = [metrics.observe_look]
-        catalog, watch_registry = await watched_catalog(settings, metrics, looks, stack, way_down)
+        tidings = Tidings(metrics, EventLog())
+        catalog, watch_registry = await watched_catalog(
+            settings, metrics, from_any_thread(tidings.tell_of_quarantine), stack, way_down
+        )
         await importing
         scheduler = make_scheduler(settings, metrics)
         way_down.closing_on_thread(stack, "compute", lambda: close_scheduler(scheduler, way_down))
@@ -106,11 +126,10 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         decisions = await decisions_of(settings, scheduler)
         metrics.show_build(decisions.labels())
         engines = engines_of(settings, decisions, scheduler.threads, espeak)
-        residents = await keep_residents(settings, catalog, engines, metrics, stack, way_down)
+        residents = keep_residents(settings, catalog, engines, tidings, stack, way_down)
         # Before residency waits for its leases, once no stream is left.
         stack.callback(scheduler.abandon)
         manager = residents.manager
-        looks.append(residents.observe_look)
         for engine in engines.values():
             await scheduler.run(Work.of(engine.warm_up))
         await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
@@ -133,17 +152,15 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
             ),
         )
         admission = admission_of(settings, stage, engines)
-        metrics.watch_speech(
-            lambda: scheduler.waiting,
-            lambda: admission.shown.load,
-            lambda: admission.shown.backlog_s,
-            scheduler.busy,
-        )
-        metrics.watch_stuck(lambda: scheduler.lost, lambda: len(manager.bars))
+        watch_compute(metrics, scheduler)
+        watch_admission(metrics, admission)
+        text = "Versions that may not speak for a while."
+        metrics.show("barred_voices", text, lambda: len(manager.bars))
         audio_cache = keep_audio(
             settings, metrics, stack, way_down, maker=maker(decisions, settings.device)
         )
-        making = Maker(manager, stage, admission, on_use=residents.uses.count)
+        uses = Popularity()
+        making = Maker(manager, stage, admission, on_use=uses.count)
         store = StoreCalls()
         stack.callback(store.close)
         uploads = Uploads(
@@ -158,23 +175,29 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         stack.push_async_callback(uploads.close)
         self_test = SelfTest(making, observe=metrics.observe_self_test)
 
+        warm_start = WarmStart(
+            *(manager, residents.ahead, uses),
+            resolve=lambda voice: catalog.resolve(VoiceRef.parse(voice)),
+            path=settings.cache_dir / "residents.json",
+        )
+
         async def become_ready() -> None:
-            await residents.preload()
+            await warm_start.preload(settings.preload)
             serving.become_ready()
 
+        def observe_look(look: Look) -> None:
+            metrics.observe_look(look)
+            residents.observe_look(look)
+
         # Nothing is awaited from here on until all of this is on the stack.
-        if settings.preload:
-            in_background(stack, way_down, become_ready(), "preload")
-        else:
-            residents.preloaded.set()
-            serving.become_ready()
-        in_background(stack, way_down, watch_registry(), "watching the registry")
+        in_background(stack, way_down, become_ready(), "preload")
+        in_background(stack, way_down, watch_registry(observe_look), "watching the registry")
         watching = watch_steps(scheduler, serving.set_threads, after_s=settings.step_limit_s)
         in_background(stack, way_down, watching, "watch compute")
         in_background(stack, way_down, admission.keep_showing(), "the books of admission")
-        look_after(residents, stack, way_down)
+        look_after(residents, warm_start, stack, way_down)
         # Watchers end, and need not be waited for.
-        stack.callback(residents.events.close)
+        stack.callback(tidings.log.close)
         yield House(
             settings,
             metrics,

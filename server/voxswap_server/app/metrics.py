@@ -71,13 +71,8 @@ class Metrics:
             "When the store was last read, in seconds since the epoch.",
             registry=self.registry,
         )
+        self._gauges: dict[str, Gauge] = {}
         self._figures_beside: dict[str, Callable[[], int]] = {}
-        self._beside = Gauge(
-            "voxswap_beside_bytes",
-            "Memory that is in no ledger; what of it may grow has a limit of its own.",
-            ["what"],
-            registry=self.registry,
-        )
         self._steps = Histogram(
             "voxswap_step_seconds",
             "Steps of compute.",
@@ -95,18 +90,19 @@ class Metrics:
         build = {"version": version("voxswap"), "python": platform.python_version()}
         self._build.info({**build, "device": self._device, **decisions})
 
-    def watch_catalog(self, voices: Callable[[], int], cache_bytes: Callable[[], int]) -> None:
-        """Show how many voices there are, and bytes of the cache, as they are at a scrape."""
-        for name, text, figure in (
-            ("registry_voices", "Voices that exist.", voices),
-            ("disk_cache_bytes", "Bytes of components in the cache on disk.", cache_bytes),
-        ):
-            Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
+    def show(self, name: str, text: str, figure: Callable[[], float], **labels: str) -> None:
+        """Show ``figure`` as it is at a scrape. It is called from other threads."""
+        if name not in self._gauges:
+            gauge = Gauge(f"voxswap_{name}", text, list(labels), registry=self.registry)
+            self._gauges[name] = gauge
+        shown = self._gauges[name].labels(**labels) if labels else self._gauges[name]
+        shown.set_function(figure)
 
     def watch_beside(self, what: str, size_bytes: Callable[[], int]) -> None:
         """Show what is held that is in no ledger, at a scrape. Called from other threads."""
         self._figures_beside[what] = size_bytes
-        self._beside.labels(what).set_function(size_bytes)
+        text = "Memory that is in no ledger; what of it may grow has a limit of its own."
+        self.show("beside_bytes", text, size_bytes, what=what)
 
     def beside(self) -> dict[str, int]:
         """All of that now."""
@@ -115,17 +111,6 @@ class Metrics:
     def watch_ledger(self, tier: Tier, books: Callable[[], LedgerStatistics]) -> None:
         """Show a ledger as it is at a scrape. ``books`` is called from other threads."""
         self._ledgers.add(tier, books)
-
-    def watch_residency(
-        self, leases: Callable[[], int], lru_age_s: Callable[[], float], queue: Callable[[], int]
-    ) -> None:
-        """Show what residency has at a scrape. The callables are called from other threads."""
-        for name, text, figure in (
-            ("leases", "Leases held.", leases),
-            ("lru_age_seconds", "Time since the use of what has been idle longest.", lru_age_s),
-            ("load_queue_depth", "Loads that wait for memory.", queue),
-        ):
-            Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
 
     def watch_workers(self, program: str, figures: Callable[[], PoolStatistics | None]) -> None:
         """Show a program's worker processes as they are at a scrape."""
@@ -138,14 +123,6 @@ class Metrics:
     def observe_stuck(self, verdict: Verdict) -> None:
         """Count what became of a step that took longer than any may. From any thread."""
         self._stuck.labels(verdict.value).inc()
-
-    def watch_stuck(self, threads: Callable[[], int], barred: Callable[[], int]) -> None:
-        """Show what hangs at a scrape. The callables are called from other threads."""
-        for name, text, figure in (
-            ("stuck_threads", "Threads whose steps do not come back.", threads),
-            ("barred_voices", "Versions that may not speak for a while.", barred),
-        ):
-            Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
 
     def observe_residency(self, event: ResidencyEvent) -> None:
         """Count an event of the `ModelManager`."""
@@ -184,42 +161,9 @@ class Metrics:
         self._changes.inc(len(found.changed - found.failed) + len(found.gone))
         self._replaced.inc(len(found.replaced))
 
-    def watch_speech(
-        self,
-        queue: Callable[[], int],
-        load: Callable[[], float],
-        backlog_s: Callable[[], float],
-        busy: Callable[[], tuple[float, float]],
-    ) -> None:
-        """Show what is in line at a scrape. The callables are called from other threads."""
-        threads = Gauge(
-            "voxswap_busy_threads",
-            "Compute threads that took steps over the last seconds, on average.",
-            ["steps"],
-            registry=self.registry,
-        )
-        threads.labels("short").set_function(lambda: busy()[0])
-        threads.labels("long").set_function(lambda: busy()[1])
-        for name, text, figure in (
-            ("queue_depth", "Works in line for the device.", queue),
-            (
-                "admitted_load",
-                "Share of what there is to compute with that paced streams need.",
-                load,
-            ),
-            ("backlog_seconds", "Compute that streams without pacing wait for.", backlog_s),
-        ):
-            Gauge(f"voxswap_{name}", text, registry=self.registry).set_function(figure)
-
     def refused(self, reason: str) -> None:
         """Count a refusal."""
         self._refused.labels(reason).inc()
-
-    def watch_calls(self, open_calls: Callable[[], int]) -> None:
-        """Show how many calls are open at a scrape. Called from other threads."""
-        Gauge("voxswap_open_calls", "Calls of any method.", registry=self.registry).set_function(
-            open_calls
-        )
 
 
 class _LedgerCollector(Collector):

@@ -94,7 +94,7 @@ async def running(
         await server.start()
         stack.push_async_callback(_stop_serving, server, calls, house.scheduler, way_down)
         # Watchers end, and need not be waited for.
-        stack.callback(house.residents.events.close)
+        stack.callback(house.events.close)
         stack.callback(house.serving.drain)
         stack.callback(way_down.begin)
         yield RunningServer(house, address, metrics_address, server)
@@ -111,7 +111,7 @@ def _server(
         under_way=calls,
         observe_undecodable=metrics.observe_undecodable,
     )
-    metrics.watch_calls(lambda: guard.open_calls)
+    metrics.show("open_calls", "Calls of any method.", lambda: guard.open_calls)
     server = Server(
         guard,
         ConnectionLimits(
@@ -131,7 +131,7 @@ def _server(
     metrics.watch_beside("messages", lambda: kept_messages.size_bytes)
     voices = VoiceServicer(house.catalog, house.store, house.changes, kept_messages)
     residency = ResidencyServicer(
-        *(house.catalog, house.manager, house.residents.events),
+        *(house.catalog, house.manager, house.events),
         host_tier=house.residents.host_tier,
         beside=metrics.beside,
     )

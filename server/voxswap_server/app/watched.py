@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import CatalogWatcher, Look
+from voxswap_registry.components import MismatchListener
 from voxswap_registry.signing import TrustedKeys
 from voxswap_registry.store import Registry
 from voxswap_server.app.background import stop
@@ -23,13 +24,14 @@ _FIRST_LOOK_S, _FIRST_LOOK_EVER_S = 1.0, 15.0
 async def watched_catalog(
     settings: Settings,
     metrics: Metrics,
-    observers: Sequence[Callable[[Look], None]],
+    observe_mismatch: MismatchListener,
     stack: contextlib.AsyncExitStack,
     way_down: WayDown,
-) -> tuple[Catalog, Callable[[], Coroutine[Any, Any, None]]]:
+) -> tuple[Catalog, Callable[[Callable[[Look], None]], Coroutine[Any, Any, None]]]:
     """The catalog of the registry, looked at once; and what watches it from then on.
 
-    ``observers`` hear of each look; who comes to the list later hears of the later ones.
+    Whoever is given to the latter hears of each look. ``observe_mismatch`` hears of damaged bytes,
+    on any thread. Raises `SettingsError` if nobody is trusted and signatures are required.
     """
     trusted = None
     if settings.require_signature:
@@ -46,21 +48,17 @@ async def watched_catalog(
         cache_bytes=settings.cache_bytes,
         # Who may write to the store, and has no key, must not reach what was verified.
         private_copies=settings.require_signature,
+        listener=observe_mismatch,
     )
     catalog = await asyncio.to_thread(Catalog, registry, folder=settings.cache_dir, trusted=trusted)
     way_down.closing_on_thread(stack, "the catalog", catalog.close)  # waits for a look under way
 
-    def observe(look: Look) -> None:
-        for observer in observers:
-            observer(look)
-
     watcher = CatalogWatcher(
-        catalog,
-        poll_s=settings.registry_poll_s,
-        observer=observe,
-        executor=store_threads(stack, 1, "watch"),
+        catalog, poll_s=settings.registry_poll_s, executor=store_threads(stack, 1, "watch")
     )
-    metrics.watch_catalog(catalog.count, registry.components.cached_bytes)
+    metrics.show("registry_voices", "Voices that exist.", catalog.count)
+    text = "Bytes of components in the cache on disk."
+    metrics.show("disk_cache_bytes", text, registry.components.cached_bytes)
     metrics.watch_beside("catalog", lambda: catalog.kept_bytes)
     # A store that hangs must not keep a server from speaking with the voices that it knows.
     first = asyncio.create_task(watcher.look(), name="first look at the registry")
@@ -69,9 +67,9 @@ async def watched_catalog(
 
     way_down.closing(stack, "the first look at the registry", lambda: stop(first))
 
-    async def watch() -> None:
-        await first
-        await watcher.run()
+    async def watch(observe: Callable[[Look], None]) -> None:
+        observe(await first)
+        await watcher.run(observe)
 
     return catalog, watch
 

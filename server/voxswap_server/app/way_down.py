@@ -126,6 +126,7 @@ class WayDown:
 async def on_thread(work: Callable[[], _T], name: str) -> _T:
     """``work`` on a thread of its own, which nobody waits for at the process's end."""
     future: Future[_T] = Future()
+    future.set_running_or_notify_cancel()  # or whoever gives up waiting would cancel it
 
     def run() -> None:
         try:

@@ -1,6 +1,6 @@
 """From a manifest to parts that can compute, and from those to a voice that can speak.
 
-This is the slow half of a swap; residency runs `VoiceLoader.load` on its loading threads.
+This is the slow half of a swap; residency runs `Loader.load` on its loading threads.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
+from typing import Protocol
 
 from voxswap_families.contract import DevicePart, Engine, HostPart, LoadedVoice
 from voxswap_registry.components import Components
@@ -30,6 +31,41 @@ from voxswap_server.residency.plans import PartPlan, VoicePlan
 _PLANS_BYTES = 64 << 20
 _MOST_SEEN, _FETCHED_S = 65_536, 60.0
 _TRIES = 3  # to read a file that is written to meanwhile
+
+
+class Loader(Protocol):
+    """What residency needs of whoever loads."""
+
+    def plan(self, manifest: Manifest) -> VoicePlan:
+        """What the voice needs; never blocks. Raises `EngineError` or `ManifestError`."""
+        ...
+
+    def load(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> DevicePart:
+        """Blocks. Stops soon, with any exception, once ``cancelled()`` is true.
+
+        Raises `NotLocalError` if its bytes are to be fetched first.
+        """
+        ...
+
+    def assemble(self, plan: VoicePlan, parts: Mapping[str, DevicePart]) -> LoadedVoice:
+        """The voice of ``parts``, by role; takes microseconds. Raises `EngineError`."""
+        ...
+
+    def is_here(self, part: PartPlan) -> bool:
+        """Whether its bytes need not be fetched, as far as is known; never blocks."""
+        ...
+
+    def fetch(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> None:
+        """See to it that `load` finds the bytes on this machine. Blocks; stops as `load` does."""
+        ...
+
+    def tier(self, part: PartPlan) -> Tier:
+        """Where the bytes are of a part that is not on the device. Blocks on the disk."""
+        ...
+
+    def load_s(self, part: PartPlan, tier: Tier) -> float:
+        """How many seconds a part is away that lies there; never blocks."""
+        ...
 
 
 class VoiceLoader:
@@ -57,10 +93,7 @@ class VoiceLoader:
         self._here: dict[str, float] = {}  # when each was seen on this disk, by identity
 
     def plan(self, manifest: Manifest) -> VoicePlan:
-        """What the voice needs, as its engine says; never blocks.
-
-        Raises `EngineError` or `ManifestError`.
-        """
+        """What its engine says."""
         plan = self._plans.get(manifest.ref)
         # The catalog hands out the same object again; another one may be another registry's.
         if plan is None or plan.manifest is not manifest:
@@ -125,8 +158,7 @@ class VoiceLoader:
         """Check the digest of a component and take it up. Blocks on disk.
 
         ``cancelled`` is asked at each block of bytes and before each stage; once it is true,
-        `concurrent.futures.CancelledError` is raised. Raises `NotLocalError` if its bytes are to be
-        fetched first.
+        `concurrent.futures.CancelledError` is raised.
         """
         tier, began = self.tier(part), time.perf_counter()
         if tier is Tier.REMOTE and not self._was_fetched_just_now(part):
@@ -155,21 +187,15 @@ class VoiceLoader:
         return loaded
 
     def assemble(self, plan: VoicePlan, parts: Mapping[str, DevicePart]) -> LoadedVoice:
-        """The voice of ``parts``, by role; takes microseconds. Raises `EngineError`."""
+        """As its engine does."""
         return self._engine(plan.manifest).assemble(plan.manifest, parts)
 
     def is_here(self, part: PartPlan) -> bool:
-        """Whether its bytes need not be fetched; never blocks.
-
-        What was seen on this disk counts as being there, until it turns out not to be.
-        """
+        """What was seen on this disk counts as being there, until it turns out not to be."""
         return not self._components.are_fetched or part.component.identity in self._here
 
     def fetch(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> None:
-        """Into the cache on this disk, and checked there; nothing if it is there already.
-
-        Blocks; stops as `load` does.
-        """
+        """Into the cache on this disk, and checked there; nothing if it is there already."""
         if self.tier(part) is Tier.REMOTE:
             began = time.perf_counter()
             with self._components.hold(part.component, cancelled=cancelled):
@@ -186,7 +212,7 @@ class VoiceLoader:
         return not self._components.are_fetched or time.monotonic() < fetched_s + _FETCHED_S
 
     def load_s(self, part: PartPlan, tier: Tier) -> float:
-        """How many seconds a part is away that lies there, by earlier ones; never blocks."""
+        """An estimate from earlier loads and fetches."""
         tiers = (tier, Tier.DISK) if tier is Tier.REMOTE else (tier,)
         size, most = part.component.size_bytes, part.most_bytes_per_s
         return sum(
@@ -194,7 +220,7 @@ class VoiceLoader:
         )
 
     def tier(self, part: PartPlan) -> Tier:
-        """Where the bytes are of a part that is not on the device. Blocks on the disk."""
+        """Host, disk or remote."""
         if self._host_tier is not None and self._host_tier.has(part.key):
             return Tier.HOST
         return Tier.DISK if self._components.is_local(part.component) else Tier.REMOTE

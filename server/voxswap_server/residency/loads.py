@@ -30,7 +30,7 @@ from voxswap_server.residency.errors import (
     FootprintError,
     NotLocalError,
 )
-from voxswap_server.residency.loader import VoiceLoader
+from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.plans import Source
 from voxswap_server.residency.refusing import CLOSED, as_told
 from voxswap_server.residency.units import human_bytes
@@ -58,7 +58,7 @@ class Loads:
 
     def __init__(
         self,
-        loader: VoiceLoader,
+        loader: Loader,
         executor: Executor,
         freeing: Executor,
         device: Device,
@@ -161,7 +161,7 @@ class Loads:
         self._on_measured(kept_bytes)
 
 
-def _load(loader: VoiceLoader, source: Source, stop: threading.Event) -> DevicePart:
+def _load(loader: Loader, source: Source, stop: threading.Event) -> DevicePart:
     """On the loading thread; blocks."""
     part = _guarded(lambda: loader.load(source.voice, source.part, stop.is_set))
     if part.resident_bytes > source.part.footprint_bytes:

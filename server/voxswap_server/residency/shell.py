@@ -36,7 +36,7 @@ from voxswap_server.residency.events import EventKind, Observer, ResidencyEvent
 from voxswap_server.residency.failures import Failures
 from voxswap_server.residency.inspection import Inspection
 from voxswap_server.residency.lease import Lease
-from voxswap_server.residency.loader import VoiceLoader
+from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.loads import Loads
 from voxswap_server.residency.plans import Source, VoicePlan, source_of
 from voxswap_server.residency.refusing import Refusing, as_told, changed, reason_of
@@ -90,7 +90,7 @@ class Shell:
 
     def __init__(
         self,
-        loader: VoiceLoader,
+        loader: Loader,
         executor: Executor,
         *,
         budget_bytes: int,

@@ -113,7 +113,7 @@ class Uploads:
         self._closed = asyncio.Event()
 
     async def receive(self, incoming: AsyncIterator[UploadEvent]) -> Received:
-        """Take one upload in and publish it, without its label."""
+        """Take one upload in and publish it, without its label. Raises `TooManyUploadsError`."""
         if len(self._running) >= self._max_uploads:
             raise TooManyUploadsError(
                 f"{len(self._running)} voices are being uploaded, the most that this server takes "

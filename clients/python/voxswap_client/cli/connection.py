@@ -60,7 +60,7 @@ def _silence_grpc() -> None:
 
 
 def seconds(text: str) -> float:
-    """A number above 0; ``inf`` is one."""
+    """A number above 0; ``inf`` is one. Raises `ArgumentTypeError`."""
     value = float(text)
     if math.isnan(value) or value <= 0:
         raise argparse.ArgumentTypeError("must be above 0")

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from voxswap_client.cli.commands import Commands, add_command
@@ -34,6 +34,8 @@ from voxswap_client.types import Chunk, Header, InterruptReceipt, SpeechResult
 
 if TYPE_CHECKING:
     from voxswap_client import Conversation
+
+_INTERRUPT_S = 0.2  # after so long an interrupt is noticed at the latest
 
 
 def add_to(commands: Commands) -> None:
@@ -62,8 +64,10 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         # The last to be left: it waits for the listener, which whatever comes after it ends.
         pool = stack.enter_context(ThreadPoolExecutor(1))
+        client = stack.enter_context(connect(args))
+        # Not begun by this thread: an interrupt could leave a lock of gRPC's taken for good.
         conversation = stack.enter_context(
-            stack.enter_context(connect(args)).converse(args.voice, **options(args))
+            pool.submit(client.converse, args.voice, **options(args)).result()
         )
         listener = _Listener(conversation, program, args)
         stack.callback(listener.hush)
@@ -98,6 +102,9 @@ def _wait(
     """What the listener heard. An interrupt interrupts the speech, or else is passed on."""
     while True:
         try:
+            # In parts: an interrupt that comes just as a lock begins to wait does not end the wait.
+            while not wait([listening], _INTERRUPT_S).done:
+                pass
             return listening.result()
         except KeyboardInterrupt:
             if not listener.speaks:

@@ -43,7 +43,10 @@ def add_registry(
 
 
 def registry_location(args: argparse.Namespace, *, must_exist: bool = True) -> str:
-    """The folder or URL that was asked for, by option or environment, or the usual folder."""
+    """The folder or URL that was asked for, by option or environment, or the usual folder.
+
+    Raises `CliError`.
+    """
     location: str = args.registry or os.environ.get("VOXSWAP_REGISTRY") or DEFAULT_REGISTRY
     if must_exist and "://" not in location and not Path(location).is_dir():
         raise CliError(

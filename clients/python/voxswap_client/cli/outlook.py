@@ -61,7 +61,7 @@ def add_to(commands: Commands) -> None:
 
 
 def member(text: str) -> CastMember:
-    """Read ``npc/smith`` or ``npc/smith=500``."""
+    """Read ``npc/smith`` or ``npc/smith=500``. Raises `ArgumentTypeError`."""
     voice, equals, first_line_ms = text.partition("=")
     if not equals and voice:
         return CastMember(voice)

@@ -72,7 +72,7 @@ PROGRAMS = (
 
 
 def find_program() -> tuple[Program, str]:
-    """The first player on PATH, and where it is."""
+    """The first player on PATH, and where it is. Raises `CliError` if there is none."""
     for program in PROGRAMS:
         path = shutil.which(program.name)
         if path:
@@ -100,7 +100,7 @@ class Player:
                 self.write(wav_header(header.encoding, header.sample_rate_hertz))
 
     def write(self, audio: bytes) -> None:
-        """Play these samples after those before."""
+        """Play these samples after those before. Raises `CliError` if the player has gone."""
         if self._process is None or self._process.stdin is None:
             self._kept.append(audio)
             return

@@ -71,7 +71,7 @@ def add_to(commands: Commands) -> None:
 
 
 def duration(text: str) -> timedelta:
-    """A number with a unit, such as ``24h``."""
+    """A number with a unit, such as ``24h``. Raises `ArgumentTypeError`."""
     match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError("write a whole number with s, m, h or d, such as 24h")

@@ -47,7 +47,10 @@ def add_to(commands: Commands) -> None:
 
 
 def size(text: str) -> int:
-    """Read ``512MiB``, ``2G`` or a number of bytes. All units are powers of 1024."""
+    """Read ``512MiB``, ``2G`` or a number of bytes. All units are powers of 1024.
+
+    Raises `ArgumentTypeError`.
+    """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write 512MiB or 2GiB")

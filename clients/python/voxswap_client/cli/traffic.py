@@ -9,7 +9,7 @@ from voxswap_client.types import TrafficShare, Voice
 
 
 def share(text: str) -> TrafficShare:
-    """Read ``7=90``: version 7 with the weight 90."""
+    """Read ``7=90``: version 7 with the weight 90. Raises `ArgumentTypeError`."""
     version, equals, weight = text.partition("=")
     if not equals or not all(part.isascii() and part.isdecimal() for part in (version, weight)):
         raise argparse.ArgumentTypeError(f"{text!r} is not VERSION=WEIGHT, such as 7=90")

@@ -47,7 +47,7 @@ def add_to(actions: Commands) -> None:
 
 
 def part(text: str) -> Part:
-    """A voice with its weight, such as ``kokoro/jm_kumo=0.3``."""
+    """A voice with its weight, such as ``kokoro/jm_kumo=0.3``. Raises `ArgumentTypeError`."""
     voice, equals, weight = text.rpartition("=")
     try:
         return Part(voice, float(weight))

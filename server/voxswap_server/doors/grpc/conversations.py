@@ -54,7 +54,7 @@ async def listen(
     *,
     max_characters: int,
 ) -> None:
-    """Read what the client says, as far as there is room for it. Faults are the conversation's."""
+    """Read what the client says, as there is room; an `InvalidInputError` fails the whole."""
     try:
         while (said := await read(context, silence)) is not None:
             match said.WhichOneof("part"):

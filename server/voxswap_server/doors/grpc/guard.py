@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 import grpc
+from typing_extensions import override
 
 from voxswap_registry.errors import InvalidInputError, NotBuiltError, VoxswapError
 from voxswap_server.doors.grpc.calls import ENDS
@@ -57,8 +58,9 @@ _MOST_CALLS_OF: Mapping[str, int] = {
     "/grpc.health.v1.Health/Watch": 1024,
 }
 _MOST_WAITING, _MOST_ANSWERING, _MOST_LAME = 512, 512, 64
-# grpc's core sends a timeout with three digits, rounded up: of what it says, so much may be none.
-_ROUNDED_SHARE = 0.01
+# grpc's core sends a timeout with three digits, rounded up, and in whole milliseconds: of what it
+# says, so much may be none.
+_ROUNDED_SHARE, _ROUNDED_S = 0.01, 0.001
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -229,7 +231,7 @@ class Call(Refusable):
         self._context = context
         self._guard = guard
         self.peer: str = context.peer()
-        self._rounded_s = _ROUNDED_SHARE * (context.time_remaining() or 0.0)
+        self._rounded_s = max(_ROUNDED_S, _ROUNDED_SHARE * (context.time_remaining() or 0.0))
         self._first: list[Any] = []  # a message that was read and not handed out
         self._has_written = False
         self._has_stalled = False
@@ -252,8 +254,8 @@ class Call(Refusable):
         """Call ``do`` unless the call is done by then."""
         self._timers.append(asyncio.get_running_loop().call_later(after_s, do))
 
+    @override
     def refused(self, error: VoxswapError) -> None:
-        """See `Refusable`."""
         self._guard.refusals.note(error.reason, error.message)
 
     def time_remaining(self) -> float | None:

@@ -120,7 +120,7 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
     ) -> None:
         """Write events as they come; flow control makes a slow reader's stream wait, and no other.
 
-        Ends when the server stops.
+        Ends when the server stops. Raises `InvalidInputError`.
         """
         after = request.after_sequence if request.HasField("after_sequence") else None
         if after is not None and after < 0:
@@ -133,7 +133,7 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
     async def SetBudget(  # noqa: N802
         self, request: residency_pb2.SetBudgetRequest, context: Context
     ) -> residency_pb2.SetBudgetResponse:
-        """Change the budget."""
+        """Change the budget. Raises `InvalidInputError`."""
         if not MIN_BUDGET_BYTES <= request.budget_bytes <= MAX_BUDGET_BYTES:
             raise InvalidInputError.one(
                 "budget_bytes",

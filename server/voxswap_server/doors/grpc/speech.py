@@ -80,7 +80,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
     async def Interrupt(  # noqa: N802
         self, request: speech_pb2.InterruptRequest, context: Context
     ) -> speech_pb2.InterruptResponse:
-        """Stop a stream."""
+        """Stop a stream. Raises `InvalidInputError`."""
         if not request.stream_id:
             raise InvalidInputError.one("stream_id", "is empty; send a Header's stream_id")
         receipt = await self._speaker.interrupt(request.stream_id)

@@ -68,7 +68,7 @@ def _interval(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show it until told to leave."""
+    """Show it until told to leave. Raises `CliError` without its libraries."""
     try:
         from voxswap_client.cli.top.screen import show
     except ImportError as error:

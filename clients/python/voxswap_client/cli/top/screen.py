@@ -153,10 +153,11 @@ async def _look(monitor: Monitor, interval_s: float) -> None:
 
 async def _pressed(keys: asyncio.Queue[str]) -> str:
     """The next key; "" if none was pressed for a while."""
-    try:
-        return await asyncio.wait_for(keys.get(), _REDRAW_S)
-    except TimeoutError:
-        return ""
+    # Not `wait_for`: until Python 3.12 it forgets Ctrl-C if a key comes at the same moment.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_REDRAW_S):
+            return await keys.get()
+    return ""
 
 
 @contextlib.contextmanager

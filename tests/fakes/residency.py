@@ -1,21 +1,22 @@
-"""Stand-ins for slow things, driven by hand: an executor, a clock, a loader, manifests."""
+"""What a manager leans on, and one that leans on it: nothing happens but what a test does."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import deque
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes.clocks import FakeClock
+from tests.fakes.executors import ManualExecutor, ReadyExecutor, settle
+from tests.fakes.family import FakeFrontEnd, FakePart, FakeVoice
+from tests.fakes.manifests import make_manifest
 from voxswap_families.contract import LoadedVoice
 from voxswap_families.errors import DeviceMemoryError
-from voxswap_families.symbols import SymbolTable
-from voxswap_families.text import FrontEnd
 from voxswap_registry.errors import EngineError
-from voxswap_registry.manifest import Audio, Component, FrontEndSpec, Manifest, Provenance
+from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.plans import Lane, Limits
 from voxswap_server.residency.errors import NotLocalError
 from voxswap_server.residency.estimates import Tier
@@ -24,104 +25,6 @@ from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
 from voxswap_server.residency.snapshot import State
-from voxswap_server.text.characters import CharacterFrontEnd
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class ManualExecutor(Executor):
-    """Work waits until the test says `run_next`; then it runs on the spot."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.waiting.append((future, lambda: fn(*args, **kwargs)))
-        return future
-
-    def run_next(self, index: int = 0) -> None:
-        future, work = self.waiting[index]
-        del self.waiting[index]
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - as executors do
-            future.set_exception(error)
-            del future  # as executors do: the error has this frame, and must not keep itself
-        else:
-            future.set_result(result)
-
-
-class ReadyExecutor(Executor):
-    """Work is done before it is handed in."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        manual = ManualExecutor()
-        future = manual.submit(fn, *args, **kwargs)
-        manual.run_next()
-        return future
-
-
-@dataclass
-class FakeVoice:
-    most: int = 1_000
-
-    def most_symbols(self, rate: float) -> int:
-        return self.most
-
-    def prepare(self, ids: object, delivery: object) -> Any:
-        raise AssertionError("nobody speaks here")
-
-
-class FakeFrontEnd:
-    def symbols(self, text: object) -> Any:
-        raise AssertionError("nobody reads here")
-
-
-def characters(spec: FrontEndSpec, table: SymbolTable, language: str) -> FrontEnd:
-    """The front-end of any voice here: it needs no process and no lexicon."""
-    del spec, language
-    return CharacterFrontEnd(table, lowercase=False)
-
-
-@dataclass(frozen=True)
-class FakePart:
-    resident_bytes: int
-    allocated_bytes: int = 0
-
-
-def digest_of(name: str) -> str:
-    return f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
-
-
-def make_manifest(
-    voice_id: str = "a", size: int = 10, version: int = 1, **shared: tuple[str, int]
-) -> Manifest:
-    """A voice with a component of its own, and ``role=(name, size)`` for each that it shares."""
-    components = [Component("model", digest_of(voice_id), size, "x/y")]
-    components += [Component(r, digest_of(name), n, "x/y") for r, (name, n) in shared.items()]
-    return Manifest(
-        voice_id=voice_id,
-        version=version,
-        engine="fake",
-        engine_config={},
-        components=tuple(components),
-        audio=Audio(22050, 256),
-        language="en",
-        front_end=FrontEndSpec("fake"),
-        speakers={},
-        defaults={},
-        licence="",
-        provenance=Provenance("", {}, "", "2026-01-01T00:00:00Z"),
-    )
 
 
 @dataclass
@@ -141,6 +44,9 @@ class FakeLoader:
     cancels_seen: int = 0
     afar: set[str] = field(default_factory=set)  # keys of parts that are to be fetched first
     fetches: list[str] = field(default_factory=list)
+    voice: FakeVoice | None = None  # what all of them are; None: each has its own
+    front_end: FakeFrontEnd = field(default_factory=FakeFrontEnd)
+    passing: Callable[[str], object] = lambda where: None  # "outlook" or "load", on its thread
 
     def plan(self, manifest: Manifest) -> VoicePlan:
         parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
@@ -151,6 +57,7 @@ class FakeLoader:
     def load(self, plan: VoicePlan, part: PartPlan, cancelled: Callable[[], bool]) -> FakePart:
         name = plan.manifest.voice_id if part.role == "model" else part.role
         self.loads.append(name)
+        self.passing("load")
         if cancelled():
             self.cancels_seen += 1
             raise RuntimeError("cancelled")
@@ -176,19 +83,14 @@ class FakeLoader:
         assert set(parts) == {part.role for part in plan.parts}
         if plan.manifest.voice_id in self.misfits:
             raise EngineError(f"{plan.manifest.ref}: the parts do not fit")
-        return LoadedVoice(plan.manifest.ref, FakeVoice(), FakeFrontEnd())
+        return LoadedVoice(plan.manifest.ref, self.voice or FakeVoice(), self.front_end)
 
     def tier(self, part: PartPlan) -> Tier:
+        self.passing("outlook")
         return Tier.DISK if self.is_here(part) else Tier.REMOTE
 
     def load_s(self, part: PartPlan, tier: Tier) -> float:
         return part.footprint_bytes / 1e3
-
-
-async def settle() -> None:
-    """Let every callback that is ready run, and those that they make ready."""
-    for _ in range(25):
-        await asyncio.sleep(0)
 
 
 @dataclass
@@ -212,7 +114,7 @@ class FakeDevice:
         return "the fake device is full"
 
 
-class House:
+class ResidencyFixture:
     """A manager and everything it leans on: nothing happens but what the test does."""
 
     def __init__(
@@ -247,7 +149,7 @@ class House:
     async def have(self, voice: str | Manifest, size: int = 10) -> Lease:
         task = self.ask(voice, size)
         await self.work()
-        self.clock.now += 1
+        self.clock.now_s += 1
         return await task
 
     async def work(self) -> None:
@@ -271,3 +173,14 @@ class House:
 
     def evicted(self) -> list[tuple[str, ...]]:
         return [e.voices for e in self.events if e.kind is EventKind.EVICTED]
+
+
+@contextlib.contextmanager
+def time_of_the_loop(residency: ResidencyFixture) -> Iterator[None]:
+    """Let the loop's timers go by the residency's clock."""
+    loop = asyncio.get_running_loop()
+    loop.time = residency.clock  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del loop.time

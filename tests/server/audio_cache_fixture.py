@@ -7,8 +7,10 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any
 
-from tests.server.fakes import make_manifest, settle
+from tests.fakes.executors import settle
+from tests.fakes.manifests import make_manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.cache import AudioCache
@@ -47,7 +49,7 @@ def line(seed: int, cuts: random.Random, encoding: AudioEncoding) -> Iterator[Pa
     yield Trailer(TOTAL, RATE, seed, 5.0, 6.0, {"?": 1})
 
 
-class Take:
+class FakeStream:
     """One making. Its next part comes for each `let`; `fail` ends it."""
 
     def __init__(self, seed: int | None, number: int, encoding: AudioEncoding) -> None:
@@ -87,7 +89,7 @@ class Take:
             self.waits = self.running = False
 
 
-class Observer:
+class FakeObserver:
     def __init__(self) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self.faults: Counter[StoreFault] = Counter()
@@ -99,15 +101,15 @@ class Observer:
         self.faults[fault] += 1
 
 
-class Kitchen:
-    """A cache and all the takes that were ever begun for it."""
+class CacheFixture:
+    """A cache and all the streams that were ever begun for it."""
 
     def __init__(
         self, store: AudioStore | None = None, *, entry: int = 1 << 20, held: int = 1 << 20
     ) -> None:
         self.store = MemoryStore(1 << 20) if store is None else store
-        self.observer = Observer()
-        self.takes: list[Take] = []
+        self.observer = FakeObserver()
+        self.streams: list[FakeStream] = []
         self.cache = AudioCache(
             self.store,
             on_request=self.observer.request,
@@ -121,14 +123,14 @@ class Kitchen:
     def make(
         self, request: SpeechRequest, terms: Callable[[], Terms]
     ) -> AsyncGenerator[Part, None]:
-        take = Take(request.seed, len(self.takes), request.encoding)
-        take.terms = terms
-        self.takes.append(take)
-        return take.run()
+        stream = FakeStream(request.seed, len(self.streams), request.encoding)
+        stream.terms = terms
+        self.streams.append(stream)
+        return stream.run()
 
     @property
-    def running(self) -> list[Take]:
-        return [take for take in self.takes if take.running]
+    def running(self) -> list[FakeStream]:
+        return [stream for stream in self.streams if stream.running]
 
 
 def sent(parts: list[Part]) -> bytes:
@@ -154,12 +156,12 @@ def check_whole(parts: list[Part], seed: int = 7, head: bytes = b"") -> None:
     assert trailer.seed == seed
 
 
-class Ear:
+class FakeListener:
     """Reads a stream, as fast as the test lets it."""
 
     def __init__(
         self,
-        kitchen: Kitchen,
+        fixture: CacheFixture,
         request: SpeechRequest,
         *,
         arrived_s: float = 0.0,
@@ -167,8 +169,8 @@ class Ear:
     ) -> None:
         self.parts: list[Part] = []
         self.gate = asyncio.Semaphore(0)
-        self._stream = kitchen.cache.parts(
-            *(request, VOICE, kitchen.make), arrived_s=arrived_s, until_s=until_s
+        self._stream: Any = fixture.cache.parts(
+            *(request, VOICE, fixture.make), arrived_s=arrived_s, until_s=until_s
         )
         self.task = asyncio.ensure_future(self._listen())
 
@@ -181,7 +183,7 @@ class Ear:
         finally:
             await self._stream.aclose()
 
-    def read(self, n: int = ALL) -> Ear:
+    def read(self, n: int = ALL) -> FakeListener:
         for _ in range(n):
             self.gate.release()
         return self
@@ -197,12 +199,12 @@ class Ear:
         return self.parts[0]
 
 
-async def heard(kitchen: Kitchen, request: SpeechRequest = REQUEST) -> list[Part]:
-    """All of a line; a take that it needs is let run."""
-    before = len(kitchen.takes)
-    ear = Ear(kitchen, request).read()
+async def heard(fixture: CacheFixture, request: SpeechRequest = REQUEST) -> list[Part]:
+    """All of a line; a stream that it needs is let run."""
+    before = len(fixture.streams)
+    listener = FakeListener(fixture, request).read()
     await settle()
-    for take in kitchen.takes[before:]:
-        take.let(ALL)
-    await asyncio.wait_for(ear.task, 30)
-    return ear.parts
+    for stream in fixture.streams[before:]:
+        stream.let(ALL)
+    await asyncio.wait_for(listener.task, 30)
+    return listener.parts

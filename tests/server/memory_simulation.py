@@ -1,8 +1,8 @@
-"""A world around `Memory` for tests and soaks: threads that end when they are told to, and a judge.
+"""All that is around `Memory`, for tests and soaks: threads that end when told to, and a judge.
 
-`World` carries actions out by hand and, after every event, judges what `Memory` did by rules of its
-own, reckoned anew from what is there each time: safety (nobody loses what he has) and progress
-(nobody waits for what he need not).
+`MemorySimulation` carries actions out by hand and, after every event, judges what `Memory` did by
+rules of its own, reckoned anew from what is there each time: safety (nobody loses what he has) and
+progress (nobody waits for what he need not).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Thread:
 
 
 @dataclass
-class World:
+class MemorySimulation:
     """Not a model of `Memory` but of everything around it."""
 
     budget: int = 44
@@ -247,10 +247,10 @@ class World:
         elif isinstance(action, Grant):
             who = self.waiting.pop(action.token)  # type: ignore[call-overload]
             assert not self.closed
-            assert self.asked_for[who.token] == action.voice  # type: ignore[index]
+            assert self.asked_for[who.token] == action.voice
             assert all(number in self.there for number in action.parts)
             assert not self.withdrawn.intersection(action.parts), "a changed file is granted"
-            self.leases[who.token] = (action.voice, action.parts)  # type: ignore[index]
+            self.leases[who.token] = (action.voice, action.parts)
             self.evicted_for.discard(action.voice)
         elif isinstance(action, Refuse):
             who = self.waiting.pop(action.token)  # type: ignore[call-overload]
@@ -481,26 +481,26 @@ def _size_of(key: str) -> int:
     return next((sizes[key] for sizes, _ in VOICES.values() if key in sizes), 0)
 
 
-def _ask(world: World, rng: random.Random) -> None:
+def _ask(simulation: MemorySimulation, rng: random.Random) -> None:
     rank = Rank.AHEAD if rng.random() < 0.25 else Rank.PLAYER
     voice = rng.choice(tuple(VOICES))
-    world.ask(voice, rank, insists=rng.random() < 0.2, ref=f"{voice}@{rng.randint(1, 2)}")
+    simulation.ask(voice, rank, insists=rng.random() < 0.2, ref=f"{voice}@{rng.randint(1, 2)}")
 
 
-def _give_up(world: World, rng: random.Random) -> None:
-    if world.waiting:
-        world.give_up(rng.choice(tuple(world.waiting)))
+def _give_up(simulation: MemorySimulation, rng: random.Random) -> None:
+    if simulation.waiting:
+        simulation.give_up(rng.choice(tuple(simulation.waiting)))
 
 
-def _release(world: World, rng: random.Random) -> None:
-    if world.leases:
-        world.release(rng.choice(tuple(world.leases)))
+def _release(simulation: MemorySimulation, rng: random.Random) -> None:
+    if simulation.leases:
+        simulation.release(rng.choice(tuple(simulation.leases)))
 
 
-def _finish(world: World, rng: random.Random) -> None:
-    if world.threads:
-        number = rng.choice(tuple(world.threads))
-        world.finish(number, drawn_outcome(world.threads[number], rng.random()))
+def _finish(simulation: MemorySimulation, rng: random.Random) -> None:
+    if simulation.threads:
+        number = rng.choice(tuple(simulation.threads))
+        simulation.finish(number, drawn_outcome(simulation.threads[number], rng.random()))
 
 
 def drawn_outcome(thread: Thread, draw: float) -> Outcome | None:
@@ -516,60 +516,60 @@ def drawn_outcome(thread: Thread, draw: float) -> Outcome | None:
     return None
 
 
-def _free(world: World, rng: random.Random) -> None:
-    if world.freeing:
-        world.free(rng.choice(tuple(world.freeing)))
+def _free(simulation: MemorySimulation, rng: random.Random) -> None:
+    if simulation.freeing:
+        simulation.free(rng.choice(tuple(simulation.freeing)))
 
 
-def _pass_time(world: World, rng: random.Random) -> None:
-    world.pass_time(rng.choice((0.3, 1.0, 2.5, 9.0, 30.0)))
+def _pass_time(simulation: MemorySimulation, rng: random.Random) -> None:
+    simulation.pass_time(rng.choice((0.3, 1.0, 2.5, 9.0, 30.0)))
 
 
-def _pin(world: World, rng: random.Random) -> None:
-    voices = [v.plan.key for v in world.memory.voices.values() if v.leases]
-    if world.pinned and rng.random() < 0.6:
-        world.unpin(rng.choice(sorted(world.pinned)))
+def _pin(simulation: MemorySimulation, rng: random.Random) -> None:
+    voices = [v.plan.key for v in simulation.memory.voices.values() if v.leases]
+    if simulation.pinned and rng.random() < 0.6:
+        simulation.unpin(rng.choice(sorted(simulation.pinned)))
     elif voices:
-        world.pin(rng.choice(voices))
+        simulation.pin(rng.choice(voices))
 
 
-def _retire(world: World, rng: random.Random) -> None:
+def _retire(simulation: MemorySimulation, rng: random.Random) -> None:
     voice = rng.choice(tuple(VOICES))
-    change = world.restore if rng.random() < 0.5 else world.retire
+    change = simulation.restore if rng.random() < 0.5 else simulation.retire
     for version in (1, 2):
         change(f"{voice}@{version}")
 
 
-def _withdraw(world: World, rng: random.Random) -> None:
-    parts = [part for part in world.memory.holdings if part.state is State.RESIDENT]
+def _withdraw(simulation: MemorySimulation, rng: random.Random) -> None:
+    parts = [part for part in simulation.memory.holdings if part.state is State.RESIDENT]
     if parts:
-        world.withdraw(rng.choice(parts).number)
+        simulation.withdraw(rng.choice(parts).number)
 
 
-def _steer(world: World, rng: random.Random) -> None:
+def _steer(simulation: MemorySimulation, rng: random.Random) -> None:
     keys = tuple(VOICES[rng.choice(tuple(VOICES))][0])
-    memory, now = world.memory, world.now
+    memory, now = simulation.memory, simulation.now
     draw = rng.randrange(5)
     if draw == 0:
-        world.happen(lambda: memory.used(keys, now))
+        simulation.happen(lambda: memory.used(keys, now))
     elif draw == 1:
-        world.happen(lambda: memory.protect(keys, now + 3, now))
+        simulation.happen(lambda: memory.protect(keys, now + 3, now))
     elif draw == 2:
-        world.happen(lambda: memory.evict_idle(now - rng.choice((0, 2, 10)), now))
+        simulation.happen(lambda: memory.evict_idle(now - rng.choice((0, 2, 10)), now))
     elif draw == 3:
-        world.remote.add(rng.choice(keys))
+        simulation.remote.add(rng.choice(keys))
     else:
         idle = [v.plan.key for v in memory.voices.values() if not v.leases and not v.pinned]
         if idle:
             voice = rng.choice(idle)
-            world.happen(lambda: memory.unload(voice, now))
+            simulation.happen(lambda: memory.unload(voice, now))
 
 
-def _resize(world: World, rng: random.Random) -> None:
-    world.resize(rng.choice(BUDGETS))
+def _resize(simulation: MemorySimulation, rng: random.Random) -> None:
+    simulation.resize(rng.choice(BUDGETS))
 
 
-_STEPS: tuple[tuple[float, Callable[[World, random.Random], None]], ...] = (
+_STEPS: tuple[tuple[float, Callable[[MemorySimulation, random.Random], None]], ...] = (
     (24, _ask),
     (5, _give_up),
     (18, _release),

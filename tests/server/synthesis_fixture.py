@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tests.server.fakes import make_manifest
-from tests.server.test_self_test import FakeFrontEnd
-from voxswap_families.contract import Delivery, LoadedVoice
-from voxswap_families.work import Work
+from tests.fakes.family import LETTERS, FakeFrontEnd, FakeVoice, steady
+from tests.fakes.manifests import make_manifest
+from voxswap_families.contract import LoadedVoice
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
@@ -22,58 +22,7 @@ from voxswap_server.speech.parts import Chunk, Header, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 
-HOP, FRAMES = 256, 40
-GOOD = 0.25
 TEXT = "One two three. Four five six!"
-
-
-class Weights:
-    """A part; what is computed with it is recognised by its level."""
-
-    allocated_bytes = 0
-
-    def __init__(self, level: float, size: int = 10) -> None:
-        self.level = level
-        self.resident_bytes = size
-
-
-class Utterance:
-    frames = FRAMES
-    held_bytes = 7
-
-    def __init__(self, voice: SpeakingVoice, n_symbols: int) -> None:
-        self._voice = voice
-        self.durations_frames = [FRAMES] + [0] * (n_symbols - 1)
-
-    def decode(self, first_frame: int, last_frame: int) -> Work[npt.NDArray[np.float32]]:
-        def decoded() -> npt.NDArray[np.float32]:
-            self._voice.step("decode")
-            return np.full((last_frame - first_frame) * HOP, self._voice.weights.level, np.float32)
-
-        return Work.of(decoded)
-
-
-class SpeakingVoice:
-    """Tells of each step, and waits for whatever ``during`` waits for."""
-
-    def __init__(self, weights: Weights, during: Callable[[str], None]) -> None:
-        self.weights = weights
-        self.steps: list[str] = []
-        self.during = during
-
-    def most_symbols(self, rate: float) -> int:
-        return 1_000
-
-    def step(self, what: str) -> None:
-        self.steps.append(what)
-        self.during(what)
-
-    def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
-        def prepared() -> Utterance:
-            self.step("prepare")
-            return Utterance(self, len(ids))
-
-        return Work.of(prepared)
 
 
 def alone(request: SpeechRequest, manifest: Manifest, stage: Stage) -> Ticket:
@@ -82,25 +31,29 @@ def alone(request: SpeechRequest, manifest: Manifest, stage: Stage) -> Ticket:
     return Ticket(admission, admission._stream(request, manifest))
 
 
-class Play:
+class SynthesisFixture:
     """One stream's synthesis, over voices that are made by hand."""
 
-    def __init__(self, text: str = TEXT, letters: str = "abcdefghijklmnopqrstuvwxyz") -> None:
+    def __init__(self, text: str = TEXT, letters: str = LETTERS) -> None:
         self.manifest = make_manifest("a")
         self.compute = Scheduler()
-        self.during: Callable[[str], None] = lambda what: None
+        self.during: Callable[[str], object] = lambda what: None
         self.letters = letters
-        self.voices: list[SpeakingVoice] = []
+        self.voices: list[FakeVoice] = []
         self.request = SpeechRequest(
             VoiceRef("a", 1), text, encoding=AudioEncoding.PCM_F32LE, seed=1
         )
         self.stage = Stage(self.compute)
-        self.synthesis = Synthesis(
-            self.request, self.manifest, self.stage, alone(self.request, self.manifest, self.stage)
-        )
+        self.synthesis = self.again()
+
+    def again(self, **changes: Any) -> Synthesis:
+        """One more of the same, but for ``changes``: ``request`` or ``stage``."""
+        request, stage = changes.get("request", self.request), changes.get("stage", self.stage)
+        ticket = alone(request, self.manifest, stage)
+        return Synthesis(request, self.manifest, stage, ticket)
 
     def voice(self, level: float) -> LoadedVoice:
-        voice = SpeakingVoice(Weights(level), self.tell)
+        voice = FakeVoice(steady(level), during=self.tell)
         self.voices.append(voice)
         return LoadedVoice("a@1", voice, FakeFrontEnd(self.letters))
 

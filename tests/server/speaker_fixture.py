@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.registry.faults import Gate
-from tests.server.audio_makers import Observer
-from tests.server.fakes import FakePart, make_manifest, settle
-from tests.server.play import GOOD, SpeakingVoice, Weights
-from tests.server.test_self_test import FakeFrontEnd
-from voxswap_families.contract import LoadedVoice
+from tests.fakes.audio_stores import FarStore
+from tests.fakes.executors import settle
+from tests.fakes.family import FakeVoice
+from tests.fakes.gates import Gate
+from tests.fakes.manifests import make_manifest
+from tests.fakes.residency import FakeLoader
+from tests.server.audio_cache_fixture import FakeObserver
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
@@ -23,12 +24,10 @@ from voxswap_server.app.metrics import Metrics
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.opus import OpusPacketsEncoder
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.manager import ModelManager
-from voxswap_server.residency.plans import PartPlan, VoicePlan
-from voxswap_server.speech.admission import Admission, Limits
+from voxswap_server.speech.admission import Admission
+from voxswap_server.speech.books import Limits
 from voxswap_server.speech.cache.cache import AudioCache, AudioCacheStatistics
-from voxswap_server.speech.cache.store import MemoryStore
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.listening import Stream
 from voxswap_server.speech.parts import Part
@@ -43,46 +42,22 @@ OFF = dataclasses.replace(LINE, cache_policy=CachePolicy.OFF)
 OPUS = dataclasses.replace(OFF, encoding=AudioEncoding.OPUS_PACKETS)
 
 
-class Doorway:
-    """Where a task waits until the test lets it through."""
-
-    def __init__(self) -> None:
-        self.reached, self.is_open = asyncio.Event(), asyncio.Event()
-
-    async def __call__(self) -> None:
-        self.reached.set()
-        await self.is_open.wait()
-
-
-class Store(MemoryStore):
-    """Stands behind a door, as one that is far away does."""
-
-    def __init__(self) -> None:
-        super().__init__(1 << 20)
-        self.door: Doorway | None = None
-
-    async def get(self, key: str) -> bytes | None:
-        if self.door is not None:
-            await self.door()
-        return await super().get(key)
-
-
-class SpeakingHouse:
+class SpeakerFixture:
     """Where something may be held up: see ``hold``. One version of one voice, "a"."""
 
     def __init__(self) -> None:
         self.gates: dict[str, Gate] = {}
         self.faults: dict[str, Exception] = {}
-        self.voice = SpeakingVoice(Weights(GOOD), self.passed)
-        self.front_end = FakeFrontEnd("abcdefghijklmnopqrstuvwxyz")
+        self.voice = FakeVoice(during=self.passed)
         self.manifest = make_manifest("a")
         self.executor = ThreadPoolExecutor(1)
-        self.manager = ModelManager(self, self.executor, budget_bytes=100)
+        loader = FakeLoader(voice=self.voice, passing=self.passed)
+        self.manager = ModelManager(loader, self.executor, budget_bytes=100)
         self.compute = Scheduler()
         stage = Stage(self.compute)
         self.admission = Admission(Limits(), stage.pacing, clock=stage.clock)
-        self.store = Store()
-        counts = Observer()
+        self.store = FarStore()
+        counts = FakeObserver()
         self.cache = AudioCache(
             self.store,
             on_request=counts.request,
@@ -102,32 +77,6 @@ class SpeakingHouse:
         if voice.voice_id != "a":
             raise VoiceNotFoundError(f"there is no {voice}")
         return self.manifest
-
-    # A loader
-
-    def plan(self, manifest: Manifest) -> VoicePlan:
-        parts = tuple(PartPlan(c.digest, c.role, c, c.size_bytes) for c in manifest.components)
-        return VoicePlan(manifest.voice_id, manifest, parts)
-
-    def is_here(self, part: PartPlan) -> bool:
-        return True
-
-    def fetch(self, plan: VoicePlan, part: PartPlan, *_: object) -> None:
-        raise AssertionError("everything is here")
-
-    def tier(self, part: PartPlan) -> Tier:
-        self.passed("outlook")
-        return Tier.DISK
-
-    def load_s(self, part: PartPlan, tier: Tier) -> float:
-        return 0.0
-
-    def load(self, plan: VoicePlan, part: PartPlan, *_: object) -> FakePart:
-        self.passed("load")
-        return FakePart(part.footprint_bytes)
-
-    def assemble(self, plan: VoicePlan, parts: object) -> LoadedVoice:
-        return LoadedVoice(plan.manifest.ref, self.voice, self.front_end)
 
     # Gates
 
@@ -172,23 +121,23 @@ class SpeakingHouse:
 
 
 @contextlib.asynccontextmanager
-async def opened(monkeypatch: Any) -> AsyncIterator[SpeakingHouse]:
-    """A house whose encoder can be held up off the event loop, and whose books are proven."""
-    house, loops_thread = SpeakingHouse(), threading.current_thread()
+async def opened(monkeypatch: Any) -> AsyncIterator[SpeakerFixture]:
+    """A fixture whose encoder can be held up off the event loop, and whose books are proven."""
+    fixture, loops_thread = SpeakerFixture(), threading.current_thread()
     encode = OpusPacketsEncoder.encode
 
     def held(encoder: OpusPacketsEncoder, samples: Any) -> Any:
         if threading.current_thread() is not loops_thread:
-            house.passed("encode")
+            fixture.passed("encode")
         return encode(encoder, samples)
 
     monkeypatch.setattr(OpusPacketsEncoder, "encode", held)
-    yield house
-    await house.close()
-    await house.nothing_is_left()
+    yield fixture
+    await fixture.close()
+    await fixture.nothing_is_left()
 
 
-class Script(Conversation):
+class WatchedConversation(Conversation):
     """Tells when somebody waits for words."""
 
     def __init__(self) -> None:
@@ -201,8 +150,8 @@ class Script(Conversation):
         return await super().next()
 
 
-def conversation(text: str = LINE.text, *, ends: bool = True) -> Script:
-    script = Script()
+def conversation(text: str = LINE.text, *, ends: bool = True) -> WatchedConversation:
+    script = WatchedConversation()
     script.push(text)
     if ends:
         script.end()
@@ -212,7 +161,7 @@ def conversation(text: str = LINE.text, *, ends: bool = True) -> Script:
 
 
 async def hear(
-    house: SpeakingHouse,
+    fixture: SpeakerFixture,
     request: SpeechRequest,
     into: list[Part],
     *,
@@ -222,8 +171,8 @@ async def hear(
     write: Callable[[Part], Awaitable[None]] | None = None,
 ) -> None:
     """As a door does it."""
-    call = Call(house.speaker.clock(), until_s)
-    async with house.speaker.open(request, call, script=script) as stream:
+    call = Call(fixture.speaker.clock(), until_s)
+    async with fixture.speaker.open(request, call, script=script) as stream:
         opened(stream)
         async for part in stream:
             into.append(part)
