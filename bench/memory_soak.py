@@ -140,8 +140,8 @@ class Trace:
     def _look(self) -> None:
         """Who waits in line though he fits: the judge would have raised, and this counts."""
         simulation = self.simulation
-        parts = simulation.memory.parts()
-        line = [c for c in simulation.memory.claims() if not c.parts and not c.unfetched]
+        parts = tuple(simulation.memory.holdings)
+        line = [c for c in simulation.memory.claims.values() if not c.parts and not c.unfetched]
         fits = [claim for claim in line if simulation.fits(claim, parts, 0)]
         self.behind += len(fits) if len(fits) < len(line) else 0
 

@@ -30,6 +30,9 @@ class Kept(Generic[_T]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
     def get(self, key: str) -> _T | None:
         """The value of ``key``, which is the latest used now; None if it is not here."""
         kept = self._values.get(key)
@@ -49,6 +52,12 @@ class Kept(Generic[_T]):
         while self.size_bytes > self._limit_bytes:
             _, (dropped_bytes, _) = self._values.popitem(last=False)
             self.size_bytes -= dropped_bytes
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError if what is counted is not what is here, or is too much."""
+        held_bytes = sum(size_bytes for size_bytes, _ in self._values.values())
+        if not held_bytes == self.size_bytes <= self._limit_bytes:
+            raise AssertionError(f"{held_bytes} bytes are kept, and {self.size_bytes} counted")
 
 
 def held_bytes(value: Any) -> int:

@@ -167,7 +167,7 @@ class ResidencyFixture:
     def queued(self) -> list[str]:
         """Voices that wait for memory, those that asked first first."""
         memory = self.manager.memory
-        waiting = (claim for claim in memory.claims() if memory.waits_for_memory(claim))
+        waiting = (claim for claim in memory.claims.values() if claim in memory.line)
         order = sorted(waiting, key=lambda claim: claim.place)
         return [min(claim.refs).partition("@")[0] for claim in order]
 

@@ -112,7 +112,8 @@ class CacheFixture:
         self.streams: list[FakeStream] = []
         self.cache = AudioCache(
             self.store,
-            self.observer,
+            on_request=self.observer.request,
+            on_fault=self.observer.fault,
             maker="here",
             most_entry_bytes=entry,
             most_held_bytes=held,

@@ -171,7 +171,7 @@ class MemorySimulation:
 
         def event() -> list[Action]:
             actions = self.memory.retire(ref, self.now)
-            voice = self.memory.voice(key)
+            voice = self.memory.voices.get(key)
             if voice is None or voice.is_retired:
                 self.pinned.discard(key)
             return actions
@@ -197,19 +197,19 @@ class MemorySimulation:
 
     def happen(self, event: Callable[[], list[Action]], *, faulty: bool = False) -> None:
         """One event, what it leads to, and the judgement. ``faulty``: promises may be broken."""
-        idle_since = {p.number: p.stamp_s for p in self.memory.parts() if p.is_idle}
+        idle_since = {p.number: p.stamp_s for p in self.memory.holdings if p.is_idle}
         waited = self.players_in_line()
         # One that is late now may be taken up again in this very event.
-        faulty = faulty or any(map(self._is_late, self.memory.parts()))
+        faulty = faulty or any(map(self._is_late, self.memory.holdings))
         actions = event()
         victims: list[Free] = []
-        if faulty or any(p.late or p.state is State.REFUSED for p in self.memory.parts()):
+        if faulty or any(p.late or p.state is State.REFUSED for p in self.memory.holdings):
             self.evicted_for.clear()
         for action in actions:
             if isinstance(action, Free) and action.reason == "memory":
                 victims.append(action)
             if isinstance(action, Tell) and action.news is News.STARTED:
-                started = [c for c in self.memory.claims() if c.plan.key == action.key]
+                started = [c for c in self.memory.claims.values() if c.plan.key == action.key]
                 if any(c.rank is Rank.AHEAD for c in started):
                     wait = waited & self.players_in_line()
                     assert not wait, f"{action} is ahead of need, and goes before {wait}"
@@ -226,7 +226,7 @@ class MemorySimulation:
 
     def players_in_line(self) -> set[Claim]:
         """Those who wait for memory."""
-        line = (c for c in self.memory.claims() if not c.parts and not c.unfetched)
+        line = (c for c in self.memory.claims.values() if not c.parts and not c.unfetched)
         return {claim for claim in line if claim.rank is Rank.PLAYER}
 
     def _carry_out(self, action: Action) -> None:
@@ -269,7 +269,7 @@ class MemorySimulation:
         self, started: Tell, victims: Sequence[Free], idle_since: dict[int, float]
     ) -> None:
         """Nothing leaves that need not, and for what is ahead of need only what is long idle."""
-        claim = next((c for c in self.memory.claims() if c.plan.key == started.key), None)
+        claim = next((c for c in self.memory.claims.values() if c.plan.key == started.key), None)
         assert not {v.key for v in victims}.intersection(VOICES.get(started.key, ({},))[0])
         if claim is None:
             return
@@ -283,36 +283,33 @@ class MemorySimulation:
 
     def _judge_safety(self) -> None:
         books = self.memory.books
-        tries = [p for p in self.memory.parts() if p.state in (State.WAITING, State.RUNNING)]
+        tries = [p for p in self.memory.holdings if p.state in (State.WAITING, State.RUNNING)]
         # A budget that is still to shrink has nothing free, whatever the device has.
         if books.charged_bytes <= books.target_bytes:
             room = sum(part.room_bytes for part in tries)
             assert books.free_bytes >= room, "a second try has no room"
         for _, numbers in self.leases.values():
             assert all(number in self.there for number in numbers), "a leased part has left"
-        assert self.leases.keys() == self.memory.leased()
-        for voice in self.memory.voices():
+        assert self.leases.keys() == self.memory.leases.keys()
+        for voice in self.memory.voices.values():
             stays = voice.leases or voice.pinned or not voice.is_retired
             assert stays, f"{voice} is retired, and stays"
             assert voice.pinned == (voice.plan.key in self.pinned)
-        if self.memory._holdings.staying_room_bytes < 0:
-            idle = [part for part in self.memory.parts() if part.is_idle]
+        if self.memory.holdings.staying_room_bytes < 0:
+            idle = [part for part in self.memory.holdings if part.is_idle]
             assert not idle, f"the budget is to be reached, and {idle} stay"
         if self.closed:
             assert not self.waiting
-            idle = [part for part in self.memory.parts() if part.is_idle]
+            idle = [part for part in self.memory.holdings if part.is_idle]
             assert not idle, f"closed, and {idle} stay"
 
     def _judge_progress(self) -> None:
-        line = [c for c in self.memory.claims() if not c.parts and not c.unfetched]
+        line = [c for c in self.memory.claims.values() if not c.parts and not c.unfetched]
         players = [claim for claim in line if claim.rank is Rank.PLAYER]
-        parts = self.memory.parts()
-        exclusive = self.memory.exclusive()
-        self._judge_turn(exclusive, parts)
+        parts = tuple(self.memory.holdings)
+        self._judge_turn(parts)
         for claim in players:
-            floor = 0
-            if exclusive is not None and exclusive[0] is not claim:
-                floor = exclusive[2]
+            floor = self.memory.line.floor_bytes if claim is not self.exclusive else 0
             assert not self.fits(claim, parts, floor), f"{claim} fits, and waits"
         for claim in line:
             for waiter in claim.waiters.values():
@@ -321,7 +318,7 @@ class MemorySimulation:
         if not players:
             self._judge_ahead(line, parts)
         for number in self.threads:
-            part = next(p for p in self.memory.work() if p.number == number)
+            part = next(p for p in self.memory.work.values() if p.number == number)
             if part.state is not State.STUCK:
                 fetch = part.stage is Stage.FETCH
                 limit_s = self.limits.fetch_timeout_s if fetch else self.limits.load_timeout_s
@@ -330,24 +327,24 @@ class MemorySimulation:
                 assert not part.claims
         self._judge_slots()
 
-    def _judge_turn(
-        self, exclusive: tuple[Claim, float, int] | None, parts: Sequence[Part]
-    ) -> None:
+    def _judge_turn(self, parts: Sequence[Part]) -> None:
         """One at a time, for a bounded time, once, and after one in vain there is a rest."""
-        before, self.exclusive = self.exclusive, exclusive and exclusive[0]
-        if before is not None and before is not self.exclusive:
-            in_vain = before in self.memory.claims() and not before.parts
+        line = self.memory.line
+        before, claim = self.exclusive, line.exclusive
+        self.exclusive = claim
+        if before is not None and before is not claim:
+            in_vain = self.memory.claims.get(before.plan.key) is before and not before.parts
             self.rests_until_s = self.now + self.limits.exclusive_s if in_vain else 0.0
-        if exclusive is None:
+        if claim is None:
+            assert not line.floor_bytes
             return
-        claim, until_s, floor = exclusive
-        assert self.now < until_s <= self.now + self.limits.exclusive_s + 1e-9
-        assert floor <= max(0, self._available(parts))
+        assert self.now < line.exclusive_until_s <= self.now + self.limits.exclusive_s + 1e-9
+        assert line.floor_bytes <= max(0, self._available(parts))
         if claim is not before:
             assert claim.waits_since_s + self.limits.ageing_s <= self.now
             assert claim not in self.were_exclusive, f"{claim} is exclusive once more"
             assert self.now >= self.rests_until_s, "turn after turn is kept for large claims"
-            assert not floor, "what was there before its turn is anybody's"
+            assert not line.floor_bytes, "what was there before its turn is anybody's"
             self.were_exclusive.add(claim)
 
     def _judge_slots(self) -> None:
@@ -355,7 +352,7 @@ class MemorySimulation:
         limits = self.limits
         slots_of = ((Stage.LOAD, limits.load_slots), (Stage.FETCH, limits.fetch_slots))
         for stage, slots in slots_of:
-            work = [p for p in self.memory.work() if p.stage is stage]
+            work = [p for p in self.memory.work.values() if p.stage is stage]
             waits = [p for p in work if p.state is State.WAITING and p.rank is Rank.PLAYER]
             running = [p for p in work if p.state in (State.RUNNING, State.ABANDONED)]
             mine = [p for p in running if p.rank is Rank.PLAYER]
@@ -376,8 +373,8 @@ class MemorySimulation:
         return spare - sum(self._lanes().values())
 
     def _lanes(self, but: Sequence[Claim] = ()) -> dict[str, int]:
-        lanes = dict(self.memory.lanes_used())
-        for claim in self.memory.claims():
+        lanes = dict(self.memory.holdings.lanes.used)
+        for claim in self.memory.claims.values():
             if claim.parts and claim not in but:
                 for lane in claim.plan.lanes:
                     lanes[lane.name] = max(lanes.get(lane.name, 0), lane.workspace_bytes)
@@ -385,7 +382,7 @@ class MemorySimulation:
 
     def fits(self, claim: Claim, parts: Sequence[Part], floor: int) -> bool:
         """Whether a player's claim fits into what is spare, idle, or loaded ahead of need."""
-        ahead = [c for c in self.memory.claims() if c.parts and c.rank is Rank.AHEAD]
+        ahead = [c for c in self.memory.claims.values() if c.parts and c.rank is Rank.AHEAD]
         wanted = {part.key for part in claim.plan.parts}
         by_key = {p.key: p for p in parts if p.state not in (State.WITHDRAWN, State.EVICTING)}
         room = self._spare(parts) - floor
@@ -434,9 +431,11 @@ class MemorySimulation:
             else:
                 break
         assert not self.threads, f"work without end: {self.threads}"
-        s = self.memory.statistics()
-        assert s.promised_claims == 0, f"{self.memory.claims()} have all, and wait"
-        assert s.promised_bytes == s.leaving_bytes == s.waiting_for_slots == s.stuck == 0
+        promised = [claim for claim in self.memory.claims.values() if claim.parts]
+        assert not promised, f"{promised} have all, and wait"
+        holdings, work = self.memory.holdings, self.memory.work.values()
+        assert holdings.promised_bytes == holdings.leaving_bytes == 0
+        assert not [part for part in work if part.state in (State.WAITING, State.STUCK)]
 
     def come_to_rest(self) -> None:
         """All leases are given back as well: then everybody is granted or refused."""
@@ -444,11 +443,11 @@ class MemorySimulation:
             self.work_off()
             if self.leases:
                 self.release(next(iter(self.leases)))
-            elif not self.memory.claims():
+            elif not self.memory.claims:
                 break
             elif (due := self.memory.next_tick_s()) is not None:
                 self.pass_time(max(0.0, due - self.now))
-        assert not self.waiting, f"{self.memory.claims()} wait for nothing"
+        assert not self.waiting, f"{list(self.memory.claims)} wait for nothing"
 
     def end(self) -> None:
         """Close in the middle of everything: all that was there is gone when leases end."""
@@ -460,7 +459,7 @@ class MemorySimulation:
         assert not self.there
         books = self.memory.books
         assert books.charged_bytes == books.carved_bytes
-        lanes = sum(self.memory.lanes_used().values())
+        lanes = sum(self.memory.holdings.lanes.used.values())
         assert books.carved_bytes == lanes + sum(self.carved.values())
 
     def random_step(self, rng: random.Random) -> None:
@@ -527,7 +526,7 @@ def _pass_time(simulation: MemorySimulation, rng: random.Random) -> None:
 
 
 def _pin(simulation: MemorySimulation, rng: random.Random) -> None:
-    voices = [v.plan.key for v in simulation.memory.voices() if v.leases]
+    voices = [v.plan.key for v in simulation.memory.voices.values() if v.leases]
     if simulation.pinned and rng.random() < 0.6:
         simulation.unpin(rng.choice(sorted(simulation.pinned)))
     elif voices:
@@ -542,7 +541,7 @@ def _retire(simulation: MemorySimulation, rng: random.Random) -> None:
 
 
 def _withdraw(simulation: MemorySimulation, rng: random.Random) -> None:
-    parts = [part for part in simulation.memory.parts() if part.state is State.RESIDENT]
+    parts = [part for part in simulation.memory.holdings if part.state is State.RESIDENT]
     if parts:
         simulation.withdraw(rng.choice(parts).number)
 
@@ -560,7 +559,7 @@ def _steer(simulation: MemorySimulation, rng: random.Random) -> None:
     elif draw == 3:
         simulation.remote.add(rng.choice(keys))
     else:
-        idle = [v.plan.key for v in memory.voices() if not v.leases and not v.pinned]
+        idle = [v.plan.key for v in memory.voices.values() if not v.leases and not v.pinned]
         if idle:
             voice = rng.choice(idle)
             simulation.happen(lambda: memory.unload(voice, now))

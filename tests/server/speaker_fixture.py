@@ -57,9 +57,11 @@ class SpeakerFixture:
         stage = Stage(self.compute)
         self.admission = Admission(Limits(), stage.pacing, clock=stage.clock)
         self.store = FarStore()
+        counts = FakeObserver()
         self.cache = AudioCache(
             self.store,
-            FakeObserver(),
+            on_request=counts.request,
+            on_fault=counts.fault,
             maker="here",
             most_entry_bytes=1 << 20,
             most_held_bytes=1 << 20,
@@ -101,7 +103,7 @@ class SpeakerFixture:
             await settle()
         assert self.manager.held_leases() == 0
         self.manager.check_integrity()
-        assert self.admission.unpaced_of("") == 0
+        assert self.admission.shown.streams == 0
         self.admission.check_integrity()
         assert self.cache.statistics() == AudioCacheStatistics(0, 0, 0)
         self.cache.check_integrity()

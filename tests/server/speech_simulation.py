@@ -20,7 +20,7 @@ from voxswap_server.compute.step_queue import Entry, StepQueue
 from voxswap_server.speech.books import Books, Limits, Refused, TooLate
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import CostBook, Costs, Machine, Resource, Usage
-from voxswap_server.speech.need import Stream, Windows
+from voxswap_server.speech.need import Stream
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.request import LineClass
 
@@ -136,10 +136,9 @@ class Simulation:
         self.now = 0.0
         self.chance = random.Random(self.seed)
         self.chunking = Chunking()
-        windows = Windows(self.chunking.first_ms / 1e3, self.chunking.largest_ms / 1e3)
         self.meters = {resource: Meter() for resource in (Resource.STEPS, Resource.LONG_STEPS)}
         machine = Machine(self.threads, self.cores)
-        self.books = Books(machine, self.limits, windows, self._speeds)
+        self.books = Books(machine, self.limits, self.chunking, self.pacing, self._speeds)
         self.costs = CostBook()
         self.at_the_door: dict[Stream, Heard] = {}
         self.free = {Resource.STEPS: self.threads, Resource.LONG_STEPS: 1, Resource.LOOP: 1}
@@ -272,9 +271,9 @@ class Simulation:
         heard.decision = stream
         self._go_on(self._speak(heard, stream), None)
 
-    def _speeds(self, now_s: float) -> tuple[float, float]:
+    def _speeds(self) -> tuple[float, float]:
         short, long = self.meters.values()
-        return short.speed(now_s), long.speed(now_s)
+        return short.speed(self.now), long.speed(self.now)
 
     def expected(self, kind: Kind) -> Costs:
         """What the books believe of a kind before they have heard it."""
@@ -290,7 +289,7 @@ class Simulation:
             paced=offer.paced,
             arrived_s=heard.offer.at_s,
             clock=lambda: self.now,
-            weight=lambda: self.books.weight(stream, self.pacing.patience_s, self.now),
+            weight=lambda: self.books.weight(stream, self.now),
         )
         self.active.append(heard)
         came_s, left, size = offer.at_s, sum(offer.sentences), 0

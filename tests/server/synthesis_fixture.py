@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +11,24 @@ import numpy.typing as npt
 from tests.fakes.family import LETTERS, FakeFrontEnd, FakeVoice, steady
 from tests.fakes.manifests import make_manifest
 from voxswap_families.contract import LoadedVoice
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
+from voxswap_server.speech.admission import Admission, Ticket
+from voxswap_server.speech.books import Limits
 from voxswap_server.speech.parts import Chunk, Header, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 
 TEXT = "One two three. Four five six!"
+
+
+def alone(request: SpeechRequest, manifest: Manifest, stage: Stage) -> Ticket:
+    """The place of a stream beside which there is none."""
+    admission = Admission(Limits(), stage.pacing, clock=stage.clock)
+    return Ticket(admission, admission._stream(request, manifest))
 
 
 class SynthesisFixture:
@@ -34,7 +44,13 @@ class SynthesisFixture:
             VoiceRef("a", 1), text, encoding=AudioEncoding.PCM_F32LE, seed=1
         )
         self.stage = Stage(self.compute)
-        self.synthesis = Synthesis(self.request, self.manifest, self.stage)
+        self.synthesis = self.again()
+
+    def again(self, **changes: Any) -> Synthesis:
+        """One more of the same, but for ``changes``: ``request`` or ``stage``."""
+        request, stage = changes.get("request", self.request), changes.get("stage", self.stage)
+        ticket = alone(request, self.manifest, stage)
+        return Synthesis(request, self.manifest, stage, ticket)
 
     def voice(self, level: float) -> LoadedVoice:
         voice = FakeVoice(steady(level), during=self.tell)

@@ -15,7 +15,6 @@ from tests.server.synthesis_fixture import SynthesisFixture
 from voxswap_families.errors import DeviceStuckError
 from voxswap_server.residency.errors import VoiceBarredError
 from voxswap_server.residency.lease import Lease
-from voxswap_server.speech.pipeline import Synthesis
 
 
 def make(fixture: SynthesisFixture, freed: list[str]) -> Lease:
@@ -74,7 +73,7 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
             await speaking
         await settle()
         assert freed == [], "the step still computes with it"
-        again = Synthesis(fixture.request, fixture.manifest, fixture.stage)
+        again = fixture.again()
         with make(fixture, []) as lease:
             with pytest.raises(VoiceBarredError, match="a@1"):
                 async for _ in again.parts(lease):

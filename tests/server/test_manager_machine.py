@@ -65,7 +65,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     @property
     def resident(self) -> list[Part]:
-        parts = (p for p in self.manager.memory.parts() if p.state is PartState.RESIDENT)
+        parts = (p for p in self.manager.memory.holdings if p.state is PartState.RESIDENT)
         return sorted(parts, key=lambda p: p.key)
 
     def run_loop(self) -> None:
@@ -223,8 +223,8 @@ class ManagerMachine(RuleBasedStateMachine):
     @invariant()
     def the_budget_is_reached_as_soon_as_can_be(self) -> None:
         # What is on its way out is counted on, loads that were told to stop as well.
-        if self.manager.memory._holdings.staying_room_bytes < 0:
-            idle = [part for part in self.manager.memory.parts() if part.is_idle]
+        if self.manager.memory.holdings.staying_room_bytes < 0:
+            idle = [part for part in self.manager.memory.holdings if part.is_idle]
             assert not idle, "over budget, and something is idle"
 
     def teardown(self) -> None:
@@ -239,7 +239,7 @@ class ManagerMachine(RuleBasedStateMachine):
             if self.waiting:
                 self.waiting[0].run_next()
             self.run_loop()
-        assert closing.done(), f"closing waits for {self.manager.memory.work()}, {self.held} held"
+        assert closing.done(), f"closing waits for {self.manager.memory.work}, {self.held} held"
         self.manager.check_integrity()
         books = self.manager.statistics()
         assert books.charged_bytes == books.carved_bytes

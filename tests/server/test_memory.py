@@ -97,7 +97,7 @@ def test_nobody_waits_longer_than_the_server_lets_wait() -> None:
     assert not simulation.refused
     simulation.pass_time(0.2)
     assert why(simulation) == [Why.BUSY]
-    assert simulation.memory.claims() == ()
+    assert not simulation.memory.claims
 
 
 def test_a_large_claim_gets_what_comes_free_after_it_has_aged() -> None:
@@ -159,9 +159,9 @@ def test_turns_in_vain_are_followed_by_a_rest() -> None:
     token = simulation.ask(small)
     finish_all(simulation, small)
     assert token in simulation.leases, "the next large one had its turn at once"
-    assert simulation.memory.exclusive() is None
+    assert simulation.memory.line.exclusive is None
     simulation.pass_time(5)
-    assert simulation.memory.exclusive() is not None
+    assert simulation.memory.line.exclusive is not None
 
 
 def test_room_that_was_made_for_one_is_not_taken_by_another() -> None:
@@ -331,7 +331,7 @@ def test_a_load_that_hangs_is_told_to_who_waits_and_who_comes() -> None:
     simulation.finish(number_of(simulation, "a"), Failed())
     simulation.ask(plan)
     finish_all(simulation, plan, other)
-    assert {v.plan.key for v in simulation.memory.voices()} == {"a", "b"}
+    assert {v.plan.key for v in simulation.memory.voices.values()} == {"a", "b"}
 
 
 def test_downloads_do_not_hold_up_a_local_load() -> None:
@@ -396,7 +396,7 @@ def test_a_refused_load_gets_the_room_that_was_made_for_it() -> None:
     assert list(simulation.freeing.values()) == ["old"]
     simulation.ask(voice("thief", 35))
     simulation.free(number_in(simulation.freeing, "old"))
-    assert simulation.memory.statistics().books.free_bytes >= 0
+    assert simulation.memory.books.free_bytes >= 0
     assert "first" in running(simulation)
     assert "thief" not in running(simulation), "another is granted what was made for the retry"
     simulation.finish(number_of(simulation, "first"), Loaded(40))
@@ -489,7 +489,7 @@ def test_a_changed_file_is_nobodys_and_is_freed_when_it_is_let_go() -> None:
     token = load(simulation, Plan("one", (base, PartPlan("one", 10))))
     simulation.pin("one")
     waiting = simulation.ask(Plan("two", (base, PartPlan("two", 10))))
-    part = simulation.memory.find("base")
+    part = simulation.memory.holdings.find("base")
     assert part is not None
     number = part.number
     simulation.withdraw(number)
@@ -548,7 +548,7 @@ def test_close_in_the_middle_of_everything() -> None:
     assert resident(simulation) == {"spoken"}
     simulation.release(token)
     finish_all(simulation)
-    assert simulation.memory.statistics().books.charged_bytes == 0
+    assert simulation.memory.books.charged_bytes == 0
 
 
 # 11: what lanes compute in, and what streams hold
@@ -562,10 +562,10 @@ def test_each_lane_has_a_workspace_of_its_own_which_stays_once_it_was_used() -> 
     simulation.release(load(simulation, a))
     simulation.release(load(simulation, b))
     simulation.release(load(simulation, c))
-    assert simulation.memory.statistics().books.carved_bytes == 50
+    assert simulation.memory.books.carved_bytes == 50
     simulation.happen(lambda: simulation.memory.evict_idle(simulation.now, simulation.now))
     finish_all(simulation)
-    books = simulation.memory.statistics().books
+    books = simulation.memory.books
     assert (books.resident_bytes, books.carved_bytes) == (0, 50)
     assert simulation.ask(voice("large", 51)) in [r.token for r in simulation.refused]
 
@@ -573,9 +573,9 @@ def test_each_lane_has_a_workspace_of_its_own_which_stays_once_it_was_used() -> 
 def test_a_lane_that_was_never_computed_with_gives_its_workspace_back() -> None:
     simulation = simulated(100)
     simulation.ask(voice("a", 10, lanes=(Lane("vits", 20),)))
-    assert simulation.memory.statistics().books.carved_bytes == 20
+    assert simulation.memory.books.carved_bytes == 20
     simulation.finish(number_of(simulation, "a"), Failed())
-    assert simulation.memory.statistics().books.carved_bytes == 0
+    assert simulation.memory.books.carved_bytes == 0
 
 
 def test_what_is_carved_out_must_leave_room_for_voices() -> None:
@@ -585,12 +585,12 @@ def test_what_is_carved_out_must_leave_room_for_voices() -> None:
 
 def test_streams_hold_no_more_than_their_carve_out() -> None:
     memory = Memory(100, carved={"streams": 40})
-    assert memory.take_for_stream(30)
-    assert not memory.take_for_stream(11)
-    assert memory.statistics().books.streams_bytes == 30
-    memory.give_for_stream(30)
-    assert memory.take_for_stream(40)
-    assert memory.statistics().books.free_bytes == 60
+    assert memory.holdings.ledger.take_for_stream(30)
+    assert not memory.holdings.ledger.take_for_stream(11)
+    assert memory.books.streams_bytes == 30
+    memory.holdings.ledger.give_for_stream(30)
+    assert memory.holdings.ledger.take_for_stream(40)
+    assert memory.books.free_bytes == 60
 
 
 # The order
@@ -624,7 +624,7 @@ def test_a_forecast_changes_nothing_and_spares_its_own_cast() -> None:
         simulation.pass_time(1)
     cast = [voice("a", 20), voice("x", 30), voice("y", 20), voice("z", 1)]
     forecast = simulation.memory.forecast(cast, simulation.now)
-    named = {part.number: part.key for part in simulation.memory.parts()}
+    named = {part.number: part.key for part in simulation.memory.holdings}
     assert [named[number] for number in forecast.victims] == ["b", "c"]
     assert forecast.leave == (0, 1, 2, None)
     assert not simulation.freeing

@@ -31,12 +31,12 @@ def full(idle: int, *, spare: int = 0) -> Memory:
         )
         memory.loaded(number, Loaded(STYLE), float(i))
         memory.release(i, float(i))
-    assert memory.statistics().idle_parts == idle
+    assert len(memory.holdings.idle) == idle
     return memory
 
 
 def looks(memory: Memory) -> int:
-    return memory._holdings.idle.looked_at
+    return memory.holdings.idle.looked_at
 
 
 @pytest.mark.parametrize(("idle", "cast"), [(300, 256), (3_000, 256), (3_000, 32)])
@@ -67,14 +67,14 @@ def test_a_hit_costs_nothing_while_others_wait() -> None:
     for i in range(50):  # 100 parts are idle, and each of these wants 101
         large = Plan(f"large{i}", (PartPlan(f"large{i}", STYLE * 101),))
         memory.ask(large, Asker(("waits", i), f"large{i}@1"), 1e6)
-    assert memory.statistics().players_in_line == 50
+    assert len(memory.line) == 50
     walks, before = memory.walks, looks(memory)
     for i in range(500):
         memory.ask(style(f"p{900 + i % 100}"), Asker(("hit", i), "hit@1"), 1e6)
         memory.release(("hit", i), 1e6)
     assert (memory.walks, looks(memory)) == (walks, before)
     memory.release(("held", 0), 1e6)
-    assert memory.statistics().players_in_line < 50, "enough is idle, and nobody looks"
+    assert len(memory.line) < 50, "enough is idle, and nobody looks"
 
 
 def test_many_who_wait_for_one_voice_cost_one_claim() -> None:
@@ -84,7 +84,7 @@ def test_many_who_wait_for_one_voice_cost_one_claim() -> None:
     large = Plan("large", (PartPlan("large", STYLE * 3),))
     for i in range(2_000):
         memory.ask(large, Asker(("waits", i), "large@1"), 1e3)
-    assert len(memory.claims()) == 1
+    assert len(memory.claims) == 1
     memory.check_integrity()
 
 

@@ -65,7 +65,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(voice=voices)
     def pin(self, voice: str) -> None:
-        found = self.simulation.memory.voice(voice)
+        found = self.simulation.memory.voices.get(voice)
         if found is not None and found.leases:
             self.simulation.pin(voice)
 
@@ -79,7 +79,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def a_file_is_changed(self, data: st.DataObject) -> None:
-        found = [p.number for p in self.simulation.memory.parts() if p.state is State.RESIDENT]
+        found = [p.number for p in self.simulation.memory.holdings if p.state is State.RESIDENT]
         if found:
             self.simulation.withdraw(self.draw(data, found))
 
@@ -106,7 +106,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
     @rule(voice=voices)
     def unload(self, voice: str) -> None:
-        found, simulation = self.simulation.memory.voice(voice), self.simulation
+        found, simulation = self.simulation.memory.voices.get(voice), self.simulation
         if found is not None and not found.leases and not found.pinned:
             simulation.happen(lambda: simulation.memory.unload(voice, simulation.now))
 

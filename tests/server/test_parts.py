@@ -48,7 +48,7 @@ def bare(*shared: tuple[str, int]) -> Manifest:
 
 
 def part_of(residency: ResidencyFixture, name: str) -> Part:
-    part = residency.manager.memory.find(digest_of(name))
+    part = residency.manager.memory.holdings.find(digest_of(name))
     assert part is not None
     return part
 
@@ -169,7 +169,7 @@ async def test_memory_is_given_all_at_once_so_that_two_halves_never_wait_for_eac
     # One of its parts after the other: nothing of what comes free half-way is given away.
     residency.executor.run_next()
     await turns()
-    sources = [source_of(part.plan) for part in residency.manager.memory.parts()]
+    sources = [source_of(part.plan) for part in residency.manager.memory.holdings]
     assert {source.voice.manifest.voice_id for source in sources} == {"a"}
     await residency.work()
     (await first).release()

@@ -18,7 +18,7 @@ from tests.examples import examples
 from tests.fakes.clocks import FakeClock
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.residency import popularity
-from voxswap_server.residency.popularity import Popularity, Remembered
+from voxswap_server.residency.popularity import Popularity
 
 DAY_S = 24 * 3600.0
 refs = st.sampled_from([f"npc/{name}@{n}" for name in ("smith", "guard") for n in (1, 2, 30)])
@@ -71,7 +71,7 @@ def test_a_server_may_run_for_years(days: int) -> None:
     assert 0 <= fixture.uses.uses("old@1") < 1e-9
     json.loads(fixture.uses.to_json(["new@1"]))
     after, remembered = fixture.restart(resident=("old@1", "new@1"))
-    assert remembered.resident == ("new@1", "old@1")
+    assert remembered == ("new@1", "old@1")
     assert after.uses.uses("new@1") == pytest.approx(3)
 
 
@@ -99,7 +99,7 @@ def test_counts_and_residents_come_back_the_most_used_first() -> None:
     for n, ref in enumerate(["a@1", "b@2", "c@1"]):
         fixture.count(ref, 2 - n if n < 2 else 9)
     after, remembered = fixture.restart(resident=("b@2", "a@1", "c@1", "a@1", "never-used@1"))
-    assert remembered == Remembered(("c@1", "a@1", "b@2", "never-used@1"))
+    assert remembered == ("c@1", "a@1", "b@2", "never-used@1")
     assert after.uses.uses("c@1") == 9
 
 
@@ -154,8 +154,8 @@ def test_a_restart_changes_no_order_and_no_count_by_much(
         else:
             fixture.wait(move)
     after, remembered = fixture.restart(down_s, tuple(resident))
-    assert sorted(remembered.resident) == sorted(set(resident))
-    found = [after.uses.uses(ref) for ref in remembered.resident]
+    assert sorted(remembered) == sorted(set(resident))
+    found = [after.uses.uses(ref) for ref in remembered]
     assert found == sorted(found, reverse=True)
     share = 0.5 ** (down_s / DAY_S)
     for ref in {move for move in moves if isinstance(move, str)}:

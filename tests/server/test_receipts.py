@@ -6,6 +6,7 @@ import tracemalloc
 
 from tests.fakes.family import FakeFrontEnd, FakeVoice
 from tests.fakes.manifests import make_manifest
+from tests.server.synthesis_fixture import alone
 from voxswap_families.contract import LoadedVoice
 from voxswap_registry.names import VoiceRef
 from voxswap_server.app.metrics import Metrics
@@ -25,7 +26,9 @@ async def test_any_number_of_interruptions_takes_the_memory_of_one() -> None:
     stage = Stage(scheduler)
     request = SpeechRequest(VoiceRef("a", 1), "")
     try:
-        synthesis = Synthesis(request, make_manifest("a"), stage, script=conversation)
+        manifest = make_manifest("a")
+        ticket = alone(request, manifest, stage)
+        synthesis = Synthesis(request, manifest, stage, ticket, script=conversation)
         loaded = LoadedVoice("a@1", FakeVoice(), FakeFrontEnd())
         stream = Stream(
             "id",

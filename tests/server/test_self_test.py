@@ -80,7 +80,7 @@ async def fixtures() -> AsyncIterator[Any]:
     for fixture in made:
         fixture.manager.check_integrity()
         fixture.admission.check_integrity()
-        assert fixture.admission.unpaced_of("") == 0
+        assert fixture.admission.shown.streams == 0
         assert fixture.manager.held_leases() == 0
         await fixture.manager.close()
         fixture.compute.close()
@@ -228,7 +228,8 @@ async def test_two_are_tried_at_a_time_and_the_others_wait(fixtures: Any, gate: 
     ]
     await asyncio.to_thread(gate.wait_reached)
     await settle()
-    assert fixture.admission.unpaced_of("") == 2
+    shown = fixture.admission.shown
+    assert (shown.streams, shown.load) == (2, 0.0)
     assert fixture.manager.held_leases() == 2
     gate.open()
     assert {(await test).text for test in tests} == {"Hello there."}
@@ -264,7 +265,7 @@ async def test_one_that_is_cancelled_gives_its_place_back(fixtures: Any, gate: G
         gate.open()
         results = await asyncio.gather(*tests, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
-    assert fixture.admission.unpaced_of("") == 0
+    assert fixture.admission.shown.streams == 0
     assert (await fixture.self_test.run(manifest(), "Hello.")).text == "Hello."
 
 

@@ -67,7 +67,7 @@ async def test_a_line_is_spoken_counted_and_forgotten(fixture: SpeakerFixture, k
 async def test_what_was_kept_is_spoken_without_a_voice(fixture: SpeakerFixture) -> None:
     first, second = list[Part](), list[Part]()
     await hear(fixture, LINE, first)
-    (part,) = fixture.manager.memory.parts()
+    (part,) = fixture.manager.memory.holdings
     part_was_used_s = part.last_use_s
     await hear(fixture, LINE, second)
     assert part.last_use_s > part_was_used_s, "its next new line would be cold"

@@ -18,7 +18,6 @@ from voxswap_server.audio.encoding import AudioEncoding, Samples
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.parts import Chunk
-from voxswap_server.speech.pipeline import Synthesis
 from voxswap_server.speech.reader import Read
 from voxswap_server.speech.track import Track
 
@@ -83,7 +82,7 @@ async def test_a_device_that_is_no_cpu_is_not_kept_waiting_by_codecs(
     coding = Scheduler("coding")
     request = dataclasses.replace(fixture.request, encoding=AudioEncoding.OPUS_PACKETS)
     stage = dataclasses.replace(fixture.stage, coding=coding)
-    async for _ in Synthesis(request, fixture.manifest, stage).parts(lease(fixture)):
+    async for _ in fixture.again(request=request, stage=stage).parts(lease(fixture)):
         pass
     assert {name.partition("-")[0] for name in threads} == {"MainThread", "coding"}
     coding.close()

@@ -53,7 +53,7 @@ async def test_a_prefetch_holds_up_no_player_and_steps_back_for_one() -> None:
     player = residency.ask("player", 50)
     await settle()
     assert residency.states()["player"] is State.LOADING
-    assert residency.manager.memory.in_line == 1, (
+    assert len(residency.manager.memory.line) == 1, (
         "what was begun ahead of need stands in line again"
     )
     await residency.work()

@@ -31,7 +31,8 @@ def keep_audio(
         store = TieredStore(memory, _redis(url, settings, metrics))
     cache = AudioCache(
         store,
-        counts,
+        on_request=counts.request,
+        on_fault=counts.fault,
         maker=maker,
         most_entry_bytes=settings.audio_cache_entry_bytes,
         most_held_bytes=settings.audio_cache_bytes,

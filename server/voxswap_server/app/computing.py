@@ -24,7 +24,6 @@ from voxswap_server.compute.threads import ThreadHooks
 from voxswap_server.speech.admission import Admission, prior
 from voxswap_server.speech.books import Limits
 from voxswap_server.speech.costs import Costs, Machine
-from voxswap_server.speech.need import Windows
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import LineClass
@@ -161,11 +160,7 @@ def admission_of(settings: Settings, stage: Stage, engines: Mapping[str, Engine]
         clock=stage.clock,
         machine=Machine(stage.scheduler.threads, float(len(os.sched_getaffinity(0)))),
         long_width=long_width,
-        windows=Windows(
-            stage.chunking.first_ms / 1e3,
-            stage.chunking.largest_ms / 1e3,
-            settings.most_ahead_s,
-        ),
+        chunking=stage.chunking,
         prior=expected,
         speeds=stage.scheduler.speeds,
     )

@@ -59,7 +59,7 @@ class WarmStart:
         self._remembered = ()
         if data is not None:
             try:
-                self._remembered = self._uses.restore(data, where=str(self._path)).resident
+                self._remembered = self._uses.restore(data, where=str(self._path))
             except VoxswapError as error:
                 _LOGGER.warning("no warm start: %s", error)
         if self._remembered:

@@ -108,7 +108,7 @@ def keep_residents(
     text = "Time since the use of what has been idle longest."
     metrics.show("lru_age_seconds", text, manager.lru_age_s)
     text = "Loads that wait for memory."
-    metrics.show("load_queue_depth", text, lambda: manager.figures.in_line)
+    metrics.show("load_queue_depth", text, manager.in_line)
     return residents
 
 

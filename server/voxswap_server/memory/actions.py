@@ -115,8 +115,7 @@ class Free:
 class Grant:
     """``token`` has a lease on the voice, until `Memory.release`. Its parts, as in the plan.
 
-    ``cold``: something was loaded for it, which took ``wait_s``, ``queue_s`` of it in line for
-    memory.
+    ``cold``: something was loaded for it, which took ``wait_s``.
     """
 
     token: Token
@@ -124,7 +123,6 @@ class Grant:
     parts: tuple[int, ...]
     cold: bool = False
     wait_s: float = 0.0
-    queue_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ from voxswap_server.memory.claims import Claim
 from voxswap_server.memory.entries import Entries
 from voxswap_server.memory.part import Part, State
 from voxswap_server.memory.plans import Plan, Rank
-from voxswap_server.memory.statistics import Forecast
+from voxswap_server.memory.prospect import Forecast
 from voxswap_server.memory.timers import Due
 
 # Sums of times are rounded: what is looked at too soon would be looked at for ever.
@@ -33,11 +34,11 @@ class Allotment(Entries):
     def _done(self) -> list[Action]:
         """Settle everything, and hand out what is to be done."""
         self._see_time()
-        available = self._holdings.available_bytes
-        self._line.note(available)
-        if self._holdings.staying_room_bytes < 0 and len(self._holdings.idle):
+        available = self.holdings.available_bytes
+        self.line.note(available)
+        if self.holdings.staying_room_bytes < 0 and len(self.holdings.idle):
             self._dirty = True  # The budget shrank, and what has come idle is to go.
-        if len(self._line) and self._line.may_go(available + self._ahead_most_bytes()):
+        if len(self.line) and self.line.may_go(available + self._ahead_most_bytes()):
             self._dirty = True
         while self._dirty:
             self._dirty = False
@@ -56,7 +57,7 @@ class Allotment(Entries):
         idle_s = self._limits.long_idle_s
         if not self._ahead_waits:
             return
-        if (first_s := self._holdings.idle.first_after(self._now - idle_s)) is not None:
+        if (first_s := self.holdings.idle.first_after(self._now - idle_s)) is not None:
             look_s = first_s + idle_s + _ROUNDING_S
             if not self._now < self._next_look_s <= look_s:
                 self._next_look_s = look_s
@@ -69,37 +70,37 @@ class Allotment(Entries):
         self._shrink()
         self._keep_promises()
         self._charge()
-        if self._line.end_exclusive(self._now):
-            self._timers.add(self._line.rests_until_s, Due.LOOK)
-        players, ahead = self._line.in_order()
+        if self.line.end_exclusive(self._now):
+            self._timers.add(self.line.rests_until_s, Due.LOOK)
+        players, ahead = self.line.in_order()
         for claim in players:
-            if claim in self._line:
+            if claim in self.line:
                 self._promise_to_player(claim)
-        if not any(claim in self._line for claim in players):
+        if not any(claim in self.line for claim in players):
             for claim in ahead:
-                if claim in self._line:
+                if claim in self.line:
                     self._promise_ahead(claim)
         self._charge()
         for stage in Stage:
             self._begin_work(stage)
-        self._line.note(self._holdings.available_bytes)
-        if self._line.choose_exclusive(self._now):
-            self._timers.add(self._line.exclusive_until_s, Due.LOOK)
-        cost, own = self._holdings.cost, self._holdings.own_idle_bytes
-        players, ahead = self._line.in_order()
+        self.line.note(self.holdings.available_bytes)
+        if self.line.choose_exclusive(self._now):
+            self._timers.add(self.line.exclusive_until_s, Due.LOOK)
+        cost, own = self.holdings.cost, self.holdings.own_idle_bytes
+        players, ahead = self.line.in_order()
         self._ahead_waits = bool(ahead)
-        self._line.see_costs((c, cost(c.plan), own(c.plan)) for c in players)
+        self.line.see_costs((c, cost(c.plan), own(c.plan)) for c in players)
 
     def _shrink(self) -> None:
         """The budget is to be reached: what is idle goes, then what is loaded ahead of need."""
-        idle = self._holdings.idle
-        if (over := -self._holdings.staying_room_bytes) <= 0:
+        idle = self.holdings.idle
+        if (over := -self.holdings.staying_room_bytes) <= 0:
             return
         victims = idle.victims(over)
         for part in tuple(idle) if victims is None else victims:
             self._evict(part, "budget")
         for claim in self._promised_ahead():
-            if self._holdings.staying_room_bytes >= 0:
+            if self.holdings.staying_room_bytes >= 0:
                 return
             self._back_in_line(claim)
 
@@ -108,7 +109,7 @@ class Allotment(Entries):
 
         Those of least urgency first. Who has all of its memory is not asked.
         """
-        while self._holdings.spare_bytes < 0:
+        while self.holdings.spare_bytes < 0:
             pending = [c for c in self._promised_claims if self._is_owed(c)]
             if not pending:
                 return
@@ -116,10 +117,10 @@ class Allotment(Entries):
 
     def _is_owed(self, claim: Claim) -> bool:
         owed = any(part.state is State.PROMISED or part.room_bytes for part in claim.parts)
-        return owed or not self._holdings.lanes.has(claim.plan)
+        return owed or not self.holdings.lanes.has(claim.plan)
 
     def _charge(self) -> None:
-        for part in self._holdings.charge():
+        for part in self.holdings.charge():
             self._slots[Stage.LOAD].add(part)
         for claim in tuple(self._promised_claims):
             self._finish_if_ready(claim)
@@ -129,7 +130,7 @@ class Allotment(Entries):
         if (why := self._hopeless(claim.plan)) is not None:
             self._end(claim, why)
             return
-        holdings, plan = self._holdings, claim.plan
+        holdings, plan = self.holdings, claim.plan
         cost = holdings.cost(plan)
         if not cost:
             self._promise(claim, ())
@@ -145,15 +146,15 @@ class Allotment(Entries):
 
     def _room_for(self, claim: Claim) -> int:
         """What is available to a player's claim: its own parts stay."""
-        room = self._holdings.available_bytes - self._holdings.own_idle_bytes(claim.plan)
-        return room - self._line.floor_for(claim)
+        room = self.holdings.available_bytes - self.holdings.own_idle_bytes(claim.plan)
+        return room - self.line.floor_for(claim)
 
     def _promise_ahead(self, claim: Claim) -> None:
         """Only what is spare or long idle, and nothing that was just told to stop."""
         if (why := self._hopeless(claim.plan)) is not None:
             self._end(claim, why)
             return
-        holdings, plan = self._holdings, claim.plan
+        holdings, plan = self.holdings, claim.plan
         found = (holdings.find(part.key) for part in plan.parts)
         if any(part is not None and part.state is State.ABANDONED for part in found):
             return
@@ -169,26 +170,26 @@ class Allotment(Entries):
             raise AssertionError(f"{claim} was to fit, and does not")
         for victim in victims:
             self._evict(victim, "memory")
-        self._line.discard(claim)
+        self.line.discard(claim)
         claim.promised_s = self._now
         parts, added = [], []
         for plan in claim.plan.parts:
-            part = self._holdings.find(plan.key)
+            part = self.holdings.find(plan.key)
             if part is None:
-                part = self._holdings.promise(plan)
-                self._work[part.number] = part
+                part = self.holdings.promise(plan)
+                self.work[part.number] = part
                 added.append(part)
             elif part.state is State.ABANDONED:
                 self._resume(part)
-            self._holdings.hold(part)
+            self.holdings.hold(part)
             if part.state is not State.RESIDENT:
                 part.claims[claim] = None
                 claim.missing += 1
             parts.append(part)
         claim.parts, claim.added = tuple(parts), tuple(added)
-        self._holdings.lanes.join(claim)
+        self.holdings.lanes.join(claim)
         self._promised_claims[claim] = None
-        self._line.note(self._holdings.available_bytes)
+        self.line.note(self.holdings.available_bytes)
         if claim.missing:
             size = sum(part.size_bytes for part in added)
             self._do(Tell(News.STARTED, claim.plan.key, claim.refs, size_bytes=size))
@@ -212,7 +213,7 @@ class Allotment(Entries):
         holds = Counter(part for claim in ahead for part in claim.parts)
         own = plan.keys
         alone = (p for p, n in holds.items() if p.holds == n and p.key not in own)
-        return sum(p.size_bytes for p in alone) + self._holdings.lanes.only_of(ahead, plan)
+        return sum(p.size_bytes for p in alone) + self.holdings.lanes.only_of(ahead, plan)
 
     # Work
 
@@ -220,7 +221,7 @@ class Allotment(Entries):
         slots = self._slots[stage]
         while (part := slots.first()) is not None:
             if slots.is_full:
-                other = None if part.is_ahead else slots.in_the_way()
+                other = None if part.rank is Rank.AHEAD else slots.in_the_way()
                 if other is None:
                     return
                 self._step_aside(other)
@@ -243,9 +244,13 @@ class Allotment(Entries):
         limits = self._limits
         return limits.load_timeout_s if stage is Stage.LOAD else limits.fetch_timeout_s
 
-    def _forecast(self, plans: Sequence[Plan], until_s: float) -> Forecast:
-        """See `Memory.forecast`."""
-        holdings = self._holdings
+    def forecast(self, plans: Sequence[Plan], now: float, *, rank: Rank = Rank.PLAYER) -> Forecast:
+        """What would leave so that each is there beside those before it, if nobody else asked.
+
+        Those of ``plans`` that are there are spared. Looks at each part once.
+        """
+        until_s = math.inf if rank is Rank.PLAYER else now - self._limits.long_idle_s
+        holdings = self.holdings
         spared = {part.key for plan in plans for part in plan.parts}
         leaving = iter(holdings.idle)
         room, cost, fits = holdings.spare_bytes, 0, True

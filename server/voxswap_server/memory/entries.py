@@ -33,26 +33,28 @@ class MisuseError(AssertionError):
 class Entries:
     """State of `Memory`, and what changes it. Decides nothing.
 
+    What has no underscore is there for others to look at, and theirs to change in no way.
+
     `Memory` is four layers, each of which calls those below it alone: `Entries`, `Allotment` (who
     gets memory and slots), `Outcomes` (what work and time come to), and `Memory` (what is asked).
     """
 
     def __init__(self, budget_bytes: int, limits: Limits, carved: Mapping[str, int]) -> None:
         self._limits = limits
-        self._holdings = Holdings(budget_bytes, carved)
-        self._line = Line(limits)
+        self.holdings = Holdings(budget_bytes, carved)
+        self.line = Line(limits)
         self._timers = Timers()
         self._slots = {
             Stage.LOAD: Slots(limits.load_slots),
             Stage.FETCH: Slots(limits.fetch_slots),
         }
-        self._work: dict[int, Part] = {}  # every part and fetch that is not gone
+        self.work: dict[int, Part] = {}  # every part and fetch that is not gone
         self._fetches: dict[str, Part] = {}
-        self._claims: dict[str, Claim] = {}
+        self.claims: dict[str, Claim] = {}  # voices that are wanted and not there
         self._promised_claims: dict[Claim, None] = {}
         self._claim_of: dict[Token, Claim] = {}
-        self._voices: dict[str, Voice] = {}
-        self._leases: dict[Token, Voice] = {}
+        self.voices: dict[str, Voice] = {}  # those that can speak
+        self.leases: dict[Token, Voice] = {}
         self._turns = itertools.count()
         self._actions: list[Action] = []
         self._dirty = False
@@ -71,12 +73,12 @@ class Entries:
     # Parts
 
     def _abandon(self, part: Part) -> None:
-        self._holdings.abandon(part, self._now)
+        self.holdings.abandon(part, self._now)
         self._do(Cancel(part.number, part.key))
         self._timers.add(self._now + self._limits.leaving_s, Due.LATE, part)
 
     def _resume(self, part: Part) -> None:
-        self._holdings.resume(part)
+        self.holdings.resume(part)
         self._slots[part.stage].come_back(part)
         self._do(Resume(part.number, part.key))
 
@@ -88,8 +90,8 @@ class Entries:
 
     def _drop(self, part: Part) -> None:
         self._slots[part.stage].leave(part)
-        self._holdings.drop(part)
-        del self._work[part.number]
+        self.holdings.drop(part)
+        del self.work[part.number]
         if part.stage is Stage.FETCH:
             del self._fetches[part.key]
 
@@ -97,14 +99,14 @@ class Entries:
 
     def _hopeless(self, plan: Plan) -> Why | None:
         """Why waiting for ``plan`` would be in vain."""
-        if self._holdings.is_too_large(plan):
+        if self.holdings.is_too_large(plan):
             return Why.TOO_LARGE
-        return None if self._stuck_of(plan) is None else Why.STUCK
+        return None if self.stuck_of(plan) is None else Why.STUCK
 
-    def _stuck_of(self, plan: Plan) -> Part | None:
+    def stuck_of(self, plan: Plan) -> Part | None:
         """A part of ``plan`` whose work hangs."""
         for needed in plan.parts:
-            part = self._holdings.find(needed.key)
+            part = self.holdings.find(needed.key)
             if part is None and not needed.is_local:
                 part = self._fetches.get(needed.key)
             if part is not None and part.state is State.STUCK:
@@ -114,8 +116,8 @@ class Entries:
     def _fetch(self, claim: Claim, plan: PartPlan) -> None:
         fetch = self._fetches.get(plan.key)
         if fetch is None:
-            fetch = self._fetches[plan.key] = self._holdings.fetch(plan)
-            self._work[fetch.number] = fetch
+            fetch = self._fetches[plan.key] = self.holdings.fetch(plan)
+            self.work[fetch.number] = fetch
             self._slots[Stage.FETCH].add(fetch)
         elif fetch.state is State.ABANDONED:
             self._resume(fetch)
@@ -125,7 +127,7 @@ class Entries:
     def _stand_in_line(self, claim: Claim) -> None:
         if claim.in_line_s is None:
             claim.in_line_s = self._now
-        self._line.add(claim)
+        self.line.add(claim)
         self._time(claim, claim.waiters.values())
         self._dirty = True
 
@@ -139,7 +141,7 @@ class Entries:
         claim = self._claim_of.pop(token)
         waiter = claim.leave(token)
         if not claim.waiters:
-            del self._claims[claim.plan.key]
+            del self.claims[claim.plan.key]
             self._let_go_of(claim)
             self._do(
                 Tell(
@@ -159,7 +161,7 @@ class Entries:
 
     def _let_go_of(self, claim: Claim) -> None:
         """Give back all that ``claim`` has or waits for; loads that nobody else wants stop."""
-        self._line.discard(claim)
+        self.line.discard(claim)
         self._promised_claims.pop(claim, None)
         fetches, claim.unfetched = claim.unfetched, {}
         parts, claim.parts, claim.added = claim.parts, (), ()
@@ -174,7 +176,7 @@ class Entries:
         for part in parts:
             if not part.claims:
                 self._nobody_wants(part)
-        self._holdings.lanes.leave(claim)
+        self.holdings.lanes.leave(claim)
         self._dirty = True
 
     def _end_all(self, claims: Iterable[Claim], why: Why, error: object = None) -> None:
@@ -183,7 +185,7 @@ class Entries:
 
     def _end(self, claim: Claim, why: Why, error: object = None) -> None:
         """Everybody who waits is told."""
-        del self._claims[claim.plan.key]
+        del self.claims[claim.plan.key]
         refs, asked_s = claim.refs, claim.asked_s
         for token in claim.waiters:
             del self._claim_of[token]
@@ -196,21 +198,21 @@ class Entries:
 
     def _finish_if_ready(self, claim: Claim) -> None:
         """Everything is there: waiters get their leases, in the order in which they asked."""
-        lanes, plan = self._holdings.lanes, claim.plan
+        lanes, plan = self.holdings.lanes, claim.plan
         if claim.missing or not claim.parts or not lanes.has(plan):
             return
-        del self._claims[plan.key]
+        del self.claims[plan.key]
         del self._promised_claims[claim]
         lanes.use(plan)
         took_s = self._now - claim.asked_s
         voice = Voice(plan, claim.parts, self._now, took_s, retired=claim.retired)
-        self._voices[plan.key] = voice
+        self.voices[plan.key] = voice
         for part in voice.parts:
             part.voices[voice] = None
         queued_s = (claim.promised_s or self._now) - (claim.in_line_s or self._now)
         for waiter in claim.waiters.values():
             del self._claim_of[waiter.who.token]
-            self._lease(voice, waiter.who, waited_s=self._now - waiter.asked_s, queued_s=queued_s)
+            self._lease(voice, waiter.who, waited_s=self._now - waiter.asked_s)
         self._do(
             Tell(
                 News.LOADED,
@@ -227,23 +229,21 @@ class Entries:
 
     # Voices
 
-    def _lease(
-        self, voice: Voice, who: Asker, *, waited_s: float | None = None, queued_s: float = 0.0
-    ) -> None:
+    def _lease(self, voice: Voice, who: Asker, *, waited_s: float | None = None) -> None:
         voice.refs.add(who.ref)
         voice.leases += 1
         voice.uses += 1
         voice.last_use_s = self._now
-        self._leases[who.token] = voice
+        self.leases[who.token] = voice
         for part in voice.parts:
-            self._holdings.hold(part)
+            self.holdings.hold(part)
         numbers = tuple(part.number for part in voice.parts)
         cold, waited_s = waited_s is not None, waited_s or 0.0
-        self._do(Grant(who.token, voice.plan.key, numbers, cold, waited_s, queued_s))
+        self._do(Grant(who.token, voice.plan.key, numbers, cold, waited_s))
 
     def _let_go(self, part: Part, *, pin: bool = False) -> None:
         """One hold less; what was only kept by it leaves."""
-        self._holdings.let_go(part, self._now, pin=pin)
+        self.holdings.let_go(part, self._now, pin=pin)
         if part.holds:
             return
         if part.state is State.WITHDRAWN:
@@ -260,7 +260,7 @@ class Entries:
 
     def _dismiss(self, voice: Voice, reason: str) -> None:
         """If nobody has it, it and what no other voice has of it leave."""
-        if voice.leases or voice.pinned or self._voices.get(voice.plan.key) is not voice:
+        if voice.leases or voice.pinned or self.voices.get(voice.plan.key) is not voice:
             return
         own = [part for part in voice.parts if part.is_idle and len(part.voices) == 1]
         refs = self._take_apart(voice, reason)
@@ -269,7 +269,7 @@ class Entries:
 
     def _take_apart(self, voice: Voice, reason: str) -> tuple[str, ...]:
         """Nobody else gets it. The versions that it spoke as."""
-        del self._voices[voice.plan.key]
+        del self.voices[voice.plan.key]
         for part in voice.parts:
             part.voices.pop(voice, None)
         refs = tuple(sorted(voice.refs))
@@ -281,7 +281,7 @@ class Entries:
         for voice in tuple(part.voices):
             refs += self._take_apart(voice, reason)
         part.refs += tuple(sorted(refs))
-        self._holdings.evict(part, self._now, reason)
+        self.holdings.evict(part, self._now, reason)
         self._do(Free(part.number, part.key, reason))
         self._timers.add(self._now + self._limits.leaving_s, Due.LATE, part)
         self._dirty = True

@@ -45,7 +45,7 @@ class Holdings:
         self._leaving: dict[Part, None] = {}  # WITHDRAWN, EVICTING
         self._promised: dict[Part, None] = {}  # PROMISED, and those with a room kept for them
         self._promised_bytes = 0
-        self._leaving_bytes = 0
+        self.leaving_bytes = 0  # counted on to be free soon
         self._pinned_bytes = 0
         self._numbers = itertools.count(1)
 
@@ -60,7 +60,7 @@ class Holdings:
     def staying_room_bytes(self) -> int:
         """The budget, less what stays; negative while it shrinks."""
         books = self.ledger.statistics()
-        return books.target_bytes - books.charged_bytes + self._leaving_bytes
+        return books.target_bytes - books.charged_bytes + self.leaving_bytes
 
     @property
     def available_bytes(self) -> int:
@@ -71,11 +71,6 @@ class Holdings:
     def promised_bytes(self) -> int:
         """Of parts, second tries and lanes."""
         return self._promised_bytes + self.lanes.growth_bytes
-
-    @property
-    def leaving_bytes(self) -> int:
-        """What is counted on to be free soon."""
-        return self._leaving_bytes
 
     def find(self, key: str) -> Part | None:
         """The part under this key, unless it is leaving."""
@@ -152,7 +147,7 @@ class Holdings:
         self.give_up_room(part)
         part.abandon(now)
         if part.stage is Stage.LOAD:
-            self._leaving_bytes += part.size_bytes
+            self.leaving_bytes += part.size_bytes
 
     def resume(self, part: Part) -> None:
         """``ABANDONED -> RUNNING``: they are not any more."""
@@ -249,7 +244,7 @@ class Holdings:
         part.evict(now, reason)
         if was_resident:
             self._leave(part)
-        self._leaving_bytes += part.size_bytes
+        self.leaving_bytes += part.size_bytes
 
     def _leave(self, part: Part) -> None:
         del self._parts[part.key]
@@ -270,7 +265,7 @@ class Holdings:
 
     def _count_out(self, part: Part) -> None:
         if part.left_s is not None and not part.late and part.stage is Stage.LOAD:
-            self._leaving_bytes -= part.size_bytes
+            self.leaving_bytes -= part.size_bytes
 
     def check_integrity(self) -> None:
         """Prove that the books are those of the parts; `AssertionError` says what is wrong."""
@@ -302,8 +297,8 @@ class Holdings:
             raise AssertionError(f"{self._promised_bytes} promised, {promised} in the parts")
         counted = (part for part in everything if part.left_s is not None and not part.late)
         leaving = sum(part.size_bytes for part in counted)
-        if leaving != self._leaving_bytes:
-            raise AssertionError(f"{self._leaving_bytes} leaving, {leaving} in the parts")
+        if leaving != self.leaving_bytes:
+            raise AssertionError(f"{self.leaving_bytes} leaving, {leaving} in the parts")
         pinned = sum(p.size_bytes for p in everything if p.pins)
         if pinned != self._pinned_bytes:
             raise AssertionError(f"{self._pinned_bytes} pinned, {pinned} in the parts")

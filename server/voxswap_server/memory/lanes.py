@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from voxswap_server.memory.claims import Claim
 from voxswap_server.memory.ledger import Ledger
@@ -21,18 +21,13 @@ class Lanes:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._used: dict[str, int] = {}
+        self.used: dict[str, int] = {}  # bytes that stay
         self._claims: dict[str, dict[Claim, int]] = {}
-
-    @property
-    def used(self) -> Mapping[str, int]:
-        """Bytes that stay."""
-        return self._used
 
     def wanted(self, lane: str) -> int:
         """Bytes that it has or is to have."""
         claims = self._claims.get(lane, {})
-        return max(self._used.get(lane, 0), max(claims.values(), default=0))
+        return max(self.used.get(lane, 0), max(claims.values(), default=0))
 
     @property
     def growth_bytes(self) -> int:
@@ -45,7 +40,7 @@ class Lanes:
 
     def least_bytes(self, plan: Plan) -> int:
         """Of all lanes, once everything else has left and ``plan`` is computed with."""
-        least = dict(self._used)
+        least = dict(self.used)
         for lane in plan.lanes:
             least[lane.name] = max(least.get(lane.name, 0), lane.workspace_bytes)
         return sum(least.values())
@@ -56,7 +51,7 @@ class Lanes:
         gain = 0
         for lane, wanting in self._claims.items():
             others = max((n for claim, n in wanting.items() if claim not in claims), default=0)
-            stays = max(others, self._used.get(lane, 0), needs.get(lane, 0))
+            stays = max(others, self.used.get(lane, 0), needs.get(lane, 0))
             gain += max(0, self.wanted(lane) - stays)
         return gain
 
@@ -92,18 +87,18 @@ class Lanes:
     def use(self, plan: Plan) -> None:
         """It is about to be computed with. REQUIRES: `has`."""
         for lane in plan.lanes:
-            self._used[lane.name] = max(self._used.get(lane.name, 0), lane.workspace_bytes)
+            self.used[lane.name] = max(self.used.get(lane.name, 0), lane.workspace_bytes)
 
     def settle(self, kept_bytes: int) -> None:
         """The process was measured to keep so much for all of them. REQUIRES: nobody claims any."""
-        for lane, used in self._used.items():
-            self._used[lane] = min(used, kept_bytes)
-            kept_bytes -= self._used[lane]
-            self._ledger.carve(lane, self._used[lane])
+        for lane, used in self.used.items():
+            self.used[lane] = min(used, kept_bytes)
+            kept_bytes -= self.used[lane]
+            self._ledger.carve(lane, self.used[lane])
 
     def check_integrity(self) -> None:
         """Prove that what is used or claimed and carved out agree."""
-        for lane in {*self._used, *self._claims}:
+        for lane in {*self.used, *self._claims}:
             carved = self._ledger.carved(lane)
-            if not self._used.get(lane, 0) <= carved <= self.wanted(lane):
+            if not self.used.get(lane, 0) <= carved <= self.wanted(lane):
                 raise AssertionError(f"the lane {lane} has {carved}, and wants {self.wanted(lane)}")

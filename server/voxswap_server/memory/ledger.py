@@ -90,33 +90,33 @@ class Ledger:
         growth = size - self.carved(name)
         self._take("free", self.free_bytes, max(0, growth))
         self._carved[name] = size
-        self._move(carved=growth, for_streams=growth if name == STREAMS else 0)
+        self._move(carved_bytes=growth, for_streams_bytes=growth if name == STREAMS else 0)
 
     def reserve(self, size: int) -> None:
         """``free -> reserved``: before a load begins."""
         self._take("free", self.free_bytes, size)
-        self._move(reserved=size)
+        self._move(reserved_bytes=size)
 
     def release(self, size: int) -> None:
         """``reserved -> free``: the load came to nothing."""
         self._take("reserved", self._books.reserved_bytes, size)
-        self._move(reserved=-size)
+        self._move(reserved_bytes=-size)
 
     def commit(self, reserved: int, measured: int) -> None:
         """``reserved -> resident`` for the measured bytes; the rest of the reservation is freed."""
         self._take("reserved", self._books.reserved_bytes, reserved)
         self._take("reservation", reserved, measured)
-        self._move(reserved=-reserved, resident=measured)
+        self._move(reserved_bytes=-reserved, resident_bytes=measured)
 
     def begin_eviction(self, size: int) -> None:
         """``resident -> evicting``: still charged, no longer usable."""
         self._take("resident", self._books.resident_bytes, size)
-        self._move(resident=-size, evicting=size)
+        self._move(resident_bytes=-size, evicting_bytes=size)
 
     def end_eviction(self, size: int) -> None:
         """``evicting -> free``: the bytes have been given back."""
         self._take("evicting", self._books.evicting_bytes, size)
-        self._move(evicting=-size)
+        self._move(evicting_bytes=-size)
 
     def take_for_stream(self, size: int) -> bool:
         """Whether the carve-out `STREAMS` has ``size`` more for a stream; then it holds them."""
@@ -124,36 +124,19 @@ class Ledger:
             raise LedgerError(f"a stream asks for {size} bytes")
         if size > self.carved(STREAMS) - self._books.streams_bytes:
             return False
-        self._move(streams=size)
+        self._move(streams_bytes=size)
         return True
 
     def give_for_stream(self, size: int) -> None:
         """A stream holds ``size`` bytes less."""
         self._take("streams", self._books.streams_bytes, size)
-        self._move(streams=-size)
+        self._move(streams_bytes=-size)
 
-    def _move(
-        self,
-        *,
-        carved: int = 0,
-        reserved: int = 0,
-        resident: int = 0,
-        evicting: int = 0,
-        for_streams: int = 0,
-        streams: int = 0,
-    ) -> None:
+    def _move(self, **sizes: int) -> None:
         """All accounts of one movement change at once, also for readers on other threads."""
         old = self._books
-        moved = LedgerStatistics(
-            budget_bytes=0,
-            target_bytes=old.target_bytes,
-            carved_bytes=old.carved_bytes + carved,
-            reserved_bytes=old.reserved_bytes + reserved,
-            resident_bytes=old.resident_bytes + resident,
-            evicting_bytes=old.evicting_bytes + evicting,
-            for_streams_bytes=old.for_streams_bytes + for_streams,
-            streams_bytes=old.streams_bytes + streams,
-        )
+        grown = {name: getattr(old, name) + size for name, size in sizes.items()}
+        moved = dataclasses.replace(old, **grown)
         budget = max(old.target_bytes, moved.charged_bytes)
         self._books = dataclasses.replace(moved, budget_bytes=budget)
 

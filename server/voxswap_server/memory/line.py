@@ -80,16 +80,13 @@ class Line:
             return False
         players, _ = self.in_order()
         for claim in players:
-            if not claim.had_exclusive and self.is_aged(claim, now):
+            is_aged = now >= claim.waits_since_s + self._limits.ageing_s
+            if is_aged and not claim.had_exclusive:
                 claim.had_exclusive = True
                 self.exclusive = claim
                 self.exclusive_until_s = now + self._limits.exclusive_s
                 return True
         return False
-
-    def is_aged(self, claim: Claim, now: float) -> bool:
-        """Whether it has waited long."""
-        return now >= claim.waits_since_s + self._limits.ageing_s
 
     def see_costs(self, costs: Iterable[tuple[Claim, int, int]]) -> None:
         """What players' claims that still wait cost, and how much of their own is idle."""

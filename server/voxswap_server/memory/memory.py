@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from voxswap_server.memory.actions import (
     Action,
@@ -12,19 +11,14 @@ from voxswap_server.memory.actions import (
     Tell,
     Why,
 )
-from voxswap_server.memory.claims import Claim, Voice, Waiter
+from voxswap_server.memory.claims import Claim, Waiter
 from voxswap_server.memory.entries import MisuseError
 from voxswap_server.memory.integrity import check_integrity
 from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.outcomes import Outcomes
-from voxswap_server.memory.part import Part, State
+from voxswap_server.memory.part import State
 from voxswap_server.memory.plans import Asker, Limits, Plan, Rank, Token
-from voxswap_server.memory.statistics import (
-    Forecast,
-    MemoryStatistics,
-    Prospect,
-    statistics_of,
-)
+from voxswap_server.memory.prospect import Prospect
 
 
 class Memory(Outcomes):
@@ -63,13 +57,13 @@ class Memory(Outcomes):
     def ask(self, plan: Plan, who: Asker, now: float) -> list[Action]:
         """``who`` wants a lease on the voice of ``plan``: a `Grant` or a `Refuse` will come."""
         self._begin(now)
-        if who.token in self._claim_of or who.token in self._leases:
+        if who.token in self._claim_of or who.token in self.leases:
             raise MisuseError(f"{who.token} has asked before, and not let go")
         if self._closed:
             self._do(Refuse(who.token, plan.key, Why.CLOSED))
-        elif (voice := self._voices.get(plan.key)) is not None:
+        elif (voice := self.voices.get(plan.key)) is not None:
             self._lease(voice, who)
-        elif (claim := self._claims.get(plan.key)) is not None:
+        elif (claim := self.claims.get(plan.key)) is not None:
             self._join(claim, who)
         elif (why := self._hopeless(plan)) is not None:
             self._do(Refuse(who.token, plan.key, why))
@@ -89,7 +83,7 @@ class Memory(Outcomes):
     def release(self, token: Token, now: float) -> list[Action]:
         """The lease of ``token`` is given back."""
         self._begin(now)
-        voice = self._leases.pop(token, None)
+        voice = self.leases.pop(token, None)
         if voice is None:
             raise MisuseError(f"{token} has no lease")
         voice.leases -= 1
@@ -101,10 +95,10 @@ class Memory(Outcomes):
         return self._done()
 
     def _want(self, plan: Plan, who: Asker) -> None:
-        claim = self._claims[plan.key] = Claim(plan)
+        claim = self.claims[plan.key] = Claim(plan)
         self._join(claim, who)
         for part in plan.parts:
-            if not part.is_local and self._holdings.find(part.key) is None:
+            if not part.is_local and self.holdings.find(part.key) is None:
                 self._fetch(claim, part)
         if not claim.unfetched:
             self._stand_in_line(claim)
@@ -113,10 +107,10 @@ class Memory(Outcomes):
         waiter = Waiter(who, self._now, next(self._turns))
         claim.join(waiter)
         self._claim_of[who.token] = claim
-        if claim in self._line:
+        if claim in self.line:
             self._time(claim, [waiter])
         for fetch in claim.unfetched.values():
-            if fetch.state is State.ABANDONED and not fetch.is_ahead:
+            if fetch.state is State.ABANDONED and fetch.rank is Rank.PLAYER:
                 self._resume(fetch)
         self._dirty = True
 
@@ -125,20 +119,20 @@ class Memory(Outcomes):
     def pin(self, voice_key: str, now: float) -> list[Action]:
         """Keep the voice until `unpin`. REQUIRES: it is there, as it is while it is leased."""
         self._begin(now)
-        voice = self._voices.get(voice_key)
+        voice = self.voices.get(voice_key)
         if voice is None:
             raise MisuseError(f"{voice_key} is not there, and cannot be pinned")
         if not voice.pinned:
             voice.pinned = True
             for part in voice.parts:
-                self._holdings.hold(part, pin=True)
+                self.holdings.hold(part, pin=True)
             self._dirty = True  # Somebody may not fit any more.
         return self._done()
 
     def unpin(self, voice_key: str, now: float) -> list[Action]:
         """Let it leave again; does nothing if it is not there or not pinned."""
         self._begin(now)
-        if (voice := self._voices.get(voice_key)) is not None:
+        if (voice := self.voices.get(voice_key)) is not None:
             self._unpin(voice)
             if voice.is_retired:
                 self._dismiss(voice, "deleted")
@@ -150,10 +144,10 @@ class Memory(Outcomes):
         Until it is back: see `restore`. Nothing is known of it once it has left.
         """
         self._begin(now)
-        for claim in self._claims.values():
+        for claim in self.claims.values():
             if ref in claim.refs:
                 claim.retired.add(ref)
-        for voice in tuple(self._voices.values()):
+        for voice in tuple(self.voices.values()):
             if ref in voice.refs:
                 voice.retired.add(ref)
                 if voice.is_retired:
@@ -164,9 +158,9 @@ class Memory(Outcomes):
     def restore(self, ref: str, now: float) -> list[Action]:
         """The version is in the registry again."""
         self._begin(now)
-        for claim in self._claims.values():
+        for claim in self.claims.values():
             claim.retired.discard(ref)
-        for voice in self._voices.values():
+        for voice in self.voices.values():
             voice.retired.discard(ref)
         return self._done()
 
@@ -177,18 +171,18 @@ class Memory(Outcomes):
         refused with ``error``. Does nothing if the part has left already.
         """
         self._begin(now)
-        part = self._work.get(number)
+        part = self.work.get(number)
         if part is None or part.state is not State.RESIDENT:
             return self._done()
         voices = tuple(part.voices)
-        self._holdings.withdraw(part, "changed")
+        self.holdings.withdraw(part, "changed")
         for voice in voices:
             part.refs += self._take_apart(voice, "changed")
         for voice in voices:
             self._unpin(voice)
         claims = [claim for claim in self._promised_claims if part in claim.parts]
         self._end_all(claims, Why.CHANGED, error)
-        if not part.holds and not part.is_leaving:
+        if part.left_s is None and not part.holds:
             self._evict(part, "changed")
         self._dirty = True
         return self._done()
@@ -199,7 +193,7 @@ class Memory(Outcomes):
         REQUIRES: nobody leases it and it is not pinned. Does nothing if it is not there.
         """
         self._begin(now)
-        if (voice := self._voices.get(voice_key)) is not None:
+        if (voice := self.voices.get(voice_key)) is not None:
             if voice.leases or voice.pinned:
                 raise MisuseError(f"{voice} is in use, and is said to be unloaded")
             self._dismiss(voice, "unload")
@@ -219,14 +213,14 @@ class Memory(Outcomes):
 
     def _touch(self, keys: Iterable[str], until_s: float) -> None:
         for key in keys:
-            part = self._holdings.find(key)
+            part = self.holdings.find(key)
             if part is not None and part.state is State.RESIDENT:
-                self._holdings.touch(part, self._now, protected_until_s=until_s)
+                self.holdings.touch(part, self._now, protected_until_s=until_s)
 
     def evict_idle(self, since_s: float, now: float) -> list[Action]:
         """Evict what nobody has used, and nothing protects, since then."""
         self._begin(now)
-        for part in self._holdings.idle.used_until(since_s):
+        for part in self.holdings.idle.used_until(since_s):
             self._evict(part, "idle")
         return self._done()
 
@@ -236,7 +230,7 @@ class Memory(Outcomes):
         Raises ValueError if it is not above 0.
         """
         self._begin(now)
-        self._holdings.ledger.resize(budget_bytes)
+        self.holdings.ledger.resize(budget_bytes)
         self._dirty = True
         return self._done()
 
@@ -244,30 +238,22 @@ class Memory(Outcomes):
         """So much was measured to stay for lanes; does nothing unless everything has left."""
         self._begin(now)
         if self.is_empty:
-            self._holdings.lanes.settle(kept_bytes)
+            self.holdings.lanes.settle(kept_bytes)
         return self._done()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there, or on its way in or out."""
-        return not self._work and not self._claims
-
-    def take_for_stream(self, size_bytes: int) -> bool:
-        """Whether a stream may hold so many bytes more, of the carve-out ``streams``."""
-        return self._holdings.ledger.take_for_stream(size_bytes)
-
-    def give_for_stream(self, size_bytes: int) -> None:
-        """It holds so many less."""
-        self._holdings.ledger.give_for_stream(size_bytes)
+        return not self.work and not self.claims
 
     def close(self, now: float) -> list[Action]:
         """Refuse who waits and who comes; everything goes as soon as nobody holds it."""
         self._begin(now)
         self._closed = True
-        self._end_all(tuple(self._claims.values()), Why.CLOSED)
-        for voice in tuple(self._voices.values()):
+        self._end_all(tuple(self.claims.values()), Why.CLOSED)
+        for voice in tuple(self.voices.values()):
             self._unpin(voice)
-        for part in tuple(self._holdings.idle):
+        for part in tuple(self.holdings.idle):
             self._evict(part, "shutdown")
         return self._done()
 
@@ -286,112 +272,28 @@ class Memory(Outcomes):
 
     # What there is
 
-    def forecast(self, plans: Sequence[Plan], now: float, *, rank: Rank = Rank.PLAYER) -> Forecast:
-        """What would leave so that each is there beside those before it, if nobody else asked.
-
-        Those of ``plans`` that are there are spared. Looks at each part once.
-        """
-        since_s = math.inf if rank is Rank.PLAYER else now - self._limits.long_idle_s
-        return self._forecast(plans, since_s)
-
     def prospect(self, plan: Plan) -> Prospect:
         """What a player would find who asked for ``plan`` now. Changes nothing."""
-        holdings = self._holdings
+        holdings = self.holdings
         need = holdings.cost(plan)
         victims = holdings.idle.victims(need - holdings.spare_bytes, plan.keys)
-        lanes = holdings.lanes.least_bytes(plan)
-        return Prospect(
-            self._hopeless(plan),
-            need,
-            None if victims is None else tuple(victims),
-            lanes_bytes=lanes,
-            pinned_bytes=holdings.pinned_beside(plan),
-            fixed_bytes=holdings.fixed_bytes,
-            stuck=self._stuck_of(plan),
-        )
-
-    def find(self, key: str) -> Part | None:
-        """The part under this key, if it is there or on its way. To be looked at."""
-        return self._holdings.find(key)
-
-    def part(self, number: int) -> Part | None:
-        """The part or fetch of this number, unless it is gone. To be looked at."""
-        return self._work.get(number)
-
-    def claim(self, voice_key: str) -> Claim | None:
-        """Who wants the voice, if it is not there. To be looked at."""
-        return self._claims.get(voice_key)
-
-    def waits_for_memory(self, claim: Claim) -> bool:
-        """Whether it stands in line."""
-        return claim in self._line
-
-    @property
-    def in_line(self) -> int:
-        """How many claims do."""
-        return len(self._line)
-
-    @property
-    def leases(self) -> int:
-        """How many are held."""
-        return len(self._leases)
-
-    @property
-    def idle_since_s(self) -> float | None:
-        """When what has been idle longest was used last."""
-        return self._holdings.idle.oldest_s
-
-    def voice(self, voice_key: str) -> Voice | None:
-        """The voice, if it can speak. To be looked at."""
-        return self._voices.get(voice_key)
-
-    def voices(self) -> tuple[Voice, ...]:
-        """All that can. To be looked at."""
-        return tuple(self._voices.values())
-
-    def claims(self) -> tuple[Claim, ...]:
-        """Voices that are wanted and not there. To be looked at."""
-        return tuple(self._claims.values())
-
-    def parts(self) -> tuple[Part, ...]:
-        """Every part that is there, promised or leaving. To be looked at."""
-        return tuple(self._holdings)
-
-    def work(self) -> tuple[Part, ...]:
-        """Every part and every fetch. To be looked at."""
-        return tuple(self._work.values())
-
-    def exclusive(self) -> tuple[Claim, float, int] | None:
-        """The claim that may keep what comes free, until when, and how many bytes are kept."""
-        line = self._line
-        claim = line.exclusive
-        return None if claim is None else (claim, line.exclusive_until_s, line.floor_bytes)
-
-    def leased(self) -> frozenset[Token]:
-        """Tokens that have leases."""
-        return frozenset(self._leases)
-
-    def lanes_used(self) -> Mapping[str, int]:
-        """Bytes that lanes have for good."""
-        return self._holdings.lanes.used
+        return Prospect(self._hopeless(plan), need, None if victims is None else tuple(victims))
 
     @property
     def books(self) -> LedgerStatistics:
         """The ledger. May be called from any thread."""
-        return self._holdings.ledger.statistics()
-
-    def statistics(self) -> MemoryStatistics:
-        """All figures, at this instant."""
-        return statistics_of(self)
+        return self.holdings.ledger.statistics()
 
     def check_integrity(self) -> None:
         """Prove that everything agrees; `AssertionError` says what does not."""
         check_integrity(self)
 
     def __repr__(self) -> str:
-        s = self.statistics()
+        holdings, books = self.holdings, self.books
+        players, ahead = self.line.in_order()
         return (
-            f"<Memory {s.books.free_bytes} of {s.books.budget_bytes} bytes free, {s.idle_bytes} "
-            f"idle, {s.promised_bytes} promised; {s.voices} voices, {s.leases} leases, "
-            f"{s.players_in_line}+{s.ahead_in_line} in line{', closed' if self._closed else ''}>"
+            f"<Memory {books.free_bytes} of {books.budget_bytes} bytes free, "
+            f"{holdings.idle.sum_bytes} idle, {holdings.promised_bytes} promised; "
+            f"{len(self.voices)} voices, {len(self.leases)} leases, "
+            f"{len(players)}+{len(ahead)} in line{', closed' if self._closed else ''}>"
         )

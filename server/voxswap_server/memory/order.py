@@ -19,32 +19,27 @@ class IdleOrder:
     def __init__(self) -> None:
         self._order: list[tuple[float, int, Part]] = []
         self._entries: dict[Part, tuple[float, int, Part]] = {}
-        self._sum_bytes = 0
+        self.sum_bytes = 0
         self.looked_at = 0
 
     @property
-    def sum_bytes(self) -> int:
-        """Of all of them."""
-        return self._sum_bytes
-
-    @property
     def oldest_s(self) -> float | None:
-        """By when the first one was used last."""
-        return self._order[0][0] if self._order else None
+        """By when the first one was used last. May be called from any thread."""
+        return next((stamp_s for stamp_s, _, _ in self._order), None)
 
     def add(self, part: Part) -> None:
         """It is idle now. REQUIRES: it is not in here."""
         entry = (part.stamp_s, part.number, part)
         bisect.insort(self._order, entry)
         self._entries[part] = entry
-        self._sum_bytes += part.size_bytes
+        self.sum_bytes += part.size_bytes
 
     def discard(self, part: Part) -> None:
         """It is idle no more, or its stamp is about to change."""
         entry = self._entries.pop(part, None)
         if entry is not None:
             del self._order[bisect.bisect_left(self._order, entry)]
-            self._sum_bytes -= part.size_bytes
+            self.sum_bytes -= part.size_bytes
 
     def victims(
         self, need_bytes: int, spared: Container[str] = (), *, until_s: float = math.inf
@@ -104,5 +99,5 @@ class IdleOrder:
             raise AssertionError("idle parts are out of order")
         if any(stamp_s != part.stamp_s for stamp_s, _, part in self._order):
             raise AssertionError("a part was used, and kept its place")
-        if self._sum_bytes != sum(part.size_bytes for part in self._entries):
-            raise AssertionError(f"{self._sum_bytes} bytes are idle, says the sum")
+        if self.sum_bytes != sum(part.size_bytes for part in self._entries):
+            raise AssertionError(f"{self.sum_bytes} bytes are idle, says the sum")

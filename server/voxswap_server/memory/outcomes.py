@@ -19,7 +19,7 @@ from voxswap_server.memory.actions import (
 from voxswap_server.memory.allotment import Allotment
 from voxswap_server.memory.entries import MisuseError
 from voxswap_server.memory.part import Part, State
-from voxswap_server.memory.plans import Token
+from voxswap_server.memory.plans import Rank, Token
 from voxswap_server.memory.timers import Due
 
 
@@ -29,7 +29,7 @@ class Outcomes(Allotment):
     def loaded(self, number: int, outcome: Outcome, now: float) -> list[Action]:
         """No thread is at the work ``number`` any more."""
         self._begin(now)
-        part = self._work.get(number)
+        part = self.work.get(number)
         if part is None or part.state not in (State.RUNNING, State.ABANDONED, State.STUCK):
             raise MisuseError(f"{number} is not under way: {part}")
         self._slots[part.stage].leave(part)
@@ -67,14 +67,14 @@ class Outcomes(Allotment):
     def _publish(self, part: Part, size_bytes: int) -> None:
         claims = tuple(part.claims)
         part.claims.clear()
-        self._holdings.publish(part, size_bytes, self._now)
+        self.holdings.publish(part, size_bytes, self._now)
         if claims:
             settled_s = self._now + self._limits.settle_s
-            self._holdings.touch(part, self._now, protected_until_s=settled_s)
+            self.holdings.touch(part, self._now, protected_until_s=settled_s)
         for claim in claims:
             claim.missing -= 1
             self._finish_if_ready(claim)
-        if part.is_idle and (self._closed or self._holdings.spare_bytes < 0):
+        if part.is_idle and (self._closed or self.holdings.spare_bytes < 0):
             # Nobody wanted it any more, and its memory was promised to somebody meanwhile.
             self._evict(part, "abandoned")
 
@@ -85,13 +85,13 @@ class Outcomes(Allotment):
         That is not spare then, but kept for the second try. If nothing is idle there is none.
         """
         victims: list[Part] = []
-        if not part.was_refused and not part.is_ahead:
-            idle = self._holdings.idle
+        if not part.was_refused and part.rank is Rank.PLAYER:
+            idle = self.holdings.idle
             victims = idle.victims(part.size_bytes) or list(idle)
         if not victims:
             self._fail(part, Why.DEVICE, error)
             return
-        self._holdings.refuse(part, set(victims))
+        self.holdings.refuse(part, set(victims))
         for victim in victims:
             self._evict(victim, "refused")
         self._try_again(part)
@@ -112,7 +112,7 @@ class Outcomes(Allotment):
     def _fail(self, part: Part, why: Why, error: object = None) -> None:
         """A load came to nothing; so do claims on it, and those in line that would repeat it."""
         claims = list(part.claims)
-        players, ahead = self._line.in_order()
+        players, ahead = self.line.in_order()
         claims += [c for c in (*players, *ahead) if part.key in c.plan.keys and not c.insists]
         part.claims.clear()
         self._drop(part)
@@ -121,7 +121,7 @@ class Outcomes(Allotment):
     def freed(self, number: int, now: float) -> list[Action]:
         """The memory of what `Free` named is free."""
         self._begin(now)
-        part = self._work.get(number)
+        part = self.work.get(number)
         if part is None or part.state is not State.EVICTING:
             raise MisuseError(f"{number} is not being freed: {part}")
         began_s = now if part.left_s is None else part.left_s
@@ -137,9 +137,9 @@ class Outcomes(Allotment):
                 age_s=began_s - part.last_use_s,
             )
         )
-        del self._work[number]
-        self._holdings.freed(part)
-        for other in self._holdings.second_tries():
+        del self.work[number]
+        self.holdings.freed(part)
+        for other in self.holdings.second_tries():
             if part in other.awaits:
                 other.awaits.discard(part)
                 self._try_again(other)
@@ -149,19 +149,19 @@ class Outcomes(Allotment):
     # Time
 
     def _see_time(self) -> None:
-        for timer in self._timers.due(self._now):
-            if timer.what is Due.LOOK:
+        for what, whom in self._timers.due(self._now):
+            if what is Due.LOOK:
                 self._dirty = True
-            elif timer.what is Due.WAITED:
-                self._has_waited(timer.whom)
-            elif isinstance(timer.whom, Part) and timer.what is Due.LATE:
-                self._is_late(timer.whom)
-            elif isinstance(timer.whom, Part):
-                self._is_stuck(timer.whom)
+            elif what is Due.WAITED:
+                self._has_waited(whom)
+            elif isinstance(whom, Part) and what is Due.LATE:
+                self._is_late(whom)
+            elif isinstance(whom, Part):
+                self._is_stuck(whom)
 
     def _has_waited(self, token: Token) -> None:
         claim = self._claim_of.get(token)
-        if claim is None or claim not in self._line or claim.in_line_s is None:
+        if claim is None or claim not in self.line or claim.in_line_s is None:
             return  # What was promised it is not taken away for its having waited.
         waiter = claim.waiters[token]
         if self._now >= max(waiter.asked_s, claim.in_line_s) + self._limits.wait_s:
@@ -171,9 +171,9 @@ class Outcomes(Allotment):
     def _is_late(self, part: Part) -> None:
         if part.left_s is None or part.late or self._now < part.left_s + self._limits.leaving_s:
             return
-        self._holdings.give_up_on(part)
+        self.holdings.give_up_on(part)
         self._dirty = True
-        for other in self._holdings.second_tries():
+        for other in self.holdings.second_tries():
             if part in other.awaits:
                 self._fail(other, Why.DEVICE)
 
@@ -182,7 +182,7 @@ class Outcomes(Allotment):
         if not under_way or self._now < part.began_s + self._timeout_s(part.stage):
             return
         self._slots[part.stage].leave(part)
-        self._holdings.stick(part)
+        self.holdings.stick(part)
         self._dirty = True
         claims = tuple(part.claims)
         part.claims.clear()

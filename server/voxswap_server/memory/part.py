@@ -32,9 +32,6 @@ class IllegalTransitionError(AssertionError):
     """A transition that a part cannot make from where it stands: a defect of the caller."""
 
 
-_S = State
-
-
 @dataclass(eq=False, slots=True)
 class Part:
     """A part in memory or on its way there; or, with the stage FETCH, a fetch, which takes none.
@@ -96,12 +93,7 @@ class Part:
     @property
     def is_idle(self) -> bool:
         """Whether it may leave."""
-        return self.state is _S.RESIDENT and not self.holds
-
-    @property
-    def is_leaving(self) -> bool:
-        """Whether its memory is on its way out, or out."""
-        return self.state in (_S.EVICTING, _S.GONE)
+        return self.state is State.RESIDENT and not self.holds
 
     @property
     def stamp_s(self) -> float:
@@ -113,77 +105,69 @@ class Part:
         """Of the most urgent who waits for it."""
         return min((claim.rank for claim in self.claims), default=Rank.AHEAD)
 
-    @property
-    def is_ahead(self) -> bool:
-        """Whether no player waits for it."""
-        return self.rank is Rank.AHEAD
-
     def charge(self) -> None:
         """Its memory is free, and its own."""
-        self._move(_S.WAITING, _S.PROMISED)
+        self._move(State.WAITING, State.PROMISED)
 
     def begin(self, now: float) -> None:
         """It has a slot."""
-        self._move(_S.RUNNING, _S.WAITING)
+        self._move(State.RUNNING, State.WAITING)
         self.began_s = now
 
     def begin_anew(self) -> None:
         """Another try: REQUIRES no thread at it."""
-        fetch = (_S.ABANDONED,) if self.stage is Stage.FETCH else ()
-        self._move(_S.WAITING, _S.RUNNING, _S.REFUSED, *fetch)
-        self.left_s, self.late = None, False
+        fetch = (State.ABANDONED,) if self.stage is Stage.FETCH else ()
+        self._move(State.WAITING, State.RUNNING, State.REFUSED, *fetch)
 
     def abandon(self, now: float) -> None:
         """Nobody waits for it."""
-        self._move(_S.ABANDONED, _S.RUNNING)
-        self.left_s, self.late = now, False
+        self._move(State.ABANDONED, State.RUNNING)
+        self.left_s = now
 
     def resume(self) -> None:
         """Somebody does again."""
-        self._move(_S.RUNNING, _S.ABANDONED)
-        self.left_s, self.late = None, False
+        self._move(State.RUNNING, State.ABANDONED)
 
     def refuse(self, room_bytes: int, awaits: set[Part]) -> None:
         """The device has no memory: so much comes free as ``awaits`` leave, and is kept for it."""
         if self.was_refused:
             raise IllegalTransitionError(f"{self.key} is refused a second time")
-        self._move(_S.REFUSED, _S.RUNNING)
+        self._move(State.REFUSED, State.RUNNING)
         self.was_refused, self.room_bytes, self.awaits = True, room_bytes, awaits
 
     def stick(self) -> None:
         """It takes too long."""
-        self._move(_S.STUCK, _S.RUNNING, _S.ABANDONED)
-        self.left_s, self.late = None, False
+        self._move(State.STUCK, State.RUNNING, State.ABANDONED)
 
     def publish(self, size_bytes: int, now: float) -> None:
         """It is there, and takes so much."""
-        self._move(_S.RESIDENT, _S.RUNNING, _S.ABANDONED, _S.STUCK)
-        self.size_bytes, self.left_s, self.late = size_bytes, None, False
+        self._move(State.RESIDENT, State.RUNNING, State.ABANDONED, State.STUCK)
+        self.size_bytes = size_bytes
         self.loaded_s = self.last_use_s = now
 
     def withdraw(self, reason: str) -> None:
         """Nobody else gets it."""
-        self._move(_S.WITHDRAWN, _S.RESIDENT)
+        self._move(State.WITHDRAWN, State.RESIDENT)
         self.reason = reason
 
     def evict(self, now: float, reason: str) -> None:
         """It is being freed."""
         if self.holds:
             raise IllegalTransitionError(f"{self.key} leaves, and has {self.holds} holds")
-        self._move(_S.EVICTING, _S.RESIDENT, _S.WITHDRAWN)
-        self.left_s, self.late, self.reason = now, False, reason
+        self._move(State.EVICTING, State.RESIDENT, State.WITHDRAWN)
+        self.left_s, self.reason = now, reason
 
     def end(self) -> None:
         """It is gone."""
-        if self.state in (_S.RESIDENT, _S.WITHDRAWN, _S.GONE):
+        if self.state in (State.RESIDENT, State.WITHDRAWN, State.GONE):
             raise IllegalTransitionError(f"{self.key} is {self.state.value}, and cannot be gone")
-        self.state = _S.GONE
-        self.left_s, self.late = None, False
+        self._move(State.GONE, self.state)
 
     def _move(self, to: State, *allowed: State) -> None:
         if self.state not in allowed:
             raise IllegalTransitionError(f"{self.key}: {self.state.value} -> {to.value}")
         self.state = to
+        self.left_s, self.late = None, False
 
     def __repr__(self) -> str:
         held = f", {self.holds} holds" if self.holds else ""

@@ -36,15 +36,11 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A voice: all of its parts, and the lanes that compute with them. One key, one voice.
-
-    ``source`` as with `PartPlan`.
-    """
+    """A voice: all of its parts, and the lanes that compute with them. One key, one voice."""
 
     key: str
     parts: tuple[PartPlan, ...]
     lanes: tuple[Lane, ...] = ()
-    source: object = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.parts:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import enum
 import heapq
 import itertools
-from dataclasses import dataclass, field
 
-from voxswap_server.memory.claims import Claim
-from voxswap_server.memory.part import Part
 from voxswap_server.memory.plans import Token
 
 
@@ -23,38 +20,29 @@ class Due(enum.Enum):
     LOOK = "look"
 
 
-@dataclass(order=True, frozen=True, slots=True)
-class Timer:
-    """At ``at_s``, look whether ``what`` is so of ``whom``; it may have come otherwise since."""
-
-    at_s: float
-    number: int
-    what: Due = field(compare=False)
-    whom: Part | Claim | Token | None = field(compare=False, default=None)
-
-
 class Timers:
-    """Those that are to come, the next first. Not thread-safe."""
+    """What is to be looked at, the next first: it may have come otherwise since. Not thread-safe.
+
+    ``whom`` is a part, or the token of a waiter.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[Timer] = []
+        self._heap: list[tuple[float, int, Due, Token]] = []
         self._numbers = itertools.count()
 
     @property
     def next_s(self) -> float | None:
         """When the next one is due."""
-        return self._heap[0].at_s if self._heap else None
+        return self._heap[0][0] if self._heap else None
 
-    def add(self, at_s: float, what: Due, whom: Part | Claim | Token | None = None) -> None:
-        """Look at that time."""
-        heapq.heappush(self._heap, Timer(at_s, next(self._numbers), what, whom))
+    def add(self, at_s: float, what: Due, whom: Token = None) -> None:
+        """Look at that time whether ``what`` is so of ``whom``."""
+        heapq.heappush(self._heap, (at_s, next(self._numbers), what, whom))
 
-    def due(self, now: float) -> list[Timer]:
+    def due(self, now: float) -> list[tuple[Due, Token]]:
         """Those whose time has come; they are forgotten."""
         found = []
-        while self._heap and self._heap[0].at_s <= now:
-            found.append(heapq.heappop(self._heap))
+        while self._heap and self._heap[0][0] <= now:
+            _, _, what, whom = heapq.heappop(self._heap)
+            found.append((what, whom))
         return found
-
-    def __len__(self) -> int:
-        return len(self._heap)

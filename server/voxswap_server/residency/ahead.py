@@ -45,45 +45,45 @@ class Ahead:
 
     async def preload(self, refs: Iterable[str], resolve: Resolve) -> int:
         """Load ``refs`` in this order, as far as they fit; how many could be loaded."""
-        loaded = 0
-        for ref in refs:
-            try:
-                manifest = resolve(ref)
-                with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S, ahead=True):
-                    loaded += 1
-            except ClosedError:
-                break
-            except VoxswapError as error:
-                _LOGGER.warning("preload: %s", error)
-            except Exception:
-                _LOGGER.exception("preload: %s", ref)
-        return loaded
+        return await self._load_list(refs, resolve, "preload", logging.WARNING)
 
     async def warm_start(self, refs: Iterable[str], resolve: Resolve) -> int:
         """Load ``refs`` as far as memory is free; how many were loaded. Evicts nothing."""
+        # Some were deleted since, or are not to be had now.
+        return await self._load_list(refs, resolve, "warm start", logging.INFO, only_free=True)
+
+    async def _load_list(
+        self,
+        refs: Iterable[str],
+        resolve: Resolve,
+        what: str,
+        level: int,
+        *,
+        only_free: bool = False,
+    ) -> int:
         loaded = 0
         for ref in refs:
             try:
                 manifest = resolve(ref)
-                if self._manager.find(manifest) is not None:
+                if only_free and self._manager.find(manifest) is not None:
                     continue
-                if not self._has_room_for(manifest):
+                if only_free and not self._has_room_for(manifest):
                     break
                 with await self._manager.acquire(manifest, timeout_s=_PATIENCE_S, ahead=True):
                     loaded += 1
             except ClosedError:
                 break
             except VoxswapError as error:
-                _LOGGER.info("warm start: %s", error)  # deleted since, or not to be had now
+                _LOGGER.log(level, "%s: %s", what, error)
             except Exception:
-                _LOGGER.exception("warm start: %s", ref)
+                _LOGGER.exception("%s: %s", what, ref)
         return loaded
 
     def _has_room_for(self, manifest: Manifest) -> bool:
         """Whether nothing would have to leave for it, and nobody waits for memory."""
         memory, plan = self._manager.memory, self._manager.loader.plan(manifest)
         prospect = memory.prospect(self._manager.needs(plan))
-        return not memory.in_line and prospect.why is None and prospect.victims == ()
+        return not memory.line and prospect.why is None and prospect.victims == ()
 
     async def prepare(self, cast: Sequence[CastMember], *, dry_run: bool = False) -> Forecast:
         """Begin to load ``cast`` in order of need, and say at once what that does.
@@ -123,12 +123,12 @@ class Ahead:
         await self.settled()
 
     async def _load_cast(self, cast: Sequence[CastMember]) -> None:
-        began = self._manager.now()
+        began = self._manager.clock()
         waiting = iter(cast)
 
         async def work() -> None:
             for member in waiting:
-                due_s = (member.due_s or 0.0) - (self._manager.now() - began)
+                due_s = (member.due_s or 0.0) - (self._manager.clock() - began)
                 await self._load_member(member, max(0.0, due_s))
 
         workers = [asyncio.ensure_future(work()) for _ in range(_SIDE_BY_SIDE)]
@@ -140,16 +140,16 @@ class Ahead:
 
     async def _load_member(self, member: CastMember, due_s: float) -> None:
         """Wait for memory until it is due: the manager lets nobody wait for so long at a time."""
-        until_s = self._manager.now() + max(due_s, _PATIENCE_S)
+        until_s = self._manager.clock() + max(due_s, _PATIENCE_S)
         try:
             while True:
-                left_s = until_s - self._manager.now()
+                left_s = until_s - self._manager.clock()
                 try:
                     lease = await self._manager.acquire(
                         member.manifest, timeout_s=max(0.0, left_s), ahead=True
                     )
                 except MemoryBusyError:
-                    if self._manager.now() >= until_s - _CLOCK_S:
+                    if self._manager.clock() >= until_s - _CLOCK_S:
                         raise
                     continue
                 with lease:

@@ -64,10 +64,6 @@ class ResidencyEvent:
 Observer = Callable[[ResidencyEvent], None]
 
 
-def ignore(event: ResidencyEvent) -> None:
-    """The observer of those who do not watch."""
-
-
 @dataclass(frozen=True, slots=True)
 class Numbered:
     """An event in the log: its number, counted from 1, and when it was told (Unix time)."""
@@ -96,27 +92,17 @@ class EventLog:
     ) -> None:
         self._wall_clock = wall_clock
         self._log: deque[Numbered] = deque(maxlen=kept)
-        self._told = 0
+        self.last_sequence = 0  # the number of the latest event
         self._most_watchers = most_watchers
-        self._watchers = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self.watchers = 0  # now
+        self._changed = asyncio.Event()
         self._closed = False
         self.epoch = int(wall_clock() * 1e6)
 
-    @property
-    def last_sequence(self) -> int:
-        """The number of the latest event; 0 before the first."""
-        return self._told
-
-    @property
-    def watchers(self) -> int:
-        """How many watch now."""
-        return self._watchers
-
     def tell(self, event: ResidencyEvent) -> None:
         """Append an event and wake the watchers. Never blocks."""
-        self._told += 1
-        self._log.append(Numbered(self._told, self._wall_clock(), event))
+        self.last_sequence += 1
+        self._log.append(Numbered(self.last_sequence, self._wall_clock(), event))
         _LOGGER.info("%s", event)
         self._wake()
 
@@ -130,46 +116,37 @@ class EventLog:
         Ends when the log is closed. Raises `EventsLostError` if the next event is no longer kept,
         `SlowWatcherError` if that happens later, and `TooManyWatchersError`.
         """
-        if self._watchers >= self._most_watchers:
+        if self.watchers >= self._most_watchers:
             raise TooManyWatchersError(
-                f"{self._watchers} watch already, the most that this server lets watch; end one"
+                f"{self.watchers} watch already, the most that this server lets watch; end one"
             )
-        position = self._told if after is None else after
+        position = self.last_sequence if after is None else after
         if after == 0 and not epoch and self._log:
             position = self._log[0].sequence - 1
         elif after is not None:
             self._check_resumable(after, epoch)
-        self._watchers += 1
+        self.watchers += 1
         try:
             while True:
-                if position < self._told:
+                if position < self.last_sequence:
                     event = self._at(position + 1)
                     position += 1
                     yield event
                 elif self._closed:
                     return
                 else:
-                    await self._news()
+                    await self._changed.wait()
         finally:
-            self._watchers -= 1
+            self.watchers -= 1
 
     def close(self) -> None:
         """Nothing more will be told: watchers end when they have read everything."""
         self._closed = True
         self._wake()
 
-    async def _news(self) -> None:
-        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(news)
-        try:
-            await news
-        finally:
-            self._waiting.discard(news)
-
     def _wake(self) -> None:
-        for news in self._waiting:
-            if not news.done():
-                news.set_result(None)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _check_resumable(self, after: int, epoch: int) -> None:
         if epoch and epoch != self.epoch:
@@ -177,10 +154,10 @@ class EventLog:
                 f"event {after} is of another run of this server; begin anew: list the residents, "
                 "then watch from the event that the list names"
             )
-        if after > self._told:
+        if after > self.last_sequence:
             raise EventsLostError(
-                f"event {after} has not happened: the latest is {self._told}. If it is of an "
-                "earlier run of this server, begin anew without a number"
+                f"event {after} has not happened: the latest is {self.last_sequence}. If it is of "
+                "an earlier run of this server, begin anew without a number"
             )
         if self._log and after + 1 < self._log[0].sequence:
             raise EventsLostError(

@@ -62,7 +62,9 @@ class Failures:
         for key in keys:
             failure = self._known.get(key)
             if failure is not None and (left_s := failure.retry_s - self._clock()) > 0:
-                raise _told_again(failure, left_s)
+                times = "" if failure.times == 1 else f" {failure.times} times in a row"
+                tried = f"it failed{times}, and is tried again in {left_s:.1f} s"
+                raise failure.error.again(f"{failure.error.message} ({tried})", retry_s=left_s)
 
     def __iter__(self) -> Iterator[Failure]:
         """The latest last."""
@@ -70,9 +72,3 @@ class Failures:
 
     def __len__(self) -> int:
         return len(self._known)
-
-
-def _told_again(failure: Failure, left_s: float) -> VoxswapError:
-    times = "" if failure.times == 1 else f" {failure.times} times in a row"
-    tried = f"it failed{times}, and is tried again in {left_s:.1f} s"
-    return failure.error.again(f"{failure.error.message} ({tried})", retry_s=left_s)

@@ -7,10 +7,10 @@ cache: leaving the device tier leaves them there, and the system keeps or drops 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 
 from voxswap_families.contract import HostPart
-from voxswap_server.memory.ledger import Ledger, LedgerStatistics
+from voxswap_registry.kept import Kept
+from voxswap_server.memory.ledger import LedgerStatistics
 
 
 class HostTier:
@@ -23,16 +23,13 @@ class HostTier:
 
     def __init__(self, budget_bytes: int) -> None:
         self._lock = threading.Lock()
-        self._ledger = Ledger(budget_bytes)
-        self._parts: OrderedDict[str, HostPart] = OrderedDict()
+        self._budget_bytes = budget_bytes
+        self._parts: Kept[HostPart] = Kept(budget_bytes)
 
     def find(self, key: str) -> HostPart | None:
         """The part with this key, which is then the most recently used."""
         with self._lock:
-            part = self._parts.get(key)
-            if part is not None:
-                self._parts.move_to_end(key)
-            return part
+            return self._parts.get(key)
 
     def has(self, key: str) -> bool:
         """Whether it is there. Changes nothing."""
@@ -41,33 +38,23 @@ class HostTier:
 
     def keep(self, key: str, part: HostPart) -> None:
         """Keep ``part`` if it fits, dropping others; what costs no memory needs no keeping."""
-        size = part.host_bytes
         with self._lock:
-            if not 0 < size <= self._ledger.statistics().budget_bytes or key in self._parts:
-                return
-            while self._ledger.free_bytes < size:
-                _, dropped = self._parts.popitem(last=False)
-                self._ledger.begin_eviction(dropped.host_bytes)
-                self._ledger.end_eviction(dropped.host_bytes)
-            self._ledger.reserve(size)
-            self._ledger.commit(size, size)
-            self._parts[key] = part
+            if part.host_bytes > 0 and key not in self._parts:
+                self._parts.put(key, part, part.host_bytes)
 
     def clear(self) -> None:
         """Drop everything."""
         with self._lock:
-            while self._parts:
-                _, dropped = self._parts.popitem()
-                self._ledger.begin_eviction(dropped.host_bytes)
-                self._ledger.end_eviction(dropped.host_bytes)
+            self._parts = Kept(self._budget_bytes)
 
     def statistics(self) -> LedgerStatistics:
         """The books."""
-        return self._ledger.statistics()
+        budget_bytes = self._budget_bytes
+        with self._lock:
+            held_bytes = self._parts.size_bytes
+        return LedgerStatistics(budget_bytes, budget_bytes, resident_bytes=held_bytes)
 
     def check_integrity(self) -> None:
         """Prove that the books are those of the parts."""
         with self._lock:
-            held = sum(part.host_bytes for part in self._parts.values())
-            if held != self._ledger.statistics().resident_bytes:
-                raise AssertionError(f"{held} bytes are kept, {self._ledger} says otherwise")
+            self._parts.check_integrity()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 
 from voxswap_families.contract import MappedPart
@@ -19,7 +19,7 @@ class Inspection:
 
     def __init__(
         self,
-        loaded: Callable[[], Mapping[int, object]],
+        loaded: Mapping[int, object],
         executor: Executor,
         on_changed: Callable[[int], None],
     ) -> None:
@@ -30,9 +30,13 @@ class Inspection:
 
     async def look(self) -> None:
         """At every file; what was changed is hashed."""
-        files = {n: file for n, part in self._loaded().items() if (file := _mapped_file(part))}
-        loop = asyncio.get_running_loop()
-        for number in await loop.run_in_executor(self._executor, _moved, files.items()):
+        files = {n: file for n, part in self._loaded.items() if (file := _mapped_file(part))}
+
+        def moved() -> list[int]:
+            """Blocks, as disks do."""
+            return [number for number, file in files.items() if not file.is_unchanged()]
+
+        for number in await asyncio.get_running_loop().run_in_executor(self._executor, moved):
             await self.is_sound(number)
 
     async def is_sound(self, number: int) -> bool:
@@ -47,7 +51,7 @@ class Inspection:
 
     async def _inspect(self, number: int) -> bool:
         # The file alone: the part may leave meanwhile, and must not be kept here.
-        if (file := _mapped_file(self._loaded().get(number))) is None:
+        if (file := _mapped_file(self._loaded.get(number))) is None:
             return True
         loop = asyncio.get_running_loop()
         if await loop.run_in_executor(self._executor, file.verify):
@@ -59,8 +63,3 @@ class Inspection:
 def _mapped_file(part: object) -> WatchedFile | None:
     """The file whose pages a part is."""
     return part.file if isinstance(part, MappedPart) else None
-
-
-def _moved(files: Iterable[tuple[int, WatchedFile]]) -> list[int]:
-    """Whose file is not what it was when it was last hashed. Blocks, as disks do."""
-    return [number for number, file in files if not file.is_unchanged()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from types import TracebackType
 
 from voxswap_families.contract import LoadedVoice
 
@@ -13,8 +12,7 @@ from voxswap_families.contract import LoadedVoice
 class Lease:
     """While it is held, its voice stays resident. A context manager; release it on the event loop.
 
-    ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took, and
-    ``queue_s`` how much of that went by before there was memory to load it into.
+    ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took.
     """
 
     __slots__ = (
@@ -23,7 +21,6 @@ class Lease:
         "_used_until",
         "_verify",
         "cold",
-        "queue_s",
         "wait_s",
     )
 
@@ -34,7 +31,6 @@ class Lease:
         *,
         cold: bool = False,
         wait_s: float = 0.0,
-        queue_s: float = 0.0,
         verify: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """``verify`` is what `verify` does."""
@@ -44,7 +40,6 @@ class Lease:
         self._used_until: Future[None] | None = None
         self.cold = cold
         self.wait_s = wait_s
-        self.queue_s = queue_s
 
     @property
     def loaded(self) -> LoadedVoice:
@@ -89,12 +84,7 @@ class Lease:
     def __enter__(self) -> Lease:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
-from typing import Any, Protocol
+from typing import Protocol
 
 from voxswap_families.contract import DevicePart, Engine, HostPart, LoadedVoice
 from voxswap_registry.components import Components
@@ -129,7 +129,9 @@ class VoiceLoader:
                 )
             )
         lanes = (Lane(engine.name, workspace),)
-        return VoicePlan(_hash([part.key for part in parts]), manifest, tuple(parts), lanes)
+        keys = json.dumps([part.key for part in parts])
+        key = hashlib.sha256(keys.encode()).hexdigest()[:32]
+        return VoicePlan(key, manifest, tuple(parts), lanes)
 
     def check(self, manifest: Manifest) -> None:
         """Raise `EngineError` or `ManifestError` if ``manifest`` could never be loaded here.
@@ -250,10 +252,6 @@ def _taken_up(
         del host_part, loaded  # before as much is taken again
         file.verify(check)
     raise file.never_at_rest()
-
-
-def _hash(*facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _refuse_cancelled(manifest: Manifest, cancelled: Callable[[], bool]) -> None:

@@ -9,11 +9,12 @@ import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from voxswap_families.contract import DevicePart
 from voxswap_families.errors import DeviceMemoryError
-from voxswap_registry.errors import ClosedError, VoxswapError
+from voxswap_registry.errors import ClosedError
 from voxswap_server.memory.actions import (
     Cancelled,
     DeviceRefused,
@@ -27,12 +28,11 @@ from voxswap_server.residency.device import Device
 from voxswap_server.residency.errors import (
     DeviceRefusedError,
     FootprintError,
-    LoadFailedError,
     NotLocalError,
 )
 from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.plans import Source
-from voxswap_server.residency.refusing import CLOSED
+from voxswap_server.residency.refusing import CLOSED, as_told
 from voxswap_server.residency.units import human_bytes
 
 _LOGGER = logging.getLogger(__name__)
@@ -78,16 +78,9 @@ class Loads:
         self._on_freed = on_freed
         self._on_measured = on_measured
         self._work: dict[int, _Work] = {}
-        self._loaded: dict[int, DevicePart] = {}
+        # What was loaded, and is not being freed. Whoever keeps it keeps its bytes.
+        self.loaded: dict[int, DevicePart] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def loaded(self, number: int) -> DevicePart:
-        """What was loaded, and is not being freed. Whoever keeps it keeps its bytes."""
-        return self._loaded[number]
-
-    def all(self) -> dict[int, DevicePart]:
-        """All of that."""
-        return dict(self._loaded)
 
     def begin(self, number: int, stage: Stage, source: Source) -> None:
         """Have a thread load or fetch it."""
@@ -106,7 +99,7 @@ class Loads:
 
     def free(self, number: int) -> None:
         """Drop it, on a thread: unmapping a voice takes milliseconds."""
-        self._spawn(self._free(number, [self._loaded.pop(number)]), f"free {number}")
+        self._spawn(self._free(number, [self.loaded.pop(number)]), f"free {number}")
 
     def measure(self) -> None:
         """See what the device keeps when nothing is there."""
@@ -128,12 +121,13 @@ class Loads:
         loop, source = asyncio.get_running_loop(), work.source
         try:
             if stage is Stage.FETCH:
-                await loop.run_in_executor(self._executor, _fetch, self._loader, source, work.stop)
+                fetch = partial(self._loader.fetch, source.voice, source.part, work.stop.is_set)
+                await loop.run_in_executor(self._executor, _guarded, fetch)
                 return Loaded()
-            self._loaded[number] = await loop.run_in_executor(
+            self.loaded[number] = await loop.run_in_executor(
                 self._executor, _load, self._loader, source, work.stop
             )
-            return Loaded(self._loaded[number].resident_bytes)
+            return Loaded(self.loaded[number].resident_bytes)
         except asyncio.CancelledError:
             if work.was_stopped:
                 return Cancelled()
@@ -150,7 +144,9 @@ class Loads:
             return NotLocal()
         except Exception as error:  # noqa: BLE001 - told to whoever waits
             # Not the error itself: its frames hold what was loaded so far.
-            return Cancelled() if work.was_stopped else Failed(_told(source, error))
+            return (
+                Cancelled() if work.was_stopped else Failed(as_told(source.name, "loaded", error))
+            )
 
     async def _free(self, number: int, holder: list[DevicePart]) -> None:
         try:
@@ -165,17 +161,6 @@ class Loads:
         self._on_measured(kept_bytes)
 
 
-def _told(source: Source, error: Exception) -> VoxswapError:
-    """What whoever waits is told."""
-    if isinstance(error, VoxswapError):
-        return error.copy()
-    _LOGGER.error("%s: unforeseen", source.part.key, exc_info=error)
-    return LoadFailedError(
-        f"{source.name} could not be loaded, for a reason that nobody foresaw "
-        f"({type(error).__name__}); the server's log has it"
-    )
-
-
 def _load(loader: Loader, source: Source, stop: threading.Event) -> DevicePart:
     """On the loading thread; blocks."""
     part = _guarded(lambda: loader.load(source.voice, source.part, stop.is_set))
@@ -185,11 +170,6 @@ def _load(loader: Loader, source: Source, stop: threading.Event) -> DevicePart:
             f"{source.part.footprint_bytes}; it was dropped again: report this engine"
         )
     return part
-
-
-def _fetch(loader: Loader, source: Source, stop: threading.Event) -> None:
-    """On the loading thread; blocks."""
-    _guarded(lambda: loader.fetch(source.voice, source.part, stop.is_set))
 
 
 def _guarded(work: Callable[[], _T]) -> _T:

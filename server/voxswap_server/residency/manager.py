@@ -65,12 +65,12 @@ class ModelManager(Shell):
             self.bars.lift(manifest.ref)
         self.bars.check(manifest.ref)
         plan = self.loader.plan(manifest)
-        if not insist and self.memory.voice(plan.key) is None:
-            self._failures.check(plan.keys)
+        if not insist and plan.key not in self.memory.voices:
+            self.failures.check(plan.keys)
         ask = Ask(plan, self.needs(plan), manifest.ref)
         rank = Rank.AHEAD if ahead else Rank.PLAYER
         who = Asker(ask, manifest.ref, rank, insist)
-        self._carry(self.memory.ask(ask.needs, who, self._clock()))
+        self._carry(self.memory.ask(ask.needs, who, self.clock()))
         if ask.waits:
             await self._decision(ask, timeout_s)
         return ask.result()
@@ -88,7 +88,7 @@ class ModelManager(Shell):
             late = isinstance(error, TimeoutError) and limit.expired()
             if ask.waits:
                 told = self._refusing.too_late(ask.ref, ask.needs, timeout_s or 0.0)
-                self._carry(self.memory.give_up(ask, self._clock()))
+                self._carry(self.memory.give_up(ask, self.clock()))
                 if late:
                     ask.decide(error=told)
             elif ask.lease is not None and not late:
@@ -106,18 +106,18 @@ class ModelManager(Shell):
             key = self.loader.plan(manifest).key
             if self._drained is not None:
                 raise ClosedError(CLOSED)
-            voice = self.memory.voice(key)
+            voice = self.memory.voices.get(key)
             if voice is None:
                 raise ComponentChangedError(
                     f"{manifest.ref} was taken out of service in this very instant, because a file "
                     "of it was changed; ask again"
                 )
-            self._carry(self.memory.pin(key, self._clock()))
+            self._carry(self.memory.pin(key, self.clock()))
             return view.resident(voice)
 
     def unpin(self, manifest: Manifest) -> Resident | None:
         """Let it be evicted again; None if it is not resident. Calling it again does nothing."""
-        self._carry(self.memory.unpin(self.loader.plan(manifest).key, self._clock()))
+        self._carry(self.memory.unpin(self.loader.plan(manifest).key, self.clock()))
         return self.find(manifest)
 
     async def unload(self, manifest: Manifest) -> int:
@@ -127,18 +127,18 @@ class ModelManager(Shell):
         `VoiceInUseError` if it speaks, is being loaded, or is pinned.
         """
         key, ref = self.loader.plan(manifest).key, manifest.ref
-        if self.memory.claim(key) is not None:
+        if key in self.memory.claims:
             raise VoiceInUseError(f"{ref} is being loaded; unload it when it is idle")
-        voice = self.memory.voice(key)
+        voice = self.memory.voices.get(key)
         if voice is not None and voice.pinned:
             raise VoiceInUseError(f"{ref} is pinned; unpin it first")
         if voice is not None and voice.leases:
             raise VoiceInUseError(
                 f"{ref} speaks in {several(voice.leases, 'stream')}; unload it when it is silent"
             )
-        actions = self.memory.unload(key, self._clock())
+        actions = self.memory.unload(key, self.clock())
         leaving = {a.number: asyncio.Event() for a in actions if isinstance(a, Free)}
-        freed = [part.size_bytes for number in leaving if (part := self.memory.part(number))]
+        freed = [part.size_bytes for number in leaving if (part := self.memory.work.get(number))]
         self._waiting_for_freed |= leaving
         self._carry(actions)
         for gone in leaving.values():
@@ -147,37 +147,34 @@ class ModelManager(Shell):
 
     def retire(self, ref: str) -> None:
         """The version is gone from the registry: evict it as soon as nobody speaks with it."""
-        self._carry(self.memory.retire(ref, self._clock()))
+        self._carry(self.memory.retire(ref, self.clock()))
 
     def restore(self, ref: str) -> None:
         """It is there, or there again."""
-        self._carry(self.memory.restore(ref, self._clock()))
+        self._carry(self.memory.restore(ref, self.clock()))
 
     def evict_idle(self, for_s: float) -> None:
         """Evict every part that was last used ``for_s`` seconds ago, or longer."""
-        now = self._clock()
+        now = self.clock()
         self._carry(self.memory.evict_idle(now - for_s, now))
 
     def protect(self, manifest: Manifest, for_s: float) -> None:
         """Evict the voice, if it is resident, as if it were used until so many seconds from now."""
-        now, keys = self._clock(), (part.key for part in self.loader.plan(manifest).parts)
+        now, keys = self.clock(), (part.key for part in self.loader.plan(manifest).parts)
         self._carry(self.memory.protect(keys, now + for_s, now))
 
     def used(self, manifest: Manifest) -> None:
         """A line of the voice was spoken without it, from the audio cache."""
         keys = (part.key for part in self.loader.plan(manifest).parts)
-        self._carry(self.memory.used(keys, self._clock()))
+        self._carry(self.memory.used(keys, self.clock()))
 
     def take_for_stream(self, size_bytes: int) -> bool:
         """Whether a stream may keep so much more, of the carve-out for streams; it is booked."""
-        taken = self.memory.take_for_stream(size_bytes)
-        self._show()
-        return taken
+        return self.memory.holdings.ledger.take_for_stream(size_bytes)
 
     def give_for_stream(self, size_bytes: int) -> None:
         """It keeps so much less."""
-        self.memory.give_for_stream(size_bytes)
-        self._show()
+        self.memory.holdings.ledger.give_for_stream(size_bytes)
 
     def set_budget(self, budget_bytes: int) -> LedgerStatistics:
         """Change the budget while running. What is idle goes at once if it must.
@@ -185,7 +182,7 @@ class ModelManager(Shell):
         A smaller budget is reached as leases end, and nothing new is loaded before. Raises
         ValueError if it is not above 0.
         """
-        self._carry(self.memory.resize(budget_bytes, self._clock()))
+        self._carry(self.memory.resize(budget_bytes, self.clock()))
         self._observer(
             ResidencyEvent(EventKind.BUDGET_CHANGED, size_bytes=budget_bytes, reason="asked")
         )
@@ -197,16 +194,16 @@ class ModelManager(Shell):
         Waits for leases that are still held: whoever holds them must have been told to end.
         """
         self._drained = self._drained or asyncio.Event()
-        self._carry(self.memory.close(self._clock()))
+        self._carry(self.memory.close(self.clock()))
         await self._drained.wait()
-        for part in self.memory.work():
+        for part in self.memory.work.values():
             _LOGGER.warning("%s is still being loaded; nobody waits for it", part.key)
 
     # What there is
 
     def residents(self) -> tuple[Resident, ...]:
         """Voices that are resident, the most recently used first; then loads, then failures."""
-        return view.residents(self.memory, self._failures, self._clock())
+        return view.residents(self.memory, self.failures, self.clock())
 
     def resident_parts(self) -> tuple[ResidentPart, ...]:
         """Every part that is charged, the most recently used first."""
@@ -214,12 +211,8 @@ class ModelManager(Shell):
 
     def find(self, manifest: Manifest) -> Resident | None:
         """The voice, if it is resident."""
-        voice = self.memory.voice(self.loader.plan(manifest).key)
+        voice = self.memory.voices.get(self.loader.plan(manifest).key)
         return None if voice is None else view.resident(voice)
-
-    def check_failures(self, plan: VoicePlan) -> None:
-        """Raise the error that `acquire` would raise because of an earlier failure."""
-        self._failures.check(plan.keys)
 
     def refusal(self, plan: VoicePlan, why: Why) -> VoxswapError:
         """What `acquire` would raise."""
@@ -227,23 +220,23 @@ class ModelManager(Shell):
 
     def statistics(self) -> LedgerStatistics:
         """The books. May be called from any thread."""
-        return self.figures.books
+        return self.memory.books
+
+    def in_line(self) -> int:
+        """Voices that wait for memory now. May be called from any thread."""
+        return len(self.memory.line)
 
     def held_leases(self) -> int:
         """Leases held now, without pins. May be called from any thread."""
-        return self.figures.leases
+        return len(self.memory.leases)
 
     def lru_age_s(self) -> float:
         """How long the part has been idle that has been so for the longest; 0 without one.
 
         May be called from any thread.
         """
-        since_s = self.figures.idle_since_s
-        return 0.0 if since_s is None else max(0.0, self._clock() - since_s)
-
-    def now(self) -> float:
-        """The clock that snapshots speak of."""
-        return self._clock()
+        since_s = self.memory.holdings.idle.oldest_s
+        return 0.0 if since_s is None else max(0.0, self.clock() - since_s)
 
     def check_integrity(self) -> None:
         """Prove that what `Memory` has and what is there agree; AssertionError says what does not.
@@ -252,14 +245,11 @@ class ModelManager(Shell):
         """
         self.memory.check_integrity()
         there = (PartState.RESIDENT, PartState.WITHDRAWN)
-        numbers = {part.number for part in self.memory.parts() if part.state in there}
-        if numbers != set(self._loads.all()):
-            raise AssertionError(f"{numbers} are resident, and {set(self._loads.all())} loaded")
-        voices = {voice.plan.key for voice in self.memory.voices()}
-        if not set(self._assembled) <= voices:
+        numbers = {part.number for part in self.memory.holdings if part.state in there}
+        if numbers != set(self._loads.loaded):
+            raise AssertionError(f"{numbers} are resident, and {set(self._loads.loaded)} loaded")
+        if not self._assembled.keys() <= self.memory.voices.keys():
             raise AssertionError("a voice is kept that is not resident")
-        if self.figures.books != self.memory.books:
-            raise AssertionError("others see books that are out of date")
 
     # Files that change under their parts
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.plans import Rank
-from voxswap_server.memory.statistics import Prospect
+from voxswap_server.memory.prospect import Prospect
 from voxswap_server.residency import view
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.manager import ModelManager
@@ -65,7 +65,7 @@ async def explain(manager: ModelManager, manifest: Manifest) -> Explanation:
     tiers = await _tiers(manager, plan.parts)
     # From here on there is no await: the picture is of one instant.
     memory = manager.memory
-    resident = memory.voice(plan.key) is not None
+    resident = plan.key in memory.voices
     missing = _missing(manager, plan.parts)
     outlooks = tuple(
         PartOutlook(
@@ -87,7 +87,7 @@ async def explain(manager: ModelManager, manifest: Manifest) -> Explanation:
         need_bytes=prospect.need_bytes,
         would_evict=tuple(map(view.describe, victims or ())),
         speaking=() if victims is not None else view.speaking(memory),
-        ahead=memory.in_line,
+        ahead=len(memory.line),
         estimated_s=0.0 if resident else _away_s(manager, missing, tiers),
         reason="it is resident" if resident else _reason(manager, fault, prospect),
     )
@@ -101,8 +101,8 @@ async def forecast(manager: ModelManager, cast: Sequence[CastMember]) -> Forecas
     plans = [manager.loader.plan(member.manifest) for member in cast]
     distinct = {part.key: part for plan in plans for part in plan.parts}
     tiers = await _tiers(manager, tuple(distinct.values()))
-    memory = manager.memory
-    found = memory.forecast([manager.needs(plan) for plan in plans], manager.now(), rank=Rank.AHEAD)
+    memory, needs = manager.memory, [manager.needs(plan) for plan in plans]
+    found = memory.forecast(needs, manager.clock(), rank=Rank.AHEAD)
     wanted: set[str] = set()
     elapsed_s, leaving = 0.0, 0
     members = []
@@ -112,16 +112,16 @@ async def forecast(manager: ModelManager, cast: Sequence[CastMember]) -> Forecas
         elapsed_s += _away_s(manager, new, tiers)
         fits = leave is not None and _fault(manager, plan) is None
         leaving = leave if fits and leave is not None else leaving
-        ready_s = 0.0 if memory.voice(plan.key) is not None else elapsed_s
+        ready_s = 0.0 if plan.key in memory.voices else elapsed_s
         in_time = member.due_s is None or ready_s <= member.due_s
         members.append(MemberOutlook(member.manifest.ref, ready_s, fits and in_time, fits))
-    victims = (part for n in found.victims[:leaving] if (part := memory.part(n)) is not None)
+    victims = (part for n in found.victims[:leaving] if (part := memory.work.get(n)) is not None)
     refs = {ref for part in victims for ref in view.describe(part).voices}
     return Forecast(tuple(members), tuple(sorted(refs)))
 
 
 def _missing(manager: ModelManager, parts: Sequence[PartPlan]) -> list[PartPlan]:
-    return [part for part in parts if manager.memory.find(part.key) is None]
+    return [part for part in parts if manager.memory.holdings.find(part.key) is None]
 
 
 async def _tiers(manager: ModelManager, parts: Sequence[PartPlan]) -> dict[str, Tier]:
@@ -154,7 +154,7 @@ def _fault(
     if prospect is not None and prospect.why is not None:
         return manager.refusal(plan, prospect.why)
     try:
-        manager.check_failures(plan)
+        manager.failures.check(plan.keys)
     except VoxswapError as error:
         return error
     return None
@@ -165,8 +165,9 @@ def _reason(manager: ModelManager, fault: VoxswapError | None, prospect: Prospec
         return fault.message
     memory, need, victims = manager.memory, prospect.need_bytes, prospect.victims
     free = memory.books.free_bytes
-    wait = "waits" if memory.in_line == 1 else "wait"
-    line = f"; {several(memory.in_line, 'load')} {wait} for memory already" * bool(memory.in_line)
+    waiting = len(memory.line)
+    wait = "waits" if waiting == 1 else "wait"
+    line = f"; {several(waiting, 'load')} {wait} for memory already" * bool(waiting)
     if victims is None:
         return (
             f"it needs {human_bytes(need)}, {human_bytes(free)} are free, and what could be "

@@ -41,22 +41,17 @@ class VoicePlan:
     lanes: tuple[Lane, ...] = ()
 
     @property
-    def footprint_bytes(self) -> int:
-        """An upper bound of what it takes if nothing of it is there."""
-        return sum(part.footprint_bytes for part in self.parts)
-
-    @property
     def keys(self) -> tuple[str, ...]:
         """Of the voice and of its parts: whatever may have failed before."""
         return (self.key, *(part.key for part in self.parts))
 
     def needs(self, is_here: Callable[[PartPlan], bool]) -> Plan:
-        """For `Memory`; each part and the whole say where they come from."""
+        """For `Memory`; each part says where it comes from."""
         parts = tuple(
             Need(part.key, part.footprint_bytes, is_here(part), Source(self, part))
             for part in self.parts
         )
-        return Plan(self.key, parts, self.lanes, self)
+        return Plan(self.key, parts, self.lanes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,13 +55,6 @@ _FILE: Final = Record(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What a server left behind: versions that were resident, the most used first."""
-
-    resident: tuple[str, ...] = ()
-
-
 class Popularity:
     """Uses by version, halved every day. Confined to one thread.
 
@@ -100,15 +93,17 @@ class Popularity:
         data = {"schema": 1, "saved_s": self._wall_clock(), "uses": uses}
         return json.dumps({**data, "resident": list(resident)}).encode()
 
-    def restore(self, data: bytes, *, where: str) -> Remembered:
-        """Take up what `to_json` wrote. Raises `ManifestError`, and takes nothing, if it is not."""
+    def restore(self, data: bytes, *, where: str) -> tuple[str, ...]:
+        """Take up what `to_json` wrote: versions that were resident, the most used first.
+
+        Raises `ManifestError`, and takes nothing, if it is not.
+        """
         found = _FILE.read(data, where=where)
         age_s = max(0.0, self._wall_clock() - found.saved_s)
         fresh = self._one() * 0.5 ** min(_MOST_HALVINGS, age_s / _HALF_LIFE_S)
         for ref, count in found.uses.items():
             self._weights[ref] = self._weights.get(ref, 0.0) + count * fresh
-        order = sorted(dict.fromkeys(found.resident), key=self.uses, reverse=True)
-        return Remembered(tuple(order))
+        return tuple(sorted(dict.fromkeys(found.resident), key=self.uses, reverse=True))
 
     def _one(self) -> float:
         """What one use weighs now. Rebased before it grows beyond what a float can tell apart."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import assert_never
 
 from voxswap_registry.errors import ClosedError, ComponentChangedError, VoxswapError
@@ -19,6 +20,8 @@ from voxswap_server.residency.errors import (
 )
 from voxswap_server.residency.plans import Source, source_of
 from voxswap_server.residency.units import human_bytes
+
+_LOGGER = logging.getLogger(__name__)
 
 CLOSED = "the server is shutting down; ask another one"
 _REASONS = {
@@ -65,15 +68,15 @@ class Refusing:
         self, ref: str, plan: Plan, timeout_s: float
     ) -> MemoryBusyError | LoadTimeoutError:
         """The caller's own time is over."""
-        claim = self._memory.claim(plan.key)
-        if claim is not None and self._memory.waits_for_memory(claim):
+        claim = self._memory.claims.get(plan.key)
+        if claim is not None and claim in self._memory.line:
             return self._busy(ref, f"{timeout_s:.3f} s")
         return LoadTimeoutError(
             f"{ref}: not loaded within {timeout_s:.3f} s; ask with a longer deadline"
         )
 
     def _busy(self, ref: str, within: str) -> MemoryBusyError:
-        speaking = [voice for voice in self._memory.voices() if voice.leases]
+        speaking = [voice for voice in self._memory.voices.values() if voice.leases]
         shown = ", ".join(
             f"{min(v.refs)} ({human_bytes(sum(part.size_bytes for part in v.parts))})"
             for v in speaking[:_SHOWN]
@@ -85,21 +88,22 @@ class Refusing:
         )
 
     def _too_large(self, ref: str, plan: Plan) -> VoiceTooLargeError:
-        found = self._memory.prospect(plan)
-        computing = f", and {human_bytes(found.lanes_bytes)} to compute in"
-        pinned = f"{human_bytes(found.pinned_bytes)} are pinned for others"
-        fixed = f"{human_bytes(found.fixed_bytes)} are kept for other things"
-        taken = [pinned] * bool(found.pinned_bytes) + [fixed] * bool(found.fixed_bytes)
+        holdings = self._memory.holdings
+        lanes_bytes, pinned_bytes = holdings.lanes.least_bytes(plan), holdings.pinned_beside(plan)
+        computing = f", and {human_bytes(lanes_bytes)} to compute in"
+        pinned = f"{human_bytes(pinned_bytes)} are pinned for others"
+        fixed = f"{human_bytes(holdings.fixed_bytes)} are kept for other things"
+        taken = [pinned] * bool(pinned_bytes) + [fixed] * bool(holdings.fixed_bytes)
         beside = f", of which {' and '.join(taken)}" if taken else ""
         return VoiceTooLargeError(
-            f"{ref} needs {human_bytes(plan.size_bytes)}{computing if found.lanes_bytes else ''}; "
+            f"{ref} needs {human_bytes(plan.size_bytes)}{computing if lanes_bytes else ''}; "
             f"the whole budget has {human_bytes(self._memory.books.target_bytes)}{beside}; give "
             "the server a larger memory_budget"
-            f"{', or unpin a voice' if found.pinned_bytes else ''}"
+            f"{', or unpin a voice' if pinned_bytes else ''}"
         )
 
     def _stuck(self, ref: str, plan: Plan) -> LoadStuckError:
-        part = self._memory.prospect(plan).stuck
+        part = self._memory.stuck_of(plan)
         name = ref if part is None else source_of(part.plan).name
         limits = self._limits
         fetched = part is not None and part.stage is Stage.FETCH
@@ -117,6 +121,17 @@ class Refusing:
             f"{human_bytes(books.budget_bytes)} free, {self._device.figures()}; lower "
             "memory_budget, or end what else is there"
         )
+
+
+def as_told(what: str, done: str, error: Exception) -> VoxswapError:
+    """What whoever waits for ``what`` is told, since it was not ``done``; without its frames."""
+    if isinstance(error, VoxswapError):
+        return error.copy()
+    _LOGGER.error("%s: unforeseen", what, exc_info=error)
+    return LoadFailedError(
+        f"{what} could not be {done}, for a reason that nobody foresaw "
+        f"({type(error).__name__}); the server's log has it"
+    )
 
 
 def changed(source: Source) -> ComponentChangedError:

@@ -27,39 +27,24 @@ from voxswap_server.memory.actions import (
     Tell,
     Why,
 )
-from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.memory import Memory
 from voxswap_server.memory.part import State as PartState
 from voxswap_server.memory.plans import Limits, Plan
 from voxswap_server.residency.bars import Bar, Bars
 from voxswap_server.residency.device import Device, HostDevice
-from voxswap_server.residency.errors import LoadFailedError
-from voxswap_server.residency.events import EventKind, Observer, ResidencyEvent, ignore
+from voxswap_server.residency.events import EventKind, Observer, ResidencyEvent
 from voxswap_server.residency.failures import Failures
 from voxswap_server.residency.inspection import Inspection
 from voxswap_server.residency.lease import Lease
 from voxswap_server.residency.loader import Loader
 from voxswap_server.residency.loads import Loads
 from voxswap_server.residency.plans import Source, VoicePlan, source_of
-from voxswap_server.residency.refusing import Refusing, changed, reason_of
+from voxswap_server.residency.refusing import Refusing, as_told, changed, reason_of
 
 _LOGGER = logging.getLogger(__name__)
 
 # Work that a thread is at, and that nobody waits for.
 _UNWANTED = (PartState.ABANDONED, PartState.STUCK)
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What other threads may see: replaced after each event, never changed.
-
-    ``idle_since_s`` is when what has been idle longest was used last; None if nothing is idle.
-    """
-
-    books: LedgerStatistics
-    leases: int = 0
-    in_line: int = 0
-    idle_since_s: float | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -115,13 +100,13 @@ class Shell:
         limits: Limits | None = None,
         carved: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        observer: Observer = ignore,
+        observer: Observer = lambda event: None,
     ) -> None:
         """``carved`` as for `Memory`, which raises ValueError for a budget that has no room."""
         self.loader = loader
         self.device: Device = device or HostDevice()
         self.looking = looking or executor
-        self._clock = clock
+        self.clock = clock  # the one that snapshots speak of
         self._observer = observer
         limits = limits or Limits()
         self.memory = Memory(budget_bytes, limits=limits, carved=carved)
@@ -135,11 +120,11 @@ class Shell:
             on_freed=self._freed,
             on_measured=self._measured,
         )
-        self._inspection = Inspection(self._loads.all, executor, self._take_out)
+        self._inspection = Inspection(self._loads.loaded, executor, self._take_out)
         self._assembled: dict[str, LoadedVoice] = {}
         self._misfits: dict[str, VoxswapError] = {}  # there, and could not be put together
         self._refused: dict[str, tuple[str, VoxswapError]] = {}  # by the device, in this instant
-        self._failures = Failures(clock)
+        self.failures = Failures(clock)
         self.bars = Bars(clock, self._tell_barred)
         self._pending: deque[Action] = deque()
         self._carrying = False
@@ -147,7 +132,6 @@ class Shell:
         self._timer_s: float | None = None
         self._waiting_for_freed: dict[int, asyncio.Event] = {}
         self._drained: asyncio.Event | None = None  # once it is being closed
-        self.figures = Figures(self.memory.books)
         self.overhead_bytes = 0  # what the process has that is in no books: see `ready`
 
     def ready(self) -> None:
@@ -167,7 +151,6 @@ class Shell:
             functools.partial(self._release, ask),
             cold=action.cold,
             wait_s=action.wait_s,
-            queue_s=action.queue_s,
             verify=functools.partial(self._verify, action.parts),
         )
         ask.decide(lease=lease)
@@ -180,27 +163,24 @@ class Shell:
         parts = zip(ask.plan.parts, action.parts, strict=True)
         try:
             loaded = self.loader.assemble(
-                ask.plan, {part.role: self._loads.loaded(number) for part, number in parts}
+                ask.plan, {part.role: self._loads.loaded[number] for part, number in parts}
             )
         except Exception as error:  # noqa: BLE001 - told to every waiter
-            told = _unassembled(ask.ref, error)
-            self._misfits[action.voice] = told
-            self._failures.record(action.voice, ask.ref, told)
+            misfit = as_told(ask.ref, "put together", error)
+            self._misfits[action.voice] = misfit
+            self.failures.record(action.voice, ask.ref, misfit)
             return None
         self._assembled[action.voice] = loaded
-        self._failures.forget(ask.plan.keys)
+        self.failures.forget(ask.plan.keys)
         return loaded
 
     def _release(self, ask: Ask) -> None:
-        self._carry(self.memory.release(ask, self._clock()))
-        if ask.plan.key in self._misfits:
-            self._unload_misfit(ask.plan.key)
-
-    def _unload_misfit(self, key: str) -> None:
-        """What cannot speak is not there, once everybody was told so."""
-        voice = self.memory.voice(key)
+        self._carry(self.memory.release(ask, self.clock()))
+        key = ask.plan.key
+        voice = self.memory.voices.get(key) if key in self._misfits else None
         if voice is not None and not voice.leases and not voice.pinned:
-            self._carry(self.memory.unload(key, self._clock()))
+            # What cannot speak is not there, once everybody was told so.
+            self._carry(self.memory.unload(key, self.clock()))
 
     # Carrying out
 
@@ -215,14 +195,9 @@ class Shell:
                 self._carry_out(self._pending.popleft())
         finally:
             self._carrying = False
-        self._show()
         self._set_timer()
         if self._drained is not None and not self._staying():
             self._drained.set()
-
-    def _show(self) -> None:
-        memory = self.memory
-        self.figures = Figures(memory.books, memory.leases, memory.in_line, memory.idle_since_s)
 
     def _carry_out(self, action: Action) -> None:
         match action:
@@ -236,7 +211,7 @@ class Shell:
                     self._refused[action.voice] = (ask.ref, error)
                 ask.decide(error=error)
             case Load():
-                part = self.memory.part(action.number)
+                part = self.memory.work.get(action.number)
                 assert part is not None  # noqa: S101
                 self._loads.begin(action.number, action.stage, source_of(part.plan))
             case Cancel():
@@ -249,13 +224,15 @@ class Shell:
                 self._tell(action)
 
     def _ended(self, number: int, outcome: Outcome) -> None:
-        part = self.memory.part(number)
-        if isinstance(outcome, Failed) and part is not None and part.state not in _UNWANTED:
-            self._record(source_of(part.plan), outcome.error)
-        self._carry(self.memory.loaded(number, outcome, self._clock()))
+        part = self.memory.work.get(number)
+        match outcome:
+            case Failed(error=VoxswapError() as error) if part and part.state not in _UNWANTED:
+                source = source_of(part.plan)
+                self.failures.record(source.part.key, source.voice.manifest.ref, error)
+        self._carry(self.memory.loaded(number, outcome, self.clock()))
 
     def _freed(self, number: int) -> None:
-        self._carry(self.memory.freed(number, self._clock()))
+        self._carry(self.memory.freed(number, self.clock()))
         if (waiting := self._waiting_for_freed.pop(number, None)) is not None:
             waiting.set()
         if self.memory.is_empty and self._drained is None:
@@ -264,11 +241,7 @@ class Shell:
     def _measured(self, kept_bytes: int) -> None:
         """What the process keeps, now that everything has left."""
         kept_bytes = max(0, kept_bytes - self.overhead_bytes)
-        self._carry(self.memory.settle_lanes(kept_bytes, self._clock()))
-
-    def _record(self, source: Source, error: object) -> None:
-        if isinstance(error, VoxswapError):
-            self._failures.record(source.part.key, source.voice.manifest.ref, error)
+        self._carry(self.memory.settle_lanes(kept_bytes, self.clock()))
 
     def _set_timer(self) -> None:
         due_s = self.memory.next_tick_s()
@@ -280,30 +253,30 @@ class Shell:
             self._timer.cancel()
         self._timer, self._timer_s = None, due_s
         if due_s is not None:
-            delay_s = max(0.0, due_s - self._clock())
+            delay_s = max(0.0, due_s - self.clock())
             self._timer = asyncio.get_running_loop().call_later(delay_s, self.tick)
 
     def tick(self) -> None:
         """Time has passed; the manager calls this itself when it is due."""
         self._timer = self._timer_s = None
-        self._carry(self.memory.tick(self._clock()))
+        self._carry(self.memory.tick(self.clock()))
 
     def _staying(self) -> bool:
         """Whether anything is there but loads that were abandoned: they may hang for ever."""
-        return any(part.state not in _UNWANTED for part in self.memory.work())
+        return any(part.state not in _UNWANTED for part in self.memory.work.values())
 
     # Files that change under their parts
 
     async def _verify(self, numbers: Sequence[int]) -> None:
         """See `Lease.verify`."""
         for number in numbers:
-            part = self.memory.part(number)
+            part = self.memory.work.get(number)
             if part is not None and not await self._inspection.is_sound(number):
                 raise changed(source_of(part.plan))
 
     def _take_out(self, number: int) -> None:
         """Nobody gets that part any more; who has it fails before the next step with it."""
-        part = self.memory.part(number)
+        part = self.memory.work.get(number)
         if part is None or part.state is not PartState.RESIDENT:
             return
         error = changed(source_of(part.plan))
@@ -311,7 +284,7 @@ class Shell:
         for voice in part.voices:
             if voice.pinned:
                 _LOGGER.warning("%s is no longer pinned", min(voice.refs))
-        self._carry(self.memory.withdraw(number, self._clock(), error))
+        self._carry(self.memory.withdraw(number, self.clock(), error))
 
     # Telling
 
@@ -334,7 +307,7 @@ class Shell:
     def _not_loaded(self, told: Tell) -> None:
         why = told.why or Why.GIVEN_UP
         if (known := self._refused.pop(told.key, None)) is not None:
-            self._failures.record(told.key, *known)
+            self.failures.record(told.key, *known)
         self._observe(EventKind.LOAD_FAILED, told, reason_of(why, told.error))
 
     def _observe(self, kind: EventKind, told: Tell, reason: str = "") -> None:
@@ -359,13 +332,3 @@ class Shell:
                 EventKind.BARRED, (bar.ref,), reason="STEP_TOO_LONG", duration_s=bar.for_s
             )
         )
-
-
-def _unassembled(ref: str, error: Exception) -> VoxswapError:
-    if isinstance(error, VoxswapError):
-        return error.copy()
-    _LOGGER.error("%s: unforeseen", ref, exc_info=error)
-    return LoadFailedError(
-        f"{ref} could not be put together, for a reason that nobody foresaw "
-        f"({type(error).__name__}); the server's log has it"
-    )

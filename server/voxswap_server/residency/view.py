@@ -25,10 +25,10 @@ _STATES = {
 
 def residents(memory: Memory, failures: Failures, now_s: float) -> tuple[Resident, ...]:
     """Voices, the most recently used first; then loads, then failures."""
-    voices = sorted(memory.voices(), key=lambda voice: voice.last_use_s, reverse=True)
+    voices = sorted(memory.voices.values(), key=lambda voice: voice.last_use_s, reverse=True)
     return (
         *map(resident, voices),
-        *map(_wanted, memory.claims()),
+        *map(_wanted, memory.claims.values()),
         *(
             Resident(
                 refs=(failure.ref,),
@@ -70,7 +70,7 @@ def _wanted(claim: Claim) -> Resident:
 
 def parts(memory: Memory) -> tuple[ResidentPart, ...]:
     """Every part that is charged, the most recently used first."""
-    charged = (part for part in memory.parts() if part.state is not PartState.PROMISED)
+    charged = (part for part in memory.holdings if part.state is not PartState.PROMISED)
     return tuple(map(describe, sorted(charged, key=lambda part: part.last_use_s, reverse=True)))
 
 
@@ -91,4 +91,4 @@ def describe(part: Part) -> ResidentPart:
 
 def speaking(memory: Memory) -> tuple[str, ...]:
     """Voices with leases, as ``voice@version``."""
-    return tuple(min(voice.refs) for voice in memory.voices() if voice.leases)
+    return tuple(min(voice.refs) for voice in memory.voices.values() if voice.leases)

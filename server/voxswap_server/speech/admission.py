@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
 from voxswap_server.compute.threads import Ran
 from voxswap_server.speech.books import Books, Limits, Snapshot, TooLate
+from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import (
     LEAST_AUDIO_S,
     NOTHING,
@@ -27,9 +27,8 @@ from voxswap_server.speech.costs import (
 )
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.listening import too_late
-from voxswap_server.speech.need import Stream, Windows
+from voxswap_server.speech.need import Stream
 from voxswap_server.speech.playback import Pacing
-from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.request import SpeechRequest
 
 # Whoever comes at a busy moment has a place soon after. And a client that asks again as soon as it
@@ -62,8 +61,11 @@ def prior(pace: Pace | None, *, long_width: float = 0.0) -> Costs:
     return Costs(prepare, (decode_s, 0.0, 0.0, decode_s), _AUDIO_S)
 
 
-class Ticket(Progress):
-    """A stream's place. A context manager: leave it, however the stream ended."""
+class Ticket:
+    """A stream's place. A context manager: leave it, however the stream ended.
+
+    It hears how the stream goes, on its event loop. Nothing blocks or raises.
+    """
 
     def __init__(self, admission: Admission, stream: Stream) -> None:
         self._admission = admission
@@ -73,48 +75,46 @@ class Ticket(Progress):
     def __enter__(self) -> Ticket:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._admission.leave(self._stream)
 
     def weight(self) -> float:
-        """See `Books.weight`."""
-        return self._admission.weight(self._stream)
+        """How many times longer than usual the steps of a stream without pacing may wait."""
+        return self._admission.books.weight(self._stream, self._admission.clock())
 
     def asks(self, characters_left: int, dry_at_s: float | None) -> None:
-        """See `Progress`."""
+        """It wants its next window, and has so much text left.
+
+        What was delivered will have been played at ``dry_at_s``; None: nothing was yet.
+        """
         now_s = self._admission.clock()
         self._admission.books.asks(self._stream, characters_left, dry_at_s, now_s)
         self._admission.look()
 
     def stands(self, *, for_words: bool = False) -> None:
-        """See `Progress`."""
+        """A window is there until it is taken; or there is nothing to say until text comes."""
         self._stream.stands(self._admission.clock(), for_words=for_words)
         self._admission.look()
 
     def cut(self) -> None:
-        """See `Progress`."""
+        """What was prepared will not be spoken."""
         self._stream.cut()
 
     def computed(self, ran: Ran[Any], *, is_long: bool) -> None:
-        """See `Progress`."""
+        """A work ended; what it was for is told next."""
         usage = self._admission.usage(ran, is_long=is_long)
         self._spent = plus(self._spent, usage)
 
     def prepared(self, characters: int, audio_s: float) -> None:
-        """See `Progress`."""
+        """A segment of so many characters, which has so much audio."""
         self._stream.prepared(characters, audio_s, self._take_spent())
 
     def decoded(self, audio_s: float) -> None:
-        """See `Progress`."""
+        """A window of audio."""
         self._stream.decoded(audio_s, self._take_spent())
 
     def encoded(self, audio_s: float, took_s: float) -> None:
-        """See `Progress`."""
+        """So much audio was encoded on the event loop."""
         if audio_s >= LEAST_AUDIO_S:
             self._stream.encoding.learn((0.0, 0.0, took_s, took_s), audio_s)
 
@@ -134,7 +134,7 @@ class Admission:
         clock: Callable[[], float],
         machine: Machine | None = None,
         long_width: float = 1.0,
-        windows: Windows | None = None,
+        chunking: Chunking | None = None,
         prior: Callable[[Manifest], Costs] = lambda manifest: prior(None),
         speeds: Callable[[], tuple[float, float]] = lambda: (1.0, 1.0),
         patience_s: float = _PATIENCE_S,
@@ -145,7 +145,7 @@ class Admission:
         """
         self.clock = clock
         self.books = Books(
-            machine or Machine(1, 1.0), limits, windows or Windows(), lambda now_s: speeds()
+            machine or Machine(1, 1.0), limits, chunking or Chunking(), pacing, speeds
         )
         self._costs = CostBook()
         self._pacing = pacing
@@ -248,19 +248,11 @@ class Admission:
             await asyncio.sleep(every_s)
             self.show()
 
-    def weight(self, stream: Stream) -> float:
-        """See `Books.weight`."""
-        return self.books.weight(stream, self._pacing.patience_s, self.clock())
-
     def usage(self, ran: Ran[Any], *, is_long: bool) -> Usage:
         """What a work took of each resource."""
         if is_long:
             return (0.0, ran.cpu_s, 0.0, ran.cpu_s * self._long_width)
         return (ran.cpu_s, 0.0, 0.0, ran.cpu_s)
-
-    def unpaced_of(self, tenant: str) -> int:
-        """Streams without pacing that a tenant has."""
-        return self.books.unpaced_of(tenant)
 
     def check_integrity(self) -> None:
         """Raise AssertionError if the books do not balance."""

@@ -12,9 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import Machine, Resource
 from voxswap_server.speech.demand import QUEUE_S, THREADS, makes_late, starts_in_s, width_of
-from voxswap_server.speech.need import Need, Stream, Windows, need
+from voxswap_server.speech.need import Need, Stream, need
+from voxswap_server.speech.playback import Pacing
 
 # Tenants with less than their share find this much of the room kept for them.
 _KEPT_SHARE = 0.2
@@ -97,19 +99,21 @@ class Books:
         self,
         machine: Machine,
         limits: Limits,
-        windows: Windows,
-        speeds: Callable[[float], tuple[float, float]] = lambda now_s: (1.0, 1.0),
+        chunking: Chunking,
+        pacing: Pacing,
+        speeds: Callable[[], tuple[float, float]] = lambda: (1.0, 1.0),
     ) -> None:
         """``speeds`` are those of the threads for steps, and of that for long ones (`Meter`)."""
         self._machine = machine
         self._limits = limits
-        self._windows = windows
+        self._chunking = chunking
+        self._pacing = pacing
         self._speeds = speeds
         self._streams: dict[Stream, None] = {}  # in the order in which they came
         self._waiting: dict[Stream, _Waiting] = {}  # so, too
         self._unpaced: Counter[str] = Counter()
         self._unpaced_first = dict.fromkeys(THREADS, 0.0)
-        self._unpaced_until_s = -math.inf  # the sum is good for a moment
+        self._unpaced_until_s = -math.inf  # the sums are good for a moment
         self._cautious = (0.0, -math.inf)
         # The width of the last long steps that were refused, and when.
         self._wanted = _NOBODY
@@ -152,7 +156,6 @@ class Books:
         stream.admitted_s = now_s
         self._streams[stream] = None
         if not stream.paced:
-            self._unpaced[stream.tenant] += 1
             self._unpaced_until_s = now_s
 
     def asks(
@@ -170,15 +173,13 @@ class Books:
 
     def leave(self, stream: Stream) -> None:
         """Forget a stream; again does nothing."""
-        if stream in self._streams:
-            del self._streams[stream]
-            if not stream.paced:
-                self._unpaced[stream.tenant] -= 1
-                self._unpaced += Counter()  # drops those without any
+        self._streams.pop(stream, None)
+        if not stream.paced:
+            self._unpaced_until_s = -math.inf
 
     # What there is
 
-    def weight(self, stream: Stream, patience_s: float, now_s: float) -> float:
+    def weight(self, stream: Stream, now_s: float) -> float:
         """How many times ``patience_s`` the steps of a stream without pacing may have to wait.
 
         As often as its tenant has such streams, and so long that all of them together take no more
@@ -186,7 +187,8 @@ class Books:
         """
         own = self._need(stream, now_s)
         if now_s >= self._unpaced_until_s:
-            # Asked for each step of each of them, and the sum is one over all.
+            # Asked for each step of each of them, and the sums are over all.
+            self._unpaced = Counter(s.tenant for s in self._streams if not s.paced)
             needs = [n for n in self._needs(now_s) if not n.stream.paced]
             self._unpaced_first = {r: sum(n.first[r] for n in needs) for r in THREADS}
             self._unpaced_until_s = now_s + _SUMMED_S
@@ -194,11 +196,7 @@ class Books:
             self._unpaced_first[r] / (self._machine.of(r) * _UNPACED_SHARE) if own.first[r] else 0.0
             for r in THREADS
         )
-        return max(1.0, self._unpaced[stream.tenant], surely / patience_s)
-
-    def unpaced_of(self, tenant: str) -> int:
-        """Streams without pacing that a tenant has."""
-        return self._unpaced[tenant]
+        return max(1.0, self._unpaced[stream.tenant], surely / self._pacing.patience_s)
 
     def snapshot(self, now_s: float) -> Snapshot:
         """What there is."""
@@ -215,8 +213,6 @@ class Books:
 
     def check_integrity(self) -> None:
         """Raise AssertionError if the books do not balance."""
-        unpaced = Counter(stream.tenant for stream in self._streams if not stream.paced)
-        assert unpaced == self._unpaced, (unpaced, self._unpaced)  # noqa: S101
         assert not self._streams.keys() & self._waiting.keys()  # noqa: S101
         for stream in self._streams:
             assert stream.left >= 0 and stream.undecoded_s >= 0, stream  # noqa: S101, PT018
@@ -226,7 +222,7 @@ class Books:
     def _decide(self, stream: Stream, waiting: _Waiting, now_s: float) -> Refused | TooLate | None:
         """None: it may enter."""
         own, others = self._need(stream, now_s), self._needs(now_s)
-        short, long = self._speeds(now_s)
+        short, long = self._speeds()
         speeds = {Resource.STEPS: short, Resource.LONG_STEPS: long}
         capacity = {r: self._machine.of(r) * speeds.get(r, 1.0) for r in Resource}
         if stream.paced:
@@ -312,14 +308,14 @@ class Books:
         if not own.segment[r]:
             return None
         takes_s = sum(n.segment[r] for n in long) / capacity[r]
-        most_s = sure * self._windows.most_ahead_s
+        most_s = sure * self._pacing.most_ahead_s
         is_first = long == [own] or not any(n.is_heard or n.rate[r] for n in long)
         waits_s = sum(n.segment[r] for n in long if n is not own and not n.is_heard) / capacity[r]
         if (takes_s <= most_s or is_first) and waits_s <= QUEUE_S:
             return None
         return _refused(
             f"{len(long)} streams would need {_NAMES[r]} for {takes_s:.1f} s at a time, and are at "
-            f"most {self._windows.most_ahead_s:.1f} s ahead of their listeners",
+            f"most {self._pacing.most_ahead_s:.1f} s ahead of their listeners",
             min(n.ends_s for n in paced),
         )
 
@@ -383,7 +379,7 @@ class Books:
         return [self._need(stream, now_s) for stream in self._streams if stream.counts(now_s)]
 
     def _need(self, stream: Stream, now_s: float) -> Need:
-        return need(stream, self._windows, now_s)
+        return need(stream, self._chunking, now_s)
 
 
 def _refused(reason: str, retry_s: float) -> Refused:

@@ -14,6 +14,10 @@ class Chunking:
     first_ms: float = 80.0
     largest_ms: float = 1_500.0
 
+    def after_s(self, last_s: float) -> float:
+        """The seconds of the window after one of ``last_s``, or of the first one after 0."""
+        return min(max(self.first_ms, 2e3 * last_s), self.largest_ms) / 1e3
+
     def windows(self, frames: int, frame_ms: float, largest_yet: int) -> Iterator[tuple[int, int]]:
         """Cut ``[0, frames)``; ``largest_yet`` is the size of the stream's last window, or 0."""
         largest = max(1, round(self.largest_ms / frame_ms))

@@ -64,11 +64,6 @@ class Costs:
     decode: Usage
     audio_s: float
 
-    @property
-    def speak(self) -> Usage:
-        """For a second of audio, all in all."""
-        return plus(times(self.prepare, 1 / self.audio_s), self.decode)
-
 
 # A little of what was believed, so that the first observation is nearly all that counts after it.
 _PRIOR_CHARACTERS, _PRIOR_AUDIO_S = 5.0, 0.05
@@ -117,7 +112,7 @@ class KindCosts:
         )
         # By size of the window: the first ones bring context along, which later ones have.
         self._windows: dict[int, Mean] = {}
-        self._costs = prior
+        self.costs = prior  # what is known now
 
     def prepared(self, characters: float, audio_s: float, usage: Usage) -> None:
         """So many spoken characters were prepared, and have so much audio."""
@@ -130,24 +125,17 @@ class KindCosts:
         """So much audio was decoded."""
         if audio_s >= LEAST_AUDIO_S:
             self._decode.learn(usage, audio_s)
-            size, decode = _size(audio_s), self._costs.decode
-            if size not in self._windows:
-                self._windows[size] = Mean(decode, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
-            self._windows[size].learn(usage, audio_s)
+            known = Mean(self.costs.decode, _PRIOR_AUDIO_S, _FADING_AUDIO_S)
+            self._windows.setdefault(_size(audio_s), known).learn(usage, audio_s)
             self._learnt()
 
     def _learnt(self) -> None:
-        self._costs = Costs(self._prepare.value, self._decode.value, self._audio.value[0])
-
-    @property
-    def costs(self) -> Costs:
-        """What is known now."""
-        return self._costs
+        self.costs = Costs(self._prepare.value, self._decode.value, self._audio.value[0])
 
     def window(self, audio_s: float) -> Usage:
         """What decoding a window of so much audio takes."""
         found = self._windows.get(_size(audio_s))
-        return times(self._costs.decode if found is None else found.value, audio_s)
+        return times(self.costs.decode if found is None else found.value, audio_s)
 
 
 def _size(audio_s: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import (
     NOTHING,
     KindCosts,
@@ -24,22 +25,6 @@ _SEGMENT_CHARACTERS = 120
 # As long as windows grow; from then on it is the rate that counts.
 _SOON_S = 2.0
 _NO_AUDIO_S = 1e-3  # what rounding leaves of a segment
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """What a stream decodes at a time, in seconds of audio: little first, then twice as much.
-
-    It waits while more than ``most_ahead_s`` were delivered and not played.
-    """
-
-    first_s: float = 0.08
-    largest_s: float = 1.5
-    most_ahead_s: float = 4.0
-
-    def after(self, last_s: float) -> float:
-        """The next one."""
-        return min(max(self.first_s, 2 * last_s), self.largest_s)
 
 
 @dataclass(eq=False, slots=True)
@@ -145,17 +130,12 @@ class Need:
     due: Sequence[tuple[float, Usage]]
 
     @property
-    def lane(self) -> Resource:
-        """Where it computes."""
-        return Resource.LONG_STEPS if self.left[Resource.LONG_STEPS] else Resource.STEPS
-
-    @property
     def first(self) -> Usage:
         """What is due first."""
         return self.due[0][1] if self.due else NOTHING
 
 
-def need(stream: Stream, windows: Windows, now_s: float) -> Need:
+def need(stream: Stream, chunking: Chunking, now_s: float) -> Need:
     """What ``stream`` needs, at what is known now."""
     costs, encode = stream.kind.costs, stream.encoding.value
     rest_s = stream.undecoded_s + stream.left * costs.audio_s
@@ -172,7 +152,7 @@ def need(stream: Stream, windows: Windows, now_s: float) -> Need:
         left,
         segment,
         times(plus(left, times(opening, -1.0)), 1 / ends_s) if rest_s > _NO_AUDIO_S else NOTHING,
-        _due(stream, windows, ahead_s),
+        _due(stream, chunking, ahead_s),
     )
 
 
@@ -181,7 +161,7 @@ def _segment(stream: Stream, left: float) -> float:
     return min(left, max(stream.segment, _SEGMENT_CHARACTERS / stream.rate))
 
 
-def _due(stream: Stream, windows: Windows, ahead_s: float) -> list[tuple[float, Usage]]:
+def _due(stream: Stream, chunking: Chunking, ahead_s: float) -> list[tuple[float, Usage]]:
     """Its windows of the next seconds: each is needed when those before it have been played."""
     costs, encode = stream.kind.costs, stream.encoding.value
     undecoded_s, left, window_s = stream.undecoded_s, stream.left, stream.window_s
@@ -192,7 +172,7 @@ def _due(stream: Stream, windows: Windows, ahead_s: float) -> list[tuple[float, 
             segment = _segment(stream, left)
             usage, left = times(costs.prepare, segment), left - segment
             undecoded_s = segment * costs.audio_s
-        window_s = windows.after(window_s)
+        window_s = chunking.after_s(window_s)
         taken_s = undecoded_s if undecoded_s < 1.5 * window_s else window_s
         usage = plus(plus(usage, stream.kind.window(taken_s)), times(encode, taken_s))
         due.append((ahead_s, usage))

@@ -23,14 +23,14 @@ from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.compute.threads import Ran
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
+from voxswap_server.speech.admission import Ticket
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
-from voxswap_server.speech.progress import Progress
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.script import Script, WholeText
-from voxswap_server.speech.stream_memory import StreamMemory, unbounded
+from voxswap_server.speech.stream_memory import StreamMemory
 from voxswap_server.speech.track import Track
 
 _T = TypeVar("_T")
@@ -55,7 +55,9 @@ class Stage:
     clock: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     bars: Bars = field(default_factory=lambda: Bars(time.monotonic))
-    memory: StreamMemory = field(default_factory=unbounded)
+    memory: StreamMemory = field(
+        default_factory=lambda: StreamMemory(0, lambda size_bytes: True, lambda size_bytes: None)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,17 @@ class Synthesis:
         request: SpeechRequest,
         manifest: Manifest,
         stage: Stage,
+        ticket: Ticket,
         *,
         script: Script | None = None,
         arrived: float | None = None,
-        progress: Progress | None = None,
     ) -> None:
         """The request arrived at ``arrived`` on the stage's clock; None: now.
 
         ``script`` is what to say in place of the request's text: a conversation, which may be
-        `cut`. ``progress`` hears how it goes.
+        `cut`. ``ticket`` hears how it goes.
         """
-        self._progress = progress or Progress()
+        self._ticket = ticket
         self._request = request
         self._manifest = manifest
         self._stage = stage
@@ -99,13 +101,13 @@ class Synthesis:
             paced=request.paced,
             arrived_s=self._arrived,
             clock=stage.clock,
-            weight=self._progress.weight,
+            weight=self._ticket.weight,
         )
         self._reader = Reader(request, manifest)
         self._track = Track(request, manifest)
         self._is_conversation = script is not None
         self._script = WholeText(request.text) if script is None else script
-        self._characters = 0
+        self.characters = 0  # of the segments that were spoken so far
         self._compute_s = 0.0
         self._queue_s = 0.0
         self._first_chunk_s: float | None = None
@@ -117,11 +119,6 @@ class Synthesis:
         # Whether no chunk is being made, or is made and not given out.
         self._settled = asyncio.Event()
         self._settled.set()
-
-    @property
-    def characters(self) -> int:
-        """Of the segments that were spoken so far."""
-        return self._characters
 
     async def settled(self) -> None:
         """Wait until no chunk is on its way to the one who reads `parts`. Then nothing is missing
@@ -154,7 +151,7 @@ class Synthesis:
                 window = await self._next_window()
                 if self._cut is not None:
                     await self._drop_windows()
-                    self._progress.cut()
+                    self._ticket.cut()
                     self._windows = self._compute_windows()
                     receipt, self._cut = self._cut, None
                     if not header_is_out:
@@ -210,7 +207,7 @@ class Synthesis:
         if self._track.takes_s(audio_s) <= _MOST_ON_LOOP_S:
             began_s = self._stage.clock()
             chunk = push()
-            self._progress.encoded(audio_s, self._stage.clock() - began_s)
+            self._ticket.encoded(audio_s, self._stage.clock() - began_s)
         else:
             coding = self._stage.coding or self._stage.scheduler
             chunk = (await coding.run(Work.of(push), due_s=self._playback.due_s())).result
@@ -220,7 +217,7 @@ class Synthesis:
 
     def _look_ahead(self) -> None:
         """Begin to compute the next window."""
-        self._progress.asks(self._script.characters_left, self._playback.dry_at_s)
+        self._ticket.asks(self._script.characters_left, self._playback.dry_at_s)
         self._ahead = asyncio.get_running_loop().create_task(self._compute_window())
 
     async def _next_window(self) -> _Window | None:
@@ -250,7 +247,7 @@ class Synthesis:
         if (wait_s := self._playback.wait_s()) > 0:
             await self._stage.sleep(wait_s)
         window = await anext(self._windows, None)
-        self._progress.stands()
+        self._ticket.stands()
         return window
 
     async def _compute_windows(self) -> AsyncGenerator[_Window, None]:
@@ -259,12 +256,12 @@ class Synthesis:
         while (read := await self._read_next()) is not None:
             utterance = (await self._run(read.preparation)).result
             durations, frames = utterance.durations_frames, utterance.frames
-            self._progress.prepared(len(read.segment.text), frames * frame_ms / 1e3)
+            self._ticket.prepared(len(read.segment.text), frames * frame_ms / 1e3)
             async with self._stage.memory.held(utterance.held_bytes):
                 for first, last in self._stage.chunking.windows(frames, frame_ms, size):
                     size = last - first
                     samples = (await self._run(utterance.decode(first, last))).result
-                    self._progress.decoded(size * frame_ms / 1e3)
+                    self._ticket.decoded(size * frame_ms / 1e3)
                     yield _Window(read, durations, frames, first, last, samples)
                 del utterance
 
@@ -273,18 +270,18 @@ class Synthesis:
         while True:
             is_ready = self._script.is_ready
             if not is_ready:
-                self._progress.stands(for_words=True)
+                self._ticket.stands(for_words=True)
             part = await self._script.next()
             if not is_ready:
                 # Whoever listens waited for words, not for the device.
                 self._playback.begin_anew()
-                self._progress.asks(self._script.characters_left, self._playback.dry_at_s)
+                self._ticket.asks(self._script.characters_left, self._playback.dry_at_s)
             if part is None:
                 return None
             read = Work.of(partial(self._reader.read, part, self._leased.loaded))
             found = (await self._run(read)).result
             if isinstance(found, Read):
-                self._characters += len(part.text)
+                self.characters += len(part.text)
                 return found
             if found:
                 self._script.put_back(found)
@@ -304,7 +301,7 @@ class Synthesis:
             if not work.is_intact:  # It was changed in the last step, or since.
                 await self._leased.verify()
             break
-        self._progress.computed(ran, is_long=work.may_be_long)
+        self._ticket.computed(ran, is_long=work.may_be_long)
         self._compute_s += ran.compute_s
         self._queue_s += ran.queue_s
         return ran

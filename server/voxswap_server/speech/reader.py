@@ -69,10 +69,8 @@ class Reader:
         if not symbols.speaks:
             return []
         seed = (self.seed + part.start * _SEED_STRIDE) % _SEED_SPACE
-        return Read(part, text, symbols, loaded.voice.prepare(symbols.ids, self._delivery(seed)))
-
-    def _delivery(self, seed: int) -> Delivery:
-        return Delivery(self._rate, seed, self._controls, self._speaker)
+        delivery = Delivery(self._rate, seed, self._controls, self._speaker)
+        return Read(part, text, symbols, loaded.voice.prepare(symbols.ids, delivery))
 
 
 def read_segment(

@@ -60,12 +60,3 @@ class SpeechRequest:
     paced: bool = True
     tenant: str = ""
     cache_policy: CachePolicy = CachePolicy.DEFAULT
-
-
-@dataclass(frozen=True, slots=True)
-class SceneRequest:
-    """Voices that will be needed: each with the seconds from now until its first line, if known."""
-
-    cast: tuple[tuple[VoiceRef, float | None], ...]
-    dry_run: bool = False
-    session_id: str = ""

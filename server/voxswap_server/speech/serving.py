@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from voxswap_server.residency.bars import Bars
 
@@ -19,9 +20,9 @@ class Serving:
         self._bars = bars
         self._long_engines = long_engines
         self._is_ready = False
-        self._is_draining = False
+        self.is_draining = False  # whether the server is about to end
         self._has_threads = {False: True, True: True}  # by whether their steps may be long
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._changed = asyncio.Event()
         self.changes = 0  # so far
 
     def become_ready(self) -> None:
@@ -31,7 +32,7 @@ class Serving:
 
     def drain(self) -> None:
         """The server is about to end."""
-        self._is_draining = True
+        self.is_draining = True
         self._tell()
 
     def set_threads(self, may_be_long: bool, are_there: bool) -> None:  # noqa: FBT001 - told so
@@ -41,14 +42,9 @@ class Serving:
             self._tell()
 
     @property
-    def is_draining(self) -> bool:
-        """Whether the server is about to end."""
-        return self._is_draining
-
-    @property
     def serves(self) -> bool:
         """Whether this server should be sent streams."""
-        return self._is_ready and not self._is_draining and self._has_threads[False]
+        return self._is_ready and not self.is_draining and self._has_threads[False]
 
     def serves_voice(self, ref: str, engine: str) -> bool:
         """Whether a sound version ``ref`` (``voice@version``) of ``engine`` can speak."""
@@ -57,17 +53,12 @@ class Serving:
 
     async def news(self, after: int, timeout_s: float | None = None) -> None:
         """Wait until more than ``after`` `changes` have happened, or for ``timeout_s``."""
-        if self.changes > after:
-            return
-        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(news)
-        try:
-            await asyncio.wait([news], timeout=timeout_s)
-        finally:
-            self._waiting.discard(news)
+        if self.changes <= after:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._changed.wait()
 
     def _tell(self) -> None:
         self.changes += 1
-        for news in self._waiting:
-            if not news.done():
-                news.set_result(None)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()

@@ -85,10 +85,9 @@ class Maker:
             ticket = await self._admit(request, manifest, terms)
         with ticket:
             synthesis = Synthesis(
-                *(request, manifest, self._stage),
+                *(request, manifest, self._stage, ticket),
                 script=script,
                 arrived=arrived_s,
-                progress=ticket,
             )
             begun(synthesis)
             with await self._lease(manifest, terms) as lease:

@@ -64,8 +64,3 @@ class StreamMemory:
                     return
                 first.set_result(None)
             del self._waiting[first]
-
-
-def unbounded() -> StreamMemory:
-    """For who keeps no books."""
-    return StreamMemory(0, lambda size_bytes: True, lambda size_bytes: None)

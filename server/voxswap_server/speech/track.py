@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
@@ -38,13 +37,14 @@ class Track:
 
     def begin(self, read: Read, durations_frames: Sequence[int]) -> None:
         """A segment comes; its marks go out with the chunks that they begin in."""
+        start = self._samples_in
         marks = segment_marks(
             self._kinds | _WORDS,
             read.segment,
             read.text,
             read.symbols,
             durations_frames,
-            partial(self._sample_of_frame, self._samples_in),
+            lambda frame: self.to_output(start + frame * self.hop),
         )
         self._marks.extend(mark for mark in marks if mark.kind in self._kinds)
         self._words.extend(mark for mark in marks if mark.kind is MarkKind.WORD)
@@ -92,9 +92,6 @@ class Track:
 
     def _pause(self, read: Read) -> Samples:
         return np.zeros(read.segment.pause_ms * self.rate_in // 1000, np.float32)
-
-    def _sample_of_frame(self, start: int, frame: int) -> int:
-        return self.to_output(start + frame * self.hop)
 
     def _chunk(self, encoded: Encoded) -> Chunk | None:
         if not encoded.data:

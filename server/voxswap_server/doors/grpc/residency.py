@@ -147,7 +147,7 @@ class ResidencyServicer(residency_pb2_grpc.ResidencyServiceServicer):
         return self._catalog.resolve(VoiceRef.parse(voice))
 
     def _instant(self) -> messages.Instant:
-        return messages.Instant(self._manager.now(), self._wall_clock())
+        return messages.Instant(self._manager.clock(), self._wall_clock())
 
     def _ledger(self) -> residency_pb2.Ledger:
         device = self._manager.device

@@ -91,12 +91,11 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         self, request: speech_pb2.PrepareRequest, context: Context
     ) -> speech_pb2.PrepareResponse:
         """Begin to load a scene's voices; the answer does not wait for them."""
-        scene = translate.scene_request(request)
         cast = [
-            CastMember(self._catalog.resolve(voice, session_id=scene.session_id), due_s)
-            for voice, due_s in scene.cast
+            CastMember(self._catalog.resolve(voice, session_id=request.session_id), due_s)
+            for voice, due_s in translate.cast_of(request)
         ]
-        return messages.scene(await self._ahead.prepare(cast, dry_run=scene.dry_run))
+        return messages.scene(await self._ahead.prepare(cast, dry_run=request.dry_run))
 
     def _call(self, context: Context) -> Call:
         now_s, left_s = self._speaker.clock(), patience_s(context)

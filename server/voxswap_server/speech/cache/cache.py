@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.cache import recording
@@ -19,18 +18,6 @@ from voxswap_server.speech.parts import Part, Parts
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 
 _LOGGER = logging.getLogger(__name__)
-
-
-class AudioCacheObserver(Protocol):
-    """Who counts. Called on the event loop."""
-
-    def request(self, outcome: Outcome) -> None:
-        """A request met the cache so."""
-        ...
-
-    def fault(self, fault: StoreFault) -> None:
-        """A store did not do what it was asked."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +39,24 @@ class AudioCache:
     def __init__(
         self,
         store: AudioStore | None,
-        observer: AudioCacheObserver,
         *,
+        on_request: Callable[[Outcome], object],
+        on_fault: Callable[[StoreFault], object],
         maker: str,
         most_entry_bytes: int,
         most_held_bytes: int,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``store`` is None: everything is made anew. ``maker`` names whatever audio depends on
-        beside request and version.
+        beside request and version. ``on_request`` hears how each request met the cache, and
+        ``on_fault`` when a store did not do what it was asked.
 
         A recording has at most ``most_entry_bytes``; what may be joined, made or kept before, has
         at most ``most_held_bytes`` in all, the latest part of each aside.
         """
         self._store = store
-        self._observer = observer
+        self.told = on_request
+        self._on_fault = on_fault
         self._maker = maker
         self._most_entry_bytes = most_entry_bytes
         self._most_held_bytes = most_held_bytes
@@ -92,7 +82,7 @@ class AudioCache:
         making if nobody else listens to it.
         """
         if self._store is None or not wanted(request):
-            self._observer.request(Outcome.OFF)
+            self.told(Outcome.OFF)
             return make(request, lambda: Terms(until_s, request.start_by_s))
         return Listener(
             *(request, make, lambda: self._flight_of(request, manifest)),
@@ -148,7 +138,7 @@ class AudioCache:
             parts = recording.decode(flight.key, data)
             return parts if self._may_hold(sum(map(size_bytes, parts))) else None
         except recording.RecordingError as error:
-            self._observer.fault(StoreFault.DAMAGED)
+            self._on_fault(StoreFault.DAMAGED)
             _LOGGER.warning("a recording in the audio cache is made anew: %s", error)
             return None
 
@@ -172,10 +162,6 @@ class AudioCache:
         if self._open.get(place) is flight:
             del self._open[place]
 
-    def told(self, outcome: Outcome) -> None:
-        """Count it."""
-        self._observer.request(outcome)
-
     def over(self, flight: Flight) -> None:
         """Forget it."""
         self.refuse_joiners(flight)
@@ -188,10 +174,6 @@ def wanted(request: SpeechRequest) -> bool:
     Who leaves that open gets what is the same either way: the audio of a seed. Without one, a
     line sounds a little different each time, and games repeat barks.
     """
-    match request.cache_policy:
-        case CachePolicy.USE:
-            return True
-        case CachePolicy.OFF:
-            return False
-        case CachePolicy.DEFAULT:
-            return request.seed is not None
+    if request.cache_policy is CachePolicy.DEFAULT:
+        return request.seed is not None
+    return request.cache_policy is CachePolicy.USE

@@ -57,28 +57,18 @@ class Flight:
         self.listeners: list[Listener] = []
         self._home = home
         self._most_bytes = most_bytes
-        self._shares = True
+        self.shares = True  # all of it is held, so that others may join
         self._outcome: Outcome | None = None  # of who comes now
         self._leader: Listener | None = None  # by whose means it is made
         self._parts: deque[Part] = deque()
         self._dropped = 0  # parts that are no longer held
         self._asked = 0  # parts that somebody wants to be there
         self._complete = False
-        self._ended = False  # the task has, and was seen to
+        self.ended = False  # nothing runs any more
         self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
         self.task = asyncio.get_running_loop().create_task(self._fly(), name="audio for several")
         self.task.add_done_callback(self._landed)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing runs any more."""
-        return self._ended
-
-    @property
-    def shares(self) -> bool:
-        """Whether all of it is held, so that others may join."""
-        return self._shares
 
     def terms(self) -> Terms:
         """How long the making may take to begin, as of now: others may join while it waits."""
@@ -97,7 +87,7 @@ class Flight:
         self.listeners.remove(listener)
         if self.listeners:
             self._drop_needless()
-        elif self._ended:
+        elif self.ended:
             self._home.over(self)
         elif not self._complete:
             self._home.refuse_joiners(self)
@@ -138,7 +128,7 @@ class Flight:
         except Exception as error:  # noqa: BLE001 - raised where they listen
             self._fail(error)
             return
-        if self._shares:
+        if self.shares:
             await self._home.keep(self, tuple(self._parts))
 
     def _decide(self, first: Outcome, others: Outcome) -> None:
@@ -168,11 +158,11 @@ class Flight:
 
     def _add(self, part: Part) -> None:
         self._hold(part)
-        if self._shares and not self._home.may_grow(self):
-            self._shares = False
+        if self.shares and not self._home.may_grow(self):
+            self.shares = False
             self._home.refuse_joiners(self)
         self._drop_needless()
-        while self.held_bytes > self._most_bytes and not self._shares and len(self.listeners) > 1:
+        while self.held_bytes > self._most_bytes and not self.shares and len(self.listeners) > 1:
             slowest = min(self.listeners, key=lambda listener: listener.place)
             if slowest.place >= self._dropped + len(self._parts) - 1:
                 break  # This part alone is too much, and all of them want it.
@@ -193,7 +183,7 @@ class Flight:
 
     def _drop_needless(self) -> None:
         """Where nobody may join, what all have read."""
-        if not self._shares and self.listeners:
+        if not self.shares and self.listeners:
             self._release(min(x.place for x in self.listeners) - self._dropped)
 
     def _release(self, n: int) -> None:
@@ -219,7 +209,7 @@ class Flight:
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         """The task has ended: by itself, or cancelled, perhaps before it had begun."""
-        self._ended = True
+        self.ended = True
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
             if not self._complete:

@@ -93,7 +93,10 @@ class Listener:
         match part:
             case Header():
                 self._is_same_text = part.text_digest == self._text_digest
-                return part if own else as_cached(part)
+                if own:
+                    return part
+                # Nothing is loaded or computed for this one.
+                return dataclasses.replace(part, cached=True, cold=False, queue_ms=0.0, swap_ms=0.0)
             case Chunk():
                 if self._first_chunk_ms is None:
                     self._first_chunk_ms = (self._clock() - self.arrived_s) * 1e3
@@ -121,8 +124,3 @@ def loosest(listeners: Sequence[Listener]) -> Terms:
     if listeners and all(s is not None for _, s in starts):
         start_by_s = max(((a + s, s) for a, s in starts if s is not None))[1]
     return Terms(until_s, start_by_s)
-
-
-def as_cached(header: Header) -> Header:
-    """The header of a stream that nothing is loaded or computed for."""
-    return dataclasses.replace(header, cached=True, cold=False, queue_ms=0.0, swap_ms=0.0)

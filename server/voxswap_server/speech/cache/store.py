@@ -47,7 +47,6 @@ class MemoryStatistics:
 
     bytes: int
     entries: int
-    evictions: int
 
 
 # A node of the dictionary's list, and its place in the table, which has room to grow.
@@ -68,7 +67,7 @@ class MemoryStore:
         self.most_bytes = most_bytes
         self._on_eviction = on_eviction
         self._entries: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = self._evictions = 0
+        self._bytes = 0
 
     async def get(self, key: str) -> bytes | None:
         """The bytes, which are the most recently used from now on."""
@@ -85,7 +84,6 @@ class MemoryStore:
             return
         while self._bytes + size > self.most_bytes:
             self._drop(next(iter(self._entries)))
-            self._evictions += 1
             self._on_eviction()
         self._entries[key] = value
         self._bytes += size
@@ -97,7 +95,7 @@ class MemoryStore:
 
     def statistics(self) -> MemoryStatistics:
         """As it is now. May be called from any thread."""
-        return MemoryStatistics(self._bytes, len(self._entries), self._evictions)
+        return MemoryStatistics(self._bytes, len(self._entries))
 
     def check_integrity(self) -> None:
         """Raises AssertionError if what is counted is not what is there, or above the bound."""

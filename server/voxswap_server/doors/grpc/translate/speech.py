@@ -22,7 +22,6 @@ from voxswap_server.speech.request import (
     CachePolicy,
     LineClass,
     MarkKind,
-    SceneRequest,
     SpeechRequest,
 )
 
@@ -153,8 +152,11 @@ def speech_request(
     )
 
 
-def scene_request(message: speech_pb2.PrepareRequest) -> SceneRequest:
-    """A validated scene. Raises `InvalidInputError` with every fault."""
+def cast_of(message: speech_pb2.PrepareRequest) -> Iterator[tuple[VoiceRef, float | None]]:
+    """Each voice of a scene, with the seconds from now until its first line, if that is known.
+
+    Raises `InvalidInputError` with every fault.
+    """
     faults = _Faults()
     by_ms = message.by_ms if message.HasField("by_ms") else None
     if by_ms is not None:
@@ -172,11 +174,7 @@ def scene_request(message: speech_pb2.PrepareRequest) -> SceneRequest:
         if (known or 0) > (due_ms or 0):
             cast[voice] = due_ms
     faults.raise_if_any()
-    return SceneRequest(
-        tuple((voice, None if ms is None else ms / 1e3) for voice, ms in cast.items()),
-        dry_run=message.dry_run,
-        session_id=message.session_id,
-    )
+    return ((voice, None if ms is None else ms / 1e3) for voice, ms in cast.items())
 
 
 def text_faults(text: str, max_characters: int) -> Iterator[str]:
