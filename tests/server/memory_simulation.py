@@ -553,7 +553,7 @@ def _steer(simulation: MemorySimulation, rng: random.Random) -> None:
     if draw == 0:
         simulation.happen(lambda: memory.used(keys, now))
     elif draw == 1:
-        simulation.happen(lambda: memory.protect(keys, now + 3, now))
+        simulation.happen(lambda: memory.used(keys, now, until_s=now + 3))
     elif draw == 2:
         simulation.happen(lambda: memory.evict_idle(now - rng.choice((0, 2, 10)), now))
     elif draw == 3:

@@ -161,7 +161,7 @@ class ModelManager(Shell):
     def protect(self, manifest: Manifest, for_s: float) -> None:
         """Evict the voice, if it is resident, as if it were used until so many seconds from now."""
         now, keys = self.clock(), (part.key for part in self.loader.plan(manifest).parts)
-        self._carry(self.memory.protect(keys, now + for_s, now))
+        self._carry(self.memory.used(keys, now, until_s=now + for_s))
 
     def used(self, manifest: Manifest) -> None:
         """A line of the voice was spoken without it, from the audio cache."""
