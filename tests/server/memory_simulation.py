@@ -42,7 +42,6 @@ LIMITS = Limits(
     load_slots=2,
     fetch_slots=1,
     load_timeout_s=20,
-    fetch_timeout_s=20,
     wait_s=12,
     ageing_s=2,
     exclusive_s=4,
@@ -320,8 +319,7 @@ class MemorySimulation:
         for number in self.threads:
             part = next(p for p in self.memory.work.values() if p.number == number)
             if part.state is not State.STUCK:
-                fetch = part.stage is Stage.FETCH
-                limit_s = self.limits.fetch_timeout_s if fetch else self.limits.load_timeout_s
+                limit_s = self.limits.load_timeout_s
                 assert self.now < part.began_s + limit_s, f"{part} hangs, and nobody is told"
             else:
                 assert not part.claims
