@@ -1,4 +1,4 @@
-"""Files that processes share, and locks on them. All locks are flock's: they die with their process."""
+"""Files that processes share, and locks on them: flock's, which die with their process."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class MemoryStore:
 
     async def put(self, key: str, value: bytes) -> None:
         """Keep it; what had its key is gone, also if ``value`` is too large to be kept."""
-        size = self.size_bytes(key, value)
+        size = sys.getsizeof(key) + sys.getsizeof(value) + _ENTRY_BYTES
         if size > self.most_bytes // _LARGEST_SHARE:
             self._entries.drop(key)
             return
@@ -93,11 +93,6 @@ class MemoryStore:
     def check_integrity(self) -> None:
         """Raises AssertionError if what is counted is not what is there, or above the bound."""
         self._entries.check_integrity()
-
-    @staticmethod
-    def size_bytes(key: str, value: bytes) -> int:
-        """What an entry is charged."""
-        return sys.getsizeof(key) + sys.getsizeof(value) + _ENTRY_BYTES
 
 
 class TieredStore:
