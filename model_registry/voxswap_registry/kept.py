@@ -41,17 +41,26 @@ class Kept(Generic[_T]):
         self._values.move_to_end(key)
         return kept[1]
 
-    def put(self, key: str, value: _T, size_bytes: int) -> None:
-        """Keep ``value``, and drop those that were not used for longest if it takes their room."""
-        if key in self._values:
-            self.size_bytes -= self._values.pop(key)[0]
+    def put(self, key: str, value: _T, size_bytes: int) -> int:
+        """Keep ``value``, and drop those that were not used for longest if it takes their room.
+
+        How many of these there were.
+        """
+        self.drop(key)
         if size_bytes > self._limit_bytes:
-            return
+            return 0
+        dropped = 0
+        while self.size_bytes + size_bytes > self._limit_bytes:
+            self.drop(next(iter(self._values)))
+            dropped += 1
         self._values[key] = (size_bytes, value)
         self.size_bytes += size_bytes
-        while self.size_bytes > self._limit_bytes:
-            _, (dropped_bytes, _) = self._values.popitem(last=False)
-            self.size_bytes -= dropped_bytes
+        return dropped
+
+    def drop(self, key: str) -> None:
+        """Keep it no longer; nothing if it is not here."""
+        size_bytes, _ = self._values.pop(key, (0, None))
+        self.size_bytes -= size_bytes
 
     def check_integrity(self) -> None:
         """Raise AssertionError if what is counted is not what is here, or is too much."""

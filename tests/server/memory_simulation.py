@@ -42,7 +42,6 @@ LIMITS = Limits(
     load_slots=2,
     fetch_slots=1,
     load_timeout_s=20,
-    fetch_timeout_s=20,
     wait_s=12,
     ageing_s=2,
     exclusive_s=4,
@@ -320,8 +319,7 @@ class MemorySimulation:
         for number in self.threads:
             part = next(p for p in self.memory.work.values() if p.number == number)
             if part.state is not State.STUCK:
-                fetch = part.stage is Stage.FETCH
-                limit_s = self.limits.fetch_timeout_s if fetch else self.limits.load_timeout_s
+                limit_s = self.limits.load_timeout_s
                 assert self.now < part.began_s + limit_s, f"{part} hangs, and nobody is told"
             else:
                 assert not part.claims
@@ -553,7 +551,7 @@ def _steer(simulation: MemorySimulation, rng: random.Random) -> None:
     if draw == 0:
         simulation.happen(lambda: memory.used(keys, now))
     elif draw == 1:
-        simulation.happen(lambda: memory.protect(keys, now + 3, now))
+        simulation.happen(lambda: memory.used(keys, now, until_s=now + 3))
     elif draw == 2:
         simulation.happen(lambda: memory.evict_idle(now - rng.choice((0, 2, 10)), now))
     elif draw == 3:

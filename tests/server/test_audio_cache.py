@@ -232,7 +232,7 @@ def test_all_that_a_chunk_keeps_is_counted() -> None:
 async def test_a_damaged_recording_is_made_anew_and_put_right(fixture: CacheFixture) -> None:
     await heard(fixture)
     assert isinstance(fixture.store, MemoryStore)
-    (key,) = fixture.store._entries
+    (key,) = fixture.store._entries._values
     await fixture.store.put(key, b"damaged")
     check_whole(await heard(fixture))
     assert fixture.observer.faults == {StoreFault.DAMAGED: 1}

@@ -160,7 +160,9 @@ class MemoryMachine(RuleBasedStateMachine):
     @invariant()
     def the_same_entries_in_the_same_order_within_the_bound(self) -> None:
         self.store.check_integrity()
-        assert list(self.store._entries.items()) == list(self.model.items())
+        assert [(k, v) for k, (_, v) in self.store._entries._values.items()] == list(
+            self.model.items()
+        )
         counted = self.store.statistics()
         assert counted.entries == len(self.model)
         assert counted.bytes == sum(self.charge(*item) for item in self.model.items()) <= 4_000

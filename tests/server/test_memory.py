@@ -611,7 +611,9 @@ def test_what_was_just_loaded_or_is_wanted_soon_leaves_last() -> None:
     for key in "abc":
         simulation.release(load(simulation, voice(key, 30)))
     simulation.pass_time(6)
-    simulation.happen(lambda: simulation.memory.protect(["a"], simulation.now + 30, simulation.now))
+    simulation.happen(
+        lambda: simulation.memory.used(["a"], simulation.now, until_s=simulation.now + 30)
+    )
     simulation.ask(voice("d", 40))
     assert list(simulation.freeing.values()) == ["b"]
 

@@ -92,7 +92,7 @@ class MemoryMachine(RuleBasedStateMachine):
         simulation, keys = self.simulation, tuple(VOICES[voice][0])
         if for_s:
             simulation.happen(
-                lambda: simulation.memory.protect(keys, simulation.now + for_s, simulation.now)
+                lambda: simulation.memory.used(keys, simulation.now, until_s=simulation.now + for_s)
             )
         else:
             simulation.happen(lambda: simulation.memory.used(keys, simulation.now))

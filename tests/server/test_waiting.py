@@ -108,7 +108,7 @@ async def test_what_turns_out_not_to_be_here_is_fetched_after_all() -> None:
 
 
 async def test_a_fetch_that_hangs_is_told_as_such() -> None:
-    residency = ResidencyFixture(100, Limits(fetch_timeout_s=5))
+    residency = ResidencyFixture(100, Limits(load_timeout_s=5))
     residency.loader.afar = {digest_of("far")}
     task = residency.ask("far")
     await settle()

@@ -1,4 +1,4 @@
-"""Files of the cache and locks on them. All are flock's: they die with their process."""
+"""Files that processes share, and locks on them: flock's, which die with their process."""
 
 from __future__ import annotations
 
@@ -45,6 +45,18 @@ def try_flock(file: FileIO, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Whoever reads it finds the old or the new; after a loss of power perhaps neither."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

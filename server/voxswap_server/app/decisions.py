@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from voxswap_families.arithmetic import Dtype, fastest_dtype, gains_from_tf32, use_tf32
 from voxswap_registry.errors import RegistryError
-from voxswap_registry.storage.locks import locked, open_file
+from voxswap_registry.storage.locks import locked, open_file, replace_file
 from voxswap_server.app.config import Settings
 from voxswap_server.text.frontends import FrontEndChoice, espeak_is_installed
 
@@ -103,7 +103,8 @@ def decide(
         decisions = measure()
         if refusal is None:
             try:
-                _write(path, _Kept(machine=machine, decisions=decisions))
+                kept = _Kept(machine=machine, decisions=decisions).model_dump_json(indent=1)
+                replace_file(path, f"{kept}\n".encode())
             except OSError as error:
                 refusal = error
         if refusal is not None:
@@ -198,18 +199,6 @@ def _read(path: Path, machine: Machine) -> Decisions | None:
     ]
     _LOGGER.info("%s is of another machine, and decided anew: %s", path.name, "; ".join(changes))
     return None
-
-
-def _write(path: Path, kept: _Kept) -> None:
-    """Whoever reads it finds the old or the new; after a loss of power perhaps neither."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(kept.model_dump_json(indent=1) + "\n")
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
 
 
 def _processor() -> str:

@@ -89,7 +89,6 @@ def keep_residents(
             load_slots=settings.load_threads,
             fetch_slots=settings.fetch_threads,
             load_timeout_s=settings.load_timeout_s,
-            fetch_timeout_s=settings.load_timeout_s,
             wait_s=settings.memory_wait_s,
             settle_s=settings.settle_s,
         ),

@@ -228,7 +228,7 @@ class Allotment(Entries):
                 continue
             slots.start(part)
             part.begin(self._now)
-            self._timers.add(self._now + self._timeout_s(stage), Due.STUCK, part)
+            self._timers.add(self._now + self._limits.load_timeout_s, Due.STUCK, part)
             self._do(Load(part.number, part.key, stage))
 
     def _step_aside(self, part: Part) -> None:
@@ -239,10 +239,6 @@ class Allotment(Entries):
         elif part.state is State.RUNNING:
             self._abandon(part)
         self._slots[part.stage].step_aside(part)
-
-    def _timeout_s(self, stage: Stage) -> float:
-        limits = self._limits
-        return limits.load_timeout_s if stage is Stage.LOAD else limits.fetch_timeout_s
 
     def forecast(self, plans: Sequence[Plan], now: float, *, rank: Rank = Rank.PLAYER) -> Forecast:
         """What would leave so that each is there beside those before it, if nobody else asked.

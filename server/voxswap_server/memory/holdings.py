@@ -279,13 +279,11 @@ class Holdings:
             if bool(part.holds) != (part.state is State.WITHDRAWN):
                 raise AssertionError(f"{part} is held, or waits for nobody")
         everything = tuple(self)
+        books = self.ledger.statistics()
         sums = {
-            "reserved": (_CHARGED_AS_LOAD, self.ledger.statistics().reserved_bytes),
-            "resident": ((State.RESIDENT,), self.ledger.statistics().resident_bytes),
-            "evicting": (
-                (State.WITHDRAWN, State.EVICTING),
-                self.ledger.statistics().evicting_bytes,
-            ),
+            "reserved": (_CHARGED_AS_LOAD, books.reserved_bytes),
+            "resident": ((State.RESIDENT,), books.resident_bytes),
+            "evicting": ((State.WITHDRAWN, State.EVICTING), books.evicting_bytes),
         }
         for account, (states, booked) in sums.items():
             seen = sum(part.size_bytes for part in everything if part.state in states)

@@ -199,23 +199,17 @@ class Memory(Outcomes):
             self._dismiss(voice, "unload")
         return self._done()
 
-    def used(self, keys: Iterable[str], now: float) -> list[Action]:
-        """Parts were used without a lease: a line of their voice came from the audio cache."""
-        self._begin(now)
-        self._touch(keys, 0.0)
-        return self._done()
+    def used(self, keys: Iterable[str], now: float, *, until_s: float = 0.0) -> list[Action]:
+        """Parts were used without a lease: a line of their voice came from the audio cache.
 
-    def protect(self, keys: Iterable[str], until_s: float, now: float) -> list[Action]:
-        """A scene is about to begin: its parts leave as if they were used until then."""
+        Or a scene is about to begin: then they leave as if they were used ``until_s``.
+        """
         self._begin(now)
-        self._touch(keys, until_s)
-        return self._done()
-
-    def _touch(self, keys: Iterable[str], until_s: float) -> None:
         for key in keys:
             part = self.holdings.find(key)
             if part is not None and part.state is State.RESIDENT:
                 self.holdings.touch(part, self._now, protected_until_s=until_s)
+        return self._done()
 
     def evict_idle(self, since_s: float, now: float) -> list[Action]:
         """Evict what nobody has used, and nothing protects, since then."""

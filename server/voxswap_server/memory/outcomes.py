@@ -179,7 +179,7 @@ class Outcomes(Allotment):
 
     def _is_stuck(self, part: Part) -> None:
         under_way = part.state in (State.RUNNING, State.ABANDONED)
-        if not under_way or self._now < part.began_s + self._timeout_s(part.stage):
+        if not under_way or self._now < part.began_s + self._limits.load_timeout_s:
             return
         self._slots[part.stage].leave(part)
         self.holdings.stick(part)

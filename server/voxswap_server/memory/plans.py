@@ -83,17 +83,16 @@ class Asker:
 class Limits:
     """Slots, and times in seconds.
 
-    ``load_slots`` parts are taken up and ``fetch_slots`` fetched at a time, each for its timeout at
-    the most. Nobody waits for memory longer than ``wait_s``. Who has waited for ``ageing_s`` may
-    keep what comes free for itself, once, for ``exclusive_s``. Memory that is being given back is
-    counted on for ``leaving_s``. A part is as if in use for ``settle_s`` after its load; what is
-    loaded ahead pushes out only what was not used for ``long_idle_s``.
+    ``load_slots`` parts are taken up and ``fetch_slots`` fetched at a time, each for
+    ``load_timeout_s`` at the most. Nobody waits for memory longer than ``wait_s``. Who has waited
+    for ``ageing_s`` may keep what comes free for itself, once, for ``exclusive_s``. Memory that is
+    being given back is counted on for ``leaving_s``. A part is as if in use for ``settle_s`` after
+    its load; what is loaded ahead pushes out only what was not used for ``long_idle_s``.
     """
 
     load_slots: int = 2
     fetch_slots: int = 2
     load_timeout_s: float = 60.0
-    fetch_timeout_s: float = 60.0
     wait_s: float = 30.0
     ageing_s: float = 1.0
     exclusive_s: float = 10.0

@@ -101,15 +101,13 @@ class Ahead:
             fitting = [m for m, found in zip(order, outlook.cast, strict=True) if found.fits]
             for member in fitting:
                 # Loading one must not push out another that is here already.
-                self._protect(member, member.due_s or 0.0)
+                kept_s = (member.due_s or 0.0) + _KEPT_AFTER_DUE_S
+                self._manager.protect(member.manifest, kept_s)
             work = self._load_cast(fitting)
             task = asyncio.get_running_loop().create_task(work, name="prepare a scene")
             self._scenes.add(task)
             task.add_done_callback(self._scenes.discard)
         return outlook
-
-    def _protect(self, member: CastMember, due_s: float) -> None:
-        self._manager.protect(member.manifest, due_s + _KEPT_AFTER_DUE_S)
 
     async def settled(self) -> None:
         """Wait until no scene is being prepared."""
@@ -153,7 +151,7 @@ class Ahead:
                         raise
                     continue
                 with lease:
-                    self._protect(member, due_s)
+                    self._manager.protect(member.manifest, due_s + _KEPT_AFTER_DUE_S)
                 return
         except VoxswapError as error:
             _LOGGER.warning("prepare: %s", error)

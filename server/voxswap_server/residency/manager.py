@@ -17,7 +17,7 @@ from voxswap_server.memory.actions import (
 from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.part import State as PartState
 from voxswap_server.memory.plans import Asker, Plan, Rank
-from voxswap_server.residency import view
+from voxswap_server.residency import snapshot
 from voxswap_server.residency.errors import VoiceInUseError
 from voxswap_server.residency.events import EventKind, ResidencyEvent
 from voxswap_server.residency.lease import Lease
@@ -113,7 +113,7 @@ class ModelManager(Shell):
                     "of it was changed; ask again"
                 )
             self._carry(self.memory.pin(key, self.clock()))
-            return view.resident(voice)
+            return snapshot.resident(voice)
 
     def unpin(self, manifest: Manifest) -> Resident | None:
         """Let it be evicted again; None if it is not resident. Calling it again does nothing."""
@@ -161,7 +161,7 @@ class ModelManager(Shell):
     def protect(self, manifest: Manifest, for_s: float) -> None:
         """Evict the voice, if it is resident, as if it were used until so many seconds from now."""
         now, keys = self.clock(), (part.key for part in self.loader.plan(manifest).parts)
-        self._carry(self.memory.protect(keys, now + for_s, now))
+        self._carry(self.memory.used(keys, now, until_s=now + for_s))
 
     def used(self, manifest: Manifest) -> None:
         """A line of the voice was spoken without it, from the audio cache."""
@@ -203,16 +203,16 @@ class ModelManager(Shell):
 
     def residents(self) -> tuple[Resident, ...]:
         """Voices that are resident, the most recently used first; then loads, then failures."""
-        return view.residents(self.memory, self.failures, self.clock())
+        return snapshot.residents(self.memory, self.failures, self.clock())
 
     def resident_parts(self) -> tuple[ResidentPart, ...]:
         """Every part that is charged, the most recently used first."""
-        return view.parts(self.memory)
+        return snapshot.parts(self.memory)
 
     def find(self, manifest: Manifest) -> Resident | None:
         """The voice, if it is resident."""
         voice = self.memory.voices.get(self.loader.plan(manifest).key)
-        return None if voice is None else view.resident(voice)
+        return None if voice is None else snapshot.resident(voice)
 
     def refusal(self, plan: VoicePlan, why: Why) -> VoxswapError:
         """What `acquire` would raise."""

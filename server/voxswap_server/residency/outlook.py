@@ -10,7 +10,7 @@ from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.memory.plans import Rank
 from voxswap_server.memory.prospect import Prospect
-from voxswap_server.residency import view
+from voxswap_server.residency import snapshot
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.plans import PartPlan, VoicePlan
@@ -85,8 +85,8 @@ async def explain(manager: ModelManager, manifest: Manifest) -> Explanation:
         fits=resident or (fault is None and victims is not None),
         parts=outlooks,
         need_bytes=prospect.need_bytes,
-        would_evict=tuple(map(view.describe, victims or ())),
-        speaking=() if victims is not None else view.speaking(memory),
+        would_evict=tuple(map(snapshot.describe, victims or ())),
+        speaking=() if victims is not None else snapshot.speaking(memory),
         ahead=len(memory.line),
         estimated_s=0.0 if resident else _away_s(manager, missing, tiers),
         reason="it is resident" if resident else _reason(manager, fault, prospect),
@@ -116,7 +116,7 @@ async def forecast(manager: ModelManager, cast: Sequence[CastMember]) -> Forecas
         in_time = member.due_s is None or ready_s <= member.due_s
         members.append(MemberOutlook(member.manifest.ref, ready_s, fits and in_time, fits))
     victims = (part for n in found.victims[:leaving] if (part := memory.work.get(n)) is not None)
-    refs = {ref for part in victims for ref in view.describe(part).voices}
+    refs = {ref for part in victims for ref in snapshot.describe(part).voices}
     return Forecast(tuple(members), tuple(sorted(refs)))
 
 

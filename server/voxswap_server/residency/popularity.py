@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.fields import Between, Holds
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.records import Record, record
+from voxswap_registry.storage.locks import replace_file
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -131,12 +130,8 @@ def save(data: bytes, path: Path) -> None:
 
     A disk that refuses is logged: nothing but the next warm start depends on it.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        replace_file(path, data)
     except OSError as error:
         _LOGGER.warning("cannot save what is resident to %s: %s", path, error)
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -105,9 +105,8 @@ class Refusing:
     def _stuck(self, ref: str, plan: Plan) -> LoadStuckError:
         part = self._memory.stuck_of(plan)
         name = ref if part is None else source_of(part.plan).name
-        limits = self._limits
         fetched = part is not None and part.stage is Stage.FETCH
-        limit_s = limits.fetch_timeout_s if fetched else limits.load_timeout_s
+        limit_s = self._limits.load_timeout_s
         return LoadStuckError(
             f"{name} was not {'fetched' if fetched else 'loaded'} within {limit_s:g} s, the most "
             "that load_timeout_s allows, and that has not ended yet; look at the disk or the store"

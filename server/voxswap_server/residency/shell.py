@@ -297,18 +297,15 @@ class Shell:
             case News.LOADED:
                 self._observe(EventKind.LOADED, told)
             case News.NOT_LOADED:
-                self._not_loaded(told)
+                if (known := self._refused.pop(told.key, None)) is not None:
+                    self.failures.record(told.key, *known)
+                reason = reason_of(told.why or Why.GIVEN_UP, told.error)
+                self._observe(EventKind.LOAD_FAILED, told, reason)
             case News.WITHDRAWN:
                 self._assembled.pop(told.key, None)
                 self._misfits.pop(told.key, None)
             case News.EVICTED:
                 self._observe(EventKind.EVICTED, told, told.reason)
-
-    def _not_loaded(self, told: Tell) -> None:
-        why = told.why or Why.GIVEN_UP
-        if (known := self._refused.pop(told.key, None)) is not None:
-            self.failures.record(told.key, *known)
-        self._observe(EventKind.LOAD_FAILED, told, reason_of(why, told.error))
 
     def _observe(self, kind: EventKind, told: Tell, reason: str = "") -> None:
         part = told.source.part if isinstance(told.source, Source) else None

@@ -102,7 +102,10 @@ class Ticket:
 
     def computed(self, ran: Ran[Any], *, is_long: bool) -> None:
         """A work ended; what it was for is told next."""
-        usage = self._admission.usage(ran, is_long=is_long)
+        cpu_s = ran.cpu_s
+        usage = (cpu_s, 0.0, 0.0, cpu_s)
+        if is_long:
+            usage = (0.0, cpu_s, 0.0, cpu_s * self._admission.long_width)
         self._spent = plus(self._spent, usage)
 
     def prepared(self, characters: int, audio_s: float) -> None:
@@ -149,7 +152,7 @@ class Admission:
         )
         self._costs = CostBook()
         self._pacing = pacing
-        self._long_width = long_width
+        self.long_width = long_width
         self._prior = prior
         self._patience_s = patience_s
         self._next_look_s = -math.inf
@@ -247,12 +250,6 @@ class Admission:
         while True:
             await asyncio.sleep(every_s)
             self.show()
-
-    def usage(self, ran: Ran[Any], *, is_long: bool) -> Usage:
-        """What a work took of each resource."""
-        if is_long:
-            return (0.0, ran.cpu_s, 0.0, ran.cpu_s * self._long_width)
-        return (ran.cpu_s, 0.0, 0.0, ran.cpu_s)
 
     def check_integrity(self) -> None:
         """Raise AssertionError if the books do not balance."""

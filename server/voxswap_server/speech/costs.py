@@ -27,13 +27,7 @@ class Machine:
 
     def of(self, resource: Resource) -> float:
         """Seconds of it for each second."""
-        match resource:
-            case Resource.STEPS:
-                return self.threads
-            case Resource.CORES:
-                return self.cores
-            case _:
-                return 1.0
+        return {Resource.STEPS: self.threads, Resource.CORES: self.cores}.get(resource, 1.0)
 
 
 # Seconds of each resource, in their order; computed ones, without what others took meanwhile.

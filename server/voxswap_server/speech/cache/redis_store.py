@@ -59,8 +59,7 @@ class RedisStore:
         self._on_fault = on_fault
         self._clock = clock
         self._get_s, self._put_s, self._rest_s = get_s, put_s, rest_s
-        self._resting = False
-        self._rests_until_s = 0.0
+        self._rests_until_s: float | None = None
         self._logs_from_s = float("-inf")
         self._calls: set[asyncio.Future[object]] = set()
 
@@ -104,7 +103,7 @@ class RedisStore:
         if error is not None:
             self._failed(error)
             return None
-        self._resting = False
+        self._rests_until_s = None
         return call.result()
 
     def _ended(self, call: asyncio.Future[object]) -> None:
@@ -113,7 +112,7 @@ class RedisStore:
             call.exception()  # perhaps nobody waits for it any more
 
     def _may_call(self) -> bool:
-        if self._resting:
+        if self._rests_until_s is not None:
             now = self._clock()
             if now < self._rests_until_s:
                 return False
@@ -132,8 +131,7 @@ class RedisStore:
                 fault = StoreFault.CONNECTION
             case _:
                 fault = StoreFault.REFUSED  # it is there, and answers
-        self._resting = fault is not StoreFault.REFUSED
-        self._rests_until_s = now + self._rest_s
+        self._rests_until_s = None if fault is StoreFault.REFUSED else now + self._rest_s
         self._on_fault(fault)
         if now >= self._logs_from_s:
             self._logs_from_s = now + _LOG_EVERY_S

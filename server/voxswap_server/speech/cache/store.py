@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from voxswap_registry.kept import Kept
 
 
 class StoreFault(enum.Enum):
@@ -66,51 +67,32 @@ class MemoryStore:
     ) -> None:
         self.most_bytes = most_bytes
         self._on_eviction = on_eviction
-        self._entries: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
+        self._entries: Kept[bytes] = Kept(most_bytes)
 
     async def get(self, key: str) -> bytes | None:
         """The bytes, which are the most recently used from now on."""
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
+        return self._entries.get(key)
 
     async def put(self, key: str, value: bytes) -> None:
         """Keep it; what had its key is gone, also if ``value`` is too large to be kept."""
-        self._drop(key)
-        size = self.size_bytes(key, value)
+        size = sys.getsizeof(key) + sys.getsizeof(value) + _ENTRY_BYTES
         if size > self.most_bytes // _LARGEST_SHARE:
+            self._entries.drop(key)
             return
-        while self._bytes + size > self.most_bytes:
-            self._drop(next(iter(self._entries)))
+        for _ in range(self._entries.put(key, value, size)):
             self._on_eviction()
-        self._entries[key] = value
-        self._bytes += size
 
     async def close(self) -> None:
         """Forget everything."""
-        self._entries.clear()
-        self._bytes = 0
+        self._entries = Kept(self.most_bytes)
 
     def statistics(self) -> MemoryStatistics:
         """As it is now. May be called from any thread."""
-        return MemoryStatistics(self._bytes, len(self._entries))
+        return MemoryStatistics(self._entries.size_bytes, len(self._entries))
 
     def check_integrity(self) -> None:
         """Raises AssertionError if what is counted is not what is there, or above the bound."""
-        counted = sum(self.size_bytes(key, value) for key, value in self._entries.items())
-        assert counted == self._bytes <= self.most_bytes, (counted, self._bytes)  # noqa: S101
-
-    @staticmethod
-    def size_bytes(key: str, value: bytes) -> int:
-        """What an entry is charged."""
-        return sys.getsizeof(key) + sys.getsizeof(value) + _ENTRY_BYTES
-
-    def _drop(self, key: str) -> None:
-        value = self._entries.pop(key, None)
-        if value is not None:
-            self._bytes -= self.size_bytes(key, value)
+        self._entries.check_integrity()
 
 
 class TieredStore:
