@@ -25,7 +25,7 @@ class Holdings:
     **Spare** bytes are what may be promised: the budget, less what stays, less what is promised.
     Of what is charged, that which leaves (EVICTING, ABANDONED) does not stay, for as long as it is
     counted on. As long as ``spare_bytes`` is not negative, every promise is kept as memory is
-    freed, in whatever order that happens.
+    freed, in whatever order that happens. Raises ValueError for a budget without room for any.
     """
 
     def __init__(self, budget_bytes: int, carved: Mapping[str, int]) -> None:

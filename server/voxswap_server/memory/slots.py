@@ -11,7 +11,7 @@ class Slots:
 
     Work that was told to stop for a player's sake gives its slot up before its thread has ended; at
     most ``limit`` do so at a time. So threads should be twice as many, and some to spare for those
-    that hang.
+    that hang. Raises ValueError without any.
     """
 
     def __init__(self, limit: int) -> None:

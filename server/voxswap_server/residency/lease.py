@@ -43,7 +43,10 @@ class Lease:
 
     @property
     def loaded(self) -> LoadedVoice:
-        """The voice. Do not keep it beyond the lease: its bytes would outlive their accounting."""
+        """The voice. Do not keep it beyond the lease: its bytes would outlive their accounting.
+
+        Raises RuntimeError once it is released.
+        """
         if self._loaded is None:
             raise RuntimeError("this lease has been released")
         return self._loaded

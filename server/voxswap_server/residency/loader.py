@@ -158,7 +158,8 @@ class VoiceLoader:
         """Check the digest of a component and take it up. Blocks on disk.
 
         ``cancelled`` is asked at each block of bytes and before each stage; once it is true,
-        `concurrent.futures.CancelledError` is raised.
+        `concurrent.futures.CancelledError` is raised. Raises `NotLocalError` for what is to be
+        fetched first.
         """
         tier, began = self.tier(part), time.perf_counter()
         if tier is Tier.REMOTE and not self._was_fetched_just_now(part):
