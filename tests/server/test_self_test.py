@@ -13,7 +13,7 @@ import pytest
 from google.rpc import code_pb2
 
 from tests.fakes.executors import settle
-from tests.fakes.family import HOP, RATE, FakeFrontEnd, FakeVoice, Samples
+from tests.fakes.family import RATE, FakeFrontEnd, FakeVoice, Samples
 from tests.fakes.gates import Gate
 from tests.fakes.manifests import make_manifest
 from tests.fakes.residency import FakeLoader
@@ -89,16 +89,11 @@ async def fixtures() -> AsyncIterator[Any]:
 
 async def test_a_voice_that_speaks_passes_and_stays_resident(fixtures: Any) -> None:
     fixture = fixtures(tone(1.5, 0.1))
-    report = await fixture.self_test.run(manifest(), "Hello there.")
-    assert report.text == "Hello there."
-    assert report.duration_s == pytest.approx(1.5, abs=HOP / RATE)
-    assert report.rms == pytest.approx(0.1, rel=0.01)
-    assert report.cold
-    assert report.swap_ms > 0
+    await fixture.self_test.run(manifest(), "Hello there.")
+    assert fixture.front_end.texts == ["Hello there."]
     (resident,) = fixture.manager.residents()
     assert (resident.refs, resident.leases) == (("npc/smith@3",), 0)
-    again = await fixture.self_test.run(manifest(), "Hello there.")
-    assert not again.cold
+    await fixture.self_test.run(manifest(), "Hello there.")
     assert fixture.outcomes == ["passed", "passed"]
     # The same noise each time: whether it passes is no matter of luck.
     assert {delivery.seed for delivery in fixture.voice.deliveries} == {0}
@@ -120,8 +115,7 @@ async def test_it_says_a_sentence_of_the_voices_language(
     fixtures: Any, language: str, said: str
 ) -> None:
     fixture = fixtures()
-    report = await fixture.self_test.run(manifest(language=language))
-    assert said in report.text.lower()
+    await fixture.self_test.run(manifest(language=language))
     assert any(said in text.lower() for text in fixture.front_end.texts)
 
 
@@ -168,7 +162,7 @@ async def test_a_voice_that_does_not_end_is_cut_off(fixtures: Any) -> None:
     assert len(fixture.voice.steps) < 20
     assert "over 14 s" in await fixture.fault("Hello, there!")
     fixture = fixtures(tone(3.9))
-    assert (await fixture.self_test.run(manifest(), "abc")).duration_s < 4
+    await fixture.self_test.run(manifest(), "abc")
 
 
 async def test_an_engine_that_fails_is_told_as_it_is(fixtures: Any) -> None:
@@ -201,7 +195,7 @@ async def test_a_text_that_it_cannot_read_is_a_fault_of_that_field(fixtures: Any
 async def test_a_voice_that_cannot_read_our_own_text_asks_for_another(fixtures: Any) -> None:
     fixture = fixtures(letters="铁匠")
     assert "test_text" in await fixture.fault()
-    assert (await fixture.self_test.run(manifest(), "铁匠")).duration_s > 0.2
+    await fixture.self_test.run(manifest(), "铁匠")
 
 
 # How many at a time
@@ -232,7 +226,8 @@ async def test_two_are_tried_at_a_time_and_the_others_wait(fixtures: Any, gate: 
     assert (shown.streams, shown.load) == (2, 0.0)
     assert fixture.manager.held_leases() == 2
     gate.open()
-    assert {(await test).text for test in tests} == {"Hello there."}
+    await asyncio.gather(*tests)
+    assert fixture.front_end.texts == ["Hello there."] * 5
     assert fixture.outcomes == ["passed"] * 5
 
 
@@ -251,7 +246,7 @@ async def test_who_waits_too_long_for_a_place_is_told_when_to_come_again(
     gate.open()
     await asyncio.gather(*tests)
     assert sorted(fixture.outcomes) == ["passed", "passed", "refused"]
-    assert (await fixture.self_test.run(manifest(), "Hello.")).text == "Hello."
+    await fixture.self_test.run(manifest(), "Hello.")
 
 
 async def test_one_that_is_cancelled_gives_its_place_back(fixtures: Any, gate: Gate) -> None:
@@ -266,7 +261,7 @@ async def test_one_that_is_cancelled_gives_its_place_back(fixtures: Any, gate: G
         results = await asyncio.gather(*tests, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
     assert fixture.admission.shown.streams == 0
-    assert (await fixture.self_test.run(manifest(), "Hello.")).text == "Hello."
+    await fixture.self_test.run(manifest(), "Hello.")
 
 
 async def test_admission_may_refuse_a_test(fixtures: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -17,7 +16,7 @@ from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.errors import OverloadedError
-from voxswap_server.speech.parts import Chunk, Header, Part
+from voxswap_server.speech.parts import Chunk, Part
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.speaking import Maker
 
@@ -59,17 +58,6 @@ class SelfTestError(VoxswapError):
         self.fault = fault or message
 
 
-@dataclass(frozen=True, slots=True)
-class SelfTestReport:
-    """What was heard."""
-
-    text: str
-    duration_s: float
-    rms: float
-    cold: bool
-    swap_ms: float
-
-
 class SelfTest:
     """Loads versions and lets them speak. Confined to one event loop.
 
@@ -92,7 +80,7 @@ class SelfTest:
 
     async def run(
         self, manifest: Manifest, text: str = "", *, timeout_s: float | None = None
-    ) -> SelfTestReport:
+    ) -> None:
         """Let ``manifest`` speak ``text``, or a sentence of its language; it stays resident.
 
         ``timeout_s`` is for a place and for the load. Raises `SelfTestError` if what comes is
@@ -100,7 +88,7 @@ class SelfTest:
         loading and speaking raise.
         """
         try:
-            report = await self._tried(manifest, text, timeout_s)
+            await self._try(manifest, text, timeout_s)
         except OverloadedError:
             self._observe("refused")
             raise
@@ -108,11 +96,8 @@ class SelfTest:
             self._observe("failed")
             raise
         self._observe("passed")
-        return report
 
-    async def _tried(
-        self, manifest: Manifest, asked: str, timeout_s: float | None
-    ) -> SelfTestReport:
+    async def _try(self, manifest: Manifest, asked: str, timeout_s: float | None) -> None:
         text = asked or _SENTENCES.get(manifest.language.lower().partition("-")[0], _FALLBACK)
         ref = VoiceRef(manifest.voice_id, manifest.version)
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
@@ -121,7 +106,7 @@ class SelfTest:
             parts = self._maker.parts(manifest, request, lambda: terms)
             try:
                 async with contextlib.aclosing(parts):
-                    header, samples = await _heard(parts, _longest_s(text), manifest)
+                    samples = await _heard(parts, _longest_s(text), manifest)
             except InvalidInputError as error:
                 if asked:
                     raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
@@ -130,22 +115,13 @@ class SelfTest:
                     fault=f"it can speak nothing of {text!r}",
                     metadata={"voice": manifest.ref},
                 ) from error
-        report = SelfTestReport(
-            text=text,
-            duration_s=len(samples) / manifest.audio.sample_rate_hertz,
-            rms=float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0,
-            cold=header.cold,
-            swap_ms=header.swap_ms,
-        )
-        fault = _fault(samples, report)
-        if fault:
+        if fault := _fault(samples, manifest.audio.sample_rate_hertz, _longest_s(text)):
             raise SelfTestError(
                 f"{manifest.ref} did not pass its self-test, and no label was moved: {fault}. "
                 f"Listen to it: voxswap say {manifest.ref} {text!r}",
                 fault=fault,
                 metadata={"voice": manifest.ref},
             )
-        return report
 
     @contextlib.asynccontextmanager
     async def _place(self, timeout_s: float | None) -> AsyncIterator[float | None]:
@@ -169,20 +145,16 @@ class SelfTest:
             self._places.release()
 
 
-async def _heard(
-    parts: AsyncIterator[Part], longest_s: float, manifest: Manifest
-) -> tuple[Header, Samples]:
-    """The header and the audio of ``parts``; of one that is too long, a chunk more than allowed."""
+async def _heard(parts: AsyncIterator[Part], longest_s: float, manifest: Manifest) -> Samples:
+    """The audio of ``parts``; of one that is too long, a chunk more than allowed."""
     heard, n = [np.zeros(0, np.float32)], 0
-    header = await anext(parts)
-    assert isinstance(header, Header)  # noqa: S101 - the order of a stream
     async for part in parts:
         if isinstance(part, Chunk):
             heard.append(np.frombuffer(part.audio, np.float32))
             n += part.sample_count
             if n > longest_s * manifest.audio.sample_rate_hertz:
                 break
-    return header, np.concatenate(heard)
+    return np.concatenate(heard)
 
 
 def _longest_s(text: str) -> float:
@@ -193,16 +165,17 @@ def _unspeakable(manifest: Manifest) -> str:
     return f"{manifest.ref} can speak nothing of it; set test_text to words in its language"
 
 
-def _fault(samples: Samples, report: SelfTestReport) -> str:
-    longest_s = _longest_s(report.text)
+def _fault(samples: Samples, sample_rate_hertz: int, longest_s: float) -> str:
+    duration_s = len(samples) / sample_rate_hertz
     if not np.isfinite(samples).all():
         return "its audio has values that are no numbers"
-    if report.duration_s < _MIN_S:
-        return f"it spoke for {report.duration_s:.2f} s, under {_MIN_S:g} s"
-    if report.duration_s > longest_s:
+    if duration_s < _MIN_S:
+        return f"it spoke for {duration_s:.2f} s, under {_MIN_S:g} s"
+    if duration_s > longest_s:
         return f"it spoke for over {longest_s:.0f} s"
-    if report.rms < _MIN_RMS:
-        return f"it was silent (RMS {report.rms:.5f}, under {_MIN_RMS:g})"
+    rms = float(np.sqrt(np.mean(np.square(samples))))
+    if rms < _MIN_RMS:
+        return f"it was silent (RMS {rms:.5f}, under {_MIN_RMS:g})"
     clipped = float(np.mean(np.abs(samples) >= 0.999))
     if clipped > _CLIPPED_SHARE:
         return f"{clipped:.1%} of its samples are clipped"
