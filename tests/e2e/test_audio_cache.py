@@ -242,8 +242,8 @@ def test_an_error_is_not_kept(house: tuple[ServerThread, Client]) -> None:
     thread, _ = house
     for _ in range(2):
         with pytest.raises(grpc.RpcError) as raised:
-            spoken(thread, start_by_ms=1, seed=1)
-        assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            spoken(thread, text="\u3164", seed=1)  # a letter, says Unicode, and without a sound
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert outcomes(thread) == {"miss": 2}
     assert figure(thread, "audio_cache_entries") == 0
 

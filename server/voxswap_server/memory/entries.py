@@ -39,9 +39,19 @@ class Entries:
     gets memory and slots), `Outcomes` (what work and time come to), and `Memory` (what is asked).
     """
 
-    def __init__(self, budget_bytes: int, limits: Limits, carved: Mapping[str, int]) -> None:
-        self._limits = limits
-        self.holdings = Holdings(budget_bytes, carved)
+    def __init__(
+        self,
+        budget_bytes: int,
+        *,
+        limits: Limits | None = None,
+        carved: Mapping[str, int] | None = None,
+    ) -> None:
+        """``carved`` names bytes that are kept for other things for the life of the process.
+
+        Raises ValueError if the budget has no room for more than these.
+        """
+        self._limits = limits = limits or Limits()
+        self.holdings = Holdings(budget_bytes, carved or {})
         self.line = Line(limits)
         self._timers = Timers()
         self._slots = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from voxswap_server.memory.actions import (
     Action,
@@ -17,7 +17,7 @@ from voxswap_server.memory.integrity import check_integrity
 from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.memory.outcomes import Outcomes
 from voxswap_server.memory.part import State
-from voxswap_server.memory.plans import Asker, Limits, Plan, Rank, Token
+from voxswap_server.memory.plans import Asker, Plan, Rank, Token
 from voxswap_server.memory.prospect import Prospect
 
 
@@ -38,19 +38,6 @@ class Memory(Outcomes):
     - Players do not wait for what was begun ahead of need: neither for its memory nor for its slot.
     - Nobody waits for memory longer than `Limits.wait_s`, nor for work longer than its timeout.
     """
-
-    def __init__(
-        self,
-        budget_bytes: int,
-        *,
-        limits: Limits | None = None,
-        carved: Mapping[str, int] | None = None,
-    ) -> None:
-        """``carved`` names bytes that are kept for other things for the life of the process.
-
-        Raises ValueError if the budget has no room for more than these.
-        """
-        super().__init__(budget_bytes, limits or Limits(), carved or {})
 
     # Asking
 

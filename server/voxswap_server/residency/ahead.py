@@ -45,21 +45,14 @@ class Ahead:
 
     async def preload(self, refs: Iterable[str], resolve: Resolve) -> int:
         """Load ``refs`` in this order, as far as they fit; how many could be loaded."""
-        return await self._load_list(refs, resolve, "preload", logging.WARNING)
+        return await self._load_list(refs, resolve, "preload")
 
     async def warm_start(self, refs: Iterable[str], resolve: Resolve) -> int:
         """Load ``refs`` as far as memory is free; how many were loaded. Evicts nothing."""
-        # Some were deleted since, or are not to be had now.
-        return await self._load_list(refs, resolve, "warm start", logging.INFO, only_free=True)
+        return await self._load_list(refs, resolve, "warm start", only_free=True)
 
     async def _load_list(
-        self,
-        refs: Iterable[str],
-        resolve: Resolve,
-        what: str,
-        level: int,
-        *,
-        only_free: bool = False,
+        self, refs: Iterable[str], resolve: Resolve, what: str, *, only_free: bool = False
     ) -> int:
         loaded = 0
         for ref in refs:
@@ -74,7 +67,8 @@ class Ahead:
             except ClosedError:
                 break
             except VoxswapError as error:
-                _LOGGER.log(level, "%s: %s", what, error)
+                # Of the last time's, some were deleted since, or are not to be had now.
+                _LOGGER.log(logging.INFO if only_free else logging.WARNING, "%s: %s", what, error)
             except Exception:
                 _LOGGER.exception("%s: %s", what, ref)
         return loaded

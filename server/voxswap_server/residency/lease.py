@@ -15,15 +15,6 @@ class Lease:
     ``cold`` says whether the voice had to be loaded for it, ``wait_s`` how long that took.
     """
 
-    __slots__ = (
-        "_loaded",
-        "_on_release",
-        "_used_until",
-        "_verify",
-        "cold",
-        "wait_s",
-    )
-
     def __init__(
         self,
         loaded: LoadedVoice,

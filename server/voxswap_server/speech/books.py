@@ -185,7 +185,7 @@ class Books:
         As often as its tenant has such streams, and so long that all of them together take no more
         than a small share from those who are listened to.
         """
-        own = self._need(stream, now_s)
+        own = need(stream, self._chunking, now_s)
         if now_s >= self._unpaced_until_s:
             # Asked for each step of each of them, and the sums are over all.
             self._unpaced = Counter(s.tenant for s in self._streams if not s.paced)
@@ -221,7 +221,7 @@ class Books:
 
     def _decide(self, stream: Stream, waiting: _Waiting, now_s: float) -> Refused | TooLate | None:
         """None: it may enter."""
-        own, others = self._need(stream, now_s), self._needs(now_s)
+        own, others = need(stream, self._chunking, now_s), self._needs(now_s)
         short, long = self._speeds()
         speeds = {Resource.STEPS: short, Resource.LONG_STEPS: long}
         capacity = {r: self._machine.of(r) * speeds.get(r, 1.0) for r in Resource}
@@ -376,10 +376,9 @@ class Books:
         return 1.0 if is_small else 1.0 - _KEPT_SHARE
 
     def _needs(self, now_s: float) -> list[Need]:
-        return [self._need(stream, now_s) for stream in self._streams if stream.counts(now_s)]
-
-    def _need(self, stream: Stream, now_s: float) -> Need:
-        return need(stream, self._chunking, now_s)
+        return [
+            need(stream, self._chunking, now_s) for stream in self._streams if stream.counts(now_s)
+        ]
 
 
 def _refused(reason: str, retry_s: float) -> Refused:

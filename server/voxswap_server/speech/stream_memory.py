@@ -27,11 +27,6 @@ class StreamMemory:
         self._give = give
         self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()
 
-    @property
-    def waiting(self) -> int:
-        """Streams that wait."""
-        return len(self._waiting)
-
     @contextlib.asynccontextmanager
     async def held(self, size_bytes: int) -> AsyncIterator[None]:
         """Hold so many bytes inside the block, once they are there."""
