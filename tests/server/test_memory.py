@@ -126,6 +126,25 @@ def test_a_large_claim_gets_what_comes_free_after_it_has_aged() -> None:
     assert waiting in simulation.leases
 
 
+def test_what_comes_idle_of_its_own_is_no_room_for_others_either() -> None:
+    """It counts as free, and is not: the one that waits keeps it, and as much again as it costs."""
+    simulation = simulated(100, ageing_s=1, exclusive_s=5, wait_s=30)
+    base = PartPlan("base", 20)
+    duet = load(simulation, Plan("duet", (base,), ()))
+    leases = [load(simulation, voice(f"s{i}", n)) for i, n in enumerate((20, 20, 10, 10, 20))]
+    opera = Plan("opera", (base, PartPlan("opera", 60)), ())
+    waiting = simulation.ask(opera)
+    simulation.pass_time(1.5)
+    for lease in (duet, *leases[:3]):
+        simulation.release(lease)
+    small = simulation.ask(voice("small", 10))
+    assert small in simulation.waiting
+    assert "small" not in running(simulation)
+    simulation.release(leases[3])
+    finish_all(simulation, opera)
+    assert waiting in simulation.leases
+
+
 def test_its_turn_is_bounded_and_comes_once() -> None:
     simulation = simulated(100, ageing_s=1, exclusive_s=5, wait_s=60)
     leases = [load(simulation, voice(f"s{i}", 25)) for i in range(4)]

@@ -161,12 +161,10 @@ class Outcomes(Allotment):
 
     def _has_waited(self, token: Token) -> None:
         claim = self._claim_of.get(token)
-        if claim is None or claim not in self.line or claim.in_line_s is None:
+        if claim is None or claim not in self.line:
             return  # What was promised it is not taken away for its having waited.
-        waiter = claim.waiters[token]
-        if self._now >= max(waiter.asked_s, claim.in_line_s) + self._limits.wait_s:
-            self._do(Refuse(token, claim.plan.key, Why.BUSY))
-            self._leave(token, Why.BUSY)
+        self._do(Refuse(token, claim.plan.key, Why.BUSY))
+        self._leave(token, Why.BUSY)
 
     def _is_late(self, part: Part) -> None:
         if part.left_s is None or part.late or self._now < part.left_s + self._limits.leaving_s:
