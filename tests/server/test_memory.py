@@ -139,7 +139,7 @@ def test_what_comes_idle_of_its_own_is_no_room_for_others_either() -> None:
         simulation.release(lease)
     small = simulation.ask(voice("small", 10))
     assert small in simulation.waiting
-    assert "small" not in running(simulation)
+    assert not simulation.freeing
     simulation.release(leases[3])
     finish_all(simulation, opera)
     assert waiting in simulation.leases
@@ -269,6 +269,23 @@ def test_what_is_ahead_steps_back_for_a_player_who_needs_its_slot() -> None:
     simulation.ask(voice("scene", 10), AHEAD)
     simulation.ask(voice("player", 10))
     assert running(simulation) == {"player"}
+
+
+def test_no_more_give_up_their_slots_than_there_are_slots() -> None:
+    """Their threads have not ended, and there are only so many."""
+    simulation = simulated(100, load_slots=1)
+    simulation.ask(voice("first", 10), AHEAD)
+    simulation.ask(voice("player", 10))
+    assert running(simulation) == {"player"}
+    simulation.finish(number_of(simulation, "player"), Loaded(10))
+    simulation.ask(voice("second", 10), AHEAD)
+    assert running(simulation) == {"second"}
+    token = simulation.ask(voice("other", 10))
+    assert running(simulation) == {"second"}
+    simulation.finish(number_of(simulation, "first"), Cancelled())
+    assert running(simulation) == {"other"}
+    simulation.finish(number_of(simulation, "other"), Loaded(10))
+    assert token in simulation.leases
 
 
 def test_what_is_ahead_evicts_only_what_is_long_idle() -> None:
