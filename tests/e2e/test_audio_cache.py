@@ -162,9 +162,9 @@ def test_who_made_it_may_hang_up_and_the_others_hear_the_rest(
         with client.synthesize("joe", LONG, seed=4) as second:
             rest = iter(second)
             next(rest)
-            assert cache.statistics().listeners == 2
+            assert cache.statistics().subscribers == 2
             first.cancel()
-            thread.wait_until(lambda: cache.statistics().listeners == 1)
+            thread.wait_until(lambda: cache.statistics().subscribers == 1)
             samples = 0
             for chunk in rest:
                 samples = chunk.start_sample + chunk.sample_count
@@ -187,12 +187,12 @@ def test_a_short_deadline_ends_nobody_elses_line(
     monkeypatch.setattr(VitsEngine, "read", held_up)
     with ThreadPoolExecutor(2) as others:
         first = others.submit(client.say, "joe", LINE, seed=6, timeout_s=1.0)
-        thread.wait_until(lambda: cache.statistics().listeners == 1)
+        thread.wait_until(lambda: cache.statistics().subscribers == 1)
         second = others.submit(client.say, "joe", LINE, seed=6, timeout_s=60)
-        thread.wait_until(lambda: cache.statistics().listeners == 2)
+        thread.wait_until(lambda: cache.statistics().subscribers == 2)
         with pytest.raises(VoxswapClientError):
             first.result(30)
-        thread.wait_until(lambda: cache.statistics().listeners == 1)
+        thread.wait_until(lambda: cache.statistics().subscribers == 1)
         loads.set()
         assert second.result(60).audio
     assert outcomes(thread) == {"miss": 1, "joined": 1}

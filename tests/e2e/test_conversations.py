@@ -28,7 +28,7 @@ from voxswap_client import (
 from voxswap_client.rpc_status import from_rpc_error
 from voxswap_server.doors.grpc import conversations
 from voxswap_server.speech.conversation import Conversation
-from voxswap_server.speech.parts import Receipt
+from voxswap_server.speech.messages import Receipt
 from voxswap_server.speech.pipeline import Synthesis
 from voxswap_server.text.types import Segment
 

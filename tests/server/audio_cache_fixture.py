@@ -15,9 +15,9 @@ from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.cache.flight import Outcome
-from voxswap_server.speech.cache.listener import Terms
 from voxswap_server.speech.cache.store import AudioStore, MemoryStore, StoreFault
-from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
+from voxswap_server.speech.cache.subscriber import Terms
+from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Trailer
 from voxswap_server.speech.request import MarkKind, SpeechRequest
 
 VOICE = make_manifest("a")
@@ -36,7 +36,7 @@ def audio_of(seed: int, first: int, last: int) -> bytes:
     return every[2 * first : 2 * last]
 
 
-def line(seed: int, cuts: random.Random, encoding: AudioEncoding) -> Iterator[Part]:
+def line(seed: int, cuts: random.Random, encoding: AudioEncoding) -> Iterator[Message]:
     """A line of `TOTAL` samples with a mark at each fifth, cut anywhere."""
     yield Header("a@1", ("sha256:0",), RATE, encoding, TOTAL, True, 3.0, 4.0)
     start = 0
@@ -72,7 +72,7 @@ class FakeStream:
         self.error = error
         self.gate.release()
 
-    async def run(self) -> AsyncGenerator[Part, None]:
+    async def run(self) -> AsyncGenerator[Message, None]:
         self.running = True
         try:
             for part in self.parts:
@@ -122,7 +122,7 @@ class CacheFixture:
 
     def make(
         self, request: SpeechRequest, terms: Callable[[], Terms]
-    ) -> AsyncGenerator[Part, None]:
+    ) -> AsyncGenerator[Message, None]:
         stream = FakeStream(request.seed, len(self.streams), request.encoding)
         stream.terms = terms
         self.streams.append(stream)
@@ -133,11 +133,11 @@ class CacheFixture:
         return [stream for stream in self.streams if stream.running]
 
 
-def sent(parts: list[Part]) -> bytes:
+def sent(parts: list[Message]) -> bytes:
     return b"".join(part.audio for part in parts if isinstance(part, Chunk))
 
 
-def check_whole(parts: list[Part], seed: int = 7, head: bytes = b"") -> None:
+def check_whole(parts: list[Message], seed: int = 7, head: bytes = b"") -> None:
     """In order, without gaps, each mark once, and nothing that is not of this seed."""
     header, *chunks, trailer = parts
     assert isinstance(header, Header)
@@ -167,9 +167,9 @@ class FakeListener:
         arrived_s: float = 0.0,
         until_s: float | None = None,
     ) -> None:
-        self.parts: list[Part] = []
+        self.parts: list[Message] = []
         self.gate = asyncio.Semaphore(0)
-        self._stream: Any = fixture.cache.parts(
+        self._stream: Any = fixture.cache.messages(
             *(request, VOICE, fixture.make), arrived_s=arrived_s, until_s=until_s
         )
         self.task = asyncio.ensure_future(self._listen())
@@ -199,7 +199,7 @@ class FakeListener:
         return self.parts[0]
 
 
-async def heard(fixture: CacheFixture, request: SpeechRequest = REQUEST) -> list[Part]:
+async def heard(fixture: CacheFixture, request: SpeechRequest = REQUEST) -> list[Message]:
     """All of a line; a stream that it needs is let run."""
     before = len(fixture.streams)
     listener = FakeListener(fixture, request).read()

@@ -30,7 +30,7 @@ from voxswap_server.speech.books import Limits
 from voxswap_server.speech.cache.cache import AudioCache, AudioCacheStatistics
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.listening import Stream
-from voxswap_server.speech.parts import Part
+from voxswap_server.speech.messages import Message
 from voxswap_server.speech.pipeline import Stage
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 from voxswap_server.speech.speaking import Call, Maker, Speaker
@@ -163,12 +163,12 @@ def conversation(text: str = LINE.text, *, ends: bool = True) -> WatchedConversa
 async def hear(
     fixture: SpeakerFixture,
     request: SpeechRequest,
-    into: list[Part],
+    into: list[Message],
     *,
     script: Conversation | None = None,
     until_s: float | None = None,
     opened: Callable[[Stream], object] = lambda stream: None,
-    write: Callable[[Part], Awaitable[None]] | None = None,
+    write: Callable[[Message], Awaitable[None]] | None = None,
 ) -> None:
     """As a door does it."""
     call = Call(fixture.speaker.clock(), until_s)

@@ -18,7 +18,7 @@ from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.admission import Admission, Ticket
 from voxswap_server.speech.books import Limits
-from voxswap_server.speech.parts import Chunk, Header, Trailer
+from voxswap_server.speech.messages import Chunk, Header, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 
@@ -62,7 +62,7 @@ class SynthesisFixture:
 
     async def heard(self, lease: Lease) -> npt.NDArray[np.float32]:
         """All of the audio; the stream's form is checked as well."""
-        found = [part async for part in self.synthesis.parts(lease)]
+        found = [part async for part in self.synthesis.messages(lease)]
         assert isinstance(found[0], Header)
         assert isinstance(found[-1], Trailer)
         chunks = [part for part in found if isinstance(part, Chunk)]

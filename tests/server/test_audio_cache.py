@@ -25,7 +25,7 @@ from voxswap_server.speech.cache.cache import AudioCacheStatistics
 from voxswap_server.speech.cache.flight import Outcome, size_bytes
 from voxswap_server.speech.cache.store import MemoryStore, StoreFault
 from voxswap_server.speech.errors import TooFarBehindError
-from voxswap_server.speech.parts import Chunk, Header, Mark, Trailer
+from voxswap_server.speech.messages import Chunk, Header, Mark, Trailer
 from voxswap_server.speech.request import CachePolicy, MarkKind
 
 
@@ -166,7 +166,7 @@ async def test_who_is_left_behind_and_leaves_ends_nothing_for_the_others() -> No
     stream = fixture.streams[0]
     stream.let(5)
     await settle()
-    assert fixture.cache.statistics().listeners == 1
+    assert fixture.cache.statistics().subscribers == 1
     await slow.leave()
     assert stream.running
     stream.let(ALL)

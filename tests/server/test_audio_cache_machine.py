@@ -25,7 +25,7 @@ from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.store import MemoryStore
 from voxswap_server.speech.errors import TooFarBehindError
-from voxswap_server.speech.parts import Chunk, Part
+from voxswap_server.speech.messages import Chunk, Message
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 
 LINES = {
@@ -101,9 +101,9 @@ class SharingMachine(RuleBasedStateMachine):
         self.turn()
         listening = sum(not listener.task.done() for listener in self.listeners)
         at_work = self.fixture.cache.statistics()
-        assert at_work.listeners <= listening
+        assert at_work.subscribers <= listening
         # Ends come through callbacks, and each flight is at work for somebody.
-        assert at_work.flights <= at_work.listeners
+        assert at_work.flights <= at_work.subscribers
         assert len(self.fixture.running) <= at_work.flights, "what nobody hears is not made"
         self.fixture.cache.check_integrity()
 
@@ -133,7 +133,7 @@ class SharingMachine(RuleBasedStateMachine):
                 "told of another's"
             )
 
-    def is_from(self, stream: FakeStream, parts: list[Part]) -> bool:
+    def is_from(self, stream: FakeStream, parts: list[Message]) -> bool:
         """Whether these are the first chunks of that making, by where it was cut."""
         chunks = [part for part in parts if isinstance(part, Chunk)]
         made = line(stream.seed, random.Random(stream.number), AudioEncoding.PCM_S16LE)
@@ -152,7 +152,7 @@ class SharingMachine(RuleBasedStateMachine):
         self.turn()
         assert all(listener.task.done() for listener in self.listeners)
         left = self.fixture.cache.statistics()
-        assert (left.flights, left.listeners, left.held_bytes) == (0, 0, 0)
+        assert (left.flights, left.subscribers, left.held_bytes) == (0, 0, 0)
         assert not self.fixture.running
         assert not self.fixture.cache._open
         assert isinstance(self.fixture.store, MemoryStore)

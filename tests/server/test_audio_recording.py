@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.doors.grpc.translate import speech as translate
 from voxswap_server.speech.cache.recording import RecordingError, decode, encode
-from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
+from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Trailer
 from voxswap_server.speech.request import MarkKind
 
 KEY = "0" * 64
@@ -35,7 +35,7 @@ figures = st.floats(0, 1e9)
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> tuple[Part, ...]:
+def streams(draw: st.DrawFn) -> tuple[Message, ...]:
     chunks: list[Chunk] = []
     total = 0
     for audio in draw(st.lists(st.binary(min_size=1, max_size=40), max_size=5)):
@@ -70,7 +70,7 @@ def streams(draw: st.DrawFn) -> tuple[Part, ...]:
     return header, *chunks, trailer
 
 
-def as_found(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+def as_found(parts: tuple[Message, ...]) -> tuple[Message, ...]:
     """What is left of a stream: all but what it was to wait for it, and its length is known."""
     header, *chunks, trailer = parts
     assert isinstance(header, Header)
@@ -83,7 +83,7 @@ def as_found(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 @given(streams())
-def test_a_stream_comes_back(parts: tuple[Part, ...]) -> None:
+def test_a_stream_comes_back(parts: tuple[Message, ...]) -> None:
     found = decode(KEY, encode(KEY, parts))
     assert found == as_found(parts)
     for part in found:

@@ -23,8 +23,8 @@ from tests.server.audio_cache_fixture import (
 )
 from voxswap_registry.errors import EngineError
 from voxswap_server.speech.cache.flight import Outcome
-from voxswap_server.speech.cache.listener import Terms
-from voxswap_server.speech.parts import Part, Trailer
+from voxswap_server.speech.cache.subscriber import Terms
+from voxswap_server.speech.messages import Message, Trailer
 from voxswap_server.speech.request import LineClass, SpeechRequest
 
 
@@ -250,7 +250,7 @@ async def test_an_error_that_was_told_keeps_nothing(fixture: CacheFixture) -> No
 
     seen: list[weakref.ref[Weights]] = []
 
-    async def failing(request: SpeechRequest, terms: object) -> AsyncGenerator[Part, None]:
+    async def failing(request: SpeechRequest, terms: object) -> AsyncGenerator[Message, None]:
         weights = Weights()
         seen.append(weakref.ref(weights))
         if weights:
@@ -259,7 +259,7 @@ async def test_an_error_that_was_told_keeps_nothing(fixture: CacheFixture) -> No
 
     gc.disable()
     try:
-        stream = fixture.cache.parts(REQUEST, VOICE, failing, arrived_s=0.0)
+        stream = fixture.cache.messages(REQUEST, VOICE, failing, arrived_s=0.0)
         try:
             await anext(stream)
         except EngineError:

@@ -76,7 +76,7 @@ async def test_a_stream_that_fails_for_a_stuck_step_keeps_its_voice_until_it_com
         again = fixture.again()
         with make(fixture, []) as lease:
             with pytest.raises(VoiceBarredError, match="a@1"):
-                async for _ in again.parts(lease):
+                async for _ in again.messages(lease):
                     pass
     assert freed == ["freed"]
 

@@ -15,8 +15,8 @@ from voxswap_server.app.metrics import Metrics
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.errors import TooLateError
 from voxswap_server.speech.listening import Heard, Stream
+from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Receipt, Trailer
 from voxswap_server.speech.metrics import StreamObservation
-from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Receipt, Trailer
 from voxswap_server.speech.request import MarkKind
 
 HEADER = Header("a@1", (), 16_000, AudioEncoding.PCM_S16LE, 0, False, 0.0, 0.0, stream_id="id")
@@ -35,10 +35,10 @@ class Maker:
     """Parts that come when they are let go."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[Part | Exception] = asyncio.Queue()
+        self.queue: asyncio.Queue[Message | Exception] = asyncio.Queue()
         self.is_closed = False
 
-    async def parts(self) -> AsyncGenerator[Part, None]:
+    async def messages(self) -> AsyncGenerator[Message, None]:
         try:
             while True:
                 part = await self.queue.get()
@@ -55,14 +55,14 @@ T = TypeVar("T")
 
 
 def stream_of(
-    made: AsyncGenerator[Part, None], *, arrived_s: float = 0.0, start_by_s: float | None = None
+    made: AsyncGenerator[Message, None], *, arrived_s: float = 0.0, start_by_s: float | None = None
 ) -> Stream:
     loop = asyncio.get_running_loop()
     seen = StreamObservation(Metrics("cpu").streams)
     return Stream(*("id", made, seen), arrived_s=arrived_s, clock=loop.time, start_by_s=start_by_s)
 
 
-async def hear(stream: Stream, made: AsyncGenerator[Part, None], into: list[Part]) -> None:
+async def hear(stream: Stream, made: AsyncGenerator[Message, None], into: list[Message]) -> None:
     try:
         async for part in stream:
             into.append(part)  # noqa: PERF401 - what came is looked at while more comes
@@ -81,8 +81,8 @@ def at_once(answer: Coroutine[Any, Any, T]) -> T:
 
 
 async def test_an_interruption_ends_a_stream_that_waits_for_its_next_part() -> None:
-    maker, got = Maker(), list[Part]()
-    made = maker.parts()
+    maker, got = Maker(), list[Message]()
+    made = maker.messages()
     stream = stream_of(made)
     hearing = asyncio.ensure_future(hear(stream, made, got))
     maker.queue.put_nowait(HEADER)
@@ -97,8 +97,8 @@ async def test_an_interruption_ends_a_stream_that_waits_for_its_next_part() -> N
 
 
 async def test_a_part_that_came_meanwhile_is_not_let_through() -> None:
-    maker, got = Maker(), list[Part]()
-    made = maker.parts()
+    maker, got = Maker(), list[Message]()
+    made = maker.messages()
     stream = stream_of(made)
     hearing = asyncio.ensure_future(hear(stream, made, got))
     maker.queue.put_nowait(HEADER)
@@ -112,7 +112,7 @@ async def test_a_part_that_came_meanwhile_is_not_let_through() -> None:
 
 async def test_an_interruption_while_the_client_is_written_to_waits_for_that() -> None:
     maker = Maker()
-    made = maker.parts()
+    made = maker.messages()
     stream = stream_of(made)
     for part in (HEADER, chunk(0, 100, word("a", 0, 10, 1)), chunk(100, 100)):
         maker.queue.put_nowait(part)
@@ -128,7 +128,7 @@ async def test_an_interruption_while_the_client_is_written_to_waits_for_that() -
 async def test_a_line_that_is_not_there_in_time_is_dropped() -> None:
     now = asyncio.get_running_loop().time()
     maker = Maker()
-    made = maker.parts()
+    made = maker.messages()
     stream = stream_of(made, arrived_s=now - 1.0, start_by_s=0.5)
     with pytest.raises(TooLateError, match="within 500 ms and did not"):
         await hear(stream, made, [])
@@ -136,8 +136,8 @@ async def test_a_line_that_is_not_there_in_time_is_dropped() -> None:
 
 
 async def test_one_that_began_in_time_is_never_too_late() -> None:
-    maker, got = Maker(), list[Part]()
-    made = maker.parts()
+    maker, got = Maker(), list[Message]()
+    made = maker.messages()
     stream = stream_of(made, arrived_s=asyncio.get_running_loop().time(), start_by_s=60.0)
     hearing = asyncio.ensure_future(hear(stream, made, got))
     maker.queue.put_nowait(HEADER)
@@ -152,7 +152,7 @@ async def test_one_that_began_in_time_is_never_too_late() -> None:
 @pytest.mark.parametrize("error", [TimeoutError("the engine's own"), ValueError("broken")])
 async def test_errors_of_the_maker_are_passed_on(error: Exception) -> None:
     maker = Maker()
-    made = maker.parts()
+    made = maker.messages()
     stream = stream_of(made)
     maker.queue.put_nowait(error)
     with pytest.raises(type(error), match=str(error)):
@@ -161,7 +161,7 @@ async def test_errors_of_the_maker_are_passed_on(error: Exception) -> None:
 
 async def test_cancelling_closes_the_maker() -> None:
     maker = Maker()
-    made = maker.parts()
+    made = maker.messages()
     stream = stream_of(made)
     hearing = asyncio.ensure_future(hear(stream, made, []))
     await settle()
@@ -200,7 +200,7 @@ class SlowToEnd:
     def __init__(self) -> None:
         self.is_ending, self.may_end = asyncio.Event(), asyncio.Event()
 
-    async def parts(self) -> AsyncGenerator[Part, None]:
+    async def messages(self) -> AsyncGenerator[Message, None]:
         try:
             await asyncio.Event().wait()
             yield HEADER
@@ -212,7 +212,7 @@ class SlowToEnd:
 async def test_an_interruption_in_the_turn_in_which_the_time_is_over_is_one() -> None:
     """It is answered, so what it says is what the listener gets: the receipt and no error."""
     loop = asyncio.get_running_loop()
-    made, got = Maker().parts(), list[Part]()
+    made, got = Maker().messages(), list[Message]()
     stream = stream_of(made, arrived_s=loop.time(), start_by_s=0.0)
     receipts: list[Receipt] = []
     # Called in the turn in which the limit's timer is, and after it.
@@ -225,8 +225,8 @@ async def test_an_interruption_in_the_turn_in_which_the_time_is_over_is_one() ->
 
 async def test_an_interruption_while_a_line_that_is_too_late_ends_is_one() -> None:
     loop = asyncio.get_running_loop()
-    maker, got = SlowToEnd(), list[Part]()
-    made = maker.parts()
+    maker, got = SlowToEnd(), list[Message]()
+    made = maker.messages()
     stream = stream_of(made, arrived_s=loop.time(), start_by_s=0.0)
     hearing = asyncio.ensure_future(hear(stream, made, got))
     await maker.is_ending.wait()
@@ -238,8 +238,8 @@ async def test_an_interruption_while_a_line_that_is_too_late_ends_is_one() -> No
 
 
 async def test_two_interruptions_in_one_turn_are_one() -> None:
-    maker, got = SlowToEnd(), list[Part]()
-    made = maker.parts()
+    maker, got = SlowToEnd(), list[Message]()
+    made = maker.messages()
     stream = stream_of(made)
     hearing = asyncio.ensure_future(hear(stream, made, got))
     await settle()
@@ -253,8 +253,8 @@ async def test_two_interruptions_in_one_turn_are_one() -> None:
 
 
 async def test_an_interruption_before_anybody_listens_lets_nothing_through() -> None:
-    maker, got = Maker(), list[Part]()
-    made = maker.parts()
+    maker, got = Maker(), list[Message]()
+    made = maker.messages()
     stream = stream_of(made)
     maker.queue.put_nowait(HEADER)
     receipt = at_once(stream.interrupt())
@@ -263,8 +263,8 @@ async def test_an_interruption_before_anybody_listens_lets_nothing_through() -> 
 
 
 async def test_an_interruption_after_the_end_changes_nothing() -> None:
-    maker, got = Maker(), list[Part]()
-    made = maker.parts()
+    maker, got = Maker(), list[Message]()
+    made = maker.messages()
     stream = stream_of(made)
     for part in (HEADER, chunk(0, 100), TRAILER):
         maker.queue.put_nowait(part)
@@ -277,8 +277,8 @@ async def test_an_interruption_after_the_end_changes_nothing() -> None:
 async def test_a_call_that_is_cancelled_as_it_is_interrupted_is_cancelled(
     interrupted_first: bool,
 ) -> None:
-    maker, got = SlowToEnd(), list[Part]()
-    made = maker.parts()
+    maker, got = SlowToEnd(), list[Message]()
+    made = maker.messages()
     stream = stream_of(made)
     hearing = asyncio.ensure_future(hear(stream, made, got))
     await settle()

@@ -6,7 +6,7 @@ import pytest
 
 from voxswap_families.text import NormalizedText, Phone, SymbolSequence, Word
 from voxswap_server.speech.marks import segment_marks
-from voxswap_server.speech.parts import Mark
+from voxswap_server.speech.messages import Mark
 from voxswap_server.speech.request import MarkKind
 from voxswap_server.text.types import Segment
 

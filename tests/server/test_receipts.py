@@ -14,8 +14,8 @@ from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.listening import Stream
+from voxswap_server.speech.messages import Header, Receipt, Trailer
 from voxswap_server.speech.metrics import StreamObservation
-from voxswap_server.speech.parts import Header, Receipt, Trailer
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 
@@ -32,7 +32,7 @@ async def test_any_number_of_interruptions_takes_the_memory_of_one() -> None:
         loaded = LoadedVoice("a@1", FakeVoice(), FakeFrontEnd())
         stream = Stream(
             "id",
-            synthesis.parts(Lease(loaded, lambda: None)),
+            synthesis.messages(Lease(loaded, lambda: None)),
             StreamObservation(Metrics("cpu").streams),
             arrived_s=0.0,
             clock=stage.clock,

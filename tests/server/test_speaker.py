@@ -24,7 +24,7 @@ from voxswap_registry.names import VoiceRef
 from voxswap_server.residency.errors import LoadFailedError, LoadTimeoutError
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.errors import OverloadedError, StreamNotFoundError
-from voxswap_server.speech.parts import Chunk, Header, Part, Trailer
+from voxswap_server.speech.messages import Chunk, Header, Message, Trailer
 from voxswap_server.speech.request import SpeechRequest
 
 
@@ -46,7 +46,7 @@ def asked(kind: str, request: SpeechRequest) -> tuple[SpeechRequest, Conversatio
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_line_is_spoken_counted_and_forgotten(fixture: SpeakerFixture, kind: str) -> None:
     request, script = asked(kind, OFF)
-    got: list[Part] = []
+    got: list[Message] = []
     await hear(fixture, request, got, script=script)
     header, *chunks, trailer = got
     assert isinstance(header, Header)
@@ -65,7 +65,7 @@ async def test_a_line_is_spoken_counted_and_forgotten(fixture: SpeakerFixture, k
 
 
 async def test_what_was_kept_is_spoken_without_a_voice(fixture: SpeakerFixture) -> None:
-    first, second = list[Part](), list[Part]()
+    first, second = list[Message](), list[Message]()
     await hear(fixture, LINE, first)
     (part,) = fixture.manager.memory.holdings
     part_was_used_s = part.last_use_s
@@ -118,7 +118,7 @@ async def test_cancelled_on_a_thread_nothing_is_left(
         await hearing
     await fixture.nothing_is_left()
     assert fixture.streams("cancelled") == 1
-    got: list[Part] = []
+    got: list[Message] = []
     await hear(fixture, request, got, script=conversation() if script else None)
     assert isinstance(got[-1], Trailer), "and the next one is served"
 
@@ -126,11 +126,11 @@ async def test_cancelled_on_a_thread_nothing_is_left(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("written", [Header, Chunk, Trailer])
 async def test_cancelled_while_it_is_written_nothing_is_left(
-    fixture: SpeakerFixture, kind: str, written: type[Part]
+    fixture: SpeakerFixture, kind: str, written: type[Message]
 ) -> None:
     door = AsyncGate()
 
-    async def write(part: Part) -> None:
+    async def write(part: Message) -> None:
         if isinstance(part, written):
             await door()
 
@@ -157,7 +157,7 @@ async def test_cancelled_while_it_is_looked_for_nothing_is_left(fixture: Speaker
 async def test_cancelled_while_words_are_waited_for_nothing_is_left(
     fixture: SpeakerFixture,
 ) -> None:
-    got: list[Part] = []
+    got: list[Message] = []
     script = conversation("One two. ", ends=False)
     hearing = asyncio.ensure_future(hear(fixture, OFF, got, script=script))
     await script.is_waited_for.wait()
@@ -169,7 +169,7 @@ async def test_cancelled_while_words_are_waited_for_nothing_is_left(
 
 
 async def test_a_door_that_fails_leaves_nothing(fixture: SpeakerFixture) -> None:
-    async def write(part: Part) -> None:
+    async def write(part: Message) -> None:
         raise ConnectionResetError("the client is gone")
 
     with pytest.raises(ConnectionResetError):
@@ -197,11 +197,11 @@ async def test_what_fails_is_told_and_leaves_nothing(
 async def test_a_making_that_fails_is_told_to_all_who_listen(fixture: SpeakerFixture) -> None:
     gate = fixture.hold("decode")
     fixture.faults["decode"] = EngineError("out of luck")
-    heard: list[list[Part]] = [[] for _ in range(3)]
+    heard: list[list[Message]] = [[] for _ in range(3)]
     hearing = [asyncio.ensure_future(hear(fixture, LINE, into)) for into in heard]
     await asyncio.to_thread(gate.wait_reached)
     await settle()
-    assert fixture.cache.statistics().listeners == 3
+    assert fixture.cache.statistics().subscribers == 3
     gate.open()
     ended = await asyncio.gather(*hearing, return_exceptions=True)
     assert [type(error) for error in ended] == [EngineError] * 3
@@ -245,7 +245,7 @@ async def test_nothing_to_speak_is_a_fault_of_a_text_and_none_of_a_conversation(
 ) -> None:
     with pytest.raises(InvalidInputError):
         await hear(fixture, dataclasses.replace(OFF, text="Ждать"), [])
-    got: list[Part] = []
+    got: list[Message] = []
     await hear(fixture, OFF, got, script=conversation("Ждать"))
     assert [type(part) for part in got] == [Header, Trailer]
 

@@ -26,7 +26,7 @@ from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.audio.opus import OpusPacketsEncoder
 from voxswap_server.speech.errors import TooLateError
 from voxswap_server.speech.listening import Stream
-from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer
+from voxswap_server.speech.messages import Chunk, Header, Message, Receipt, Trailer
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.track import Track
 
@@ -48,14 +48,14 @@ class Listener:
         request: SpeechRequest,
         *,
         script: WatchedConversation | None = None,
-        at: type[Part] | None = None,
+        at: type[Message] | None = None,
         nth: int = 1,
     ) -> None:
-        self.got: list[Part] = []
+        self.got: list[Message] = []
         self.door = AsyncGate()
         self.stream: Stream
 
-        async def write(part: Part) -> None:
+        async def write(part: Message) -> None:
             if at is not None and isinstance(part, at) and self.kinds.count(at) == nth:
                 await self.door()
 
@@ -67,7 +67,7 @@ class Listener:
         )
 
     @property
-    def kinds(self) -> list[type[Part]]:
+    def kinds(self) -> list[type[Message]]:
         return [type(part) for part in self.got]
 
     @property
@@ -106,7 +106,7 @@ async def test_a_text_that_waits_ends_with_the_receipt(
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize(("at", "nth"), [(Header, 1), (Chunk, 1), (Chunk, 3), (Trailer, 1)])
 async def test_a_text_that_is_written_ends_with_the_receipt(
-    fixture: SpeakerFixture, at: type[Part], nth: int, shared: bool
+    fixture: SpeakerFixture, at: type[Message], nth: int, shared: bool
 ) -> None:
     heard = Listener(fixture, cached(OFF, shared), at=at, nth=nth)
     await heard.door.reached.wait()
@@ -161,7 +161,7 @@ async def test_a_conversation_that_waits_goes_on_after_the_receipt(
 )
 @pytest.mark.parametrize(("at", "nth"), [(Header, 1), (Chunk, 1), (Chunk, 3), (Receipt, 1)])
 async def test_a_conversation_that_is_written_goes_on_after_the_receipt(
-    fixture: SpeakerFixture, at: type[Part], nth: int, request_: SpeechRequest
+    fixture: SpeakerFixture, at: type[Message], nth: int, request_: SpeechRequest
 ) -> None:
     """Interrupted with its header it has a chunk on its way already: that is before the receipt."""
     script = conversation(ends=False)
@@ -343,7 +343,7 @@ async def test_a_codec_holds_up_nobody(fixture: SpeakerFixture) -> None:
     await asyncio.to_thread(gate.wait_reached)
     assert not heard.task.done()
     assert heard.kinds == [Header, Chunk], "what takes under a millisecond is not handed over"
-    other: list[Part] = []
+    other: list[Message] = []
     await hear(fixture, LINE, other)
     assert isinstance(other[-1], Trailer)
     assert not heard.task.done()

@@ -17,7 +17,7 @@ from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding, Samples
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
-from voxswap_server.speech.parts import Chunk
+from voxswap_server.speech.messages import Chunk
 from voxswap_server.speech.reader import Read
 from voxswap_server.speech.track import Track
 
@@ -61,7 +61,7 @@ async def test_nothing_to_speak_is_told() -> None:
 
 
 async def test_nothing_is_computed_before_there_is_a_lease(fixture: SynthesisFixture) -> None:
-    parts = fixture.synthesis.parts(lease(fixture))
+    parts = fixture.synthesis.messages(lease(fixture))
     await settle()
     assert fixture.voices[0].steps == []
     await anext(parts)
@@ -82,7 +82,7 @@ async def test_a_device_that_is_no_cpu_is_not_kept_waiting_by_codecs(
     coding = Scheduler("coding")
     request = dataclasses.replace(fixture.request, encoding=AudioEncoding.OPUS_PACKETS)
     stage = dataclasses.replace(fixture.stage, coding=coding)
-    async for _ in fixture.again(request=request, stage=stage).parts(lease(fixture)):
+    async for _ in fixture.again(request=request, stage=stage).messages(lease(fixture)):
         pass
     assert {name.partition("-")[0] for name in threads} == {"MainThread", "coding"}
     coding.close()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from voxswap_server.speech.errors import TooLateError
-from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Parts, Receipt, Trailer
+from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Messages, Receipt, Trailer
 
 if TYPE_CHECKING:
     from voxswap_server.speech.metrics import StreamObservation
@@ -47,7 +47,7 @@ class Heard:
 
 
 class Stream:
-    """The parts of one request, until it is interrupted or too late. Used once.
+    """The messages of one request, until it is interrupted or too late. Used once.
 
     An async iterator, confined to one event loop; one task reads, any may `interrupt`. Reading ends
     after a `Trailer`, or after the `Receipt` of a text that was interrupted. A conversation goes on
@@ -59,7 +59,7 @@ class Stream:
     def __init__(
         self,
         stream_id: str,
-        made: Parts,
+        made: Messages,
         seen: StreamObservation,
         *,
         arrived_s: float,
@@ -67,7 +67,7 @@ class Stream:
         start_by_s: float | None = None,
         script: Script | None = None,
     ) -> None:
-        """``made`` is where its parts come from, and is the opener's to close in the end.
+        """``made`` is where its messages come from, and is the opener's to close in the end.
 
         ``script`` is that of a conversation.
         """
@@ -126,46 +126,46 @@ class Stream:
     def __aiter__(self) -> Stream:
         return self
 
-    async def __anext__(self) -> Part:
+    async def __anext__(self) -> Message:
         if self._sends_chunk:
             # Who asks for more has handed it to the transport.
             self._sends_chunk = False
             self._seen.sent_chunk(self._clock() - self._arrived_s)
-        part = await self._next()
-        match part:
+        message = await self._next()
+        match message:
             case Header():
-                self._seen.cached = part.cached
-                return dataclasses.replace(part, stream_id=self.id)
+                self._seen.cached = message.cached
+                return dataclasses.replace(message, stream_id=self.id)
             case Chunk():
-                self._heard.note(part)
+                self._heard.note(message)
                 self._sends_chunk = True
             case Trailer():
                 self._is_over = True
                 if self._synthesis is not None:
                     self._seen.characters = self._seen.characters or self._synthesis.characters
                 # Before the client knows, and may look at what was counted.
-                self._seen.finished(part)
-        return part
+                self._seen.finished(message)
+        return message
 
-    async def _next(self) -> Part:
+    async def _next(self) -> Message:
         if self._owed and self._receipt is not None:
             self._owed -= 1
             return self._receipt
         if self._is_over:
             raise StopAsyncIteration
-        part = await self._pulled()
+        message = await self._pulled()
         self._start_by_s = None
         if self._receipt is not None and self._script is None:
             self._is_over = True
             await self._made.aclose()  # nothing is held for a client that is slow to take it
             return self._receipt
-        if part is None:
+        if message is None:
             raise StopAsyncIteration
-        if isinstance(part, Receipt):
+        if isinstance(message, Receipt):
             self._owed, self._asked = self._asked - 1, 0
-        return part
+        return message
 
-    async def _pulled(self) -> Part | None:
+    async def _pulled(self) -> Message | None:
         """What is made next; None at the end, or if a text was interrupted."""
         if self._receipt is not None and self._script is None:
             return None

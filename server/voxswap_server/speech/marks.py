@@ -7,7 +7,7 @@ from itertools import accumulate, groupby
 
 from voxswap_families.text import NormalizedText, Phone, SymbolSequence
 from voxswap_server.audio.visemes import viseme
-from voxswap_server.speech.parts import Mark
+from voxswap_server.speech.messages import Mark
 from voxswap_server.speech.request import MarkKind
 from voxswap_server.text.types import Segment
 

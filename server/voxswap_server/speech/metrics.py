@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from voxswap_registry.errors import VoxswapError
 from voxswap_server.speech.errors import TooLateError
-from voxswap_server.speech.parts import Trailer
+from voxswap_server.speech.messages import Trailer
 
 #: Buckets for times that somebody waits.
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.35, 0.6, 1.0, 2.0, 5.0, 10.0)

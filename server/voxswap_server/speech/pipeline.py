@@ -1,4 +1,4 @@
-"""From a request and a leased voice to the parts of its stream.
+"""From a request and a leased voice to the messages of its stream.
 
 The pipeline is pulled, with one window ahead: while a chunk is on its way the next is computed, and
 then nothing until that is taken. So a client that stops reading stops its own compute, and one that
@@ -25,7 +25,7 @@ from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.admission import Ticket
 from voxswap_server.speech.chunking import Chunking
-from voxswap_server.speech.parts import Chunk, Header, Part, Receipt, Trailer, digest_of
+from voxswap_server.speech.messages import Chunk, Header, Message, Receipt, Trailer, digest_of
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
@@ -115,13 +115,13 @@ class Synthesis:
         self._stuck: Future[None] | None = None  # until a step with the voice comes back
         self._windows = self._compute_windows()
         self._ahead: asyncio.Task[_Window | None] | None = None
-        self._cut: Receipt | None = None  # that `parts` is still to give out
+        self._cut: Receipt | None = None  # that `messages` is still to give out
         # Whether no chunk is being made, or is made and not given out.
         self._settled = asyncio.Event()
         self._settled.set()
 
     async def settled(self) -> None:
-        """Wait until no chunk is on its way to the one who reads `parts`. Then nothing is missing
+        """Wait until no chunk is on its way to whoever reads `messages`. Then nothing is missing
         from what that one has, until it asks again."""
         while not self._settled.is_set():
             await self._settled.wait()
@@ -129,7 +129,7 @@ class Synthesis:
     def cut(self, receipt: Receipt) -> None:
         """Say nothing more of what there was before the script was cut. Only while it is `settled`.
 
-        `parts` gives the latest ``receipt`` out, and goes on with what the script has then.
+        `messages` gives the latest ``receipt`` out, and goes on with what the script has then.
         """
         self._cut = receipt
         self._track.cut()
@@ -137,11 +137,11 @@ class Synthesis:
             # Here and not where it is dropped: it must not take what the script gets from now on.
             self._ahead.cancel()
 
-    async def parts(self, lease: Lease) -> AsyncGenerator[Part, None]:
+    async def messages(self, lease: Lease) -> AsyncGenerator[Message, None]:
         """The stream. The window after a chunk is computed while that is on its way.
 
-        Raises `InvalidInputError` before the first part if there is nothing to speak, `EngineError`
-        if the engine fails. Closing it drops what is not computed yet, and waits for a step under
+        Raises `InvalidInputError` before the first message if there is nothing to speak, and
+        `EngineError` if the engine fails. Closing it drops what is not computed yet, and waits for a step under
         way; then nothing computes with the ``lease``, or it says until when.
         """
         self._lease = lease
@@ -312,7 +312,7 @@ class Synthesis:
 
     @property
     def _leased(self) -> Lease:
-        """Windows are computed within `parts` alone, and so under its lease."""
+        """Windows are computed within `messages` alone, and so under its lease."""
         assert self._lease is not None  # noqa: S101 - see above
         return self._lease
 

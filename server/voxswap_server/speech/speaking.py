@@ -17,12 +17,12 @@ from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.outlook import estimated_s
 from voxswap_server.speech.admission import Admission, Ticket
 from voxswap_server.speech.cache.cache import AudioCache
-from voxswap_server.speech.cache.listener import Terms
+from voxswap_server.speech.cache.subscriber import Terms
 from voxswap_server.speech.errors import StreamNotFoundError
 from voxswap_server.speech.listening import Stream
+from voxswap_server.speech.messages import Message, Messages, Receipt
 from voxswap_server.speech.metrics import StreamMetrics, StreamObservation
 from voxswap_server.speech.offers import check_offered
-from voxswap_server.speech.parts import Part, Parts, Receipt
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.script import Script
@@ -43,7 +43,7 @@ class Call:
 
 
 class Maker:
-    """Makes streams, each with a place, a synthesis and a lease from its first part to its last.
+    """Makes streams, each with a place, a synthesis and a lease from its first message to its last.
 
     Confined to one event loop.
     """
@@ -63,7 +63,7 @@ class Maker:
         self._admission = admission
         self._on_use = on_use
 
-    async def parts(
+    async def messages(
         self,
         manifest: Manifest,
         request: SpeechRequest,
@@ -73,8 +73,8 @@ class Maker:
         script: Script | None = None,
         begun: Callable[[Synthesis], None] = lambda synthesis: None,
         seen: StreamObservation | None = None,
-    ) -> AsyncGenerator[Part, None]:
-        """The parts as they are made. See `Synthesis` for ``script``, and for what they are.
+    ) -> AsyncGenerator[Message, None]:
+        """The messages as they are made. See `Synthesis` for ``script``, and for what they are.
 
         It waits for its place and its voice on ``terms``, which may change meanwhile, and may go on
         when its own stream has ended, for others that share the audio. ``seen`` is None for what
@@ -94,9 +94,9 @@ class Maker:
                 if seen is not None:
                     seen.leased(cold=lease.cold, waited_s=lease.wait_s)
                     self._on_use(manifest.ref)
-                async with contextlib.aclosing(synthesis.parts(lease)) as parts:
-                    async for part in parts:
-                        yield part
+                async with contextlib.aclosing(synthesis.messages(lease)) as messages:
+                    async for message in messages:
+                        yield message
 
     def used(self, manifest: Manifest) -> None:
         """A line of the voice was spoken from the cache: its next new one is not to be cold."""
@@ -162,10 +162,10 @@ class Speaker:
             check_offered(request, manifest)
             seen.characters = len(request.text)
 
-            make = partial(self._maker.parts, manifest, arrived_s=call.arrived_s, seen=seen)
-            made: Parts
+            make = partial(self._maker.messages, manifest, arrived_s=call.arrived_s, seen=seen)
+            made: Messages
             if script is None:
-                made = self._audio_cache.parts(
+                made = self._audio_cache.messages(
                     *(request, manifest, make),
                     arrived_s=call.arrived_s,
                     until_s=call.deadline_s,

@@ -11,7 +11,7 @@ from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Encoded, Samples, make_encoder, output_rate
 from voxswap_server.audio.resampling import Resampler
 from voxswap_server.speech.marks import segment_marks
-from voxswap_server.speech.parts import Chunk, Mark
+from voxswap_server.speech.messages import Chunk, Mark
 from voxswap_server.speech.reader import Read
 from voxswap_server.speech.request import MarkKind, SpeechRequest
 

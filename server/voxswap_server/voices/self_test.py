@@ -14,9 +14,9 @@ from voxswap_registry.errors import InvalidInputError, VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.speech.cache.listener import Terms
+from voxswap_server.speech.cache.subscriber import Terms
 from voxswap_server.speech.errors import OverloadedError
-from voxswap_server.speech.parts import Chunk, Part
+from voxswap_server.speech.messages import Chunk, Message
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.speaking import Maker
 
@@ -103,10 +103,10 @@ class SelfTest:
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
         async with self._place(timeout_s) as left_s:
             terms = Terms(None if left_s is None else self._maker.clock() + left_s)
-            parts = self._maker.parts(manifest, request, lambda: terms)
+            messages = self._maker.messages(manifest, request, lambda: terms)
             try:
-                async with contextlib.aclosing(parts):
-                    samples = await _heard(parts, _longest_s(text), manifest)
+                async with contextlib.aclosing(messages):
+                    samples = await _heard(messages, _longest_s(text), manifest)
             except InvalidInputError as error:
                 if asked:
                     raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
@@ -145,13 +145,13 @@ class SelfTest:
             self._places.release()
 
 
-async def _heard(parts: AsyncIterator[Part], longest_s: float, manifest: Manifest) -> Samples:
-    """The audio of ``parts``; of one that is too long, a chunk more than allowed."""
+async def _heard(messages: AsyncIterator[Message], longest_s: float, manifest: Manifest) -> Samples:
+    """The audio of ``messages``; of one that is too long, a chunk more than allowed."""
     heard, n = [np.zeros(0, np.float32)], 0
-    async for part in parts:
-        if isinstance(part, Chunk):
-            heard.append(np.frombuffer(part.audio, np.float32))
-            n += part.sample_count
+    async for message in messages:
+        if isinstance(message, Chunk):
+            heard.append(np.frombuffer(message.audio, np.float32))
+            n += message.sample_count
             if n > longest_s * manifest.audio.sample_rate_hertz:
                 break
     return np.concatenate(heard)

@@ -12,9 +12,9 @@ from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.cache import recording
 from voxswap_server.speech.cache.flight import Flight, Outcome, size_bytes
 from voxswap_server.speech.cache.key import audio_key
-from voxswap_server.speech.cache.listener import Listener, Make, Terms
 from voxswap_server.speech.cache.store import AudioStore, StoreFault
-from voxswap_server.speech.parts import Part, Parts
+from voxswap_server.speech.cache.subscriber import Make, Subscriber, Terms
+from voxswap_server.speech.messages import Message, Messages
 from voxswap_server.speech.request import CachePolicy, SpeechRequest
 
 _LOGGER = logging.getLogger(__name__)
@@ -25,12 +25,12 @@ class AudioCacheStatistics:
     """What is under way: flights, the streams that listen to them, and bytes held for these."""
 
     flights: int
-    listeners: int
+    subscribers: int
     held_bytes: int
 
 
 class AudioCache:
-    """Audio by request. Confined to one event loop; no method but `parts` and `close` awaits.
+    """Audio by request. Confined to one event loop; no method but `messages` and `close` awaits.
 
     A flight belongs to one key, class and pacing: nobody waits for audio that is made at the pace
     of somebody who is in less of a hurry.
@@ -52,7 +52,7 @@ class AudioCache:
         ``on_fault`` when a store did not do what it was asked.
 
         A recording has at most ``most_entry_bytes``; what may be joined, made or kept before, has
-        at most ``most_held_bytes`` in all, the latest part of each aside.
+        at most ``most_held_bytes`` in all, the latest message of each aside.
         """
         self._store = store
         self.told = on_request
@@ -64,7 +64,7 @@ class AudioCache:
         self._open: dict[object, Flight] = {}  # those that may be joined
         self._flights: dict[Flight, object] = {}  # all, with their place in `_open`
 
-    def parts(
+    def messages(
         self,
         request: SpeechRequest,
         manifest: Manifest,
@@ -72,7 +72,7 @@ class AudioCache:
         *,
         arrived_s: float,
         until_s: float | None = None,
-    ) -> Parts:
+    ) -> Messages:
         """The stream of ``request``, which arrived at ``arrived_s`` on the cache's clock.
 
         ``make`` makes it where nobody has: it is called once, when the stream is read, or not at
@@ -84,7 +84,7 @@ class AudioCache:
         if self._store is None or not wanted(request):
             self.told(Outcome.OFF)
             return make(request, lambda: Terms(until_s, request.start_by_s))
-        return Listener(
+        return Subscriber(
             *(request, make, lambda: self._flight_of(request, manifest)),
             arrived_s=arrived_s,
             until_s=until_s,
@@ -114,9 +114,9 @@ class AudioCache:
     def statistics(self) -> AudioCacheStatistics:
         """As it is now. May be called from any thread."""
         flights = tuple(self._flights)
-        listeners = sum(len(flight.listeners) for flight in flights)
+        subscribers = sum(len(flight.subscribers) for flight in flights)
         held_bytes = sum(flight.held_bytes for flight in flights)
-        return AudioCacheStatistics(len(flights), listeners, held_bytes)
+        return AudioCacheStatistics(len(flights), subscribers, held_bytes)
 
     def check_integrity(self) -> None:
         """Raises AssertionError if a flight has nobody, or cannot be joined and may be."""
@@ -124,27 +124,27 @@ class AudioCache:
             assert self._flights[flight] == place  # noqa: S101
             assert flight.shares  # noqa: S101
         for flight in self._flights:
-            assert flight.listeners or not flight.ended  # noqa: S101
+            assert flight.subscribers or not flight.ended  # noqa: S101
 
     # What flights need.
 
-    async def look_up(self, flight: Flight) -> Sequence[Part] | None:
+    async def look_up(self, flight: Flight) -> Sequence[Message] | None:
         """From the store. Whatever is wrong with it, or too much to hold, is not there."""
         assert self._store is not None  # noqa: S101 - else there are no flights
         data = await self._store.get(flight.key)
         if data is None or not self._may_hold(len(data)):
             return None
         try:
-            parts = recording.decode(flight.key, data)
-            return parts if self._may_hold(sum(map(size_bytes, parts))) else None
+            messages = recording.decode(flight.key, data)
+            return messages if self._may_hold(sum(map(size_bytes, messages))) else None
         except recording.RecordingError as error:
             self._on_fault(StoreFault.DAMAGED)
             _LOGGER.warning("a recording in the audio cache is made anew: %s", error)
             return None
 
-    async def keep(self, flight: Flight, parts: Sequence[Part]) -> None:
+    async def keep(self, flight: Flight, messages: Sequence[Message]) -> None:
         """Into the store."""
-        data = recording.encode(flight.key, parts)
+        data = recording.encode(flight.key, messages)
         if self._store is not None and len(data) <= self._most_entry_bytes:
             await self._store.put(flight.key, data)
 

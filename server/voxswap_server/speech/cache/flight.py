@@ -10,16 +10,16 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from voxswap_registry.errors import ClosedError, VoxswapError
-from voxswap_server.speech.cache.listener import Listener, Terms, loosest
+from voxswap_server.speech.cache.subscriber import Subscriber, Terms, loosest
 from voxswap_server.speech.errors import TooFarBehindError
-from voxswap_server.speech.parts import Chunk, Part, Trailer
+from voxswap_server.speech.messages import Chunk, Message, Trailer
 
 if TYPE_CHECKING:
     from voxswap_server.speech.cache.cache import AudioCache
 
 _LOGGER = logging.getLogger(__name__)
 
-_PART_BYTES, _MARK_BYTES, _PACKET_BYTES = 512, 256, 32
+_MESSAGE_BYTES, _MARK_BYTES, _PACKET_BYTES = 512, 256, 32
 
 
 class Outcome(enum.Enum):
@@ -45,7 +45,7 @@ class Flight:
     longest: see `terms`. If that fails, everybody who listens is told, and who comes then begins a
     flight of its own; nobody is sent the rest of a line from another making.
 
-    The next part is made when the stream that is furthest asks for it, as without a cache. So a
+    The next message is made when the stream that is furthest asks for it, as without a cache. So a
     slow reader holds up nobody, and readers that stop, all of them, stop the making. What was made
     is held for those who come later. If that is too much to hold, then only for those who are
     here, and who is too far behind them is told so.
@@ -54,15 +54,15 @@ class Flight:
     def __init__(self, home: AudioCache, key: str, *, most_bytes: int):
         self.key = key
         self.held_bytes = 0
-        self.listeners: list[Listener] = []
+        self.subscribers: list[Subscriber] = []
         self._home = home
         self._most_bytes = most_bytes
         self.shares = True  # all of it is held, so that others may join
         self._outcome: Outcome | None = None  # of who comes now
-        self._leader: Listener | None = None  # by whose means it is made
-        self._parts: deque[Part] = deque()
-        self._dropped = 0  # parts that are no longer held
-        self._asked = 0  # parts that somebody wants to be there
+        self._leader: Subscriber | None = None  # by whose means it is made
+        self._messages: deque[Message] = deque()
+        self._dropped = 0  # messages that are no longer held
+        self._asked = 0  # messages that somebody wants to be there
         self._complete = False
         self.ended = False  # nothing runs any more
         self._wanted = asyncio.Event()
@@ -72,20 +72,20 @@ class Flight:
 
     def terms(self) -> Terms:
         """How long the making may take to begin, as of now: others may join while it waits."""
-        return loosest(self.listeners)
+        return loosest(self.subscribers)
 
-    def join(self, listener: Listener) -> None:
+    def join(self, subscriber: Subscriber) -> None:
         """Listen from the beginning. Whoever joins leaves, by `leave`."""
-        self.listeners.append(listener)
+        self.subscribers.append(subscriber)
         if self._outcome is not None:
             self._home.told(self._outcome)
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, subscriber: Subscriber) -> None:
         """Listen no more. Returns at once; what is cancelled with the last one ends in its time."""
-        if listener not in self.listeners:
+        if subscriber not in self.subscribers:
             return  # It was told that it is too far behind.
-        self.listeners.remove(listener)
-        if self.listeners:
+        self.subscribers.remove(subscriber)
+        if self.subscribers:
             self._drop_needless()
         elif self.ended:
             self._home.over(self)
@@ -93,102 +93,102 @@ class Flight:
             self._home.refuse_joiners(self)
             self.task.cancel()
 
-    async def next_part(self, listener: Listener) -> Part:
-        """What comes next for ``listener``.
+    async def next_message(self, subscriber: Subscriber) -> Message:
+        """What comes next for ``subscriber``.
 
         Raises what the making raised, or `TooFarBehindError`. Cancelling it changes nothing.
         """
-        while listener.error is None and listener.place >= self._dropped + len(self._parts):
-            self._asked = max(self._asked, listener.place + 1)
+        while subscriber.error is None and subscriber.place >= self._dropped + len(self._messages):
+            self._asked = max(self._asked, subscriber.place + 1)
             self._wanted.set()
             await self._changed.wait()
-        if listener.error is not None:
-            error, listener.error = listener.error, None
+        if subscriber.error is not None:
+            error, subscriber.error = subscriber.error, None
             try:
                 raise error
             finally:
                 del error  # it has this frame, and must not keep itself
-        part = self._parts[listener.place - self._dropped]
-        listener.place += 1
+        message = self._messages[subscriber.place - self._dropped]
+        subscriber.place += 1
         self._drop_needless()
-        return listener.hears(part, own=listener is self._leader)
+        return subscriber.hears(message, own=subscriber is self._leader)
 
     async def _fly(self) -> None:
         found = await self._home.look_up(self)
         if found is not None:
             self._decide(Outcome.HIT, Outcome.HIT)
-            for part in found:
-                self._hold(part)
+            for message in found:
+                self._hold(message)
             self._complete = True
             self._tell()
             return
         self._decide(Outcome.MISS, Outcome.JOINED)
         try:
-            await self._make(self.listeners[0])
+            await self._make(self.subscribers[0])
         except Exception as error:  # noqa: BLE001 - raised where they listen
             self._fail(error)
             return
         if self.shares:
-            await self._home.keep(self, tuple(self._parts))
+            await self._home.keep(self, tuple(self._messages))
 
     def _decide(self, first: Outcome, others: Outcome) -> None:
         self._outcome = others
-        for i, _ in enumerate(self.listeners):
+        for i, _ in enumerate(self.subscribers):
             self._home.told(others if i else first)
 
-    async def _make(self, leader: Listener) -> None:
+    async def _make(self, leader: Subscriber) -> None:
         """Make it by the means of ``leader``, which may have left before it ends."""
         self._leader = leader
-        async with contextlib.aclosing(leader.make(leader.request, self.terms)) as parts:
+        async with contextlib.aclosing(leader.make(leader.request, self.terms)) as messages:
             while True:
                 await self._demand()
-                part = await anext(parts)
-                if isinstance(part, Trailer):
+                message = await anext(messages)
+                if isinstance(message, Trailer):
                     break
-                self._add(part)
+                self._add(message)
         # After it was closed: who has the trailer may rely on the lease having been given back.
         self._complete = True
         self._outcome = Outcome.HIT
-        self._add(part)
+        self._add(message)
 
     async def _demand(self) -> None:
-        while self._asked <= self._dropped + len(self._parts):
+        while self._asked <= self._dropped + len(self._messages):
             self._wanted.clear()
             await self._wanted.wait()
 
-    def _add(self, part: Part) -> None:
-        self._hold(part)
+    def _add(self, message: Message) -> None:
+        self._hold(message)
         if self.shares and not self._home.may_grow(self):
             self.shares = False
             self._home.refuse_joiners(self)
         self._drop_needless()
-        while self.held_bytes > self._most_bytes and not self.shares and len(self.listeners) > 1:
-            slowest = min(self.listeners, key=lambda listener: listener.place)
-            if slowest.place >= self._dropped + len(self._parts) - 1:
-                break  # This part alone is too much, and all of them want it.
+        while self.held_bytes > self._most_bytes and not self.shares and len(self.subscribers) > 1:
+            slowest = min(self.subscribers, key=lambda subscriber: subscriber.place)
+            if slowest.place >= self._dropped + len(self._messages) - 1:
+                break  # This message alone is too much, and all of them want it.
             self._leave_behind(slowest)
         self._tell()
 
-    def _leave_behind(self, listener: Listener) -> None:
-        listener.error = TooFarBehindError(
+    def _leave_behind(self, subscriber: Subscriber) -> None:
+        subscriber.error = TooFarBehindError(
             "the stream shares its audio with others that read faster, and is too far behind them "
             "for what lies between to be held; ask again, or with CACHE_POLICY_OFF"
         )
-        self.listeners.remove(listener)
+        self.subscribers.remove(subscriber)
         self._drop_needless()
 
-    def _hold(self, part: Part) -> None:
-        self._parts.append(part)
-        self.held_bytes += size_bytes(part)
+    def _hold(self, message: Message) -> None:
+        self._messages.append(message)
+        self.held_bytes += size_bytes(message)
 
     def _drop_needless(self) -> None:
         """Where nobody may join, what all have read."""
-        if not self.shares and self.listeners:
-            self._release(min(x.place for x in self.listeners) - self._dropped)
+        if not self.shares and self.subscribers:
+            self._release(min(x.place for x in self.subscribers) - self._dropped)
 
     def _release(self, n: int) -> None:
         for _ in range(n):
-            self.held_bytes -= size_bytes(self._parts.popleft())
+            self.held_bytes -= size_bytes(self._messages.popleft())
         self._dropped += n
 
     def _tell(self) -> None:
@@ -199,12 +199,12 @@ class Flight:
     def _fail(self, error: BaseException) -> None:
         """End everybody's stream. Each has an error of its own, without the frames of this one."""
         self._home.refuse_joiners(self)
-        self._release(len(self._parts))
+        self._release(len(self._messages))
         if not isinstance(error, VoxswapError):
             _LOGGER.error("making audio for several failed", exc_info=error)
-        for listener in self.listeners:
-            if listener.error is None:
-                listener.error = _copied(error)
+        for subscriber in self.subscribers:
+            if subscriber.error is None:
+                subscriber.error = _copied(error)
         self._tell()
 
     def _landed(self, task: asyncio.Task[None]) -> None:
@@ -216,7 +216,7 @@ class Flight:
                 self._fail(error or ClosedError("the server is being stopped"))
             elif error is not None:
                 _LOGGER.error("keeping shared audio failed", exc_info=error)
-        if not self.listeners:
+        if not self.subscribers:
             self._home.over(self)
 
 
@@ -226,10 +226,10 @@ def _copied(error: BaseException) -> BaseException:
     return RuntimeError(f"audio that was made for several failed: {error!r}")
 
 
-def size_bytes(part: Part) -> int:
-    """What holding ``part`` takes, Python's own share included."""
-    if isinstance(part, Chunk):
-        marks = len(part.marks) + len(part.words)
-        packets = _PACKET_BYTES * len(part.packet_sizes)
-        return _PART_BYTES + len(part.audio) + _MARK_BYTES * marks + packets
-    return _PART_BYTES
+def size_bytes(message: Message) -> int:
+    """What holding ``message`` takes, Python's own share included."""
+    if isinstance(message, Chunk):
+        marks = len(message.marks) + len(message.words)
+        packets = _PACKET_BYTES * len(message.packet_sizes)
+        return _MESSAGE_BYTES + len(message.audio) + _MARK_BYTES * marks + packets
+    return _MESSAGE_BYTES

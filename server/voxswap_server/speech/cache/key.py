@@ -58,7 +58,7 @@ def _as_heard(request: SpeechRequest, manifest: Manifest) -> object:
     """The text as the voice hears it, so that ways of writing one line share its audio.
 
     Where a seed was given this is all that the samples depend on, places of sentences included:
-    these spread the seed. Without one it is what listeners can tell apart.
+    these spread the seed. Without one it is what subscribers can tell apart.
     """
     text = request.text
     # Word marks say where words stand in the text as written.

@@ -1,4 +1,4 @@
-"""A stream's parts as bytes, and back.
+"""A stream's messages as bytes, and back.
 
 ::
 
@@ -26,7 +26,7 @@ from voxswap_registry.errors import ManifestError
 from voxswap_registry.fields import Between
 from voxswap_registry.records import Record, record
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Trailer
+from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Trailer
 from voxswap_server.speech.request import MarkKind
 
 SCHEMA_VERSION = 1
@@ -69,9 +69,9 @@ class RecordingError(ValueError):
     """Bytes that are no recording of what was asked for."""
 
 
-def encode(key: str, parts: Sequence[Part]) -> bytes:
+def encode(key: str, messages: Sequence[Message]) -> bytes:
     """A complete stream: header, chunks, trailer."""
-    header, *chunks, trailer = parts
+    header, *chunks, trailer = messages
     assert isinstance(header, Header)  # noqa: S101 - the order of a stream
     assert isinstance(trailer, Trailer)  # noqa: S101
     audio: list[bytes] = []
@@ -100,7 +100,7 @@ def encode(key: str, parts: Sequence[Part]) -> bytes:
     return _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
 
 
-def decode(key: str, data: bytes) -> tuple[Part, ...]:
+def decode(key: str, data: bytes) -> tuple[Message, ...]:
     """The stream again. What it cost to make is left out: it costs whoever hears it now nothing.
 
     Raises `RecordingError` for damaged, foreign and older bytes, and for those of another key.

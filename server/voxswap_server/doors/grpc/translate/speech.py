@@ -17,7 +17,7 @@ from voxswap_registry.families import installed
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding, rates_of
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
-from voxswap_server.speech.parts import Chunk, Header, Mark, Part, Receipt, Trailer
+from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Receipt, Trailer
 from voxswap_server.speech.request import (
     CachePolicy,
     LineClass,
@@ -251,7 +251,7 @@ def _refuse_unbuilt(message: speech_pb2.SynthesizeRequest, controls: Collection[
         )
 
 
-def speech_part(part: Part) -> speech_pb2.SynthesizeResponse:
+def speech_part(part: Message) -> speech_pb2.SynthesizeResponse:
     """One message of the response stream."""
     match part:
         case Chunk():
@@ -305,7 +305,7 @@ def receipt(found: Receipt) -> speech_pb2.InterruptReceipt:
     )
 
 
-def conversation_part(part: Part) -> speech_pb2.ConverseResponse:
+def conversation_part(part: Message) -> speech_pb2.ConverseResponse:
     """One message of a conversation: the same parts as a stream's."""
     said = speech_part(part)
     name = said.WhichOneof("part")

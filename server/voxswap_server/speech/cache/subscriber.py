@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voxswap_server.speech.parts import Chunk, Header, Part, Trailer, digest_of
+from voxswap_server.speech.messages import Chunk, Header, Message, Trailer, digest_of
 from voxswap_server.speech.request import SpeechRequest
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ class Terms:
 
 
 # What makes audio: for a request, on terms that may change while it waits, as others join.
-Make = Callable[[SpeechRequest, Callable[[], Terms]], AsyncGenerator[Part, None]]
+Make = Callable[[SpeechRequest, Callable[[], Terms]], AsyncGenerator[Message, None]]
 
 
-class Listener:
+class Subscriber:
     """One stream's `Parts`: what it was sent, and what comes next. Confined to one event loop.
 
     It boards a flight when it is read, and leaves it when it is closed, or told of an error.
@@ -51,7 +51,7 @@ class Listener:
         self.arrived_s = arrived_s
         self.terms = Terms(until_s, request.start_by_s)
         self.place = 0
-        """Index of the next part."""
+        """Index of the next message."""
         self.error: BaseException | None = None
         """What ends this stream, once it has been set."""
         self._find = find
@@ -62,22 +62,22 @@ class Listener:
         self._is_same_text = True
         self._first_chunk_ms: float | None = None
 
-    def __aiter__(self) -> Listener:
+    def __aiter__(self) -> Subscriber:
         return self
 
-    async def __anext__(self) -> Part:
+    async def __anext__(self) -> Message:
         if self._is_over:
             raise StopAsyncIteration
         if self._flight is None:
             self._flight = self._find()
             self._flight.join(self)
         try:
-            part = await self._flight.next_part(self)
+            message = await self._flight.next_message(self)
         except Exception:
             await self.aclose()
             raise
-        self._is_over = isinstance(part, Trailer)
-        return part
+        self._is_over = isinstance(message, Trailer)
+        return message
 
     async def aclose(self) -> None:
         """Leave."""
@@ -85,42 +85,44 @@ class Listener:
         if self._flight is not None:
             self._flight.leave(self)
 
-    def hears(self, part: Part, *, own: bool) -> Part:
-        """``part`` as this stream is to be sent it.
+    def hears(self, message: Message, *, own: bool) -> Message:
+        """``message`` as this stream is to be sent it.
 
         ``own`` says whether it is made by this very stream's means.
         """
-        match part:
+        match message:
             case Header():
-                self._is_same_text = part.text_digest == self._text_digest
+                self._is_same_text = message.text_digest == self._text_digest
                 if own:
-                    return part
+                    return message
                 # Nothing is loaded or computed for this one.
-                return dataclasses.replace(part, cached=True, cold=False, queue_ms=0.0, swap_ms=0.0)
+                return dataclasses.replace(
+                    message, cached=True, cold=False, queue_ms=0.0, swap_ms=0.0
+                )
             case Chunk():
                 if self._first_chunk_ms is None:
                     self._first_chunk_ms = (self._clock() - self.arrived_s) * 1e3
                 if self._is_same_text:
-                    return part
+                    return message
                 # It is said the same, and its words stand elsewhere.
-                words = (dataclasses.replace(w, text_start=0, text_end=0) for w in part.words)
-                return dataclasses.replace(part, words=tuple(words))
+                words = (dataclasses.replace(w, text_start=0, text_end=0) for w in message.words)
+                return dataclasses.replace(message, words=tuple(words))
             case Trailer():
                 return dataclasses.replace(
-                    part,
-                    compute_ms=part.compute_ms if own else 0.0,
+                    message,
+                    compute_ms=message.compute_ms if own else 0.0,
                     first_chunk_ms=self._first_chunk_ms or 0.0,
                 )
-        raise AssertionError("what is shared is not interrupted: each listener is")
+        raise AssertionError("what is shared is not interrupted: each subscriber is")
 
 
-def loosest(listeners: Sequence[Listener]) -> Terms:
+def loosest(subscribers: Sequence[Subscriber]) -> Terms:
     """The terms of whoever waits longest: what is too late for one may be in time for another."""
-    untils = [x.terms.until_s for x in listeners]
-    starts = [(x.arrived_s, x.terms.start_by_s) for x in listeners]
+    untils = [x.terms.until_s for x in subscribers]
+    starts = [(x.arrived_s, x.terms.start_by_s) for x in subscribers]
     until_s = start_by_s = None
-    if listeners and None not in untils:
+    if subscribers and None not in untils:
         until_s = max(u for u in untils if u is not None)
-    if listeners and all(s is not None for _, s in starts):
+    if subscribers and all(s is not None for _, s in starts):
         start_by_s = max(((a + s, s) for a, s in starts if s is not None))[1]
     return Terms(until_s, start_by_s)

@@ -1,4 +1,4 @@
-"""The parts of a response stream: one `Header`, `Chunk` after `Chunk`, one `Trailer`.
+"""The messages of a response stream: one `Header`, `Chunk` after `Chunk`, one `Trailer`.
 
 One that is interrupted has a `Receipt` in the trailer's place, or where that happened.
 """
@@ -85,13 +85,13 @@ class Receipt:
     text_end: int
 
 
-Part = Header | Chunk | Trailer | Receipt
+Message = Header | Chunk | Trailer | Receipt
 
 
-class Parts(Protocol):
-    """Parts as they are made. Closing them lets go of what makes them, and may wait for a step."""
+class Messages(Protocol):
+    """They come as they are made. Closing lets go of what makes them, and may wait for a step."""
 
-    def __anext__(self) -> Awaitable[Part]:
+    def __anext__(self) -> Awaitable[Message]:
         """The next one. Raises whatever making it raises, and `StopAsyncIteration`."""
         ...
 
