@@ -141,8 +141,8 @@ class Synthesis:
         """The stream. The window after a chunk is computed while that is on its way.
 
         Raises `InvalidInputError` before the first message if there is nothing to speak, and
-        `EngineError` if the engine fails. Closing it drops what is not computed yet, and waits for a step under
-        way; then nothing computes with the ``lease``, or it says until when.
+        `EngineError` if the engine fails. Closing it drops what is not computed yet, and waits for
+        a step under way; then nothing computes with the ``lease``, or it says until when.
         """
         self._lease = lease
         header_is_out = False
