@@ -37,7 +37,7 @@ def _throughputs(stage: Stage) -> tuple[float, float]:
                 load = Clients(sizes.clients, sizes.throughput_s, texts, paced=False)
                 outcome = offer(target, load)
                 _must_speak(outcome)
-                per_s[target.kind].append(_audio_per_s(outcome))
+                per_s[target.kind].append(audio_per_s(outcome))
                 shares[target.kind].append(outcome.generator_cores)
         stage.raw["throughput"] = {"audio_s_per_s": per_s, "generator_cores": shares}
     found = stage.raw["throughput"]["audio_s_per_s"]
@@ -48,7 +48,7 @@ def _throughputs(stage: Stage) -> tuple[float, float]:
     return ours, piper
 
 
-def _audio_per_s(outcome: Outcome) -> float:
+def audio_per_s(outcome: Outcome) -> float:
     """Audio of the lines that ended while it was measured: a line counts when its end comes."""
     done = (row.audio_s for row in outcome.rows if row.ended_s and row.ended_s > _WARM_S)
     return sum(done) / (outcome.duration_s - _WARM_S)

@@ -166,13 +166,14 @@ def _reload(server: RunningServer, arguments: Sequence[str]) -> None:
     except VoxswapError as error:
         _LOGGER.warning("SIGHUP: the settings stay as they are: %s", error)
         return
+    residents = server.house.residents
     changed = {
         name
         for name in Settings.model_fields
-        if getattr(settings, name) != getattr(server.house.residents.settings, name)
+        if getattr(settings, name) != getattr(residents.settings, name)
     }
     logging.getLogger().setLevel(settings.log_level.upper())
-    server.house.residents.reload(settings)
+    residents.reload(settings)
     taken = ", ".join(f"{n}={getattr(settings, n)}" for n in sorted(changed & RELOADABLE))
     _LOGGER.info("SIGHUP: %s", f"now {taken}" if taken else "nothing changed")
     if later := changed - RELOADABLE:
@@ -180,9 +181,10 @@ def _reload(server: RunningServer, arguments: Sequence[str]) -> None:
 
 
 def _greeting(server: RunningServer, settings: Settings) -> str:
-    newest = server.house.catalog.page(VoiceFilter(), limit=_SHOWN + 1)
+    catalog = server.house.catalog
+    newest = catalog.page(VoiceFilter(), limit=_SHOWN + 1)
     usable = [listing.voice_id for listing in newest if listing.error is None][:_SHOWN]
-    n = server.house.catalog.count()
+    n = catalog.count()
     lines = [
         f"voxswap is serving on {server.address}",
         f"  metrics   {_metrics_url(server)}",

@@ -170,11 +170,11 @@ class ModelManager(Shell):
 
     def take_for_stream(self, size_bytes: int) -> bool:
         """Whether a stream may keep so much more, of the carve-out for streams; it is booked."""
-        return self.memory.holdings.ledger.take_for_stream(size_bytes)
+        return self._holdings.ledger.take_for_stream(size_bytes)
 
     def give_for_stream(self, size_bytes: int) -> None:
         """It keeps so much less."""
-        self.memory.holdings.ledger.give_for_stream(size_bytes)
+        self._holdings.ledger.give_for_stream(size_bytes)
 
     def set_budget(self, budget_bytes: int) -> LedgerStatistics:
         """Change the budget while running. What is idle goes at once if it must.
@@ -235,7 +235,7 @@ class ModelManager(Shell):
 
         May be called from any thread.
         """
-        since_s = self.memory.holdings.idle.oldest_s
+        since_s = self._holdings.idle.oldest_s
         return 0.0 if since_s is None else max(0.0, self.clock() - since_s)
 
     def check_integrity(self) -> None:
@@ -245,7 +245,7 @@ class ModelManager(Shell):
         """
         self.memory.check_integrity()
         there = (PartState.RESIDENT, PartState.WITHDRAWN)
-        numbers = {part.number for part in self.memory.holdings if part.state in there}
+        numbers = {part.number for part in self._holdings if part.state in there}
         if numbers != set(self._loads.loaded):
             raise AssertionError(f"{numbers} are resident, and {set(self._loads.loaded)} loaded")
         if not self._assembled.keys() <= self.memory.voices.keys():

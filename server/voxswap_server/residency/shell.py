@@ -110,6 +110,7 @@ class Shell:
         self._observer = observer
         limits = limits or Limits()
         self.memory = Memory(budget_bytes, limits=limits, carved=carved)
+        self._holdings = self.memory.holdings
         self._refusing = Refusing(self.memory, limits, self.device)
         self._loads = Loads(
             loader,

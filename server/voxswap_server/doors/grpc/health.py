@@ -70,6 +70,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
+        self._components = catalog.registry.components
         self._serving = serving
         self._services = frozenset(("", *services))
         self._poll_s = poll_s
@@ -154,7 +155,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         try:
             manifest = self._catalog.resolve(VoiceRef.parse(voice))
             for component in manifest.components:
-                self._catalog.registry.components.check_present(component)
+                self._components.check_present(component)
         except VoiceNotFoundError:
             return _UNKNOWN
         except (ManifestError, ComponentMissingError, DigestMismatchError):
