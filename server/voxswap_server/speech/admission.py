@@ -25,8 +25,7 @@ from voxswap_server.speech.costs import (
     Usage,
     plus,
 )
-from voxswap_server.speech.errors import OverloadedError
-from voxswap_server.speech.listening import too_late
+from voxswap_server.speech.errors import OverloadedError, too_late
 from voxswap_server.speech.need import Stream
 from voxswap_server.speech.playback import Pacing
 from voxswap_server.speech.request import SpeechRequest

@@ -43,3 +43,15 @@ class ConversationIdleError(VoxswapError):
     """A Converse call did not say in time what it wants, or hangs in the middle."""
 
     reason = "CONVERSATION_IDLE"
+
+
+def too_late(start_by_s: float, estimate_s: float | None) -> TooLateError:
+    """The error of a line that is of no use any more; None: it became late in the queue."""
+    message = (
+        f"the line was to start within {start_by_s * 1e3:.0f} ms and did not; it was dropped"
+        if estimate_s is None
+        else f"the line is to start within {start_by_s * 1e3:.0f} ms and would take "
+        f"{estimate_s * 1e3:.0f} ms; send it earlier, or leave start_by_ms unset"
+    )
+    metadata = {} if estimate_s is None else {"estimated_start_ms": f"{estimate_s * 1e3:.0f}"}
+    return TooLateError(message, metadata=metadata)

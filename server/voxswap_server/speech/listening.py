@@ -6,15 +6,12 @@ import asyncio
 import dataclasses
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from voxswap_server.speech.errors import TooLateError
+from voxswap_server.speech.errors import too_late
 from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Messages, Receipt, Trailer
-
-if TYPE_CHECKING:
-    from voxswap_server.speech.metrics import StreamObservation
-    from voxswap_server.speech.pipeline import Synthesis
-    from voxswap_server.speech.script import Script
+from voxswap_server.speech.metrics import StreamObservation
+from voxswap_server.speech.pipeline import Synthesis
+from voxswap_server.speech.script import Script
 
 # Words are kept until they have been said, and one begins every 100 ms at the least.
 _WORDS_KEPT = 256
@@ -185,15 +182,3 @@ class Stream:
             raise too_late(start_by_s or 0.0, None) from None
         finally:
             self._limit = None
-
-
-def too_late(start_by_s: float, estimate_s: float | None) -> TooLateError:
-    """The error of a line that is of no use any more; None: it became late in the queue."""
-    message = (
-        f"the line was to start within {start_by_s * 1e3:.0f} ms and did not; it was dropped"
-        if estimate_s is None
-        else f"the line is to start within {start_by_s * 1e3:.0f} ms and would take "
-        f"{estimate_s * 1e3:.0f} ms; send it earlier, or leave start_by_ms unset"
-    )
-    metadata = {} if estimate_s is None else {"estimated_start_ms": f"{estimate_s * 1e3:.0f}"}
-    return TooLateError(message, metadata=metadata)
