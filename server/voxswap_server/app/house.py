@@ -37,7 +37,7 @@ from voxswap_server.app.residency import (
     look_after,
     stream_bytes,
 )
-from voxswap_server.app.residents import Residents, Tidings
+from voxswap_server.app.residents import EventReporter, Residents
 from voxswap_server.app.watched import watched_catalog
 from voxswap_server.app.way_down import WayDown
 from voxswap_server.compute.process import compute_threads
@@ -95,7 +95,7 @@ class House:
     @property
     def events(self) -> EventLog:
         """What comes and goes."""
-        return self.residents.tidings.log
+        return self.residents.reporter.log
 
 
 @contextlib.asynccontextmanager
@@ -112,9 +112,9 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         # Side by side: one waits for torch, the other for disk or network.
         importing = asyncio.create_task(asyncio.to_thread(import_engines))
         stack.callback(importing.cancel)
-        tidings = Tidings(metrics, EventLog())
+        reporter = EventReporter(metrics, EventLog())
         catalog, watch_registry = await watched_catalog(
-            settings, metrics, from_any_thread(tidings.tell_of_quarantine), stack, way_down
+            settings, metrics, from_any_thread(reporter.report_quarantine), stack, way_down
         )
         await importing
         scheduler = make_scheduler(settings, metrics)
@@ -126,7 +126,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         decisions = await decisions_of(settings, scheduler)
         metrics.show_build(decisions.labels())
         engines = engines_of(settings, decisions, scheduler.threads, espeak)
-        residents = keep_residents(settings, catalog, engines, tidings, stack, way_down)
+        residents = keep_residents(settings, catalog, engines, reporter, stack, way_down)
         # Before residency waits for its leases, once no stream is left.
         stack.callback(scheduler.abandon)
         manager = residents.manager
@@ -197,7 +197,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         in_background(stack, way_down, admission.keep_showing(), "the books of admission")
         look_after(residents, warm_start, stack, way_down)
         # Watchers end, and need not be waited for.
-        stack.callback(tidings.log.close)
+        stack.callback(reporter.log.close)
         yield House(
             settings,
             metrics,

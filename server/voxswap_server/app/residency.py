@@ -16,7 +16,7 @@ from voxswap_registry.manifest import Component
 from voxswap_server.app.background import in_background
 from voxswap_server.app.config import Settings
 from voxswap_server.app.remembering import WarmStart
-from voxswap_server.app.residents import Residents, Tidings
+from voxswap_server.app.residents import EventReporter, Residents
 from voxswap_server.app.way_down import WayDown
 from voxswap_server.memory.ledger import STREAMS
 from voxswap_server.memory.plans import Limits
@@ -48,7 +48,7 @@ def keep_residents(
     settings: Settings,
     catalog: Catalog,
     engines: Mapping[str, Engine],
-    tidings: Tidings,
+    reporter: EventReporter,
     stack: contextlib.AsyncExitStack,
     way_down: WayDown,
 ) -> Residents:
@@ -94,10 +94,10 @@ def keep_residents(
         ),
         observer=observe,
     )
-    residents = Residents(settings, catalog, loader, manager, tidings, Ahead(manager), host_tier)
+    residents = Residents(settings, catalog, loader, manager, reporter, Ahead(manager), host_tier)
     way_down.closing(stack, "residency", manager.close)
     way_down.closing(stack, "loads ahead", residents.ahead.close)
-    metrics = tidings.metrics
+    metrics = reporter.metrics
     metrics.watch_ledger(Tier.DEVICE, manager.statistics)
     metrics.watch_beside("program", lambda: manager.overhead_bytes)
     metrics.watch_beside("plans", lambda: loader.kept_bytes)

@@ -22,21 +22,21 @@ _LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Tidings:
+class EventReporter:
     """Events are counted, and told to whoever watches. Confined to one event loop."""
 
     metrics: Metrics
     log: EventLog
 
-    def tell(self, event: ResidencyEvent) -> None:
+    def report(self, event: ResidencyEvent) -> None:
         """Something came about."""
         self.metrics.observe_residency(event)
         self.log.tell(event)
 
-    def tell_of_quarantine(self, component: Component, error: DigestMismatchError) -> None:
+    def report_quarantine(self, component: Component, error: DigestMismatchError) -> None:
         """The registry has bytes that are not what their digest says."""
         _LOGGER.error("quarantine: %s", error)
-        self.tell(
+        self.report(
             ResidencyEvent(
                 EventKind.QUARANTINED,
                 role=component.role,
@@ -55,7 +55,7 @@ class Residents:
     catalog: Catalog
     loader: VoiceLoader
     manager: ModelManager
-    tidings: Tidings
+    reporter: EventReporter
     ahead: Ahead
     host_tier: HostTier | None
     generation: int = -1  # of the catalog, when it was last looked through for what is deleted
@@ -67,8 +67,8 @@ class Residents:
             retire_deleted(self.manager, self.catalog)
 
     def observe(self, event: ResidencyEvent) -> None:
-        """Tell of an event of the manager's."""
-        self.tidings.tell(event)
+        """Report an event of the manager's."""
+        self.reporter.report(event)
         if event.kind is EventKind.LOADED:
             # Whoever asked may have had its manifest since before it was deleted.
             retire_those_deleted(self.manager, self.catalog, event.voices)
