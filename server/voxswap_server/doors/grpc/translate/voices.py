@@ -37,7 +37,7 @@ from voxswap_registry.state import (
     VoiceState,
     check_text,
 )
-from voxswap_server.doors.grpc.translate.speech import text_faults
+from voxswap_server.speech.asking import text_faults
 from voxswap_server.voices.uploads import Blank, Commit, Opening, Piece, UploadEvent
 
 MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 1000, 100
