@@ -69,7 +69,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--sample-rate", type=int, metavar="HERTZ", help="resample to this rate")
     parser.add_argument(
         "--loudness",
-        type=float,
+        type=lufs,
         metavar="LUFS",
         help="bring every line to this loudness, such as -23, with no true peak above -1 dBTP",
     )
@@ -91,10 +91,21 @@ def jobs(text: str) -> int:
     return value
 
 
+def lufs(text: str) -> float:
+    """A loudness that a line can be brought to. Raises `ArgumentTypeError`."""
+    from voxswap_client.render.script import LOUDNESS_LUFS
+
+    value = float(text)
+    if not LOUDNESS_LUFS[0] <= value <= LOUDNESS_LUFS[1]:
+        least, most = LOUDNESS_LUFS
+        raise argparse.ArgumentTypeError(f"must be from {least:g} to {most:g} LUFS")
+    return value
+
+
 def run(args: argparse.Namespace) -> int:
     """Read the script, do what is left of it, and say how it went."""
     from voxswap_client.cli.render_folder import RenderFolder
-    from voxswap_client.cli.render_run import Tally
+    from voxswap_client.cli.render_run import OutOfReachError, Tally
 
     lines = _read(args)
     if any(line.loudness_lufs is not None for line in lines):
@@ -106,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             if left:
                 asyncio.run(_render(args, folder, left, tally))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OutOfReachError, OSError):
             done = len(lines) - len(left) + tally.rendered
             told = f"{done} of {len(lines)} lines are done; the same command goes on from here"
             print(told, file=sys.stderr)
@@ -137,11 +148,12 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        before = f"; {unchanged} were there already" if unchanged else ""
-        print(
-            f"rendered {tally.rendered} of {len(lines)} lines into {args.out}: "
-            f"{human_duration(tally.audio_s)} of audio in {human_duration(spent_s)}{before}"
-        )
+        there = f"{_lines(unchanged)} of {len(lines)}" if left else f"all {_lines(unchanged)}"
+        parts = [f"{there} were there already"] if unchanged else []
+        if left:
+            audio, spent = human_duration(tally.audio_s), human_duration(spent_s)
+            parts.insert(0, f"rendered {_lines(tally.rendered)}: {audio} of audio in {spent}")
+        print(f"{args.out}: {'; '.join(parts)}")
     _warn(tally, results)
     if tally.failed:
         raise CliError(
@@ -200,9 +212,14 @@ def _left(folder: RenderFolder, lines: Sequence[Line]) -> list[Line]:
 async def _render(
     args: argparse.Namespace, folder: RenderFolder, lines: Sequence[Line], tally: Tally
 ) -> None:
-    from voxswap_client.cli.render_run import RETRIES, render
+    from voxswap_client.cli.render_run import RETRIES, in_memory, render
+    from voxswap_client.render.plan import in_order
     from voxswap_client.render.results import Done
 
+    # Whether there is a server is soon told; one that was there may be waited for.
+    async with connect_async(args, timeout_s=args.timeout) as client:
+        resident = await in_memory(client)
+    queue = in_order(lines, resident)
     effort = sum(len(line.text) for line in lines)
     with LineProgress("rendering", len(lines), effort) as progress:
 
@@ -212,24 +229,24 @@ async def _render(
             progress.advance(len(end.line.text), failed)
 
         async with connect_async(args, timeout_s=args.timeout, retries=RETRIES) as client:
-            await render(client, folder, lines, jobs=args.jobs, ended=ended)
+            await render(client, folder, queue, jobs=args.jobs, ended=ended)
 
 
 def _warn(tally: Tally, results: Path) -> None:
     if tally.off_target:
         warn(
-            f"{_count(tally.off_target)} not as loud as asked: silent, or their peaks would pass "
-            "-1 dBTP",
+            f"{_lines(tally.off_target)} could not be made as loud as asked: silent, or with peaks "
+            "that would pass -1 dBTP",
             f"see loudness in {results}",
         )
     if tally.with_unknown:
         warn(
-            f"{_count(tally.with_unknown)} symbols that the voice has no sound for",
+            f"what the voice has no sound for was left out of {_lines(tally.with_unknown)}",
             f"see unknown_symbols in {results}",
         )
 
 
-def _count(lines: int) -> str:
+def _lines(lines: int) -> str:
     return "1 line" if lines == 1 else f"{lines} lines"
 
 

@@ -18,7 +18,6 @@ from voxswap_client.errors import (
     UnavailableError,
     VoxswapClientError,
 )
-from voxswap_client.render.plan import in_order
 from voxswap_client.render.results import Done, Failed, Kept, Loudness, request_digest
 from voxswap_client.render.script import Line
 from voxswap_client.request import SpeechOptions
@@ -87,13 +86,13 @@ def left_to_do(
 async def render(
     client: AsyncClient, folder: RenderFolder, lines: Sequence[Line], *, jobs: int, ended: Ended
 ) -> None:
-    """Render ``lines``, ``jobs`` at a time; ``ended`` is told of each, in a thread of its own.
+    """Render ``lines`` in turn, ``jobs`` at a time; a thread of its own tells ``ended`` of each.
 
-    Lines of one voice are rendered together. A line that fails does not end the others. Cancelling
+    A line that fails does not end the others. Cancelling
     it leaves whole files with their results. Raises `OutOfReachError` where no other line could be
     rendered either.
     """
-    queue = iter(in_order(lines, await _resident(client)))
+    queue = iter(lines)
     loop = asyncio.get_running_loop()
     # One thread: files and results are written in turn, and what has begun is finished.
     with ThreadPoolExecutor(1, thread_name_prefix="voxswap-render") as writer:
@@ -105,7 +104,7 @@ async def render(
                     keep = functools.partial(_keep, folder, line, result, ended)
                 except VoxswapClientError as error:
                     if isinstance(error, UnavailableError) and not error.reason:
-                        raise OutOfReachError(error.message) from error
+                        raise OutOfReachError(error.message, "start the server again") from error
                     keep = functools.partial(_fail, folder, Failed.of(line, error), ended)
                 await loop.run_in_executor(writer, keep)
 
@@ -117,7 +116,8 @@ async def render(
             raise raised.exceptions[0] from None
 
 
-async def _resident(client: AsyncClient) -> set[str]:
+async def in_memory(client: AsyncClient) -> set[str]:
+    """The versions of voices that the server has in memory, as far as it says so."""
     try:
         found = (await client.residents()).residents
     except NotImplementedByServerError:
@@ -144,7 +144,7 @@ def _keep(folder: RenderFolder, line: Line, result: SpeechResult, ended: Ended) 
     except OSError as error:
         told = f"{line.file} cannot be written: {error.strerror}"
         if error.errno in _DISK:
-            raise OutOfReachError(told) from error
+            raise OutOfReachError(told, "make room, or write to another folder") from error
         _fail(folder, Failed(line, "NOT_WRITTEN", told), ended)
     else:
         done = Done(line, result, data, loudness)

@@ -42,9 +42,10 @@ def _by_sndfile(samples: Samples, rate: int, encoding: Encoding) -> bytes:
             # In parts: some of libsndfile's encoders put all that they get at once on the stack.
             for at in range(0, len(samples), _BLOCK_SAMPLES):
                 file.write(samples[at : at + _BLOCK_SAMPLES])
-    except (soundfile.LibsndfileError, ValueError) as error:
+    except soundfile.LibsndfileError as error:
+        told = error.error_string.removeprefix("Error : ").rstrip(".")
         raise ValueError(
-            f"{encoding} at {rate} samples a second cannot be written here ({error}); "
-            "choose another sample_rate or encoding, or leave the loudness as it is"
+            f"{encoding} at {rate} samples a second cannot be written here ({told}); choose "
+            "another sample_rate or encoding, or leave the loudness as it is"
         ) from error
     return out.getvalue()
