@@ -24,12 +24,12 @@ _SNDFILE = {
 
 
 def encoded(samples: Samples, sample_rate_hertz: int, encoding: Encoding) -> bytes:
-    """A file of ``(n,)`` mono samples in [-1, 1]. Raises `ValueError`."""
-    rate = sample_rate_hertz
+    """A file of ``(n,)`` mono samples, clipped to [-1, 1]. Raises `ValueError`."""
+    rate, samples = sample_rate_hertz, np.clip(samples, -1.0, 1.0)
     if encoding is Encoding.PCM_F32LE:
         return file_bytes(samples.astype("<f4").tobytes(), encoding, rate)
     if encoding in (Encoding.WAV, Encoding.PCM_S16LE):
-        steps = np.rint(np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2")
+        steps = np.rint(samples * 32767.0).astype("<i2")
         return file_bytes(steps.tobytes(), Encoding.PCM_S16LE, rate)
     return _by_sndfile(samples, rate, encoding)
 
