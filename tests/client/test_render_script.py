@@ -34,7 +34,7 @@ def lines(script: str | bytes, defaults: Defaults = PLAIN) -> list[Line]:
 def faults(script: str | bytes) -> list[tuple[int, str]]:
     found = read(script).faults
     assert found.count == len(found.shown)
-    return [tuple(fault) for fault in found.shown]
+    return [(fault.number, fault.message) for fault in found.shown]
 
 
 WHOLE = Line(

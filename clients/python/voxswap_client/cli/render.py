@@ -124,36 +124,7 @@ def run(args: argparse.Namespace) -> int:
             raise
         spent_s = time.monotonic() - began_s
         results = folder.results_path
-    unchanged = len(lines) - len(left)
-    if args.json:
-        print_json(
-            {
-                "out": str(args.out),
-                "results": str(results),
-                "lines": len(lines),
-                "rendered": tally.rendered,
-                "unchanged": unchanged,
-                "failed": len(tally.failed),
-                "audio_s": round(tally.audio_s, 6),
-                "off_target": tally.off_target,
-                "failures": [
-                    {
-                        "line": f.line.number,
-                        "id": f.line.id,
-                        "reason": f.reason,
-                        "message": f.message,
-                    }
-                    for f in tally.failed
-                ],
-            }
-        )
-    else:
-        there = f"{_lines(unchanged)} of {len(lines)}" if left else f"all {_lines(unchanged)}"
-        parts = [f"{there} were there already"] if unchanged else []
-        if left:
-            audio, spent = human_duration(tally.audio_s), human_duration(spent_s)
-            parts.insert(0, f"rendered {_lines(tally.rendered)}: {audio} of audio in {spent}")
-        print(f"{args.out}: {'; '.join(parts)}")
+    _tell(args, tally, unchanged=len(lines) - len(left), spent_s=spent_s)
     _warn(tally, results)
     if tally.failed:
         raise CliError(
@@ -201,8 +172,8 @@ def _left(folder: RenderFolder, lines: Sequence[Line]) -> list[Line]:
 
     kept, unreadable = folder.kept()
     if unreadable:
-        rows = "1 row" if unreadable == 1 else f"{unreadable} rows"
-        warn(f"{folder.results_path}: {rows} could not be read, and what they say is done again")
+        rows = "a row" if unreadable == 1 else f"{unreadable} rows"
+        warn(f"{folder.results_path}: {rows} could not be read")
     if not kept:
         return list(lines)
     with LineProgress("checking", len(lines), len(lines)) as progress:
@@ -230,6 +201,30 @@ async def _render(
 
         async with connect_async(args, timeout_s=args.timeout, retries=RETRIES) as client:
             await render(client, folder, queue, jobs=args.jobs, ended=ended)
+
+
+def _tell(args: argparse.Namespace, tally: Tally, *, unchanged: int, spent_s: float) -> None:
+    counts = {"rendered": tally.rendered, "unchanged": unchanged, "failed": len(tally.failed)}
+    if args.json:
+        failures = [
+            {"line": failed.line.number, "id": failed.line.id}
+            | {"reason": failed.reason, "message": failed.message}
+            for failed in tally.failed
+        ]
+        print_json(
+            {
+                "out": str(args.out),
+                **counts,
+                "audio_s": round(tally.audio_s, 6),
+                "off_target": tally.off_target,
+                "failures": failures,
+            }
+        )
+        return
+    shown = [f"{n} {name}" for name, n in counts.items() if n or name == "rendered"]
+    audio, spent = human_duration(tally.audio_s), human_duration(spent_s)
+    made = f"; {audio} of audio in {spent}" if tally.rendered else ""
+    print(f"{args.out}: {', '.join(shown)}{made}")
 
 
 def _warn(tally: Tally, results: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -81,7 +82,7 @@ class RenderFolder:
         out.
         """
         if link := self._links_to(str(Path(name).parent)):
-            raise OSError(0, "is a link, which might lead out of the folder", str(link))
+            raise OSError(errno.ELOOP, f"{link} is a link, which might lead out")
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         part = self._parts / f"{secrets.token_hex(16)}.part"
@@ -111,11 +112,18 @@ class RenderFolder:
                 path.unlink()
 
     def _end_torn_row(self) -> None:
-        size = self._results.seek(0, os.SEEK_END)
-        if size:
-            self._results.seek(size - 1)
-            if self._results.read(1) != b"\n":
-                self._results.write(b"\n")
+        """A run that was killed may have left half a row, which says nothing."""
+        last, begin = b"", 0
+        self._results.seek(0)
+        for row in self._results:
+            last, begin = row, begin + len(last)
+        if last.endswith(b"\n") or not last:
+            return
+        try:
+            json.loads(last)
+            self._results.write(b"\n")
+        except ValueError:
+            self._results.truncate(begin)
 
 
 def _open_results(path: Path) -> IO[bytes]:
