@@ -20,8 +20,8 @@ from voxswap_server.doors.grpc.calls import patience_s
 from voxswap_server.doors.grpc.decoding import Undecodable
 from voxswap_server.doors.grpc.guard import Call, Guard, Limits
 from voxswap_server.doors.grpc.reflection import add_reflection
-from voxswap_server.doors.grpc.refusals import Refusals
 from voxswap_server.doors.grpc.server import ConnectionLimits, Server
+from voxswap_server.doors.refusals import Refusals
 
 SERVICE = "test.Kinds"
 # None is a HealthCheckRequest: cut, of a wrong wire type, no UTF-8, deeper than messages may be.

@@ -15,8 +15,8 @@ import pytest
 from tests.raw_http2 import RawClient
 from voxswap_server.doors.grpc import guard as guard_module
 from voxswap_server.doors.grpc.guard import Guard, Limits
-from voxswap_server.doors.grpc.refusals import Refusals
 from voxswap_server.doors.grpc.server import ConnectionLimits, Server
+from voxswap_server.doors.refusals import Refusals
 
 SPEECH = "voxswap.v1.SpeechService"
 SPEAK, PLAIN = f"/{SPEECH}/Synthesize", "/test.Test/Plain"

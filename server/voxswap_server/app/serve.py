@@ -31,12 +31,12 @@ from voxswap_server.doors.grpc.guard import Guard, Limits
 from voxswap_server.doors.grpc.health import HealthServicer
 from voxswap_server.doors.grpc.kept_messages import KeptMessages
 from voxswap_server.doors.grpc.reflection import add_reflection
-from voxswap_server.doors.grpc.refusals import Refusals
 from voxswap_server.doors.grpc.residency import ResidencyServicer
 from voxswap_server.doors.grpc.server import ConnectionLimits, Server
 from voxswap_server.doors.grpc.speech import SpeechServicer
-from voxswap_server.doors.grpc.under_way import CallsUnderWay
 from voxswap_server.doors.grpc.voices import VoiceServicer
+from voxswap_server.doors.refusals import Refusals
+from voxswap_server.doors.under_way import CallsUnderWay
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -130,11 +130,7 @@ def _server(
     kept_messages = KeptMessages()
     metrics.watch_beside("messages", lambda: kept_messages.size_bytes)
     voices = VoiceServicer(house.catalog, house.store, house.changes, kept_messages)
-    residency = ResidencyServicer(
-        *(house.catalog, house.manager, house.events),
-        host_tier=house.residents.host_tier,
-        beside=metrics.beside,
-    )
+    residency = ResidencyServicer(house.steering)
     health = HealthServicer(
         house.catalog, house.serving, _SERVICES, executor=store_threads(stack, 2, "health")
     )

@@ -11,7 +11,7 @@ import grpc
 from voxswap.v1 import speech_pb2
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.doors.grpc.status import Context
-from voxswap_server.doors.grpc.translate import speech as translate
+from voxswap_server.speech.asking import check_fragment
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.errors import ConversationIdleError
 
@@ -59,8 +59,7 @@ async def listen(
         while (said := await read(context, silence)) is not None:
             match said.WhichOneof("part"):
                 case "text":
-                    for description in translate.fragment_faults(said.text, max_characters):
-                        raise InvalidInputError.one("text", description)
+                    check_fragment(said.text, max_characters)
                     conversation.push(said.text)
                 case "flush":
                     conversation.flush()

@@ -31,20 +31,21 @@ from typing import Any, TypeAlias, cast
 import grpc
 from typing_extensions import override
 
-from voxswap_registry.errors import InvalidInputError, NotBuiltError, VoxswapError
-from voxswap_server.doors.grpc.calls import ENDS
-from voxswap_server.doors.grpc.connections import hang_up
-from voxswap_server.doors.grpc.decoding import Undecodable, marking
-from voxswap_server.doors.grpc.errors import (
+from voxswap_registry.errors import InvalidInputError, NotBuiltError
+from voxswap_server.doors.errors import (
     FirstMessageError,
     TooManyCallsError,
     TooManyStreamsError,
     WriteStalledError,
 )
-from voxswap_server.doors.grpc.places import Places, Row
-from voxswap_server.doors.grpc.refusals import Refusals
+from voxswap_server.doors.failures import Failure
+from voxswap_server.doors.grpc.calls import ENDS
+from voxswap_server.doors.grpc.connections import hang_up
+from voxswap_server.doors.grpc.decoding import Undecodable, marking
 from voxswap_server.doors.grpc.status import Context, Refusable, abort, clipped_message
-from voxswap_server.doors.grpc.under_way import CallsUnderWay
+from voxswap_server.doors.places import Places, Row
+from voxswap_server.doors.refusals import Refusals
+from voxswap_server.doors.under_way import CallsUnderWay
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -255,8 +256,8 @@ class Call(Refusable):
         self._timers.append(asyncio.get_running_loop().call_later(after_s, do))
 
     @override
-    def refused(self, error: VoxswapError) -> None:
-        self._guard.refusals.note(error.reason, error.message)
+    def refused(self, failure: Failure) -> None:
+        self._guard.refusals.note(failure.reason, failure.message)
 
     def time_remaining(self) -> float | None:
         """Seconds that the client will still wait, at the least; None: for ever."""

@@ -15,6 +15,7 @@ from voxswap_server.doors.grpc.translate import residency as messages
 from voxswap_server.doors.grpc.translate import speech as translate
 from voxswap_server.residency.ahead import Ahead
 from voxswap_server.residency.outlook import CastMember
+from voxswap_server.speech.asking import TENANT_KEY
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.speaking import Call, Speaker
@@ -119,6 +120,6 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
 def _tenant(context: Context) -> str:
     """On whose behalf the call is made, by its metadata."""
     for key, value in context.invocation_metadata() or ():
-        if key == translate.TENANT_KEY:
+        if key == TENANT_KEY:
             return value if isinstance(value, str) else ""
     return ""
