@@ -10,15 +10,16 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from voxswap_registry.errors import InvalidInputError
+from voxswap_server.doors.failures import Failure
 from voxswap_server.doors.http.cartesia import told
 from voxswap_server.doors.http.cartesia.asked import FIELDS, Generation
 from voxswap_server.doors.http.exchange import checked
 from voxswap_server.doors.http.fields import named
-from voxswap_server.doors.http.guard import Guard, Problem, problem_of
+from voxswap_server.doors.http.guard import Guard, problem_of, problem_with
 from voxswap_server.doors.http.routes import socket_route
 from voxswap_server.doors.http.services import Services, tenant_of
 from voxswap_server.doors.http.sockets import Socket, SocketGoneError, Sockets, text_of
-from voxswap_server.doors.http.talks import Talk
+from voxswap_server.doors.talks import Talk
 from voxswap_server.speech.asking import speech_request
 from voxswap_server.speech.messages import Chunk, Header, Message, Trailer
 from voxswap_server.speech.request import MarkKind, SpeechRequest
@@ -114,8 +115,8 @@ class _Contexts:
             self._socket.end()
             self._contexts.pop(name, None)
 
-        async def fail(problem: Problem) -> None:
-            await self._socket.send(told.error(problem, name))
+        async def fail(failure: Failure) -> None:
+            await self._socket.send(told.error(problem_with(failure), name))
 
         context.talk = Talk(
             *(self._services, self._guard, request),

@@ -14,6 +14,7 @@ from starlette.datastructures import QueryParams
 from starlette.routing import BaseRoute
 
 from voxswap_registry.errors import InvalidInputError
+from voxswap_server.doors.failures import Failure
 from voxswap_server.doors.http.elevenlabs.alignment import Alignment, Character, filled
 from voxswap_server.doors.http.elevenlabs.asked import (
     FIELDS,
@@ -24,7 +25,7 @@ from voxswap_server.doors.http.elevenlabs.asked import (
 from voxswap_server.doors.http.elevenlabs.formats import format_of
 from voxswap_server.doors.http.exchange import checked
 from voxswap_server.doors.http.fields import named
-from voxswap_server.doors.http.guard import Guard, Problem
+from voxswap_server.doors.http.guard import Guard, Problem, problem_with
 from voxswap_server.doors.http.routes import socket_route
 from voxswap_server.doors.http.services import Services, tenant_of
 from voxswap_server.doors.http.sockets import (
@@ -35,7 +36,7 @@ from voxswap_server.doors.http.sockets import (
     Sockets,
     text_of,
 )
-from voxswap_server.doors.http.talks import Talk
+from voxswap_server.doors.talks import Talk
 from voxswap_server.speech.asking import Faults, speech_request
 from voxswap_server.speech.messages import Chunk, Header, Message, Receipt, Trailer
 
@@ -161,8 +162,8 @@ class _Contexts:
             self._socket.end()
             self._contexts.pop(name, None)
 
-        async def fail(problem: Problem) -> None:
-            await self._socket.send(_error(name, problem))
+        async def fail(failure: Failure) -> None:
+            await self._socket.send(_error(name, problem_with(failure)))
 
         context.talk = Talk(
             *(self._services, self._guard, request),
