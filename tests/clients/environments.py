@@ -1,4 +1,7 @@
-"""Published clients, each in an environment of its own, made once and kept under var/clients."""
+"""The environments of published clients, made once and kept under var/clients.
+
+``python -m tests.clients.environments`` makes those that are not there.
+"""
 
 from __future__ import annotations
 
@@ -7,55 +10,64 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import venv
-from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from tests.clients.published import CLIENTS, OURS, pins
 
-_KEPT = Path(__file__).parents[2] / "var" / "clients"
-_INSTALL_S = 600
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedClient:
-    """What is installed, and the tour that is made with it: a script beside this file.
-
-    ``speaks_to`` is the port that its tour is given: ``grpc``, ``http`` or ``wyoming``.
-    """
-
-    name: str
-    requirements: tuple[str, ...]
-    script: str
-    speaks_to: str
+ROOT = Path(__file__).parents[2]
+_KEPT = ROOT / "var" / "clients"
 
 
-def python_of(client: PublishedClient) -> Path:
-    """The interpreter of its environment. Skips the test where that cannot be made, but in CI."""
-    folder = _KEPT / client.name
-    python, pins = folder / "bin" / "python", folder / "pins.txt"
-    wanted = "\n".join((sys.version, *client.requirements))
+def python_of(environment: str) -> Path:
+    """Its interpreter."""
+    return _KEPT / environment / "bin" / "python"
+
+
+def is_there(environment: str) -> bool:
+    """Whether all that is wanted of it is installed."""
+    stamp = _KEPT / environment / "wanted.txt"
+    return stamp.exists() and stamp.read_text() == _wanted(environment)
+
+
+def make(environment: str) -> None:
+    """Install what is pinned, and what is ours; does nothing where it is there."""
     _KEPT.mkdir(parents=True, exist_ok=True)
-    with (_KEPT / f"{client.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of the tests may be making it
-        if not pins.exists() or pins.read_text() != wanted:
-            shutil.rmtree(folder, ignore_errors=True)
-            venv.create(folder, with_pip=True)
-            _install(python, client)
-            pins.write_text(wanted)
-    return python
+    with (_KEPT / f"{environment}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be making it
+        if is_there(environment):
+            return
+        folder = _KEPT / environment
+        shutil.rmtree(folder, ignore_errors=True)
+        venv.create(folder, with_pip=True)
+        _pip(environment, "install", "--only-binary=:all:", "--requirement", pins(environment))
+        for ours in OURS.get(environment, ()):
+            _pip(environment, "install", "--no-deps", "--editable", ROOT / ours)
+        _pip(environment, "check")
+        (folder / "wanted.txt").write_text(_wanted(environment))
 
 
-def _install(python: Path, client: PublishedClient) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", *client.requirements]
-    done = subprocess.run(  # noqa: S603
-        [*command, "--disable-pip-version-check", "--only-binary=:all:"],
-        timeout=_INSTALL_S,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        why = f"{client.name} cannot be installed: {done.stderr[-500:]}"
-        assert not os.environ.get("VOXSWAP_CI"), why
-        pytest.skip(why)
+def _pip(environment: str, command: str, *arguments: str | Path) -> None:
+    quiet = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_QUIET": "1"}
+    pip = [str(python_of(environment)), "-m", "pip", command, *map(str, arguments)]
+    subprocess.run(pip, check=True, env=quiet)  # noqa: S603
+
+
+def _wanted(environment: str) -> str:
+    ours = [ROOT / ours / "pyproject.toml" for ours in OURS.get(environment, ())]
+    read = "\n".join(path.read_text() for path in (pins(environment), *ours))
+    return f"{sys.version}\n{ROOT}\n{read}"
+
+
+def main() -> None:
+    """Make all of them, one after another."""
+    for environment in dict.fromkeys(client.environment for client in CLIENTS):
+        began_s = time.monotonic()
+        if not is_there(environment):
+            make(environment)
+            print(f"{environment}: {time.monotonic() - began_s:.0f} s", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -21,18 +21,29 @@ FACTS: dict[str, Any] = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
 
 def tell(check: str, *, ok: bool, detail: object = "") -> None:
     """How something went."""
-    print(json.dumps({"check": check, "ok": bool(ok), "detail": str(detail)[:500]}), flush=True)  # noqa: T201
+    print(json.dumps({"check": check, "ok": bool(ok), "detail": str(detail)[:1500]}), flush=True)  # noqa: T201
 
 
 @contextlib.contextmanager
-def trying(check: str) -> Iterator[None]:
-    """Tell how the block went: an assertion that fails, or whatever it raises, is told."""
+def trying(check: str) -> Iterator[list[str]]:
+    """Tell how the block went: an assertion that fails, or whatever it raises, is told.
+
+    What it puts into the list is told as what was found.
+    """
+    found: list[str] = []
     try:
-        yield
+        yield found
     except Exception:  # noqa: BLE001 - whatever a client raises is what the tour is for
-        tell(check, ok=False, detail=traceback.format_exc()[-500:])
+        tell(check, ok=False, detail=traceback.format_exc()[-1500:])
     else:
-        tell(check, ok=True)
+        tell(check, ok=True, detail=", ".join(found))
+
+
+def refused(found: list[str], error: BaseException, *words: str) -> None:
+    """Note the class of an ``error`` that must say ``words``."""
+    told = f"{error} {vars(error)}"
+    assert all(word in told for word in words), told
+    found.append(type(error).__name__)
 
 
 def look() -> None:
@@ -55,3 +66,26 @@ def is_heard(pcm: bytes) -> bool:
 def is_about(value: float, wanted: float, share: float = 0.02) -> bool:
     """Whether ``value`` is ``wanted``, but for a ``share``."""
     return abs(value - wanted) <= share * wanted
+
+
+def close_times(found: list[tuple[str, float]], within_s: float = 0.02) -> None:
+    """Hold words with the seconds at which they begin against those of our own client.
+
+    Marks of punctuation aside. ``within_s``: what rounding and resampling may move them by.
+    """
+    wanted = [(word, start_ms / 1e3) for word, start_ms, _ in FACTS["words"]]
+    bare = [("".join(c for c in word if c.isalnum() or c == "'"), at) for word, at in found]
+    assert [word for word, _ in bare] == [word for word, _ in wanted], (bare, wanted)
+    off = [
+        (word, at, should)
+        for (word, at), (_, should) in zip(bare, wanted, strict=True)
+        if abs(at - should) > within_s
+    ]
+    assert not off, off
+
+
+def check_length(pcm: bytes, hertz: int, within_s: float = 0.01) -> None:
+    """Hold the length of 16-bit samples against that of our own client, and listen to them."""
+    assert is_heard(pcm), loudness(pcm)
+    seconds, wanted = len(pcm) / 2 / hertz, FACTS["samples"] / FACTS["sample_rate_hertz"]
+    assert abs(seconds - wanted) <= within_s, (seconds, wanted)

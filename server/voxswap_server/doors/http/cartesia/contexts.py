@@ -82,10 +82,11 @@ class _Contexts:
     async def _say(self, name: str, frame: dict[str, Any]) -> None:
         context = self._contexts.get(name)
         if frame.get("cancel") is True:
+            # Nothing more is said of it: a client that lets go of its name takes any last word
+            # for that of its next context.
             if context is not None:
                 context.talk.cancel()
                 await context.talk.ended()
-                await self._socket.send(told.done(name))
             return
         with named(FIELDS):
             said = checked(Generation, frame)

@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from voxswap_registry.catalog.catalog import VoiceListing
 from voxswap_registry.errors import InvalidInputError
-from voxswap_registry.names import check_voice_id
+from voxswap_registry.names import VoiceRef, check_voice_id
+from voxswap_registry.resolution import chosen_version
 from voxswap_server.doors.http.audio import begun, send_audio
 from voxswap_server.doors.http.cartesia import told
 from voxswap_server.doors.http.cartesia.asked import FIELDS, CartesiaSpeech
 from voxswap_server.doors.http.exchange import Exchange
 from voxswap_server.doors.http.fields import named
 from voxswap_server.doors.http.guard import Guard
-from voxswap_server.doors.http.native.told import listing
+from voxswap_server.doors.http.native import told as native
 from voxswap_server.doors.http.routes import Path
 from voxswap_server.doors.http.services import Services, tenant_of
 from voxswap_server.speech.asking import speech_request
@@ -94,16 +94,22 @@ class CartesiaHandlers:
             found = list(browsing.listings(catalog, wanted, after=after, limit=size + 1))
             more = len(found) > size
             return {
-                "data": [_voice(voice) for voice in found[:size]],
+                "data": [_voice(native.listing(voice)) for voice in found[:size]],
                 "has_more": more,
                 "next_page": found[size - 1].voice_id if more else None,
             }
 
         await exchange.answer_json(await asyncio.to_thread(page))
 
+    async def voice(self, exchange: Exchange) -> None:
+        """One voice."""
+        ref = VoiceRef.parse(exchange.request.path_params["voice"])
+        record = self._services.catalog.record(ref.voice_id)
+        manifest = self._services.catalog.manifest(record, chosen_version(record, ref))
+        await exchange.answer_json(_voice(native.voice(manifest, record)))
 
-def _voice(found: VoiceListing) -> dict[str, Any]:
-    shown = listing(found)
+
+def _voice(shown: native.Told) -> dict[str, Any]:
     language = str(shown.get("language", "")).partition("-")[0]
     return {
         "id": shown["id"],
@@ -114,6 +120,7 @@ def _voice(found: VoiceListing) -> dict[str, Any]:
         "access": "public",
         "is_owner": True,
         "is_public": True,
+        "visibility": "all",
         "created_at": _CREATED,
         "locales": [],
         "tagline": "",
@@ -139,6 +146,12 @@ def paths(services: Services, guard: Guard) -> Sequence[Path]:
             body=CartesiaSpeech,
             answers=("text/event-stream",),
             speaks=True,
+            telling=told.telling,
+            group="Cartesia",
+        ),
+        Path(
+            *("GET", "/voices/{voice:path}", handlers.voice),
+            "One voice, as Cartesia's clients ask for it.",
             telling=told.telling,
             group="Cartesia",
         ),
