@@ -69,7 +69,7 @@ def test_tour(client: PublishedClient, server: ServerThread, facts: dict[str, ob
         assert not os.environ.get("VOXSWAP_CI"), f"{client.environment} is not installed"
         pytest.skip("its environment is made by: scripts/tour-clients --install")
     tried = take(client, server, facts)
-    assert "cancels" in tried
+    assert {"speaks", "refuses an unknown voice"} <= tried.keys()
     found = table.row(client.name, client.version, tried)
     if os.environ.get("VOXSWAP_TOUR") == "write":
         table.write([client.name for client in CLIENTS], found)

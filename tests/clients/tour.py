@@ -13,7 +13,7 @@ import json
 import math
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 FACTS: dict[str, Any] = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
@@ -39,11 +39,27 @@ def trying(check: str) -> Iterator[list[str]]:
         tell(check, ok=True, detail=", ".join(found))
 
 
-def refused(found: list[str], error: BaseException, *words: str) -> None:
-    """Note the class of an ``error`` that must say ``words``."""
-    told = f"{error} {vars(error)}"
-    assert all(word in told for word in words), told
-    found.append(type(error).__name__)
+def error_of(call: Callable[[], object], kind: type[BaseException]) -> Any:
+    """What ``call`` raises, which must be of this ``kind``."""
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+async def error_of_awaited(call: Awaitable[object], kind: type[BaseException]) -> Any:
+    """The same of what is awaited."""
+    try:
+        await call
+    except kind as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def said_by(error: BaseException) -> str:
+    """All that is to be read in it."""
+    return f"{error} {vars(error)}"
 
 
 def look() -> None:
@@ -56,6 +72,10 @@ def loudness(pcm: bytes) -> float:
     """The root mean square of 16-bit samples, of full scale."""
     samples = array.array("h", pcm)
     return math.sqrt(sum(s * s for s in samples) / max(1, len(samples))) / 32768
+
+
+#: The silence after a sentence that was flushed: more may come.
+PAUSE_S = 0.16
 
 
 def is_heard(pcm: bytes) -> bool:
@@ -84,8 +104,11 @@ def close_times(found: list[tuple[str, float]], within_s: float = 0.02) -> None:
     assert not off, off
 
 
-def check_length(pcm: bytes, hertz: int, within_s: float = 0.01) -> None:
-    """Hold the length of 16-bit samples against that of our own client, and listen to them."""
+def check_length(pcm: bytes, hertz: int, within_s: float = 0.01, after_s: float = 0.0) -> None:
+    """Hold the length of 16-bit samples against that of our own client, and listen to them.
+
+    ``after_s``: a pause that may follow, where the server cannot know that nothing more comes.
+    """
     assert is_heard(pcm), loudness(pcm)
     seconds, wanted = len(pcm) / 2 / hertz, FACTS["samples"] / FACTS["sample_rate_hertz"]
-    assert abs(seconds - wanted) <= within_s, (seconds, wanted)
+    assert -within_s <= seconds - wanted <= within_s + after_s, (seconds, wanted)

@@ -123,12 +123,13 @@ with trying("takes the first voice of a language"):
     told = refusal(lambda: unary(voice_name=None, language_code="tlh"), Code.NOT_FOUND)
     assert "tlh" in told, told
 
-with trying("refuses an unknown voice"):
+with trying("refuses an unknown voice") as noted:
     assert "nobody" in refusal(lambda: unary(voice_name="nobody"), Code.NOT_FOUND)
     told = refusal(lambda: unary(voice_name="English-US.Female-1"), Code.INVALID_ARGUMENT)
     assert "voice_name" in told, told
     told = refusal(lambda: service.synthesize_online(TEXT, "nobody"), Code.NOT_FOUND)
     assert "nobody" in told, told
+    noted.append("RpcError, NOT_FOUND")
 
 with trying("names what it does not do"):
     told = refusal(lambda: unary(custom_dictionary={"Nick": "nIk"}), Code.UNIMPLEMENTED)

@@ -13,6 +13,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_server.doors.failures import Failure
 from voxswap_server.doors.http.cartesia import told
 from voxswap_server.doors.http.cartesia.asked import FIELDS, Generation
+from voxswap_server.doors.http.cartesia.written import Written
 from voxswap_server.doors.http.exchange import checked
 from voxswap_server.doors.http.fields import named
 from voxswap_server.doors.http.guard import Guard, problem_of, problem_with
@@ -151,6 +152,7 @@ class _Context:
         self._delay_s = (_BUFFER_DELAY_MS if delay_ms is None else delay_ms) / 1e3
         self._timer: asyncio.TimerHandle | None = None
         self._hertz = 1
+        self._written = Written()
         self._characters = 0
         self._flushed: deque[tuple[int, int]] = deque()  # where in the text, and its number
         self._flushes = 0
@@ -158,6 +160,8 @@ class _Context:
     def say(self, said: Generation) -> None:
         """More text. Raises `InvalidInputError`."""
         self.talk.text(said.transcript)
+        if MarkKind.WORD in self._kinds:
+            self._written.push(said.transcript)
         self._characters += len(said.transcript)
         if said.flush:
             self._flushes += 1
@@ -195,8 +199,9 @@ class _Context:
                 step_ms = (self._clock() - self._since_s) * 1e3
                 self._since_s = self._clock()
                 await self._socket.send(told.chunk(message, self._name, step_ms=step_ms))
-                times = told.timestamps(message, self._name, self._hertz, self._kinds)
-                for content in times:
+                for content in told.timestamps(
+                    *(message, self._name, self._hertz, self._kinds, self._written)
+                ):
                     await self._socket.send(content)
             case Trailer():
                 await self._tell_flushed(self._characters)

@@ -12,6 +12,7 @@ from voxswap_registry.resolution import chosen_version
 from voxswap_server.doors.http.audio import begun, send_audio
 from voxswap_server.doors.http.cartesia import told
 from voxswap_server.doors.http.cartesia.asked import FIELDS, CartesiaSpeech
+from voxswap_server.doors.http.cartesia.written import Written
 from voxswap_server.doors.http.exchange import Exchange
 from voxswap_server.doors.http.fields import named
 from voxswap_server.doors.http.guard import Guard
@@ -49,7 +50,7 @@ class CartesiaHandlers:
             begun(stream) as (header, messages),
         ):
             await exchange.start("text/event-stream")
-            since_s = call.arrived_s
+            since_s, written = call.arrived_s, Written(request.text)
             try:
                 async for message in messages:
                     if not isinstance(message, Chunk):
@@ -58,7 +59,8 @@ class CartesiaHandlers:
                     for content in (
                         told.chunk(message, context_id, step_ms=step_ms),
                         *told.timestamps(
-                            *(message, context_id, header.sample_rate_hertz, request.marks)
+                            *(message, context_id, header.sample_rate_hertz),
+                            *(request.marks, written),
                         ),
                     ):
                         await exchange.event(content["type"], content)

@@ -6,6 +6,7 @@ import base64
 import secrets
 from typing import Any
 
+from voxswap_server.doors.http.cartesia.written import Written
 from voxswap_server.doors.http.guard import Problem
 from voxswap_server.speech.messages import Chunk, Mark
 from voxswap_server.speech.request import MarkKind
@@ -26,7 +27,9 @@ def chunk(part: Chunk, context_id: str, *, step_ms: float) -> Told:
     }
 
 
-def timestamps(part: Chunk, context_id: str, hertz: int, kinds: frozenset[MarkKind]) -> list[Told]:
+def timestamps(
+    part: Chunk, context_id: str, hertz: int, kinds: frozenset[MarkKind], written: Written
+) -> list[Told]:
     """When the words and phonemes sound that begin in a piece, in seconds of the context."""
     found = []
     for kind, field, names in (
@@ -35,10 +38,11 @@ def timestamps(part: Chunk, context_id: str, hertz: int, kinds: frozenset[MarkKi
     ):
         marks = [mark for mark in part.marks if mark.kind is kind] if kind in kinds else []
         if marks:
+            texts = [written.word(m) if kind is MarkKind.WORD else m.text for m in marks]
             found.append(
                 {
                     "type": "timestamps" if kind is MarkKind.WORD else "phoneme_timestamps",
-                    field: _times(marks, hertz, names),
+                    field: _times(marks, hertz) | {names: texts},
                     "done": False,
                     "status_code": _MORE,
                     "context_id": context_id,
@@ -47,9 +51,8 @@ def timestamps(part: Chunk, context_id: str, hertz: int, kinds: frozenset[MarkKi
     return found
 
 
-def _times(marks: list[Mark], hertz: int, names: str) -> Told:
+def _times(marks: list[Mark], hertz: int) -> Told:
     return {
-        names: [mark.text for mark in marks],
         "start": [round(mark.start_sample / hertz, 4) for mark in marks],
         "end": [round((m.start_sample + m.duration_samples) / hertz, 4) for m in marks],
     }

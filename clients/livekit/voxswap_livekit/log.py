@@ -1,0 +1,5 @@
+"""Where the plugin logs."""
+
+import logging
+
+logger = logging.getLogger("voxswap.livekit")

@@ -1,0 +1,96 @@
+"""A tour with LiveKit Agents and our own plugin."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
+from livekit_tour import ONCE, TEXT, VOICE, Spoken, Tour, write
+from tour import FACTS, check_length, close_times, error_of_awaited, look, trying
+from voxswap_livekit import TTS
+
+from voxswap_client import AsyncClient
+
+
+def make(voice, session=None, **options):
+    return TTS(voice=voice, address=FACTS["address"], **options)
+
+
+async def first_frame(stream):
+    return (await anext(stream)).frame
+
+
+async def receipts() -> None:
+    async with make(VOICE) as speech:
+        told = asyncio.Queue()
+        speech.on("interrupted", told.put_nowait)
+        stream = await write(speech, " ".join([TEXT] * 5))
+        await first_frame(stream)
+        for _ in range(4):
+            await first_frame(stream)
+        await stream.aclose()
+        receipt = await asyncio.wait_for(told.get(), 5)
+        assert receipt.end_sample > 0, receipt
+        assert receipt.last_word in TEXT, receipt
+        assert receipt.last_word, receipt
+        await asyncio.to_thread(look)
+        # One that was heard to its end was not interrupted.
+        async with await write(speech) as stream:
+            await Spoken().listen(stream)
+        assert told.empty()
+
+
+async def prepares() -> None:
+    async with AsyncClient(FACTS["address"]) as client:
+        await client.unload(FACTS["slow_voice"])
+        async with client.watch() as events, make(FACTS["slow_voice"]) as speech:
+            speech.prewarm()
+            async with asyncio.timeout(20):
+                async for event in events:
+                    if event.kind == "loaded" and f"{FACTS['slow_voice']}@1" in event.voices:
+                        break
+
+
+async def refusals() -> None:
+    async with make(VOICE, rate=99.0) as speech:
+        for stream in (speech.synthesize(TEXT, conn_options=ONCE), await write(speech)):
+            error = await error_of_awaited(Spoken().listen(stream), APIStatusError)
+            assert (error.status_code, error.retryable) == (400, False), error
+            assert error.body["violations"][0]["field"] == "controls.rate", error
+    async with make("nobody") as speech:
+        error = await error_of_awaited(Spoken().listen(await write(speech)), APIStatusError)
+        assert (error.status_code, error.body["reason"]) == (404, "VOICE_NOT_FOUND"), error
+    async with make(VOICE, start_by_ms=1) as speech:
+        error = await error_of_awaited(Spoken().listen(await write(speech)), APITimeoutError)
+        assert not error.retryable, error
+    async with TTS(voice=VOICE, address="127.0.0.1:9") as speech:
+        error = await error_of_awaited(Spoken().listen(await write(speech)), APIConnectionError)
+        assert error.retryable, error
+
+
+async def options() -> None:
+    async with make(VOICE, seed=FACTS["seed"], sample_rate=48_000) as speech:
+        spoken = await Spoken().listen(speech.synthesize(TEXT, conn_options=ONCE))
+        assert spoken.hertz == 48_000
+        check_length(spoken.pcm, spoken.hertz)
+        close_times(spoken.words)
+        assert spoken.transcript == TEXT, spoken.transcript
+        speech.update_options(rate=2.0)
+        quick = await Spoken().listen(await write(speech))
+        assert 0.4 < len(quick.pcm) / len(spoken.pcm) < 0.7
+
+
+async def whitespace() -> None:
+    async with make(VOICE) as speech:
+        stream = await write(speech, "   ")
+        assert (await Spoken().listen(stream)).pcm == b""
+
+
+async def main() -> None:
+    await Tour(make, change=lambda speech, voice: speech.update_options(voice=voice)).walk()
+    for work in (receipts, prepares, refusals, options, whitespace):
+        with trying(work.__name__):
+            await work()
+
+
+asyncio.run(main())
