@@ -18,6 +18,12 @@ from voxswap_registry.store import Registry
 #: A row for each client; its tour is a script beside this file.
 CLIENTS = (
     PublishedClient("nvidia-riva-client", ("nvidia-riva-client==2.28.0",), "tour_riva.py", "grpc"),
+    PublishedClient(
+        "wyoming",
+        ("wyoming==1.10.2", "wyoming-bench==2026.10.0"),
+        "tour_wyoming.py",
+        "wyoming",
+    ),
 )
 TEXT, SEED = "The quick brown fox jumps over the lazy dog.", 7
 
@@ -27,7 +33,7 @@ _TOUR_S = 150
 
 @pytest.fixture(scope="module")
 def server(joe_registry: Registry) -> Iterator[ServerThread]:
-    with serving(root_of(joe_registry)) as thread:
+    with serving(root_of(joe_registry), wyoming_listen="127.0.0.1:0") as thread:
         yield thread
 
 
@@ -57,7 +63,12 @@ def facts(server: ServerThread) -> dict[str, object]:
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_tour(client: PublishedClient, server: ServerThread, facts: dict[str, object]) -> None:
     python = python_of(client)
-    address = {"grpc": server.server.address, "http": server.server.http_address}[client.speaks_to]
+    running = server.server
+    address = {
+        "grpc": running.address,
+        "http": running.http_address,
+        "wyoming": running.wyoming_address,
+    }[client.speaks_to]
     told = json.dumps(facts | {"address": address})
     tried: dict[str, bool] = {}
     failed = []
