@@ -188,5 +188,5 @@ for check, tour in (
 with trying("cancels"):
     asyncio.run(cancelled(Synthesize(TEXT * 200, VOICE)))
     look()
-    asyncio.run(cancelled(SynthesizeStart(VOICE), SynthesizeChunk(f"{TEXT} " * 50)))
+    asyncio.run(cancelled(SynthesizeStart(VOICE), SynthesizeChunk(f"{TEXT} " * 200)))
     look()

@@ -58,12 +58,11 @@ def test_everything_is_taken_over() -> None:
     assert request.start_by_s == 0.25
     assert (request.session_id, request.tenant) == ("s", "studio")
     assert request.cache_policy is CachePolicy.USE
-    assert not request.paced
+    assert request.eager
 
 
-def test_a_stream_is_listened_to_while_it_is_made_and_may_begin_without_text() -> None:
+def test_a_stream_may_begin_without_text() -> None:
     request = asked(Message(encoding=riva.LINEAR_PCM), is_whole=False)
-    assert request.paced
     assert request.encoding is AudioEncoding.PCM_S16LE
     with pytest.raises(InvalidInputError, match="text"):
         asked(Message())

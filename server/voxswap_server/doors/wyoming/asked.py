@@ -24,8 +24,8 @@ async def request_of(
 ) -> SpeechRequest:
     """A validated request of a ``synthesize``, or of a ``synthesize-start``, whose text follows.
 
-    ``is_whole`` says which. Who plays a whole text asks for all of its audio first, so that is not
-    paced. Raises `InvalidInputError` with every fault, `NotBuiltError` or `VoiceNotFoundError`.
+    ``is_whole`` says which. Raises `InvalidInputError` with every fault, `NotBuiltError` or
+    `VoiceNotFoundError`.
     """
     voice = data.get("voice")
     if voice is None:
@@ -46,7 +46,8 @@ async def request_of(
     text = _text(data, "text", "text") if is_whole else ""
     if not name:
         name = await asyncio.to_thread(browsing.first_of, catalog, language)
-    asked = Asked(voice=name, text=text, speaker=speaker, paced=not is_whole)
+    # Nobody says whether it is played as it comes, or kept.
+    asked = Asked(voice=name, text=text, speaker=speaker, eager=True)
     with named(FIELDS):
         request = speech_request(asked, max_characters=max_characters, text_may_follow=not is_whole)
         # Whoever speaks it looks again, and knows no other names.
