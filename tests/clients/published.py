@@ -43,6 +43,7 @@ CLIENTS = (
     PublishedClient("elevenlabs", "elevenlabs", "tour_elevenlabs.py"),
     PublishedClient("cartesia", "cartesia", "tour_cartesia.py"),
     PublishedClient("nvidia-riva-client", "nvidia-riva-client", "tour_riva.py", "grpc"),
+    PublishedClient("wyoming", "wyoming", "tour_wyoming.py", "wyoming"),
     PublishedClient("livekit-agents, OpenAI", "livekit", "tour_livekit_openai.py"),
     PublishedClient("livekit-agents, ElevenLabs", "livekit", "tour_livekit_elevenlabs.py"),
     PublishedClient("livekit-agents, Cartesia", "livekit", "tour_livekit_cartesia.py"),

@@ -34,7 +34,7 @@ def server(
     joe: Manifest, joe_registry: Registry, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerThread]:
     registry = without_chance(joe, joe_registry, tmp_path_factory.mktemp("tours"))
-    with serving(root_of(registry)) as thread:
+    with serving(root_of(registry), wyoming_listen="127.0.0.1:0") as thread:
         yield thread
 
 
@@ -78,7 +78,12 @@ def test_tour(client: PublishedClient, server: ServerThread, facts: dict[str, ob
 
 def take(client: PublishedClient, server: ServerThread, facts: dict[str, object]) -> dict[str, str]:
     """The tour: what was found for each check. Fails if any of them has."""
-    ports = {"grpc": server.server.address, "http": server.server.http_address}
+    running = server.server
+    ports = {
+        "grpc": running.address,
+        "http": running.http_address,
+        "wyoming": running.wyoming_address,
+    }
     told = json.dumps({**facts, "address": ports[client.speaks_to], "ports": ports})
     tried: dict[str, str] = {}
     failed = []

@@ -10,7 +10,10 @@ from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltE
 
 @contextlib.contextmanager
 def named(fields: Mapping[str, str]) -> Iterator[None]:
-    """Faults of ``fields``, by our names, are those of theirs. Raises them again."""
+    """Faults of ``fields``, by our names, are those of theirs.
+
+    Raises `InvalidInputError` and `NotBuiltError` as they were, but for the names.
+    """
     try:
         yield
     except InvalidInputError as error:

@@ -56,8 +56,8 @@ def request_of(
 ) -> SpeechRequest:
     """A validated request; ``voice`` and ``speaker`` are those that are meant.
 
-    ``is_whole`` says that all of its text is here, and that nobody listens until all of its audio
-    is. Raises `InvalidInputError` with every fault, or `NotBuiltError`, by our names of fields.
+    ``is_whole`` says that all of its text is here. Raises `InvalidInputError` with every fault, or
+    `NotBuiltError`, by our names of fields.
     """
     check_built(message)
     faults = Faults()
@@ -90,7 +90,7 @@ def request_of(
         session_id=said.get("session_id", ""),
         tenant=tenant,
         cache_policy=_one_of(faults, "cache_policy", said, _CACHE_POLICIES) or CachePolicy.DEFAULT,
-        paced=not is_whole,
+        eager=True,  # nobody says whether it is played as it comes, or kept
     )
     return speech_request(
         asked, max_characters=max_characters, faults=faults, text_may_follow=not is_whole

@@ -86,7 +86,8 @@ class RivaServicer:
     ) -> None:
         """Speak texts one after the other: a conversation, of which each request is a sentence.
 
-        Reads with ``context.read``, since that can be waited for with a limit.
+        Reads with ``context.read``, since that can be waited for with a limit. Raises
+        `InvalidInputError`.
         """
         del requests
         first: Any = await context.read()  # no need to wait: the guard has seen that it is there

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from voxswap.riva.v1 import riva_tts_pb2 as riva
 from voxswap_registry.catalog.catalog import Catalog, VoiceListing
 from voxswap_registry.catalog.index import VoiceFilter
+from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.names import VOICE_ID, VoiceRef
+from voxswap_registry.names import VoiceRef
 from voxswap_registry.resolution import chosen_version
 from voxswap_server.voices import browsing
 
@@ -31,9 +33,10 @@ def named(catalog: Catalog, name: str, language: str) -> tuple[str, str]:
     if not name:
         return browsing.first_of(catalog, language), ""
     for voice, speaker in _parted(name[:_MOST_NAME_CHARACTERS]):
-        voice_id = voice.partition("@")[0]
-        if VOICE_ID.fullmatch(voice_id) and catalog.has(voice_id):
-            return voice, _speaker(catalog, voice, speaker)
+        with contextlib.suppress(InvalidInputError):
+            ref = VoiceRef.parse(voice)
+            if catalog.has(ref.voice_id):
+                return voice, _speaker(catalog, ref, speaker)
     return name, ""
 
 
@@ -49,13 +52,12 @@ def _parted(name: str) -> Iterator[tuple[str, str]]:
         yield name[:end], name[end + 1 :]
 
 
-def _speaker(catalog: Catalog, voice: str, speaker: str) -> str:
+def _speaker(catalog: Catalog, ref: VoiceRef, speaker: str) -> str:
     if speaker != ONE_SPEAKER:
         return speaker
-    ref = VoiceRef.parse(voice)
     record = catalog.record(ref.voice_id)
     manifest = catalog.manifest(record, chosen_version(record, ref))
-    return "" if not manifest.speakers else speaker
+    return speaker if manifest.speakers else ""
 
 
 def config(catalog: Catalog, model_name: str) -> riva.RivaSynthesisConfigResponse:
