@@ -21,7 +21,7 @@ def test_a_text_in_pieces_sounds_as_over_grpc(web: Web, client: Client) -> None:
         conversation.send("Halt! Who goes there? The bri")
         conversation.send("dge is closed.")
         conversation.end()
-        told = b"".join(part.audio for part in conversation)  # type: ignore[union-attr]
+        told = b"".join(part.audio for part in conversation)
     with web.socket("/v1/converse") as ws:
         say(ws, "start", voice="joe", seed=5, marks=["word", "viseme"])
         say(ws, "text", text="Halt! Who goes there? The bri")

@@ -86,7 +86,8 @@ class Web:
         return self.ask("POST", path, body, headers=headers)
 
     def socket(self, path: str, **more: Any) -> ClientConnection:
-        return connect(f"ws://{self.address}{path}", max_size=None, **more)
+        opened: ClientConnection = connect(f"ws://{self.address}{path}", max_size=None, **more)
+        return opened
 
 
 def read_answer(sock: socket.socket) -> Answer:
