@@ -13,8 +13,8 @@ from voxswap_registry.store import Registry
 #: Has a slash in its name, as voices of ours do.
 STILL = "npc/still"
 #: Pipecat's service for OpenAI takes the names of OpenAI's voices alone.
-OPENAIS = "alloy"
-#: The same, but twice as slow: whoever changes voices hears it.
+OPENAIS, OPENAIS_SLOW = "alloy", "echo"
+#: The same, but half as quick: whoever changes voices hears it.
 SLOW = "npc/slow"
 
 
@@ -27,7 +27,8 @@ def without_chance(joe: Manifest, joe_registry: Registry, folder: Path) -> Regis
     )
     still = {**joe.defaults, "noise_scale": 0.0, "noise_w": 0.0}
     slow = {**still, "length_scale": 2.0 * joe.defaults.get("length_scale", 1.0)}
-    for name, defaults in (("joe", joe.defaults), (STILL, still), (OPENAIS, still), (SLOW, slow)):
+    voices = {"joe": joe.defaults, STILL: still, OPENAIS: still, SLOW: slow, OPENAIS_SLOW: slow}
+    for name, defaults in voices.items():
         draft = dataclasses.replace(VoiceDraft.of(joe, parts), voice_id=name, defaults=defaults)
         registry.publish(draft)
     return registry

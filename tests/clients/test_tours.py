@@ -16,7 +16,7 @@ import pytest
 from tests.clients import table
 from tests.clients.environments import is_there, python_of
 from tests.clients.published import CLIENTS, PublishedClient
-from tests.clients.registry import OPENAIS, SLOW, STILL, without_chance
+from tests.clients.registry import OPENAIS, OPENAIS_SLOW, SLOW, STILL, without_chance
 from tests.e2e.servers import ServerThread, active_leases, serving
 from tests.registry.drafts import root_of
 from voxswap_client import Client
@@ -48,6 +48,7 @@ def facts(server: ServerThread) -> dict[str, object]:
         "voice": STILL,
         "slow_voice": SLOW,
         "openai_voice": OPENAIS,
+        "openai_slow_voice": OPENAIS_SLOW,
         "text": TEXT,
         "seed": SEED,
         "sample_rate_hertz": rate,

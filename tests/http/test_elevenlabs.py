@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from tests.e2e.servers import ServerThread, active_leases
@@ -135,7 +135,7 @@ def test_contexts_are_conversations(web: Web) -> None:
             send(ws, context_id=name, close_context=True)
         found = listen(ws, "a", "b")
         # A name that has ended may be used anew.
-        send(ws, text="Halt! ", context_id="a")
+        send(ws, text="Halt! ", context_id="a", flush=True)
         send(ws, context_id="a", close_context=True)
         assert listen(ws, "a")["a"].audio
     assert is_sound(found["a"].audio, seconds=1.6, hertz=24000)
@@ -152,7 +152,7 @@ def test_word_times_come_out_right_however_they_are_added_up(
     """Chunks' times are added up, or count from the beginning where the client says so."""
     path = f"{CONTEXTS}&sync_alignment=true" if sync else CONTEXTS
     with web.socket(path) as ws:
-        send(ws, text=f"{LINE} ", context_id="a")
+        send(ws, text=f"{LINE} ", context_id="a", flush=True)
         send(ws, context_id="a", close_context=True)
         messages: list[dict[str, Any]] = []
         while not (messages and messages[-1].get("isFinal")):
@@ -197,7 +197,7 @@ def test_a_context_that_is_at_fault_ends_alone(web: Web) -> None:
         send(ws, text="Halt! ", context_id="a", pronunciation_dictionary_locators=[{}])
         send(ws, text="Halt! ", context_id="b", voice_settings=5)
         send(ws, text=5, context_id="c")
-        send(ws, text="Halt! ", context_id="d")
+        send(ws, text="Halt! ", context_id="d", flush=True)
         send(ws, context_id="d", close_context=True)
         found = listen(ws, "a", "b", "c", "d")
     assert "pronunciation_dictionary_locators" in found["a"].errors[0]
@@ -206,10 +206,37 @@ def test_a_context_that_is_at_fault_ends_alone(web: Web) -> None:
     assert found["d"].audio
 
 
-def test_an_unknown_voice_is_told(web: Web) -> None:
-    with web.socket("/v1/text-to-speech/nobody/multi-stream-input") as ws:
-        send(ws, text="Halt! ", context_id="a")
-        assert "nobody" in listen(ws, "a")["a"].errors[0]
+def test_a_socket_for_an_unknown_voice_is_not_opened(web: Web) -> None:
+    """Published clients miss what is said of a context, and wait for its audio."""
+    path = "/v1/text-to-speech/nobody"
+    with pytest.raises(InvalidStatus) as refused, web.socket(f"{path}/multi-stream-input"):
+        pass
+    assert refused.value.response.status_code == 404
+    assert b"nobody" in refused.value.response.body
+    with web.socket(f"{path}/stream-input") as ws:
+        send(ws, text="Halt! ")
+        assert "nobody" in json.loads(ws.recv(timeout=10))["error"]
+
+
+def test_closing_a_context_lets_go_of_what_was_not_flushed(web: Web, server: ServerThread) -> None:
+    """So clients interrupt: a turn that ends is flushed first."""
+    with web.socket(f"{CONTEXTS}&auto_mode=true") as ws:
+        send(ws, text=f"{LINE} " * 20, context_id="a")
+        assert unpacked(json.loads(ws.recv(timeout=10))["audio"])
+        send(ws, context_id="a", close_context=True)
+        assert listen(ws, "a")["a"].audio is not None
+        assert server.on_loop(lambda: active_leases(server)) == 0
+
+
+def test_texts_that_are_spoken_one_by_one_are_words_of_their_own(web: Web) -> None:
+    with web.socket(f"{CONTEXTS}&auto_mode=true") as ws:
+        for text in ("Halt!", "Who goes there?"):
+            send(ws, text=text, context_id="a")
+        send(ws, context_id="a", flush=True)
+        send(ws, context_id="a", close_context=True)
+        characters = listen(ws, "a")["a"].characters
+    assert "".join(text for text, _ in characters).split() == ["Halt!", "Who", "goes", "there?"]
+    assert characters[-1][0] == " "  # who adds up chunks takes a word for whole at a space
 
 
 def test_one_text_over_a_socket_ends_it(web: Web) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -160,16 +161,21 @@ class Sockets:
         handler: Callable[[Socket], Awaitable[None]],
         *,
         tell: Callable[[str], object],
+        refuse: Callable[[WebSocket], Response | None] = lambda connection: None,
         subprotocols: frozenset[str] = frozenset(),
     ) -> ASGIApp:
         """``handler`` for each socket, from when it is open until it has ended.
 
-        ``tell`` makes the last message of a socket that is closed for a fault of its client.
+        ``tell`` makes the last message of a socket that is closed for a fault of its client;
+        ``refuse`` answers one that is not to be opened.
         """
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             connection = WebSocket(scope, receive, send)
             await connection.receive()  # that it was opened
+            if (refusal := refuse(connection)) is not None:
+                await connection.send_denial_response(refusal)
+                return
             chosen = next((p for p in scope["subprotocols"] if p in subprotocols), None)
             socket = Socket(connection, send, self._idle, self.shared)
             try:

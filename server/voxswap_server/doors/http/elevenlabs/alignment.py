@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ class Alignment:
 
     Of the text what was not spoken yet is kept: words are told by their places in it.
     """
+
+    _punctuation = re.compile(r"[^\w\s]*")
 
     def __init__(self) -> None:
         self._text = ""
@@ -48,6 +51,8 @@ class Alignment:
                 self._before(self._taken(mark.text_start), mark.start_sample)
                 end = mark.start_sample + mark.duration_samples
                 self._spread(self._taken(mark.text_end), mark.start_sample, end)
+                after = self._punctuation.match(self._text)
+                self._spread(self._taken(self._base + (after.end() if after else 0)), end, end)
                 self._end = end
                 # Marks right behind a word are its own, and sound with its end.
                 marks = next((i for i, c in enumerate(self._text) if _is_next(c)), None)

@@ -11,9 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.datastructures import QueryParams
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
+from starlette.websockets import WebSocket
 
 from voxswap_registry.errors import InvalidInputError
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.resolution import chosen_version
 from voxswap_server.doors.failures import Failure
 from voxswap_server.doors.http.elevenlabs.alignment import Alignment, Character, filled
 from voxswap_server.doors.http.elevenlabs.asked import (
@@ -23,6 +27,7 @@ from voxswap_server.doors.http.elevenlabs.asked import (
     refuse_unbuilt,
 )
 from voxswap_server.doors.http.elevenlabs.formats import format_of
+from voxswap_server.doors.http.elevenlabs.speech import telling
 from voxswap_server.doors.http.exchange import checked
 from voxswap_server.doors.http.fields import named
 from voxswap_server.doors.http.guard import Guard, Problem, problem_with
@@ -58,6 +63,21 @@ class ContextsHandler:
         """All contexts of a socket."""
         contexts = _Contexts(socket, self._services, self._guard, has_one=self._has_one)
         await contexts.run()
+
+    def refusal(self, connection: WebSocket) -> Response | None:
+        """The answer to who asks for a voice that there is not, if there are to be contexts.
+
+        Published clients of that kind miss what is said of a context, and wait for its audio.
+        """
+        if self._has_one:
+            return None
+        try:
+            ref = VoiceRef.parse(connection.path_params["voice"])
+            chosen_version(self._services.catalog.record(ref.voice_id), ref)
+        except Exception as error:  # noqa: BLE001 - told to whoever asks
+            problem = self._guard.problem_of(error)
+            return JSONResponse(telling(problem), status_code=problem.status)
+        return None
 
     @staticmethod
     def fault(message: str) -> dict[str, Any]:
@@ -121,13 +141,27 @@ class _Contexts:
             if not text or frame.get("close_context") is True:
                 return not self._has_one
             context = self._open(name, frame)
+        if frame.get("close_context") is True:
+            await self._close(name, context)
+            return True
         context.say(text, flush=frame.get("flush") is True)
-        if frame.get("close_context") is True or (self._has_one and text == ""):
+        if self._has_one and text == "":
             context.talk.end()
-            if self._has_one:
-                return False
+            return False
         await context.talk.room()
         return True
+
+    async def _close(self, name: str, context: _Context) -> None:
+        """What was flushed is spoken to its end; of anything else no more is.
+
+        So clients both end a turn and interrupt it.
+        """
+        if context.was_flushed:
+            context.talk.end()
+            return
+        context.talk.cancel()
+        await context.talk.ended()
+        await self._socket.send({"isFinal": True, "audio": None, "contextId": name})
 
     def _open(self, name: str, frame: dict[str, Any]) -> _Context:
         if len(self._contexts) >= _MOST_CONTEXTS:
@@ -201,13 +235,22 @@ class _Context:
         # Published clients read the times of the one kind from the beginning of the context, and of
         # the other from that of the chunk.
         self._is_absolute = query.get("sync_alignment", "").lower() == "true"
+        self._stands_apart = False
+        #: Whether that was asked for since the last text.
+        self.was_flushed = False
 
     def say(self, text: str, *, flush: bool) -> None:
         """More text. Raises `InvalidInputError`."""
+        if self._stands_apart and text and not text[0].isspace():
+            text = f" {text}"  # or else its first word would be one with the last of before
         self.talk.text(text)
         self._alignment.push(text)
+        if text:
+            self._stands_apart = False
+        self.was_flushed = flush or (self.was_flushed and not text.strip())
         if flush or (self._speaks_at_once and text.strip()):
             self.talk.flush()
+            self._stands_apart = not text[-1:].isspace()
 
     async def deliver(self, message: Message) -> None:
         """Send a message of the stream in their words."""
@@ -221,7 +264,11 @@ class _Context:
             case Receipt():
                 self._alignment.cut()
             case Trailer():
-                if rest := self._alignment.rest(self._end):
+                rest = self._alignment.rest(self._end)
+                if not self._is_absolute:
+                    # Who reads those takes a word for whole when something follows.
+                    rest.append(Character(" ", self._end, self._end))
+                if rest:
                     await self._send(Chunk(b"", self._end, 0, ()), rest)
                 self.free()
                 await self._socket.send(self._named({"isFinal": True, "audio": None}))
@@ -283,6 +330,7 @@ def sockets(services: Services, guard: Guard, made: Sockets) -> Sequence[BaseRou
 
     def route(end: str, *, has_one: bool) -> BaseRoute:
         handler = ContextsHandler(services, guard, has_one=has_one)
-        return socket_route(f"{path}/{end}", made.app(handler, tell=handler.fault))
+        app = made.app(handler, tell=handler.fault, refuse=handler.refusal)
+        return socket_route(f"{path}/{end}", app)
 
     return (route("multi-stream-input", has_one=False), route("stream-input", has_one=True))
