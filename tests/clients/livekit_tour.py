@@ -12,6 +12,8 @@ from livekit.agents.types import USERDATA_TIMED_TRANSCRIPT
 from tour import FACTS, PAUSE_S, check_length, close_times, error_of_awaited, look, said_by, trying
 
 VOICE, TEXT = FACTS["voice"], FACTS["text"]
+#: Nobody waits until it has been spoken: what stops has been stopped.
+LONG = " ".join([TEXT] * 30)
 ONCE = APIConnectOptions(max_retry=0, timeout=10.0)
 
 
@@ -119,12 +121,12 @@ class Tour:
 
     async def _cancel(self, speech: tts.TTS) -> None:
         with trying("cancels"):
-            stream = speech.synthesize(TEXT * 10, conn_options=ONCE)
+            stream = speech.synthesize(LONG, conn_options=ONCE)
             assert (await anext(stream)).frame.data
             await stream.aclose()
             await asyncio.to_thread(look)
             if speech.capabilities.streaming:
-                stream = await write(speech, " ".join([TEXT] * 10))
+                stream = await write(speech, LONG)
                 assert (await anext(stream)).frame.data
                 await stream.aclose()
                 await asyncio.to_thread(look)

@@ -31,6 +31,8 @@ from pipecat.workers.runner import WorkerRunner
 from tour import FACTS, PAUSE_S, check_length, close_times, look, trying
 
 VOICE, TEXT = FACTS["voice"], FACTS["text"]
+#: Nobody waits until it has been spoken: what stops has been stopped.
+LONG = " ".join([TEXT] * 30)
 HERTZ, FRAME_S = 24_000, 20
 
 logger.remove()
@@ -203,7 +205,7 @@ class Tour:
 
     async def _cancel(self, bot: Bot) -> None:
         with trying("cancels"):
-            await bot.write(" ".join([TEXT] * 5))
+            await bot.write(LONG)
             assert (await bot.next(TTSAudioRawFrame)).audio
             await bot.tell(InterruptionFrame())
             await asyncio.to_thread(look)

@@ -90,6 +90,7 @@ def take(client: PublishedClient, server: ServerThread, facts: dict[str, object]
     failed = []
     with subprocess.Popen(  # noqa: S603
         [str(python_of(client.environment)), "-W", "ignore", str(_HERE / client.script), told],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

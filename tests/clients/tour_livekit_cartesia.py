@@ -19,5 +19,6 @@ def make(voice, session):
 Tour(
     make,
     change=lambda speech, voice: speech.update_options(voice=voice),
+    cancels=False,  # it closes its socket when the next stream begins
     unknown=("APIStatusError", "APIError"),
 ).take()

@@ -24,5 +24,6 @@ Tour(
     make,
     change=lambda speech, voice: speech.update_options(voice_id=voice),
     voices=voices,
+    cancels=False,  # it has said that all is said, and has no word for more
     within_s=0.1,  # it takes MP3, whose decoders begin with a silence of their own
 ).take()

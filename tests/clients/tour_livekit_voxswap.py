@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
-from livekit_tour import ONCE, TEXT, VOICE, Spoken, Tour, write
+from livekit_tour import LONG, ONCE, TEXT, VOICE, Spoken, Tour, write
 from tour import FACTS, check_length, close_times, error_of_awaited, look, trying
 from voxswap_livekit import TTS
 
@@ -24,7 +24,7 @@ async def receipts() -> None:
     async with make(VOICE) as speech:
         told = asyncio.Queue()
         speech.on("interrupted", told.put_nowait)
-        stream = await write(speech, " ".join([TEXT] * 5))
+        stream = await write(speech, LONG)
         await first_frame(stream)
         for _ in range(4):
             await first_frame(stream)

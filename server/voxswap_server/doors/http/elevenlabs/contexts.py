@@ -152,11 +152,12 @@ class _Contexts:
         return True
 
     async def _close(self, name: str, context: _Context) -> None:
-        """What was flushed is spoken to its end; of anything else no more is.
+        """What was flushed is spoken to its end; else, or at the second time, no more is.
 
         So clients both end a turn and interrupt it.
         """
         if context.was_flushed:
+            context.was_flushed = False
             context.talk.end()
             return
         context.talk.cancel()
