@@ -1,51 +1,39 @@
 /** What the browser's client asks by fetch. */
 
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, test } from "node:test";
+import { test } from "node:test";
 import {
   CallCancelledError,
-  Client,
   DeadlineExceededError,
   InvalidRequestError,
   OverloadedError,
   UnavailableError,
   VoiceNotFoundError,
-  type WebSocketClass,
 } from "voxswap/browser";
-import { WebSocket } from "ws";
 import { Door } from "./door.js";
+import { visit } from "./visit.js";
 
-let door: Door;
-let client: Client;
-let slept: number[];
-
-beforeEach(async () => {
-  slept = [];
-  const sleep = (ms: number) => {
-    slept.push(ms);
-    return Promise.resolve();
-  };
-  door = await Door.open();
-  const means = { clock: () => 0, random: () => 1, sleep };
-  client = new Client(door.url, { WebSocket: WebSocket as unknown as WebSocketClass, means });
-});
-
-afterEach(() => door.close());
+const here = visit();
 
 function answers(...bodies: readonly (readonly [number, unknown])[]): void {
   const left = [...bodies];
-  door.answer = (_, response) => {
+  here.door.answer = (_, response) => {
     const [status, body] = left.shift()!;
     response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
   };
 }
 
 test("a line by plain HTTP is an answer whose body is the audio", async () => {
-  door.answer = (_, response) => response.writeHead(200, { "Content-Type": "audio/mpeg" }).end("mp3");
-  const answer = await client.speech("joe", "Halt!", { encoding: "mp3", marks: ["word"], seed: 7 });
+  here.door.answer = (_, response) =>
+    response.writeHead(200, { "Content-Type": "audio/mpeg" }).end("mp3");
+  const answer = await here.client.speech("joe", "Halt!", {
+    encoding: "mp3",
+    marks: ["word"],
+    seed: 7,
+  });
   assert.equal(await answer.text(), "mp3");
   const body = { voice: "joe", text: "Halt!", seed: "7", audio: { encoding: "mp3" } };
-  assert.deepEqual(door.asked, [{ method: "POST", url: "/v1/speech", body }]);
+  assert.deepEqual(here.door.asked, [{ method: "POST", url: "/v1/speech", body }]);
 });
 
 test("voices come a page at a time, as they are read", async () => {
@@ -56,16 +44,16 @@ test("voices come a page at a time, as they are read", async () => {
   );
   const found: string[] = [];
   const filter = { prefix: "npc/", tags: ["x", "y&z"], search: "smith", pageSize: 1 };
-  for await (const each of client.voices(filter)) {
+  for await (const each of here.client.voices(filter)) {
     assert.equal(each.displayName, "A");
     assert.equal(each.sampleRateHertz, 22050);
     found.push(each.id);
-    assert.equal(door.asked.length, found.length);
+    assert.equal(here.door.asked.length, found.length);
   }
   assert.deepEqual(found, ["npc/a", "npc/b"]);
   const asked = "/v1/voices?prefix=npc%2F&search=smith&tag=x&tag=y%26z&page_size=1";
   assert.deepEqual(
-    door.asked.map((request) => request.url),
+    here.door.asked.map((request) => request.url),
     [asked, `${asked}&page_token=p+2`],
   );
 });
@@ -74,14 +62,14 @@ test("a scene is prepared", async () => {
   const member = { voice: "joe@1", estimated_ms: 80, in_time: true, fits: true };
   answers([200, { fits: true, estimated_ms: 80, would_evict: ["a@1"], cast: [member] }]);
   const cast = ["joe", { voice: "amy", firstLineMs: 3000 }];
-  const outlook = await client.prepare(cast, { byMs: 500, dryRun: true });
+  const outlook = await here.client.prepare(cast, { byMs: 500, dryRun: true });
   assert.deepEqual(outlook, {
     fits: true,
     estimatedMs: 80,
     wouldEvict: ["a@1"],
     cast: [{ voice: "joe@1", estimatedMs: 80, inTime: true, fits: true }],
   });
-  assert.deepEqual(door.asked[0]?.body, {
+  assert.deepEqual(here.door.asked[0]?.body, {
     cast: [{ voice: "joe" }, { voice: "amy", first_line_ms: 3000 }],
     by_ms: 500,
     dry_run: true,
@@ -91,12 +79,16 @@ test("a scene is prepared", async () => {
 test("errors are typed by their reason, or else by the status", async () => {
   for (const [status, error, kind] of [
     [404, { reason: "VOICE_NOT_FOUND", message: "no voice joe" }, VoiceNotFoundError],
-    [400, { reason: "INVALID_INPUT", violations: [{ field: "by_ms", description: "is below 0" }] }, InvalidRequestError],
+    [
+      400,
+      { reason: "INVALID_INPUT", violations: [{ field: "by_ms", description: "is below 0" }] },
+      InvalidRequestError,
+    ],
     [429, { reason: "OVERLOADED", message: "full" }, OverloadedError],
     [400, undefined, InvalidRequestError],
   ] as const) {
     answers([status, { error }]);
-    await assert.rejects(client.prepare(["joe"]), (thrown: InvalidRequestError) => {
+    await assert.rejects(here.client.prepare(["joe"]), (thrown: InvalidRequestError) => {
       assert.ok(thrown instanceof kind, thrown.name);
       assert.equal(thrown.reason, error?.reason ?? "");
       return true;
@@ -107,24 +99,27 @@ test("errors are typed by their reason, or else by the status", async () => {
 test("what passes is asked again", async () => {
   const away = { error: { reason: "SHUTTING_DOWN", message: "bye", retry_after_ms: 20 } };
   answers([503, away], [200, { voices: [] }]);
-  for await (const _ of client.voices()) assert.fail();
-  assert.deepEqual(slept, [120]);
+  for await (const _ of here.client.voices()) assert.fail();
+  assert.deepEqual(here.slept, [120]);
 });
 
 test("a signal, a deadline and an absent server have errors of their own", async () => {
-  door.answer = () => {}; // never
+  here.door.answer = () => {}; // never
   const stop = new AbortController();
-  const asked = client.prepare(["joe"], { signal: stop.signal });
+  const asked = here.client.prepare(["joe"], { signal: stop.signal });
   stop.abort("no");
-  await assert.rejects(asked, (error: Error) => error instanceof CallCancelledError && error.cause === "no");
-  await assert.rejects(client.prepare(["joe"], { timeoutMs: 1 }), DeadlineExceededError);
-  await door.close();
-  await assert.rejects(client.prepare(["joe"]), UnavailableError);
-  door = await Door.open();
+  await assert.rejects(
+    asked,
+    (error: Error) => error instanceof CallCancelledError && error.cause === "no",
+  );
+  await assert.rejects(here.client.prepare(["joe"], { timeoutMs: 1 }), DeadlineExceededError);
+  await here.door.close();
+  await assert.rejects(here.client.prepare(["joe"]), UnavailableError);
+  here.door = await Door.open();
 });
 
 test("faults are found before anything is sent", async () => {
-  assert.throws(() => client.synthesize("joe", "Halt!", { seed: 0.5 }), InvalidRequestError);
-  await assert.rejects(client.prepare("joe" as never), InvalidRequestError);
-  assert.deepEqual(door.asked, []);
+  assert.throws(() => here.client.synthesize("joe", "Halt!", { seed: 0.5 }), InvalidRequestError);
+  await assert.rejects(here.client.prepare("joe" as never), InvalidRequestError);
+  assert.deepEqual(here.door.asked, []);
 });

@@ -86,7 +86,10 @@ const viseme = (text: string, startSample: number, durationSamples: number): Mar
 });
 
 test("the mark that is due by the clock of playback; the last one shuts the mouth", () => {
-  const timed = inSeconds([viseme("PP", 250, 250), viseme("aa", 500, 500), viseme("sil", 1000, 0)], 1000);
+  const timed = inSeconds(
+    [viseme("PP", 250, 250), viseme("aa", 500, 500), viseme("sil", 1000, 0)],
+    1000,
+  );
   assert.deepEqual([timed[0]?.startS, timed[0]?.endS, timed[2]?.endS], [0.25, 0.5, 1]);
   const due = [0, 0.25, 0.4999, 0.5, 0.9, 1, 100].map((atS) => markAt(timed, atS)?.text);
   assert.deepEqual(due, [undefined, "PP", "PP", "aa", "aa", "sil", "sil"]);

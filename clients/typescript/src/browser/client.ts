@@ -57,7 +57,7 @@ export class Client {
   readonly #retries: RetryPolicy;
   readonly #means: Means;
 
-  /** @param base the server's address, such as `http://127.0.0.1:8080`; the page's own if left out */
+  /** @param base the server's address, such as `http://127.0.0.1:8080`; left out, the page's own */
   constructor(base: string | URL = location.origin, options: ClientOptions = {}) {
     this.#base = new URL(base);
     this.#timeoutMs = options.timeoutMs ?? 60_000;

@@ -1,7 +1,12 @@
 /** One conversation on a socket. */
 
 import type { Exchange, Said } from "../shared/conversation.js";
-import { StreamNotFoundError, type VoxswapError, cancelled, deadlinePassed } from "../shared/errors.js";
+import {
+  StreamNotFoundError,
+  type VoxswapError,
+  cancelled,
+  deadlinePassed,
+} from "../shared/errors.js";
 import { Inbox } from "../shared/inbox.js";
 import type { InterruptReceipt, Part } from "../shared/values.js";
 import * as wire from "./wire.js";

@@ -4,9 +4,9 @@ import {
   type ErrorFacts,
   type Violation,
   type VoxswapError,
-  invalid,
   serverError,
 } from "../shared/errors.js";
+import { wholeSeed } from "../shared/seed.js";
 import type { Chunk, Header, InterruptReceipt, SpeechOptions, Trailer } from "../shared/values.js";
 
 /** What JSON gives. */
@@ -26,15 +26,11 @@ export function camelCase(value: unknown): unknown {
 
 /** The fields of a request, but for voice and text. */
 export function requestFields(options: SpeechOptions): Json {
-  const { seed } = options;
-  if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
-    throw invalid("seed", `is no whole number below 2**53: ${seed}`);
-  }
   const { encoding, sampleRateHertz: rateHertz } = options;
   return given({
     speaker: options.speaker,
     // A number of JSON has 53 bits for sure, and a seed 64.
-    seed: seed === undefined ? undefined : seed.toString(),
+    seed: options.seed === undefined ? undefined : wholeSeed(options.seed).toString(),
     audio: group({ encoding, sample_rate_hertz: rateHertz }),
     controls: group({
       rate: options.rate,

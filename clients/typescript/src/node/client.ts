@@ -1,6 +1,5 @@
 /** The client for Node: one channel to one server. */
 
-import { create } from "@bufbuild/protobuf";
 import type { DescMessage, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { type ChannelCredentials, Client as GrpcClient, credentials } from "@grpc/grpc-js";
 import {
@@ -160,7 +159,7 @@ export class Client {
    * Rejects with `StreamNotFoundError` if there is no such stream, or no longer.
    */
   async interrupt(streamId: string, options: CallOptions = {}): Promise<InterruptReceipt> {
-    const request = create(InterruptRequestSchema, { streamId });
+    const request = convert.fitting(InterruptRequestSchema, { streamId });
     // The stream that was stopped may be gone when an unanswered call is made again.
     const attempts = this.#attempts(options, false, true);
     const method = SpeechService.method.interrupt;
@@ -178,7 +177,7 @@ export class Client {
     options: SceneOptions & CallOptions = {},
   ): Promise<SceneOutlook> {
     if (!Array.isArray(cast)) throw invalid("cast", "is no list of voices");
-    const request = create(PrepareRequestSchema, {
+    const request = convert.fitting(PrepareRequestSchema, {
       cast: cast.map((member) => (typeof member === "string" ? { voice: member } : member)),
       dryRun: options.dryRun ?? false,
       sessionId: options.sessionId ?? "",
@@ -190,8 +189,12 @@ export class Client {
   /** Voices by id, each at its newest version. Asks for a page at a time, as they are read. */
   async *voices(filter: VoiceFilter & CallOptions = {}): AsyncGenerator<Voice, void, undefined> {
     const { signal, timeoutMs, tags = [], ...asked } = filter;
-    for (let pageToken = ""; ; ) {
-      const request = create(ListVoicesRequestSchema, { ...asked, tags: [...tags], pageToken });
+    for (let pageToken = ""; ;) {
+      const request = convert.fitting(ListVoicesRequestSchema, {
+        ...asked,
+        tags: [...tags],
+        pageToken,
+      });
       const page = await this.#call(VoiceService.method.listVoices, request, filter);
       for (const each of page.voices) yield convert.voice(each);
       pageToken = page.nextPageToken;
@@ -201,7 +204,7 @@ export class Client {
 
   /** One voice: `id`, `id@version` or `id@label`. Rejects with `VoiceNotFoundError`. */
   async voice(ref: string, options: CallOptions = {}): Promise<Voice> {
-    const request = create(GetVoiceRequestSchema, { voice: ref });
+    const request = convert.fitting(GetVoiceRequestSchema, { voice: ref });
     const answer = await this.#call(VoiceService.method.getVoice, request, options);
     if (!answer.voice) throw new VoxswapError("the server answered without a voice");
     return convert.voice(answer.voice);
@@ -217,11 +220,12 @@ export class Client {
     const attempts = new Attempts(this.#retries, this.#means, timeoutMs);
     for (;;) {
       try {
-        const request = create(HealthCheckRequestSchema, {});
+        const request = convert.fitting(HealthCheckRequestSchema, {});
         const answer = await this.#once(Health.method.check, request, options.signal, attempts);
         if (answer.status === HealthCheckResponse_ServingStatus.SERVING) return;
       } catch (error) {
-        if (error instanceof NotImplementedByServerError) return; // it answers, and has no such service
+        // It answers, and has no such service.
+        if (error instanceof NotImplementedByServerError) return;
         const passes = error instanceof UnavailableError || error instanceof DeadlineExceededError;
         if (!passes) throw error; // waiting does not mend it
       }

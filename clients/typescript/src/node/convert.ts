@@ -1,6 +1,12 @@
 /** Protobuf messages become the client's values here, and the client's options a request. */
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  type MessageInitShape,
+  type MessageShape,
+  create,
+  toBinary,
+} from "@bufbuild/protobuf";
 import {
   AudioEncoding,
   CachePolicy,
@@ -16,6 +22,7 @@ import {
 import type * as wire from "../gen/voxswap/v1/speech_pb.js";
 import type * as voices from "../gen/voxswap/v1/voices_pb.js";
 import { InvalidRequestError, VoxswapError, type Violation } from "../shared/errors.js";
+import { wholeSeed } from "../shared/seed.js";
 import type * as values from "../shared/values.js";
 
 const ENCODINGS: Readonly<Record<values.Encoding, AudioEncoding>> = {
@@ -80,7 +87,7 @@ export function speechRequest(
   if (options.durationNoiseScale !== undefined) {
     controls.durationNoiseScale = options.durationNoiseScale;
   }
-  if (options.seed !== undefined) request.seed = seed(options.seed, faults);
+  if (options.seed !== undefined) request.seed = wholeSeed(options.seed);
   if (options.sampleRateHertz !== undefined) audio.sampleRateHertz = options.sampleRateHertz;
   if (options.encoding) audio.encoding = chosen("audio.encoding", ENCODINGS, options.encoding);
   if (options.marks) request.marks = options.marks.map((kind) => chosen("marks", MARKS, kind));
@@ -95,15 +102,26 @@ export function speechRequest(
     const told = faults.map((fault) => `${fault.field} ${fault.description}`).join("; ");
     throw new InvalidRequestError(`the request cannot be sent: ${told}`, { violations: faults });
   }
-  return create(SynthesizeRequestSchema, { ...request, audio, controls });
+  return fitting(SynthesizeRequestSchema, { ...request, audio, controls });
 }
 
-function seed(value: bigint | number, faults: Violation[]): bigint {
-  if (typeof value === "number" && !Number.isSafeInteger(value)) {
-    faults.push({ field: "seed", description: `is no whole number below 2**53: ${value}` });
-    return 0n;
+/**
+ * A message that can be written.
+ *
+ * @throws InvalidRequestError for a value that does not fit its field
+ */
+export function fitting<D extends DescMessage>(
+  schema: D,
+  fields: MessageInitShape<D>,
+): MessageShape<D> {
+  const message = create(schema, fields);
+  try {
+    toBinary(schema, message);
+  } catch (error) {
+    const told = `the request cannot be sent: ${(error as Error).message}`;
+    throw new InvalidRequestError(told, { cause: error });
   }
-  return BigInt(value);
+  return message;
 }
 
 /** One message of a stream; `undefined` for a part of a kind that this client does not know. */
@@ -217,7 +235,11 @@ export function outlook(from: PrepareResponse): values.SceneOutlook {
   };
 }
 
-function name<K extends string>(what: string, table: Readonly<Record<K, number>>, value: number): K {
+function name<K extends string>(
+  what: string,
+  table: Readonly<Record<K, number>>,
+  value: number,
+): K {
   for (const key in table) if (table[key] === value) return key;
   throw new VoxswapError(
     `the server answered with ${what} of the number ${value}, which this client does not know; ` +

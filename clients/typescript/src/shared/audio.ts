@@ -90,7 +90,7 @@ function withTrueSizes(wav: Uint8Array): Uint8Array {
   const file = wav.slice();
   const view = new DataView(file.buffer);
   // Past "RIFF", the size and "WAVE", chunks follow: a name, a size, and that many bytes.
-  for (let at = 12; at + 8 <= file.length; ) {
+  for (let at = 12; at + 8 <= file.length;) {
     const size = view.getUint32(at + 4, true);
     if (view.getUint32(at) === DATA) {
       view.setUint32(4, file.length - 8, true);

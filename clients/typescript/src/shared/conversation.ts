@@ -141,6 +141,9 @@ export class Conversation implements AsyncIterable<Chunk | InterruptReceipt> {
       }
       this.#assembly.finish();
       this.#settle();
+    } catch (error) {
+      this.#drop();
+      throw error;
     } finally {
       this.cancel();
     }
@@ -159,9 +162,14 @@ export class Conversation implements AsyncIterable<Chunk | InterruptReceipt> {
   readonly #stop = (): void => {
     if (this.#done) return;
     this.#cancelled = true;
+    this.#drop();
+  };
+
+  #drop(): void {
+    if (this.#done) return;
     this.#settle();
     this.#exchange.cancel();
-  };
+  }
 
   #settle(): void {
     this.#done = true;
@@ -183,7 +191,7 @@ export class Conversation implements AsyncIterable<Chunk | InterruptReceipt> {
       if (part !== undefined) this.#assembly.accept(part, this.#means.clock());
       else this.#assembly.finish();
     } catch (error) {
-      this.cancel();
+      this.#drop();
       throw error;
     }
     return this.#assembly.header!; // the first message that is taken is a header
