@@ -41,6 +41,7 @@ _CHURNERS = 3  # so that loads wait for one another
 # What is looked at is memory, so admission is to let in whoever comes, however busy the machine is.
 _ALL_COME: dict[str, Any] = {
     "metrics_listen": "127.0.0.1:0",
+    "http_listen": "off",
     "most_load": "10",
     "most_backlog_s": "1000",
 }

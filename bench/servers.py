@@ -88,6 +88,7 @@ def serving(
         "cache_dir": str(cache_dir),
         "listen": "127.0.0.1:0",
         "metrics_listen": "off",
+        "http_listen": "off",
         "log_level": "error",
         "warm_start": "false",
         "audio_cache_bytes": "0",

@@ -252,6 +252,7 @@ def _house(report: Report) -> Iterator[House]:
             "max_uploads": "32",
             "log_level": "warning",
             "metrics_listen": "127.0.0.1:0",
+            "http_listen": "off",
         }
         with serving(
             folder / "registry", cache_dir=folder / "cache", log=log, **settings

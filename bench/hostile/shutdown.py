@@ -92,6 +92,7 @@ def attempt(one: Try, registry: Path, *, step_limit_s: float = 2.0) -> Outcome:
             "cache-dir": cache_dir,
             "listen": "127.0.0.1:0",
             "metrics-listen": "127.0.0.1:0",
+            "http-listen": "off",
             "shutdown-grace-s": str(one.grace_s),
             "step-limit-s": str(step_limit_s),
         }

@@ -14,18 +14,22 @@ _MAX_LEVELS = 32  # far below where Python's own recursion ends
 
 
 def read_json(
-    data: bytes, *, where: str, limit_bytes: int, most_entries: int | None = None
+    data: bytes,
+    *,
+    where: str,
+    limit_bytes: int,
+    most_entries: int | None = None,
+    remedy: str = "publish the version anew",
 ) -> dict[str, Any]:
     """A JSON object of bounded size from whoever wrote it. Raises `ManifestError`.
 
     It is UTF-8 without a mark at its beginning, and no object has a key twice: what one reader
     takes and another does not, or reads otherwise, is not taken. No list has more than
-    ``most_entries``: to name the fault of each would take long.
+    ``most_entries``: to name the fault of each would take long. ``remedy`` ends each message.
     """
     if len(data) > limit_bytes:
         raise ManifestError(
-            f"{where}: more than {limit_bytes} bytes, the most that it may have; publish a smaller "
-            "one"
+            f"{where}: more than {limit_bytes} bytes, the most that it may have; {remedy}"
         )
     try:
         # `json.loads` of bytes would take UTF-16 and UTF-32 as well, and guess which.
@@ -40,22 +44,21 @@ def read_json(
             # Half a surrogate pair can be spelt, and not be written again.
             json.dumps(raw, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise ManifestError(f"{where}: not JSON ({error}); publish the version anew") from error
+        raise ManifestError(f"{where}: not JSON ({error}); {remedy}") from error
     # A bracket may stand in a text as well: this only tells when there is no need to look.
     if text.count("[") + text.count("{") > _MAX_LEVELS and _is_deeper(raw, _MAX_LEVELS):
         raise ManifestError(
-            f"{where}: nested deeper than {_MAX_LEVELS} levels, the most that are read; publish a "
-            "flatter version"
+            f"{where}: nested deeper than {_MAX_LEVELS} levels, the most that are read; {remedy}"
         )
     if most_entries is not None and text.count(",") >= most_entries:
         longest = max(map(len, _lists_in(raw)), default=0)
         if longest > most_entries:
             raise ManifestError(
                 f"{where}: a list of {longest} entries, and {most_entries} at most are read; "
-                "publish a shorter one"
+                f"{remedy}"
             )
     if not isinstance(raw, dict):
-        raise ManifestError(f"{where}: not a JSON object; publish the version anew")
+        raise ManifestError(f"{where}: not a JSON object; {remedy}")
     return raw
 
 

@@ -95,6 +95,7 @@ def serving(registry: Path | str, **settings: Any) -> Iterator[ServerThread]:
     with tempfile.TemporaryDirectory() as cache_dir:
         chosen = {
             "listen": "127.0.0.1:0",
+            "http_listen": "127.0.0.1:0",
             "metrics_listen": "127.0.0.1:0",
             "registry": str(registry),
             "cache_dir": cache_dir,

@@ -176,7 +176,14 @@ def test_a_truncated_file_ends_the_stream_and_not_the_process(
     path = model_of(registry)
     sound = path.read_bytes()
     command = [sys.executable, "-m", "voxswap_server", "--registry", str(root_of(registry))]
-    command += ["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]
+    command += [
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "off",
+    ]
     command += ["--cache-dir", str(tmp_path / "cache"), "--audio-cache-bytes", "0"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
     process = subprocess.Popen(  # noqa: S603

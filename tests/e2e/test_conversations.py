@@ -26,7 +26,8 @@ from voxswap_client import (
     VoiceNotFoundError,
 )
 from voxswap_client.rpc_status import from_rpc_error
-from voxswap_server.doors.grpc import conversations
+from voxswap_server.doors import silence
+from voxswap_server.doors.grpc import speech
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.messages import Receipt
 from voxswap_server.speech.pipeline import Synthesis
@@ -315,7 +316,7 @@ def test_an_unknown_voice(client: Client) -> None:
 def test_a_conversation_that_says_nothing_is_ended(
     server: ServerThread, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversations, "IDLE_S", 0.05)
+    monkeypatch.setattr(silence, "IDLE_S", 0.05)
     with client.converse("joe", "Halt! And then") as conversation:
         with pytest.raises(ConversationIdleError, match="close your side"):
             for _ in conversation:
@@ -327,16 +328,16 @@ def test_who_listens_is_not_idle(client: Client, monkeypatch: pytest.MonkeyPatch
     """As long as there is something to hear, nothing need be said: each part breaks the silence."""
     broken = []
 
-    class Silence(conversations.Silence):
+    class Silence(silence.Silence):
         def broken(self) -> None:
             super().broken()
             broken.append(self)
 
-    monkeypatch.setattr(conversations, "Silence", Silence)
+    monkeypatch.setattr(speech, "Silence", Silence)
     with client.converse("joe", "Halt! Who goes there?") as conversation:
         conversation.end()
         chunks = list(conversation)
-    while_spoken = [silence for silence in broken if silence.most_s == conversations.IDLE_S]
+    while_spoken = [kept for kept in broken if kept.most_s == silence.IDLE_S]
     # The header, the trailer, and when the silence and the one read after the start began.
     assert len(while_spoken) == len(chunks) + 4
 

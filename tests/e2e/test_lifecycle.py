@@ -222,7 +222,7 @@ def test_catalog_and_residents_are_shown(client: Client) -> None:
 
 
 def test_the_command_serves_greets_and_stops_on_sigterm(joe_registry: Registry) -> None:
-    flags = ("--listen", "127.0.0.1:0", "--metrics-listen", "off")
+    flags = ("--listen", "127.0.0.1:0", "--metrics-listen", "off", "--http-listen", "off")
     with start(root_of(joe_registry), *flags) as process:
         assert process.stdout is not None
         greeting = [process.stdout.readline() for _ in range(6)]
@@ -239,7 +239,7 @@ def test_the_command_serves_greets_and_stops_on_sigterm(joe_registry: Registry) 
 
 
 def test_two_servers_do_not_share_a_port(server: ServerThread, joe_registry: Registry) -> None:
-    flags = ("--listen", server.server.address, "--metrics-listen", "off")
+    flags = ("--listen", server.server.address, "--metrics-listen", "off", "--http-listen", "off")
     with start(root_of(joe_registry), *flags) as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2

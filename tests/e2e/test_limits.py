@@ -222,7 +222,12 @@ def test_a_stranger_who_takes_every_descriptor_has_them_for_a_moment(
     joe_registry: Registry,
 ) -> None:
     flags = (
-        *("--listen=127.0.0.1:0", "--metrics-listen=off", "--first-message-s=0.5"),
+        *(
+            "--listen=127.0.0.1:0",
+            "--metrics-listen=off",
+            "--http-listen=off",
+            "--first-message-s=0.5",
+        ),
         "--warm-start=false",  # what a server before this one spoke is not loaded meanwhile
     )
     with start(root_of(joe_registry), *flags) as process, contextlib.ExitStack() as stack:

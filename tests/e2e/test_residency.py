@@ -300,7 +300,15 @@ def twins_of(registry: Registry) -> Iterator[Manifest]:
 
 def start(registry: Registry, *flags: str, **options: Any) -> tuple[subprocess.Popen[str], str]:
     command = [sys.executable, "-m", "voxswap_server", "--registry", str(root_of(registry))]
-    command += ["--listen", "127.0.0.1:0", "--metrics-listen", "off", *flags]
+    command += [
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "off",
+        "--http-listen",
+        "off",
+        *flags,
+    ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
     process = subprocess.Popen(  # noqa: S603
         command,

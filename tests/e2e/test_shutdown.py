@@ -71,7 +71,7 @@ def wait_for(process: subprocess.Popen[str], field: str, number: signal.Signals)
 
 
 def test_sighup_before_the_server_is_up_does_no_harm(joe_registry: Registry) -> None:
-    flags = ("--listen", "127.0.0.1:0", "--metrics-listen", "off")
+    flags = ("--listen", "127.0.0.1:0", "--metrics-listen", "off", "--http-listen", "off")
     with start(root_of(joe_registry), *flags) as process:
         assert process.stdout is not None
         wait_for(process, "SigIgn", signal.SIGHUP)
@@ -96,7 +96,16 @@ def test_sighup_before_the_server_is_up_does_no_harm(joe_registry: Registry) -> 
 
 
 def test_sigterm_while_it_starts_ends_it_cleanly_and_soon(joe_registry: Registry) -> None:
-    flags = ("--listen", "127.0.0.1:0", "--metrics-listen", "off", "--shutdown-grace-s", "60")
+    flags = (
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "off",
+        "--http-listen",
+        "off",
+        "--shutdown-grace-s",
+        "60",
+    )
     with start(root_of(joe_registry), *flags) as process:
         wait_for(process, "SigCgt", signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
@@ -133,7 +142,7 @@ sys.exit(main(sys.argv[1:]))
 def test_a_server_whose_grpc_ends_by_itself_does_not_go_on_without(joe_registry: Registry) -> None:
     """grpc ends for good when its accepting task fails; whoever restarts servers has to know."""
     flags = ["--registry", root_of(joe_registry), "--listen", "127.0.0.1:0"]
-    flags += ["--metrics-listen", "off", "--warm-start", "false"]
+    flags += ["--metrics-listen", "off", "--http-listen", "off", "--warm-start", "false"]
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", _TAKES_ONE_CALL, *map(str, flags)],
         stdout=subprocess.PIPE,

@@ -15,12 +15,12 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse as Response
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.fakes.doors import shared
 from voxswap_registry.errors import VoiceNotFoundError
 from voxswap_server.doors.grpc.calls import patience_s
 from voxswap_server.doors.grpc.decoding import Undecodable
-from voxswap_server.doors.grpc.guard import Call, Guard, Limits
+from voxswap_server.doors.grpc.guard import Call, Guard
 from voxswap_server.doors.grpc.reflection import add_reflection
-from voxswap_server.doors.grpc.refusals import Refusals
 from voxswap_server.doors.grpc.server import ConnectionLimits, Server
 
 SERVICE = "test.Kinds"
@@ -91,7 +91,7 @@ KINDS = ("UnaryUnary", "UnaryStream", "StreamUnary", "StreamStream", "Generator"
 
 
 def a_guard(**more: Any) -> Guard:
-    return Guard(Limits(), Refusals(lambda reason: None), **more)
+    return Guard(shared(), **more)
 
 
 class DecodingServer:

@@ -12,11 +12,12 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.fakes.doors import shared
 from tests.raw_http2 import RawClient
 from voxswap_server.doors.grpc import guard as guard_module
-from voxswap_server.doors.grpc.guard import Guard, Limits
-from voxswap_server.doors.grpc.refusals import Refusals
+from voxswap_server.doors.grpc.guard import Guard
 from voxswap_server.doors.grpc.server import ConnectionLimits, Server
+from voxswap_server.doors.shared import Limits
 
 SPEECH = "voxswap.v1.SpeechService"
 SPEAK, PLAIN = f"/{SPEECH}/Synthesize", "/test.Test/Plain"
@@ -31,7 +32,7 @@ class GuardedServer:
 
     def __init__(self, limits: Limits, connections: ConnectionLimits) -> None:
         self.refused: Counter[str] = Counter()
-        self.guard = Guard(limits, Refusals(lambda reason: self.refused.update([reason])))
+        self.guard = Guard(shared(limits, refused=lambda reason: self.refused.update([reason])))
         self.server = Server(self.guard, connections)
         self.address = ""
         self.finished: asyncio.Queue[str] = asyncio.Queue()

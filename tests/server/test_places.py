@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxswap_server.doors.grpc.errors import TooManyCallsError
-from voxswap_server.doors.grpc.places import Places, Row
+from voxswap_server.doors.errors import TooManyCallsError
+from voxswap_server.doors.places import Places, Row
 
 
 def full(most: int) -> TooManyCallsError:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from voxswap_server.doors.grpc.refusals import Refusals
+from voxswap_server.doors.refusals import Refusals
 
 
 async def test_a_flood_is_counted_and_told_in_a_few_lines(

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from google.rpc import code_pb2
 
 from tests.fakes.executors import settle
 from tests.fakes.family import RATE, FakeFrontEnd, FakeVoice, Samples
@@ -20,7 +19,7 @@ from tests.fakes.residency import FakeLoader
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.doors.grpc.status import to_status
+from voxswap_server.doors.failures import Code, failure_of
 from voxswap_server.residency.errors import VoiceTooLargeError
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.speech.admission import Admission
@@ -242,7 +241,7 @@ async def test_who_waits_too_long_for_a_place_is_told_when_to_come_again(
     with pytest.raises(OverloadedError, match="2 versions are being tried") as raised:
         await fixture.self_test.run(manifest(), "Hello.", timeout_s=0.0)
     assert raised.value.retry_s
-    assert to_status(raised.value).code == code_pb2.RESOURCE_EXHAUSTED
+    assert failure_of(raised.value).code is Code.RESOURCE_EXHAUSTED
     gate.open()
     await asyncio.gather(*tests)
     assert sorted(fixture.outcomes) == ["passed", "passed", "refused"]

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from voxswap.v1 import speech_pb2
-from voxswap_server.doors.grpc.conversations import Silence as RealSilence
 from voxswap_server.doors.grpc.conversations import read
+from voxswap_server.doors.silence import Silence as RealSilence
 from voxswap_server.speech.errors import ConversationIdleError
 
 

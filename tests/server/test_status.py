@@ -15,10 +15,15 @@ from voxswap_registry.errors import (
     VoiceNotFoundError,
     VoxswapError,
 )
-from voxswap_server.doors.grpc.status import to_status
+from voxswap_server.doors.failures import failure_of
+from voxswap_server.doors.grpc import status as grpc_status
 from voxswap_server.residency.errors import LoadStuckError
 
 LONG = 1 << 20
+
+
+def status_of(error: VoxswapError) -> status_pb2.Status:
+    return grpc_status.to_status(failure_of(error))
 
 
 def violations(status: status_pb2.Status) -> list[FieldViolation]:
@@ -44,7 +49,7 @@ def violations(status: status_pb2.Status) -> list[FieldViolation]:
     ids=lambda error: str(error)[:10].encode(errors="replace").hex(),
 )
 def test_a_status_is_small_whatever_the_error_says(error: VoxswapError) -> None:
-    status = to_status(error)
+    status = status_of(error)
     assert status.code not in (code_pb2.OK, code_pb2.INTERNAL, code_pb2.RESOURCE_EXHAUSTED)
     # What the trailers hold: the details in Base64, and the message percent-encoded.
     assert status.ByteSize() * 4 / 3 + len(status.message.encode()) * 3 < 8 << 10
@@ -55,17 +60,17 @@ def test_a_status_is_small_whatever_the_error_says(error: VoxswapError) -> None:
 def test_what_is_short_arrives_as_it_is() -> None:
     told = [FieldViolation(f"field_{n}", f"is {n}; use another number than {n}") for n in range(9)]
     error = InvalidInputError(told)
-    status = to_status(error)
+    status = status_of(error)
     assert violations(status) == told
     assert status.message == error.message
     info = error_details_pb2.ErrorInfo()
     metadata = {"voice": "schmied/铁匠", "version": "7"}
-    assert to_status(VoiceNotFoundError("gone", metadata=metadata)).details[0].Unpack(info)
+    assert status_of(VoiceNotFoundError("gone", metadata=metadata)).details[0].Unpack(info)
     assert (info.reason, dict(info.metadata)) == ("VOICE_NOT_FOUND", metadata)
 
 
 def test_what_is_clipped_says_so_and_ends_with_a_whole_character() -> None:
-    status = to_status(InvalidInputError.one("text", "声" * 1000))
+    status = status_of(InvalidInputError.one("text", "声" * 1000))
     (violation,) = violations(status)
     assert violation.description.strip("声") == "…"
     assert status.message.endswith("声…")
@@ -73,7 +78,7 @@ def test_what_is_clipped_says_so_and_ends_with_a_whole_character() -> None:
 
 def test_clients_do_not_hurry_back_to_a_load_that_hangs() -> None:
     """RetryPolicy.max_hint_ms of the clients is 10 s: they leave a longer wait to the caller."""
-    status = to_status(LoadStuckError("the model of a@1 was not loaded within 60 s"))
+    status = status_of(LoadStuckError("the model of a@1 was not loaded within 60 s"))
     retry = error_details_pb2.RetryInfo()
     assert status.details[1].Unpack(retry)
     assert retry.retry_delay.ToTimedelta().total_seconds() > 10
@@ -81,6 +86,6 @@ def test_clients_do_not_hurry_back_to_a_load_that_hangs() -> None:
 
 def test_a_text_that_cannot_be_read_is_its_senders_and_a_reader_that_is_busy_is_not() -> None:
     told = [FieldViolation("text", "cannot be read; respell it")]
-    status = to_status(UnreadableTextError(told))
+    status = status_of(UnreadableTextError(told))
     assert (status.code, violations(status)) == (code_pb2.INVALID_ARGUMENT, told)
-    assert to_status(FrontEndBusyError("try again")).code == code_pb2.UNAVAILABLE
+    assert status_of(FrontEndBusyError("try again")).code == code_pb2.UNAVAILABLE

@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS voice (
   languages TEXT NOT NULL,
   engine TEXT NOT NULL,
   gender TEXT NOT NULL,
-  tags TEXT NOT NULL
+  tags TEXT NOT NULL,
+  words TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS object (
   voice_id TEXT NOT NULL,
@@ -40,7 +41,7 @@ CREATE TABLE IF NOT EXISTS object (
   PRIMARY KEY (voice_id, name)
 );
 """
-_LAYOUT = 2
+_LAYOUT = 3
 _BUSY_S = 10.0  # how long one waits for another process that opens or writes the file
 
 
@@ -69,17 +70,22 @@ class IndexedVoice:
     engine: str
     gender: str
     tags: tuple[str, ...]
+    display_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceFilter:
-    """Which voices are wanted; what is empty takes all. ``en`` takes ``en-US`` too."""
+    """Which voices are wanted; what is empty takes all. ``en`` takes ``en-US`` too.
+
+    Each word of ``search`` is to be in a voice's id, its name or a tag, in any case of letters.
+    """
 
     prefix: str = ""
     language: str = ""
     engine: str = ""
     gender: str = ""
     tags: tuple[str, ...] = ()
+    search: str = ""
 
 
 class Index:
@@ -177,6 +183,9 @@ class Index:
         for tag in wanted.tags:
             clauses.append("instr(tags, ?) > 0")
             values.append(f",{tag},")
+        for word in wanted.search.casefold().split():
+            clauses.append("instr(substr(words, instr(words, char(10))), ?) > 0")
+            values.append(word)
         sql = f"SELECT * FROM voice WHERE {' AND '.join(clauses)} ORDER BY voice_id LIMIT ?"  # noqa: S608 - no value is in it
         return [_voice(row) for row in self._query(sql, (*values, limit))]
 
@@ -203,10 +212,11 @@ class Index:
         with self._writing, self._errors(), self._writer as db:
             for voice, objects, lost in voices:
                 db.execute(
-                    "INSERT OR REPLACE INTO voice VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO voice VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         voice.voice_id, voice.fingerprint, voice.newest, voice.revision,
                         _joined(voice.languages), voice.engine, voice.gender, _joined(voice.tags),
+                        _words(voice),
                     ),
                 )  # fmt: skip
                 db.executemany(
@@ -303,10 +313,18 @@ class Index:
 
 
 def _voice(row: tuple[Any, ...]) -> IndexedVoice:
-    voice_id, fingerprint, newest, revision, languages, engine, gender, tags = row
+    voice_id, fingerprint, newest, revision, languages, engine, gender, tags, words = row
     return IndexedVoice(
-        voice_id, fingerprint, newest, revision, _parted(languages), engine, gender, _parted(tags)
+        *(voice_id, fingerprint, newest, revision, _parted(languages), engine, gender),
+        tags=_parted(tags),
+        display_name=words.partition("\n")[0],
     )
+
+
+def _words(voice: IndexedVoice) -> str:
+    """What is searched in, in its second line; the first has the name as it is written."""
+    name = voice.display_name.replace("\n", " ")
+    return f"{name}\n{' '.join((voice.voice_id, name, *voice.tags)).casefold()}"
 
 
 def _joined(words: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ from voxswap_registry.layout import (
     voice_folder,
     voice_object,
 )
-from voxswap_registry.manifest import MAX_MANIFEST_BYTES
+from voxswap_registry.manifest import MAX_MANIFEST_BYTES, Manifest
 from voxswap_registry.reading import checked_manifest, checked_state
 from voxswap_registry.signing import MAX_SIGNATURE_BYTES
 from voxswap_registry.state import MAX_STATE_BYTES, VoiceState
@@ -229,9 +229,16 @@ class Refresher:
             engine=manifest.engine if manifest else "",
             gender=(manifest.gender if state.gender is None else state.gender) if manifest else "",
             tags=(manifest.tags if state.tags is None else state.tags) if manifest else (),
+            display_name=_display_name(manifest, state),
         )
         lost = [name for name in self._index.names(voice_id) if name not in kept]
         return indexed, list(fresh.values()), lost
+
+
+def _display_name(manifest: Manifest | None, state: VoiceState) -> str:
+    if manifest is None:
+        return ""
+    return manifest.display_name if state.display_name is None else state.display_name
 
 
 class _Folder:

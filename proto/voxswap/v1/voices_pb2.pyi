@@ -373,6 +373,7 @@ class ListVoicesRequest(_message.Message):
     ENGINE_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     GENDER_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Voices a page at most, from 1 to 1000. 0 or unset: 100. INVALID_ARGUMENT otherwise. A page
     of large voices has fewer: there is more as long as next_page_token is set.
@@ -389,6 +390,10 @@ class ListVoicesRequest(_message.Message):
     """Only this engine. Unset: all."""
     gender: _builtins.str
     """Only this gender. Unset: all."""
+    search: _builtins.str
+    """Only voices whose id, display name or tags have each of these words in them, in any case of
+    letters; at most 200 characters. Unset: all.
+    """
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only voices with all of these tags. Unset: all."""
@@ -403,10 +408,11 @@ class ListVoicesRequest(_message.Message):
         engine: _builtins.str = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         gender: _builtins.str = ...,
+        search: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "gender", b"gender", "language", b"language", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "gender", b"gender", "language", b"language", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "search", b"search", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -187,6 +187,7 @@ def _greeting(server: RunningServer, settings: Settings) -> str:
     n = catalog.count()
     lines = [
         f"voxswap is serving on {server.address}",
+        *([f"  page      http://{server.http_address}/"] if server.http_address else ()),
         f"  metrics   {_metrics_url(server)}",
         f"  registry  {settings.registry}",
         f"  memory    {settings.memory_budget >> 20} MiB on {settings.device}",

@@ -102,6 +102,7 @@ Paths = Annotated[tuple[Path, ...], BeforeValidator(_list)]
 Voices = Annotated[tuple[Annotated[str, AfterValidator(_voice)], ...], BeforeValidator(_list)]
 Size = Annotated[int, BeforeValidator(_size), Field(le=MAX_SIZE_BYTES)]
 Digests = Annotated[tuple[Annotated[str, AfterValidator(_digest)], ...], BeforeValidator(_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Address = Annotated[str, BeforeValidator(_address)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
@@ -150,6 +151,18 @@ class Settings(BaseModel):
         "127.0.0.1:50051",
         description="where gRPC listens; 0.0.0.0:50051 for every interface (no encryption and no "
         "authentication yet: mind the network)",
+    )
+    http_listen: Address | Literal["off"] = Field(
+        "127.0.0.1:8080",
+        description="where the page, HTTP and WebSocket are, or 'off'; with the extra http only",
+    )
+    http_origins: Names = Field(
+        (),
+        description="origins of other sites whose pages may use the server, such as "
+        "https://studio.example, by commas",
+    )
+    http_hosts: Names = Field(
+        (), description="names that the server is reached by over HTTP, by commas"
     )
     metrics_listen: Address | Literal["off"] = Field(
         "127.0.0.1:9464", description="where Prometheus finds the metrics, or 'off'"

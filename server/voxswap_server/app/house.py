@@ -46,6 +46,7 @@ from voxswap_server.compute.watchdog import watch_steps
 from voxswap_server.residency.events import EventLog
 from voxswap_server.residency.manager import ModelManager
 from voxswap_server.residency.popularity import Popularity
+from voxswap_server.residency.steering import Steering
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.pipeline import Stage
@@ -78,6 +79,7 @@ class House:
     speaker: Speaker
     audio_cache: AudioCache
     changes: VoiceChanges
+    steering: Steering
     store: StoreCalls
     serving: Serving
     espeak: Espeak | None
@@ -206,6 +208,11 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
             Speaker(catalog, making, audio_cache, metrics.streams),
             audio_cache,
             VoiceChanges(catalog, store, uploads, self_test),
+            Steering(
+                *(catalog, manager, reporter.log),
+                host_tier=residents.host_tier,
+                beside=metrics.beside,
+            ),
             store,
             serving,
             espeak,

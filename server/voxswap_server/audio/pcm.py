@@ -43,12 +43,15 @@ def float32_bytes(samples: Samples) -> bytes:
     return clipped.tobytes()
 
 
-def wav_header(sample_rate_hertz: int) -> bytes:
-    """The 44 bytes before mono 16-bit samples, with both sizes unknown (0xFFFFFFFF)."""
+def wav_header(sample_rate_hertz: int, data_bytes: int | None = None) -> bytes:
+    """The 44 bytes before mono 16-bit samples, of which there are ``data_bytes``.
+
+    None: nobody knows; then both sizes are 0xFFFFFFFF.
+    """
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         b"RIFF",
-        _UNKNOWN_LENGTH,
+        _UNKNOWN_LENGTH if data_bytes is None else data_bytes + 36,
         b"WAVE",
         b"fmt ",
         16,
@@ -59,5 +62,5 @@ def wav_header(sample_rate_hertz: int) -> bytes:
         2,
         16,
         b"data",
-        _UNKNOWN_LENGTH,
+        _UNKNOWN_LENGTH if data_bytes is None else data_bytes,
     )

@@ -11,30 +11,9 @@ import grpc
 from voxswap.v1 import speech_pb2
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.doors.grpc.status import Context
-from voxswap_server.doors.grpc.translate import speech as translate
+from voxswap_server.doors.silence import Silence
+from voxswap_server.speech.asking import check_fragment
 from voxswap_server.speech.conversation import Conversation
-from voxswap_server.speech.errors import ConversationIdleError
-
-# What a call wants it says soon (see `rpc.guard`), and then something now and then.
-IDLE_S = 60.0
-
-
-class Silence:
-    """How long neither side has said anything. Confined to one event loop."""
-
-    def __init__(self, most_s: float | None = None) -> None:
-        self.most_s = IDLE_S if most_s is None else most_s
-        self._clock = asyncio.get_running_loop().time
-        self.broken()
-
-    def broken(self) -> None:
-        """Somebody says something: it begins anew."""
-        self._since_s = self._clock()
-
-    @property
-    def left_s(self) -> float:
-        """Until it is too long."""
-        return self._since_s + self.most_s - self._clock()
 
 
 async def begun(context: Context) -> speech_pb2.SynthesizeRequest:
@@ -59,8 +38,7 @@ async def listen(
         while (said := await read(context, silence)) is not None:
             match said.WhichOneof("part"):
                 case "text":
-                    for description in translate.fragment_faults(said.text, max_characters):
-                        raise InvalidInputError.one("text", description)
+                    check_fragment(said.text, max_characters)
                     conversation.push(said.text)
                 case "flush":
                     conversation.flush()
@@ -85,13 +63,7 @@ async def read(context: Context, silence: Silence) -> speech_pb2.ConverseRequest
     # One read, however often it is waited for: what a cancelled one had received would be lost.
     reading: asyncio.Future[Any] = asyncio.ensure_future(context.read())
     try:
-        while not reading.done():
-            if (left_s := silence.left_s) <= 0:
-                raise ConversationIdleError(
-                    f"nothing came for {silence.most_s:g} s; send text, or close your side of the "
-                    "call"
-                )
-            await asyncio.wait((reading,), timeout=left_s)
+        await silence.wait(reading)
         said = reading.result()
     finally:
         reading.cancel()

@@ -31,20 +31,19 @@ from typing import Any, TypeAlias, cast
 import grpc
 from typing_extensions import override
 
-from voxswap_registry.errors import InvalidInputError, NotBuiltError, VoxswapError
+from voxswap_registry.errors import InvalidInputError, NotBuiltError
+from voxswap_server.doors.errors import (
+    FirstMessageError,
+    TooManyCallsError,
+    WriteStalledError,
+)
+from voxswap_server.doors.failures import Failure
 from voxswap_server.doors.grpc.calls import ENDS
 from voxswap_server.doors.grpc.connections import hang_up
 from voxswap_server.doors.grpc.decoding import Undecodable, marking
-from voxswap_server.doors.grpc.errors import (
-    FirstMessageError,
-    TooManyCallsError,
-    TooManyStreamsError,
-    WriteStalledError,
-)
-from voxswap_server.doors.grpc.places import Places, Row
-from voxswap_server.doors.grpc.refusals import Refusals
 from voxswap_server.doors.grpc.status import Context, Refusable, abort, clipped_message
-from voxswap_server.doors.grpc.under_way import CallsUnderWay
+from voxswap_server.doors.places import Places, Row
+from voxswap_server.doors.shared import Shared
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -65,15 +64,6 @@ _ROUNDED_SHARE, _ROUNDED_S = 0.01, 0.001
 _LOGGER = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """``most_streams`` speak at a time; the others are seconds, as the settings say them."""
-
-    most_streams: int = 256
-    first_message_s: float = 10.0
-    stalled_write_s: float = 60.0
-
-
 @dataclass(slots=True, eq=False)
 class _Connection:
     """The calls of one connection."""
@@ -87,23 +77,21 @@ class Guard:
 
     def __init__(
         self,
-        limits: Limits,
-        refusals: Refusals,
+        shared: Shared,
         *,
-        under_way: CallsUnderWay | None = None,
         observe_undecodable: Callable[[], object] = lambda: None,
         end_connection: Callable[[str], bool] = hang_up,
     ) -> None:
-        """``under_way`` counts calls in their handlers; ``observe_undecodable`` hears of messages.
+        """``observe_undecodable`` hears of messages.
 
         ``end_connection`` ends the one of a peer, if it is there.
         """
-        self.limits = limits
-        self.under_way = under_way or CallsUnderWay(())
+        self.limits = shared.limits
+        self.under_way = shared.calls
         self._observe_undecodable = observe_undecodable
-        self.refusals = refusals
+        self.refusals = shared.refusals
         self._end_connection = end_connection
-        self._streams = Places(limits.most_streams, _too_many_streams)
+        self._streams = shared.streams
         self._places: dict[str, Places] = {}
         self._connections: dict[str, _Connection] = {}  # by their peers' names
         self._open = 0
@@ -255,8 +243,8 @@ class Call(Refusable):
         self._timers.append(asyncio.get_running_loop().call_later(after_s, do))
 
     @override
-    def refused(self, error: VoxswapError) -> None:
-        self._guard.refusals.note(error.reason, error.message)
+    def refused(self, failure: Failure) -> None:
+        self._guard.refusals.note(failure.reason, failure.message)
 
     def time_remaining(self) -> float | None:
         """Seconds that the client will still wait, at the least; None: for ever."""
@@ -364,13 +352,6 @@ async def _not_built(_: object, __: object) -> Any:
 def _expire(limit: asyncio.Timeout) -> None:
     if not limit.expired():
         limit.reschedule(asyncio.get_running_loop().time())
-
-
-def _too_many_streams(most: int) -> TooManyStreamsError:
-    return TooManyStreamsError(
-        f"{most} streams are open, the most that this server takes at a time; try again, or raise "
-        "max_streams"
-    )
 
 
 def _too_many_calls(method: str, most: int) -> TooManyCallsError:

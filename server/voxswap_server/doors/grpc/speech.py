@@ -13,8 +13,10 @@ from voxswap_server.doors.grpc.calls import mapped, patience_s
 from voxswap_server.doors.grpc.status import Context
 from voxswap_server.doors.grpc.translate import residency as messages
 from voxswap_server.doors.grpc.translate import speech as translate
+from voxswap_server.doors.silence import Silence
 from voxswap_server.residency.ahead import Ahead
 from voxswap_server.residency.outlook import CastMember
+from voxswap_server.speech.asking import TENANT_KEY
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.speaking import Call, Speaker
@@ -61,7 +63,7 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         spoken = self._request(start, context, text_may_follow=True)
         conversation = Conversation(most_waiting=self._max_text_characters)
         conversation.push(spoken.text)
-        silence = conversations.Silence()
+        silence = Silence()
         async with self._speaker.open(spoken, call, script=conversation) as stream:
             listening = conversations.listen(
                 *(context, conversation, stream.interrupt, silence),
@@ -119,6 +121,6 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
 def _tenant(context: Context) -> str:
     """On whose behalf the call is made, by its metadata."""
     for key, value in context.invocation_metadata() or ():
-        if key == translate.TENANT_KEY:
+        if key == TENANT_KEY:
             return value if isinstance(value, str) else ""
     return ""

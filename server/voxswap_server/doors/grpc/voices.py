@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable
 
 from voxswap.v1 import voices_pb2, voices_pb2_grpc
-from voxswap_registry.catalog.catalog import Catalog, VoiceListing
-from voxswap_registry.catalog.index import VoiceFilter
+from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.resolution import chosen_version
 from voxswap_registry.state import VoiceRecord
@@ -15,10 +14,9 @@ from voxswap_server.doors.grpc.calls import mapped, patience_s
 from voxswap_server.doors.grpc.kept_messages import KeptMessages
 from voxswap_server.doors.grpc.status import Context
 from voxswap_server.doors.grpc.translate import voices as messages
+from voxswap_server.voices import browsing
 from voxswap_server.voices.changes import Author, Trial, VoiceChanges
 from voxswap_server.voices.store_calls import StoreCalls
-
-_BATCH = 100
 
 
 class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
@@ -41,15 +39,23 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         self, request: voices_pb2.ListVoicesRequest, context: Context
     ) -> voices_pb2.ListVoicesResponse:
         """A page of voices, by id."""
-        size = messages.page_size(request.page_size)
-        after = messages.page_start(request.page_token)
-        wanted = messages.voice_filter(request)
+        size = browsing.page_size(request.page_size)
+        after = browsing.page_start(request.page_token)
+        wanted = browsing.voice_filter(
+            prefix=request.prefix,
+            language=request.language,
+            engine=request.engine,
+            gender=request.gender,
+            tags=request.tags,
+            search=request.search,
+        )
 
         def page() -> voices_pb2.ListVoicesResponse:
-            found = map(messages.listing, self._listings(wanted, after, size + 1))
+            listed = browsing.listings(self._catalog, wanted, after=after, limit=size + 1)
+            found = map(messages.listing, listed)
             voices, more = messages.page_of(found, size)
             return voices_pb2.ListVoicesResponse(
-                voices=voices, next_page_token=messages.page_token(voices[-1].id) if more else ""
+                voices=voices, next_page_token=browsing.page_token(voices[-1].id) if more else ""
             )
 
         return await asyncio.to_thread(page)
@@ -88,7 +94,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
     ) -> voices_pb2.ListChangesResponse:
         """The history of a voice, the newest first."""
         voice_id = messages.voice_only(request.voice)
-        size = messages.page_size(request.page_size)
+        size = browsing.page_size(request.page_size)
         below = messages.revision_start(request.page_token)
         self._catalog.record(voice_id)
 
@@ -97,7 +103,7 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
             changes, more = messages.page_of(map(messages.change, history), size)
             return voices_pb2.ListChangesResponse(
                 changes=changes,
-                next_page_token=messages.page_token(str(changes[-1].revision)) if more else "",
+                next_page_token=browsing.page_token(str(changes[-1].revision)) if more else "",
             )
 
         return await self._store.run(page)
@@ -161,15 +167,6 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         author = Author(request.actor, request.note)
         gone = await self._changes.delete(messages.ref(request.voice), author)
         return voices_pb2.DeleteVoiceResponse(versions=gone)
-
-    def _listings(self, wanted: VoiceFilter, after: str, limit: int) -> Iterator[VoiceListing]:
-        """The first ``limit`` voices above ``after``; no more than a few are held at a time."""
-        while limit and (
-            found := self._catalog.page(wanted, after=after, limit=min(limit, _BATCH))
-        ):
-            yield from found
-            after = found[-1].voice_id
-            limit -= len(found)
 
     def _voice(self, record: VoiceRecord, version: int) -> voices_pb2.Voice:
         return self._messages.voice(self._catalog.manifest(record, version), record)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from google.protobuf import timestamp_pb2
 
 from voxswap.v1 import residency_pb2, speech_pb2
-from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.events import EventKind, Numbered
 from voxswap_server.residency.outlook import Forecast
 from voxswap_server.residency.snapshot import Explanation, Resident, ResidentPart, State
+from voxswap_server.residency.steering import Books, Instant, Overview
 
 _STATES = {
     State.LOADING: residency_pb2.RESIDENT_STATE_LOADING,
@@ -28,23 +26,28 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """One instant on the manager's clock and on the wall's."""
-
-    now_s: float
-    wall_s: float
-
-    def wall(self, at_s: float) -> timestamp_pb2.Timestamp | None:
-        """A time of the manager's clock; None if it never was."""
-        return wall_time(self.wall_s - (self.now_s - at_s)) if at_s else None
-
-
-def wall_time(unix_s: float) -> timestamp_pb2.Timestamp:
-    """Seconds since the epoch."""
+def wall_time(unix_s: float | None) -> timestamp_pb2.Timestamp | None:
+    """Seconds since the epoch; None for what never was."""
+    if unix_s is None:
+        return None
     stamp = timestamp_pb2.Timestamp()
     stamp.FromNanoseconds(int(unix_s * 1e9))
     return stamp
+
+
+def overview(found: Overview, instant: Instant) -> residency_pb2.ListResidentsResponse:
+    """Everything that is in memory."""
+    return residency_pb2.ListResidentsResponse(
+        residents=[resident(r, instant) for r in found.residents],
+        components=[component(p, instant) for p in found.parts],
+        ledgers=[ledger(books) for books in found.books],
+        last_sequence=found.last_sequence,
+        epoch=found.epoch,
+        beside=[
+            residency_pb2.Beside(what=what, size_bytes=size_bytes)
+            for what, size_bytes in found.beside.items()
+        ],
+    )
 
 
 def resident(found: Resident, instant: Instant) -> residency_pb2.Resident:
@@ -58,8 +61,8 @@ def resident(found: Resident, instant: Instant) -> residency_pb2.Resident:
         waiting=found.waiting,
         uses=found.uses,
         pinned=found.pinned,
-        load_time=instant.wall(found.loaded_s),
-        last_use_time=instant.wall(found.last_use_s),
+        load_time=wall_time(instant.unix_s(found.loaded_s)),
+        last_use_time=wall_time(instant.unix_s(found.last_use_s)),
         load_ms=found.load_s * 1e3,
         error=found.error,
         retry_ms=found.retry_s * 1e3,
@@ -75,18 +78,17 @@ def component(found: ResidentPart, instant: Instant) -> residency_pb2.ResidentCo
         size_bytes=found.size_bytes,
         voices=found.voices,
         leases=found.leases,
-        load_time=instant.wall(found.loaded_s),
-        last_use_time=instant.wall(found.last_use_s),
+        load_time=wall_time(instant.unix_s(found.loaded_s)),
+        last_use_time=wall_time(instant.unix_s(found.last_use_s)),
     )
 
 
-def ledger(
-    books: LedgerStatistics, device: str, *, tier: Tier = Tier.DEVICE, held_bytes: int = 0
-) -> residency_pb2.Ledger:
+def ledger(found: Books) -> residency_pb2.Ledger:
     """The books of one device and tier."""
+    books = found.ledger
     return residency_pb2.Ledger(
-        device=device,
-        tier=_TIERS[tier],
+        device=found.device,
+        tier=_TIERS[found.tier],
         budget_bytes=books.budget_bytes,
         target_bytes=books.target_bytes,
         free_bytes=books.free_bytes,
@@ -96,7 +98,7 @@ def ledger(
         streams_bytes=books.streams_bytes,
         resident_bytes=books.resident_bytes,
         evicting_bytes=books.evicting_bytes,
-        held_bytes=held_bytes,
+        held_bytes=found.held_bytes,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -11,7 +10,6 @@ from google.protobuf import timestamp_pb2
 
 from voxswap.v1 import voices_pb2
 from voxswap_registry.catalog.catalog import VoiceListing
-from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import (
     FieldViolation,
     InvalidInputError,
@@ -25,7 +23,6 @@ from voxswap_registry.names import (
     VoiceRef,
     check_digest,
     check_label,
-    check_tag,
     check_voice_id,
 )
 from voxswap_registry.state import (
@@ -37,10 +34,10 @@ from voxswap_registry.state import (
     VoiceState,
     check_text,
 )
-from voxswap_server.doors.grpc.translate.speech import text_faults
+from voxswap_server.speech.asking import text_faults
+from voxswap_server.voices.browsing import no_token, opened_token
 from voxswap_server.voices.uploads import Blank, Commit, Opening, Piece, UploadEvent
 
-MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 1000, 100
 MAX_TEST_CHARACTERS = 500
 MAX_COMPONENTS = 1000
 MAX_VERSIONS = 1000
@@ -155,19 +152,6 @@ def change(state: VoiceState) -> voices_pb2.Change:
         note=state.change.note,
         labels=_labels(state),
         traffic=_traffic(state),
-    )
-
-
-def voice_filter(request: voices_pb2.ListVoicesRequest) -> VoiceFilter:
-    """Which voices are wanted. Raises `InvalidInputError`."""
-    if len(request.tags) > 32:
-        raise InvalidInputError.one("tags", "are more than 32; ask for fewer")
-    return VoiceFilter(
-        prefix=request.prefix,
-        language=request.language,
-        engine=request.engine,
-        gender=request.gender,
-        tags=tuple(check_tag(tag, field="tags") for tag in request.tags),
     )
 
 
@@ -287,49 +271,14 @@ def ref(text: str) -> VoiceRef:
     return VoiceRef.parse(text)
 
 
-def page_size(asked: int) -> int:
-    """The page size that is meant. Raises `InvalidInputError`."""
-    if not 0 <= asked <= MAX_PAGE_SIZE:
-        raise InvalidInputError.one(
-            "page_size", f"is {asked}; use 1 to {MAX_PAGE_SIZE}, or 0 for {DEFAULT_PAGE_SIZE}"
-        )
-    return asked or DEFAULT_PAGE_SIZE
-
-
-def page_token(last: str) -> str:
-    """A token that says: go on after this one."""
-    return base64.urlsafe_b64encode(last.encode()).decode()
-
-
-def page_start(token: str) -> str:
-    """The id after which a page begins; empty for the first. Raises `InvalidInputError`."""
-    try:
-        return check_voice_id(_opened(token)) if token else ""
-    except InvalidInputError as error:
-        raise _no_token() from error
-
-
 def revision_start(token: str) -> int | None:
     """The revision below which a page begins; None for the first. Raises `InvalidInputError`."""
     if not token:
         return None
-    text = _opened(token)
+    text = opened_token(token)
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise _no_token()
+        raise no_token()
     return int(text)
-
-
-def _opened(token: str) -> str:
-    try:
-        return base64.b64decode(token[:512], altchars=b"-_", validate=True).decode()
-    except ValueError as error:
-        raise _no_token() from error
-
-
-def _no_token() -> InvalidInputError:
-    return InvalidInputError.one(
-        "page_token", "is not a token of this server; leave it unset to begin again"
-    )
 
 
 def _labels(state: VoiceState) -> list[voices_pb2.Label]:

@@ -1,0 +1,1 @@
+"""voxswap's own HTTP and WebSocket."""

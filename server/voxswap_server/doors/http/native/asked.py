@@ -1,0 +1,175 @@
+"""What voxswap's own JSON may ask for: the requests of ``speech.proto``, field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from voxswap_registry.controls import CONTROLS
+from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.speech import asking
+from voxswap_server.speech.asking import Asked
+from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind
+
+#: A word of a list, in place of an enumeration's name in the proto.
+Encoding = Annotated[AudioEncoding, Field(strict=False)]
+_Marks = Annotated[
+    list[Annotated[MarkKind, Field(strict=False)]], Field(max_length=asking.MAX_MARKS)
+]
+
+
+def _digits(value: object) -> object:
+    """JSON's numbers lose what 64 bits say, in JavaScript at least; their digits do not."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20:
+        return int(value)
+    return value
+
+
+Seed = Annotated[
+    int,
+    BeforeValidator(_digits),
+    WithJsonSchema({"type": ["integer", "string"], "description": "below 2^64, or its digits"}),
+]
+
+
+class Body(BaseModel):
+    """What strangers send: nothing is converted, and what is not known is refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class Audio(Body):
+    """The form of the audio."""
+
+    encoding: Encoding | None = Field(default=None, description="what the bytes are")
+    sample_rate_hertz: int = Field(
+        default=0, description="8000 to 48000, of those that the encoding has; 0: the voice's own"
+    )
+
+
+class Controls(Body):
+    """Controls of the delivery; ``GET /v1/voices`` says which a voice has."""
+
+    rate: float | None = Field(default=None, description="0.25 to 4; 2 is twice as fast")
+    pitch_semitones: float | None = Field(default=None, description="-12 to 12")
+    volume_db: float | None = Field(default=None, description="-40 to 12")
+    noise_scale: float | None = Field(default=None, description="0 (the same every time) to 2")
+    duration_noise_scale: float | None = Field(default=None, description="0 to 2")
+
+
+# A control that is new has its row in the registry's table, and its field here.
+assert set(Controls.model_fields) == set(CONTROLS)  # noqa: S101 - both are constants
+
+
+class Speech(Body):
+    """One text to speak."""
+
+    voice: str = Field(description="npc/guard, npc/guard@3 or npc/guard@stable")
+    text: str = Field(default="", description="what to say, in the voice's language")
+    speaker: str = Field(default="", description="a speaker's name, for voices that have several")
+    audio: Audio = Field(default_factory=Audio)
+    format: Encoding | None = Field(default=None, description="audio.encoding, in short")
+    controls: Controls = Field(default_factory=Controls)
+    seed: Seed | None = Field(default=None, description="makes the line repeatable")
+    marks: _Marks = Field(default_factory=list, description="kinds of timing marks wanted")
+    emotion: dict[str, Any] | None = Field(default=None, description="not carried out yet")
+    style_prompt: str = Field(default="", description="not carried out yet")
+    line_class: Annotated[LineClass, Field(strict=False)] = LineClass.DIALOGUE
+    start_by_ms: int | None = Field(
+        default=None, description="latest useful start, in milliseconds after arrival"
+    )
+    session_id: str = Field(
+        default="", description="a conversation: it keeps its version of a voice"
+    )
+    cache_policy: Annotated[CachePolicy, Field(strict=False)] = CachePolicy.DEFAULT
+    pacing: Literal["realtime", "none"] | None = Field(
+        default=None, description="none: nobody listens while it is made"
+    )
+
+    def asked(self, *, tenant: str, encoding: AudioEncoding, paced: bool = True) -> Asked:
+        """The same as every door says it; ``encoding`` and ``paced`` where nothing was said."""
+        found = self.audio.encoding or self.format or encoding
+        return Asked(
+            voice=self.voice,
+            text=self.text,
+            speaker=self.speaker,
+            encoding=found,
+            sample_rate_hertz=self.audio.sample_rate_hertz,
+            controls=self.controls.model_dump(exclude_none=True),
+            seed=self.seed,
+            marks=frozenset(self.marks),
+            line_class=self.line_class,
+            start_by_ms=self.start_by_ms,
+            session_id=self.session_id,
+            tenant=tenant,
+            cache_policy=self.cache_policy,
+            paced=paced if self.pacing is None else self.pacing == "realtime",
+            wants_emotion=self.emotion is not None,
+            style_prompt=self.style_prompt,
+        )
+
+
+class LongSpeech(Speech):
+    """One text to speak, by ``POST /v1/speech``."""
+
+    stream: Literal["audio", "events"] = Field(
+        default="audio", description="events: audio, marks and receipt as server-sent events"
+    )
+
+
+class Start(Speech):
+    """The first frame of a conversation."""
+
+    type: Literal["start"]
+    conversation: str
+    resumable: bool = Field(
+        default=False, description="when the socket breaks, wait some seconds for another one"
+    )
+
+
+class Resume(Body):
+    """A conversation goes on over another socket."""
+
+    type: Literal["resume"]
+    conversation: str
+    stream_id: str = Field(min_length=1)
+    sample: int = Field(ge=0, description="one past the last sample that was received")
+
+
+class Interrupt(Body):
+    """A stream to stop."""
+
+    stream_id: str = Field(min_length=1, description="voxswap-stream-id of its answer")
+
+
+class CastMember(Body):
+    """A voice of a scene."""
+
+    voice: str
+    first_line_ms: int | None = Field(
+        default=None, description="from now; by_ms of the request if unset"
+    )
+
+
+class Prepare(Body):
+    """A scene that is about to begin."""
+
+    cast: list[CastMember] = Field(min_length=1, max_length=asking.MAX_CAST)
+    by_ms: int | None = Field(default=None, description="when it begins, in milliseconds from now")
+    dry_run: bool = Field(default=False, description="answer only; load nothing")
+    session_id: str = ""
+
+
+class Named(Body):
+    """A voice that something is to be done with."""
+
+    voice: str
+
+
+class Budget(Body):
+    """A memory budget."""
+
+    budget_bytes: int

@@ -1,0 +1,262 @@
+"""What a stranger asks for becomes a request, or all that is wrong with it: one check, every door.
+
+A door brings the words of its protocol into an `Asked`, and may find faults of its own on the way;
+a request comes of it only if nobody found any.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from voxswap_registry.controls import CONTROLS, RATE
+from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
+from voxswap_registry.families import installed
+from voxswap_registry.names import VoiceRef
+from voxswap_server.audio.encoding import AudioEncoding, rates_of
+from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
+from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind, SpeechRequest
+
+#: Metadata, or a header, that names on whose behalf a call is made.
+TENANT_KEY = "voxswap-tenant"
+
+MAX_SESSION_CHARACTERS = 128
+MAX_SPEAKER_CHARACTERS = 128
+MAX_MARKS = 32
+MAX_CAST = 256
+MAX_DUE_MS = 3_600_000
+MAX_START_BY_MS = 600_000
+MAX_TENANT_CHARACTERS = 64
+MAX_SEED = (1 << 64) - 1
+
+
+class Faults:
+    """Collects violations, so that a client learns of all of them at once."""
+
+    def __init__(self) -> None:
+        self.found: list[FieldViolation] = []
+
+    def add(self, field: str, description: str) -> None:
+        """``description`` goes on after the field's name, and says what to do."""
+        self.found.append(FieldViolation(field, description))
+
+    def number(self, field: str, value: float, low: float, high: float) -> float:
+        """``value``, which is to be within the bounds."""
+        if not (math.isfinite(value) and low <= value <= high):
+            self.add(field, f"is {value}; use a number from {low:g} to {high:g}, or leave it unset")
+        return value
+
+    def voice(self, text: str, *, field: str = "") -> VoiceRef:
+        """The voice that ``text`` names."""
+        try:
+            return VoiceRef.parse(text)
+        except InvalidInputError as error:
+            for violation in error.violations:
+                self.add(field or violation.field, violation.description)
+            return VoiceRef("invalid")
+
+    def session(self, session_id: str) -> None:
+        """Look whether it is one."""
+        if len(session_id) > MAX_SESSION_CHARACTERS:
+            self.add(
+                "session_id",
+                f"is longer than {MAX_SESSION_CHARACTERS} characters; send a shorter one, or its "
+                "hash",
+            )
+
+    def raise_if_any(self) -> None:
+        """Raise `InvalidInputError` with all that was found."""
+        if self.found:
+            raise InvalidInputError(self.found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a client asks for, as it was said. Empty, 0 and None are: nothing was said.
+
+    ``controls`` are by name, the rate among them. ``wants_emotion`` and ``style_prompt`` are things
+    that no voice carries out yet.
+    """
+
+    voice: str
+    text: str
+    speaker: str = ""
+    encoding: AudioEncoding = AudioEncoding.PCM_S16LE
+    sample_rate_hertz: int = 0
+    controls: Mapping[str, float] = field(default_factory=dict)
+    seed: int | None = None
+    marks: Collection[MarkKind] = ()
+    line_class: LineClass = LineClass.DIALOGUE
+    start_by_ms: int | None = None
+    session_id: str = ""
+    tenant: str = ""
+    cache_policy: CachePolicy = CachePolicy.DEFAULT
+    paced: bool = True
+    wants_emotion: bool = False
+    style_prompt: str = ""
+
+
+def speech_request(
+    asked: Asked,
+    *,
+    max_characters: int,
+    faults: Faults | None = None,
+    text_may_follow: bool = False,
+) -> SpeechRequest:
+    """A validated request. ``faults`` are those that its door has found.
+
+    Raises `InvalidInputError` with every fault, or `NotBuiltError`.
+    """
+    faults = faults or Faults()
+    voice = faults.voice(asked.voice)
+    find = fragment_faults if text_may_follow else text_faults
+    for description in find(asked.text, max_characters):
+        faults.add("text", description)
+    if len(asked.tenant) > MAX_TENANT_CHARACTERS:
+        faults.add(TENANT_KEY, f"is longer than {MAX_TENANT_CHARACTERS} characters; shorten it")
+    controls = _controls(faults, asked.controls)
+    if asked.sample_rate_hertz:
+        _check_sample_rate(faults, asked.encoding, asked.sample_rate_hertz)
+    if asked.start_by_ms is not None:
+        faults.number("start_by_ms", asked.start_by_ms, 1, MAX_START_BY_MS)
+    faults.session(asked.session_id)
+    if len(asked.speaker) > MAX_SPEAKER_CHARACTERS:
+        faults.add(
+            "speaker",
+            f"is longer than {MAX_SPEAKER_CHARACTERS} characters; use one that the voice lists",
+        )
+    if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
+        faults.add("seed", f"is {asked.seed}; use a whole number from 0 to {MAX_SEED}")
+    faults.raise_if_any()
+    _refuse_unbuilt(asked, controls)
+    return SpeechRequest(
+        voice=voice,
+        text=asked.text,
+        session_id=asked.session_id,
+        speaker=asked.speaker or None,
+        encoding=asked.encoding,
+        sample_rate_hertz=asked.sample_rate_hertz or None,
+        rate=controls.pop(RATE.name, 1.0),
+        controls=controls,
+        seed=asked.seed,
+        marks=frozenset(asked.marks),
+        line_class=asked.line_class,
+        start_by_s=None if asked.start_by_ms is None else asked.start_by_ms / 1e3,
+        paced=asked.paced,
+        tenant=asked.tenant,
+        cache_policy=asked.cache_policy,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AskedMember:
+    """A voice of a scene, as it was said; None: when its first line is due was not."""
+
+    voice: str
+    first_line_ms: int | None = None
+
+
+def cast_of(
+    members: Collection[AskedMember], *, by_ms: int | None, session_id: str
+) -> Iterator[tuple[VoiceRef, float | None]]:
+    """Each voice of a scene, with the seconds from now until its first line, if that is known.
+
+    Raises `InvalidInputError` with every fault.
+    """
+    faults = Faults()
+    if by_ms is not None:
+        faults.number("by_ms", by_ms, 0, MAX_DUE_MS)
+    if not 0 < len(members) <= MAX_CAST:
+        faults.add("cast", f"has {len(members)} voices; name 1 to {MAX_CAST}")
+    faults.session(session_id)
+    cast: dict[VoiceRef, int | None] = {}
+    for i, member in enumerate(_first(members, MAX_CAST)):
+        due_ms = by_ms if member.first_line_ms is None else member.first_line_ms
+        if member.first_line_ms is not None:
+            faults.number(f"cast[{i}].first_line_ms", member.first_line_ms, 0, MAX_DUE_MS)
+        voice = faults.voice(member.voice, field=f"cast[{i}].voice")
+        known = cast.setdefault(voice, due_ms)
+        if (known or 0) > (due_ms or 0):
+            cast[voice] = due_ms
+    faults.raise_if_any()
+    return ((voice, None if ms is None else ms / 1e3) for voice, ms in cast.items())
+
+
+def _first(members: Iterable[AskedMember], most: int) -> Iterator[AskedMember]:
+    return (member for member, _ in zip(members, range(most), strict=False))
+
+
+def text_faults(text: str, max_characters: int) -> Iterator[str]:
+    """What is wrong with a text that is to be spoken."""
+    if len(text) > max_characters:
+        yield f"has {len(text)} characters; {max_characters} at most: split it up"
+    elif not text.strip():
+        yield "is empty or blank; send the words to speak"
+    else:
+        yield from _control_characters(text)
+        if not any(unicodedata.category(character)[0] in "LN" for character in text):
+            yield "has no letter and no digit, so nothing to speak; send words"
+
+
+def fragment_faults(text: str, max_characters: int) -> Iterator[str]:
+    """What is wrong with a piece of a text; it may be blank."""
+    if len(text) > max_characters:
+        yield f"has {len(text)} characters; {max_characters} at most: send it in smaller pieces"
+    else:
+        yield from _control_characters(text)
+
+
+def check_fragment(text: str, max_characters: int) -> None:
+    """Raise `InvalidInputError` for what is no piece of a text."""
+    for description in fragment_faults(text, max_characters):
+        raise InvalidInputError.one("text", description)
+
+
+def _control_characters(text: str) -> Iterator[str]:
+    for position, character in enumerate(text):
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
+            yield (
+                f"has the control character U+{ord(character):04X} at position {position}; "
+                "remove it"
+            )
+            break
+
+
+def _check_sample_rate(faults: Faults, encoding: AudioEncoding, hertz: int) -> None:
+    rates = rates_of(encoding)
+    if rates and hertz not in rates:
+        allowed = f"{', '.join(map(str, rates[:-1]))} or {rates[-1]} for {encoding.name}"
+    elif not MIN_SAMPLE_RATE_HERTZ <= hertz <= MAX_SAMPLE_RATE_HERTZ:
+        allowed = f"{MIN_SAMPLE_RATE_HERTZ} to {MAX_SAMPLE_RATE_HERTZ}"
+    else:
+        return
+    faults.add("audio.sample_rate_hertz", f"is {hertz}; use {allowed}, or leave it unset")
+
+
+def _controls(faults: Faults, asked: Mapping[str, float]) -> dict[str, float]:
+    """Those that ask for something."""
+    values = {}
+    for name, value in asked.items():
+        control = CONTROLS[name]
+        faults.number(f"controls.{name}", value, control.least, control.most)
+        if value != control.neutral:
+            values[name] = value
+    return values
+
+
+def _refuse_unbuilt(asked: Asked, controls: Collection[str]) -> None:
+    """What no voice of any family could carry out. Raises `NotBuiltError`."""
+    built = {name for family in installed().values() for name in family.controls}
+    unbuilt = {
+        "emotion": asked.wants_emotion,
+        "style_prompt": bool(asked.style_prompt),
+        **{f"controls.{name}": True for name in controls if name not in built},
+    }
+    fields = [name for name, is_asked in unbuilt.items() if is_asked]
+    if fields:
+        raise NotBuiltError(
+            f"this server does not carry out {', '.join(fields)} as asked yet",
+            [FieldViolation(name, "leave it unset") for name in fields],
+        )
