@@ -64,8 +64,10 @@ def passed(output: str, *, at_least: int) -> None:
 
 @pytest.mark.usefixtures("built")
 def test_the_client_speaks_with_the_real_server(server: ServerThread) -> None:
-    output = run("npm", "run", "e2e", VOXSWAP_ADDRESS=server.server.address)
-    passed(output, at_least=11)
+    http_address = server.server.http_address
+    assert http_address is not None
+    addresses = {"VOXSWAP_ADDRESS": server.server.address, "TEST_HTTP_ADDRESS": http_address}
+    passed(run("npm", "run", "e2e", **addresses), at_least=21)
     server.wait_until(lambda: active_leases(server) == 0)  # whoever left took its compute along
 
 

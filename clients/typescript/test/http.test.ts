@@ -58,6 +58,26 @@ test("voices come a page at a time, as they are read", async () => {
   );
 });
 
+test("one voice is asked for by any name that it has", async () => {
+  const control = { name: "rate", least: 0.25, most: 4, neutral: 1 };
+  answers([200, { id: "npc/a", version: 2, speakers: ["ann"], controls: [control] }]);
+  const found = await here.client.voice("npc/a@stable");
+  assert.deepEqual(
+    [found.id, found.version, found.speakers, found.controls, found.tags],
+    ["npc/a", 2, ["ann"], ["rate"], []],
+  );
+  assert.equal(here.door.asked[0]?.url, "/v1/voices/npc/a%40stable");
+  await assert.rejects(here.client.voice("npc/../../residents"), InvalidRequestError);
+});
+
+test("a stream is interrupted by its id", async () => {
+  answers([200, { end_sample: 9, last_word: "who", text_end: 3 }]);
+  const receipt = await here.client.interrupt("a secret");
+  assert.deepEqual(receipt, { type: "interrupted", endSample: 9, lastWord: "who", textEnd: 3 });
+  const asked = { method: "POST", url: "/v1/interrupt", body: { stream_id: "a secret" } };
+  assert.deepEqual(here.door.asked, [asked]);
+});
+
 test("a scene is prepared", async () => {
   const member = { voice: "joe@1", estimated_ms: 80, in_time: true, fits: true };
   answers([200, { fits: true, estimated_ms: 80, would_evict: ["a@1"], cast: [member] }]);

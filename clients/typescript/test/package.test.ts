@@ -11,7 +11,8 @@ function imports(entry: URL): { readonly files: Set<string>; readonly packages: 
   for (let file = left.pop(); file !== undefined; file = left.pop()) {
     if (found.files.has(file.pathname)) continue;
     found.files.add(file.pathname);
-    for (const [, name] of readFileSync(file, "utf8").matchAll(/(?:from|import) "([^"]+)"/g)) {
+    const code = readFileSync(file, "utf8").replaceAll(/\/\*.*?\*\//gs, "");
+    for (const [, name] of code.matchAll(/(?:from|import) "([^"]+)"/g)) {
       if (name!.startsWith(".")) left.push(new URL(name!, file));
       else found.packages.add(name!);
     }

@@ -28,7 +28,9 @@ export function visit(): Visit {
       here.slept.push(ms);
       return Promise.resolve();
     };
-    here.client = connect(here.door, { means: { clock: () => 0, random: () => 1, sleep } });
+    let nowMs = 0;
+    const clock = () => (nowMs += 0.1);
+    here.client = connect(here.door, { means: { clock, random: () => 1, sleep } });
   });
   afterEach(async () => {
     here.client.close();

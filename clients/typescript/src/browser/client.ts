@@ -14,6 +14,7 @@ import { SpeechStream } from "../shared/stream.js";
 import type {
   CallOptions,
   CastMember,
+  InterruptReceipt,
   SceneOptions,
   SceneOutlook,
   SpeechOptions,
@@ -21,7 +22,7 @@ import type {
   VoiceFilter,
 } from "../shared/values.js";
 import { Socket, type WebSocketClass } from "./socket.js";
-import { type Json, camelCase, errorOf, given, requestFields } from "./wire.js";
+import { type Json, camelCase, errorOf, given, receipt, requestFields, voice } from "./wire.js";
 
 /** How a client connects, and what its calls take for granted. */
 export interface ClientOptions {
@@ -150,7 +151,7 @@ export class Client {
       dry_run: options.dryRun,
       session_id: options.sessionId,
     });
-    return this.#json<SceneOutlook>("/v1/prepare", body, options);
+    return camelCase(await this.#json("/v1/prepare", body, options)) as SceneOutlook;
   }
 
   /** Voices by id, each at its newest version. Asks for a page at a time, as they are read. */
@@ -165,19 +166,44 @@ export class Client {
     if (filter.pageSize) query.set("page_size", String(filter.pageSize));
     for (;;) {
       const path = `/v1/voices?${query.toString()}`;
-      const page = await this.#json<VoicePage>(path, undefined, filter);
-      yield* page.voices;
-      if (!page.nextPageToken) return;
-      query.set("page_token", page.nextPageToken);
+      const page = (await this.#json(path, undefined, filter)) as VoicePage;
+      for (const told of page.voices) yield voice(told);
+      if (!page.next_page_token) return;
+      query.set("page_token", page.next_page_token);
     }
   }
 
-  #attempts(options: CallOptions, mayWait = false): Attempts {
-    return new Attempts(this.#retries, this.#means, options.timeoutMs ?? this.#timeoutMs, mayWait);
+  /** One voice: `id`, `id@version` or `id@label`. Rejects with `VoiceNotFoundError`. */
+  async voice(ref: string, options: CallOptions = {}): Promise<Voice> {
+    const names = ref.split("/");
+    // A URL has no such names: it would be that of something else.
+    if (names.some((name) => [".", "..", ""].includes(name))) {
+      throw invalid("voice", `is no id of a voice: ${ref}`);
+    }
+    const path = `/v1/voices/${names.map(encodeURIComponent).join("/")}`;
+    return voice(await this.#json(path, undefined, options));
   }
 
-  async #json<T>(path: string, body: Json | undefined, options: CallOptions): Promise<T> {
-    return camelCase(await this.#fetch(path, body, options, (answer) => answer.json())) as T;
+  /**
+   * Stops a stream by its `header.streamId`, of any client; what of it had been sent.
+   *
+   * Rejects with `StreamNotFoundError` if there is no such stream, or no longer.
+   */
+  async interrupt(streamId: string, options: CallOptions = {}): Promise<InterruptReceipt> {
+    // The stream that was stopped may be gone when an unanswered call is made again.
+    const attempts = this.#attempts(options, false, true);
+    const body = { stream_id: streamId };
+    const told = await this.#fetch("/v1/interrupt", body, options, toJson, attempts);
+    return receipt(told as Json);
+  }
+
+  #attempts(options: CallOptions, mayWait = false, ifAsked = false): Attempts {
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs;
+    return new Attempts(this.#retries, this.#means, timeoutMs, mayWait, ifAsked);
+  }
+
+  #json(path: string, body: Json | undefined, options: CallOptions): Promise<unknown> {
+    return this.#fetch(path, body, options, toJson);
   }
 
   async #fetch<T>(
@@ -185,8 +211,8 @@ export class Client {
     body: Json | undefined,
     options: CallOptions,
     read: (answer: Response) => T | Promise<T>,
+    attempts = this.#attempts(options),
   ): Promise<T> {
-    const attempts = this.#attempts(options);
     for (;;) {
       try {
         return await this.#fetchOnce(path, body, options.signal, attempts.next(), read);
@@ -206,7 +232,8 @@ export class Client {
     remainingMs: number,
     read: (answer: Response) => T | Promise<T>,
   ): Promise<T> {
-    const deadline = remainingMs < 2 ** 31 ? AbortSignal.timeout(remainingMs) : undefined;
+    const wholeMs = Math.ceil(remainingMs); // a fraction is not taken, nor what has over 31 bits
+    const deadline = wholeMs < 2 ** 31 ? AbortSignal.timeout(wholeMs) : undefined;
     const request: RequestInit = {
       signal: AbortSignal.any([signal, deadline].filter((each) => each !== undefined)),
     };
@@ -231,6 +258,10 @@ export class Client {
 }
 
 interface VoicePage {
-  readonly voices: readonly Voice[];
-  readonly nextPageToken?: string;
+  readonly voices: readonly unknown[];
+  readonly next_page_token?: string;
+}
+
+function toJson(answer: Response): Promise<unknown> {
+  return answer.json() as Promise<unknown>;
 }

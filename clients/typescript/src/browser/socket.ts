@@ -94,8 +94,7 @@ export class Socket {
     if (this.#resumeUntilMs !== undefined) {
       this.#resumeUntilMs = undefined;
       for (const talk of this.#talks.values()) {
-        const resume = talk.resume();
-        if (resume) this.#send({ ...resume, conversation: talk.id });
+        if (talk.isResumable) this.#send({ ...talk.resume(), conversation: talk.id });
       }
     }
     const frames = this.#waiting;
@@ -114,7 +113,7 @@ export class Socket {
     );
     // 1008: the server did not like a frame, and would not like it a second time.
     if (code === 1008) this.#failAll(error, () => true);
-    this.#failAll(error, (talk) => talk.resume() === undefined);
+    this.#failAll(error, (talk) => !talk.isResumable);
     if (this.#talks.size === 0) {
       this.#resumeUntilMs = undefined;
       return;

@@ -25,6 +25,10 @@ export class Talk implements Exchange {
   readonly #inbox = new Inbox<Part>();
   #streamId: string | undefined;
   #nextSample = 0;
+  /** Messages that came after the last chunk. A resumption goes by samples, and tells them again. */
+  #sinceChunk = 0;
+  /** How many of those to come are known. */
+  #known = 0;
   #isOver = false;
   #failure: VoxswapError | undefined;
   #interrupts: {
@@ -78,25 +82,37 @@ export class Talk implements Exchange {
     });
   }
 
-  /** The frame that takes it up on a new socket; `undefined` if it cannot be. */
-  resume(): Json | undefined {
-    if (!this.resumable || this.#streamId === undefined) return undefined;
+  /** Whether it can be taken up on a new socket. */
+  get isResumable(): boolean {
+    return this.resumable && this.#streamId !== undefined;
+  }
+
+  /** The frame that takes it up on a new socket. */
+  resume(): Json {
+    this.#known = this.#sinceChunk;
     return { type: "resume", stream_id: this.#streamId, sample: this.#nextSample };
   }
 
   chunk(frame: Json, audio: Uint8Array): void {
     const part = wire.chunk(frame, audio);
     this.#nextSample = part.startSample + part.sampleCount;
+    this.#sinceChunk = this.#known = 0;
     this.#inbox.put(part);
   }
 
   take(frame: Json): void {
+    if (frame.type === "header" || frame.type === "interrupted") {
+      if (this.#known > 0) {
+        this.#known--;
+        return;
+      }
+      this.#sinceChunk++;
+    }
     switch (frame.type) {
       case "header": {
         const header = wire.header(frame);
-        // A conversation that was taken up may be told its header once more.
-        if (this.#streamId === undefined) this.#inbox.put(header);
         this.#streamId = header.streamId;
+        this.#inbox.put(header);
         return;
       }
       case "interrupted": {

@@ -7,7 +7,14 @@ import {
   serverError,
 } from "../shared/errors.js";
 import { wholeSeed } from "../shared/seed.js";
-import type { Chunk, Header, InterruptReceipt, SpeechOptions, Trailer } from "../shared/values.js";
+import type {
+  Chunk,
+  Header,
+  InterruptReceipt,
+  SpeechOptions,
+  Trailer,
+  Voice,
+} from "../shared/values.js";
 
 /** What JSON gives. */
 export type Json = { readonly [name: string]: unknown };
@@ -81,7 +88,22 @@ export function trailer(frame: Json): Trailer {
 }
 
 export function receipt(frame: Json): InterruptReceipt {
-  return camelCase(frame) as InterruptReceipt;
+  return { ...(camelCase(frame) as InterruptReceipt), type: "interrupted" };
+}
+
+/** One version of a voice. Of one with a problem, little is told. */
+export function voice(told: unknown): Voice {
+  const found = camelCase(told) as Omit<Partial<Voice>, "controls"> & {
+    readonly controls?: readonly { readonly name: string }[];
+  };
+  const { id = "", version = 0, displayName = "", language = "", languages = [] } = found;
+  const { engine = "", sampleRateHertz = 0, speakers = [], licence = "", emotions = [] } = found;
+  const { tags = [], gender = "", labels = [], traffic = [], problem = "" } = found;
+  const controls = (found.controls ?? []).map((control) => control.name);
+  return {
+    ...{ id, version, displayName, language, languages, engine, sampleRateHertz, speakers },
+    ...{ licence, controls, emotions, tags, gender, labels, traffic, problem },
+  };
 }
 
 /**
