@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxswap_client.cli.output import human_bytes, human_ms
-from voxswap_client.cli.progress import ProgressBar
+from tests.fakes.clocks import FakeClock
+from voxswap_client.cli.output import human_bytes, human_duration, human_ms
+from voxswap_client.cli.progress import LineProgress, ProgressBar
 from voxswap_client.cli.table import columns, render, wrapped
 
 
@@ -91,6 +92,13 @@ def test_times(ms: float, expected: str) -> None:
     assert human_ms(ms) == expected
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.4, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3723, "1:02:03")]
+)
+def test_durations(seconds: float, expected: str) -> None:
+    assert human_duration(seconds) == expected
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -148,3 +156,40 @@ def test_a_stretch_of_nothing_shows_nothing() -> None:
     bar.start("read", 0)
     bar.advance(1)
     assert stream.getvalue() == ""
+
+
+def lines_of(stream: io.StringIO, *efforts: int, seconds: float) -> None:
+    clock = FakeClock()
+    with LineProgress("rendering", len(efforts), sum(efforts), stream=stream, clock=clock) as bar:
+        for done, effort in enumerate(efforts):
+            clock.now_s += seconds
+            bar.advance(effort, ", 1 failed" if done else "")
+
+
+def test_time_that_is_left_goes_by_effort() -> None:
+    stream = Terminal()
+    lines_of(stream, 10, 30, 20, 60, seconds=10)
+    assert stream.getvalue().split("\r")[1:] == [
+        f"rendering [{'.' * 30}]   0% 0 of 4 lines\x1b[K",
+        f"rendering [{'#' * 2}{'.' * 28}]   8% 1 of 4 lines, 1:50 left\x1b[K",
+        f"rendering [{'#' * 9}{'.' * 21}]  33% 2 of 4 lines, 1 failed, 0:40 left\x1b[K",
+        f"rendering [{'#' * 15}{'.' * 15}]  50% 3 of 4 lines, 1 failed, 0:30 left\x1b[K",
+        f"rendering [{'#' * 30}] 100% 4 of 4 lines, 1 failed\x1b[K",
+        f"rendering [{'#' * 30}] 100% 4 of 4 lines, 1 failed\x1b[K\n",
+    ]
+
+
+def test_a_terminal_is_not_flooded() -> None:
+    stream = Terminal()
+    lines_of(stream, *[1] * 1000, seconds=0.01)
+    assert 90 <= stream.getvalue().count("\r") <= 105
+
+
+def test_a_file_gets_a_line_every_ten_seconds() -> None:
+    stream = io.StringIO()
+    lines_of(stream, *[1] * 10, seconds=4)
+    assert stream.getvalue().splitlines() == [
+        "rendering: 30%, 3 of 10 lines, 1 failed, 0:28 left",
+        "rendering: 60%, 6 of 10 lines, 1 failed, 0:16 left",
+        "rendering: 90%, 9 of 10 lines, 1 failed, 0:04 left",
+    ]

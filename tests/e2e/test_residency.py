@@ -39,27 +39,6 @@ TWO_VOICES = "420MiB"  # the workspace, two voices of joe's size, and not a thir
 ONE_VOICE = "350MiB"
 
 
-@pytest.fixture(scope="module")
-def twins(
-    joe: Manifest, joe_registry: Registry, tmp_path_factory: pytest.TempPathFactory
-) -> Registry:
-    """joe as ``a``, ``b`` and ``c``, each with a last weight of its own."""
-    folder = tmp_path_factory.mktemp("twins")
-    registry = Registry(folder / "registry")
-    model, table = joe.component("model"), joe.component("symbols")
-    data = bytearray(blob_path(joe_registry, model).read_bytes())
-    for i, name in enumerate("abc"):
-        data[-4:] = bytes([i, 0, 0, 0x38])  # 3e-5: nobody hears it
-        path = folder / name
-        path.write_bytes(data)
-        components = (
-            DraftComponent("model", path, model.media_type),
-            DraftComponent("symbols", blob_path(joe_registry, table), table.media_type),
-        )
-        registry.publish(dataclasses.replace(VoiceDraft.of(joe, components), voice_id=name))
-    return registry
-
-
 @contextlib.contextmanager
 def house(registry: Registry, **settings: Any) -> Iterator[tuple[ServerThread, Client]]:
     # Sizes as they are stored, and one workspace, on every machine.

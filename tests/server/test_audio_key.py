@@ -47,6 +47,7 @@ DOES_NOT: dict[str, list[Any]] = {
     "session_id": ["scene 1"],
     "line_class": list(LineClass),
     "paced": [False],
+    "eager": [True],
     "cache_policy": list(CachePolicy),
     "start_by_s": [0.3],
     "tenant": ["a game"],

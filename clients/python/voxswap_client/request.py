@@ -55,6 +55,7 @@ _FIELDS: Mapping[str, tuple[str, type[StrEnum] | None]] = {
     "cache": ("cache_policy", CachePolicy),
     "pacing": ("pacing", Pacing),
 }
+CONTROLS = tuple(option for option, (path, _) in _FIELDS.items() if path.startswith("controls."))
 
 
 def build_request(

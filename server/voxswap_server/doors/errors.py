@@ -27,3 +27,7 @@ class WriteStalledError(VoxswapError):
     """A client did not take for so long what was sent to it that its call was given up."""
 
     reason = "WRITE_STALLED"
+
+
+class PeerGoneError(Exception):
+    """Nobody is there any more to whom something could be sent."""

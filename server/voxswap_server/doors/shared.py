@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from voxswap_server.doors.errors import TooManyStreamsError
+from voxswap_server.doors.failures import Failure, failure_of
 from voxswap_server.doors.places import Places
 from voxswap_server.doors.refusals import Refusals
 from voxswap_server.doors.under_way import CallsUnderWay
@@ -36,6 +37,15 @@ class Shared:
     streams: Places
     calls: CallsUnderWay
     refusals: Refusals
+
+    def failure_of(self, error: BaseException) -> Failure:
+        """What a caller is told of ``error``; it is counted if the request was right."""
+        failure = failure_of(error)
+        if failure.is_refusal:
+            self.refusals.note(failure.reason, failure.message)
+        # What it has passed through holds the voice, and the client may take its time.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        return failure
 
 
 def stream_places(most: int) -> Places:

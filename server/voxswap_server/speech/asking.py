@@ -94,6 +94,7 @@ class Asked:
     tenant: str = ""
     cache_policy: CachePolicy = CachePolicy.DEFAULT
     paced: bool = True
+    eager: bool = False
     wants_emotion: bool = False
     style_prompt: str = ""
 
@@ -145,6 +146,7 @@ def speech_request(
         line_class=asked.line_class,
         start_by_s=None if asked.start_by_ms is None else asked.start_by_ms / 1e3,
         paced=asked.paced,
+        eager=asked.eager,
         tenant=asked.tenant,
         cache_policy=asked.cache_policy,
     )

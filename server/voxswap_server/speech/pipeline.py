@@ -99,6 +99,7 @@ class Synthesis:
             stage.pacing,
             request.line_class,
             paced=request.paced,
+            eager=request.eager,
             arrived_s=self._arrived,
             clock=stage.clock,
             weight=self._ticket.weight,

@@ -45,13 +45,17 @@ class PlaybackClock:
         line_class: LineClass,
         *,
         paced: bool,
+        eager: bool = False,
         arrived_s: float,
         clock: Callable[[], float],
         weight: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        """``weight`` is by how much longer a stream without pacing waits for its steps."""
+        """An ``eager`` stream does not wait, however far it is ahead; its steps are due later then.
+
+        ``weight`` is by how much longer a stream without pacing waits for its steps."""
         self._pacing = pacing
         self._paced = paced
+        self._eager = eager
         self._clock = clock
         self._weight = weight
         self._budget_s = pacing.start_budget_s[line_class]
@@ -76,7 +80,7 @@ class PlaybackClock:
 
     def wait_s(self) -> float:
         """How long the stream is so far ahead that it should wait; 0 if it is not."""
-        if self._dry_at_s is None or not self._paced:
+        if self._dry_at_s is None or not self._paced or self._eager:
             return 0.0
         return max(0.0, self._dry_at_s - self._clock() - self._pacing.most_ahead_s)
 

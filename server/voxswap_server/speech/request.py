@@ -39,7 +39,9 @@ class SpeechRequest:
     """One text to speak. None means the voice's own default.
 
     ``controls`` are those that were asked for, beside the rate, and not neutral.
-    A ``paced`` stream is listened to while it is made; another one is for a file. A line that does
+    A ``paced`` stream is listened to while it is made; another one is for a file. An ``eager``
+    one is listened to as well, and takes its audio as fast as that can be made where nobody needs
+    the device sooner: nobody knows what its reader does with it. A line that does
     not sound ``start_by_s`` after its arrival is of no use. Requests of one ``session_id`` go to
     one version of a voice whose traffic is split. A ``tenant`` is whoever shares the server with
     others, fairly.
@@ -58,5 +60,6 @@ class SpeechRequest:
     line_class: LineClass = LineClass.DIALOGUE
     start_by_s: float | None = None
     paced: bool = True
+    eager: bool = False
     tenant: str = ""
     cache_policy: CachePolicy = CachePolicy.DEFAULT

@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         outlook,
         ps,
         registry,
+        render,
         say,
         steering,
         top,
@@ -39,7 +40,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"voxswap {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for group in (serve, say, converse, voices, ps, top, watch, steering, outlook, registry, keys):
+    for group in (
+        *(serve, say, converse, render, voices, ps, top, watch),
+        *(steering, outlook, registry, keys),
+    ):
         group.add_to(commands)
     return parser
 

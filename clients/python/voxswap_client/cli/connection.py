@@ -12,6 +12,7 @@ from voxswap_client.cli.commands import Container
 
 if TYPE_CHECKING:
     from voxswap_client import AsyncClient, Client
+    from voxswap_client.retry import RetryPolicy
 
 
 def add_address(
@@ -46,12 +47,15 @@ def connect(args: argparse.Namespace, *, timeout_s: float = DEFAULT_TIMEOUT_S) -
     return Client(address_of(args), timeout_s=timeout_s)
 
 
-def connect_async(args: argparse.Namespace, *, timeout_s: float) -> AsyncClient:
+def connect_async(
+    args: argparse.Namespace, *, timeout_s: float, retries: RetryPolicy | None = None
+) -> AsyncClient:
     """The same for asyncio; call it in the event loop."""
     _silence_grpc()
     from voxswap_client import AsyncClient
+    from voxswap_client.retry import DEFAULT_RETRIES
 
-    return AsyncClient(address_of(args), timeout_s=timeout_s)
+    return AsyncClient(address_of(args), timeout_s=timeout_s, retries=retries or DEFAULT_RETRIES)
 
 
 def _silence_grpc() -> None:

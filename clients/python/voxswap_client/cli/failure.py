@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from voxswap_client import errors
 from voxswap_client.cli.table import WIDTH, wrapped
 
 
 class CliError(Exception):
-    """A failure with its remedy. ``exit_code`` is 2 if the command line itself is at fault."""
+    """A failure with its remedy. ``exit_code`` is 2 if the command line itself is at fault.
 
-    def __init__(self, message: str, remedy: str = "", *, exit_code: int = 1) -> None:
+    ``details`` are lines between the two.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        remedy: str = "",
+        *,
+        exit_code: int = 1,
+        details: Sequence[str] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
         self.exit_code = exit_code
+        self.details = details
 
 
 def usage_error(message: str, remedy: str = "") -> CliError:
@@ -40,7 +52,9 @@ _REMEDIES: dict[type[errors.VoxswapClientError], str] = {
 def report(error: CliError | errors.VoxswapClientError | OSError) -> int:
     """Tell ``error`` on stderr and return the exit code."""
     if isinstance(error, CliError):
-        _say(error.message, error.remedy)
+        _say(error.message)
+        for line in (*error.details, *filter(None, [error.remedy])):
+            _wrapped(f"  {line}")
         return error.exit_code
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""

@@ -60,3 +60,10 @@ def human_ago(when: datetime | None, now: datetime) -> str:
 def human_ms(ms: float) -> str:
     """Such as ``42 ms`` or ``1.25 s``."""
     return f"{ms:.0f} ms" if ms < 999.5 else f"{ms / 1000:.2f} s"
+
+
+def human_duration(seconds: float) -> str:
+    """Such as ``0:07`` or ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

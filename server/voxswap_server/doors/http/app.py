@@ -11,9 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from voxswap_server.doors.http.cartesia import contexts as cartesia_contexts
+from voxswap_server.doors.http.cartesia import speech as cartesia
+from voxswap_server.doors.http.common_paths import common_paths
+from voxswap_server.doors.http.elevenlabs import contexts as elevenlabs_contexts
+from voxswap_server.doors.http.elevenlabs import speech as elevenlabs
 from voxswap_server.doors.http.errors import HttpError
 from voxswap_server.doors.http.guard import Guard, problem_of, response_of
+from voxswap_server.doors.http.mods import paths as mods
 from voxswap_server.doors.http.native import paths as native
+from voxswap_server.doors.http.openai import speech as openai
 from voxswap_server.doors.http.openapi import document_path
 from voxswap_server.doors.http.origins import Origins
 from voxswap_server.doors.http.services import Services
@@ -32,10 +39,19 @@ def application(
 ) -> ASGIApp:
     """What uvicorn serves. See `Origins` for ``origins`` and ``hosts``."""
     guard, whole, sockets = Guard(shared), Whole(), Sockets(shared)
-    paths = [*native.paths(services, guard, whole), native.voice_list(services)]
+    paths = [
+        *native.paths(services, guard, whole),
+        *openai.paths(services, guard, whole),
+        *elevenlabs.paths(services, guard, whole),
+        *cartesia.paths(services, guard),
+        *mods.paths(services, whole),
+        *common_paths(services, guard, whole),
+    ]
     paths.append(document_path(paths, version))
     routes = [path.route(guard) for path in paths]
     routes += native.sockets(services, guard, sockets)
+    routes += elevenlabs_contexts.sockets(services, guard, sockets)
+    routes += cartesia_contexts.sockets(services, guard, sockets)
     app = Starlette(routes=routes, exception_handlers={HTTPException: _unrouted})
     app.router.redirect_slashes = False
     return Origins(app, origins=origins, hosts=hosts)

@@ -59,7 +59,11 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, HttpError):
         failure = Failure(Code.INVALID_ARGUMENT, error.status.name, error.message)
         return Problem(error.status, failure, error.headers)
-    failure = failure_of(error)
+    return problem_with(failure_of(error))
+
+
+def problem_with(failure: Failure) -> Problem:
+    """How HTTP tells of ``failure``."""
     headers = {}
     if failure.retry_s is not None:
         headers["retry-after"] = str(max(1, round(failure.retry_s)))
@@ -132,12 +136,9 @@ class Guard:
 
     def problem_of(self, error: BaseException) -> Problem:
         """What the caller is told of ``error``; it is counted if the request was right."""
-        problem = problem_of(error)
-        if problem.failure.is_refusal:
-            self.shared.refusals.note(problem.failure.reason, problem.failure.message)
-        # What it has passed through holds the voice, and the client may take its time.
-        error.__traceback__ = error.__context__ = error.__cause__ = None
-        return problem
+        if isinstance(error, HttpError):
+            return problem_of(error)
+        return problem_with(self.shared.failure_of(error))
 
 
 async def _unless_gone(work: Awaitable[None], gone: Awaitable[None]) -> None:

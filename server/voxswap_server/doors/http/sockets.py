@@ -12,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from voxswap_registry.errors import InvalidInputError, ManifestError
 from voxswap_registry.json_reader import read_json
+from voxswap_server.doors.errors import PeerGoneError
 from voxswap_server.doors.http.exchange import json_text
 from voxswap_server.doors.places import Row
 from voxswap_server.doors.shared import Shared
@@ -23,7 +24,7 @@ _MOST_ENTRIES = 1024
 _REMEDY = "send one object of JSON in a text frame"
 
 
-class SocketGoneError(Exception):
+class SocketGoneError(PeerGoneError):
     """Nobody is there any more."""
 
 

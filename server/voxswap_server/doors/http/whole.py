@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from starlette.responses import Response
 
@@ -93,10 +93,18 @@ class Whole:
         assert header is not None  # noqa: S101 - always the first message
         return Spoken(header, held, marks, samples)
 
-    async def answer(self, exchange: Exchange, stream: Stream) -> None:
+    async def answer(
+        self,
+        exchange: Exchange,
+        stream: Stream,
+        *,
+        headers: Callable[[Spoken], dict[str, str]] = lambda spoken: {},
+    ) -> None:
         """Send all of ``stream`` as one file."""
         with self.holding() as held:
             spoken = await self.spoken(stream, held)
             header = spoken.header
             media_type = media.media_type(header.encoding, header.sample_rate_hertz)
-            await exchange.answer(Response(spoken.audio, media_type=media_type))
+            await exchange.answer(
+                Response(spoken.audio, headers=headers(spoken), media_type=media_type)
+            )

@@ -93,7 +93,7 @@ class AudioCache:
 
     def _flight_of(self, request: SpeechRequest, manifest: Manifest) -> Flight:
         key = audio_key(request, manifest, maker=self._maker)
-        place = (key, request.line_class, request.paced)
+        place = (key, request.line_class, request.paced, request.eager)
         flight = self._open.get(place)
         if flight is None:
             flight = Flight(self, key, most_bytes=self._most_entry_bytes)

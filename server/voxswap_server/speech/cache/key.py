@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 # A field that is added to `SpeechRequest` counts until it is named here: then a forgotten one
 # costs hits, and not the right audio. The voice counts as the version that it was resolved to.
 INDIFFERENT = frozenset(
-    {"voice", "session_id", "line_class", "paced", "cache_policy", "start_by_s", "tenant"}
+    {"voice", "session_id", "line_class", "paced", "eager", "cache_policy", "start_by_s", "tenant"}
 )
 
 # Normalising takes 3 microseconds a character on the event loop. Longer texts are taken as written.

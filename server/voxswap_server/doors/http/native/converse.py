@@ -17,8 +17,9 @@ from typing import Any
 
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.doors.failures import Failure
 from voxswap_server.doors.http.exchange import checked
-from voxswap_server.doors.http.guard import Guard, Problem, tell
+from voxswap_server.doors.http.guard import Guard, Problem, problem_with, tell
 from voxswap_server.doors.http.native.asked import Resume, Start
 from voxswap_server.doors.http.native.outlets import Outlet, Parked
 from voxswap_server.doors.http.services import Services, tenant_of
@@ -29,7 +30,7 @@ from voxswap_server.doors.http.sockets import (
     SocketGoneError,
     text_of,
 )
-from voxswap_server.doors.http.talks import Talk
+from voxswap_server.doors.talks import Talk
 from voxswap_server.speech.asking import speech_request
 
 #: Of one socket.
@@ -136,8 +137,8 @@ class _Conversations:
         )
         outlet = Outlet(self._parked, is_resumable=start.resumable)
 
-        async def fail(problem: Problem) -> None:
-            await outlet.send({"type": "error", **tell(problem)})
+        async def fail(failure: Failure) -> None:
+            await outlet.send({"type": "error", **tell(problem_with(failure))})
 
         outlet.talk = Talk(
             *(self._services, self._guard, request),

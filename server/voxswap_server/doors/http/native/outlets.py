@@ -10,7 +10,7 @@ from typing import Any
 
 from voxswap_server.doors.http.native import told
 from voxswap_server.doors.http.sockets import Socket, SocketGoneError
-from voxswap_server.doors.http.talks import Talk
+from voxswap_server.doors.talks import Talk
 from voxswap_server.speech.errors import StreamNotFoundError
 from voxswap_server.speech.messages import Chunk, Header, Message
 

@@ -52,10 +52,6 @@ def paths(services: Services, guard: Guard, whole: Whole) -> Sequence[Path]:
             body=Interrupt,
         ),
         Path(
-            *("GET", "/v1/voices/{voice:path}", VoiceHandlers(services).voice),
-            "One voice at one version.",
-        ),
-        Path(
             *("POST", "/v1/prepare", residency.prepare),
             "Begin to load the voices of a scene.",
             body=Prepare,
@@ -105,6 +101,12 @@ def voice_list(services: Services) -> Path:
             "page_token": "next_page_token of the page before",
         },
     )
+
+
+def one_voice(services: Services) -> Path:
+    """`GET /v1/voices/{voice}`, a path that others have too."""
+    handler = VoiceHandlers(services).voice
+    return Path("GET", "/v1/voices/{voice:path}", handler, "One voice at one version.")
 
 
 def sockets(services: Services, guard: Guard, made: Sockets) -> Sequence[BaseRoute]:

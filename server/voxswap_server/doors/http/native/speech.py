@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from http import HTTPStatus
-
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.doors.http import media
-from voxswap_server.doors.http.errors import HttpError
+from voxswap_server.doors.http.audio import begun, send_audio
 from voxswap_server.doors.http.exchange import Exchange
 from voxswap_server.doors.http.guard import Guard, tell
 from voxswap_server.doors.http.native import told
@@ -18,7 +14,7 @@ from voxswap_server.doors.http.services import Services, tenant_of
 from voxswap_server.doors.http.whole import Whole
 from voxswap_server.speech.asking import Faults, speech_request
 from voxswap_server.speech.listening import Stream
-from voxswap_server.speech.messages import Chunk, Header, Message, Receipt, Trailer
+from voxswap_server.speech.messages import Message, Receipt, Trailer
 from voxswap_server.speech.request import SpeechRequest
 
 # Of a line that was spoken to its end, and of one that was interrupted.
@@ -58,7 +54,12 @@ class SpeechHandlers:
             if with_events:
                 await self._send_events(exchange, stream)
             else:
-                await self._send_audio(exchange, stream)
+                await send_audio(
+                    *(exchange, stream),
+                    headers=lambda header: told.http_headers(told.header(header)),
+                    trailers=_TRAILERS,
+                    facts=_facts,
+                )
 
     async def tts(self, exchange: Exchange) -> None:
         """JSON in, a whole WAV file out."""
@@ -90,24 +91,6 @@ class SpeechHandlers:
             faults=faults,
         )
 
-    async def _send_audio(self, exchange: Exchange, stream: Stream) -> None:
-        facts: told.Told = {}
-        async with begun(stream) as (header, messages):
-            await exchange.start(
-                media.media_type(header.encoding, header.sample_rate_hertz),
-                headers=told.http_headers(told.header(header)),
-                trailers=_TRAILERS,
-            )
-            async for message in messages:
-                match message:
-                    case Chunk():
-                        await exchange.write(message.audio)
-                    case Trailer():
-                        facts = told.trailer(message)
-                    case Receipt():
-                        facts = told.receipt(message)
-        await exchange.end(told.http_headers(facts))
-
     async def _send_events(self, exchange: Exchange, stream: Stream) -> None:
         async with begun(stream) as (header, messages):
             await exchange.start(_EVENTS)
@@ -122,21 +105,12 @@ class SpeechHandlers:
         await exchange.end()
 
 
-@contextlib.asynccontextmanager
-async def begun(stream: Stream) -> AsyncIterator[tuple[Header, AsyncIterator[Message]]]:
-    """The header, once there is something to hear, and what follows it.
-
-    So whatever goes wrong before the first sound has a status of its own.
-    """
-    header = await anext(stream)
-    if not isinstance(header, Header):
-        raise HttpError(HTTPStatus.CONFLICT, "the line was interrupted before it began")
-    first = await anext(stream)
-
-    async def messages() -> AsyncGenerator[Message, None]:
-        yield first
-        async for message in stream:
-            yield message
-
-    async with contextlib.aclosing(messages()) as rest:
-        yield header, rest
+def _facts(last: Message) -> dict[str, str]:
+    """What is known at the end, as trailers."""
+    match last:
+        case Trailer():
+            return told.http_headers(told.trailer(last))
+        case Receipt():
+            return told.http_headers(told.receipt(last))
+        case _:
+            return {}

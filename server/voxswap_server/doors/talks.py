@@ -1,4 +1,4 @@
-"""Conversations over a WebSocket: what the client says goes in, messages of the stream come out."""
+"""Conversations of any door: what the client says goes in, messages of the stream come out."""
 
 from __future__ import annotations
 
@@ -6,23 +6,51 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
-from voxswap_server.doors.http.guard import Guard, Problem
-from voxswap_server.doors.http.services import Services
-from voxswap_server.doors.http.sockets import SocketGoneError
+from voxswap_server.doors.errors import PeerGoneError
+from voxswap_server.doors.failures import Failure
+from voxswap_server.doors.shared import Shared
 from voxswap_server.doors.silence import Silence
 from voxswap_server.speech.asking import check_fragment
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.listening import Stream
 from voxswap_server.speech.messages import Message
 from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.speaking import Call, Speaker
 
 #: Under which a stop waits for them.
-NAME = "/http/conversation"
+NAME = "/conversation"
 
 Deliver = Callable[[Message], Awaitable[None]]
-Fail = Callable[[Problem], Awaitable[None]]
+Fail = Callable[[Failure], Awaitable[None]]
+
+
+class Services(Protocol):
+    """What a conversation asks of whatever is behind its door."""
+
+    @property
+    def speaker(self) -> Speaker:
+        """Who speaks."""
+        ...
+
+    @property
+    def max_text_characters(self) -> int:
+        """Of a piece of text, and of all that waits to be spoken."""
+        ...
+
+    def call(self) -> Call:
+        """A request that came just now."""
+        ...
+
+
+class Guard(Protocol):
+    """What a conversation asks of its door's guard."""
+
+    @property
+    def shared(self) -> Shared:
+        """What all doors share."""
+        ...
 
 
 class Talk:
@@ -44,7 +72,8 @@ class Talk:
         on_end: Callable[[], object] = lambda: None,
     ) -> None:
         """``deliver`` sends a message, and waits until it is on its way; ``fail`` is told the end
-        of a conversation that ends with an error. ``on_end`` hears of any end, last of all.
+        of a conversation that ends with an error. Both may raise `PeerGoneError`, which ends it.
+        ``on_end`` hears of any end, last of all.
         """
         self._services = services
         self._guard = guard
@@ -128,11 +157,11 @@ class Talk:
     async def _run(self) -> None:
         try:
             await self._speak()
-        except SocketGoneError:
+        except PeerGoneError:
             pass
         except Exception as error:  # noqa: BLE001 - the one boundary where all of them end
-            with contextlib.suppress(SocketGoneError):
-                await self._fail(self._guard.problem_of(error))
+            with contextlib.suppress(PeerGoneError):
+                await self._fail(self._guard.shared.failure_of(error))
 
     def _ended(self, _: object) -> None:
         self._room.set()

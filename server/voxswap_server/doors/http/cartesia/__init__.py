@@ -1,0 +1,1 @@
+"""The protocol of Cartesia: HTTP, and a WebSocket with contexts."""

@@ -1,0 +1,1 @@
+"""The protocol of ElevenLabs: HTTP, and WebSockets with contexts."""

@@ -1,0 +1,1 @@
+"""The shapes of servers that game mods call."""

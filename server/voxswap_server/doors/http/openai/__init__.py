@@ -1,0 +1,1 @@
+"""The protocol of OpenAI's `audio/speech`, with what self-hosted servers add to it."""
