@@ -34,7 +34,7 @@ public sealed class PlaybackTests
 
     public void ARingMayBeWrittenWhileItIsRead()
     {
-        const int Samples = 1 << 21; // a float counts them exactly
+        const int Samples = 1 << 19; // a float counts them exactly
         SampleRing ring = new SampleRing(1000);
         Thread writer = new Thread(() =>
         {
@@ -225,33 +225,29 @@ public sealed class PlaybackTests
     public void WhatIsAskedWhileTheAudioThreadReadsIsNeverTorn()
     {
         const int Lap = 4096;
-        SpeechPlayback playback = new SpeechPlayback(48000, 1 << 14, Lap);
-        SpeechPlayback.Line line = playback.Begin();
         SampleClock clock = new SampleClock(Lap);
         bool isDone = false;
         Thread audio = new Thread(() =>
         {
-            long said = 0;
-            for (int i = 0; i < 300000; i++)
+            for (long said = 0; said < 1000000; said += 8)
             {
-                clock.Gave(5, said * 2);
+                clock.Gave(5, said); // a sample and its place agree but for laps
                 clock.Gave(3, SampleClock.Silence);
-                said += 4; // so that twice it, and the place in the clip, agree in their last bits
             }
             Volatile.Write(ref isDone, true);
         });
         audio.Start();
         Random random = new Random(1);
-        while (!Volatile.Read(ref isDone))
+        int found = 0;
+        for (int more = 100000; more > 0; more -= Volatile.Read(ref isDone) ? 1 : 0)
         {
             int position = random.Next(Lap);
             long heard = clock.HeardAt(position);
-            bool isSilent = position % 8 >= 5;
-            clock.LastHeardAt(position);
-            Check.That(heard == SampleClock.Silence || (!isSilent && heard % 8 == position % 8),
-                position + " gives " + heard);
+            bool isRight = heard % Lap == position && position % 8 < 5;
+            Check.That(heard == SampleClock.Silence || isRight, position + " gives " + heard);
+            found += isRight ? 1 : 0;
         }
         audio.Join();
-        line.End();
+        Check.That(found > 0, "nothing was found");
     }
 }
