@@ -113,6 +113,8 @@ test("a conversation is taken up on a new socket where it was", async () => {
   const after = await here.door.visitor();
   const resume = { type: "resume", stream_id: `stream of ${String(id)}`, sample: 3 };
   assert.deepEqual(await after.next(), { ...resume, conversation: id });
+  after.resumed(id, 0); // nothing that was said after the start had come
+  assert.equal((await after.next()).text, "Halt! Who goes there? ");
   assert.equal((await after.next()).text, "And when?");
   assert.equal((await after.next()).type, "end");
   after.receipt(id, 3); // what came after the last sample is told again

@@ -67,6 +67,10 @@ export class Visitor {
     });
   }
 
+  resumed(conversation: unknown, framesTaken: number): void {
+    this.send({ type: "resumed", conversation, frames_taken: framesTaken });
+  }
+
   receipt(conversation: unknown, end: number): void {
     const told = { end_sample: end, last_word: "who", text_end: 9 };
     this.send({ type: "interrupted", conversation, ...told });

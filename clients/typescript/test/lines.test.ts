@@ -108,11 +108,11 @@ test("two lines share a socket, and each gets its own bytes", async () => {
 
 test("an error is typed: reason, fields at fault, when to come again", async () => {
   const cases = [
-    [{ reason: "VOICE_NOT_FOUND" }, VoiceNotFoundError],
-    [{ reason: "INVALID_INPUT" }, InvalidRequestError],
-    [{ reason: "TOO_LATE" }, TooLateError],
-    [{ reason: "OVERLOADED" }, OverloadedError],
-    [{ reason: "ENGINE_FAILED" }, InternalServerError],
+    [{ code: "NOT_FOUND", reason: "VOICE_NOT_FOUND" }, VoiceNotFoundError],
+    [{ code: "INVALID_ARGUMENT", reason: "INVALID_INPUT" }, InvalidRequestError],
+    [{ code: "DEADLINE_EXCEEDED", reason: "TOO_LATE" }, TooLateError],
+    [{ code: "RESOURCE_EXHAUSTED", reason: "OVERLOADED" }, OverloadedError],
+    [{ code: "INTERNAL", reason: "ENGINE_FAILED" }, InternalServerError],
   ] as const;
   const violations = [{ field: "text", description: "is blank" }];
   let visitor;
@@ -140,7 +140,7 @@ test("a full server is asked again for a line that nobody hears while it is made
   const visitor = await here.door.visitor();
   const { conversation: refused } = await visitor.next();
   await visitor.next();
-  visitor.error(refused, { reason: "OVERLOADED", message: "full", retry_after_ms: 250 });
+  visitor.error(refused, { code: "RESOURCE_EXHAUSTED", reason: "OVERLOADED", message: "full", retry_after_ms: 250 });
   const { conversation: taken, type } = await visitor.next();
   assert.equal(type, "start");
   visitor.header(taken);
@@ -263,6 +263,6 @@ test("an error that names no conversation is everybody's", async () => {
   const lines = [here.client.say("a", "one"), here.client.say("b", "two")];
   const visitor = await here.door.visitor();
   for (let i = 0; i < 4; i++) await visitor.next();
-  visitor.send({ type: "error", error: { reason: "INVALID_INPUT", message: "no such frame" } });
+  visitor.send({ type: "error", error: { code: "INVALID_ARGUMENT", reason: "INVALID_INPUT", message: "no such frame" } });
   for (const line of lines) await assert.rejects(line, InvalidRequestError);
 });

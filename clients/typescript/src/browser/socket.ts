@@ -94,7 +94,10 @@ export class Socket {
     if (this.#resumeUntilMs !== undefined) {
       this.#resumeUntilMs = undefined;
       for (const talk of this.#talks.values()) {
-        if (talk.isResumable) this.#send({ ...talk.resume(), conversation: talk.id });
+        if (!talk.isResumable) continue;
+        // It says again what the server has not had, this included.
+        this.#waiting = this.#waiting.filter((frame) => frame.conversation !== talk.id);
+        this.#send({ ...talk.resume(), conversation: talk.id });
       }
     }
     const frames = this.#waiting;

@@ -29,6 +29,8 @@ export class Talk implements Exchange {
   #sinceChunk = 0;
   /** How many of those to come are known. */
   #known = 0;
+  /** What was said after the start, in order: a break may lose the last of it. */
+  #said: Json[] = [];
   #isOver = false;
   #failure: VoxswapError | undefined;
   #interrupts: {
@@ -63,11 +65,11 @@ export class Talk implements Exchange {
   }
 
   send(said: Said): void {
-    this.write(said, false);
+    this.#say(said);
   }
 
   end(): void {
-    this.write({ type: "end" }, false);
+    this.#say({ type: "end" });
   }
 
   cancel(): void {
@@ -78,7 +80,7 @@ export class Talk implements Exchange {
     if (this.#isOver) return Promise.reject(this.#failure ?? lineIsOver());
     return new Promise((resolve, reject) => {
       this.#interrupts.push({ resolve, reject });
-      this.write({ type: "interrupt" }, false);
+      this.#say({ type: "interrupt" });
     });
   }
 
@@ -87,7 +89,12 @@ export class Talk implements Exchange {
     return this.resumable && this.#streamId !== undefined;
   }
 
-  /** The frame that takes it up on a new socket. */
+  #say(frame: Json): void {
+    if (this.resumable) this.#said.push(frame);
+    this.write(frame, false);
+  }
+
+  /** The frame that takes it up on a new socket; what was said since follows its answer. */
   resume(): Json {
     this.#known = this.#sinceChunk;
     return { type: "resume", stream_id: this.#streamId, sample: this.#nextSample };
@@ -109,6 +116,9 @@ export class Talk implements Exchange {
       this.#sinceChunk++;
     }
     switch (frame.type) {
+      case "resumed":
+        for (const said of this.#said.slice(Number(frame.frames_taken))) this.write(said, false);
+        return;
       case "header": {
         const header = wire.header(frame);
         this.#streamId = header.streamId;

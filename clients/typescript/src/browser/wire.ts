@@ -107,7 +107,7 @@ export function voice(told: unknown): Voice {
 }
 
 /**
- * The typed error for `{"reason", "message", "violations", "retry_after_ms"}`.
+ * The typed error for `{"code", "reason", "message", "violations", "retry_after_ms"}`.
  *
  * @param status of the HTTP answer, if there was one
  */
@@ -121,7 +121,7 @@ export function errorOf(told: unknown, status?: number): VoxswapError {
     readonly retry_after_ms?: number;
   };
   const facts: ErrorFacts = {
-    code: error.code ?? CODE_BY_STATUS[status ?? 0] ?? CODE_BY_REASON[error.reason ?? ""],
+    code: error.code ?? CODE_BY_STATUS[status ?? 0],
     reason: error.reason,
     metadata: error.metadata,
     violations: error.violations,
@@ -130,6 +130,7 @@ export function errorOf(told: unknown, status?: number): VoxswapError {
   return serverError(error.message ?? `the server answered ${status ?? "with an error"}`, facts);
 }
 
+// What stands between a client and the server answers in a way of its own.
 const CODE_BY_STATUS: Readonly<Record<number, string>> = {
   400: "INVALID_ARGUMENT",
   404: "NOT_FOUND",
@@ -143,41 +144,4 @@ const CODE_BY_STATUS: Readonly<Record<number, string>> = {
   502: "UNAVAILABLE",
   503: "UNAVAILABLE",
   504: "DEADLINE_EXCEEDED",
-};
-
-// A frame of a socket has no status. These are the reasons that a line may fail for.
-const CODE_BY_REASON: Readonly<Record<string, string>> = {
-  INVALID_INPUT: "INVALID_ARGUMENT",
-  TEXT_UNREADABLE: "INVALID_ARGUMENT",
-  VOICE_NOT_FOUND: "NOT_FOUND",
-  STREAM_NOT_FOUND: "NOT_FOUND",
-  NOT_IMPLEMENTED: "UNIMPLEMENTED",
-  OVERLOADED: "RESOURCE_EXHAUSTED",
-  TOO_MANY_STREAMS: "RESOURCE_EXHAUSTED",
-  VOICE_TOO_LARGE: "RESOURCE_EXHAUSTED",
-  MEMORY_BUSY: "RESOURCE_EXHAUSTED",
-  DEVICE_REFUSED: "RESOURCE_EXHAUSTED",
-  DEVICE_MEMORY: "RESOURCE_EXHAUSTED",
-  TOO_LATE: "DEADLINE_EXCEEDED",
-  CONVERSATION_IDLE: "DEADLINE_EXCEEDED",
-  LOAD_TIMEOUT: "DEADLINE_EXCEEDED",
-  WRITE_STALLED: "DEADLINE_EXCEEDED",
-  FRONT_END_UNAVAILABLE: "FAILED_PRECONDITION",
-  ENCODER_UNAVAILABLE: "FAILED_PRECONDITION",
-  SIGNATURE_INVALID: "FAILED_PRECONDITION",
-  GRAPH_NOT_TRUSTED: "FAILED_PRECONDITION",
-  MANIFEST_INVALID: "DATA_LOSS",
-  COMPONENT_MISSING: "DATA_LOSS",
-  DIGEST_MISMATCH: "DATA_LOSS",
-  COMPONENT_CHANGED: "DATA_LOSS",
-  SHUTTING_DOWN: "UNAVAILABLE",
-  FRONT_END_BUSY: "UNAVAILABLE",
-  TOO_FAR_BEHIND: "UNAVAILABLE",
-  VOICE_BARRED: "UNAVAILABLE",
-  REGISTRY_UNREADABLE: "UNAVAILABLE",
-  REGISTRY_BUSY: "UNAVAILABLE",
-  LOAD_STUCK: "UNAVAILABLE",
-  LOAD_FAILED: "INTERNAL",
-  ENGINE_FAILED: "INTERNAL",
-  INTERNAL: "INTERNAL",
 };
