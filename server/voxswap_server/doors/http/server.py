@@ -76,6 +76,11 @@ class HttpServer:
         name = f"[{host}]" if family is socket.AF_INET6 else host
         return f"{name}:{found.getsockname()[1]}"
 
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._server.server_state.connections)
+
     async def start(self) -> None:
         """Take requests. REQUIRES: `bind`."""
         assert self._socket is not None  # noqa: S101 - the caller's part
