@@ -49,7 +49,9 @@ def make(environment: str) -> None:
 
 
 def _pip(environment: str, command: str, *arguments: str | Path) -> None:
-    quiet = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_QUIET": "1"}
+    # What is on somebody's path is not in the environment.
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    quiet = {**usual, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_QUIET": "1"}
     pip = [str(python_of(environment)), "-m", "pip", command, *map(str, arguments)]
     subprocess.run(pip, check=True, env=quiet)  # noqa: S603
 

@@ -68,6 +68,11 @@ class HttpServer:
         self._socket, address = bound(host, port)
         return address
 
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._server.server_state.connections)
+
     async def start(self) -> None:
         """Take requests. REQUIRES: `bind`."""
         assert self._socket is not None  # noqa: S101 - the caller's part

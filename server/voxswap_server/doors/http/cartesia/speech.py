@@ -71,7 +71,7 @@ class CartesiaHandlers:
         await exchange.end()
 
     async def _request(self, exchange: Exchange) -> tuple[SpeechRequest, str]:
-        body = await exchange.json(CartesiaSpeech)
+        body = exchange.json(CartesiaSpeech)
         with named(FIELDS):
             request = speech_request(
                 body.asked(tenant=tenant_of(exchange.request), eager=True),
@@ -80,7 +80,7 @@ class CartesiaHandlers:
         return request, body.context_id or ""
 
     async def voices(self, exchange: Exchange) -> None:
-        """A page of voices."""
+        """A page of voices. Raises `InvalidInputError`."""
         query = exchange.request.query_params
         limit = query.get("limit", "")
         size = int(limit) if limit.isascii() and limit.isdecimal() and len(limit) < 5 else 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +25,6 @@ class Alignment:
 
     Of the text what was not spoken yet is kept: words are told by their places in it.
     """
-
-    _punctuation = re.compile(r"[^\w\s]*")
 
     def __init__(self) -> None:
         self._text = ""
@@ -51,13 +49,10 @@ class Alignment:
                 self._before(self._taken(mark.text_start), mark.start_sample)
                 end = mark.start_sample + mark.duration_samples
                 self._spread(self._taken(mark.text_end), mark.start_sample, end)
-                after = self._punctuation.match(self._text)
-                self._spread(self._taken(self._base + (after.end() if after else 0)), end, end)
                 self._end = end
                 # Marks right behind a word are its own, and sound with its end.
-                marks = next((i for i, c in enumerate(self._text) if _is_next(c)), None)
-                if marks is not None:
-                    self._spread(self._taken(self._base + marks), end, end)
+                own = itertools.takewhile(_is_mark, self._text)
+                self._spread(self._taken(self._base + len(list(own))), end, end)
         last = chunk.start_sample + chunk.sample_count
         found = []
         while self._waiting and self._waiting[0].start < last:
@@ -95,9 +90,9 @@ class Alignment:
             self._waiting.append(Character(character, first, last))
 
 
-def _is_next(character: str) -> bool:
-    """Whether it belongs to what follows a word."""
-    return character.isspace() or character.isalnum()
+def _is_mark(character: str) -> bool:
+    """Whether it is one, and belongs to the word before it."""
+    return not (character.isspace() or character.isalnum())
 
 
 def filled(found: Sequence[Character], chunk: Chunk, *, amid_word: bool) -> list[Character]:

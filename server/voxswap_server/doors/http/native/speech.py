@@ -40,8 +40,11 @@ class SpeechHandlers:
         self._whole = whole
 
     async def speech(self, exchange: Exchange) -> None:
-        """Audio as it is made, or events with audio, marks and receipt."""
-        body = await exchange.json(LongSpeech)
+        """Audio as it is made, or events with audio, marks and receipt.
+
+        Raises `InvalidInputError`.
+        """
+        body = exchange.json(LongSpeech)
         wanted = exchange.request.headers.get("accept", "")
         with_events = body.stream == "events"
         encoding = media.accepted(wanted)
@@ -62,8 +65,8 @@ class SpeechHandlers:
                 )
 
     async def tts(self, exchange: Exchange) -> None:
-        """JSON in, a whole WAV file out."""
-        body = await exchange.json(Speech)
+        """JSON in, a whole WAV file out. Raises `InvalidInputError`."""
+        body = exchange.json(Speech)
         encoding = body.audio.encoding or body.format or AudioEncoding.WAV
         if encoding is not AudioEncoding.WAV:
             raise InvalidInputError.one(
@@ -75,7 +78,7 @@ class SpeechHandlers:
 
     async def interrupt(self, exchange: Exchange) -> None:
         """Stop a stream by its id."""
-        body = await exchange.json(Interrupt)
+        body = exchange.json(Interrupt)
         receipt = await self._services.speaker.interrupt(body.stream_id)
         await exchange.answer_json(told.receipt(receipt))
 

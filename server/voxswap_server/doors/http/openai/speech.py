@@ -83,7 +83,7 @@ class OpenaiHandlers:
 
     async def speech(self, exchange: Exchange) -> None:
         """Audio as it is made, as events, or whole."""
-        body = await exchange.json(OpenaiSpeech)
+        body = exchange.json(OpenaiSpeech)
         with named(_FIELDS):
             request = self._request(body, tenant_of(exchange.request))
             async with self._services.speaker.open(request, self._services.call()) as stream:
@@ -151,7 +151,7 @@ class OpenaiHandlers:
         await exchange.answer_json({"object": "list", "data": [_model(name) for name in _MODELS]})
 
     async def model(self, exchange: Exchange) -> None:
-        """One of them."""
+        """One of them. Raises `VoiceNotFoundError`."""
         name = exchange.request.path_params["model"]
         if name not in _MODELS:
             raise VoiceNotFoundError(f"there is no model {name!r:.80}; there are {_MODELS}")
