@@ -181,6 +181,21 @@ def test_a_chunk_that_is_wrong_ends_its_text_alone(thread: ServerThread, client:
     assert "audio-stop" in client.speak()
 
 
+def test_a_text_that_failed_need_not_be_stopped(client: RawClient) -> None:
+    client.send("synthesize-start", voice={"name": "nobody"})
+    assert "nobody" in client.error()
+    client.send("synthesize-start", voice={"name": "joe"})
+    client.send("synthesize-chunk", text="Here I am.")
+    client.send("ping", text=7)
+    assert "text" in client.error()  # and says nothing of what is spoken
+    client.send("synthesize-stop")
+    kinds = []
+    while "synthesize-stopped" not in kinds:
+        kinds.append(client.read()[0])
+        assert kinds[-1] in ("audio-start", "audio-chunk", "audio-stop", "synthesize-stopped")
+    assert "audio-chunk" in kinds
+
+
 def test_texts_are_spoken_one_after_the_other(client: RawClient) -> None:
     client.send("synthesize", text="One.")
     client.send("synthesize", text="Two.")
