@@ -82,13 +82,16 @@ def test_errors_have_its_shape(web: Web, change: dict[str, Any], status: int, wo
     assert answer.json["error_code"]
 
 
-def send(ws: ClientConnection, text: str, context: str = "a", **fields: Any) -> None:
-    ws.send(json.dumps(BODY | {"transcript": text, "context_id": context} | fields))
+def send(
+    ws: ClientConnection, text: str, context: str = "a", *, more: bool = False, **fields: Any
+) -> None:
+    frame = {"transcript": text, "context_id": context, "continue": more}
+    ws.send(json.dumps(BODY | frame | fields))
 
 
 def listen(ws: ClientConnection, context: str = "a") -> list[dict[str, Any]]:
     """The messages of a context to its end."""
-    found = []
+    found: list[dict[str, Any]] = []
     while not found or found[-1]["type"] not in {"done", "error"}:
         message = json.loads(ws.recv(timeout=30))
         if message["context_id"] == context:
@@ -103,8 +106,8 @@ def audio_of(messages: list[dict[str, Any]]) -> bytes:
 def test_a_context_is_a_conversation(web: Web, client: Client) -> None:
     with web.socket("/tts/websocket?cartesia_version=2026-03-01&api_key=x") as ws:
         for sentence in ("Halt! ", "Who goes there? ", "The bridge is closed after dark."):
-            send(ws, sentence, add_timestamps=True, **{"continue": True})
-        send(ws, "", add_timestamps=True, **{"continue": False})
+            send(ws, sentence, add_timestamps=True, more=True)
+        send(ws, "", add_timestamps=True)
         heard = listen(ws)
     assert heard[-1]["type"] == "done"
     assert all(message["done"] is (message["type"] == "done") for message in heard)
@@ -127,9 +130,9 @@ def test_one_frame_is_enough(web: Web) -> None:
 
 def test_a_flush_is_told_once_what_came_before_it_was_sent(web: Web) -> None:
     with web.socket("/tts/websocket") as ws:
-        send(ws, "And then", flush=True, **{"continue": True})
-        send(ws, " he was gone", flush=True, **{"continue": True})
-        send(ws, "", **{"continue": False})
+        send(ws, "And then", flush=True, more=True)
+        send(ws, " he was gone", flush=True, more=True)
+        send(ws, "")
         heard = listen(ws)
     kinds = [m["type"] for m in heard]
     flushes = [m["flush_id"] for m in heard if m["type"] == "flush_done"]
@@ -140,9 +143,9 @@ def test_a_flush_is_told_once_what_came_before_it_was_sent(web: Web) -> None:
 
 def test_what_waits_for_more_is_spoken_when_nothing_comes(web: Web) -> None:
     with web.socket("/tts/websocket") as ws:
-        send(ws, "And then", max_buffer_delay_ms=30, **{"continue": True})
+        send(ws, "And then", max_buffer_delay_ms=30, more=True)
         assert json.loads(ws.recv(timeout=10))["type"] == "chunk"
-        send(ws, "", **{"continue": False})
+        send(ws, "")
         listen(ws)
 
 

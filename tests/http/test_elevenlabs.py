@@ -154,7 +154,7 @@ def test_word_times_come_out_right_however_they_are_added_up(
     with web.socket(path) as ws:
         send(ws, text=f"{LINE} ", context_id="a")
         send(ws, context_id="a", close_context=True)
-        messages = []
+        messages: list[dict[str, Any]] = []
         while not (messages and messages[-1].get("isFinal")):
             messages.append(json.loads(ws.recv(timeout=30)))
     clock_ms, text, starts = 0.0, "", []

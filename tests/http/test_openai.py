@@ -12,7 +12,7 @@ import pytest
 from tests.http.web import LINE, Web, is_sound, unpacked
 from voxswap_client import Client
 
-SPEECH = {"model": "tts-1", "input": LINE, "voice": "joe", "seed": 7}
+SPEECH: dict[str, Any] = {"model": "tts-1", "input": LINE, "voice": "joe", "seed": 7}
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,14 @@ def test_mp3_is_what_comes_unasked_and_opus_is_in_ogg(web: Web) -> None:
 
 def test_speed_is_heard(web: Web) -> None:
     pcm = SPEECH | {"response_format": "pcm"}
-    slow, fast = (web.post("/v1/audio/speech", pcm | {"speed": s}).body for s in (0.5, 2.0))
+    slow, fast = (web.post("/v1/audio/speech", {**pcm, "speed": s}).body for s in (0.5, 2.0))
     assert 2 < len(slow) / len(fast) < 5
 
 
 def test_a_voice_has_several_ways_to_be_named(web: Web) -> None:
-    pcm = {k: v for k, v in SPEECH.items() if k != "voice"} | {"response_format": "pcm"}
-    bodies = [{"voice": "joe"}, {"voice": {"id": "joe"}}, {"speaker": "joe"}]
+    pcm: dict[str, Any] = {**SPEECH, "response_format": "pcm"}
+    del pcm["voice"]
+    bodies: list[dict[str, Any]] = [{"voice": "joe"}, {"voice": {"id": "joe"}}, {"speaker": "joe"}]
     first, *others = (web.post("/v1/audio/speech", pcm | body).body for body in bodies)
     assert all(body == first for body in others)
 
