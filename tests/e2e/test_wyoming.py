@@ -268,7 +268,6 @@ def test_clients_that_take_nothing_give_everything_back(joe_registry: Registry) 
                 client.send("synthesize-start")
                 for _ in range(30):
                     client.send("synthesize-chunk", text=LONG)
-            thread.wait_until(lambda: active_leases(thread) == 4)
             thread.wait_until(lambda: refused(thread, "WRITE_STALLED") == 4)
             thread.wait_until(lambda: active_leases(thread) == 0)
         with RawClient(thread) as client:
