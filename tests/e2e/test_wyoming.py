@@ -181,6 +181,21 @@ def test_a_chunk_that_is_wrong_ends_its_text_alone(thread: ServerThread, client:
     assert "audio-stop" in client.speak()
 
 
+def test_a_text_that_failed_need_not_be_stopped(client: RawClient) -> None:
+    client.send("synthesize-start", voice={"name": "nobody"})
+    assert "nobody" in client.error()
+    client.send("synthesize-start", voice={"name": "joe"})
+    client.send("synthesize-chunk", text="Here I am.")
+    client.send("ping", text=7)
+    assert "text" in client.error()  # and says nothing of what is spoken
+    client.send("synthesize-stop")
+    kinds = []
+    while "synthesize-stopped" not in kinds:
+        kinds.append(client.read()[0])
+        assert kinds[-1] in ("audio-start", "audio-chunk", "audio-stop", "synthesize-stopped")
+    assert "audio-chunk" in kinds
+
+
 def test_texts_are_spoken_one_after_the_other(client: RawClient) -> None:
     client.send("synthesize", text="One.")
     client.send("synthesize", text="Two.")
@@ -253,7 +268,6 @@ def test_clients_that_take_nothing_give_everything_back(joe_registry: Registry) 
                 client.send("synthesize-start")
                 for _ in range(30):
                     client.send("synthesize-chunk", text=LONG)
-            thread.wait_until(lambda: active_leases(thread) == 4)
             thread.wait_until(lambda: refused(thread, "WRITE_STALLED") == 4)
             thread.wait_until(lambda: active_leases(thread) == 0)
         with RawClient(thread) as client:

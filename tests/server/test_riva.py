@@ -20,6 +20,7 @@ from voxswap_server.doors.grpc.riva import voices
 from voxswap_server.doors.grpc.riva.asked import FIELDS, check_repeated, request_of
 from voxswap_server.doors.grpc.riva.servicer import RENAMED
 from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind, SpeechRequest
+from voxswap_server.voices import browsing
 
 Message = riva.SynthesizeSpeechRequest
 
@@ -169,7 +170,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 def test_a_name_may_have_a_speaker_in_it(
     catalog: Catalog, name: str, voice: str, speaker: str
 ) -> None:
-    assert voices.named(catalog, name, "xx") == (voice, speaker)
+    assert voices.named(catalog, name) == (voice, speaker)
 
 
 @pytest.mark.parametrize(
@@ -180,12 +181,12 @@ def test_a_name_may_have_a_speaker_in_it(
 def test_no_name_is_the_first_voice_of_a_language(
     catalog: Catalog, language: str, voice: str
 ) -> None:
-    assert voices.named(catalog, "", language) == (voice, "")
+    assert browsing.first_of(catalog, language) == voice
 
 
 def test_a_language_that_nobody_speaks_is_not_found(catalog: Catalog) -> None:
     with pytest.raises(VoiceNotFoundError, match="no voice speaks 'tlh'"):
-        voices.named(catalog, "", "tlh")
+        browsing.first_of(catalog, "tlh")
 
 
 def test_voices_are_listed_as_clients_read_them(catalog: Catalog) -> None:

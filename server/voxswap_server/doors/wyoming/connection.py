@@ -173,7 +173,7 @@ class Connection:
         except (FramingError, PeerGoneError):
             raise
         except Exception as error:  # noqa: BLE001 - told to whoever sent the event
-            if self._talk is not None:
+            if self._talk is not None and event.type.startswith("synthesize-"):
                 self._talk.cancel()
             await self._fail(self.shared.failure_of(error))
 
@@ -193,7 +193,7 @@ class Connection:
         self._whole.add_done_callback(self._ended)
 
     async def _start(self, data: dict[str, Any]) -> None:
-        if self._is_streaming:
+        if self._is_streaming and self._talk is not None and not self._talk.has_ended:
             raise InvalidInputError.one(
                 "type", "is synthesize-start, and the one before has not ended; stop it first"
             )

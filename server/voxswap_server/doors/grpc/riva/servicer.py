@@ -32,6 +32,7 @@ from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.messages import Chunk, Header, Mark
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.speaking import Call, Speaker
+from voxswap_server.voices.browsing import first_of
 
 SERVICE = "nvidia.riva.tts.RivaSpeechSynthesis"
 #: What reflection is to tell of it: the file, its package here, and its package on the wire.
@@ -156,9 +157,9 @@ class RivaServicer:
     async def _request(
         self, message: riva.SynthesizeSpeechRequest, context: Context, *, is_whole: bool
     ) -> SpeechRequest:
-        voice, speaker = await asyncio.to_thread(
-            voices.named, self._catalog, message.voice_name, message.language_code
-        )
+        voice, speaker = voices.named(self._catalog, message.voice_name)
+        if not voice:
+            voice = await asyncio.to_thread(first_of, self._catalog, message.language_code)
         return request_of(
             *(message, voice, speaker),
             max_characters=self._max_text_characters,

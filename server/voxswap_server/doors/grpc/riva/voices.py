@@ -23,15 +23,12 @@ _MOST_NAME_CHARACTERS, _MOST_DOTS = 320, 16
 _MOST_BYTES = 3 << 20
 
 
-def named(catalog: Catalog, name: str, language: str) -> tuple[str, str]:
+def named(catalog: Catalog, name: str) -> tuple[str, str]:
     """The voice and the speaker that ``voice_name`` means: ``ID[@VERSION][.SPEAKER]``.
 
-    An id may have dots itself: the longest that is registered counts. Where ``name`` is empty, it
-    is the first voice of ``language``. Blocks on this machine's disk. Raises `VoiceNotFoundError`
-    for a language; a name that is none is given back as it is.
+    An id may have dots itself: the longest that is registered counts. A name that is none is given
+    back as it is.
     """
-    if not name:
-        return browsing.first_of(catalog, language), ""
     for voice, speaker in _parted(name[:_MOST_NAME_CHARACTERS]):
         with contextlib.suppress(InvalidInputError):
             ref = VoiceRef.parse(voice)
