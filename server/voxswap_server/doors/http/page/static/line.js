@@ -1,5 +1,6 @@
 // One line from asking to the last sample: what came, when, and how far it was heard.
 
+import { ApiError } from "./api.js";
 import { Conversations } from "./converse.js";
 import { Playback, audioAt } from "./player.js";
 import { note } from "./measure.js";
@@ -137,6 +138,10 @@ export class Line {
   /** @param {import("./types.js").Trailer} trailer */
   #takeTrailer(trailer) {
     this.trailer = trailer;
+    if (!trailer.total_samples && !this.wasInterrupted) {
+      this.#fail(nothingToSpeak());
+      return;
+    }
     this.#playback?.end();
     this.#tell("whole");
   }
@@ -175,6 +180,12 @@ export class Line {
       /** @type {any} */ (listener)[what]?.(this, ...more);
     }
   }
+}
+
+/** Of a text that may go on, that is no error to a server; of one that is whole, it is one here. */
+function nothingToSpeak() {
+  const description = "has nothing in it that can be spoken";
+  return new ApiError({ reason: "NOTHING_TO_SPEAK", violations: [{ field: "text", description }] });
 }
 
 /**
