@@ -29,6 +29,7 @@ class BenchServer:
     address: str
     pid: int
     metrics_url: str = "off"
+    http_address: str = ""  # empty if nothing listens for HTTP
 
     def memory_bytes(self, field: str = "Rss") -> int:
         """A figure of ``smaps_rollup``: Rss, Pss, Private_Dirty, Anonymous …"""
@@ -112,9 +113,14 @@ def serving(
         greeting = process.stdout.readline()
         found = re.search(r"serving on (\S+)", greeting)
         assert found, f"the server did not start: {greeting!r}"
-        metrics_url = process.stdout.readline().split()[-1]
+        told = {}
+        while "metrics" not in told:
+            name, _, value = process.stdout.readline().strip().partition(" ")
+            assert name, "the server said no more"
+            told[name] = value.strip()
+        page = told.get("page", "").removeprefix("http://").rstrip("/")
         try:
-            yield BenchServer(found.group(1), process.pid, metrics_url)
+            yield BenchServer(found.group(1), process.pid, told["metrics"], page)
         finally:
             process.terminate()
             process.communicate(timeout=60)

@@ -26,7 +26,7 @@ from voxswap_server.doors.places import Row
 from voxswap_server.doors.refusals import Refusals
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
 # What is on its way to a reader that has stopped: here, and in the system's own buffer. Together
 # about two seconds of 16-bit audio at 24 kHz.
@@ -34,6 +34,9 @@ _WRITE_BUFFER_BYTES, _SEND_BUFFER_BYTES = 32 << 10, 64 << 10
 #: The head of a request: its line and its headers.
 MAX_HEAD_BYTES = 16 << 10
 _MOST_WAITING = 512
+# For the other side of a WebSocket's end.
+_GOODBYE_S = 1.0
+_EMPTY_AND_CLOSED = ((b"content-length", b"0"), (b"connection", b"close"))
 
 
 class StreamBrokenError(Exception):
@@ -179,6 +182,11 @@ class HttpProtocol(H11Protocol):
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         """The application, which may send trailers, and break off."""
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD_BYTES:
+            # h11 looks at the size of a head that is not whole yet, and of no other.
+            await send({"type": "http.response.start", "status": 431, "headers": _EMPTY_AND_CLOSED})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         scope["extensions"] = {**scope.get("extensions", {}), "http.response.trailers": {}}
         has_trailers = False
 
@@ -209,6 +217,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *, patience: Patience, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.close_timeout = _GOODBYE_S
         self._stall = _Stall(patience)
 
     @override
@@ -228,6 +237,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().resume_writing()
         if not self.read_paused:
             self.transport.resume_reading()
+
+    @override
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        # uvicorn would log a socket that was refused as if that had been forgotten.
+        self.handshake_complete |= self.initial_response is not None and self.close_sent
 
     @override
     async def receive(self) -> ASGIReceiveEvent:

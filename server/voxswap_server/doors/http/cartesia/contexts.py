@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.routing import BaseRoute
@@ -110,12 +110,17 @@ class _Contexts:
         context = _Context(name, self._socket, self._services, said, request)
         self._socket.begin()
 
+        def free() -> None:
+            if self._contexts.get(name) is context:
+                del self._contexts[name]
+
         def ended() -> None:
             context.ended()
             self._socket.end()
-            self._contexts.pop(name, None)
+            free()
 
         async def fail(failure: Failure) -> None:
+            free()
             await self._socket.send(told.error(problem_with(failure), name))
 
         context.talk = Talk(
@@ -124,6 +129,8 @@ class _Contexts:
             fail=fail,
             on_end=ended,
         )
+        # Who has read the last message may use the name anew.
+        context.free = free
         self._contexts[name] = context
         return context
 
@@ -132,6 +139,7 @@ class _Context:
     """One conversation: what was flushed, and until when text may wait for more."""
 
     talk: Talk
+    free: Callable[[], None]
 
     def __init__(
         self,
@@ -199,6 +207,7 @@ class _Context:
                     await self._socket.send(content)
             case Trailer():
                 await self._tell_flushed(self._characters)
+                self.free()
                 await self._socket.send(told.done(self._name))
 
     async def _tell_flushed(self, place: int) -> None:

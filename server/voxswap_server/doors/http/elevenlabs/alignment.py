@@ -49,6 +49,10 @@ class Alignment:
                 end = mark.start_sample + mark.duration_samples
                 self._spread(self._taken(mark.text_end), mark.start_sample, end)
                 self._end = end
+                # Marks right behind a word are its own, and sound with its end.
+                marks = next((i for i, c in enumerate(self._text) if _is_next(c)), None)
+                if marks is not None:
+                    self._spread(self._taken(self._base + marks), end, end)
         last = chunk.start_sample + chunk.sample_count
         found = []
         while self._waiting and self._waiting[0].start < last:
@@ -84,6 +88,11 @@ class Alignment:
         for i, character in enumerate(text):
             first, last = (start + (end - start) * k // n for k in (i, i + 1))
             self._waiting.append(Character(character, first, last))
+
+
+def _is_next(character: str) -> bool:
+    """Whether it belongs to what follows a word."""
+    return character.isspace() or character.isalnum()
 
 
 def filled(found: Sequence[Character], chunk: Chunk, *, amid_word: bool) -> list[Character]:

@@ -7,7 +7,7 @@ ends with it.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -158,11 +158,16 @@ class _Contexts:
             )
         self._socket.begin()
 
+        def free() -> None:
+            if self._contexts.get(name) is context:
+                del self._contexts[name]
+
         def ended() -> None:
             self._socket.end()
-            self._contexts.pop(name, None)
+            free()
 
         async def fail(failure: Failure) -> None:
+            free()
             await self._socket.send(_error(name, problem_with(failure)))
 
         context.talk = Talk(
@@ -172,6 +177,8 @@ class _Contexts:
             idle_s=_patience_s(self._query),
             on_end=ended,
         )
+        # Who has read the last message may use the name anew.
+        context.free = free
         self._contexts[name] = context
         return context
 
@@ -180,6 +187,7 @@ class _Context:
     """One conversation, and its alignment."""
 
     talk: Talk
+    free: Callable[[], None]
 
     def __init__(self, name: str, socket: Socket, query: QueryParams, *, has_one: bool) -> None:
         self._name = name
@@ -215,6 +223,7 @@ class _Context:
             case Trailer():
                 if rest := self._alignment.rest(self._end):
                     await self._send(Chunk(b"", self._end, 0, ()), rest)
+                self.free()
                 await self._socket.send(self._named({"isFinal": True, "audio": None}))
 
     async def _send(self, chunk: Chunk, found: Sequence[Character]) -> None:

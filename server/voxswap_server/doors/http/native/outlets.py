@@ -20,6 +20,7 @@ _MOST_PARKED = 64
 # What was sent last is kept, as much as two seconds of 16-bit audio at 48 kHz and more in any other
 # form: a socket that broke may have had it under way.
 _KEPT_BYTES = 256 << 10
+_LAST = frozenset({"trailer", "error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Outlet:
         self._has_ended = False
 
     def attach(self, socket: Socket, name: str, detached: Callable[[], object]) -> None:
-        """Messages go to ``socket`` under ``name``; ``detached`` hears when they do no longer."""
+        """Messages go to ``socket`` as ``name``, which is free once ``detached`` is called."""
         self._detach()
         self._socket, self._name, self._detached = socket, name, detached
         self._is_attached.set()
@@ -172,6 +173,8 @@ class Outlet:
             sent = self._kept[number - self._first]
             if socket is None:
                 continue
+            if sent.content["type"] in _LAST:
+                self._let_go()  # of the name, or who has read this might be told that it is in use
             try:
                 await socket.send({**sent.content, "conversation": self._name}, sent.audio)
             except SocketGoneError:
@@ -185,6 +188,9 @@ class Outlet:
     def _detach(self) -> None:
         self._socket = None
         self._is_attached.clear()
+        self._let_go()
+
+    def _let_go(self) -> None:
         detached, self._detached = self._detached, lambda: None
         detached()
 
