@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-_FLAGS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required")
+from bench.chromium import CHROMIUM, browsing
 
 # What was lit, which shapes the mouth had, and what the page tried that its policy forbids.
 _RECORDER = """
@@ -38,12 +36,8 @@ def chromium() -> Iterator[Browser]:
     """A browser. Skips where there is none, but never in CI."""
     if not os.access(CHROMIUM, os.X_OK) and not os.environ.get("VOXSWAP_CI"):
         pytest.skip("needs Chromium (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
-        try:
-            yield browser
-        finally:
-            browser.close()
+    with browsing() as browser:
+        yield browser
 
 
 @dataclass

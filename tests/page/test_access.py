@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, expect
 from tests.page.browsers import Visit, spoken, visit, write
 
 _PLACES = ("/", "/#scene", "/#memory", "/docs")
-_SIZES = {"desk": {"width": 1200, "height": 900}, "phone": {"width": 320, "height": 640}}
 
 
 def ready(page: Page, path: str) -> None:
@@ -37,52 +36,45 @@ def serious(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", _PLACES)
-def test_axe_finds_nothing(browser: Browser, address: str, path: str, scheme: str) -> None:
-    with visit(browser, address, color_scheme=scheme) as found:
-        page = found.open(path)
-        ready(page, path)
-        if path == "/":
-            # With everything on the page that may be there: words, facts, an error, a receipt.
-            write(page, "The bridge is closed, and nobody may pass before the morning. " * 5)
-            page.locator("#text").press("Enter")
-            page.locator(".word[data-state=now]").wait_for()
-            page.keyboard.press("Escape")
-            page.locator("#receipt").wait_for()
-            page.locator("#format").select_option("wav")
-            page.locator("#text").fill(" ")
-            page.locator("#download").click()
-            page.locator("#trouble li").wait_for()
-        if path == "/#memory":
-            page.locator("#memory-voice").fill("npc/guard")
-            page.get_by_role("button", name="Load", exact=True).click()
-            page.locator("#residents tr").first.wait_for()
-        assert serious(page) == []
+def everything(page: Page, path: str) -> None:
+    """All on the page that may be there: words, facts, an error, a receipt, a row of the table."""
+    if path == "/":
+        write(page, "The bridge is closed, and nobody may pass before the morning. " * 5)
+        page.locator("#text").press("Enter")
+        page.locator(".word[data-state=now]").wait_for()
+        page.keyboard.press("Escape")
+        page.locator("#receipt").wait_for()
+        page.locator("#text").fill(" ")
+        page.locator("#download").click()
+        page.locator("#trouble li").wait_for()
+    elif path == "/#memory":
+        page.locator("#memory-voice").fill("npc/guard")
+        page.get_by_role("button", name="Load", exact=True).click()
+        page.locator("#residents tr").first.wait_for()
 
 
 @pytest.mark.parametrize("path", _PLACES)
-def test_a_narrow_screen_is_wide_enough(browser: Browser, address: str, path: str) -> None:
-    with visit(browser, address, viewport=_SIZES["phone"], has_touch=True, is_mobile=True) as found:
-        page = found.open(path)
-        ready(page, path)
-        wide = page.evaluate("() => document.documentElement.scrollWidth")
-        assert wide == 320
-        beyond = page.locator("main :visible").evaluate_all(
-            "(all) => all.filter((one) => one.getBoundingClientRect().right > 321)"
-            ".map((one) => one.id || one.className)"
-        )
-        assert beyond == []
-
-
-def test_dark_is_dark(browser: Browser, address: str) -> None:
+def test_axe_finds_nothing_by_day_or_by_night_nor_is_320_pixels_too_narrow(
+    visitor: Visit, path: str
+) -> None:
+    page = visitor.open(path)
+    ready(page, path)
+    everything(page, path)
     shades = {}
     for scheme in ("light", "dark"):
-        with visit(browser, address, color_scheme=scheme) as found:
-            colour = found.open().evaluate("() => getComputedStyle(document.body).backgroundColor")
-            shades[scheme] = sum(int(part) for part in colour[4:-1].split(","))
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert serious(page) == []
+        ground = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        shades[scheme] = sum(int(part) for part in ground[4:-1].split(","))
     assert shades["light"] > 600
     assert shades["dark"] < 100
+    page.set_viewport_size({"width": 320, "height": 640})
+    wide = page.evaluate("() => document.documentElement.scrollWidth")
+    beyond = page.locator("main :visible").evaluate_all(
+        "(all) => all.filter((one) => one.getBoundingClientRect().right > 321)"
+        ".map((one) => one.id || one.className)"
+    )
+    assert (wide, beyond) == (320, [])
 
 
 def test_less_motion_moves_the_mouth_without_easing(browser: Browser, address: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 
 import pytest
@@ -14,15 +16,21 @@ _STATIC = files(voxswap_server.doors.http.page) / "static"
 _FILES = sorted(file.name for file in _STATIC.iterdir())
 
 
-def get(address: str, path: str, method: str = "GET", **headers: str) -> http.client.HTTPResponse:
-    """An answer to a path that is sent as it stands."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def get(address: str, path: str, method: str = "GET", held: str = "") -> Answer:
+    """An answer to a path that is sent as it stands, by a client that has the files ``held``."""
     connection = http.client.HTTPConnection(address, timeout=30)
     try:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, headers=given)
+        connection.request(method, path, headers={"if-none-match": held} if held else {})
         answer = connection.getresponse()
-        answer.body = answer.read()  # type: ignore[attr-defined]
-        return answer
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, headers, answer.read())
     finally:
         connection.close()
 
@@ -30,30 +38,30 @@ def get(address: str, path: str, method: str = "GET", **headers: str) -> http.cl
 @pytest.mark.parametrize(("path", "name"), [("/", "index.html"), ("/docs", "docs.html")])
 def test_pages_are_served_with_a_policy(address: str, path: str, name: str) -> None:
     answer = get(address, path)
-    assert (answer.status, answer.body) == (200, (_STATIC / name).read_bytes())  # type: ignore[attr-defined]
-    policy = answer.getheader("content-security-policy", "")
+    assert (answer.status, answer.body) == (200, (_STATIC / name).read_bytes())
+    policy = answer.headers["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
-    assert answer.getheader("x-content-type-options") == "nosniff"
-    assert answer.getheader("content-type") == "text/html; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize("name", [name for name in _FILES if not name.endswith(".html")])
 def test_every_file_is_served_as_it_is(address: str, name: str) -> None:
     answer = get(address, f"/page/{name}")
-    assert (answer.status, answer.body) == (200, (_STATIC / name).read_bytes())  # type: ignore[attr-defined]
+    assert (answer.status, answer.body) == (200, (_STATIC / name).read_bytes())
     kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
     kind = kinds.get(name.rpartition(".")[2], "image/svg+xml")
-    assert answer.getheader("content-type") == kind
+    assert answer.headers["content-type"] == kind
 
 
 def test_a_browser_that_has_a_file_gets_it_no_second_time(address: str) -> None:
-    tag = get(address, "/page/main.js").getheader("etag", "")
-    again = get(address, "/page/main.js", if_none_match=f'"old", W/{tag}')
-    assert (again.status, again.body) == (304, b"")  # type: ignore[attr-defined]
-    assert again.getheader("etag") == tag
-    assert get(address, "/page/main.js", if_none_match='"old"').status == 200
+    tag = get(address, "/page/main.js").headers["etag"]
+    again = get(address, "/page/main.js", held=f'"old", W/{tag}')
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["etag"] == tag
+    assert get(address, "/page/main.js", held='"old"').status == 200
 
 
 @pytest.mark.parametrize(
@@ -80,7 +88,7 @@ def test_a_browser_that_has_a_file_gets_it_no_second_time(address: str) -> None:
 def test_nothing_else_is_there(address: str, path: str) -> None:
     answer = get(address, path)
     assert answer.status == 404
-    assert b'"reason":"NOT_FOUND"' in answer.body  # type: ignore[attr-defined]
+    assert b'"reason":"NOT_FOUND"' in answer.body
 
 
 def test_a_page_cannot_be_posted_to(address: str) -> None:

@@ -56,11 +56,26 @@ def test_the_budget_is_told_in_words_and_as_a_bar(visitor: Visit) -> None:
     names = [part.strip().split(" ")[0] for part in told.split(",")]
     assert names == ["Voices", "Loading", "Workspace", "Streams", "Evicting", "Free"]
     expect(page.locator("#budget h3")).to_have_text("2.00 GiB on cpu")
-    whole = bar.evaluate("(bar) => bar.clientWidth")
-    parts = bar.locator(".part").evaluate_all(
-        "(all) => all.reduce((sum, part) => sum + part.getBoundingClientRect().width, 0)"
+    whole, parts = bar.evaluate(
+        """(bar) => {
+          const widths = [...bar.children].map((part) => part.getBoundingClientRect().width);
+          return [bar.clientWidth, widths.reduce((sum, width) => sum + width, 0)];
+        }"""
     )
     assert abs(whole - parts) < 2
+
+
+def test_what_is_drawn_anew_takes_no_button_away(visitor: Visit) -> None:
+    page = visitor.open("/#memory")
+    steer(page, "Load", "npc/smith")
+    button = page.get_by_role("button", name="Unload npc/smith@1")
+    button.evaluate("(one) => { window.before = one; one.focus(); }")
+    with page.expect_response("**/v1/residents"):  # asked every second
+        pass
+    with page.expect_response("**/v1/residents"):
+        pass
+    expect(button).to_be_focused()
+    assert button.evaluate("(one) => one === window.before")
 
 
 def test_explain_says_why(visitor: Visit) -> None:

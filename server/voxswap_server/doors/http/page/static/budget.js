@@ -1,6 +1,6 @@
 // The memory budget as a bar, one for each device and tier.
 
-import { element } from "./dom.js";
+import { element, patch } from "./dom.js";
 import { bytes } from "./format.js";
 
 /**
@@ -47,7 +47,7 @@ export function drawBudget(root, ledgers) {
     const title = element("h3", { text: `${bytes(budget)} on ${where}` });
     return element("div", {}, title, bar, element("ul", { class: "legend" }, ...legend));
   });
-  root.replaceChildren(...bars);
+  patch(root, bars, 1);
 }
 
 /**

@@ -53,6 +53,25 @@ export function badge(text, tint = "plain") {
   return element("span", { class: `badge ${tint}`, text });
 }
 
+/**
+ * Make the children of `root` like `wanted`. Those that are alike stay, down to `depth`: what is
+ * drawn every second must not take away what somebody is about to press.
+ * @param {Element} root
+ * @param {Element[]} wanted
+ * @param {number} depth
+ */
+export function patch(root, wanted, depth) {
+  for (const [place, child] of wanted.entries()) {
+    const there = root.children[place];
+    if (!there) root.append(child);
+    else if (there.isEqualNode(child)) continue;
+    else if (depth > 1 && there.tagName === child.tagName) {
+      patch(there, [...child.children], depth - 1);
+    } else there.replaceWith(child);
+  }
+  while (root.childElementCount > wanted.length) root.lastElementChild?.remove();
+}
+
 /** Whether whoever looks asked for less motion. */
 export function wantsLessMotion() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;

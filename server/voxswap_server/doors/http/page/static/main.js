@@ -12,8 +12,8 @@ import { tabs } from "./tabs.js";
 
 watch();
 const residency = new Residency();
-const speak = speakTab(residency);
-const scene = sceneTab();
+const speak = speakTab(residency, () => scene.interrupt());
+const scene = sceneTab(() => speak.interrupt());
 const memory = memoryTab(residency);
 residency.onChange((overview) => drawMeter(byId("meter"), overview));
 residency.start();

@@ -2,7 +2,7 @@
 
 import { get, tell } from "./api.js";
 import { drawBudget } from "./budget.js";
-import { badge, byId, element } from "./dom.js";
+import { badge, byId, element, patch } from "./dom.js";
 import { ago, bytes, clock, milliseconds } from "./format.js";
 import { Trouble } from "./trouble.js";
 import { suggestVoices } from "./suggest.js";
@@ -68,9 +68,11 @@ export function memoryTab(residency) {
   function drawResidents(residents) {
     const body = byId("residents");
     const focused = document.activeElement?.getAttribute("data-key");
-    body.replaceChildren(...residents.map((resident) => residentRow(resident, steer)));
+    const rows = residents.map((resident) => residentRow(resident, steer));
+    patch(body, rows, 2); // down to cells
     byId("residents-none").hidden = residents.length > 0;
-    if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    if (focused && !body.contains(document.activeElement))
+      body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   }
 
   byId("memory-form").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {

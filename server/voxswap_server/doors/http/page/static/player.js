@@ -4,6 +4,10 @@ import { ScheduledPlayer } from "./scheduled.js";
 
 /** @type {Map<number, Promise<AudioContext>>} */
 const contexts = new Map();
+/** So long after the last sound the audio device may rest. */
+const IDLE_MS = 60_000;
+let sounding = 0;
+let resting = 0;
 
 /**
  * The audio of that rate, made once: the browser, not the server, resamples. It may be made ahead
@@ -28,7 +32,13 @@ async function made(rateHertz) {
 
 /** Browsers let a page sound once somebody has touched it: then this is to be called. */
 export async function wake() {
+  clearTimeout(resting);
+  if (!sounding) resting = setTimeout(rest, IDLE_MS);
   for (const context of contexts.values()) await (await context).resume();
+}
+
+async function rest() {
+  for (const context of contexts.values()) await (await context).suspend();
 }
 
 /**
@@ -95,6 +105,8 @@ export class Playback {
     const context = (this.context = await this.audio);
     await context.resume();
     if (this.#isStopped) return;
+    sounding++;
+    clearTimeout(resting);
     if (context.audioWorklet) {
       const options = { numberOfInputs: 0, outputChannelCount: [1] };
       this.#node = new AudioWorkletNode(context, "ring-player", options);
@@ -139,6 +151,7 @@ export class Playback {
     if (what === "moving" && isFirst) this.ears.began(performance.now() + Math.max(0, leftMs));
     if (what !== "done") return;
     this.#node?.disconnect();
+    if (!--sounding) resting = setTimeout(rest, IDLE_MS);
     const rms = Math.sqrt(energy / Math.max(1, sample));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(

@@ -23,8 +23,11 @@ const MS_A_CHARACTER = 60;
 
 /** @typedef {{isOver: boolean, lines: Line[]}} Show */
 
-/** @returns {{interrupt: () => boolean}} */
-export function sceneTab() {
+/**
+ * @param {() => void} hush lets other tabs fall silent
+ * @returns {{interrupt: () => boolean}}
+ */
+export function sceneTab(hush) {
   const rows = /** @type {SceneLine[]} */ ([]);
   const list = byId("scene");
   const trouble = new Trouble(byId("scene-trouble"), byId("panel-scene"));
@@ -82,6 +85,7 @@ export function sceneTab() {
   }
 
   async function perform() {
+    hush();
     interrupt();
     trouble.clear();
     for (const row of rows) row.settle();

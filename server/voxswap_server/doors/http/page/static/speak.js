@@ -16,9 +16,10 @@ import { VoiceList } from "./voices.js";
 
 /**
  * @param {import("./residency.js").Residency} residency
+ * @param {() => void} hush lets other tabs fall silent
  * @returns {{interrupt: () => boolean}} which says whether there was anything to interrupt
  */
-export function speakTab(residency) {
+export function speakTab(residency, hush) {
   const form = byId("composer");
   const panel = byId("panel-speak");
   const [text, seed, play, stop] = ["text", "seed", "play", "stop"].map(byId);
@@ -83,6 +84,7 @@ export function speakTab(residency) {
    * @param {Listener[]} more
    */
   function speak(asked, pressedAtMs, more = []) {
+    hush();
     line?.interrupt();
     trouble.clear();
     byId("receipt").hidden = true;
