@@ -45,6 +45,8 @@ def test_list_of_a_folder(capsys: Capsys, registry: Registry) -> None:
         (["--tag", "old", "--tag", "kind"], ["npc/baker"]),
         (["--tag", "old", "--tag", "new"], []),
         (["--gender", "male"], ["npc/baker"]),
+        (["--search", "BAK smith"], ["npc/baker"]),
+        (["--search", "bak butcher"], []),
     ],
 )
 def test_list_filters_a_folder_as_a_server_does(
@@ -57,11 +59,17 @@ def test_list_filters_a_folder_as_a_server_does(
 
 def test_every_filter_goes_to_a_server(server: FakeServer) -> None:
     flags = ["--prefix", "n", "--language", "en", "--engine", "vits", "--gender", "male"]
+    flags += ["--search", "old smith"]
     tags = ["--tag", "old", "--tag", "kind"]
     assert main(["voices", "list", *flags, *tags, "--address", server.address]) == 0
     assert server.requests == [
         voices_pb2.ListVoicesRequest(
-            prefix="n", language="en", engine="vits", tags=["old", "kind"], gender="male"
+            prefix="n",
+            language="en",
+            engine="vits",
+            tags=["old", "kind"],
+            gender="male",
+            search="old smith",
         )
     ]
 

@@ -91,8 +91,10 @@ class TestDockerfile:
     def test_a_target_serves_where_it_says(self, target: str) -> None:
         settings = image_settings("runtime", target)
         exposed = dict(instructions())["EXPOSE"].split()
-        assert [port(settings.listen), port(settings.metrics_listen)] == exposed
+        ports = (settings.listen, settings.http_listen, settings.metrics_listen)
+        assert [port(address) for address in ports] == exposed
         assert settings.listen.startswith("0.0.0.0:")
+        assert settings.http_listen.startswith("0.0.0.0:")
         assert settings.metrics_listen.startswith("0.0.0.0:")
         assert settings.device.partition(":")[0] == target
         assert settings.registry == "/var/lib/voxswap/registry"
@@ -171,7 +173,8 @@ class TestCompose:
         assert size_bytes(service["mem_limit"]) >= settings.memory_budget + (1 << 30)
         stop_s = float(service["stop_grace_period"].removesuffix("s"))
         assert stop_s > settings.shutdown_grace_s + BEYOND_GRACE_S
-        assert service["ports"] == [f"127.0.0.1:{port(settings.listen)}:{port(settings.listen)}"]
+        served = [port(settings.listen), port(settings.http_listen)]
+        assert service["ports"] == [f"127.0.0.1:{number}:{number}" for number in served]
 
     def test_voices_are_imported_first_and_into_the_registry_that_is_served(self) -> None:
         services = compose()["services"]
@@ -239,6 +242,7 @@ class TestSystemd:
 
     def test_the_example_serves_this_machine_only(self, settings: Settings) -> None:
         assert settings.listen.startswith("127.0.0.1:")
+        assert settings.http_listen.startswith("127.0.0.1:")
         assert settings.metrics_listen.startswith("127.0.0.1:")
 
     def test_it_is_confined_as_far_as_compiled_kernels_allow(

@@ -142,6 +142,11 @@ def test_a_conversation_goes_on_over_another_socket(web: Web, client: Client) ->
     with web.socket("/v1/converse") as ws:
         say(ws, "resume", "again", stream_id=stream_id, sample=sample)
         rest = hear(ws, conversation="again")
+        assert rest.told.pop(0) == {
+            "type": "resumed",
+            "conversation": "again",
+            "frames_taken": 1,
+        }
     assert first.audio + rest.audio == told
     assert rest.told[-1]["type"] == "trailer"
     assert not rest.of("header")
@@ -159,8 +164,10 @@ def test_what_was_lost_on_the_way_is_sent_again(web: Web, client: Client) -> Non
     with web.socket("/v1/converse") as ws:
         say(ws, "resume", stream_id=stream_id, sample=lost["start_sample"] + 1)
         again = hear(ws)
+        assert again.told.pop(0)["type"] == "resumed"
         say(ws, "resume", "b", stream_id=stream_id, sample=0)
         everything = hear(ws, conversation="b")
+        assert everything.told.pop(0)["type"] == "resumed"
     assert again.of("chunk")[0] == lost
     assert again.audio == told[2 * lost["start_sample"] :]
     assert everything.audio == told

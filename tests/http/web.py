@@ -7,7 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -91,9 +91,15 @@ class Web:
 
 
 def read_answer(sock: socket.socket) -> Answer:
-    stream = sock.makefile("rb")
+    with sock.makefile("rb") as stream:
+        return _read_answer(stream)
+
+
+def _read_answer(stream: IO[bytes]) -> Answer:
     status = int(stream.readline().split()[1])
     headers = read_headers(stream)
+    if status == 204:
+        return Answer(status, headers, b"")
     if headers.get("transfer-encoding") != "chunked":
         length = headers.get("content-length")
         body = stream.read(int(length)) if length is not None else stream.read()
@@ -111,7 +117,7 @@ def read_answer(sock: socket.socket) -> Answer:
     return Answer(status, headers, body, whole=False)
 
 
-def read_headers(stream: Any) -> dict[str, str]:
+def read_headers(stream: IO[bytes]) -> dict[str, str]:
     found = {}
     while line := stream.readline().decode("latin-1").strip():
         name, _, value = line.partition(":")

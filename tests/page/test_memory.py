@@ -31,6 +31,9 @@ def test_loads_pins_and_evictions_are_seen(visitor: Visit) -> None:
     row.get_by_role("button", name="Unload npc/smith@1").click()
     expect(events.locator("[data-kind=evicted]").first).to_contain_text("for unload")
     expect(row).to_have_count(0)
+    # Whoever comes later sees what happened before.
+    page.reload()
+    expect(events.locator("[data-kind=evicted]").first).to_contain_text("npc/smith@1")
 
 
 def test_who_speaks_is_leased(visitor: Visit) -> None:

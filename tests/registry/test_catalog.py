@@ -440,6 +440,7 @@ filters = st.builds(
     engine=st.sampled_from(("", *ENGINES, "vit")),
     gender=st.sampled_from((*GENDERS, "fem")),
     tags=st.lists(st.sampled_from((*TAGS, ",")), max_size=3).map(tuple),
+    search=st.sampled_from(("", "  ", "a", "NPC", "anna", "b ann", "village", "/", "nobody", "%")),
 )
 
 
@@ -451,12 +452,15 @@ def is_wanted(voice_id: str, voice: dict[str, Any], wanted: VoiceFilter) -> bool
         gender = gender if edit.gender is None else edit.gender
         tags = tags if edit.tags is None else edit.tags
     language, asked = manifest["language"].lower(), wanted.language.lower()
+    name = (edit.display_name if edit is not None else None) or manifest.get("display_name", "")
+    said = " ".join((voice_id, name, *tags)).casefold()
     return (
         voice_id.startswith(wanted.prefix)
         and (not asked or language == asked or language.startswith(f"{asked}-"))
         and (not wanted.engine or manifest["engine"] == wanted.engine)
         and (not wanted.gender or gender == wanted.gender)
         and set(wanted.tags) <= set(tags)
+        and all(word in said for word in wanted.search.casefold().split())
     )
 
 

@@ -127,6 +127,13 @@ async def test_a_warm_start_shares_the_load_of_who_asks_meanwhile() -> None:
 # Scenes
 
 
+async def test_a_version_that_comes_twice_counts_once() -> None:
+    ahead = Ahead(ResidencyFixture(100).manager)
+    members = [*cast(a=9.0, b=5.0), *cast(a=1.0)]
+    found = await ahead.prepare(members, dry_run=True)
+    assert [member.ref for member in found.cast] == ["a@1", "b@1"]
+
+
 async def test_a_scene_is_loaded_in_order_of_need_two_side_by_side() -> None:
     residency = ResidencyFixture(100)
     ahead = Ahead(residency.manager)

@@ -85,7 +85,11 @@ class Ahead:
         Voices beyond what fits are left out: they would push out those that are needed sooner.
         Raises `ScenesBusyError` if too many scenes are being prepared.
         """
-        order = sorted(cast, key=lambda member: member.due_s or 0.0)
+        # A version that was named in two ways counts once, with its first line.
+        firsts: dict[str, CastMember] = {}
+        for member in sorted(cast, key=lambda member: member.due_s or 0.0):
+            firsts.setdefault(member.manifest.ref, member)
+        order = list(firsts.values())
         outlook = await forecast(self._manager, order)
         if not dry_run:
             if len(self._scenes) >= _MOST_SCENES:

@@ -31,13 +31,14 @@ class AsyncCatalog(AsyncConnection):
         engine: str = "",
         tags: Sequence[str] = (),
         gender: str = "",
+        search: str = "",
         page_size: int = 0,
         timeout_s: float | None = None,
     ) -> AsyncIterator[Voice]:
         """Voices by id, each at its newest version. Asks for a page at a time, as they are read.
 
-        A voice must have all of ``tags``; ``language`` "en" takes "en-US" too. ``timeout_s`` is for
-        each page.
+        A voice must have all of ``tags``; ``language`` "en" takes "en-US" too. Each word of
+        ``search`` is to be in its id, its name or a tag. ``timeout_s`` is for each page.
         """
         with fitting():
             request = voices_pb2.ListVoicesRequest(
@@ -46,6 +47,7 @@ class AsyncCatalog(AsyncConnection):
                 engine=engine,
                 tags=words(tags, "tags"),
                 gender=gender,
+                search=search,
                 page_size=page_size,
             )
         while True:

@@ -100,13 +100,14 @@ class LocalCatalog:
         engine: str = "",
         tags: Sequence[str] = (),
         gender: str = "",
+        search: str = "",
     ) -> Iterator[Voice]:
         """Voices at their newest version, filtered as a server filters them."""
         with opened(self._location) as registry:
             from voxswap_registry.catalog.catalog import Catalog
             from voxswap_registry.catalog.index import VoiceFilter
 
-            wanted = VoiceFilter(prefix, language, engine, gender, tuple(tags))
+            wanted = VoiceFilter(prefix, language, engine, gender, tuple(tags), search)
             with Catalog(registry) as catalog:
                 catalog.refresh()
                 for listing in catalog.listings(wanted):

@@ -103,7 +103,7 @@ def lufs(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the script, do what is left of it, and say how it went."""
+    """Read the script, do what is left of it, and say how it went. Raises `CliError`."""
     from voxswap_client.cli.render_folder import RenderFolder
     from voxswap_client.cli.render_run import OutOfReachError, Tally
 

@@ -17,7 +17,7 @@ from voxswap_client.cli.traffic import percentages, split
 from voxswap_client.types import Change, Voice, VoiceDetails
 
 _LABEL_COLUMNS = 14
-_FILTERS = ("prefix", "language", "engine", "tags", "gender")
+_FILTERS = ("prefix", "language", "engine", "tags", "gender", "search")
 
 
 def add_to(commands: Commands) -> None:
@@ -42,6 +42,9 @@ def add_to(commands: Commands) -> None:
         default=[],
         metavar="TAG",
         help="repeat it for more",
+    )
+    listing.add_argument(
+        "--search", default="", metavar="WORDS", help="words in its id, its name or a tag"
     )
     listing.add_argument("--gender", default="", metavar="NAME", help="as the publisher states it")
 

@@ -17,7 +17,8 @@ from voxswap_server.speech.messages import Chunk, Header, Message
 async def begun(stream: Stream) -> AsyncIterator[tuple[Header, AsyncIterator[Message]]]:
     """The header, once there is something to hear, and what follows it.
 
-    So whatever goes wrong before the first sound has a status of its own.
+    So whatever goes wrong before the first sound has a status of its own. Raises what reading the
+    stream does, and `HttpError` if it was interrupted before it began.
     """
     header = await anext(stream)
     if not isinstance(header, Header):

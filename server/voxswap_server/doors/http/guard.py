@@ -73,7 +73,11 @@ def problem_with(failure: Failure) -> Problem:
 def tell(problem: Problem) -> dict[str, Any]:
     """voxswap's own way."""
     failure = problem.failure
-    told: dict[str, Any] = {"reason": failure.reason, "message": failure.message}
+    told: dict[str, Any] = {
+        "code": failure.code.name,
+        "reason": failure.reason,
+        "message": failure.message,
+    }
     told["violations"] = [
         {"field": v.field, "description": v.description} for v in failure.violations
     ]

@@ -98,9 +98,14 @@ _ERROR = {
     "properties": {
         "error": {
             "type": "object",
-            "required": ["reason", "message", "violations"],
+            "required": ["code", "reason", "message", "violations"],
             "properties": {
-                "reason": {"type": "string", "description": "stable, for programs"},
+                "code": {
+                    "type": "string",
+                    "enum": [code.name for code in STATUS],
+                    "description": "the kind of error, as in gRPC",
+                },
+                "reason": {"type": "string", "description": "what it is; stable, for programs"},
                 "message": {"type": "string", "description": "what happened, and what to do"},
                 "violations": {
                     "type": "array",

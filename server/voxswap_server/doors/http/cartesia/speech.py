@@ -78,7 +78,7 @@ class CartesiaHandlers:
         return request, body.context_id or ""
 
     async def voices(self, exchange: Exchange) -> None:
-        """A page of voices."""
+        """A page of voices. Raises `InvalidInputError`."""
         query = exchange.request.query_params
         limit = query.get("limit", "")
         size = int(limit) if limit.isascii() and limit.isdecimal() and len(limit) < 5 else 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,9 +51,8 @@ class Alignment:
                 self._spread(self._taken(mark.text_end), mark.start_sample, end)
                 self._end = end
                 # Marks right behind a word are its own, and sound with its end.
-                marks = next((i for i, c in enumerate(self._text) if _is_next(c)), None)
-                if marks is not None:
-                    self._spread(self._taken(self._base + marks), end, end)
+                own = itertools.takewhile(_is_mark, self._text)
+                self._spread(self._taken(self._base + len(list(own))), end, end)
         last = chunk.start_sample + chunk.sample_count
         found = []
         while self._waiting and self._waiting[0].start < last:
@@ -90,9 +90,9 @@ class Alignment:
             self._waiting.append(Character(character, first, last))
 
 
-def _is_next(character: str) -> bool:
-    """Whether it belongs to what follows a word."""
-    return character.isspace() or character.isalnum()
+def _is_mark(character: str) -> bool:
+    """Whether it is one, and belongs to the word before it."""
+    return not (character.isspace() or character.isalnum())
 
 
 def filled(found: Sequence[Character], chunk: Chunk, *, amid_word: bool) -> list[Character]:

@@ -6,7 +6,7 @@ conversations go over one socket, each under the name that its client gave it.
 ::
 
     client   start    text  flush  interrupt  end  cancel        resume (after a break)
-    server   header   chunk + audio  interrupted  trailer | error
+    server   header   chunk + audio  interrupted  trailer | error    resumed
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.doors.failures import Failure
 from voxswap_server.doors.http.exchange import checked
-from voxswap_server.doors.http.guard import Guard, Problem, problem_with, tell
+from voxswap_server.doors.http.guard import Guard, Problem, problem_of, problem_with, tell
 from voxswap_server.doors.http.native.asked import Resume, Start
 from voxswap_server.doors.http.native.outlets import Outlet, Parked
 from voxswap_server.doors.http.services import Services, tenant_of
@@ -52,8 +52,7 @@ class ConverseHandler:
 
     def fault(self, message: str) -> dict[str, Any]:
         """The last message of a socket that is closed for a fault of its client."""
-        error = {"reason": "INVALID_INPUT", "message": message, "violations": []}
-        return {"type": "error", "error": error}
+        return {"type": "error", **tell(problem_of(InvalidInputError.one("frame", message)))}
 
 
 class _Conversations:
@@ -116,6 +115,7 @@ class _Conversations:
             raise InvalidInputError.one(
                 "conversation", "is not under way, or has ended; begin it with start"
             )
+        outlet.frames_taken += 1
         await say(outlet.talk, frame)
         await outlet.talk.room()
 

@@ -89,6 +89,8 @@ class Outlet:
         self._timer: asyncio.TimerHandle | None = None
         self._stream_id = ""
         self._has_ended = False
+        self._resumed: dict[str, Any] | None = None  # what a new socket is told before all else
+        self.frames_taken = 0  # of what the client said after its start
 
     def attach(self, socket: Socket, name: str, detached: Callable[[], object]) -> None:
         """Messages go to ``socket`` as ``name``, which is free once ``detached`` is called."""
@@ -113,6 +115,8 @@ class Outlet:
 
     def rewind(self, sample: int) -> None:
         """Send again from ``sample`` on. Raises `StreamNotFoundError` if that is not kept."""
+        # What was said after this never came, and is to be said again.
+        self._resumed = {"type": "resumed", "frames_taken": self.frames_taken}
         place = self._first
         for number, sent in enumerate(self._kept, start=self._first):
             if sent.end_sample is not None and sent.end_sample <= sample:
@@ -167,12 +171,17 @@ class Outlet:
             self._first += 1
 
     async def _pump(self) -> None:
-        while self._next < self._first + len(self._kept):
+        while self._resumed is not None or self._next < self._first + len(self._kept):
             await self._is_attached.wait()
-            socket, number = self._socket, self._next
-            sent = self._kept[number - self._first]
+            socket = self._socket
             if socket is None:
                 continue
+            if self._resumed is not None:
+                told, self._resumed = self._resumed, None
+                await socket.send({**told, "conversation": self._name})
+                continue
+            number = self._next
+            sent = self._kept[number - self._first]
             if sent.content["type"] in _LAST:
                 self._let_go()  # of the name, or who has read this might be told that it is in use
             try:

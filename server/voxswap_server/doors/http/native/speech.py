@@ -40,7 +40,10 @@ class SpeechHandlers:
         self._whole = whole
 
     async def speech(self, exchange: Exchange) -> None:
-        """Audio as it is made, or events with audio, marks and receipt."""
+        """Audio as it is made, or events with audio, marks and receipt.
+
+        Raises `InvalidInputError`.
+        """
         body = await exchange.json(LongSpeech)
         wanted = exchange.request.headers.get("accept", "")
         with_events = body.stream == "events"
@@ -62,7 +65,7 @@ class SpeechHandlers:
                 )
 
     async def tts(self, exchange: Exchange) -> None:
-        """JSON in, a whole WAV file out."""
+        """JSON in, a whole WAV file out. Raises `InvalidInputError`."""
         body = await exchange.json(Speech)
         encoding = body.audio.encoding or body.format or AudioEncoding.WAV
         if encoding is not AudioEncoding.WAV:

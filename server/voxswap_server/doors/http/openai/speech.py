@@ -151,7 +151,7 @@ class OpenaiHandlers:
         await exchange.answer_json({"object": "list", "data": [_model(name) for name in _MODELS]})
 
     async def model(self, exchange: Exchange) -> None:
-        """One of them."""
+        """One of them. Raises `VoiceNotFoundError`."""
         name = exchange.request.path_params["model"]
         if name not in _MODELS:
             raise VoiceNotFoundError(f"there is no model {name!r:.80}; there are {_MODELS}")

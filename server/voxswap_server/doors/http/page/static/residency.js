@@ -13,16 +13,24 @@ export class Residency {
   #hearing = [];
   /** @type {Overview | null} */
   overview = null;
+  #epoch = "";
+  #heard = 0; // the number of the latest event
 
   constructor() {
     this.refreshSoon = settled(() => this.refresh(), 60);
   }
 
-  /** Begin to watch, once. Browsers open the stream again by themselves, and miss nothing. */
+  /**
+   * Begin to watch, from the oldest event that the server keeps. Browsers open the stream again by
+   * themselves, and miss nothing.
+   */
   start() {
-    const events = new EventSource("/v1/events");
+    const events = new EventSource("/v1/events?after_sequence=0");
     events.onmessage = ({ data }) => {
-      for (const hear of this.#hearing) hear(JSON.parse(data));
+      const event = JSON.parse(data);
+      if (event.epoch === this.#epoch && event.sequence <= this.#heard) return;
+      [this.#epoch, this.#heard] = [event.epoch, event.sequence];
+      for (const hear of this.#hearing) hear(event);
       this.refreshSoon();
     };
     events.onopen = () => this.refresh();

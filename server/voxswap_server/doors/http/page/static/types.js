@@ -39,7 +39,7 @@
  * }} Ledger
  * @typedef {{residents: Resident[], ledgers: Ledger[], last_sequence: number}} Overview
  * @typedef {{
- *   sequence: number, event_time: string, kind: string, voices: string[], reason: string,
+ *   sequence: number, epoch: string, event_time: string, kind: string, voices: string[], reason: string,
  *   duration_ms: number, size_bytes: number, role: string,
  * }} ResidencyEvent
  */
