@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.e2e.servers import ServerThread
 from tests.page.browsers import Visit
@@ -71,6 +71,34 @@ def test_a_line_that_cannot_be_spoken_is_passed_over(visitor: Visit) -> None:
     states = rows.evaluate_all("(all) => all.map((row) => row.dataset.state)")
     assert states == ["done", "failed", "done"]
     expect(rows.nth(1).locator(".told")).to_contain_text("INVALID_INPUT start_by_ms")
+
+
+def test_a_line_that_finds_no_room_is_asked_for_again(visitor: Visit) -> None:
+    asked: list[str] = []
+
+    def refusing(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(frame: str | bytes) -> None:
+            said = json.loads(frame)
+            if said["type"] == "start":
+                asked.append(said["text"])
+            if asked.count("Two.") != 1:
+                server.send(frame)
+            elif said["type"] == "start":
+                error = {"reason": "OVERLOADED", "message": "busy", "violations": []}
+                told = {"type": "error", "conversation": said["conversation"]}
+                socket.send(json.dumps({**told, "error": {**error, "retry_after_ms": 20}}))
+
+        socket.on_message(pass_on)
+
+    visitor.page.route_web_socket("**/v1/converse", refusing)
+    page = visitor.open("/#scene")
+    lines(page, "One.", "Two.")
+    page.get_by_role("button", name="Play the scene").click()
+    expect(page.locator("#scene-status")).to_have_text("The scene is over.")
+    assert asked == ["One.", "Two.", "Two."]
+    expect(page.locator(".scene-line[data-state=done]")).to_have_count(2)
 
 
 def test_a_cast_that_is_not_there_is_told(visitor: Visit) -> None:

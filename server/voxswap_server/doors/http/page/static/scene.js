@@ -20,6 +20,8 @@ const DRAFT = [
 ];
 /** Before a cast was heard, nobody knows how long its lines are. */
 const MS_A_CHARACTER = 60;
+/** How long a line without a deadline waits for a server that has no time for it. */
+const PATIENCE_MS = 10_000;
 
 /** @typedef {{isOver: boolean, lines: Line[]}} Show */
 
@@ -111,32 +113,74 @@ export function sceneTab(hush) {
     const cast = [...rows];
     let next = cast.length ? ask(cast[0], running) : null;
     for (let place = 0; next && !running.isOver; place++) {
-      const { line, over, begun } = next;
-      line.play();
-      status.textContent = `Line ${place + 1} of ${cast.length}, ${line.asked.voice}.`;
+      const { over, whole, play: playNow } = next;
+      playNow();
+      status.textContent = `Line ${place + 1} of ${cast.length}, ${cast[place].request.voice}.`;
       // One ahead: while a line is heard, the next one is made.
-      await begun;
+      await whole;
       next = !running.isOver && cast[place + 1] ? ask(cast[place + 1], running) : null;
       await over;
     }
   }
 
   /**
+   * Ask for a line, again and again while the server has no time for it.
    * @param {SceneLine} row
    * @param {Show} running
    */
   function ask(row, running) {
-    const begun = Promise.withResolvers();
+    const whole = Promise.withResolvers();
     const over = Promise.withResolvers();
+    const firstAskedMs = performance.now();
+    const dueMs = row.request.start_by_ms;
+    let mayPlay = false;
+    /** @type {Line} */
+    let line;
+
+    function end() {
+      whole.resolve(null);
+      over.resolve(null);
+    }
+
+    function begin() {
+      const asked = { ...row.request, session_id: session };
+      const passedMs = Math.round(performance.now() - firstAskedMs);
+      if (passedMs && typeof dueMs === "number") asked.start_by_ms = Math.max(1, dueMs - passedMs);
+      line = new Line(asked, [steps, row], { isHeld: !mayPlay });
+      running.lines.push(line);
+      line.begin();
+    }
+
+    /** @param {import("./api.js").ApiError} error */
+    function tryAgain(error) {
+      const isLate = performance.now() - firstAskedMs > (dueMs ?? PATIENCE_MS);
+      if (!error.retryAfterMs || isLate) {
+        row.fail(error);
+        end();
+        return;
+      }
+      setTimeout(() => {
+        if (!running.isOver) {
+          begin();
+          return;
+        }
+        row.settle();
+        end();
+      }, error.retryAfterMs);
+    }
+
     const steps = {
-      began: () => begun.resolve(null),
-      ended: () => over.resolve(begun.resolve(null)),
-      failed: () => over.resolve(begun.resolve(null)),
+      whole: () => whole.resolve(null),
+      ended: end,
+      failed: (/** @type {Line} */ _, /** @type {import("./api.js").ApiError} */ error) =>
+        tryAgain(error),
     };
-    const line = new Line({ ...row.request, session_id: session }, [steps, row], { isHeld: true });
-    running.lines.push(line);
-    line.begin();
-    return { line, begun: begun.promise, over: over.promise };
+    begin();
+    const play = () => {
+      mayPlay = true;
+      line.play();
+    };
+    return { play, whole: whole.promise, over: over.promise };
   }
 
   function interrupt() {

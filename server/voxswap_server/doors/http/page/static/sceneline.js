@@ -91,11 +91,10 @@ export class SceneLine {
     else this.#tell(badge(`ready in ${milliseconds(after)}`, isInTime ? "plain" : "warn"));
   }
 
-  /** @param {import("./line.js").Line} line */
-  asked(line) {
+  /** Asked for, perhaps not for the first time. */
+  asked() {
     this.root.dataset.state = "asked";
     this.#tell("asked …");
-    this.line = line;
   }
 
   /** @param {import("./line.js").Line} line */
@@ -118,11 +117,8 @@ export class SceneLine {
     if (line.wasInterrupted) this.told.append(badge("interrupted", "plain"));
   }
 
-  /**
-   * @param {import("./line.js").Line} _
-   * @param {import("./api.js").ApiError} error
-   */
-  failed(_, error) {
+  /** It will not be heard. @param {import("./api.js").ApiError} error */
+  fail(error) {
     this.root.dataset.state = "failed";
     const why = error.violations.map((v) => `${v.field} ${v.description}`).join("; ");
     this.#tell(badge(error.reason, "bad"), ` ${why || error.message}`);

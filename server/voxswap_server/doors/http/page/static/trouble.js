@@ -36,12 +36,9 @@ export class Trouble {
       const name = element("code", { text: field });
       return element("li", { id }, name, ` ${description}`);
     });
-    const wait = error.retryAfterMs
-      ? ` Try again in ${Math.ceil(error.retryAfterMs / 1000)} s.`
-      : "";
     this.root.append(
       element("span", { class: "badge bad", text: error.reason }),
-      lines.length ? element("ul", {}, ...lines) : element("p", { text: error.message + wait }),
+      lines.length ? element("ul", {}, ...lines) : element("p", { text: error.message }),
     );
   }
 
