@@ -195,6 +195,24 @@ def test_two_versions_speak_the_same_line(visitor: Visit) -> None:
     assert len(seeds) == 1
 
 
+def test_names_are_text_and_no_markup(visitor: Visit) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    voice = {"id": "a", "version": 1, "versions": [1], "problem": "", "display_name": name}
+    broken = {"id": "b", "version": 1, "versions": [1], "problem": name}
+    answer = {"voices": [voice, broken], "next_page_token": ""}
+    visitor.page.route("**/v1/voices?*", lambda route: route.fulfill(json=answer))
+    page = visitor.open()
+    write(page, name)
+    options = page.locator("#voices [role=option]")
+    expect(options.first).to_contain_text(name)
+    expect(options.nth(1)).to_contain_text(name)
+    expect(options.nth(1)).to_have_attribute("aria-disabled", "true")
+    page.locator("#text").press("Enter")
+    expect(page.locator("#trouble")).to_contain_text("NOT_FOUND")
+    expect(page.locator("#words")).to_have_text(name)
+    expect(page.locator("main img")).to_have_count(0)
+
+
 def test_search_finds_voices(visitor: Visit) -> None:
     page = visitor.open()
     options = page.locator("#voices [role=option]")
