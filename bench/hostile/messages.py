@@ -23,9 +23,10 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from voxswap.riva.v1 import riva_tts_pb2
 from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
 
-_FILES = (speech_pb2, voices_pb2, residency_pb2, health_pb2, reflection_pb2)
+_FILES = (speech_pb2, voices_pb2, residency_pb2, riva_tts_pb2, health_pb2, reflection_pb2)
 _TEXTS = (
     *(
         "joe",
@@ -83,14 +84,15 @@ class Tally:
 
 
 def methods() -> list[tuple[str, MethodDescriptor]]:
-    """Paths and descriptors of all methods; reflection is there under both of its names."""
+    """Paths and descriptors of all methods; reflection is there under both of its names.
+
+    Riva's package has another name on the wire than here.
+    """
     found = []
     for file in _FILES:
         for service in file.DESCRIPTOR.services_by_name.values():
-            names = {
-                service.full_name,
-                service.full_name.replace("reflection.v1alpha", "reflection.v1"),
-            }
+            name = service.full_name.replace("voxswap.riva.v1", "nvidia.riva.tts")
+            names = {name, name.replace("reflection.v1alpha", "reflection.v1")}
             found += [(f"/{name}/{m.name}", m) for name in sorted(names) for m in service.methods]
     return found
 
@@ -186,7 +188,8 @@ def _fill_repeated(rng: random.Random, message: Message, spec: FieldDescriptor, 
     if spec.message_type is None:
         target.extend([_value(rng, spec) for _ in range(n)])
     elif spec.message_type.GetOptions().map_entry:
-        return
+        if spec.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_STRING:
+            target.update({rng.choice(_TEXTS): rng.choice(_TEXTS) for _ in range(n)})
     else:
         target.extend([filled(rng, spec.message_type, depth + 1) for _ in range(min(n, 33))])
 

@@ -161,6 +161,7 @@ def test_reflection_lists_the_services(server: ServerThread) -> None:
         "voxswap.v1.SpeechService",
         "voxswap.v1.VoiceService",
         "voxswap.v1.ResidencyService",
+        "nvidia.riva.tts.RivaSpeechSynthesis",
         "grpc.health.v1.Health",
     }
 

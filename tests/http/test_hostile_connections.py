@@ -14,8 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from tests.e2e.servers import ServerThread, active_leases, serving
-from tests.http.conftest import nothing_is_left, web_of
-from tests.http.web import LINE, Web, hear, read_answer, say
+from tests.http.web import LINE, Web, hear, nothing_is_left, read_answer, say, web_of
 from tests.registry.drafts import root_of
 from voxswap_registry.store import Registry
 
@@ -120,6 +119,18 @@ def test_a_body_that_does_not_come_is_told(hasty_web: Web) -> None:
         sock.sendall(hasty_web.head("POST", "/v1/speech", JSON, 100) + b'{"voice": ')
         answer = read_answer(sock)
     assert (answer.status, answer.error["reason"]) == (408, "REQUEST_TIMEOUT")
+
+
+def test_bodies_that_do_not_come_take_no_place(joe_registry: Registry) -> None:
+    """Of those whose body is waited for the longest goes; nobody else waits for them."""
+    with serving(root_of(joe_registry), max_streams=1) as thread, contextlib.ExitStack() as stack:
+        web = web_of(thread)
+        half = web.head("POST", "/v1/speech", JSON, 100) + b'{"voice": '
+        slow = [stack.enter_context(web.connect()) for _ in range(300)]
+        for sock in slow:
+            sock.sendall(half)
+        assert speaks(web)
+        assert read_answer(slow[0]).status == 408
 
 
 def test_a_body_that_breaks_off_leaves_nothing(web: Web) -> None:

@@ -152,6 +152,11 @@ class Catalog:
             record = self.record(ref.voice_id)
             return self.manifest(record, chosen_version(record, ref, session_id=session_id))
 
+    def has(self, voice_id: str) -> bool:
+        """Whether a voice of this id is registered. Costs less than to be told that none is."""
+        voice = self._index.voice(voice_id)
+        return voice is not None and voice.newest > 0
+
     def record(self, voice_id: str) -> VoiceRecord:
         """Versions and state of a voice. Raises `VoiceNotFoundError` and `ManifestError`."""
         check_voice_id(voice_id)

@@ -188,6 +188,7 @@ def _greeting(server: RunningServer, settings: Settings) -> str:
     lines = [
         f"voxswap is serving on {server.address}",
         *([f"  page      http://{server.http_address}/"] if server.http_address else ()),
+        *([f"  wyoming   {server.wyoming_address}"] if server.wyoming_address else ()),
         f"  metrics   {_metrics_url(server)}",
         f"  registry  {settings.registry}",
         f"  memory    {settings.memory_budget >> 20} MiB on {settings.device}",

@@ -164,6 +164,11 @@ class Settings(BaseModel):
     http_hosts: Names = Field(
         (), description="names that the server is reached by over HTTP, by commas"
     )
+    wyoming_listen: Address | Literal["off"] = Field(
+        "off",
+        description="where Wyoming listens, such as 127.0.0.1:10200 (no authentication: mind the "
+        "network), or 'off'; with the extra wyoming only",
+    )
     metrics_listen: Address | Literal["off"] = Field(
         "127.0.0.1:9464", description="where Prometheus finds the metrics, or 'off'"
     )

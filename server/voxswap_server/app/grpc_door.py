@@ -23,6 +23,7 @@ from voxswap_server.doors.grpc.health import HealthServicer
 from voxswap_server.doors.grpc.kept_messages import KeptMessages
 from voxswap_server.doors.grpc.reflection import add_reflection
 from voxswap_server.doors.grpc.residency import ResidencyServicer
+from voxswap_server.doors.grpc.riva import servicer as riva
 from voxswap_server.doors.grpc.server import ConnectionLimits, Server
 from voxswap_server.doors.grpc.speech import SpeechServicer
 from voxswap_server.doors.grpc.voices import VoiceServicer
@@ -32,6 +33,7 @@ _SERVICES = (
     speech_pb2.DESCRIPTOR.services_by_name["SpeechService"].full_name,
     voices_pb2.DESCRIPTOR.services_by_name["VoiceService"].full_name,
     residency_pb2.DESCRIPTOR.services_by_name["ResidencyService"].full_name,
+    riva.SERVICE,
 )
 
 
@@ -71,7 +73,14 @@ def _server(house: House, shared: Shared, stack: contextlib.AsyncExitStack) -> S
     voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
     residency_pb2_grpc.add_ResidencyServiceServicer_to_server(residency, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    add_reflection(server, (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name))
+    riva.add_to_server(
+        riva.RivaServicer(
+            house.speaker, house.catalog, max_text_characters=limits.max_text_characters
+        ),
+        server,
+    )
+    names = (*_SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    add_reflection(server, names, renamed=[riva.RENAMED])
     return server
 
 

@@ -33,6 +33,7 @@ def http_door(house: House, shared: Shared) -> tuple[HttpServer, str] | None:
     from voxswap_server.doors.http.connections import Patience
     from voxswap_server.doors.http.server import HttpServer
     from voxswap_server.doors.http.services import Services
+    from voxswap_server.doors.http.whole import Whole
 
     limits = shared.limits
     services = Services(
@@ -43,9 +44,12 @@ def http_door(house: House, shared: Shared) -> tuple[HttpServer, str] | None:
         house.serving,
         limits.max_text_characters,
     )
+    whole = Whole()
+    house.metrics.watch_beside("whole answers", lambda: whole.size_bytes)
     app = application(
         services,
         shared,
+        whole,
         origins=settings.http_origins,
         hosts=settings.http_hosts,
         version=version("voxswap"),
@@ -62,6 +66,8 @@ def http_door(house: House, shared: Shared) -> tuple[HttpServer, str] | None:
         keepalive_s=limits.keepalive_s,
         max_message_bytes=limits.max_message_bytes,
     )
+    text = "Connections of the HTTP door, WebSockets included."
+    house.metrics.show("http_connections", text, lambda: server.connections)
     host, _, port = settings.http_listen.rpartition(":")
     try:
         return server, server.bind(host.strip("[]"), int(port))

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from voxswap_server.app.config import Settings, SettingsError
 from voxswap_server.app.grpc_door import grpc_door
@@ -17,14 +17,12 @@ from voxswap_server.app.http_door import http_door
 from voxswap_server.app.metrics import Metrics
 from voxswap_server.app.metrics_port import MetricsPort
 from voxswap_server.app.way_down import STEPS_S, WayDown
+from voxswap_server.app.wyoming_door import wyoming_door
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.doors.grpc.server import Server
 from voxswap_server.doors.refusals import Refusals
 from voxswap_server.doors.shared import Limits, Shared, stream_places
 from voxswap_server.doors.under_way import CallsUnderWay
-
-if TYPE_CHECKING:
-    from voxswap_server.doors.http.server import HttpServer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -36,16 +34,42 @@ _NOT_WAITED_FOR = (
 )
 
 
+class Door(Protocol):
+    """A door that listens itself, beside gRPC's."""
+
+    async def start(self) -> None:
+        """Take connections."""
+        ...
+
+    def take_no_more(self) -> None:
+        """New connections are refused; those that are there go on."""
+        ...
+
+    def cancel(self) -> None:
+        """End whatever is under way."""
+        ...
+
+    async def close(self) -> None:
+        """Leave nothing."""
+        ...
+
+    def unbind(self) -> None:
+        """Let go of the port, whether it was ever listened at or not."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RunningServer:
     """A house that listens. Addresses are as bound; None where nothing listens.
 
-    ``address`` is gRPC's, ``http_address`` that of the page, of HTTP and of WebSockets.
+    ``address`` is gRPC's, Riva's as well; ``http_address`` that of the page, of HTTP and of
+    WebSockets.
     """
 
     house: House
     address: str
     http_address: str | None
+    wyoming_address: str | None
     metrics_address: str | None
     _grpc: Server
 
@@ -69,7 +93,12 @@ async def running(
     async with open_house(settings, way_down) as house, contextlib.AsyncExitStack() as stack:
         shared = _shared(house)
         server, address = grpc_door(house, shared, stack)
-        http, http_address = http_door(house, shared) or (None, None)
+        doors: dict[str, Door] = {}
+        addresses: dict[str, str] = {}
+        for name, found in (("HTTP", http_door), ("Wyoming", wyoming_door)):
+            if (door_and_address := found(house, shared)) is not None:
+                doors[name], addresses[name] = door_and_address
+                stack.callback(doors[name].unbind)
         metrics_address = None
         if settings.metrics_listen != "off":
             metrics_port = _serve_metrics(settings.metrics_listen, house.metrics, shared.refusals)
@@ -79,15 +108,18 @@ async def running(
         gc.collect()
         gc.freeze()
         await server.start()
-        if http is not None:
-            await http.start()
-        stopping = (server, http, shared.calls, house.scheduler, way_down)
+        for door in doors.values():
+            await door.start()
+        stopping = (server, doors, shared.calls, house.scheduler, way_down)
         stack.push_async_callback(_stop_serving, *stopping)
         # Watchers end, and need not be waited for.
         stack.callback(house.events.close)
         stack.callback(house.serving.drain)
         stack.callback(way_down.begin)
-        yield RunningServer(house, address, http_address, metrics_address, server)
+        yield RunningServer(
+            *(house, address, addresses.get("HTTP"), addresses.get("Wyoming")),
+            *(metrics_address, server),
+        )
 
 
 def _shared(house: House) -> Shared:
@@ -112,21 +144,21 @@ def _shared(house: House) -> Shared:
 
 async def _stop_serving(
     server: Server,
-    http: HttpServer | None,
+    doors: Mapping[str, Door],
     calls: CallsUnderWay,
     scheduler: Scheduler,
     way_down: WayDown,
 ) -> None:
     """Take no call any more; those under way have their grace, and end then, whatever hangs."""
-    if http is not None:
-        http.take_no_more()
+    for door in doors.values():
+        door.take_no_more()
     stopping = asyncio.ensure_future(server.stop(way_down.left_s()))
     await way_down.grace(calls.ended())
     if way_down.is_hurried:
         server.hang_up()
     way_down.hurry()
-    if http is not None:
-        http.cancel()
+    for door in doors.values():
+        door.cancel()
     await asyncio.wait([stopping], timeout=STEPS_S)
     if calls.count:
         _LOGGER.warning(
@@ -135,8 +167,8 @@ async def _stop_serving(
         )
         scheduler.abandon()
     server.hang_up()  # Whoever still watches, and does not take the end of it.
-    if http is not None:
-        await way_down.within("the HTTP server", http.close)
+    for name, door in doors.items():
+        await way_down.within(f"the server of {name}", door.close)
     await way_down.within("the gRPC server", lambda: asyncio.wait([stopping]))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from voxswap_registry.catalog.catalog import Catalog, VoiceListing
 from voxswap_registry.catalog.index import VoiceFilter
-from voxswap_registry.errors import InvalidInputError
+from voxswap_registry.errors import InvalidInputError, VoiceNotFoundError
 from voxswap_registry.names import check_tag, check_voice_id
 
 MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE = 1000, 100
@@ -26,6 +26,23 @@ def listings(
         yield from found
         after = found[-1].voice_id
         limit -= len(found)
+
+
+def first_of(catalog: Catalog, language: str) -> str:
+    """The id of the first voice, by id, that speaks ``language``; of any if that is empty.
+
+    For whoever names none. ``en`` is spoken by voices of ``en-US`` too; ``en_US`` is ``en-US``.
+    Blocks on this machine's disk. Raises `VoiceNotFoundError`.
+    """
+    wanted = VoiceFilter(language=language.replace("_", "-"))
+    for found in listings(catalog, wanted, after="", limit=MAX_PAGE_SIZE):
+        if found.newest is not None:
+            return found.voice_id
+    raise VoiceNotFoundError(
+        f"no voice speaks {language[:64]!r}; name a voice, or another language"
+        if language
+        else "no voice is registered yet; add one with: voxswap voices add"
+    )
 
 
 def voice_filter(

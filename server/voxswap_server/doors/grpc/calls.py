@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import grpc
 
 from voxswap_server.doors.grpc.status import Context, abort
+from voxswap_server.speech.asking import TENANT_KEY
 
 _TELLING_S = 0.05
 
@@ -40,3 +41,11 @@ def patience_s(context: Context) -> float | None:
     """How long to wait for something: a little less than the client, so that it learns why not."""
     remaining_s = context.time_remaining()
     return None if remaining_s is None else remaining_s - min(_TELLING_S, 0.1 * remaining_s)
+
+
+def tenant_of(context: Context) -> str:
+    """On whose behalf the call is made, by its metadata."""
+    for key, value in context.invocation_metadata() or ():
+        if key == TENANT_KEY:
+            return value if isinstance(value, str) else ""
+    return ""

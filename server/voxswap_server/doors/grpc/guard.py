@@ -47,7 +47,15 @@ from voxswap_server.doors.shared import Shared
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
-STREAMS = frozenset(f"/voxswap.v1.SpeechService/{name}" for name in ("Synthesize", "Converse"))
+STREAMS = frozenset(
+    (
+        *(f"/voxswap.v1.SpeechService/{name}" for name in ("Synthesize", "Converse")),
+        *(
+            f"/nvidia.riva.tts.RivaSpeechSynthesis/{name}"
+            for name in ("Synthesize", "SynthesizeOnline")
+        ),
+    )
+)
 # Of other methods. Each has its own, so that one that is flooded shuts nobody out of the others:
 # calls that end soon, and those that stay open.
 _MOST_CALLS, _MOST_OPEN = 128, 64

@@ -9,14 +9,13 @@ from voxswap.v1 import speech_pb2, speech_pb2_grpc
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.doors.grpc import conversations
-from voxswap_server.doors.grpc.calls import mapped, patience_s
+from voxswap_server.doors.grpc.calls import mapped, patience_s, tenant_of
 from voxswap_server.doors.grpc.status import Context
 from voxswap_server.doors.grpc.translate import residency as messages
 from voxswap_server.doors.grpc.translate import speech as translate
 from voxswap_server.doors.silence import Silence
 from voxswap_server.residency.ahead import Ahead
 from voxswap_server.residency.outlook import CastMember
-from voxswap_server.speech.asking import TENANT_KEY
 from voxswap_server.speech.conversation import Conversation
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.speaking import Call, Speaker
@@ -113,14 +112,6 @@ class SpeechServicer(speech_pb2_grpc.SpeechServiceServicer):
         return translate.speech_request(
             message,
             max_characters=self._max_text_characters,
-            tenant=_tenant(context),
+            tenant=tenant_of(context),
             text_may_follow=text_may_follow,
         )
-
-
-def _tenant(context: Context) -> str:
-    """On whose behalf the call is made, by its metadata."""
-    for key, value in context.invocation_metadata() or ():
-        if key == TENANT_KEY:
-            return value if isinstance(value, str) else ""
-    return ""

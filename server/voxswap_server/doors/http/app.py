@@ -33,13 +33,17 @@ from voxswap_server.doors.shared import Shared
 def application(
     services: Services,
     shared: Shared,
+    whole: Whole,
     *,
     origins: Collection[str],
     hosts: Collection[str],
     version: str,
 ) -> ASGIApp:
-    """What uvicorn serves. See `Origins` for ``origins`` and ``hosts``."""
-    guard, whole, sockets = Guard(shared), Whole(), Sockets(shared)
+    """What uvicorn serves. ``whole`` counts what it holds of answers that are sent whole.
+
+    See `Origins` for ``origins`` and ``hosts``.
+    """
+    guard, sockets = Guard(shared), Sockets(shared)
     paths = [
         *native.paths(services, guard, whole),
         *openai.paths(services, guard, whole),

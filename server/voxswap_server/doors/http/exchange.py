@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping, MutableMapping
 from http import HTTPStatus
@@ -22,6 +21,7 @@ from voxswap_server.doors.shared import Limits
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _MOST_ENTRIES = 1024
+_BESIDE_TEXT_BYTES = 64 << 10
 _REMEDY = "send one object of JSON, as /docs has it"
 
 
@@ -36,16 +36,14 @@ class Exchange:
         self.request = request
         self.limits = limits
         self._send = send
-        self._was_read = asyncio.Event()
+        self._body = b""
         self.has_begun = False
         self._has_trailers = False
-        if request.method in {"GET", "HEAD", "DELETE", "OPTIONS"}:
-            self._was_read.set()
 
     # The request
 
-    async def json(self, model: type[_Model]) -> _Model:
-        """The body. Raises `HttpError` or `InvalidInputError` with every field at fault."""
+    async def read(self) -> None:
+        """Take the body in. Raises `HttpError` for another type than JSON, or too many bytes."""
         kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise HttpError(
@@ -53,38 +51,34 @@ class Exchange:
                 f"the body is {kind or 'of no type'!r:.60}; send JSON with the header "
                 "'Content-Type: application/json'",
             )
-        return parsed(model, await self.body(), limit_bytes=self.limits.max_message_bytes)
-
-    async def body(self) -> bytes:
-        """The bytes of the body. Raises `HttpError` if they are too many, or come too slowly."""
-        most = self.limits.max_message_bytes
+        most = self.most_body_bytes
         told = self.request.headers.get("content-length", "")
         if told.isdecimal() and (len(told) > 15 or int(told) > most):
             raise _too_long(most)
         found = bytearray()
-        try:
-            async with asyncio.timeout(self.limits.first_message_s):
-                while True:
-                    message = await self.request.receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientGoneError
-                    found += message.get("body", b"")
-                    if len(found) > most:
-                        raise _too_long(most)
-                    if not message.get("more_body", False):
-                        break
-        except TimeoutError:
-            raise HttpError(
-                HTTPStatus.REQUEST_TIMEOUT,
-                f"the body did not come within {self.limits.first_message_s:g} s; send it at once",
-                headers={"connection": "close"},
-            ) from None
-        self._was_read.set()
-        return bytes(found)
+        while True:
+            message = await self.request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            found += message.get("body", b"")
+            if len(found) > most:
+                raise _too_long(most)
+            if not message.get("more_body", False):
+                break
+        self._body = bytes(found)
+
+    @property
+    def most_body_bytes(self) -> int:
+        """Room for the longest text, however JSON spells it, and for what else may be said."""
+        longest = 12 * self.limits.max_text_characters + _BESIDE_TEXT_BYTES
+        return min(longest, self.limits.max_message_bytes)
+
+    def json(self, model: type[_Model]) -> _Model:
+        """The body. Raises `InvalidInputError` with every field at fault. REQUIRES: `read`."""
+        return parsed(model, self._body, limit_bytes=self.most_body_bytes)
 
     async def gone(self) -> None:
-        """Wait until the client hangs up. From when the body was read."""
-        await self._was_read.wait()
+        """Wait until the client hangs up. What it still sends is passed over."""
         while (await self.request.receive())["type"] != "http.disconnect":
             pass
 

@@ -17,12 +17,13 @@ from voxswap_server.doors.failures import Code, Failure, failure_of
 from voxswap_server.doors.http.connections import StreamBrokenError
 from voxswap_server.doors.http.errors import ClientGoneError, HttpError
 from voxswap_server.doors.http.exchange import Exchange, json_text
-from voxswap_server.doors.places import Places
+from voxswap_server.doors.places import Places, Row
 from voxswap_server.doors.shared import Shared
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
 _MOST_CALLS, MOST_OPEN = 128, 64
+_MOST_READING = 256
 
 #: As Google's APIs have them.
 STATUS = {
@@ -103,12 +104,14 @@ class Guard:
 
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
+        self._reading: Row[asyncio.Timeout] = Row(_MOST_READING, _expire)
 
     def app(
         self,
         name: str,
         handler: Handler,
         *,
+        takes_body: bool = False,
         speaks: bool = False,
         most: int = _MOST_CALLS,
         telling: Telling = tell,
@@ -116,6 +119,7 @@ class Guard:
     ) -> ASGIApp:
         """``handler`` with places of its own, or of those that speak.
 
+        With ``takes_body`` that is read first: who is slow with it takes no place meanwhile.
         ``is_waited_for`` says whether a stop waits for its end.
         """
         places = self.shared.streams if speaks else Places(most, lambda n: _too_many(name, n))
@@ -124,6 +128,8 @@ class Guard:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             exchange = Exchange(Request(scope, receive), send, self.shared.limits)
             try:
+                if takes_body:
+                    await self._read(exchange)
                 with places.one(), self.shared.calls.one(counted):
                     await _unless_gone(handler(exchange), exchange.gone())
             except ClientGoneError:
@@ -137,6 +143,23 @@ class Guard:
                 await exchange.answer(response_of(problem, telling))
 
         return serve
+
+    async def _read(self, exchange: Exchange) -> None:
+        limit_s = self.shared.limits.first_message_s
+        try:
+            async with asyncio.timeout(limit_s) as limit:
+                self._reading.join(limit)
+                try:
+                    await exchange.read()
+                finally:
+                    self._reading.leave(limit)
+        except TimeoutError:
+            raise HttpError(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"the body did not come within {limit_s:g} s, or too many are waited for; send it "
+                "at once",
+                headers={"connection": "close"},
+            ) from None
 
     def problem_of(self, error: BaseException) -> Problem:
         """What the caller is told of ``error``; it is counted if the request was right."""
@@ -158,6 +181,11 @@ async def _unless_gone(work: Awaitable[None], gone: Awaitable[None]) -> None:
         working.result()
     elif going.done():
         raise ClientGoneError
+
+
+def _expire(limit: asyncio.Timeout) -> None:
+    if not limit.expired():
+        limit.reschedule(asyncio.get_running_loop().time())
 
 
 def _too_many(name: str, most: int) -> TooManyCallsError:

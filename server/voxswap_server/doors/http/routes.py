@@ -39,6 +39,7 @@ class Path:
         app = guard.app(
             f"/http{self.path}",
             self.handler,
+            takes_body=self.body is not None,
             speaks=self.speaks,
             most=self.most,
             telling=self.telling,

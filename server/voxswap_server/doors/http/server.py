@@ -15,6 +15,7 @@ from voxswap_server.doors.http.connections import (
     Patience,
     WebSocketProtocol,
 )
+from voxswap_server.doors.ports import bound
 
 _PING_ANSWER_S = 20.0
 _CLOSE_S = 0.5
@@ -64,17 +65,13 @@ class HttpServer:
 
     def bind(self, host: str, port: int) -> str:
         """Take the port; the address as it is. Raises OSError."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        found = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            found.bind((host, port))
-        except BaseException:
-            found.close()
-            raise
-        self._socket = found
-        name = f"[{host}]" if family is socket.AF_INET6 else host
-        return f"{name}:{found.getsockname()[1]}"
+        self._socket, address = bound(host, port)
+        return address
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._server.server_state.connections)
 
     async def start(self) -> None:
         """Take requests. REQUIRES: `bind`."""
@@ -109,5 +106,9 @@ class HttpServer:
             connection.transport.abort()
         if state.tasks:
             await asyncio.wait(list(state.tasks))
+        self.unbind()
+
+    def unbind(self) -> None:
+        """Let go of the port, if it was bound."""
         if self._socket is not None:
             self._socket.close()

@@ -69,7 +69,7 @@ class CartesiaHandlers:
         await exchange.end()
 
     async def _request(self, exchange: Exchange) -> tuple[SpeechRequest, str]:
-        body = await exchange.json(CartesiaSpeech)
+        body = exchange.json(CartesiaSpeech)
         with named(FIELDS):
             request = speech_request(
                 body.asked(tenant=tenant_of(exchange.request), eager=True),

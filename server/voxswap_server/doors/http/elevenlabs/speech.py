@@ -88,7 +88,7 @@ class ElevenLabsHandlers:
     async def _request(
         self, exchange: Exchange, *, with_words: bool = False
     ) -> tuple[SpeechRequest, str]:
-        body = await exchange.json(ElevenLabsSpeech)
+        body = exchange.json(ElevenLabsSpeech)
         sound = format_of(exchange.request.query_params.get("output_format", ""))
         faults = Faults()
         refuse_unbuilt(

@@ -64,7 +64,7 @@ class ModHandlers:
 
     async def tts_to_audio(self, exchange: Exchange) -> None:
         """A whole WAV file."""
-        body = await exchange.json(XttsSpeech)
+        body = exchange.json(XttsSpeech)
         asked = _xtts(body.text, body.speaker_wav)
         await self._answer_whole(exchange, asked, _XTTS)
 
@@ -100,7 +100,7 @@ class ModHandlers:
 
     async def synthesize(self, exchange: Exchange) -> None:
         """A whole WAV file."""
-        body = await exchange.json(PiperSpeech)
+        body = exchange.json(PiperSpeech)
         voice = body.voice
         if not voice:
             voice = await asyncio.to_thread(self._first)

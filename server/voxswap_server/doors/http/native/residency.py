@@ -37,22 +37,22 @@ class ResidencyHandlers:
 
     async def load(self, exchange: Exchange) -> None:
         """Load, and answer when it is there."""
-        body = await exchange.json(Named)
+        body = exchange.json(Named)
         await self._tell(exchange, await self._steering.load(body.voice, timeout_s=None))
 
     async def unload(self, exchange: Exchange) -> None:
         """Evict, and answer when that is done."""
-        body = await exchange.json(Named)
+        body = exchange.json(Named)
         await exchange.answer_json({"freed_bytes": await self._steering.unload(body.voice)})
 
     async def pin(self, exchange: Exchange) -> None:
         """Load, and keep."""
-        body = await exchange.json(Named)
+        body = exchange.json(Named)
         await self._tell(exchange, await self._steering.pin(body.voice, timeout_s=None))
 
     async def unpin(self, exchange: Exchange) -> None:
         """Keep no longer."""
-        body = await exchange.json(Named)
+        body = exchange.json(Named)
         await self._tell(exchange, self._steering.unpin(body.voice))
 
     async def explain(self, exchange: Exchange) -> None:
@@ -63,12 +63,12 @@ class ResidencyHandlers:
 
     async def set_budget(self, exchange: Exchange) -> None:
         """Change the memory budget until the server stops."""
-        body = await exchange.json(Budget)
+        body = exchange.json(Budget)
         await exchange.answer_json(told.ledger(self._steering.set_budget(body.budget_bytes)))
 
     async def prepare(self, exchange: Exchange) -> None:
         """Begin to load a scene's voices; the answer does not wait for them."""
-        body = await exchange.json(Prepare)
+        body = exchange.json(Prepare)
         members = [AskedMember(member.voice, member.first_line_ms) for member in body.cast]
         cast = [
             CastMember(self._services.catalog.resolve(voice, session_id=body.session_id), due_s)

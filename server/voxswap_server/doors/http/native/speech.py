@@ -44,7 +44,7 @@ class SpeechHandlers:
 
         Raises `InvalidInputError`.
         """
-        body = await exchange.json(LongSpeech)
+        body = exchange.json(LongSpeech)
         wanted = exchange.request.headers.get("accept", "")
         with_events = body.stream == "events"
         encoding = media.accepted(wanted)
@@ -66,7 +66,7 @@ class SpeechHandlers:
 
     async def tts(self, exchange: Exchange) -> None:
         """JSON in, a whole WAV file out. Raises `InvalidInputError`."""
-        body = await exchange.json(Speech)
+        body = exchange.json(Speech)
         encoding = body.audio.encoding or body.format or AudioEncoding.WAV
         if encoding is not AudioEncoding.WAV:
             raise InvalidInputError.one(
@@ -78,7 +78,7 @@ class SpeechHandlers:
 
     async def interrupt(self, exchange: Exchange) -> None:
         """Stop a stream by its id."""
-        body = await exchange.json(Interrupt)
+        body = exchange.json(Interrupt)
         receipt = await self._services.speaker.interrupt(body.stream_id)
         await exchange.answer_json(told.receipt(receipt))
 

@@ -83,7 +83,7 @@ class OpenaiHandlers:
 
     async def speech(self, exchange: Exchange) -> None:
         """Audio as it is made, as events, or whole."""
-        body = await exchange.json(OpenaiSpeech)
+        body = exchange.json(OpenaiSpeech)
         with named(_FIELDS):
             request = self._request(body, tenant_of(exchange.request))
             async with self._services.speaker.open(request, self._services.call()) as stream:

@@ -1,0 +1,1 @@
+"""NVIDIA Riva's text-to-speech protocol."""

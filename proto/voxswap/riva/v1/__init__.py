@@ -1,0 +1,1 @@
+"""Generated code of it; see the .proto file beside it."""

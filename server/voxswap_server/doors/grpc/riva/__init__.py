@@ -1,0 +1,1 @@
+"""NVIDIA Riva's protocol, for clients that speak it already."""
