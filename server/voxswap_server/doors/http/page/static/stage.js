@@ -104,11 +104,11 @@ export class Stage {
     const isOver = line?.isOver ?? true;
     const position = !line ? 0 : isOver ? line.heardSamples : line.position;
     const across = this.#across(line);
-    this.waveform.draw(across, position);
+    this.waveform.draw(across, position, this.#isStale);
     if (this.#isStale) this.spectrogram.draw(across);
     this.#isStale = false;
     const share = Math.min(1, position / across);
-    this.parts.playhead.style.left = `${share * 100}%`;
+    this.parts.playhead.style.transform = `translateX(${share * 100}%)`;
     this.parts.playhead.hidden = !line || isOver;
     if (!line) return;
     this.words.draw(line.words, position, isOver);

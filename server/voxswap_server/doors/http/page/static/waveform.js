@@ -3,11 +3,13 @@
 import { HOP } from "./analysis.js";
 
 const MOST_COLUMNS = 8192;
+const [HEARD, UNHEARD] = ["#7fe0d2", "#3d7f86"];
 
 /** Grows to the right; what was heard has another colour. */
 export class Waveform {
   #peaks = new Float32Array(2 * MOST_COLUMNS);
   #count = 0;
+  #heard = 0; // columns that are drawn as such
   #hops = 1; // that one column stands for: of long lines several
 
   /** @param {HTMLCanvasElement} canvas */
@@ -38,18 +40,22 @@ export class Waveform {
   }
 
   /**
+   * All of it anew, or only what was heard since.
    * @param {number} acrossSamples that the whole width stands for
    * @param {number} heardSamples
+   * @param {boolean} isStale whether there is more than that
    */
-  draw(acrossSamples, heardSamples) {
-    const { context, canvas } = this;
-    const { width, height } = canvas;
-    const style = getComputedStyle(canvas);
-    context.clearRect(0, 0, width, height);
+  draw(acrossSamples, heardSamples, isStale) {
+    const { width, height } = this.canvas;
     const step = (width * HOP * this.#hops) / acrossSamples;
-    const heard = (heardSamples / (HOP * this.#hops)) | 0;
-    this.#fill(0, Math.min(heard, this.#count), step, style.getPropertyValue("--heard"));
-    this.#fill(heard, this.#count, step, style.getPropertyValue("--unheard"));
+    const heard = Math.min(this.#count, Math.floor(heardSamples / (HOP * this.#hops)));
+    if (isStale || heard < this.#heard) {
+      this.context.clearRect(0, 0, width, height);
+      this.#fill(heard, this.#count, step, UNHEARD);
+      this.#heard = 0;
+    }
+    this.#fill(this.#heard, heard, step, HEARD);
+    this.#heard = heard;
   }
 
   /**
@@ -61,6 +67,7 @@ export class Waveform {
   #fill(from, to, step, colour) {
     const { context, canvas } = this;
     const middle = canvas.height / 2;
+    if (from >= to) return;
     context.fillStyle = colour;
     context.beginPath();
     for (let column = from; column < to; column++) {
