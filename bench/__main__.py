@@ -20,6 +20,7 @@ BENCHMARKS = {
     "residency": "swaps; warm voices beside them; what voices and churn cost; true books",
     "first-sound": "TTFA, whole lines, throughput, paced readers, cancelling, a game's load; peers",
     "doors": "first audio over HTTP and WebSocket beside gRPC; paced readers; starts with all on",
+    "page": "the page in headless Chromium: from press to sound, its main thread, its size",
     "commits": "this tree beside another commit: first sounds, lines, swaps, load, starts, memory",
     "kernels": "what each way to compute a convolution gains over the next",
     "quality": "bfloat16 beside float32: DNSMOS, word error rate, log-spectral distance",

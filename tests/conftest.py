@@ -36,7 +36,7 @@ load_profile()
 _SLOW_FIXTURES = frozenset(
     {"joe", "joe_registry", "kokoro_model", "kokoro_registry", "s3", "redis"}
 )
-_SLOW_FOLDERS = ("clients", "deploy", "e2e", "gpu", "http")
+_SLOW_FOLDERS = ("clients", "deploy", "e2e", "gpu", "http", "page")
 # Modules that take over a second or two each on two cores: real processes, crashes at every write,
 # networks that are built.
 _SLOW_MODULES = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.servers import ServerThread, active_leases, serving
-from tests.http.web import Web
+from tests.e2e.servers import ServerThread, serving
+from tests.http.web import Web, nothing_is_left, web_of
 from tests.registry.drafts import root_of
 from voxswap_client import Client
 from voxswap_registry.store import Registry
@@ -30,13 +30,3 @@ def web(server: ServerThread) -> Iterator[Web]:
 def client(server: ServerThread) -> Iterator[Client]:
     with Client(server.server.address, timeout_s=60) as client:
         yield client
-
-
-def web_of(server: ServerThread) -> Web:
-    assert server.server.http_address is not None
-    return Web(server.server.http_address)
-
-
-def nothing_is_left(server: ServerThread) -> None:
-    server.wait_until(lambda: active_leases(server) == 0)
-    server.on_loop(server.house.manager.check_integrity)

@@ -14,8 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 
 from tests.e2e.servers import ServerThread, active_leases, serving
-from tests.http.conftest import nothing_is_left, web_of
-from tests.http.web import LINE, Web, hear, read_answer, say
+from tests.http.web import LINE, Web, hear, nothing_is_left, read_answer, say, web_of
 from tests.registry.drafts import root_of
 from voxswap_registry.store import Registry
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from tests.e2e.servers import serving
-from tests.http.conftest import web_of
+from tests.http.web import web_of
 from voxswap_registry.store import Registry
 from voxswap_server.app import http_door
 from voxswap_server.app.config import SettingsError

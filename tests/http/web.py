@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from websockets.sync.client import ClientConnection, connect
 
+from tests.e2e.servers import ServerThread, active_leases
+
 LINE = "Halt! Who goes there? The bridge is closed after dark."
 
 
@@ -181,3 +183,13 @@ def is_sound(data: bytes, *, seconds: float, hertz: int) -> bool:
 
 def unpacked(text: str) -> bytes:
     return base64.b64decode(text)
+
+
+def web_of(server: ServerThread) -> Web:
+    assert server.server.http_address is not None
+    return Web(server.server.http_address)
+
+
+def nothing_is_left(server: ServerThread) -> None:
+    server.wait_until(lambda: active_leases(server) == 0)
+    server.on_loop(server.house.manager.check_integrity)

@@ -23,6 +23,7 @@ from voxswap_server.doors.http.native import paths as native
 from voxswap_server.doors.http.openai import speech as openai
 from voxswap_server.doors.http.openapi import document_path
 from voxswap_server.doors.http.origins import Origins
+from voxswap_server.doors.http.page import files
 from voxswap_server.doors.http.services import Services
 from voxswap_server.doors.http.sockets import Sockets
 from voxswap_server.doors.http.whole import Whole
@@ -54,6 +55,7 @@ def application(
     paths.append(document_path(paths, version))
     routes = [path.route(guard) for path in paths]
     routes += native.sockets(services, guard, sockets)
+    routes += files.routes(guard)
     routes += elevenlabs_contexts.sockets(services, guard, sockets)
     routes += cartesia_contexts.sockets(services, guard, sockets)
     app = Starlette(routes=routes, exception_handlers={HTTPException: _unrouted})
