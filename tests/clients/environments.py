@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 import venv
 from pathlib import Path
 
@@ -51,15 +52,17 @@ def make(environment: str) -> None:
 def _pip(environment: str, command: str, *arguments: str | Path) -> None:
     # What is on somebody's path is not in the environment.
     usual = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    quiet = {**usual, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_QUIET": "1"}
+    quiet = {**usual, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_QUIET": "2"}
     pip = [str(python_of(environment)), "-m", "pip", command, *map(str, arguments)]
     subprocess.run(pip, check=True, env=quiet)  # noqa: S603
 
 
 def _wanted(environment: str) -> str:
-    ours = [ROOT / ours / "pyproject.toml" for ours in OURS.get(environment, ())]
-    read = "\n".join(path.read_text() for path in (pins(environment), *ours))
-    return f"{sys.version}\n{ROOT}\n{read}"
+    read = [pins(environment).read_text()]
+    for ours in OURS.get(environment, ()):
+        told = tomllib.loads((ROOT / ours / "pyproject.toml").read_text())
+        read += [told["project"]["version"], *told["project"]["dependencies"]]
+    return "\n".join([sys.version, str(ROOT), *read])
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ import asyncio
 from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
 from livekit_tour import LONG, ONCE, TEXT, VOICE, Spoken, Tour, write
 from tour import FACTS, check_length, close_times, error_of_awaited, look, trying
-from voxswap_livekit import TTS
 
 from voxswap_client import AsyncClient
+from voxswap_livekit import TTS
 
 
 def make(voice, session=None, **options):

@@ -17,9 +17,9 @@ from pipecat.services.tts_service import TextAggregationMode
 from pipecat.utils.errors import ErrorCategory
 from pipecat_tour import FRAME_S, HERTZ, LONG, TEXT, VOICE, Tour, running
 from tour import FACTS, PAUSE_S, check_length, look, trying
-from voxswap_pipecat import VoxswapTTSService
 
 from voxswap_client import AsyncClient
+from voxswap_pipecat import VoxswapTTSService
 
 SLOW = FACTS["slow_voice"]
 Settings = VoxswapTTSService.Settings

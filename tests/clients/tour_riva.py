@@ -7,7 +7,7 @@ import itertools
 import grpc
 import riva.client
 import riva.client.proto.riva_tts_pb2 as messages
-from tour import FACTS, is_about, is_heard, look, trying
+from tour import FACTS, PAUSE_S, check_length, is_about, is_heard, look, trying
 
 TEXT, SEED, VOICE = FACTS["text"], str(FACTS["seed"]), FACTS["voice"]
 RATE, SAMPLES, WORDS = FACTS["sample_rate_hertz"], FACTS["samples"], FACTS["words"]
@@ -62,6 +62,10 @@ with trying("speaks at other rates"):
         assert is_heard(audio)
         assert is_about(len(audio) / 2 / rate, SAMPLES / RATE), (rate, len(audio))
 
+with trying("changes voice"):
+    half = len(unary().audio) / len(unary(voice_name=FACTS["slow_voice"]).audio)
+    assert 0.4 < half < 0.65, half
+
 with trying("speaks in every encoding"):
     for name, start, rate in (
         ("FLAC", b"fLaC", RATE),
@@ -102,6 +106,11 @@ with trying("streams"):
         times = list(itertools.chain.from_iterable(w[1:] for w in spoken))
         assert times == sorted(times), spoken
         assert times[-1] <= len(audio) / 2 / RATE * 1e3 + 1, (times[-1], len(audio))
+
+with trying("takes text as it comes"):
+    sentences = (f"{sentence}." for sentence in TEXT.rstrip(".").split(". "))
+    answers = list(service.synthesize_online(sentences, VOICE, sample_rate_hz=RATE))
+    check_length(b"".join(a.audio for a in answers), RATE, 0.03, PAUSE_S)
 
 with trying("streams to clients that send one request"):
     call = auth.channel.unary_stream(

@@ -75,6 +75,13 @@ async def whole():
         assert is_heard(again)
 
 
+async def another_voice():
+    async with connected() as client:
+        usual, _, _ = await said(client, Synthesize(TEXT, VOICE))
+        slow, _, _ = await said(client, Synthesize(TEXT, SynthesizeVoice(FACTS["slow_voice"])))
+        assert 0.4 < len(usual) / len(slow) < 0.65, (len(usual), len(slow))
+
+
 async def streaming():
     async with connected() as client:
         words = [SynthesizeChunk(f"{word} ") for word in TEXT.split()]
@@ -177,6 +184,7 @@ async def cancelled(*events):
 for check, tour in (
     ("lists voices", describes),
     ("speaks", whole),
+    ("changes voice", another_voice),
     ("streams", streaming),
     ("takes text as it comes", streams_while_it_is_written),
     ("takes the first voice of a language", by_language),

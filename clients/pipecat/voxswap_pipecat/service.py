@@ -64,6 +64,7 @@ class VoxswapTTSService(TTSService):
 
     Settings = VoxswapTTSSettings
     _settings: VoxswapTTSSettings
+    _turn_context_id: str | None
 
     def __init__(
         self,
