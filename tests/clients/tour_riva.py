@@ -108,7 +108,8 @@ with trying("streams"):
         assert times[-1] <= len(audio) / 2 / RATE * 1e3 + 1, (times[-1], len(audio))
 
 with trying("takes text as it comes"):
-    sentences = (f"{sentence}." for sentence in TEXT.rstrip(".").split(". "))
+    # In a list: what it does with any other iterable raises TypeError.
+    sentences = [f"{sentence}." for sentence in TEXT.rstrip(".").split(". ")]
     answers = list(service.synthesize_online(sentences, VOICE, sample_rate_hz=RATE))
     check_length(b"".join(a.audio for a in answers), RATE, 0.03, PAUSE_S)
 
