@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
+from livekit.agents import APIConnectionError, APIConnectOptions, APIStatusError, APITimeoutError
 from livekit_tour import LONG, ONCE, TEXT, VOICE, Spoken, Tour, write
 from tour import FACTS, check_length, close_times, error_of_awaited, look, trying
 
-from voxswap_client import AsyncClient
+from voxswap_client import AsyncClient, errors
 from voxswap_livekit import TTS
+from voxswap_livekit.errors import api_error
 
 
 def make(voice, session=None, **options):
@@ -80,6 +81,44 @@ async def options() -> None:
         assert 0.4 < len(quick.pcm) / len(spoken.pcm) < 0.7
 
 
+async def silence() -> None:
+    """A server that takes the connection, and says nothing."""
+    mute = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    host, port = mute.sockets[0].getsockname()
+    soon = APIConnectOptions(max_retry=0, timeout=0.5)
+    speech = TTS(voice=VOICE, address=f"{host}:{port}")
+    stream = speech.stream(conn_options=soon)
+    stream.push_text(TEXT)
+    stream.end_input()
+    for each in (stream, speech.synthesize(TEXT, conn_options=soon)):
+        error = await error_of_awaited(Spoken().listen(each), APITimeoutError)
+        assert error.retryable, error
+    await speech.aclose()
+    mute.close()
+
+
+async def early_interruption() -> None:
+    """Before anything has been heard, or even said."""
+    async with make(VOICE) as speech:
+        await speech.stream(conn_options=ONCE).aclose()
+        stream = await write(speech, LONG)
+        await asyncio.sleep(0)
+        await stream.aclose()
+        await asyncio.to_thread(look)
+
+
+async def kinds_of_errors() -> None:
+    told = {name: api_error(kind("no", code=name)) for name, kind in errors.CLASS_BY_CODE.items()}
+    final = {name for name, error in told.items() if not error.retryable}
+    assert final == {
+        *("INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "UNIMPLEMENTED"),
+        *("FAILED_PRECONDITION", "DATA_LOSS"),
+    }, final
+    assert told["RESOURCE_EXHAUSTED"].status_code == 429
+    busy = api_error(errors.OverloadedError("no", reason="OVERLOADED", retry_after_s=2.0))
+    assert busy.body["retry_after_s"] == 2.0
+
+
 async def whitespace() -> None:
     async with make(VOICE) as speech:
         stream = await write(speech, "   ")
@@ -88,7 +127,10 @@ async def whitespace() -> None:
 
 async def main() -> None:
     await Tour(make, change=lambda speech, voice: speech.update_options(voice=voice)).walk()
-    for work in (receipts, prepares, refusals, options, whitespace):
+    for work in (
+        *(receipts, early_interruption, prepares, refusals, silence, kinds_of_errors),
+        *(options, whitespace),
+    ):
         with trying(work.__name__):
             await work()
 

@@ -18,8 +18,9 @@ from pipecat.utils.errors import ErrorCategory
 from pipecat_tour import FRAME_S, HERTZ, LONG, TEXT, VOICE, Tour, running
 from tour import FACTS, PAUSE_S, check_length, look, trying
 
-from voxswap_client import AsyncClient
+from voxswap_client import AsyncClient, errors
 from voxswap_pipecat import VoxswapTTSService
+from voxswap_pipecat.errors import category
 
 SLOW = FACTS["slow_voice"]
 Settings = VoxswapTTSService.Settings
@@ -101,7 +102,7 @@ async def takes_options() -> None:
 
 async def refusals() -> None:
     unreachable = "127.0.0.1:9"
-    for service, said, category in (
+    for service, said, kind in (
         (make(VOICE, settings={"rate": 99.0}), "controls.rate", ErrorCategory.INVALID_REQUEST),
         (make(VOICE, options={"start_by_ms": 1}), "start", ErrorCategory.SERVER),
         (make(VOICE, address=unreachable), unreachable, ErrorCategory.CONNECTIVITY),
@@ -110,15 +111,24 @@ async def refusals() -> None:
             await bot.tell(TTSSpeakFrame(TEXT))
             error = await asyncio.wait_for(bot.errors.get(), FRAME_S)
             assert said in error.error, error
-            assert error.category is category, error
-            assert service.is_usable is not category.is_permanent
+            assert error.category is kind, error
+            assert service.is_usable is not kind.is_permanent
+
+
+async def kinds_of_errors() -> None:
+    told = {name: category(kind("no")) for name, kind in errors.CLASS_BY_CODE.items()}
+    final = {name for name, kind in told.items() if kind.is_permanent}
+    assert final == {"INVALID_ARGUMENT", "NOT_FOUND", "UNIMPLEMENTED"}, final
+    faults = [errors.Violation("text", "is too long")]
+    error = errors.InvalidRequestError("no", violations=faults)
+    assert category(error) is ErrorCategory.APPLICATION
 
 
 async def main() -> None:
     await Tour(make, settings, pause_s=0.0).walk()
     for work in (
         *(receipts, prepares, speaks_sentences, changes_voice_in_a_turn, takes_options),
-        refusals,
+        *(refusals, kinds_of_errors),
     ):
         with trying(work.__name__):
             await work()

@@ -18,6 +18,7 @@ from voxswap_client import (
     ResourceExhaustedError,
     TooLateError,
     UnavailableError,
+    VersionExistsError,
     VoiceNotFoundError,
     VoxswapClientError,
 )
@@ -25,6 +26,7 @@ from voxswap_client import (
 _STATUS: tuple[tuple[type[VoxswapClientError], int, bool], ...] = (
     (InvalidRequestError, 400, False),
     (VoiceNotFoundError, 404, False),
+    (VersionExistsError, 409, False),
     (FailedPreconditionError, 412, False),
     (ResourceExhaustedError, 429, True),
     (NotImplementedByServerError, 501, False),
