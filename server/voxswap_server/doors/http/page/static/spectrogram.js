@@ -23,7 +23,6 @@ export class Spectrogram {
   clear() {
     this.#columns = 0;
     this.#hops = 1;
-    this.#strip = strip();
   }
 
   /** @param {Uint8Array} bands of whole columns, one after the other */

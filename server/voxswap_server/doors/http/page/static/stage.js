@@ -65,6 +65,11 @@ export class Stage {
   }
 
   /** @param {import("./line.js").Line} line */
+  began(line) {
+    if (line === this.#line) this.#wake();
+  }
+
+  /** @param {import("./line.js").Line} line */
   ended(line) {
     if (line === this.#line) this.#wake();
   }
@@ -113,7 +118,9 @@ export class Stage {
     if (!line) return;
     this.words.draw(line.words, position, isOver);
     this.mouth.draw(line.visemes, position, isOver);
-    if (isOver && this.mouth.isShut) return;
+    // Nothing moves before the first sound: what the browser would draw, the server may compute.
+    const isStill = isOver || line.heardMs === null;
+    if (isStill && this.mouth.isShut) return;
     this.#isDrawing = true;
     requestAnimationFrame(() => this.#draw());
   }
