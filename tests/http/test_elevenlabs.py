@@ -127,13 +127,16 @@ def send(ws: ClientConnection, **frame: Any) -> None:
 
 def test_contexts_are_conversations(web: Web) -> None:
     with web.socket(CONTEXTS) as ws:
-        for name, words in (("a", "Halt! Who goes there?"), ("b", "The bridge is closed.")):
+        for name in "ab":
             send(ws, text=" ", context_id=name, voice_settings={"stability": 0.5, "speed": 1.0})
+        found = {}
+        # Both are open; one speaks after the other, lest a busy machine refuses one.
+        for name, words in (("a", "Halt! Who goes there?"), ("b", "The bridge is closed.")):
             for word in words.split():
                 send(ws, text=f"{word} ", context_id=name)
             send(ws, text="", context_id=name, flush=True)
             send(ws, context_id=name, close_context=True)
-        found = listen(ws, "a", "b")
+            found |= listen(ws, name)
         # A name that has ended may be used anew.
         send(ws, text="Halt! ", context_id="a", flush=True)
         send(ws, context_id="a", close_context=True)
