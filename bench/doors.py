@@ -133,32 +133,37 @@ def _line(seed: int) -> dict[str, object]:
 
 def _paced(report: Report, server: BenchServer, sizes: _Sizes) -> None:
     """Readers that listen, each line after the one before, over connections of their own."""
-    players = asyncio.run(_listen(server, sizes.paced_s))
-    report.add("paced HTTP readers", len(players), "")
-    report.add("lines heard by them", sum(len(heard) for heard in players), "")
-    gaps = sum(playback.underruns for heard in players for playback in heard)
+    lines = asyncio.run(_listen(server, sizes.paced_s))
+    heard = [playback for playback in lines if playback is not None]
+    report.add("paced HTTP readers", _READERS, "")
+    report.add("lines heard by them", len(heard), "")
+    report.add("lines refused", len(lines) - len(heard), "")
+    gaps = sum(playback.underruns for playback in heard)
     report.add("underruns of paced HTTP readers", gaps, "", 0)
 
 
-async def _listen(server: BenchServer, duration_s: float) -> list[list[Playback]]:
+async def _listen(server: BenchServer, duration_s: float) -> list[Playback | None]:
+    """Each line as it was heard; None for one that was refused."""
     host, _, port = server.http_address.rpartition(":")
     texts = itertools.cycle(TEN)
     until_s = time.perf_counter() + duration_s
 
-    async def reader(number: int) -> list[Playback]:
-        heard = []
+    async def reader(number: int) -> list[Playback | None]:
+        heard: list[Playback | None] = []
         await asyncio.sleep(number * min(6.0, duration_s / 3) / _READERS)
         while time.perf_counter() < until_s:
             playback = Playback(time.perf_counter)
-            await _hear(host, int(port), next(texts), playback)
-            heard.append(playback)
-            await asyncio.sleep(playback.left_s)
+            was_heard = await _hear(host, int(port), next(texts), playback)
+            heard.append(playback if was_heard else None)
+            await asyncio.sleep(playback.left_s if was_heard else 1.0)
         return heard
 
-    return await asyncio.gather(*map(reader, range(_READERS)))
+    of_each = await asyncio.gather(*map(reader, range(_READERS)))
+    return [playback for heard in of_each for playback in heard]
 
 
-async def _hear(host: str, port: int, text: str, playback: Playback) -> None:
+async def _hear(host: str, port: int, text: str, playback: Playback) -> bool:
+    """Whether the line was let in; then it is heard to its end."""
     body = json.dumps({"voice": "joe", "text": text, "format": "pcm_s16le"}).encode()
     head = (
         f"POST /v1/speech HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
@@ -168,6 +173,8 @@ async def _hear(host: str, port: int, text: str, playback: Playback) -> None:
     try:
         writer.write(head.encode() + body)
         status = await stream.readline()
+        if b" 429 " in status:
+            return False
         assert b" 200 " in status, status
         while (await stream.readline()).strip():
             pass
@@ -175,6 +182,7 @@ async def _hear(host: str, port: int, text: str, playback: Playback) -> None:
             await stream.readexactly(size)
             playback.heard(size / 2 / 22050)
             await stream.readline()
+        return True
     finally:
         writer.close()
 
