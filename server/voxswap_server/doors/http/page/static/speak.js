@@ -73,9 +73,10 @@ export function speakTab(residency, hush) {
 
   /** What is taken along is what was heard, as long as nothing was changed since. */
   function seedThatWasHeard() {
-    const isSame = line?.trailer && line.asked.text === text.value;
-    if (!isSame || seed.value.trim() || !line?.asked.voice.startsWith(request().voice)) return {};
-    return { seed: line.trailer?.seed };
+    const { voice, text: written } = request();
+    const isSame = line?.asked.voice === voice && line.asked.text === written;
+    if (!isSame || !line?.trailer || seed.value.trim()) return {};
+    return { seed: line.trailer.seed };
   }
 
   /**
