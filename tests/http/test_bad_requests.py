@@ -35,6 +35,7 @@ def fields(answer: Answer) -> list[str]:
             "format",
         ),
         ({"voice": "joe", "text": "Halt!", "marks": ["word"]}, "marks"),
+        ({"voice": "joe", "text": "Halt!", "format": "opus_packets"}, "audio.encoding"),
         ({"voice": "joe", "text": "Halt!", "seed": 1 << 64}, "seed"),
         ({"voice": "joe", "text": "Halt!", "seed": "x"}, "seed"),
         ({"voice": "joe", "text": "Halt!", "start_by_ms": 0}, "start_by_ms"),

@@ -129,7 +129,7 @@ def test_contexts_are_conversations(web: Web) -> None:
     with web.socket(CONTEXTS) as ws:
         for name in "ab":
             send(ws, text=" ", context_id=name, voice_settings={"stability": 0.5, "speed": 1.0})
-        found = {}
+        found: dict[str, Told] = {}
         # Both are open; one speaks after the other, lest a busy machine refuses one.
         for name, words in (("a", "Halt! Who goes there?"), ("b", "The bridge is closed.")):
             for word in words.split():

@@ -51,6 +51,11 @@ class SpeechHandlers:
         if encoding is None:
             encoding = AudioEncoding.PCM_S16LE if with_events else AudioEncoding.WAV
         request = self._request(body, exchange, encoding)
+        if request.encoding is AudioEncoding.OPUS_PACKETS and not with_events:
+            raise InvalidInputError.one(
+                "audio.encoding",
+                "is opus_packets, which nothing parts here; set stream to 'events', or take ogg_opus",
+            )
         if request.marks and not with_events:
             raise InvalidInputError.one("marks", "come with events alone; set stream to 'events'")
         async with self._services.speaker.open(request, self._services.call()) as stream:
