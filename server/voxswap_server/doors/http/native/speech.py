@@ -54,7 +54,7 @@ class SpeechHandlers:
         if request.encoding is AudioEncoding.OPUS_PACKETS and not with_events:
             raise InvalidInputError.one(
                 "audio.encoding",
-                "is opus_packets, which nothing parts here; set stream to 'events', or use ogg_opus",
+                "is opus_packets, which nothing parts here; set stream to events, or use ogg_opus",
             )
         if request.marks and not with_events:
             raise InvalidInputError.one("marks", "come with events alone; set stream to 'events'")
