@@ -47,8 +47,8 @@ from voxswap_registry.signing import PrivateKey, new_key_pair
 from voxswap_registry.state import Change, Edit, VoiceRecord, VoiceState
 from voxswap_registry.storage.location import open_objects
 from voxswap_registry.store import Registry
-from voxswap_server.doors.grpc import voices
 from voxswap_server.doors.grpc.translate import voices as voice_messages
+from voxswap_server.voices import browsing
 
 LONG = "The road goes ever on and on, down from the door where it began. " * 5
 WAIT_S = 30
@@ -639,7 +639,7 @@ def test_answers_are_cut_before_they_are_too_large(
 def test_a_page_may_be_longer_than_what_is_read_at_a_time(
     served: VoiceServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(voices, "_BATCH", 2)
+    monkeypatch.setattr(browsing, "_BATCH", 2)
     everything = [voice.id for voice in served.listed(page_size=1000)]
     assert len(everything) == served.thread.house.catalog.count()
     request = voices_pb2.ListVoicesRequest(page_size=5)

@@ -117,8 +117,8 @@ _TABLE: dict[type[BaseException], _Row] = {
 class Failure:
     """What a caller is told: everything is short, and UTF-8.
 
-    ``retry_s`` is None where waiting does not help. ``is_refusal`` says that the request was right
-    and the server cannot carry it out now.
+    ``retry_s`` is None where waiting does not help. ``refused`` is for the log, and empty unless
+    the request was right and the server cannot carry it out now.
     """
 
     code: Code
@@ -127,7 +127,7 @@ class Failure:
     violations: Sequence[errors.FieldViolation] = ()
     retry_s: float | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    is_refusal: bool = False
+    refused: str = ""
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -160,6 +160,7 @@ def failure_of(error: BaseException) -> Failure:
         _LOGGER.error(text, error)
         # It was foreseen, and its message says all; a voice that fails would fill the log with it.
         _LOGGER.debug("where it came from", exc_info=error)
+    is_refusal = row.code in _REFUSALS or error.reason in _ALSO_REFUSALS
     return Failure(
         row.code,
         error.reason,
@@ -173,7 +174,7 @@ def failure_of(error: BaseException) -> Failure:
         ],
         retry_s=row.retry_s if error.retry_s is None else error.retry_s,
         metadata=metadata,
-        is_refusal=row.code in _REFUSALS or error.reason in _ALSO_REFUSALS,
+        refused=clipped(error.message, MAX_MESSAGE_BYTES) if is_refusal else "",
     )
 
 

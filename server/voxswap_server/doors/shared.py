@@ -41,8 +41,8 @@ class Shared:
     def failure_of(self, error: BaseException) -> Failure:
         """What a caller is told of ``error``; it is counted if the request was right."""
         failure = failure_of(error)
-        if failure.is_refusal:
-            self.refusals.note(failure.reason, failure.message)
+        if failure.refused:
+            self.refusals.note(failure.reason, failure.refused)
         # What it has passed through holds the voice, and the client may take its time.
         error.__traceback__ = error.__context__ = error.__cause__ = None
         return failure

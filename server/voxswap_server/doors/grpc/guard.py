@@ -252,7 +252,7 @@ class Call(Refusable):
 
     @override
     def refused(self, failure: Failure) -> None:
-        self._guard.refusals.note(failure.reason, failure.message)
+        self._guard.refusals.note(failure.reason, failure.refused)
 
     def time_remaining(self) -> float | None:
         """Seconds that the client will still wait, at the least; None: for ever."""

@@ -74,7 +74,7 @@ async def abort(context: Context, error: BaseException) -> NoReturn:
     """End the call with the status of ``error``."""
     failure = failure_of(error)
     status = rpc_status.to_status(to_status(failure))
-    if isinstance(context, Refusable) and failure.is_refusal:
+    if isinstance(context, Refusable) and failure.refused:
         context.refused(failure)
     # A client that does not read takes its status late or never. The frames that the error has
     # passed through would be kept for as long, and with them the voice.
