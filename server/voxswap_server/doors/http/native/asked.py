@@ -37,7 +37,11 @@ class Body(BaseModel):
     """What strangers send: nothing is converted, and what is not known is refused."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        defer_build=True,  # the first request pays for it, and no start
     )
 
 
