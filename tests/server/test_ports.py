@@ -29,6 +29,7 @@ async def test_small_pieces_do_not_wait_for_one_another(host: str) -> None:
 
 def test_a_port_that_is_taken_is_not_had_twice() -> None:
     sock, address = bound("127.0.0.1", 0)
-    with sock, pytest.raises(OSError, match="in use"):
+    with sock:
         sock.listen()
-        bound("127.0.0.1", int(address.rpartition(":")[2]))
+        with pytest.raises(OSError, match="in use"):
+            bound("127.0.0.1", int(address.rpartition(":")[2]))
