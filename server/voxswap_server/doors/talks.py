@@ -85,6 +85,7 @@ class Talk:
         self._conversation = Conversation(most_waiting=self._most_characters)
         self._silence = Silence(idle_s)
         self._said: deque[str | None] = deque()  # text; None for a flush
+        self._waiting = 0  # characters of them; a flush counts for one
         self._has_said = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -115,6 +116,7 @@ class Talk:
     async def interrupt(self) -> None:
         """Stop speaking what has come so far; the receipt is delivered."""
         self._said.clear()
+        self._waiting = 0
         self._note()
         if self._stream is None:
             self._interrupt_first = True
@@ -140,12 +142,12 @@ class Talk:
 
     def _say(self, text: str | None) -> None:
         self._said.append(text)
+        self._waiting += len(text or "") + 1
         self._silence.broken()
         self._note()
 
     def _note(self) -> None:
-        waiting = sum(len(text or "") + 1 for text in self._said)
-        if waiting < self._most_characters or self._task.done():
+        if self._waiting < self._most_characters or self._task.done():
             self._room.set()
         else:
             self._room.clear()
@@ -191,6 +193,7 @@ class Talk:
             while True:
                 while self._said:
                     text = self._said.popleft()
+                    self._waiting -= len(text or "") + 1
                     self._note()
                     if text is None:
                         self._conversation.flush()

@@ -22,7 +22,7 @@ from voxswap_server.doors.shared import Shared
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
-_MOST_CALLS, MOST_OPEN = 128, 64
+MOST_CALLS, MOST_OPEN = 128, 64
 _MOST_READING = 256
 
 #: As Google's APIs have them.
@@ -113,7 +113,7 @@ class Guard:
         *,
         takes_body: bool = False,
         speaks: bool = False,
-        most: int = _MOST_CALLS,
+        most: int = MOST_CALLS,
         telling: Telling = tell,
         is_waited_for: bool = True,
     ) -> ASGIApp:

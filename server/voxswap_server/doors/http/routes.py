@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from voxswap_server.doors.http.guard import Guard, Handler, Telling, tell
+from voxswap_server.doors.http.guard import MOST_CALLS, Guard, Handler, Telling, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Path:
     query: dict[str, str] = field(default_factory=dict)
     answers: Sequence[str] = ("application/json",)
     speaks: bool = False
-    most: int = 128
+    most: int = MOST_CALLS
     is_waited_for: bool = True
     telling: Telling = tell
     group: str = "voxswap"

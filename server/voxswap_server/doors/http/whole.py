@@ -46,11 +46,14 @@ class Spoken:
     @property
     def audio(self) -> bytes:
         """All of it; of WAV with a header that says how long it is."""
-        audio = b"".join(self._held.parts)
+        parts = self._held.parts
         if self.header.encoding is AudioEncoding.WAV:
-            n = len(wav_header(self.header.sample_rate_hertz))
-            return wav_header(self.header.sample_rate_hertz, len(audio) - n) + audio[n:]
-        return audio
+            unknown = wav_header(self.header.sample_rate_hertz)
+            n = len(unknown)
+            first, *rest = parts or [unknown]  # one that was interrupted may have no sample
+            known = wav_header(self.header.sample_rate_hertz, max(0, self._held.size_bytes - n))
+            return b"".join((known, first[n:], *rest))
+        return b"".join(parts)
 
 
 class Whole:

@@ -10,13 +10,13 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from voxswap_registry.errors import InvalidInputError
-from voxswap_server.doors.failures import Failure
 from voxswap_server.doors.http.cartesia import told
 from voxswap_server.doors.http.cartesia.asked import FIELDS, Generation
 from voxswap_server.doors.http.cartesia.written import Written
+from voxswap_server.doors.http.contexts import begin
 from voxswap_server.doors.http.exchange import checked
 from voxswap_server.doors.http.fields import named
-from voxswap_server.doors.http.guard import Guard, problem_of, problem_with
+from voxswap_server.doors.http.guard import Guard, problem_of
 from voxswap_server.doors.http.routes import socket_route
 from voxswap_server.doors.http.services import Services, tenant_of
 from voxswap_server.doors.http.sockets import Socket, SocketGoneError, Sockets, text_of
@@ -110,30 +110,14 @@ class _Contexts:
             text_may_follow=True,
         )
         context = _Context(name, self._socket, self._services, said, request)
-        self._socket.begin()
-
-        def free() -> None:
-            if self._contexts.get(name) is context:
-                del self._contexts[name]
-
-        def ended() -> None:
-            context.ended()
-            self._socket.end()
-            free()
-
-        async def fail(failure: Failure) -> None:
-            free()
-            await self._socket.send(told.error(problem_with(failure), name))
-
-        context.talk = Talk(
-            *(self._services, self._guard, request),
-            deliver=context.deliver,
-            fail=fail,
-            on_end=ended,
+        begin(
+            *(self._contexts, name, context, request),
+            socket=self._socket,
+            services=self._services,
+            guard=self._guard,
+            tell=lambda problem: told.error(problem, name),
+            on_end=context.ended,
         )
-        # Who has read the last message may use the name anew.
-        context.free = free
-        self._contexts[name] = context
         return context
 
 

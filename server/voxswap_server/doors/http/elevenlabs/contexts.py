@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.resolution import chosen_version
-from voxswap_server.doors.failures import Failure
+from voxswap_server.doors.http.contexts import begin
 from voxswap_server.doors.http.elevenlabs.alignment import Alignment, Character, filled
 from voxswap_server.doors.http.elevenlabs.asked import (
     FIELDS,
@@ -30,7 +30,7 @@ from voxswap_server.doors.http.elevenlabs.formats import format_of
 from voxswap_server.doors.http.elevenlabs.speech import telling
 from voxswap_server.doors.http.exchange import checked
 from voxswap_server.doors.http.fields import named
-from voxswap_server.doors.http.guard import Guard, Problem, problem_with
+from voxswap_server.doors.http.guard import Guard, Problem
 from voxswap_server.doors.http.routes import socket_route
 from voxswap_server.doors.http.services import Services, tenant_of
 from voxswap_server.doors.http.sockets import (
@@ -191,30 +191,14 @@ class _Contexts:
                 faults=faults,
                 text_may_follow=True,
             )
-        self._socket.begin()
-
-        def free() -> None:
-            if self._contexts.get(name) is context:
-                del self._contexts[name]
-
-        def ended() -> None:
-            self._socket.end()
-            free()
-
-        async def fail(failure: Failure) -> None:
-            free()
-            await self._socket.send(_error(name, problem_with(failure)))
-
-        context.talk = Talk(
-            *(self._services, self._guard, request),
-            deliver=context.deliver,
-            fail=fail,
+        begin(
+            *(self._contexts, name, context, request),
+            socket=self._socket,
+            services=self._services,
+            guard=self._guard,
+            tell=lambda problem: _error(name, problem),
             idle_s=_patience_s(self._query),
-            on_end=ended,
         )
-        # Who has read the last message may use the name anew.
-        context.free = free
-        self._contexts[name] = context
         return context
 
 
