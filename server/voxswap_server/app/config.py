@@ -7,7 +7,7 @@ import os
 import re
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -74,19 +74,15 @@ def _list(value: object) -> object:
     return tuple(filter(None, (item.strip() for item in value.split(","))))
 
 
-def _voice(value: str) -> str:
-    try:
-        VoiceRef.parse(value)
-    except InvalidInputError as error:
-        raise ValueError(error.violations[0].description) from error
-    return value
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    def checked(value: str) -> str:
+        try:
+            check(value)
+        except InvalidInputError as error:
+            raise ValueError(error.violations[0].description) from error
+        return value
 
-
-def _digest(value: str) -> str:
-    try:
-        return check_digest(value)
-    except InvalidInputError as error:
-        raise ValueError(error.violations[0].description) from error
+    return AfterValidator(checked)
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
@@ -99,9 +95,9 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_list)]
-Voices = Annotated[tuple[Annotated[str, AfterValidator(_voice)], ...], BeforeValidator(_list)]
+Voices = Annotated[tuple[Annotated[str, _checked(VoiceRef.parse)], ...], BeforeValidator(_list)]
 Size = Annotated[int, BeforeValidator(_size), Field(le=MAX_SIZE_BYTES)]
-Digests = Annotated[tuple[Annotated[str, AfterValidator(_digest)], ...], BeforeValidator(_list)]
+Digests = Annotated[tuple[Annotated[str, _checked(check_digest)], ...], BeforeValidator(_list)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Address = Annotated[str, BeforeValidator(_address)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
@@ -265,6 +261,10 @@ class Settings(BaseModel):
     )
     max_message_bytes: Size = Field(
         2 << 20, ge=1 << 10, le=64 << 20, description="largest message that a client may send"
+    )
+    first_segment: Literal["sentence", "clause"] = Field(
+        "sentence",
+        description="where a first segment of over 120 symbols may end that a listener waits for",
     )
     first_chunk_ms: float = Field(
         80.0, ge=10, le=5_000, description="audio in a stream's first chunk, in milliseconds"

@@ -46,10 +46,12 @@ class Stage:
     ``bars`` hears of voices whose steps take too long, and ends what is left of their streams.
     ``memory`` is for what is kept of segments.
     Audio is encoded by ``coding``; None: by the ``scheduler``, whose device is a CPU.
+    With ``parts_at_clause`` a long first segment that is waited for may be parted at a clause.
     """
 
     scheduler: Scheduler
     coding: Scheduler | None = None
+    parts_at_clause: bool = False
     chunking: Chunking = field(default_factory=Chunking)
     pacing: Pacing = field(default_factory=Pacing)
     clock: Callable[[], float] = time.perf_counter
@@ -104,7 +106,8 @@ class Synthesis:
             clock=stage.clock,
             weight=self._ticket.weight,
         )
-        self._reader = Reader(request, manifest)
+        self._may_part = stage.parts_at_clause and request.is_awaited
+        self._reader = Reader(request, manifest, is_awaited=self._may_part)
         self._track = Track(request, manifest)
         self._is_conversation = script is not None
         self._script = WholeText(request.text) if script is None else script
@@ -276,6 +279,9 @@ class Synthesis:
             if not is_ready:
                 # Whoever listens waited for words, not for the device.
                 self._playback.begin_anew()
+                if self._playback.is_silent and self._request.seed is None:
+                    # With a seed, audio must not depend on when its text came.
+                    self._reader.is_awaited = self._may_part
                 self._ticket.asks(self._script.characters_left, self._playback.dry_at_s)
             if part is None:
                 return None

@@ -63,3 +63,8 @@ class SpeechRequest:
     eager: bool = False
     tenant: str = ""
     cache_policy: CachePolicy = CachePolicy.DEFAULT
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether how soon it begins counts most: not in a file, nor in a cinematic line."""
+        return self.line_class is not LineClass.CINEMATIC and (self.paced or self.eager)
