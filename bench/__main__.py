@@ -23,7 +23,7 @@ BENCHMARKS = {
     "page": "the page in headless Chromium: from press to sound, its main thread, its size",
     "commits": "this tree beside another commit: first sounds, lines, swaps, load, starts, memory",
     "kernels": "what each way to compute a convolution gains over the next",
-    "quality": "bfloat16 beside float32: DNSMOS, word error rate, log-spectral distance",
+    "quality": "bfloat16 beside float32, lines parted at a clause beside whole: DNSMOS, errors",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }
 

@@ -1,4 +1,4 @@
-"""What bfloat16 costs in quality: DNSMOS, word error rate and log-spectral distance beside float32.
+"""What shortcuts cost in quality: bfloat16 beside float32, and first segments that are parted.
 
 DNSMOS is Reddy et al., "DNSMOS P.835" (2022), as the package speechmos runs it. The log-spectral
 distance is Gray and Markel's (1976): the root mean square difference of log power spectra, averaged
@@ -8,20 +8,19 @@ each other; so it is told with theirs in float32, and how often they move is tol
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 import torch
 
+from bench import clause_cuts
 from bench.lines import LINE, TEN
-from bench.peers import ask_peer
 from bench.recognise import recognise, word_error_rate
 from bench.report import Report
+from bench.scores import dnsmos
 from voxswap_families.contract import Delivery, Voice
 from voxswap_families.embedded import import_embedded
 from voxswap_families.layers.mapping import map_tensors
@@ -40,49 +39,58 @@ from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
 
 RATE = 22_050
-DNSMOS_RATE = 16_000
 _TAKES = 3
 _WINDOW, _HOP = 1024, 256
 
 Audio = npt.NDArray[np.float32]
 
 
-def run(report: Report, *, device: str, quick: bool = False) -> None:
-    """Speak the same lines in both; two minutes."""
-    takes, lines = (1, TEN[:3]) if quick else (_TAKES, (LINE, *TEN))
+def run(report: Report, *, device: str, quick: bool = False, only: str = "") -> None:
+    """``only`` "arithmetic", two minutes, or "clauses", five; else both."""
+    groups = {"arithmetic": _arithmetic, "clauses": clause_cuts.measure}
+    if only and only not in groups:
+        raise SystemExit(f"--only {only}: there are {', '.join(groups)}")
     with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder:
         registry = Registry(Path(folder))
         import_embedded(registry)
-        plain, rounded, half, front_end = _voices(registry, device)
-        distance, moved, symbols = [], 0, 0
-        spoken: dict[str, list[Audio]] = {"float32": [], "bfloat16": []}
-        for take in range(takes):
-            for line in lines:
-                ids = front_end.symbols(normalize(line, "en")).ids
-                a, lengths = _say(plain, ids, take)
-                b, others = _say(rounded, ids, take)
-                c, same = _say(half, ids, take)
-                assert same == lengths, "only feed-forward layers may move a duration"
-                distance.append(_log_spectral_distance(a, c))
-                moved += sum(x != y for x, y in zip(lengths, others, strict=True))
-                symbols += len(lengths)
-                spoken["float32"].append(a)
-                spoken["bfloat16"].append(b)
-        report.add("log-spectral distance, flow and generator", float(np.mean(distance)), "dB")
-        report.add("durations that feed-forward layers moved", 100 * moved / symbols, "%")
-        said = [line for _ in range(takes) for line in lines]
-        errors = {
-            name: 100 * word_error_rate(said, [recognise(audio, RATE) for audio in audios])
-            for name, audios in spoken.items()
-        }
-        report.add(
-            f"word error rate, {len(said)} lines", errors["bfloat16"], "%", peer=errors["float32"]
-        )
-        scores = {name: _dnsmos(audios) for name, audios in spoken.items()}
-        for name in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos"):
-            ours, theirs = scores["bfloat16"][name], scores["float32"][name]
-            report.add(f"DNSMOS {name[:-4].upper()}, bfloat16", ours, "MOS", peer=theirs)
-            report.add("  worse than float32 by", theirs - ours, "MOS", 0.05)
+        for name, measure in groups.items():
+            if only in ("", name):
+                measure(report, registry, device=device, quick=quick)
+
+
+def _arithmetic(report: Report, registry: Registry, *, device: str, quick: bool) -> None:
+    """The same lines in both."""
+    takes, lines = (1, TEN[:3]) if quick else (_TAKES, (LINE, *TEN))
+    plain, rounded, half, front_end = _voices(registry, device)
+    distance, moved, symbols = [], 0, 0
+    spoken: dict[str, list[Audio]] = {"float32": [], "bfloat16": []}
+    for take in range(takes):
+        for line in lines:
+            ids = front_end.symbols(normalize(line, "en")).ids
+            a, lengths = _say(plain, ids, take)
+            b, others = _say(rounded, ids, take)
+            c, same = _say(half, ids, take)
+            assert same == lengths, "only feed-forward layers may move a duration"
+            distance.append(_log_spectral_distance(a, c))
+            moved += sum(x != y for x, y in zip(lengths, others, strict=True))
+            symbols += len(lengths)
+            spoken["float32"].append(a)
+            spoken["bfloat16"].append(b)
+    report.add("log-spectral distance, flow and generator", float(np.mean(distance)), "dB")
+    report.add("durations that feed-forward layers moved", 100 * moved / symbols, "%")
+    said = [line for _ in range(takes) for line in lines]
+    errors = {
+        name: 100 * word_error_rate(said, [recognise(audio, RATE) for audio in audios])
+        for name, audios in spoken.items()
+    }
+    report.add(
+        f"word error rate, {len(said)} lines", errors["bfloat16"], "%", peer=errors["float32"]
+    )
+    scores = {name: dnsmos(audios, RATE) for name, audios in spoken.items()}
+    for name in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos"):
+        ours, theirs = scores["bfloat16"][name], scores["float32"][name]
+        report.add(f"DNSMOS {name[:-4].upper()}, bfloat16", ours, "MOS", peer=theirs)
+        report.add("  worse than float32 by", theirs - ours, "MOS", 0.05)
 
 
 def _voices(registry: Registry, device: str) -> tuple[Voice, Voice, Voice, FrontEnd]:
@@ -132,13 +140,3 @@ def _magnitudes(signal: Audio) -> Audio:
     frames = np.lib.stride_tricks.sliding_window_view(signal, _WINDOW)[::_HOP]
     magnitudes: Audio = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), axis=1))
     return magnitudes
-
-
-def _dnsmos(audios: list[Audio]) -> dict[str, float]:
-    """Mean scores, by a Python that has the model."""
-    clips = []
-    for audio in audios:
-        clip = soxr.resample(audio, RATE, DNSMOS_RATE).clip(-1, 1).astype("<f4")
-        clips.append(base64.b64encode(clip.tobytes()).decode())
-    scores: dict[str, float] = ask_peer("dnsmos", "dnsmos.py", {"clips": clips})
-    return scores

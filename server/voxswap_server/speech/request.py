@@ -66,5 +66,5 @@ class SpeechRequest:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether how soon it begins counts most: not in a file, nor in a cinematic line."""
-        return self.line_class is not LineClass.CINEMATIC and (self.paced or self.eager)
+        """Whether how soon it sounds counts most: neither of a file nor of a cinematic line."""
+        return self.paced and self.line_class is not LineClass.CINEMATIC

@@ -29,7 +29,7 @@ def clause_ends(text: str) -> Iterator[int]:
 
     A clause has three words or more up to the next mark, so no part of a short list, a date or an
     address is one; an insertion of fewer ("…, my lord, …") goes with the clause before it. No end
-    is within a number, or behind a quotation of one word. Takes linear time.
+    is within a number, behind an abbreviation or a quotation of one word. Takes linear time.
     """
     marks = list(_MARK.finditer(text))
     edges = [0, *(mark.end() for mark in marks), len(text)]
@@ -43,7 +43,9 @@ def clause_ends(text: str) -> Iterator[int]:
             not i or words[i - 1] < _LEAST_WORDS or _LIST_GOES_ON.match(text, end)
         ):
             continue
-        if not numbers.isdisjoint((end, end + 1)):
+        if text[max(0, end - _CONTEXT) : mark.start()].rstrip()[
+            -1:
+        ] == "." or not numbers.isdisjoint((end, end + 1)):
             continue
         if not _ONE_WORD_QUOTED.search(text[max(0, end - _CONTEXT) : end]):
             yield end
