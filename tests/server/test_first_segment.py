@@ -124,6 +124,7 @@ class Heard:
         self.request, self.parts = request, parts
         self.voice = FakeVoice()
         self.marks: list[Mark] = []
+        self.chunk_samples: list[int] = []
 
     @property
     def prepared(self) -> int:
@@ -140,6 +141,7 @@ class Heard:
             async for part in synthesis.messages(Lease(letters(self.voice), lambda: None)):
                 if isinstance(part, Chunk):
                     self.marks += part.marks
+                    self.chunk_samples.append(part.sample_count)
         finally:
             compute.close()
         return [mark.text for mark in self.marks]
@@ -203,11 +205,14 @@ async def test_after_a_silence_the_next_turn_is_waited_for(seed: int | None, pre
     await conversation.is_waited_for.wait()
     conversation.is_waited_for.clear()
     assert heard.prepared == 2
+    first = heard.chunk_samples[0]
+    turn = len(heard.chunk_samples)
     now = 100.0
     conversation.push(f"{LONG[1:]}".replace("he bridge", "o the bridge"))
     conversation.end()
     await listening
     assert heard.prepared == prepared
+    assert heard.chunk_samples[turn] == first < max(heard.chunk_samples)
 
 
 async def test_text_that_comes_while_the_listener_hears_what_was_before_is_not_parted() -> None:

@@ -261,6 +261,8 @@ class Synthesis:
             utterance = (await self._run(read.preparation)).result
             durations, frames = utterance.durations_frames, utterance.frames
             self._ticket.prepared(len(read.segment.text), frames * frame_ms / 1e3)
+            if self._playback.is_silent:
+                size = 0  # a new turn: whoever listens has nothing to hear meanwhile
             async with self._stage.memory.held(utterance.held_bytes):
                 for first, last in self._stage.chunking.windows(frames, frame_ms, size):
                     size = last - first
