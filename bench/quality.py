@@ -88,7 +88,7 @@ def _arithmetic(report: Report, registry: Registry, *, device: str, quick: bool)
     )
     scores = {name: dnsmos(audios, RATE) for name, audios in spoken.items()}
     for name in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos"):
-        ours, theirs = scores["bfloat16"][name], scores["float32"][name]
+        ours, theirs = (float(scores[way][name].mean()) for way in ("bfloat16", "float32"))
         report.add(f"DNSMOS {name[:-4].upper()}, bfloat16", ours, "MOS", peer=theirs)
         report.add("  worse than float32 by", theirs - ours, "MOS", 0.05)
 

@@ -14,11 +14,13 @@ from bench.peers import ask_peer
 DNSMOS_RATE = 16_000
 
 
-def dnsmos(audios: Sequence[npt.NDArray[np.float32]], rate: int) -> dict[str, float]:
-    """Mean scores of clips at ``rate`` hertz."""
+def dnsmos(
+    audios: Sequence[npt.NDArray[np.float32]], rate: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores of each clip, at ``rate`` hertz, by their names."""
     clips = []
     for audio in audios:
         clip = soxr.resample(audio, rate, DNSMOS_RATE).clip(-1, 1).astype("<f4")
         clips.append(base64.b64encode(clip.tobytes()).decode())
-    scores: dict[str, float] = ask_peer("dnsmos", "dnsmos.py", {"clips": clips})
-    return scores
+    scores = ask_peer("dnsmos", "dnsmos.py", {"clips": clips})
+    return {name: np.array(found) for name, found in scores.items()}
