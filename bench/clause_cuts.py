@@ -42,7 +42,7 @@ from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.segmentation.segments import segments
 
 # Kokoro has no noise, and one take is as good as many.
-_TAKES = {"joe": 5, KOKORO[0].id: 1}
+_TAKES = {"joe": 3, KOKORO[0].id: 1}
 _MOST_WORSE_MOS = 0.02
 _FRAME_S = 0.01
 # Below its line's level by so much, a frame is part of a pause.
