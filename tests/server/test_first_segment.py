@@ -22,7 +22,7 @@ from voxswap_families.work import Work
 from voxswap_registry.names import VoiceRef
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.residency.lease import Lease
-from voxswap_server.speech.messages import Chunk, Mark
+from voxswap_server.speech.messages import Chunk, Mark, Receipt
 from voxswap_server.speech.pipeline import Stage, Synthesis
 from voxswap_server.speech.request import LineClass, MarkKind, SpeechRequest
 from voxswap_server.speech.script import Script
@@ -136,9 +136,9 @@ class Heard:
         compute, manifest = Scheduler(), make_manifest("a")
         made = Stage(compute, parts_at_clause=self.parts, **stage)
         ticket = alone(self.request, manifest, made)
-        synthesis = Synthesis(self.request, manifest, made, ticket, script=script)
+        self.synthesis = Synthesis(self.request, manifest, made, ticket, script=script)
         try:
-            async for part in synthesis.messages(Lease(letters(self.voice), lambda: None)):
+            async for part in self.synthesis.messages(Lease(letters(self.voice), lambda: None)):
                 if isinstance(part, Chunk):
                     self.marks += part.marks
                     self.chunk_samples.append(part.sample_count)
@@ -226,3 +226,18 @@ async def test_text_that_comes_while_the_listener_hears_what_was_before_is_not_p
     conversation.end()
     await listening
     assert heard.prepared == 3
+
+
+async def test_what_is_said_after_an_interruption_is_waited_for() -> None:
+    conversation = WatchedConversation()
+    heard = Heard(dataclasses.replace(REQUEST, text="", seed=None))
+    listening = asyncio.create_task(heard.listen(conversation, clock=lambda: 0.0))
+    conversation.push(LONG)
+    conversation.flush()
+    await conversation.is_waited_for.wait()
+    conversation.cut()
+    heard.synthesis.cut(Receipt(0, "", 0))
+    conversation.push(LONG)
+    conversation.end()
+    await listening
+    assert heard.prepared == 4

@@ -157,6 +157,7 @@ class Synthesis:
                     await self._drop_windows()
                     self._ticket.cut()
                     self._windows = self._compute_windows()
+                    self._await_sound()
                     receipt, self._cut = self._cut, None
                     if not header_is_out:
                         header_is_out = True
@@ -281,9 +282,8 @@ class Synthesis:
             if not is_ready:
                 # Whoever listens waited for words, not for the device.
                 self._playback.begin_anew()
-                if self._playback.is_silent and self._request.seed is None:
-                    # With a seed, audio must not depend on when its text came.
-                    self._reader.is_awaited = self._may_part
+                if self._playback.is_silent:
+                    self._await_sound()
                 self._ticket.asks(self._script.characters_left, self._playback.dry_at_s)
             if part is None:
                 return None
@@ -294,6 +294,11 @@ class Synthesis:
                 return found
             if found:
                 self._script.put_back(found)
+
+    def _await_sound(self) -> None:
+        """What is read next is waited for. With a seed, audio must not depend on when that is."""
+        if self._request.seed is None:
+            self._reader.is_awaited = self._may_part
 
     async def _run(self, work: Work[_T]) -> Ran[_T]:
         ref = self._manifest.ref
