@@ -1,0 +1,2 @@
+// One translation unit for each instruction set: everything that the library has.
+#include "about.hpp"
