@@ -165,4 +165,3 @@ FUNCTIONS: Final = {
     "vxk_generator_begin": (_INT, (_P(Generator), _ADDRESS)),
     "vxk_generate": (_LONG, (_P(Generator), _ADDRESS, _ADDRESS, _INT, _INT, _ADDRESS, _ADDRESS)),
 }  # fmt: skip
-
