@@ -95,14 +95,25 @@ def test_add_of_the_same_voice(capsys: Capsys, target: tuple[list[str], str]) ->
 
 
 def test_what_is_said_goes_before_what_the_files_say(imports: list[Any], tmp_path: Path) -> None:
-    said = ["--dtype", "bfloat16", "--license", "MIT", "--code-license", "GPL", "--language", "de"]
+    said = [
+        "--dtype",
+        "bfloat16",
+        "--form",
+        "plain",
+        "--license",
+        "MIT",
+        "--code-license",
+        "GPL",
+        "--language",
+        "de",
+    ]
     said += ["--style", "af_heart"]
     names = ["--name", "New", "--tag", "old", "--tag", "wise", "--gender", "female"]
     assert add(*said, *names) == 0
     (call,) = imports
     assert str(call["source"]) == "line.onnx"
-    options = ("dtype", "licence", "code_licence", "language", "style")
-    assert [call[name] for name in options] == ["bfloat16", "MIT", "GPL", "de", "af_heart"]
+    options = ("dtype", "form", "licence", "code_licence", "language", "style")
+    assert [call[name] for name in options] == ["bfloat16", "plain", "MIT", "GPL", "de", "af_heart"]
     manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
     assert (manifest.display_name, manifest.gender) == ("New", "female")
     assert manifest.tags == ("old", "wise")
@@ -110,8 +121,8 @@ def test_what_is_said_goes_before_what_the_files_say(imports: list[Any], tmp_pat
 
 def test_add_leaves_unsaid_what_the_files_say(imports: list[Any], tmp_path: Path) -> None:
     assert add() == 0
-    options = ("dtype", "licence", "code_licence", "language", "style")
-    assert [imports[0][name] for name in options] == ["auto", None, None, None, None]
+    options = ("dtype", "form", "licence", "code_licence", "language", "style")
+    assert [imports[0][name] for name in options] == ["auto", "auto", None, None, None, None]
     manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
     assert (manifest.display_name, manifest.tags, manifest.gender) == ("Smith", (), "")
 

@@ -68,6 +68,7 @@ def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
             args.path,
             args.id,
             dtype=args.dtype or "auto",
+            form=args.form or "auto",
             licence=args.licence,
             code_licence=args.code_licence,
             language=args.language,

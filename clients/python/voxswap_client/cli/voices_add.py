@@ -22,7 +22,8 @@ from voxswap_client.types import Registration
 
 _ANSWERS_WITHIN_S = 5.0
 _OF_ONE_VOICE = (
-    "id", "dtype", "licence", "code_licence", "language", "style", "label", "name", "tag", "gender",
+    "id", "dtype", "form", "licence", "code_licence", "language", "style", "label", "name",
+    "tag", "gender",
 )  # fmt: skip
 
 
@@ -44,6 +45,12 @@ def add_to(actions: Commands) -> None:
         "--dtype",
         choices=("auto", "float32", "bfloat16"),
         help="the type of stored weights; auto (the default): what this machine is fastest in",
+    )
+    add.add_argument(
+        "--form",
+        choices=("auto", "plain", "packed"),
+        help="how weights are laid out; auto (the default): packed for native kernels, if they "
+        "are stored as bfloat16",
     )
     add.add_argument("--licence", "--license", metavar="TEXT", help="of the weights")
     add.add_argument(
