@@ -16,8 +16,8 @@ import torch
 from hypothesis import given
 
 from tests.examples import examples
+from tests.families.bits import bits_of, rounded
 from tests.families.packable_voices import PUBLISHED, SMALL, packable
-from tests.families.test_packing import bits_of, rounded
 from tests.families.vits_fakes import PRESETS, canonical, preset
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored

@@ -237,7 +237,8 @@ def source(tmp_path: Path) -> Path:
     [
         ({"dtype": "bfloat16"}, "float32", "packed"),
         ({"dtype": "auto"}, "bfloat16", "packed"),
-        ({"dtype": "auto"}, "float32", None),
+        ({"dtype": "auto"}, "float32", "packed"),
+        ({"dtype": "auto", "form": "plain"}, "bfloat16", None),
         ({"dtype": "float32"}, "bfloat16", None),
         ({"dtype": "bfloat16", "form": "plain"}, "bfloat16", None),
         ({"dtype": "auto", "form": "packed"}, "float32", "packed"),

@@ -32,11 +32,11 @@ def import_voice(
     """Convert the voice at ``source`` to components below ``workdir``, ready to be published.
 
     ``dtype`` is what the feed-forward layers of the text encoder, the flow and the generator are
-    stored as; "auto" is what this machine computes fastest in, by measurement. Everything else
-    always stays float32. ``licence`` (of the weights), ``code_licence`` (of the
-    code that made them) and ``language`` go before what the files say. ``style`` chooses one of
-    several in a Kokoro folder. ``form`` is how weights are laid out, see `request.Form`. The same
-    source, dtype and form give the same component bytes.
+    stored as; "auto" is bfloat16 if they are packed, else what this machine computes fastest in, by
+    measurement. Of plain weights everything else stays float32. ``licence`` (of the weights),
+    ``code_licence`` (of the code that made them) and ``language`` go before what the files say.
+    ``style`` chooses one of several in a Kokoro folder. ``form`` is how weights are laid out, see
+    `request.Form`. The same source, dtype and form give the same component bytes.
 
     Blocks, for seconds. Nothing in the source is ever run. ``workdir`` is the caller's, to remove
     after publishing. Raises `InvalidInputError` for a bad ``voice_id``, `ImportSourceError` for a

@@ -19,7 +19,7 @@ from voxswap_registry.fields import is_line
 from voxswap_registry.progress import Progress
 
 #: How weights are laid out. ``plain``: for torch. ``packed``: for native kernels, in bfloat16.
-#: ``auto``: packed where that is possible and weights are stored as bfloat16 anyway.
+#: ``auto``: packed where that is possible, unless weights shall be float32.
 Form = Literal["auto", "plain", "packed"]
 UNKNOWN_LICENCE = "unknown"
 MAX_SYMBOLS = 20_000

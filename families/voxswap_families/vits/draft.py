@@ -93,9 +93,8 @@ def make_draft(
 def _stored_as(request: ImportRequest, architecture: VitsArchitecture) -> tuple[Dtype, str | None]:
     """The type of the weights that may be rounded, and the form of all.
 
-    What this machine computes faster in float32 stays that, and plain: a server maps such weights,
-    and would unpack others into memory of its own. Raises `InvalidInputError` for what does not go
-    together.
+    Nobody who says nothing gets a form that depends on the machine that imports: packed is what
+    native kernels map on any processor. Raises `InvalidInputError` for what does not go together.
     """
     why_not = handled(architecture)
     if request.form == PACKED:
@@ -107,7 +106,6 @@ def _stored_as(request: ImportRequest, architecture: VitsArchitecture) -> tuple[
             raise InvalidInputError.one(
                 "form", f"is 'packed', and this voice cannot be packed: {why_not}; use 'plain'"
             )
+    if request.form != "plain" and request.dtype != "float32" and not why_not:
         return "bfloat16", PACKED
-    dtype = fastest_dtype() if request.dtype == "auto" else request.dtype
-    packs = request.form == "auto" and dtype == "bfloat16" and not why_not
-    return dtype, PACKED if packs else None
+    return fastest_dtype() if request.dtype == "auto" else request.dtype, None

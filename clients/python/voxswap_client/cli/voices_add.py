@@ -44,13 +44,14 @@ def add_to(actions: Commands) -> None:
     add.add_argument(
         "--dtype",
         choices=("auto", "float32", "bfloat16"),
-        help="the type of stored weights; auto (the default): what this machine is fastest in",
+        help="the type of stored weights; auto (the default): bfloat16 if they are packed, else "
+        "what this machine is fastest in",
     )
     add.add_argument(
         "--form",
         choices=("auto", "plain", "packed"),
-        help="how weights are laid out; auto (the default): packed for native kernels, if they "
-        "are stored as bfloat16",
+        help="how weights are laid out; auto (the default): packed for native kernels where that "
+        "is possible, unless --dtype is float32",
     )
     add.add_argument("--licence", "--license", metavar="TEXT", help="of the weights")
     add.add_argument(
