@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import os
 import re
 import subprocess
@@ -20,13 +19,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from voxswap_families.errors import KernelsError
-from voxswap_families.layers.native import library
+from voxswap_families.layers.native import library, recipe
 from voxswap_families.layers.native.processor import EMULATED, ISAS, machine, runnable
-from voxswap_families.layers.native.recipe import SOURCE, UNIT, checksum, flags
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.storage.locks import locked
 
@@ -76,7 +75,7 @@ def compiler(target: str | None = None) -> Compiler:
             if found and int(found.partition(".")[0]) >= oldest:
                 return Compiler((program,), f"{program} {found}")
             refused += [f"{program} is {found}"] if found else []
-    if importlib.util.find_spec("ziglang") is None:
+    if find_spec("ziglang") is None:
         needed = "g++ 12 or clang++ 15 or later, or `pip install ziglang`"
         raise KernelsError(
             f"there is no C++ compiler ({', '.join(refused) or 'none is on the PATH'}); install "
@@ -94,7 +93,7 @@ def wanted_here() -> tuple[str, ...]:
     return tuple(name for name in runnable() if name not in EMULATED)[:1]
 
 
-def tested_here() -> tuple[str, ...]:
+def for_tests() -> tuple[str, ...]:
     """What tests run: the best, AVX2, and AMX's tiles emulated where processors have none."""
     can = runnable()
     emulated = () if "amx" in can else tuple(EMULATED)
@@ -139,16 +138,16 @@ def _compiled(
     name: str, folder: Path, target: str | None, by: Compiler, *, sanitized: bool
 ) -> Path:
     suffix = TARGETS[target or here()].suffix if (target or here()) in TARGETS else ".so"
-    about = {"ISA": name, "SOURCE": checksum(name), "COMPILER": by.name}
+    about = {"ISA": name, "SOURCE": recipe.checksum(name), "COMPILER": by.name}
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as workdir:
         made = Path(workdir, f"made{suffix}")
         command = [
             *by.command,
-            *flags(name),
+            *recipe.flags(name),
             *([] if suffix == ".dll" else ["-fPIC"]),
             *(_SANITIZED if sanitized else ()),
             *(f'-DVXK_{key}="{value}"' for key, value in about.items()),
-            *(str(SOURCE / UNIT), "-o", str(made)),
+            *(str(recipe.SOURCE / recipe.UNIT), "-o", str(made)),
         ]
         ran = subprocess.run(  # noqa: S603 - a compiler, on files of ours
             command, capture_output=True, text=True, errors="replace", timeout=600, check=False
@@ -174,16 +173,7 @@ _SANITIZED = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. 0 if all that was asked for is there, 1 if not."""
     options = _options(arguments)
-    if options.all:
-        processor = TARGETS[options.target].machine if options.target else machine()
-        names = [n for n, isa in ISAS.items() if isa.machine == processor and n not in EMULATED]
-    elif options.tests:
-        names = list(tested_here())
-    else:
-        names = options.isa or list(wanted_here())
-    if not names:
-        print("kernels: none for this processor; everything runs on torch")
-        return 0
+    names = _names(options)
     try:
         by: Compiler | None = compiler(options.target)
     except KernelsError as error:
@@ -192,13 +182,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [name for name in names if not current(name, folder, by)]
     if options.check:
         return 1 if missing else 0
+    if options.needs_compiler:
+        return 0 if missing and by is None else 1
     if not missing:
-        print(f"kernels: {', '.join(names)} as they were")
+        as_they_were = f"{', '.join(names)} as they were"
+        print(f"kernels: {as_they_were if names else 'none for this processor, so torch computes'}")
         return 0
     if by is None:
-        print(f"kernels: {refused}. Without them everything runs on torch")
+        print(f"kernels: {refused}. Without kernels everything runs on torch")
         return 1
     return _build_all(missing, by, options)
+
+
+def _names(options: argparse.Namespace) -> Sequence[str]:
+    if options.all:
+        processor = TARGETS[options.target].machine if options.target else machine()
+        return [n for n, isa in ISAS.items() if isa.machine == processor and n not in EMULATED]
+    return for_tests() if options.tests else options.isa or wanted_here()
 
 
 def _build_all(names: Sequence[str], by: Compiler, options: argparse.Namespace) -> int:
@@ -209,12 +209,12 @@ def _build_all(names: Sequence[str], by: Compiler, options: argparse.Namespace) 
 
     print(f"kernels: compiling {', '.join(names)} with {by.name} …", flush=True)
     status, done = 0, list[str]()
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for made in [pool.submit(timed, name) for name in names]:
             try:
                 done.append(made.result())
             except KernelsError as error:
-                print(f"kernels: {error.message}. Without it something else computes")
+                print(f"kernels: {error.message}. What else is built computes, or torch")
                 status = 1
     if done:
         print(f"kernels: made {', '.join(done)}")
@@ -234,8 +234,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--target", choices=list(TARGETS), help="for another system, with ziglang")
     parser.add_argument("--sanitized", action="store_true", help="with AddressSanitizer and UBSan")
     parser.add_argument("--folder", type=Path, default=library.FOLDER, help="where they go")
-    parser.add_argument(
+    ask = parser.add_mutually_exclusive_group()
+    ask.add_argument(
         "--check", action="store_true", help="build nothing; 1 if something is to be built"
+    )
+    ask.add_argument(
+        "--needs-compiler", action="store_true", help="build nothing; 0 if a compiler would help"
     )
     return parser.parse_args(arguments)
 
