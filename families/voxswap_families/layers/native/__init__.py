@@ -1,1 +1,1 @@
-"""Kernels of our own for CPUs: C++ with a C ABI, compiled for what a processor has."""
+"""Layers that families share, in C++ for the processor at hand."""

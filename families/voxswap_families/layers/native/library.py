@@ -14,11 +14,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from voxswap_families.errors import KernelsError
 from voxswap_families.layers.native.processor import EMULATED, ISAS, lacking, runnable
 from voxswap_families.layers.native.recipe import checksum
+from voxswap_families.layers.native.structures import FUNCTIONS
 
 #: What computes, as the setting names it; "torch" is no library.
 Kernels = Literal["torch", "amx", "avx512_bf16", "avx512", "avx2", "neon"]
@@ -27,9 +28,6 @@ Kernels = Literal["torch", "amx", "avx512_bf16", "avx512", "avx2", "neon"]
 FOLDER: Final = Path(__file__).with_name("built")
 #: Of the calls and their arguments. It is source/about.hpp's.
 ABI: Final = "1"
-
-#: Every function but `vxk_about`, with the types of its arguments. All return an int32, 0 for well.
-FUNCTIONS: Final[dict[str, tuple[Any, ...]]] = {}
 
 _MOST_BYTES = 1 << 26
 _ABOUT = re.compile(rb"abi=\d+;isa=[ -~]+?;source=[0-9a-f]{16};compiler=[ -~]*\0")
@@ -128,9 +126,9 @@ def opened(path: Path, name: str) -> Library:
         about = _pairs(functions.vxk_about())
         if wrong := _contradiction(about, name):
             raise KernelsError(f"{name} is refused: {path.name} {wrong}")
-        for function, types in FUNCTIONS.items():
+        for function, (result, arguments) in FUNCTIONS.items():
             declared = getattr(functions, function)
-            declared.restype, declared.argtypes = ctypes.c_int32, types
+            declared.restype, declared.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         raise KernelsError(f"{name} cannot be loaded: {error}", detail=str(path)) from error
     return Library(name, about, functions)
