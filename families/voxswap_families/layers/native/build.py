@@ -60,6 +60,11 @@ class Compiler:
     command: tuple[str, ...]
     name: str
 
+    @property
+    def is_zig(self) -> bool:
+        """It needs nothing of the system that it runs on."""
+        return self.name.startswith("zig ")
+
 
 def here() -> str:
     """The name of this system among `TARGETS`, if it is there."""
@@ -121,7 +126,7 @@ def build(
         with locked(folder / f"{name}.lock", _PATIENCE_S):
             if current(name, folder, by):
                 return library.find(name, folder)
-            return _compiled(name, folder, target, by, sanitized=sanitized)
+            return _made(name, folder, target or here(), by, sanitized=sanitized)
     except (OSError, RegistryError, subprocess.SubprocessError) as error:
         raise KernelsError(f"{name} cannot be built: {error}", detail=str(folder)) from error
 
@@ -134,34 +139,56 @@ def current(name: str, folder: Path, by: Compiler | None) -> bool:
     return False
 
 
-def _compiled(
-    name: str, folder: Path, target: str | None, by: Compiler, *, sanitized: bool
-) -> Path:
-    suffix = TARGETS[target or here()].suffix if (target or here()) in TARGETS else ".so"
+def compiled(name: str, path: Path, system: str, by: Compiler, *, sanitized: bool = False) -> None:
+    """Write the object file of ``name`` for ``system`` to ``path``. Raises `KernelsError`."""
     about = {"ISA": name, "SOURCE": recipe.checksum(name), "COMPILER": by.name}
+    _run(
+        name,
+        by,
+        *recipe.flags(name),
+        *(() if system.startswith("windows") else ("-fPIC",)),
+        *(_SANITIZED if sanitized else ()),
+        *(f'-DVXK_{key}="{value}"' for key, value in about.items()),
+        *("-c", str(recipe.SOURCE / recipe.UNIT), "-o", str(path)),
+    )
+
+
+def _made(name: str, folder: Path, system: str, by: Compiler, *, sanitized: bool) -> Path:
+    suffix = TARGETS[system].suffix if system in TARGETS else ".so"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as workdir:
-        made = Path(workdir, f"made{suffix}")
-        command = [
-            *by.command,
-            *recipe.flags(name),
-            *([] if suffix == ".dll" else ["-fPIC"]),
-            *(_SANITIZED if sanitized else ()),
-            *(f'-DVXK_{key}="{value}"' for key, value in about.items()),
-            *(str(recipe.SOURCE / recipe.UNIT), "-o", str(made)),
-        ]
-        ran = subprocess.run(  # noqa: S603 - a compiler, on files of ours
-            command, capture_output=True, text=True, errors="replace", timeout=600, check=False
-        )
-        if ran.returncode:
-            said = [line for line in ran.stderr.splitlines() if "error" in line] or ["no word"]
-            raise KernelsError(f"{name} does not compile with {by.name}: {said[0]:.200}")
-        data = made.read_bytes()
-        path = folder / library.file_name(name, data, suffix)
-        made.replace(path)
+        compiled_to, linked_to = Path(workdir, "library.o"), Path(workdir, f"library{suffix}")
+        compiled(name, compiled_to, system, by, sanitized=sanitized)
+        how = _SANITIZED if sanitized else _linking(system, by)
+        _run(name, by, "-shared", str(compiled_to), "-o", str(linked_to), *how)
+        path = folder / library.file_name(name, linked_to.read_bytes(), suffix)
+        linked_to.replace(path)
     for old in folder.glob(f"{name}-*{suffix}"):
         if old != path:
             old.unlink(missing_ok=True)
     return library.find(name, folder)
+
+
+def _linking(system: str, by: Compiler) -> tuple[str, ...]:
+    """Against the C library alone. Zig would build C++'s runtime first, for more than a minute."""
+    if not system.startswith("linux"):
+        return ("-nostdlib++",)
+    return ("-nostdlib", "-lm", "-lc", "-Wl,-z,defs", *(() if by.is_zig else ("-lgcc",)))
+
+
+def _run(name: str, by: Compiler, *words: str) -> None:
+    ran = subprocess.run(  # noqa: S603 - a compiler, on files of ours
+        [*by.command, *words],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=600,
+        check=False,
+    )
+    if ran.returncode:
+        said = [x for x in ran.stderr.splitlines() if "error" in x or "undefined" in x]
+        raise KernelsError(
+            f"{name} does not compile with {by.name}: {(said or ['it gave no reason'])[0]:.200}"
+        )
 
 
 _SANITIZED = (

@@ -17,10 +17,11 @@ SOURCE: Final = Path(__file__).with_name("source")
 UNIT: Final = "library.cpp"
 
 # Multiplications and additions are fused where the source says so, so that all places where a sum
-# is written give the same bits.
+# is written give the same bits. C++ has no runtime here: no exceptions, no `new`, no guards.
 _COMMON = (
-    *("-O3", "-std=c++17", "-shared", "-fvisibility=hidden"),
+    *("-O3", "-std=c++17", "-fvisibility=hidden"),
     *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-Wno-psabi"),
+    *("-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics"),
 )
 
 
