@@ -224,7 +224,7 @@ def test_a_library_that_lacks_a_function_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built("avx2", folder)
-    monkeypatch.setitem(library.FUNCTIONS, "vxk_of_tomorrow", ())
+    monkeypatch.setitem(library.FUNCTIONS, "vxk_of_tomorrow", (None, ()))
     with pytest.raises(KernelsError, match=r"avx2 cannot be loaded: .*vxk_of_tomorrow"):
         pick("avx2")
 
@@ -278,6 +278,8 @@ def test_without_a_compiler_it_is_said_in_a_line(
     monkeypatch.setattr(build, "find_spec", lambda _: None)
     assert build.main(["--isa", "avx2", "--folder", str(folder)]) == 1
     (line,) = capsys.readouterr().out.splitlines()
+    assert build.main(["--check", "--isa", "avx2", "--folder", str(folder)]) == 0
+    assert capsys.readouterr().out == f"{line}\n", "and nothing is tried"
     assert "there is no C++ compiler" in line
     assert "pip install ziglang" in line
     assert line.endswith("everything runs on torch")
