@@ -11,8 +11,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <type_traits>
-#include <vector>
 
 #include "activation.hpp"
 #if VXK_AMX
@@ -180,11 +180,17 @@ template <int N> constexpr int BLOCK_ROWS = 6;
 #endif
 
 #if !VXK_BF16 && !defined(__AVX512F__)
-// Panels as floats, [k][16]: widening once for many rows is less than widening in each block.
+// Panels as floats, [k][16]: widening once for many rows is less than widening in each block. Each
+// thread has room for the largest that it met; C++ has no runtime here that would give it back.
 static const float *widen(const uint16_t *w, long count) {
-  static thread_local std::vector<float> room;
-  if ((long)room.size() < count) room.resize(count);
-  float *to = room.data();
+  static thread_local float *to = nullptr;
+  static thread_local long room = 0;
+  if (room < count) {
+    free(to);
+    to = (float *)malloc(sizeof(float) * count);
+    if (!to) abort();
+    room = count;
+  }
   for (long i = 0; i < count; i += 2 * PANEL)
     for (int c = 0; c < PANEL; c += WIDTH) {
       const BitVec pairs = *(const LooseBitVec *)(w + i + 2 * c);
