@@ -228,6 +228,10 @@ class Settings(BaseModel):
         description="threads that compute, each for a stream; 0: one per core of two, one less of "
         "more, at most 16",
     )
+    lend_idle_threads: bool = Field(
+        default=True,
+        description="compute threads without work help those that compute, where native kernels do",
+    )
     load_threads: int = Field(2, ge=1, le=64, description="components loaded side by side")
     fetch_threads: int = Field(
         2, ge=1, le=64, description="components fetched from a bucket side by side"
