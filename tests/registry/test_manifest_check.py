@@ -25,8 +25,8 @@ from voxswap_registry.manifest import (
     Component,
     Manifest,
     is_espeak_voice,
-    named_digests,
 )
+from voxswap_registry.named import named_digests
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
