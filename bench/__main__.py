@@ -23,6 +23,7 @@ BENCHMARKS = {
     "page": "the page in headless Chromium: from press to sound, its main thread, its size",
     "commits": "this tree beside another commit: first sounds, lines, swaps, load, starts, memory",
     "kernels": "what each way to compute a convolution gains over the next",
+    "packing": "packing and unpacking the weights of a voice, beside copying them",
     "quality": "bfloat16 beside float32: DNSMOS, word error rate, log-spectral distance",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }
