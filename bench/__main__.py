@@ -22,7 +22,7 @@ BENCHMARKS = {
     "doors": "first audio over HTTP and WebSocket beside gRPC; paced readers; starts with all on",
     "page": "the page in headless Chromium: from press to sound, its main thread, its size",
     "commits": "this tree beside another commit: first sounds, lines, swaps, load, starts, memory",
-    "kernels": "what each way to compute a convolution gains over the next",
+    "kernels": "what each way to compute a convolution gains over the next; a line of Kokoro",
     "quality": "bfloat16 beside float32: DNSMOS, word error rate, log-spectral distance",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }

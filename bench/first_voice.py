@@ -27,6 +27,7 @@ from bench.report import Report
 from bench.residency_stage import make_room
 from bench.servers import serving
 from bench.turns import in_turns
+from bench.voices import load_voice
 from voxswap_client import Client, SpeechResult
 from voxswap_families.arithmetic import Dtype, fastest_dtype
 from voxswap_families.contract import Delivery, LoadedVoice
@@ -38,7 +39,6 @@ from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.work import finished
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
@@ -84,10 +84,7 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
 
 def _load(registry: Registry, device: str, *, dtype: Dtype | None = None) -> LoadedVoice:
     engine = VitsEngine(device, dtype, front_ends=partial(make_front_end, espeak=Espeak()))
-    loader = VoiceLoader(registry.components, {engine.name: engine})
-    plan = loader.plan(registry.resolve(VoiceRef("joe")))
-    parts = {part.role: loader.load(plan, part, lambda: False) for part in plan.parts}
-    return loader.assemble(plan, parts)
+    return load_voice(registry, "joe", engine)
 
 
 def _add_other(registry: Registry) -> None:

@@ -8,6 +8,7 @@ from unittest import mock
 
 import torch
 
+from bench import kokoro_profile
 from bench.report import Report
 from voxswap_families.layers import kernels
 from voxswap_families.layers.kernels import KERNELS, Filter, convolved
@@ -23,9 +24,21 @@ _CASES = {
 }
 
 
-def run(report: Report, *, device: str, quick: bool = False) -> None:
+FIGURES = ("rows", "kokoro")
+
+
+def run(report: Report, *, device: str, quick: bool = False, only: str | None = None) -> None:
+    """What ``only`` names, or all of `FIGURES`."""
+    if only is not None and only not in FIGURES:
+        raise SystemExit(f"--only takes one of {', '.join(FIGURES)}; found {only!r}")
+    if only in {None, "rows"}:
+        _rows(report, device, 5 if quick else 40)
+    if only in {None, "kokoro"}:
+        kokoro_profile.run(report, quick=quick)
+
+
+def _rows(report: Report, device: str, turns: int) -> None:
     """Each row's time beside the same convolution without it: the best of all turns."""
-    turns = 5 if quick else 40
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
