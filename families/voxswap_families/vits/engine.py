@@ -33,8 +33,9 @@ from voxswap_families.vits.model import (
     in_canonical_shape,
     load_model,
 )
+from voxswap_families.vits.segments import MOST_SYMBOLS
 from voxswap_families.vits.shapes import expected_shapes
-from voxswap_families.vits.voice import MOST_FLOW_FRAMES, MOST_SYMBOLS, VitsVoice, VitsWeights
+from voxswap_families.vits.voice import MOST_FLOW_FRAMES, VitsVoice, VitsWeights
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
