@@ -77,7 +77,7 @@ Language = Annotated[
 Tag = Annotated[str, Form(names.TAG.pattern, f"it is not one: {names.TAG_RULE}")]
 
 
-@record(may_lack={"blake3"})
+@record(may_lack={"blake3", "form"})
 @dataclass(frozen=True, slots=True)
 class Component:
     """One content-addressed part of a voice."""
@@ -109,6 +109,18 @@ class Component:
         | None,
         Absent(),
         Doc("of the same bytes; manifests that were written before there was one lack it"),
+    ] = None
+    form: Annotated[
+        Annotated[
+            str,
+            Form(
+                r"[a-z][a-z0-9_]{0,31}",
+                "use a-z, 0-9 and '_', 32 characters at most, or leave it out",
+            ),
+        ]
+        | None,
+        Absent(),
+        Doc("how its bytes are laid out, such as packed; without it, as a role's always were"),
     ] = None
 
     @property

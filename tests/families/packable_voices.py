@@ -1,16 +1,30 @@
-"""Architectures that can be packed: small ones of any form, and the published ones."""
+"""Voices that can be packed: architectures of any shape, and the published ones."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 
 from hypothesis import reject
 from hypothesis import strategies as st
+from torch import Tensor
 
-from tests.families.vits_fakes import preset
+from tests.families.vits_fakes import canonical, preset
+from tests.families.vits_voices import manifest_of
 from voxswap_families.vits.architecture import VitsArchitecture
+from voxswap_families.vits.checkpoint import write_safetensors
+from voxswap_families.vits.packable import PACKED
+from voxswap_families.vits.packed import pack
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.progress import NullProgress
 
 _MMS = dataclasses.replace(preset("high", shrink=1), n_symbols=38)
+# As narrow as one can be with two heads and three stages.
+SMALL = dataclasses.replace(
+    preset("low", n_speakers=2),
+    hidden=32, inter=32, filter_hidden=32, dp_hidden=16, upsample_initial=128, n_layers=1,
+)  # fmt: skip
 PUBLISHED = {
     "piper x_low": preset("x_low", shrink=1),
     "piper medium": preset("medium", shrink=1),
@@ -19,6 +33,26 @@ PUBLISHED = {
     "mms": _MMS,
     "vctk": dataclasses.replace(_MMS, n_symbols=178, n_speakers=109, gin=256),
 }
+
+
+def packed_component(
+    folder: Path, architecture: VitsArchitecture, tensors: Mapping[str, Tensor] | None = None
+) -> Path:
+    """A packed model component, with random weights unless some are given."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "packed.safetensors"
+    packed = pack(architecture, tensors or canonical(architecture))
+    write_safetensors(packed, path, progress=NullProgress())
+    return path
+
+
+def packed_manifest(architecture: VitsArchitecture, size_bytes: int = 10) -> Manifest:
+    """Of a voice with such a component."""
+    manifest = manifest_of(architecture, size_bytes)
+    components = tuple(
+        dataclasses.replace(c, form=PACKED) if c.role == "model" else c for c in manifest.components
+    )
+    return dataclasses.replace(manifest, components=components)
 
 
 @st.composite

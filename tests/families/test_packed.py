@@ -16,8 +16,8 @@ import torch
 from hypothesis import given
 
 from tests.examples import examples
-from tests.families.packable_voices import PUBLISHED, packable
-from tests.families.test_packing import bits_of, rounded
+from tests.families.bits import bits_of, rounded
+from tests.families.packable_voices import PUBLISHED, SMALL, packable
 from tests.families.vits_fakes import PRESETS, canonical, preset
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored
@@ -27,10 +27,6 @@ from voxswap_families.vits.shapes import expected_shapes
 from voxswap_registry.errors import EngineError
 
 _Array = npt.NDArray[np.float32]
-SMALL = dataclasses.replace(
-    preset("low", n_speakers=2),
-    hidden=32, inter=32, filter_hidden=32, dp_hidden=16, upsample_initial=128, n_layers=1,
-)  # fmt: skip
 
 
 def stored(a: VitsArchitecture, seed: int = 0) -> dict[str, torch.Tensor]:

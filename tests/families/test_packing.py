@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.families.bits import bits_of, rounded
 from voxswap_families.layers.native.packing import (
     is_finite,
     pack_panels,
@@ -19,17 +19,6 @@ from voxswap_families.layers.native.packing import (
 )
 
 sizes = st.integers(1, 50)
-
-
-def rounded(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """The bits of the nearest bfloat16, ties to even: the arithmetic of IEEE 754, by hand."""
-    bits = np.ascontiguousarray(numbers).view(np.uint32).astype(np.uint64)
-    up = (bits & 0xFFFF) + ((bits >> 16) & 1) > 0x8000
-    return ((bits >> 16) + up).astype(np.uint16)
-
-
-def bits_of(tensor: torch.Tensor) -> npt.NDArray[np.uint16]:
-    return tensor.contiguous().view(torch.int16).numpy().view(np.uint16)
 
 
 def packed(rows: torch.Tensor) -> torch.Tensor:

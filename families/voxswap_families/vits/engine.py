@@ -27,6 +27,7 @@ from voxswap_families.contract import (
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.layers.tensors import StagedTensors, as_dtype, block_bytes
 from voxswap_families.vits.architecture import CONTROLS, VitsArchitecture, may_be_rounded
+from voxswap_families.vits.forms import as_plain, dtype_for, is_packed
 from voxswap_families.vits.model import (
     VitsModel,
     check_shapes,
@@ -107,14 +108,14 @@ class VitsEngine:
 
     def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
         """All weights, taken up as they are stored, and what reads."""
-        architecture = _architecture(manifest)
-        size_bytes, shapes = manifest.component("model").size_bytes, expected_shapes(architecture)
-        if self._dtype is not None:
+        architecture, component = _architecture(manifest), manifest.component("model")
+        size_bytes, shapes = component.size_bytes, expected_shapes(architecture)
+        if (dtype := dtype_for(component, self._dtype)) is not None:
             # Rounded to the cache line that each tensor begins at.
-            size_bytes = max(size_bytes, _size_bytes(shapes, self._dtype) + 256 * len(shapes))
+            size_bytes = max(size_bytes, _size_bytes(shapes, dtype) + 256 * len(shapes))
         if not _is_host(self._device):
             size_bytes = block_bytes([size_bytes, *[_ALIGNMENT_LOSS_BYTES] * len(shapes)])
-        form = _form(architecture, self._dtype)
+        form = _form(architecture, self._dtype, component.form)
         return PartSpec("model", form, size_bytes), reading.part(manifest)
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
@@ -171,10 +172,14 @@ class VitsEngine:
         if role == reading.ROLE:
             return reading.read(manifest, file, self._front_ends)
         architecture = _architecture(manifest)
-        tensors = map_tensors(file)
+        tensors, unpacked_bytes = map_tensors(file), 0
+        if is_packed(manifest.component(role)):
+            tensors, unpacked_bytes = as_plain(architecture, tensors, self._dtype)
         if _is_host(self._device):
-            watched = file.watch()
-            return _MappedPart(tensors, architecture, self._device, self._dtype, watched)
+            watched = None if unpacked_bytes else file.watch()
+            return _MappedPart(
+                tensors, architecture, self._device, self._dtype, watched, unpacked_bytes
+            )
         canonical = in_canonical_shape(tensors)
         check_shapes(architecture, {name: tuple(t.shape) for name, t in canonical.items()})
         if self._dtype is not None:
@@ -203,9 +208,9 @@ def _size_bytes(shapes: Mapping[str, tuple[int, ...]], dtype: Dtype) -> int:
     )
 
 
-def _form(architecture: VitsArchitecture, dtype: Dtype | None) -> str:
+def _form(architecture: VitsArchitecture, dtype: Dtype | None, form: str | None) -> str:
     """What decides how the bytes of a component are taken up."""
-    config = json.dumps([architecture.to_config(), dtype], sort_keys=True)
+    config = json.dumps([architecture.to_config(), dtype, form], sort_keys=True)
     return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
@@ -229,19 +234,21 @@ def _step_bytes(a: VitsArchitecture, largest_samples: int) -> int:
 class _MappedPart:
     """Pages of the component's file: host and device are one memory.
 
-    Nothing is copied but what is stored in another type than it is computed in.
+    Nothing is copied but what is stored in another type than it is computed in; of a packed
+    component everything was, and takes ``unpacked_bytes``.
     """
 
     tensors: Mapping[str, Tensor]
     architecture: VitsArchitecture
     device: str
     dtype: Dtype | None
-    file: WatchedFile
+    file: WatchedFile | None
+    unpacked_bytes: int = 0
 
     @property
     def host_bytes(self) -> int:
-        """None of its own: they are the system's cache."""
-        return 0
+        """Of pages none of its own: they are the system's cache."""
+        return self.unpacked_bytes
 
     def place(self) -> DevicePart:
         """Hang the pages into a skeleton."""
@@ -254,7 +261,8 @@ class _MappedPart:
             model,
             self.architecture,
             self.device,
-            allocated_bytes=converted_bytes,
+            self.unpacked_bytes or None,
+            self.unpacked_bytes + converted_bytes,
             file=self.file,
         )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from voxswap_families.vits.architecture import VitsArchitecture
+
+PACKED: Final = "packed"  # what a manifest calls the form
 
 _ROWS = 16  # of a panel: what lies side by side in the packed form
 

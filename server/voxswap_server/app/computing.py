@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 
 from voxswap_families.contract import Engine, EngineContext
+from voxswap_families.errors import KernelsError
+from voxswap_families.layers.native.library import pick
 from voxswap_families.register import families, make_engines
 from voxswap_families.work import Work
 from voxswap_registry.errors import EngineError
@@ -95,7 +97,7 @@ def close_scheduler(scheduler: Scheduler, way_down: WayDown) -> None:
 async def decisions_of(settings: Settings, scheduler: Scheduler) -> Decisions:
     """How this machine computes, settled on a thread that will.
 
-    Raises `SettingsError` for a device that is not there.
+    Raises `SettingsError` for a device or kernels that are not there.
     """
     import torch
 
@@ -106,6 +108,10 @@ async def decisions_of(settings: Settings, scheduler: Scheduler) -> Decisions:
             raise SettingsError(
                 f"device: {settings.device} is not there: torch sees {count} CUDA devices; use cpu"
             )
+    try:
+        pick(settings.kernels)
+    except KernelsError as error:
+        raise SettingsError(f"kernels: {error.message}") from error
     return (await scheduler.run(Work.of(functools.partial(settle, settings)))).result
 
 
@@ -119,6 +125,7 @@ def engines_of(
         EngineContext(
             device=settings.device,
             arithmetic=decisions.arithmetic,
+            kernels=decisions.kernels,
             most_steps=threads,
             threads=compute_threads(settings.compute_threads),
             front_ends=functools.partial(make_front_end, espeak=espeak, prefer=decisions.front_end),

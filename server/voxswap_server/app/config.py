@@ -19,9 +19,11 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic.fields import FieldInfo
 
+from voxswap_families.layers.native.library import Kernels
 from voxswap_registry.errors import InvalidInputError, VoxswapError
 from voxswap_registry.names import VoiceRef, check_digest
 
@@ -95,6 +97,16 @@ def _redis_url(value: SecretStr) -> SecretStr:
         raise ValueError(
             "write redis://host:6379/0, rediss:// for TLS or unix:///path, or leave it out"
         )
+    return value
+
+
+def _kernels(value: str, others: ValidationInfo) -> str:
+    if value in ("auto", "torch"):
+        return value
+    if others.data.get("device", "cpu") != "cpu":
+        raise ValueError('these are a CPU\'s: write auto or torch, or device = "cpu"')
+    if others.data.get("arithmetic") == "float32":
+        raise ValueError("these round to bfloat16: write auto or torch, or leave out arithmetic")
     return value
 
 
@@ -203,6 +215,11 @@ class Settings(BaseModel):
         "auto",
         description="what the large products of VITS voices are computed in; auto: whichever is "
         "faster here, measured once and kept in cache_dir",
+    )
+    kernels: Annotated[Literal["auto", Kernels], AfterValidator(_kernels)] = Field(
+        "auto",
+        description="what computes VITS voices on a CPU: torch, amx, avx512_bf16, avx512, avx2 or "
+        "neon; auto: the best of them that this machine can run and that is built",
     )
     compute_threads: int = Field(
         0,

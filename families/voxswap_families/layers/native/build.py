@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import os
 import re
 import subprocess
@@ -20,13 +19,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from voxswap_families.errors import KernelsError
-from voxswap_families.layers.native import library
+from voxswap_families.layers.native import library, recipe
 from voxswap_families.layers.native.processor import EMULATED, ISAS, machine, runnable
-from voxswap_families.layers.native.recipe import SOURCE, UNIT, checksum, flags
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.storage.locks import locked
 
@@ -61,6 +60,11 @@ class Compiler:
     command: tuple[str, ...]
     name: str
 
+    @property
+    def is_zig(self) -> bool:
+        """It needs nothing of the system that it runs on."""
+        return self.name.startswith("zig ")
+
 
 def here() -> str:
     """The name of this system among `TARGETS`, if it is there."""
@@ -76,7 +80,7 @@ def compiler(target: str | None = None) -> Compiler:
             if found and int(found.partition(".")[0]) >= oldest:
                 return Compiler((program,), f"{program} {found}")
             refused += [f"{program} is {found}"] if found else []
-    if importlib.util.find_spec("ziglang") is None:
+    if find_spec("ziglang") is None:
         needed = "g++ 12 or clang++ 15 or later, or `pip install ziglang`"
         raise KernelsError(
             f"there is no C++ compiler ({', '.join(refused) or 'none is on the PATH'}); install "
@@ -94,7 +98,7 @@ def wanted_here() -> tuple[str, ...]:
     return tuple(name for name in runnable() if name not in EMULATED)[:1]
 
 
-def tested_here() -> tuple[str, ...]:
+def for_tests() -> tuple[str, ...]:
     """What tests run: the best, AVX2, and AMX's tiles emulated where processors have none."""
     can = runnable()
     emulated = () if "amx" in can else tuple(EMULATED)
@@ -122,7 +126,7 @@ def build(
         with locked(folder / f"{name}.lock", _PATIENCE_S):
             if current(name, folder, by):
                 return library.find(name, folder)
-            return _compiled(name, folder, target, by, sanitized=sanitized)
+            return _made(name, folder, target or here(), by, sanitized=sanitized)
     except (OSError, RegistryError, subprocess.SubprocessError) as error:
         raise KernelsError(f"{name} cannot be built: {error}", detail=str(folder)) from error
 
@@ -135,34 +139,56 @@ def current(name: str, folder: Path, by: Compiler | None) -> bool:
     return False
 
 
-def _compiled(
-    name: str, folder: Path, target: str | None, by: Compiler, *, sanitized: bool
-) -> Path:
-    suffix = TARGETS[target or here()].suffix if (target or here()) in TARGETS else ".so"
-    about = {"ISA": name, "SOURCE": checksum(name), "COMPILER": by.name}
+def compiled(name: str, path: Path, system: str, by: Compiler, *, sanitized: bool = False) -> None:
+    """Write the object file of ``name`` for ``system`` to ``path``. Raises `KernelsError`."""
+    about = {"ISA": name, "SOURCE": recipe.checksum(name), "COMPILER": by.name}
+    _run(
+        name,
+        by,
+        *recipe.flags(name),
+        *(() if system.startswith("windows") else ("-fPIC",)),
+        *(_SANITIZED if sanitized else ()),
+        *(f'-DVXK_{key}="{value}"' for key, value in about.items()),
+        *("-c", str(recipe.SOURCE / recipe.UNIT), "-o", str(path)),
+    )
+
+
+def _made(name: str, folder: Path, system: str, by: Compiler, *, sanitized: bool) -> Path:
+    suffix = TARGETS[system].suffix if system in TARGETS else ".so"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as workdir:
-        made = Path(workdir, f"made{suffix}")
-        command = [
-            *by.command,
-            *flags(name),
-            *([] if suffix == ".dll" else ["-fPIC"]),
-            *(_SANITIZED if sanitized else ()),
-            *(f'-DVXK_{key}="{value}"' for key, value in about.items()),
-            *(str(SOURCE / UNIT), "-o", str(made)),
-        ]
-        ran = subprocess.run(  # noqa: S603 - a compiler, on files of ours
-            command, capture_output=True, text=True, errors="replace", timeout=600, check=False
-        )
-        if ran.returncode:
-            said = [line for line in ran.stderr.splitlines() if "error" in line] or ["no word"]
-            raise KernelsError(f"{name} does not compile with {by.name}: {said[0]:.200}")
-        data = made.read_bytes()
-        path = folder / library.file_name(name, data, suffix)
-        made.replace(path)
+        compiled_to, linked_to = Path(workdir, "library.o"), Path(workdir, f"library{suffix}")
+        compiled(name, compiled_to, system, by, sanitized=sanitized)
+        how = _SANITIZED if sanitized else _linking(system, by)
+        _run(name, by, "-shared", str(compiled_to), "-o", str(linked_to), *how)
+        path = folder / library.file_name(name, linked_to.read_bytes(), suffix)
+        linked_to.replace(path)
     for old in folder.glob(f"{name}-*{suffix}"):
         if old != path:
             old.unlink(missing_ok=True)
     return library.find(name, folder)
+
+
+def _linking(system: str, by: Compiler) -> tuple[str, ...]:
+    """Against the C library alone. Zig would build C++'s runtime first, for more than a minute."""
+    if not system.startswith("linux"):
+        return ("-nostdlib++",)
+    return ("-nostdlib", "-lm", "-lc", "-Wl,-z,defs", *(() if by.is_zig else ("-lgcc",)))
+
+
+def _run(name: str, by: Compiler, *words: str) -> None:
+    ran = subprocess.run(  # noqa: S603 - a compiler, on files of ours
+        [*by.command, *words],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=600,
+        check=False,
+    )
+    if ran.returncode:
+        said = [x for x in ran.stderr.splitlines() if "error" in x or "undefined" in x]
+        raise KernelsError(
+            f"{name} does not compile with {by.name}: {(said or ['it gave no reason'])[0]:.200}"
+        )
 
 
 _SANITIZED = (
@@ -174,31 +200,32 @@ _SANITIZED = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. 0 if all that was asked for is there, 1 if not."""
     options = _options(arguments)
-    if options.all:
-        processor = TARGETS[options.target].machine if options.target else machine()
-        names = [n for n, isa in ISAS.items() if isa.machine == processor and n not in EMULATED]
-    elif options.tests:
-        names = list(tested_here())
-    else:
-        names = options.isa or list(wanted_here())
-    if not names:
-        print("kernels: none for this processor; everything runs on torch")
-        return 0
+    names = _names(options)
     try:
         by: Compiler | None = compiler(options.target)
     except KernelsError as error:
         by, refused = None, error.message
     folder = options.folder / "sanitized" if options.sanitized else options.folder
     missing = [name for name in names if not current(name, folder, by)]
-    if options.check:
+    if options.needs_compiler:
+        return 0 if missing and by is None else 1
+    if options.check and (by or not missing):
         return 1 if missing else 0
     if not missing:
-        print(f"kernels: {', '.join(names)} as they were")
+        as_they_were = f"{', '.join(names)} as they were"
+        print(f"kernels: {as_they_were if names else 'none for this processor, so torch computes'}")
         return 0
     if by is None:
-        print(f"kernels: {refused}. Without them everything runs on torch")
-        return 1
+        print(f"kernels: {refused}. Without kernels everything runs on torch")
+        return 0 if options.check else 1
     return _build_all(missing, by, options)
+
+
+def _names(options: argparse.Namespace) -> Sequence[str]:
+    if options.all:
+        processor = TARGETS[options.target].machine if options.target else machine()
+        return [n for n, isa in ISAS.items() if isa.machine == processor and n not in EMULATED]
+    return for_tests() if options.tests else options.isa or wanted_here()
 
 
 def _build_all(names: Sequence[str], by: Compiler, options: argparse.Namespace) -> int:
@@ -209,12 +236,12 @@ def _build_all(names: Sequence[str], by: Compiler, options: argparse.Namespace) 
 
     print(f"kernels: compiling {', '.join(names)} with {by.name} …", flush=True)
     status, done = 0, list[str]()
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for made in [pool.submit(timed, name) for name in names]:
             try:
                 done.append(made.result())
             except KernelsError as error:
-                print(f"kernels: {error.message}. Without it something else computes")
+                print(f"kernels: {error.message}. What else is built computes, or torch")
                 status = 1
     if done:
         print(f"kernels: made {', '.join(done)}")
@@ -234,8 +261,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--target", choices=list(TARGETS), help="for another system, with ziglang")
     parser.add_argument("--sanitized", action="store_true", help="with AddressSanitizer and UBSan")
     parser.add_argument("--folder", type=Path, default=library.FOLDER, help="where they go")
-    parser.add_argument(
-        "--check", action="store_true", help="build nothing; 1 if something is to be built"
+    ask = parser.add_mutually_exclusive_group()
+    ask.add_argument(
+        "--check", action="store_true", help="build nothing; 1 if there is something to build"
+    )
+    ask.add_argument(
+        "--needs-compiler", action="store_true", help="build nothing; 0 if a compiler would help"
     )
     return parser.parse_args(arguments)
 

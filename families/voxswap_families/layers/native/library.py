@@ -58,7 +58,7 @@ def pick(kernels: str = "auto") -> Library | None:
     except KernelsError as error:
         there = [name for name in runnable() if name not in EMULATED and not fault(name)]
         raise KernelsError(
-            f"kernels {error.message}; there are: {', '.join([*there, 'torch'])}",
+            f"{error.message}; there are: {', '.join([*there, 'torch'])}",
             detail=error.detail,
         ) from error
 
@@ -73,6 +73,15 @@ def best() -> tuple[Library | None, str]:
             except KernelsError as error:
                 reasons.append(error.message)
     return None, "; ".join(reasons) or "this processor has no instructions that they are built for"
+
+
+def shown() -> str:
+    """What this machine would use, in a line for people."""
+    library, reason = best()
+    if library is None:
+        return f"torch ({reason})"
+    beside = f"compiled by {library.about['compiler']}"
+    return f"{library.isa} ({'; '.join(filter(None, (beside, reason)))})"
 
 
 def fault(name: str) -> str:

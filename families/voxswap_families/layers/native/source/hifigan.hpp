@@ -212,7 +212,7 @@ void Generating::block(int i, int b, int count, bool is_last, Take &&take) {
   const long window = s.done - w.reach(i);  // the row that `active` and `plain` begin at
   const Act *input = nullptr;
   const float *around = nullptr;
-  int have = 0, around_have = 0, side = 0;
+  int have = 0, around_have = 0, side = 0, around_side = 0;
   for (int j = 0; j < block.count; j++) {
     const Product &conv = block.convs[j];
     const int own = block.reach_of(j), later = block.reach(j + 1);
@@ -228,7 +228,7 @@ void Generating::block(int i, int b, int count, bool is_last, Take &&take) {
     }
     if (j < block.span) around = plain + (was - window) * channels;
     Act *next = m.seen[side];
-    float *next_around = m.shortcut[side];
+    float *next_around = m.shortcut[around_side];
     ConvState *after = ends_all ? nullptr : &s.convs[b][j + 1];
     if (after) next = after->seen.before(next);
     if (after && ends) next_around = after->shortcut.before(next_around);
@@ -258,8 +258,11 @@ void Generating::block(int i, int b, int count, bool is_last, Take &&take) {
     if (!after) break;
     input = m.seen[side];
     have = after->seen.held + made;
-    if (ends) around = m.shortcut[side], around_have = after->shortcut.held + made;
     side = 1 - side;
+    if (!ends) continue;
+    around = m.shortcut[around_side];
+    around_have = after->shortcut.held + made;
+    around_side = 1 - around_side;
   }
 }
 

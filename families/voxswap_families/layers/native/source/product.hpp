@@ -11,8 +11,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdlib>
 #include <type_traits>
-#include <vector>
 
 #include "activation.hpp"
 #if VXK_AMX
@@ -140,14 +140,14 @@ static __attribute__((noinline)) void block(Rows x, int taps, int pairs, const W
     const float *weights = w + n * panel;
     const Act *tap = x.first;
     for (int j = 0; j < taps; j++, tap += x.tap_stride) {
-      const Act *row = tap;
-      for (int k = 0; k < 2 * pairs; k++, row++, weights += PANEL) {
+      const Act *upper = tap, *lower = tap + M / 2 * x.stride;
+      for (int k = 0; k < 2 * pairs; k++, upper++, lower++, weights += PANEL) {
         Vec b[V];
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) b[v] = load(weights + v * WIDTH);
 #pragma GCC unroll 16
         for (int m = 0; m < M; m++) {
-          const Vec a = all(row[m * x.stride]);
+          const Vec a = all(m < M / 2 ? upper[m * x.stride] : lower[(m - M / 2) * x.stride]);
 #pragma GCC unroll 4
           for (int v = 0; v < V; v++) {
 #if defined(__AVX2__)
@@ -180,15 +180,22 @@ template <int N> constexpr int BLOCK_ROWS = 6;
 #endif
 
 #if !VXK_BF16 && !defined(__AVX512F__)
-// Panels as floats, [k][16]: widening once for many rows is less than widening in each block.
+// Panels as floats, [k][16]: widening once for many rows is less than widening in each block. Each
+// thread has room for the largest that it met; C++ has no runtime here that would give it back.
 static const float *widen(const uint16_t *w, long count) {
-  static thread_local std::vector<float> room;
-  if ((long)room.size() < count) room.resize(count);
-  float *to = room.data();
+  static thread_local float *to = nullptr;
+  static thread_local long room = 0;
+  if (room < count) {
+    free(to);
+    to = (float *)malloc(sizeof(float) * count);
+    if (!to) abort();
+    room = count;
+  }
   for (long i = 0; i < count; i += 2 * PANEL)
-    for (int c = 0; c < PANEL; c++) {
-      to[i + c] = widened(w[i + 2 * c]);
-      to[i + PANEL + c] = widened(w[i + 2 * c + 1]);
+    for (int c = 0; c < PANEL; c += WIDTH) {
+      const BitVec pairs = *(const LooseBitVec *)(w + i + 2 * c);
+      store(to + i + c, (Vec)(pairs << 16));
+      store(to + i + PANEL + c, (Vec)(pairs & 0xffff0000u));
     }
   return to;
 }

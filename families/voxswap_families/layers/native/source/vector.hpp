@@ -32,9 +32,18 @@ typedef int32_t IntVec __attribute__((vector_size(WIDTH * 4)));
 typedef uint32_t BitVec __attribute__((vector_size(WIDTH * 4)));
 typedef uint16_t HalfVec __attribute__((vector_size(WIDTH * 2)));
 typedef float LooseVec __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));
+typedef uint32_t LooseBitVec __attribute__((vector_size(WIDTH * 4), aligned(2), may_alias));
 typedef uint16_t LooseHalfVec __attribute__((vector_size(WIDTH * 2), aligned(2), may_alias));
 
-static VXK_INLINE Vec all(float x) { return Vec{} + x; }
+static VXK_INLINE Vec all(float x) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_set1_ps(x);
+#elif defined(__AVX2__)
+  return (Vec)_mm256_set1_ps(x);
+#else
+  return (Vec)vdupq_n_f32(x);
+#endif
+}
 static VXK_INLINE Vec load(const float *from) { return *(const LooseVec *)from; }
 static VXK_INLINE void store(float *to, Vec x) { *(LooseVec *)to = x; }
 
