@@ -58,8 +58,8 @@ def run(
             import_embedded(registry, voices=[JOE])
             if "engine" in chosen:
                 measure_engine(report, registry, names, 3 if quick else 15)
-            if "memory" in chosen:
-                measure_memory(report, registry, Path(folder), names)
+            if "memory" in chosen and names:
+                measure_memory(report, registry, Path(folder), names[0])
     if "products" in chosen:
         measure_products(report, names, 3 if quick else 9)
     if "kokoro" in chosen:
