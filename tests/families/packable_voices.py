@@ -25,6 +25,11 @@ SMALL = dataclasses.replace(
     preset("low", n_speakers=2),
     hidden=32, inter=32, filter_hidden=32, dp_hidden=16, upsample_initial=128, n_layers=1,
 )  # fmt: skip
+# With the other residual blocks, and one speaker.
+SMALL_HIGH = dataclasses.replace(
+    SMALL, resblock=1, resblock_kernels=(3, 7, 11), resblock_dilations=((1, 3, 5),) * 3,
+    n_speakers=0, gin=0, flow_layers=3, upsample_rates=(5, 4), upsample_kernels=(11, 4),
+)  # fmt: skip
 PUBLISHED = {
     "piper x_low": preset("x_low", shrink=1),
     "piper medium": preset("medium", shrink=1),

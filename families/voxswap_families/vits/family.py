@@ -69,6 +69,7 @@ class VitsFamily:
         return VitsEngine(
             context.device,
             context.arithmetic,
+            kernels=context.kernels,
             most_steps=context.most_steps,
             front_ends=context.front_ends,
         )
