@@ -150,6 +150,7 @@ _P = ctypes.POINTER
 FUNCTIONS: Final = {
     "vxk_linear_bytes": (_LONG, (_P(Product), _INT)),
     "vxk_linear": (_INT, (_P(Product), _INT, _ADDRESS, _ADDRESS, _ADDRESS)),
+    "vxk_pack": (_INT, (_ADDRESS, _INT, _INT, _LONG, _INT, _LONG, _ADDRESS, _LONG)),
     "vxk_encoder_bytes": (_LONG, (_P(EncoderLayer), _INT)),
     "vxk_encode": (_INT, (_P(EncoderLayer), _INT, _ADDRESS, _ADDRESS, _INT, _INT)),
     "vxk_separable_bytes": (_LONG, (_P(Separable), _INT)),

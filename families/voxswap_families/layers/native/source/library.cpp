@@ -7,6 +7,7 @@
 #include "encoder.hpp"
 #include "flow.hpp"
 #include "hifigan.hpp"
+#include "packing.hpp"
 
 #define VXK_API extern "C" __attribute__((visibility("default")))
 
@@ -41,6 +42,14 @@ VXK_API int32_t vxk_linear(const Product *w, int32_t rows, const float *x, float
     }
   });
   return 0;
+}
+
+// (rows, columns) of floats or of halves, with these strides, as panels of bfloat16 that lie one
+// behind the other: `columns` is even. 1 if all are finite, else 0.
+VXK_API int32_t vxk_pack(const void *from, int32_t is_bfloat16, int32_t rows, int64_t row_stride,
+                         int32_t columns, int64_t column_stride, uint16_t *to, int64_t panel_stride) {
+  if (rows < 1 || columns < 2 || columns % 2) return BAD;
+  return pack(from, is_bfloat16, rows, row_stride, columns, column_stride, to, panel_stride);
 }
 
 VXK_API int64_t vxk_encoder_bytes(const EncoderLayer *layer, int32_t rows) {
