@@ -8,24 +8,28 @@ are no bounds: the figures decide whether `first_segment` is on.
 
 from __future__ import annotations
 
+import contextlib
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from bench.audio_measures import Audio, dnsmos_each
 from bench.lines import CLAUSES
 from bench.recognise import recognise, word_error_rate
 from bench.report import Report
-from bench.scores import dnsmos
 from bench.turns import in_turns
 from voxswap_families.arithmetic import fastest_dtype
 from voxswap_families.contract import LoadedVoice, Utterance
+from voxswap_families.embedded import import_embedded
 from voxswap_families.kokoro.embedded import VOICES as KOKORO
 from voxswap_families.kokoro.engine import KokoroEngine
 from voxswap_families.vits.engine import VitsEngine
@@ -50,8 +54,6 @@ _SILENCE_DB = 25.0
 _AROUND_S, _BESIDE_S = 0.35, 0.3
 _PITCH_S, _PITCHES_HERTZ = 0.04, (60.0, 400.0)
 _OCTAVE = 1.8  # farther from a line's own pitch than this is an octave mistaken
-
-Audio = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +129,14 @@ class _Bench:
         return finished(utterance.decode(0, utterance.frames))
 
 
-def measure(report: Report, registry: Registry, *, device: str, quick: bool) -> None:
+def measure(report: Report, *, device: str, quick: bool) -> None:
     """Both voices; five minutes."""
-    espeak = Espeak()
-    try:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="voxswap-bench-"))
+        registry = Registry(Path(folder))
+        import_embedded(registry)
+        espeak = Espeak()
+        stack.callback(espeak.close)
         front_ends = partial(make_front_end, espeak=espeak)
         vits = VitsEngine(device, fastest_dtype(device), front_ends=front_ends)
         kokoro = KokoroEngine(front_ends=front_ends)
@@ -146,8 +152,6 @@ def measure(report: Report, registry: Registry, *, device: str, quick: bool) -> 
             parts = {part.role: loader.load(plan, part, lambda: False) for part in plan.parts}
             bench = _Bench(manifest, loader.assemble(plan, parts))
             _measure(report, bench, name, *((CLAUSES[:3], 1) if quick else (CLAUSES, takes)))
-    finally:
-        espeak.close()
 
 
 def _measure(report: Report, bench: _Bench, name: str, lines: tuple[str, ...], takes: int) -> None:
@@ -188,7 +192,7 @@ def _measure(report: Report, bench: _Bench, name: str, lines: tuple[str, ...], t
 def _scores(
     report: Report, bench: _Bench, name: str, parted: list[_Spoken], whole: list[_Spoken]
 ) -> None:
-    ours, theirs = (dnsmos([one.audio for one in way], bench.rate) for way in (parted, whole))
+    ours, theirs = (dnsmos_each([one.audio for one in way], bench.rate) for way in (parted, whole))
     for score in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos"):
         label = f"{name}: DNSMOS {score[:-4].upper()}, parted"
         worse = theirs[score] - ours[score]

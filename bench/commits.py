@@ -87,9 +87,7 @@ def _add_voices(registry: Registry) -> None:
 
 
 def _components(manifest: Manifest) -> tuple[DraftComponent, ...]:
-    return tuple(
-        DraftComponent(c.role, None, c.media_type, c.digest, c.blake3) for c in manifest.components
-    )
+    return tuple(map(DraftComponent.stored, manifest.components))
 
 
 @contextlib.contextmanager

@@ -260,12 +260,15 @@ def no_front_ends(spec: FrontEndSpec, table: SymbolTable, language: str) -> Fron
 class EngineContext:
     """What an engine is made for.
 
-    ``arithmetic`` (``float32``, ``bfloat16``) is what it computes in where that may be chosen; at
-    most ``most_steps`` of its steps are taken at the same time, and a long one may use ``threads``.
+    ``arithmetic`` (``float32``, ``bfloat16``) is what torch computes in where that may be chosen;
+    ``kernels`` is an instruction set whose native kernels compute what they can in torch's place,
+    or ``torch``. At most ``most_steps`` of its steps are taken at the same time, and a long one may
+    use ``threads``.
     """
 
     device: str
     arithmetic: Dtype
+    kernels: str
     most_steps: int
     threads: int
     front_ends: MakeFrontEnd

@@ -22,6 +22,19 @@ class DraftComponent:
     media_type: str
     digest: str = ""
     blake3: str | None = None
+    form: str | None = None
+
+    @classmethod
+    def stored(cls, component: Component) -> DraftComponent:
+        """What the registry has already, as a part of another version."""
+        return cls(
+            component.role,
+            None,
+            component.media_type,
+            component.digest,
+            component.blake3,
+            component.form,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

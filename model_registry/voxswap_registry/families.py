@@ -34,6 +34,11 @@ class Rules(Protocol):
         ...
 
     @property
+    def forms(self) -> Mapping[str, Collection[str]]:
+        """The forms that a role's component may have, beside the one that has no name."""
+        ...
+
+    @property
     def graph_checks(self) -> Mapping[str, Callable[[bytes], None]]:
         """The roles whose components are programs, and how each is looked over.
 
@@ -80,6 +85,12 @@ def rules_of(engine: str) -> Rules | None:
     """Those of the family with this name; None if it is not installed here."""
     family: Rules | None = installed().get(engine)
     return family
+
+
+def forms_of(rules: Rules, role: str) -> Collection[str]:
+    """The forms that a component with this role may have; a family may be older than forms are."""
+    forms: Mapping[str, Collection[str]] = getattr(rules, "forms", {})
+    return forms.get(role, ())
 
 
 def controls_of(manifest: Manifest) -> Collection[str]:

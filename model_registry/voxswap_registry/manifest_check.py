@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from voxswap_registry.errors import FieldViolation
-from voxswap_registry.families import rules_of
+from voxswap_registry.families import forms_of, rules_of
 from voxswap_registry.rates import LEAST_FRAMES_PER_S, MOST_FRAMES_PER_S
+from voxswap_registry.records import shown
 
 if TYPE_CHECKING:
     from voxswap_registry.manifest import Manifest
@@ -62,6 +63,17 @@ def _components(manifest: Manifest) -> _Faults:
                 f"components[{place}].size_bytes",
                 f"is {component.size_bytes}; a {component.role} of the engine {manifest.engine} "
                 f"has 1 to {limit}",
+            )
+        if (
+            component.form is not None
+            and rules is not None
+            and component.form not in forms_of(rules, component.role)
+        ):
+            yield FieldViolation(
+                f"components[{place}].form",
+                f"is {shown(component.form)}, which is not known here of a {component.role} of the "
+                f"engine {manifest.engine}; update voxswap to the one that wrote it, or import the "
+                "voice again",
             )
 
 

@@ -196,7 +196,7 @@ def prepared(draft: VoiceDraft, version: int, components: tuple[Component, ...])
 def placeholders(draft: VoiceDraft) -> tuple[Component, ...]:
     """Components for trying out a manifest before any byte of them is read."""
     return tuple(
-        Component(c.role, c.digest or f"sha256:{'0' * 64}", 1, c.media_type, "0" * 64)
+        Component(c.role, c.digest or f"sha256:{'0' * 64}", 1, c.media_type, "0" * 64, c.form)
         for c in draft.components
     )
 
@@ -269,7 +269,7 @@ def stored(
 
 
 def _as(part: DraftComponent, found: Component) -> Component:
-    return dataclasses.replace(found, role=part.role, media_type=part.media_type)
+    return dataclasses.replace(found, role=part.role, media_type=part.media_type, form=part.form)
 
 
 def _store(

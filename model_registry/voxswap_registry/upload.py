@@ -153,6 +153,7 @@ class Upload:
                 self._files.get(c.digest) or DraftComponent("", None, "", c.digest, c.blake3),
                 role=c.role,
                 media_type=c.media_type,
+                form=c.form,
             )
             for c in self.manifest.components
         )

@@ -22,7 +22,8 @@ class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
     """The catalog. ``voices`` hold labels and traffic themselves; ``moves`` is where labels were.
 
     ``stored`` are components by digest, ``revisions`` and ``changes`` by
-    voice id. ``before_update`` runs before an update is looked at: what others do meanwhile.
+    voice id. ``before_update`` runs before an update is looked at: what others do meanwhile. One
+    that ``knows_forms`` not is a server from before there were any.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
         self.changes: dict[str, list[voices_pb2.Change]] = {}
         self.moves: dict[tuple[str, str], list[int]] = {}
         self.before_update: Callable[[], object] = lambda: None
+        self.knows_forms = True
 
     # What the other services of the fake share.
 
@@ -211,6 +213,8 @@ class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
     def _registered(self, first: Any, manifest: Any) -> voices_pb2.RegisterVoiceResponse:
         versions = self.of(manifest["voice_id"])
         components = components_of(json.dumps(manifest).encode())
+        for component in components if not self.knows_forms else ():
+            component.ClearField("form")
         if versions and list(versions[0].components) == components:
             return voices_pb2.RegisterVoiceResponse(voice=versions[0], created=False)
         voice = voices_pb2.Voice(

@@ -19,6 +19,7 @@ from tests.client.fake_server import FakeServer
 from tests.client.terminal import Capsys, unwrapped
 from voxswap_client.cli import main
 from voxswap_client.cli.failure import CliError, report
+from voxswap_families.layers.native.library import shown
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,21 @@ def test_every_help_fits_100_columns(capsys: Capsys, command: list[str]) -> None
 
 def test_version(capsys: Capsys) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"voxswap {voxswap_client.__version__}\n"
+    version, kernels = capsys.readouterr().out.splitlines()
+    assert version == f"voxswap {voxswap_client.__version__}"
+    assert kernels == f"kernels {shown()}"
+
+
+def test_version_needs_nothing_of_the_server() -> None:
+    program = (
+        "import sys; from voxswap_client.cli import main; main(['--version']); "
+        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    for name in ("grpc", "torch", "numpy", "pydantic", "voxswap_server"):
+        assert f"'{name}'" not in done.stderr
 
 
 @pytest.mark.parametrize(

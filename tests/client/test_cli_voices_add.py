@@ -14,6 +14,8 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.local_voices import SYMBOLS, WEIGHTS, draft
 from tests.client.terminal import Capsys, unwrapped
+from tests.families.packable_voices import SMALL
+from tests.families.vits_fakes import write_piper
 from voxswap.v1 import voices_pb2
 from voxswap_client.cli import main
 from voxswap_client.cli.progress import ProgressBar
@@ -94,15 +96,44 @@ def test_add_of_the_same_voice(capsys: Capsys, target: tuple[list[str], str]) ->
     assert (document["added"], document["unchanged"][0]["version"]) == ([], 1)
 
 
+@pytest.mark.parametrize("knows_forms", [True, False])
+def test_a_server_that_takes_packed_weights_for_plain_ones_is_told_of(
+    capsys: Capsys, server: FakeServer, tmp_path: Path, knows_forms: bool
+) -> None:
+    server.knows_forms = knows_forms
+    source = write_piper(tmp_path / "piper", SMALL)
+    adding = ["voices", "add", str(source), "--id", "npc/wide", "--address", server.address]
+    assert main([*adding, "--form", "packed"]) == (0 if knows_forms else 1)
+    told = capsys.readouterr()
+    if knows_forms:
+        assert told.out.startswith("added npc/wide@1")
+        assert [c.form for c in server.voices[0].components] == ["packed", ""]
+        return
+    assert told.out == ""
+    assert "npc/wide@1 is published, and the server cannot speak it: it is older than" in told.err
+    assert main([*adding, "--form", "plain"]) == 0
+
+
 def test_what_is_said_goes_before_what_the_files_say(imports: list[Any], tmp_path: Path) -> None:
-    said = ["--dtype", "bfloat16", "--license", "MIT", "--code-license", "GPL", "--language", "de"]
+    said = [
+        "--dtype",
+        "bfloat16",
+        "--form",
+        "plain",
+        "--license",
+        "MIT",
+        "--code-license",
+        "GPL",
+        "--language",
+        "de",
+    ]
     said += ["--style", "af_heart"]
     names = ["--name", "New", "--tag", "old", "--tag", "wise", "--gender", "female"]
     assert add(*said, *names) == 0
     (call,) = imports
     assert str(call["source"]) == "line.onnx"
-    options = ("dtype", "licence", "code_licence", "language", "style")
-    assert [call[name] for name in options] == ["bfloat16", "MIT", "GPL", "de", "af_heart"]
+    options = ("dtype", "form", "licence", "code_licence", "language", "style")
+    assert [call[name] for name in options] == ["bfloat16", "plain", "MIT", "GPL", "de", "af_heart"]
     manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
     assert (manifest.display_name, manifest.gender) == ("New", "female")
     assert manifest.tags == ("old", "wise")
@@ -110,8 +141,8 @@ def test_what_is_said_goes_before_what_the_files_say(imports: list[Any], tmp_pat
 
 def test_add_leaves_unsaid_what_the_files_say(imports: list[Any], tmp_path: Path) -> None:
     assert add() == 0
-    options = ("dtype", "licence", "code_licence", "language", "style")
-    assert [imports[0][name] for name in options] == ["auto", None, None, None, None]
+    options = ("dtype", "form", "licence", "code_licence", "language", "style")
+    assert [imports[0][name] for name in options] == ["auto", "auto", None, None, None, None]
     manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
     assert (manifest.display_name, manifest.tags, manifest.gender) == ("Smith", (), "")
 

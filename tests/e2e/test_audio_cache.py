@@ -284,7 +284,7 @@ def test_what_a_machine_decided_is_kept_and_shown(joe_registry: Registry, tmp_pa
     root, cache = root_of(joe_registry), tmp_path / "cache"
     build: dict[str, Any] = {}
     for arithmetic in ("bfloat16", "float32"):
-        with serving(root, cache_dir=cache) as thread:
+        with serving(root, cache_dir=cache, kernels="torch") as thread:
             (family,) = (
                 f for f in thread.house.metrics.registry.collect() if f.name == "voxswap_build"
             )

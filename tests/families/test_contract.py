@@ -11,6 +11,8 @@ from tests.fakes.family import N_SYMBOLS, SYMBOLS, WEIGHTS, FakeEngine, characte
 from tests.fakes.manifests import make_manifest
 from tests.families.contract import Case, EngineContract, allocated
 from tests.families.kokoro_voices import write_fake
+from tests.families.native_kernels import TRIED
+from tests.families.packable_voices import SMALL, SMALL_HIGH, packed_component, packed_manifest
 from tests.families.vits_fakes import preset
 from tests.families.vits_voices import component, line, manifest_of
 from tests.registry.drafts import blob_paths
@@ -42,6 +44,34 @@ class TestVits(EngineContract):
         files = {"model": path, "symbols": with_table(tmp_path)}
         engine = VitsEngine(front_ends=characters)
         return Case(engine, manifest, files, line(30, 5, 60), architecture.n_symbols, 1e-5)
+
+
+class TestVitsPacked(EngineContract):
+    @pytest.fixture(params=[None, "bfloat16", "float32"], ids=str)
+    def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+        path = packed_component(tmp_path, SMALL)
+        manifest = packed_manifest(SMALL, path.stat().st_size)
+        files = {"model": path, "symbols": with_table(tmp_path)}
+        engine = VitsEngine(dtype=request.param, front_ends=characters)
+        tolerance = 1e-5 if request.param == "float32" else 2e-2
+        return Case(engine, manifest, files, line(30, 5, 60), SMALL.n_symbols, tolerance)
+
+
+@pytest.mark.parametrize("kernels", TRIED)
+class TestVitsNative(EngineContract):
+    @pytest.fixture(params=["plain", "packed", "high"])
+    def case(self, request: pytest.FixtureRequest, kernels: str, tmp_path: Path) -> Case:
+        architecture = SMALL_HIGH if request.param == "high" else SMALL
+        if request.param == "plain":
+            path = component(tmp_path, architecture)
+            manifest = manifest_of(architecture, path.stat().st_size)
+        else:
+            path = packed_component(tmp_path, architecture)
+            manifest = packed_manifest(architecture, path.stat().st_size)
+        files = {"model": path, "symbols": with_table(tmp_path)}
+        engine = VitsEngine(kernels=kernels, front_ends=characters)
+        n_symbols = architecture.n_symbols
+        return Case(engine, manifest, files, line(30, 5, 60), n_symbols, 0.0, allocated)
 
 
 class TestJoe(EngineContract):

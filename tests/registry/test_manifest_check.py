@@ -13,6 +13,7 @@ import pytest
 from tests.families.vits_fakes import PRESETS, preset
 from tests.registry.drafts import TINY, listings, make_draft
 from voxswap_families.vits.architecture import VitsArchitecture
+from voxswap_families.vits.family import VitsFamily
 from voxswap_registry.collecting import collect
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import ManifestError, RegistryError
@@ -24,8 +25,8 @@ from voxswap_registry.manifest import (
     Component,
     Manifest,
     is_espeak_voice,
-    named_digests,
 )
+from voxswap_registry.named import named_digests
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
@@ -344,3 +345,32 @@ def test_what_a_manifest_holds_is_counted(tmp_path: Path) -> None:
     assert 4_000 < held_bytes(small) < 20_000
     # A text of eleven letters, a number, and their place in a dictionary.
     assert 2_000 * 100 < held_bytes(large) < 2_000 * 250
+
+
+def test_a_form_is_its_familys_or_another_voxswaps(tmp_path: Path, raw: dict[str, Any]) -> None:
+    raw["engine_config"] = json.loads(json.dumps(preset("low", shrink=1, n_speakers=8).to_config()))
+    plain = Manifest.from_json(json.dumps(raw).encode(), where="here")
+    assert plain.component("model").form is None
+    assert b"form" not in plain.to_json()
+    packed = changed(raw, "components/0/form", "packed")
+    assert Manifest.from_json(packed, where="here").component("model").form == "packed"
+    for place, form in ((0, "packed_again"), (1, "packed")):
+        raw["components"][0].pop("form", None)
+        told = faults(changed(raw, f"components/{place}/form", form))
+        assert told[f"components[{place}].form"].startswith(f"is '{form}', which is not known here")
+        assert "update voxswap to the one that wrote it" in told[f"components[{place}].form"]
+    for wrong in ("", "Packed", "a b", "x" * 33, None, 7):
+        assert "components[0].form" in faults(changed(raw, "components/0/form", wrong))
+
+
+def test_of_an_engine_that_is_not_here_any_form_is_listed(raw: dict[str, Any]) -> None:
+    raw["engine"] = "unheard"
+    data = changed(raw, "components/0/form", "whatever")
+    assert Manifest.from_json(data, where="here").component("model").form == "whatever"
+
+
+def test_a_family_that_is_older_than_forms_has_none(
+    raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(VitsFamily, "forms")
+    assert "components[0].form" in faults(changed(raw, "components/0/form", "packed"))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.families.vits_fakes import preset
 from tests.registry.drafts import BAD_IDS, listings, make_draft
 from tests.registry.stores import check_sound, memory_objects, stored_blobs
 from tests.registry.uploads import (
@@ -56,6 +57,27 @@ def sender(tmp_path: Path) -> Sender:
 
 
 # What is taken
+
+
+def test_a_component_keeps_its_form(registry: Registry, tmp_path: Path) -> None:
+    """Both of what is sent and of what is there already, as another version's has none."""
+    config = json.loads(json.dumps(preset("low", shrink=1).to_config()))
+    sender = Sender(tmp_path, engine_config=config)
+    plain, _ = sender.publish(registry)
+    sender.raw["components"][0]["form"] = "packed"
+    packed, created = sender.publish(registry)
+    assert created
+    assert [component.form for component in plain.components] == [None, None]
+    assert [component.form for component in packed.components] == ["packed", None]
+    assert [c.digest for c in packed.components] == [c.digest for c in plain.components]
+    assert sender.publish(registry) == (packed, False)
+
+
+def test_a_form_that_nobody_knows_is_refused(registry: Registry, sender: Sender) -> None:
+    sender.raw["components"][0]["form"] = "folded"
+    field, told = fault(registry, sender, lambda upload: None)
+    assert field == "manifest_json.components[0].form"
+    assert "update voxswap to the one that wrote it" in told
 
 
 def test_a_whole_upload_is_a_version(registry: Registry, sender: Sender) -> None:

@@ -16,14 +16,19 @@ import pytest
 import torch
 
 from voxswap_families.arithmetic import gains_from_tf32, use_tf32
+from voxswap_families.layers.native import library, processor
+from voxswap_families.layers.native.recipe import checksum
 from voxswap_registry.storage.locks import open_file
 from voxswap_server.app import decisions
-from voxswap_server.app.config import Settings
+from voxswap_server.app.computing import decisions_of
+from voxswap_server.app.config import Settings, SettingsError
 from voxswap_server.app.decisions import Decisions, Machine, decide, maker, settle, this_machine
+from voxswap_server.compute.scheduler import Scheduler
 
 HERE = Machine(device="cpu", processor="a", torch="2.0", voxswap="1.0", espeak="")
 EXACT = Decisions(arithmetic="float32", tf32=False, front_end="english")
 ROUNDED = Decisions(arithmetic="bfloat16", tf32=False, front_end="espeak")
+FULL = ROUNDED.model_copy(update={"tf32": True, "kernels": "avx2"})
 FILE = "decisions-cpu.json"
 
 
@@ -82,6 +87,7 @@ def damaged() -> Iterator[tuple[str, Callable[[dict[str, Any]], bytes]]]:
     yield "unknown arithmetic", among("decisions", arithmetic="float16")
     yield "a number for a truth", among("decisions", tf32=1)
     yield "unknown front-end", among("decisions", front_end="auto")
+    yield "unknown kernels", among("decisions", kernels="sse9")
     yield "a decision too many", among("decisions", extra=True)
     yield "too large", lambda sound: json.dumps(sound).encode() + b" " * (1 << 14)
 
@@ -97,6 +103,28 @@ def test_what_voxswap_did_not_write_is_decided_anew(
     assert "decided anew" in record.message
     assert str(tmp_path) not in record.message
     assert decide(tmp_path, HERE, never) == ROUNDED, "and put right"
+
+
+def test_what_was_kept_before_there_were_kernels_is_of_a_machine_without(tmp_path: Path) -> None:
+    sound = kept(tmp_path)
+    del sound["machine"]["kernels"], sound["decisions"]["kernels"]
+    (tmp_path / FILE).write_text(json.dumps(sound))
+    assert decide(tmp_path, HERE, never) == EXACT
+    now = HERE.model_copy(update={"kernels": "avx2 0123456789abcdef"})
+    assert decide(tmp_path, now, lambda: FULL) == FULL
+
+
+def test_kernels_that_are_gone_are_decided_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept(tmp_path, FULL)
+    monkeypatch.setattr(decisions, "fault", {"avx2": ""}.__getitem__)
+    assert decide(tmp_path, HERE, never) == FULL
+    monkeypatch.setattr(decisions, "fault", {"avx2": "avx2 is not built"}.__getitem__)
+    with caplog.at_level(logging.INFO):
+        assert decide(tmp_path, HERE, lambda: EXACT) == EXACT
+    assert "avx2 is not built" in caplog.text
+    assert decide(tmp_path, HERE, never) == EXACT
 
 
 def test_no_link_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -216,19 +244,20 @@ def test_servers_that_start_together_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "expected"),
     [
-        ({}, ROUNDED.model_copy(update={"tf32": True})),
+        ({}, FULL),
         ({"arithmetic": "float32"}, ROUNDED.model_copy(update={"arithmetic": "float32"})),
-        ({"arithmetic": "bfloat16"}, ROUNDED.model_copy(update={"tf32": True})),
+        ({"arithmetic": "bfloat16"}, FULL),
         (
             {"front_end": "english"},
-            ROUNDED.model_copy(update={"tf32": True, "front_end": "english"}),
+            FULL.model_copy(update={"front_end": "english"}),
         ),
+        ({"kernels": "torch"}, FULL.model_copy(update={"kernels": "torch"})),
+        ({"kernels": "avx512"}, FULL.model_copy(update={"kernels": "avx512"})),
     ],
 )
 def test_settings_go_before(named: dict[str, str], expected: Decisions) -> None:
-    """float32 means that, and TF32 is not."""
-    decided = ROUNDED.model_copy(update={"tf32": True})
-    assert decided.named_by(Settings.model_validate(named)) == expected
+    """float32 means that, and neither TF32 nor native kernels are."""
+    assert FULL.named_by(Settings.model_validate(named)) == expected
 
 
 def test_a_setting_is_not_kept(tmp_path: Path) -> None:
@@ -246,7 +275,8 @@ def test_this_machine_settles_it_and_says_so(
     settings = Settings.model_validate({"cache_dir": tmp_path})
     with caplog.at_level(logging.INFO):
         found = settle(settings)
-    assert f"arithmetic {found.arithmetic}, tf32 false" in caplog.text
+    assert f"arithmetic {found.labels()['arithmetic']}, tf32 false" in caplog.text
+    assert f"kernels {found.kernels}" in caplog.text
     assert decide(tmp_path, this_machine("cpu"), never) == found == settle(settings)
     assert this_machine("cpu").processor
 
@@ -268,11 +298,37 @@ def test_each_decision_is_in_the_name_of_the_maker() -> None:
         {"arithmetic": "bfloat16"},
         {"tf32": True},
         {"front_end": "espeak"},
+        {"kernels": "avx2"},
     ]
     assert {name for change in changes for name in change} == set(Decisions.model_fields)
     found = {maker(EXACT.model_copy(update=change), "cpu") for change in [{}, *changes]}
     assert len(found | {maker(EXACT, "cuda:0")}) == len(changes) + 2
     assert maker(EXACT, "cuda:0") == maker(EXACT, "cuda:1")
+
+
+def test_native_kernels_are_told_as_bfloat16_and_name_their_source() -> None:
+    """What torch computes in where they do not is still a part of the maker's name."""
+    native = EXACT.model_copy(update={"kernels": "avx2"})
+    assert native.labels() == EXACT.labels() | {"kernels": "avx2", "arithmetic": "bfloat16"}
+    assert "arithmetic float32" in maker(native, "cpu")
+    assert maker(native, "cpu").endswith(f"kernels avx2 {checksum('avx2')}")
+    rounded = native.model_copy(update={"arithmetic": "bfloat16"})
+    assert maker(native, "cpu") != maker(rounded, "cpu")
+
+
+async def test_kernels_that_are_named_and_not_there_end_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anything is computed."""
+    monkeypatch.setattr(processor, "features", frozenset)
+    library.load.cache_clear()
+    settings = Settings.model_validate({"kernels": "avx2"})
+    scheduler = Scheduler(threads=1)
+    try:
+        with pytest.raises(SettingsError, match=r"^kernels: avx2 cannot run here: .*: torch$"):
+            await decisions_of(settings, scheduler)
+    finally:
+        scheduler.close()
 
 
 def test_trying_tf32_leaves_it_off() -> None:

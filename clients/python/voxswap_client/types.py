@@ -220,6 +220,7 @@ class Component:
     digest: str
     size_bytes: int
     media_type: str
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def components_of(manifest_json: bytes) -> list[voices_pb2.Component]:
                 digest=item["digest"],
                 size_bytes=item["size_bytes"],
                 media_type=item["media_type"],
+                form=item.get("form", ""),
             )
             for item in json.loads(manifest_json)["components"]
         ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from voxswap_families.arithmetic import Dtype
-from voxswap_families.importing.request import ImportRequest
+from voxswap_families.importing.request import Form, ImportRequest
 from voxswap_families.register import families
 from voxswap_registry.clock import Clock, utc_now
 from voxswap_registry.draft import VoiceDraft
@@ -24,6 +24,7 @@ def import_voice(
     code_licence: str | None = None,
     language: str | None = None,
     style: str | None = None,
+    form: Form = "auto",
     workdir: Path,
     progress: Progress | None = None,
     clock: Clock = utc_now,
@@ -31,16 +32,19 @@ def import_voice(
     """Convert the voice at ``source`` to components below ``workdir``, ready to be published.
 
     ``dtype`` is what the feed-forward layers of the text encoder, the flow and the generator are
-    stored as; "auto" is what this machine computes fastest in, by measurement. Everything else
-    always stays float32. ``licence`` (of the weights), ``code_licence`` (of the
-    code that made them) and ``language`` go before what the files say. ``style`` chooses one of
-    several in a Kokoro folder. The same source and dtype give the same component bytes.
+    stored as; "auto" is bfloat16 if they are packed, else what this machine computes fastest in, by
+    measurement. Of plain weights everything else stays float32. ``licence`` (of the weights),
+    ``code_licence`` (of the code that made them) and ``language`` go before what the files say.
+    ``style`` chooses one of several in a Kokoro folder. ``form`` is how weights are laid out, see
+    `request.Form`. The same source, dtype and form give the same component bytes.
 
     Blocks, for seconds. Nothing in the source is ever run. ``workdir`` is the caller's, to remove
     after publishing. Raises `InvalidInputError` for a bad ``voice_id``, `ImportSourceError` for a
     source that is not taken, and `RegistryError` where ``workdir`` cannot be written.
     """
     check_voice_id(voice_id)
+    if form not in {"auto", "plain", "packed"}:
+        raise InvalidInputError.one("form", f"is {form!r}; choose 'auto', 'plain' or 'packed'")
     if dtype not in {"auto", "float32", "bfloat16"}:
         raise InvalidInputError.one(
             "dtype", f"is {dtype!r}; choose 'auto', 'float32' or 'bfloat16'"
@@ -55,6 +59,7 @@ def import_voice(
         progress or NullProgress(),
         clock,
         style,
+        form,
     )
     importers = [each for family in families().values() for each in family.importers]
     accepted = ", or ".join(importer.description for importer in importers)

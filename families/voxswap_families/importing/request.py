@@ -18,6 +18,9 @@ from voxswap_registry.errors import ImportSourceError, InvalidInputError
 from voxswap_registry.fields import is_line
 from voxswap_registry.progress import Progress
 
+#: How weights are laid out. ``plain``: for torch. ``packed``: for native kernels, in bfloat16.
+#: ``auto``: packed where that is possible, unless weights shall be float32.
+Form = Literal["auto", "plain", "packed"]
 UNKNOWN_LICENCE = "unknown"
 MAX_SYMBOLS = 20_000
 _MAX_NOTICE_BYTES = 64 << 10
@@ -47,6 +50,7 @@ class ImportRequest:
     progress: Progress
     clock: Clock
     style: str | None = None
+    form: Form = "auto"
 
 
 def table_json(layout: Layout, symbols: Mapping[str, Sequence[int]]) -> bytes:
@@ -107,6 +111,12 @@ def no_style(request: ImportRequest, source: Path) -> None:
     """Raise `InvalidInputError` if a style is asked for, in a format that has none."""
     if request.style is not None:
         raise InvalidInputError.one("style", f"is for Kokoro voices, and {source} holds none")
+
+
+def no_packing(request: ImportRequest, source: Path) -> None:
+    """Raise `InvalidInputError` if weights shall be packed, in a format whose are as they are."""
+    if request.form == "packed":
+        raise InvalidInputError.one("form", f"is 'packed', for VITS voices; {source} holds none")
 
 
 def find_licence(folder: Path, files: Sequence[str], pattern: str) -> str:

@@ -32,6 +32,7 @@ class KokoroFamily:
             reading.ROLE: MAX_TABLE_BYTES,
         }
     )
+    forms: Mapping[str, Collection[str]] = MappingProxyType({})
     controls: Collection[str] = kokoro.CONTROLS
     emotions: Collection[str] = ()
     # A graph is a program, and the library that takes it up was not made for hostile ones.

@@ -17,6 +17,7 @@ from voxswap_families.importing.request import (
     check_symbols,
     find_licence,
     language_tag,
+    no_packing,
     one_line,
     tool_name,
 )
@@ -79,6 +80,7 @@ def import_kokoro(onnx_path: Path, request: ImportRequest) -> VoiceDraft:
     """
     if request.dtype == "bfloat16":
         raise InvalidInputError.one("dtype", "does not apply: a Kokoro model keeps its own types")
+    no_packing(request, onnx_path)
     folder = onnx_path.parent
     packs_path = _only(_pack_files(folder), folder, "files of styles")
     packs = read_source(packs_path, limit_bytes=_MAX_PACKS_BYTES, progress=request.progress)

@@ -93,9 +93,7 @@ def mix(
 def _component(component: Component, style: Path) -> DraftComponent:
     if component.role == "style":
         return DraftComponent("style", style, component.media_type)
-    return DraftComponent(
-        component.role, None, component.media_type, component.digest, component.blake3
-    )
+    return DraftComponent.stored(component)
 
 
 def _check_shares(shares: Sequence[Share]) -> None:

@@ -7,8 +7,9 @@ what it takes is known before, and freeing it leaves one hole and not hundreds.
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -104,21 +105,33 @@ def as_dtype(
     old = {n: t for n, t in tensors.items() if t.dtype in kinds and may_change(n)}
     if not old:
         return dict(tensors), 0
+    new, size_bytes = anonymous({name: (dtype, tensor.shape) for name, tensor in old.items()})
+    for name, view in new.items():
+        view.copy_(old[name])
+    return {**tensors, **new}, size_bytes
+
+
+def anonymous(
+    layout: Mapping[str, tuple[torch.dtype, Sequence[int]]],
+) -> tuple[dict[str, Tensor], int]:
+    """Zeros of these types and shapes in one anonymous map, and its size in bytes.
+
+    The system has it back as soon as the last of them is dropped. Raises `DeviceMemoryError` if it
+    has no memory for it.
+    """
     slots, end = {}, 0
-    for name, tensor in old.items():
-        size = tensor.numel() * dtype.itemsize
-        slots[name] = _Slot(end, size, dtype, tensor.shape)
+    for name, (dtype, shape) in layout.items():
+        size = math.prod(shape) * dtype.itemsize
+        slots[name] = _Slot(end, size, dtype, torch.Size(shape))
         end += _aligned(size)
     try:
         block = torch.frombuffer(mmap.mmap(-1, end), dtype=torch.uint8)
     except OSError as error:
+        kinds = ", ".join(sorted({str(dtype) for dtype, _ in layout.values()}))
         raise DeviceMemoryError(
-            f"the system refused {end} bytes for weights in {dtype}; something else has them"
+            f"the system refused {end} bytes for weights in {kinds}; something else has them"
         ) from error
-    new = _views(slots, block)
-    for name, view in new.items():
-        view.copy_(old[name])
-    return {**tensors, **new}, end
+    return _views(slots, block), end
 
 
 @contextlib.contextmanager

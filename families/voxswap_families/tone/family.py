@@ -29,6 +29,7 @@ class ToneFamily:
     role_limits: Mapping[str, int] = MappingProxyType(
         {TONE: MAX_TONE_BYTES, reading.ROLE: MAX_TABLE_BYTES}
     )
+    forms: Mapping[str, Collection[str]] = MappingProxyType({})
     controls: Collection[str] = CONTROLS
     emotions: Collection[str] = ()
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})

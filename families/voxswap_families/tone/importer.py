@@ -8,7 +8,13 @@ from datetime import UTC
 from pathlib import Path
 from typing import Final
 
-from voxswap_families.importing.request import ImportRequest, no_style, one_line, tool_name
+from voxswap_families.importing.request import (
+    ImportRequest,
+    no_packing,
+    no_style,
+    one_line,
+    tool_name,
+)
 from voxswap_families.importing.source import MAX_JSON_BYTES, parse_json, read_source
 from voxswap_families.tone.phones import PHONES
 from voxswap_registry.draft import DraftComponent, VoiceDraft
@@ -44,6 +50,7 @@ def find_tone(source: Path) -> Path | None:
 def import_tone(path: Path, request: ImportRequest) -> VoiceDraft:
     """Convert the tone in ``path``. Blocks; raises `ImportSourceError`."""
     no_style(request, path)
+    no_packing(request, path)
     source = read_source(path, limit_bytes=MAX_JSON_BYTES, progress=request.progress)
     config = parse_json(source)
     tone = {

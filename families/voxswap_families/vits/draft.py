@@ -8,12 +8,14 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxswap_families.arithmetic import fastest_dtype
+from voxswap_families.arithmetic import Dtype, fastest_dtype
 from voxswap_families.importing.request import ImportRequest, one_line, tool_name
 from voxswap_families.importing.source import SourceFile
 from voxswap_families.vits.architecture import CONTROLS, ENGINE, VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored, round_tensors, write_safetensors
+from voxswap_families.vits.packable import PACKED, handled
 from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
 from voxswap_registry.os_errors import as_registry_errors
 
@@ -47,22 +49,26 @@ def make_draft(
         request.workdir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="vits-", dir=request.workdir))
     model, table = folder / "model.safetensors", folder / "symbols.json"
-    dtype = fastest_dtype() if request.dtype == "auto" else request.dtype
-    stored = as_stored(round_tensors(tensors, dtype))
+    dtype, form = _stored_as(request, architecture)
+    if form == PACKED:
+        from voxswap_families.vits.packed import pack
+
+        stored = pack(architecture, tensors)
+    else:
+        stored = as_stored(round_tensors(tensors, dtype))
     write_safetensors(stored, model, progress=request.progress)
     with as_registry_errors("write", table):
         table.write_bytes(symbols)
     if dtype != "float32":
-        note = "; ".join(
-            filter(None, (note, f"feed-forward layers, flow and generator stored as {dtype}"))
-        )
+        rounded = "products" if form == PACKED else "feed-forward layers, flow and generator"
+        note = "; ".join(filter(None, (note, f"{rounded} stored as {dtype}")))
     created = request.clock().astimezone(UTC).replace(microsecond=0, tzinfo=None)
     return VoiceDraft(
         voice_id=request.voice_id,
         engine=ENGINE,
         engine_config=architecture.to_config(),
         components=(
-            DraftComponent("model", model, "application/vnd.safetensors"),
+            DraftComponent("model", model, "application/vnd.safetensors", form=form),
             DraftComponent("symbols", table, "application/json"),
         ),
         audio=Audio(sample_rate_hertz, architecture.hop_length_samples),
@@ -82,3 +88,24 @@ def make_draft(
         ),
         display_name=one_line(display_name),
     )
+
+
+def _stored_as(request: ImportRequest, architecture: VitsArchitecture) -> tuple[Dtype, str | None]:
+    """The type of the weights that may be rounded, and the form of all.
+
+    Nobody who says nothing gets a form that depends on the machine that imports: packed is what
+    native kernels map on any processor. Raises `InvalidInputError` for what does not go together.
+    """
+    why_not = handled(architecture)
+    if request.form == PACKED:
+        if request.dtype == "float32":
+            raise InvalidInputError.one(
+                "form", "is 'packed', which is bfloat16; leave out the dtype float32"
+            )
+        if why_not:
+            raise InvalidInputError.one(
+                "form", f"is 'packed', and this voice cannot be packed: {why_not}; use 'plain'"
+            )
+    if request.form != "plain" and request.dtype != "float32" and not why_not:
+        return "bfloat16", PACKED
+    return fastest_dtype() if request.dtype == "auto" else request.dtype, None

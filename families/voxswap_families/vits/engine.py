@@ -22,19 +22,26 @@ from voxswap_families.contract import (
     MakeFrontEnd,
     Pace,
     PartSpec,
+    Voice,
     no_front_ends,
 )
 from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.layers.native.library import Library, pick
 from voxswap_families.layers.tensors import StagedTensors, as_dtype, block_bytes
+from voxswap_families.vits import native_parts
 from voxswap_families.vits.architecture import CONTROLS, VitsArchitecture, may_be_rounded
+from voxswap_families.vits.forms import as_plain, dtype_for, is_packed
 from voxswap_families.vits.model import (
     VitsModel,
     check_shapes,
     in_canonical_shape,
     load_model,
 )
+from voxswap_families.vits.native_voice import NativeVitsVoice, NativeVitsWeights
+from voxswap_families.vits.packable import handled
+from voxswap_families.vits.segments import MOST_SYMBOLS
 from voxswap_families.vits.shapes import expected_shapes
-from voxswap_families.vits.voice import MOST_FLOW_FRAMES, MOST_SYMBOLS, VitsVoice, VitsWeights
+from voxswap_families.vits.voice import MOST_FLOW_FRAMES, VitsVoice, VitsWeights
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
@@ -87,13 +94,16 @@ class VitsEngine:
         device: str = "cpu",
         dtype: Dtype | None = None,
         *,
+        kernels: str = "torch",
         most_steps: int = 1,
         front_ends: MakeFrontEnd = no_front_ends,
     ) -> None:
         """What `may_be_rounded` is computed in ``dtype``; None: in whatever it is stored as.
 
-        At most ``most_steps`` are taken at the same time.
+        On a CPU, ``kernels`` compute in torch's place what they can. At most ``most_steps`` are
+        taken at the same time. Raises `KernelsError` for kernels that are not here.
         """
+        self._library = pick(kernels) if _is_host(device) else None
         self._device = device
         self._dtype = dtype
         self._most_steps = most_steps
@@ -106,21 +116,27 @@ class VitsEngine:
 
     def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
         """All weights, taken up as they are stored, and what reads."""
-        architecture = _architecture(manifest)
-        size_bytes, shapes = manifest.component("model").size_bytes, expected_shapes(architecture)
-        if self._dtype is not None:
+        architecture, component = _architecture(manifest), manifest.component("model")
+        if self._native(architecture):
+            size_bytes = native_parts.footprint_bytes(architecture, component.size_bytes)
+            form = _form(architecture, "native", component.form)
+            return PartSpec("model", form, size_bytes), reading.part(manifest)
+        size_bytes, shapes = component.size_bytes, expected_shapes(architecture)
+        if (dtype := dtype_for(component, self._dtype)) is not None:
             # Rounded to the cache line that each tensor begins at.
-            size_bytes = max(size_bytes, _size_bytes(shapes, self._dtype) + 256 * len(shapes))
+            size_bytes = max(size_bytes, _size_bytes(shapes, dtype) + 256 * len(shapes))
         if not _is_host(self._device):
             size_bytes = block_bytes([size_bytes, *[_ALIGNMENT_LOSS_BYTES] * len(shapes)])
-        form = _form(architecture, self._dtype)
+        form = _form(architecture, self._dtype, component.form)
         return PartSpec("model", form, size_bytes), reading.part(manifest)
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         """What encoding `MOST_SYMBOLS` takes, or decoding that much audio."""
-        rate = manifest.audio.sample_rate_hertz
-        largest = _step_bytes(_architecture(manifest), round(largest_chunk_s * rate))
-        return self._most_steps * largest + _KERNEL_BYTES
+        architecture = _architecture(manifest)
+        samples = round(largest_chunk_s * manifest.audio.sample_rate_hertz)
+        if library := self._native(architecture):
+            return self._most_steps * native_parts.step_bytes(architecture, library, samples)
+        return self._most_steps * _step_bytes(architecture, samples) + _KERNEL_BYTES
 
     def warm_up(self) -> None:
         """Run a silent model of the most usual shape: torch makes kernels when first used.
@@ -128,10 +144,13 @@ class VitsEngine:
         In the type that it will compute in, and for the lengths of first chunks; text of another
         length has them soon (`GRID`).
         """
-        model = self._silent()
         delivery = Delivery(rate=1.0, seed=0, controls=dict.fromkeys(CONTROLS, 1.0))
+        voice: Voice
+        if library := self._native(_USUAL):
+            voice = native_parts.silent(_USUAL, library)
+        else:
+            voice = VitsVoice(VitsWeights(self._silent(), _USUAL, self._device))
         for symbols in (40, 160):
-            voice = VitsVoice(VitsWeights(model, _USUAL, self._device))
             utterance = finished(voice.prepare([1] * symbols, delivery))
             # With nothing before it, and with something: the shapes that first chunks have.
             finished(utterance.decode(0, 7))
@@ -169,11 +188,17 @@ class VitsEngine:
         """Map the weights; for another device than the host's memory, copy them for the journey."""
         if role == reading.ROLE:
             return reading.read(manifest, file, self._front_ends)
-        architecture = _architecture(manifest)
-        tensors = map_tensors(file)
+        architecture, has_panels = _architecture(manifest), is_packed(manifest.component(role))
+        if library := self._native(architecture):
+            return native_parts.read(architecture, library, file, is_packed=has_panels)
+        tensors, unpacked_bytes = map_tensors(file), 0
+        if has_panels:
+            tensors, unpacked_bytes = as_plain(architecture, tensors, self._dtype)
         if _is_host(self._device):
-            watched = file.watch()
-            return _MappedPart(tensors, architecture, self._device, self._dtype, watched)
+            watched = None if unpacked_bytes else file.watch()
+            return _MappedPart(
+                tensors, architecture, self._device, self._dtype, watched, unpacked_bytes
+            )
         canonical = in_canonical_shape(tensors)
         check_shapes(architecture, {name: tuple(t.shape) for name, t in canonical.items()})
         if self._dtype is not None:
@@ -184,10 +209,18 @@ class VitsEngine:
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
         """A voice of the two. Raises as `Engine.assemble`."""
         weights = parts["model"]
-        if not isinstance(weights, VitsWeights):
+        voice: Voice | None = None
+        if isinstance(weights, VitsWeights):
+            voice = VitsVoice(weights, decodes_together=self._decodes_together)
+        elif isinstance(weights, NativeVitsWeights):
+            voice = NativeVitsVoice(weights)
+        if voice is None:
             raise EngineError(f"{manifest.ref}: its model is no VITS model; import it again")
-        voice = VitsVoice(weights, decodes_together=self._decodes_together)
         return LoadedVoice(manifest.ref, voice, reading.front_end_of(manifest, parts))
+
+    def _native(self, architecture: VitsArchitecture) -> Library | None:
+        """What computes voices of ``architecture`` here in torch's place."""
+        return None if handled(architecture) else self._library
 
 
 def _is_host(device: str) -> bool:
@@ -202,9 +235,9 @@ def _size_bytes(shapes: Mapping[str, tuple[int, ...]], dtype: Dtype) -> int:
     )
 
 
-def _form(architecture: VitsArchitecture, dtype: Dtype | None) -> str:
+def _form(architecture: VitsArchitecture, dtype: str | None, form: str | None) -> str:
     """What decides how the bytes of a component are taken up."""
-    config = json.dumps([architecture.to_config(), dtype], sort_keys=True)
+    config = json.dumps([architecture.to_config(), dtype, form], sort_keys=True)
     return hashlib.sha256(config.encode()).hexdigest()[:16]
 
 
@@ -228,19 +261,21 @@ def _step_bytes(a: VitsArchitecture, largest_samples: int) -> int:
 class _MappedPart:
     """Pages of the component's file: host and device are one memory.
 
-    Nothing is copied but what is stored in another type than it is computed in.
+    Nothing is copied but what is stored in another type than it is computed in; of a packed
+    component everything was, and takes ``unpacked_bytes``.
     """
 
     tensors: Mapping[str, Tensor]
     architecture: VitsArchitecture
     device: str
     dtype: Dtype | None
-    file: WatchedFile
+    file: WatchedFile | None
+    unpacked_bytes: int = 0
 
     @property
     def host_bytes(self) -> int:
-        """None of its own: they are the system's cache."""
-        return 0
+        """Of pages none of its own: they are the system's cache."""
+        return self.unpacked_bytes
 
     def place(self) -> DevicePart:
         """Hang the pages into a skeleton."""
@@ -253,7 +288,8 @@ class _MappedPart:
             model,
             self.architecture,
             self.device,
-            allocated_bytes=converted_bytes,
+            self.unpacked_bytes or None,
+            self.unpacked_bytes + converted_bytes,
             file=self.file,
         )
 
@@ -279,7 +315,7 @@ class _StagedPart:
         return VitsWeights(model, self.architecture, self.device, size_bytes, size_bytes)
 
 
-def _measured(voice: VitsVoice, delivery: Delivery) -> Pace:
+def _measured(voice: Voice, delivery: Delivery) -> Pace:
     """How fast ``voice`` is here, alone."""
     symbols, frames = 160, 64
     began_s = time.perf_counter()

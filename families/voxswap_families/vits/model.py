@@ -112,7 +112,7 @@ def check_shapes(architecture: VitsArchitecture, found: Mapping[str, tuple[int, 
     """
     expected = expected_shapes(architecture)
     faults = [
-        f"{len(names)} tensors {what} ({_some(names)})"
+        f"{len(names)} tensors {what} ({some_names(names)})"
         for what, names in (
             ("are missing", expected.keys() - found.keys()),
             ("are unknown", found.keys() - expected.keys()),
@@ -130,7 +130,7 @@ def check_shapes(architecture: VitsArchitecture, found: Mapping[str, tuple[int, 
         )
 
 
-def _some(names: Collection[str]) -> str:
+def some_names(names: Collection[str]) -> str:
     """The first few; a stranger made them, and they may be of any length."""
     return ", ".join(ascii(name)[:48] for name in sorted(names)[:2])
 

@@ -16,19 +16,11 @@ from voxswap_families.layers.carry import Carry
 from voxswap_families.layers.kernels import GRID
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.model import VitsModel
+from voxswap_families.vits.segments import bounded, check_asked, most_symbols
 from voxswap_families.vits.together import decoded, undone
 from voxswap_families.work import Call, Steps, Work
 from voxswap_registry.errors import EngineError
 from voxswap_registry.storage.verified import WatchedFile
-
-# A symbol longer than this is a predictor gone astray (4.6 s at 22.05 kHz, hop 256).
-_MAX_SYMBOL_FRAMES = 400.0
-# Over two minutes. A segment that would be longer than this and a frame for each symbol is spoken
-# faster.
-_MOST_FRAMES = 12_000
-# English has 2.1 to 2.5 frames a symbol at rate 1; a voice of 48 kHz may have twice as many. Slow
-# speech gets shorter segments, so that none that is spoken as it should be comes near the bound.
-_FRAMES_A_SYMBOL, _LEAST_SYMBOLS = 5, 24
 
 # Pieces of the flow, whatever is decoded. It magnifies the rounding that comes with another shape;
 # on a grid of its own it gives the same bits for every way of cutting a line. The first piece is
@@ -43,9 +35,6 @@ _GENERATOR_FRAMES = {torch.bfloat16: 192, torch.float32: 64}
 _ROOM = 2
 # Noise is drawn in cuts of its own for the same reason, and no sooner than the flow needs it.
 _DRAWN_FRAMES = 64
-
-# A segment of 400 characters has about 900.
-MOST_SYMBOLS = 1_200
 
 
 class VitsWeights:
@@ -94,29 +83,15 @@ class VitsVoice:
         self.guard = weights.file.is_unchanged if weights.file is not None else None
 
     def most_symbols(self, rate: float) -> int:
-        """Beyond it the memory of attention, which grows with the square, would pass its bound.
-
-        At less than half the usual speed, so would the length of the segment.
-        """
-        slow = max(_LEAST_SYMBOLS, int(_MOST_FRAMES / _FRAMES_A_SYMBOL * rate))
-        return min(MOST_SYMBOLS, slow)
+        """See `segments.most_symbols`."""
+        return most_symbols(rate)
 
     def prepare(self, ids: Sequence[int], delivery: Delivery) -> Work[Utterance]:
         """Encode the text and predict durations, a layer or two at a time.
 
         Raises as `Voice.prepare`.
         """
-        if not len(ids) > 0 or min(ids) < 0 or max(ids) >= self.architecture.n_symbols:
-            raise EngineError(
-                f"{len(ids)} symbols, of which some are outside this model's 0 to "
-                f"{self.architecture.n_symbols - 1}: the symbol table belongs to another voice"
-            )
-        if not 0 <= delivery.speaker < max(1, self.architecture.n_speakers):
-            # On a GPU that would be the end of the device's context.
-            raise EngineError(
-                f"the speaker {delivery.speaker} is none of this model's "
-                f"{self.architecture.n_speakers}; import the voice again"
-            )
+        check_asked(self.architecture, ids, delivery.speaker)
         steps = self._utterance(ids, delivery)
         return Work(steps, around=torch.inference_mode, guard=self.guard)
 
@@ -135,7 +110,7 @@ class VitsVoice:
             raise EngineError(
                 "the duration predictor gave NaN or infinity: the weights are damaged"
             )
-        frames = _bounded(durations)
+        frames = bounded(durations)
         noise_scale = delivery.controls.get("noise_scale", 0.0)
         prior = _Prior(
             mean,
@@ -149,17 +124,6 @@ class VitsVoice:
         if self.model.emb_g is None:
             return None
         return self.model.emb_g(torch.tensor([[index]], device=self.device))  # type: ignore[no-any-return]
-
-
-def _bounded(durations: Tensor) -> Tensor:
-    """Whole frames for ``durations``, ``(symbols,)``: one at least, and not absurdly many."""
-    frames = torch.ceil(durations).clamp(max=_MAX_SYMBOL_FRAMES)
-    total = float(frames.sum())
-    if total > _MOST_FRAMES:
-        frames = torch.floor(frames * (_MOST_FRAMES / total)).clamp(min=1)
-    elif not total:
-        frames[-1] = 1
-    return frames.long()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Component(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """What the engine uses it for: "model", "vocoder", "symbols", …"""
     digest: _builtins.str
@@ -38,6 +39,10 @@ class Component(_message.Message):
     """Its size."""
     media_type: _builtins.str
     """Its media type."""
+    form: _builtins.str
+    """How its bytes are laid out, such as "packed"; empty for what has no name. Servers that know no
+    forms tell none.
+    """
     def __init__(
         self,
         *,
@@ -45,10 +50,11 @@ class Component(_message.Message):
         digest: _builtins.str = ...,
         size_bytes: _builtins.int = ...,
         media_type: _builtins.str = ...,
+        form: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "media_type", b"media_type", "role", b"role", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "form", b"form", "media_type", b"media_type", "role", b"role", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

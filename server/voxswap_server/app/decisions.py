@@ -15,11 +15,14 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from voxswap_families.arithmetic import Dtype, fastest_dtype, gains_from_tf32, use_tf32
+from voxswap_families.layers.native.fastest import fastest
+from voxswap_families.layers.native.library import BUILD, Kernels, Library, best, fault, usable
+from voxswap_families.layers.native.recipe import checksum
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.storage.locks import locked, open_file, replace_file
 from voxswap_server.app.config import Settings
@@ -45,29 +48,38 @@ class Machine(_Strict):
     voxswap: str
     espeak: str
     """Empty where it is not installed."""
+    kernels: str = ""
+    """The libraries of native kernels that are here, with their sources."""
 
 
 class Decisions(_Strict):
-    """What was decided. ``tf32`` is of CUDA devices alone."""
+    """What was decided. ``tf32`` is of CUDA devices alone, ``arithmetic`` of torch alone."""
 
     arithmetic: Dtype
     tf32: bool
     front_end: FrontEndChoice
+    kernels: Kernels = "torch"
 
     def named_by(self, settings: Settings) -> Decisions:
-        """These, but for what ``settings`` name; float32 forbids TF32, which has ten bits of it."""
+        """These, but for what ``settings`` name.
+
+        float32 forbids TF32, which has ten bits of it, and native kernels, which round to bfloat16.
+        """
         named: dict[str, object] = {}
         if settings.arithmetic != "auto":
             named["arithmetic"] = settings.arithmetic
         if settings.arithmetic == "float32":
-            named["tf32"] = False
+            named |= {"tf32": False, "kernels": "torch"}
         if settings.front_end != "auto":
             named["front_end"] = settings.front_end
+        if settings.kernels != "auto":
+            named["kernels"] = settings.kernels
         return self.model_copy(update=named)
 
     def labels(self) -> dict[str, str]:
-        """As metrics, the log and the audio cache's key have them."""
-        return {name: str(value).lower() for name, value in self.model_dump().items()}
+        """As metrics and the log have them: native kernels compute in bfloat16 everywhere."""
+        told = {name: str(value).lower() for name, value in self.model_dump().items()}
+        return told if self.kernels == "torch" else told | {"arithmetic": "bfloat16"}
 
 
 class _Kept(_Strict):
@@ -121,7 +133,9 @@ def this_machine(device: str) -> Machine:
     """The machine that this process runs on. Imports torch."""
     import torch
 
+    kernels: list[Library] = []
     if device == "cpu":
+        kernels = usable()
         processor = f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
     else:
         processor = f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
@@ -131,19 +145,25 @@ def this_machine(device: str) -> Machine:
         torch=torch.__version__,
         voxswap=version("voxswap"),
         espeak=_espeak_version(),
+        kernels=", ".join(f"{library.isa} {library.about['source']}" for library in kernels),
     )
 
 
 def measured(device: str) -> Decisions:
     """Try what is faster here. *Step*: to be called on a thread that computes."""
     arithmetic, tf32 = fastest_dtype(device), False
-    if device != "cpu":
+    kernels: Kernels = "torch"
+    if device == "cpu":
+        library = fastest()
+        kernels = cast("Kernels", library.isa) if library else "torch"
+    else:
         tf32 = gains_from_tf32(device)
         use_tf32(on=tf32)
     return Decisions(
         arithmetic=arithmetic,
         tf32=tf32,
         front_end="espeak" if espeak_is_installed() else "english",
+        kernels=kernels,
     )
 
 
@@ -155,10 +175,13 @@ def settle(settings: Settings) -> Decisions:
     if device != "cpu":
         use_tf32(on=decisions.tf32)
     said = ", ".join(f"{name} {value}" for name, value in decisions.labels().items())
-    named = [n for n in ("arithmetic", "front_end") if getattr(settings, n) != "auto"]
+    named = [n for n in ("arithmetic", "front_end", "kernels") if getattr(settings, n) != "auto"]
     _LOGGER.info(
         "this machine speaks with: %s%s", said, f" (set: {', '.join(named)})" if named else ""
     )
+    is_free = settings.kernels == settings.arithmetic == "auto" and device == "cpu"
+    if is_free and (better := best()[1]):
+        _LOGGER.info("faster kernels are not used (%s makes them): %s", BUILD, "; ".join(better))
     if settings.front_end == "auto" and decisions.front_end == "english":
         _LOGGER.warning(
             "espeak-ng is not installed: English voices trained on its phonemes are read by "
@@ -172,7 +195,9 @@ def maker(decisions: Decisions, device: str) -> str:
     """Names whatever audio depends on beside request and version, for the audio cache's key."""
     import torch
 
-    said = ", ".join(f"{name} {value}" for name, value in decisions.labels().items())
+    said = ", ".join(f"{name} {value}" for name, value in decisions.model_dump().items())
+    if decisions.kernels != "torch":
+        said += f" {checksum(decisions.kernels)}"
     kind = device.partition(":")[0]
     return f"voxswap {version('voxswap')}, torch {torch.__version__}, {kind}, {said}"
 
@@ -192,7 +217,13 @@ def _read(path: Path, machine: Machine) -> Decisions | None:
         _LOGGER.warning("%s is not what voxswap wrote, and decided anew: %s", path.name, faults)
         return None
     if kept.machine == machine:
-        return kept.decisions
+        kernels = kept.decisions.kernels
+        if kernels == "torch" or not (gone := fault(kernels)):
+            return kept.decisions
+        _LOGGER.info(
+            "%s names kernels that cannot be used, and is decided anew: %s", path.name, gone
+        )
+        return None
     then, now = kept.machine.model_dump(), machine.model_dump()
     changes = [
         f"{k} was {then[k] or 'none'}, is {v or 'none'}" for k, v in now.items() if v != then[k]

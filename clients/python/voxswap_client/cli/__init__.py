@@ -15,6 +15,16 @@ from voxswap_client.version import __version__
 _INTERRUPTED = 130
 
 
+class _Version(argparse.Action):
+    """Tells the version, and the kernels that a server here would use."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from voxswap_families.layers.native.library import shown
+
+        print(f"voxswap {__version__}\nkernels {shown()}")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands. Each sets ``run``, a function of the parsed arguments."""
     # Here, and not above: `serve` has signals to see to before anything that takes a while.
@@ -38,7 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="VOXSWAP_ADDRESS and VOXSWAP_REGISTRY stand in for --address and --registry.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"voxswap {__version__}")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the version, and what would compute here"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for group in (
         *(serve, say, converse, render, voices, ps, top, watch),

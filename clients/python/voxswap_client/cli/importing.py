@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxswap_client.cli.failure import CliError
 from voxswap_client.cli.local import as_voice, errors_told, opened
 from voxswap_client.cli.progress import ProgressBar
 from voxswap_client.types import Registration, Voice
@@ -41,7 +42,7 @@ def add_to_server(client: Client, args: argparse.Namespace, actor: str) -> Regis
         draft = _imported(args, Path(folder))
         manifest_json, files = as_upload(draft)
         with _uploading(args.id) as progress:
-            return client.register_voice(
+            done = client.register_voice(
                 manifest_json,
                 files,
                 label=args.label or "",
@@ -49,6 +50,21 @@ def add_to_server(client: Client, args: argparse.Namespace, actor: str) -> Regis
                 on_progress=progress,
                 timeout_s=args.timeout,
             )
+        _check_forms(draft, done.voice)
+        return done
+
+
+def _check_forms(draft: VoiceDraft, voice: Voice) -> None:
+    """A server that is older than forms takes a voice and forgets them; raises `CliError`."""
+    told = {component.role: component.form for component in voice.components}
+    lost = [c for c in draft.components if c.form and not told.get(c.role)]
+    if lost:
+        raise CliError(
+            f"{voice.ref} is published, and the server cannot speak it: it is older than "
+            f"{lost[0].form} weights",
+            f"delete it with `voxswap voices delete {voice.ref}`, and add it with --form plain; or "
+            "update the server first",
+        )
 
 
 def add_embedded(location: str, actor: str) -> list[Voice]:
@@ -68,6 +84,7 @@ def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
             args.path,
             args.id,
             dtype=args.dtype or "auto",
+            form=args.form or "auto",
             licence=args.licence,
             code_licence=args.code_licence,
             language=args.language,

@@ -260,7 +260,8 @@ def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
         sample_rate_hertz=manifest.audio.sample_rate_hertz,
         speakers=tuple(sorted(manifest.speakers, key=manifest.speakers.__getitem__)),
         components=tuple(
-            Component(c.role, c.digest, c.size_bytes, c.media_type) for c in manifest.components
+            Component(c.role, c.digest, c.size_bytes, c.media_type, c.form or "")
+            for c in manifest.components
         ),
         licence=manifest.licence,
         provenance=Provenance(

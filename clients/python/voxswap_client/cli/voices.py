@@ -7,7 +7,7 @@ import itertools
 import textwrap
 from collections.abc import Sequence
 
-from voxswap_client.cli import voices_add, voices_change, voices_check, voices_mix
+from voxswap_client.cli import voices_add, voices_change, voices_check, voices_mix, voices_repack
 from voxswap_client.cli.catalog import add_source, catalog
 from voxswap_client.cli.commands import Commands, add_command, add_group
 from voxswap_client.cli.failure import warn
@@ -27,7 +27,7 @@ def add_to(commands: Commands) -> None:
         "voices",
         "list, add, promote, roll back and delete voices",
         description="Voices, their versions and labels: at a server, or with --registry in a "
-        "folder or bucket. mix, verify, sign and add --embedded work on a registry alone.",
+        "folder or bucket. mix, repack, verify, sign and add --embedded work on a registry alone.",
     )
 
     listing = add_command(actions, "list", "list voices, each at its newest version", run_list)
@@ -70,6 +70,7 @@ def add_to(commands: Commands) -> None:
     voices_change.add_to(actions)
     voices_add.add_to(actions)
     voices_mix.add_to(actions)
+    voices_repack.add_to(actions)
 
     voices_check.add_to(actions)
 
@@ -171,7 +172,10 @@ def card(details: VoiceDetails) -> str:
         if value
     ]
     if voice.components:
-        rows = [[c.role, human_bytes(c.size_bytes), c.digest] for c in voice.components]
+        rows = [
+            [f"{c.role}, {c.form}" if c.form else c.role, human_bytes(c.size_bytes), c.digest]
+            for c in voice.components
+        ]
         lines += ["", render(["COMPONENT", "SIZE", "DIGEST"], rows, right=["SIZE"])]
     return "\n".join(lines)
 

@@ -22,7 +22,8 @@ from voxswap_client.types import Registration
 
 _ANSWERS_WITHIN_S = 5.0
 _OF_ONE_VOICE = (
-    "id", "dtype", "licence", "code_licence", "language", "style", "label", "name", "tag", "gender",
+    "id", "dtype", "form", "licence", "code_licence", "language", "style", "label", "name",
+    "tag", "gender",
 )  # fmt: skip
 
 
@@ -43,7 +44,14 @@ def add_to(actions: Commands) -> None:
     add.add_argument(
         "--dtype",
         choices=("auto", "float32", "bfloat16"),
-        help="the type of stored weights; auto (the default): what this machine is fastest in",
+        help="the type of stored weights; auto (the default): bfloat16 if they are packed, else "
+        "what this machine is fastest in",
+    )
+    add.add_argument(
+        "--form",
+        choices=("auto", "plain", "packed"),
+        help="how weights are laid out; auto (the default): packed for native kernels where that "
+        "is possible, unless --dtype is float32",
     )
     add.add_argument("--licence", "--license", metavar="TEXT", help="of the weights")
     add.add_argument(

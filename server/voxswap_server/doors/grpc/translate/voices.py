@@ -81,6 +81,7 @@ def _voice(manifest: Manifest, record: VoiceRecord) -> voices_pb2.Voice:
                 digest=component.digest,
                 size_bytes=component.size_bytes,
                 media_type=component.media_type,
+                form=component.form or "",
             )
             for component in manifest.components
         ],

@@ -1,0 +1,1 @@
+"""Layers that families share, in C++ for the processor at hand."""

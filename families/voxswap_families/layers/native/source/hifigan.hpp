@@ -1,0 +1,368 @@
+// HiFi-GAN generators: `layers/hifigan.py`'s Generator, as far as its input allows.
+//
+// Each convolution keeps the end of its input, and the rows of a stage that are final are as many as
+// its widest residual block has seen enough for. Nothing is computed twice, and the audio has the
+// same bits whatever the cuts. A stage is computed some rows at a time, and what comes of them goes
+// through all later stages before the next: so that it stays in the processor's cache.
+#pragma once
+
+#include "memory.hpp"
+
+namespace voxswap {
+
+constexpr int MOST_STAGES = 8, MOST_BLOCKS = 8, MOST_CONVS = 16;
+constexpr int STAGE_ROWS = 512;
+constexpr float SLOPE = 0.1f, LAST_SLOPE = 0.01f;
+
+// A residual block: convolutions with a shortcut around each `span` of them.
+struct Residual {
+  Product convs[MOST_CONVS];
+  int32_t dilations[MOST_CONVS];
+  int32_t count, span;
+
+  int reach_of(int i) const { return convs[i].taps / 2 * dilations[i]; }
+  // Of all convolutions from `i` on.
+  int reach(int i = 0) const {
+    int sum = 0;
+    for (; i < count; i++) sum += reach_of(i);
+    return sum;
+  }
+};
+// A transposed convolution as a product, whose outputs are `rate` rows; `cut` of the first are none.
+struct Stage {
+  Product up;
+  int32_t rate, cut;
+  Residual blocks[MOST_BLOCKS];
+
+  int channels() const { return up.outputs / rate; }
+};
+// `post` are (taps, channels): one output.
+struct Generator {
+  Product pre;
+  Stage stages[MOST_STAGES];
+  const float *post;
+  int32_t post_taps, count, blocks, unused;
+
+  int reach(int stage) const {
+    int most = 0;
+    for (int b = 0; b < blocks; b++) most = std::max(most, stages[stage].blocks[b].reach());
+    return most;
+  }
+  int hop() const {
+    int samples = 1;
+    for (int i = 0; i < count; i++) samples *= stages[i].rate;
+    return samples;
+  }
+};
+
+struct ConvState {
+  Carry<Act> seen;
+  Carry<float> shortcut;
+};
+struct StageState {
+  Carry<Act> inputs;       // of the upsampling
+  Carry<Act> active;       // the stage's rows from `done` - reach on, behind their activation
+  Carry<float> plain;      // and before it
+  ConvState convs[MOST_BLOCKS][MOST_CONVS];
+  long inputs_seen, rows, done;
+};
+struct GeneratorState {
+  struct Head {
+    Carry<Act> pre, post;
+  };
+  Head *head;
+  StageState *stages;
+
+  GeneratorState(Memory &memory, const Generator &w)
+      : head(memory.take<Head>(1)), stages(memory.take<StageState>(w.count)) {}
+
+  void place(Memory &memory, const Generator &w) {
+    Head counted_head;
+    StageState counted_stage;
+    Head &h = head ? *head : counted_head;
+    const int around = w.pre.taps / 2;
+    h.pre.place(memory, 2 * around, w.pre.channels, around);
+    for (int i = 0; i < w.count; i++) {
+      const Stage &stage = w.stages[i];
+      StageState &s = stages ? stages[i] : counted_stage;
+      const int channels = stage.channels(), reach = w.reach(i);
+      s.inputs.place(memory, stage.up.taps - 1, stage.up.channels, stage.up.taps - 1);
+      s.active.place(memory, 2 * reach, channels, reach);
+      s.plain.place(memory, 2 * reach, channels, reach);
+      for (int b = 0; b < w.blocks; b++) {
+        const Residual &block = stage.blocks[b];
+        for (int j = 1; j < block.count; j++) {
+          const int own = block.reach_of(j);
+          s.convs[b][j].seen.place(memory, 2 * own, channels, own);
+        }
+        // What a shortcut goes around waits as long as the convolutions do.
+        for (int j = block.span; j < block.count; j += block.span)
+          s.convs[b][j].shortcut.place(memory, block.reach(j) - block.reach(j + block.span), channels, 0);
+      }
+      s.inputs_seen = s.rows = s.done = 0;
+    }
+    const int around_last = w.post_taps / 2;
+    h.post.place(memory, 2 * around_last, w.stages[w.count - 1].channels(), around_last);
+  }
+};
+
+// Memory of a call, which nothing outlives. The stages share all but what goes to the next one.
+struct GeneratorMemory {
+  Act *frames, *inputs[MOST_STAGES + 1], *active, *seen[2];
+  float *plain, *shortcut[2], *sum, *samples;
+
+  GeneratorMemory(Memory &memory, const Generator &w, int frames_most) {
+    frames = memory.rows<Act>(frames_most + 3 * w.pre.taps, w.pre.channels);
+    inputs[0] = memory.rows<Act>(frames_most + 2 * w.stages[0].up.taps + w.pre.taps, w.pre.outputs);
+    long most = 0, most_rows = 0;
+    for (int i = 0; i < w.count; i++) {
+      const long rows = rows_of(w, i), channels = w.stages[i].channels();
+      const int next = i + 1 < w.count ? 2 * w.stages[i + 1].up.taps : 2 * w.post_taps;
+      inputs[i + 1] = memory.rows<Act>(rows + next, channels);
+      most = std::max(most, (rows + SPARE_ROWS) * channels);
+      most_rows = std::max(most_rows, rows);
+    }
+    active = memory.take<Act>(most);
+    plain = memory.take<float>(most);
+    sum = memory.take<float>(most);
+    for (int i = 0; i < 2; i++) {
+      seen[i] = memory.take<Act>(most);
+      shortcut[i] = memory.take<float>(most);
+    }
+    samples = memory.take<float>(most_rows + 2 * w.post_taps + WIDTH);
+  }
+  // Rows of a stage that are in memory at a time, at most.
+  static long rows_of(const Generator &w, int stage) {
+    const Stage &s = w.stages[stage];
+    return std::max(STAGE_ROWS, s.rate) + (long)s.rate * s.up.taps + 4 * w.reach(stage) + s.cut;
+  }
+};
+
+static long generator_state_bytes(const Generator &w) {
+  Memory memory(nullptr);
+  GeneratorState state(memory, w);
+  state.place(memory, w);
+  return memory.used();
+}
+static void generator_begin(const Generator &w, void *state_) {
+  Memory memory(state_);
+  GeneratorState state(memory, w);
+  state.place(memory, w);
+}
+static long generator_memory_bytes(const Generator &w, int frames) {
+  Memory memory(nullptr);
+  GeneratorMemory(memory, w, frames);
+  return memory.used();
+}
+
+// A call: what it computes with, and where its audio goes.
+struct Generating {
+  const Generator &w;
+  GeneratorState state;
+  GeneratorMemory m;
+  float *audio;
+  Act *active;   // of a stage's rows in memory
+  float *plain;
+
+  void stage(int i, Act *inputs, int count, bool is_last);
+  int blocks(int i, bool is_last, Act *out);
+  template <class Take> void block(int i, int b, int count, bool is_last, Take &&take);
+  void post(Act *rows, int count, bool is_last);
+};
+
+// The last convolution: a sample is the sum of all that it sees.
+inline void Generating::post(Act *rows, int count, bool is_last) {
+  const int channels = w.stages[w.count - 1].channels(), taps = w.post_taps;
+  // `rows` lie behind room for what was kept.
+  Carry<Act> &kept = state.head->post;
+  Act *first = rows - (long)kept.held * channels;
+  kept.before(first);
+  int have = kept.held + count;
+  if (is_last) {
+    clear(first + (long)have * channels, (long)(taps / 2) * channels);
+    have += taps / 2;
+  }
+  const int made = std::max(0, have - (taps - 1));
+  for (int t = 0; t < made; t++) {
+    Vec sum[4] = {};
+    const Act *x = first + (long)t * channels;
+    for (int i = 0, v = 0; i < taps * channels; i += WIDTH, v = (v + 1) % 4)
+      sum[v] = fma(get(x + i), load(w.post + i), sum[v]);
+    m.samples[t] = sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]));
+  }
+  for (int t = 0; t < made; t += WIDTH) {
+    const Vec y = tanh_of(load(m.samples + t));
+    if (t + WIDTH <= made) store(audio + t, y);
+    else memcpy(audio + t, &y, (made - t) * sizeof(float));
+  }
+  audio += made;
+  const int left = is_last ? 0 : std::min(have, taps - 1);
+  kept.keep(first + (long)(have - left) * channels, left);
+}
+
+// One residual block of stage `i`: its output for rows [done, done + count) goes to `take`.
+//
+// Convolution j has made rows up to `done` and as many more as the later ones see; its input begins
+// at the first row that it still needs. Before row 0 and behind the last one lie zeros.
+template <class Take>
+void Generating::block(int i, int b, int count, bool is_last, Take &&take) {
+  const Residual &block = w.stages[i].blocks[b];
+  StageState &s = state.stages[i];
+  const int channels = w.stages[i].channels();
+  const long window = s.done - w.reach(i);  // the row that `active` and `plain` begin at
+  const Act *input = nullptr;
+  const float *around = nullptr;
+  int have = 0, around_have = 0, side = 0, around_side = 0;
+  for (int j = 0; j < block.count; j++) {
+    const Product &conv = block.convs[j];
+    const int own = block.reach_of(j), later = block.reach(j + 1);
+    const bool ends = (j + 1) % block.span == 0;
+    const bool ends_all = j + 1 == block.count;
+    const long was = s.done ? s.done + later : 0;
+    const int made = (int)(std::min(s.rows, s.done + count + later) - was);
+    if (j == 0) {
+      input = active + (was - own - window) * channels;
+    } else if (is_last) {
+      clear((Act *)input + (long)have * channels, (long)own * channels);
+      have += own;
+    }
+    if (j < block.span) around = plain + (was - window) * channels;
+    Act *next = m.seen[side];
+    float *next_around = m.shortcut[around_side];
+    ConvState *after = ends_all ? nullptr : &s.convs[b][j + 1];
+    if (after) next = after->seen.before(next);
+    if (after && ends) next_around = after->shortcut.before(next_around);
+    multiply({input, channels, (long)block.dilations[j] * channels}, conv, made,
+             [&](int t, int column, int n, const float *sums) {
+               const long at = (long)t * channels + column;
+               for (int c = 0; c < n; c += WIDTH) {
+                 Vec y = load(sums + c) + load(conv.bias + column + c);
+                 if (ends) y += load(around + at + c);
+                 if (ends_all) {
+                   take(at + c, y);
+                 } else {
+                   put(next + at + c, leaky_relu(y, SLOPE));
+                   if (ends) store(next_around + at + c, y);
+                 }
+               }
+             });
+    if (j) {
+      const int left = is_last ? 0 : 2 * own;
+      s.convs[b][j].seen.keep(input + (long)(have - left) * channels, left);
+    }
+    if (ends && j >= block.span) {
+      Carry<float> &kept = s.convs[b][j + 1 - block.span].shortcut;
+      const int left = is_last ? 0 : around_have - made;
+      kept.keep(around + (long)made * channels, left);
+    }
+    if (!after) break;
+    input = m.seen[side];
+    have = after->seen.held + made;
+    side = 1 - side;
+    if (!ends) continue;
+    around = m.shortcut[around_side];
+    around_have = after->shortcut.held + made;
+    around_side = 1 - around_side;
+  }
+}
+
+// What of a stage is final becomes the next one's input, from `out` on; how many rows that are.
+inline int Generating::blocks(int i, bool is_last, Act *out) {
+  StageState &s = state.stages[i];
+  const int channels = w.stages[i].channels(), reach = w.reach(i);
+  const int count = (int)((is_last ? s.rows : std::max(s.done, s.rows - reach)) - s.done);
+  if (!count) return 0;
+  if (is_last) clear(active + (s.rows - s.done + reach) * channels, (long)reach * channels);
+  const float slope = i + 1 == w.count ? LAST_SLOPE : SLOPE, share = 1.0f / w.blocks;
+  for (int b = 0; b < w.blocks; b++) {
+    const bool is_first = b == 0, is_last_block = b + 1 == w.blocks;
+    block(i, b, count, is_last, [&](long at, Vec y) {
+      const Vec total = is_first ? y : y + load(m.sum + at);
+      if (is_last_block) put(out + at, leaky_relu(total * share, slope));
+      else store(m.sum + at, total);
+    });
+  }
+  return count;
+}
+
+// `count` rows behind room for what was kept, through stage `i` and all that follow.
+inline void Generating::stage(int i, Act *inputs, int count, bool is_last) {
+  const Stage &stage = w.stages[i];
+  StageState &s = state.stages[i];
+  const int width = stage.up.channels, channels = stage.channels(), before = stage.up.taps - 1;
+  const int reach = w.reach(i);
+  Act *first = inputs - (long)before * width;
+  s.inputs.before(first);
+  int have = before + count;
+  const long total = (s.inputs_seen + count) * stage.rate;
+  if (is_last) {
+    clear(first + (long)have * width, (long)before * width);
+    have += before;
+  }
+  const int all = have - before, most = std::max(1, STAGE_ROWS / stage.rate);
+  for (int at = 0; at < all; at += most) {
+    const int some = std::min(most, all - at);
+    const bool ends = is_last && at + some == all;
+    // Room before it for rows that are cut off.
+    active = m.active + (long)stage.cut * channels;
+    plain = m.plain + (long)stage.cut * channels;
+    s.active.before(active);
+    s.plain.before(plain);
+    const long window = s.done - reach;
+    const long origin = (s.inputs_seen * stage.rate - stage.cut - window) * channels;
+    multiply({first + (long)at * width, width, width}, stage.up, some,
+             [&](int q, int column, int n, const float *sums) {
+               const long to = origin + (long)q * stage.up.outputs + column;
+               for (int c = 0; c < n; c += WIDTH) {
+                 const Vec y = load(sums + c) + load(stage.up.bias + column + c);
+                 store(plain + to + c, y);
+                 put(active + to + c, leaky_relu(y, SLOPE));
+               }
+             });
+    if (!s.inputs_seen) clear(active, (long)reach * channels);
+    s.inputs_seen += some;
+    s.rows = std::max(0L, s.inputs_seen * stage.rate - stage.cut);
+    if (is_last) s.rows = std::min(s.rows, total);
+    const bool is_end = i + 1 == w.count;
+    const int room = is_end ? state.head->post.held : w.stages[i + 1].up.taps - 1;
+    Act *out = m.inputs[i + 1] + (long)room * w.stages[i].channels();
+    const int made = blocks(i, ends, out);
+    s.done += made;
+    const int left = ends ? 0 : (int)(s.rows - (s.done - reach));
+    s.active.keep(active + (long)made * channels, left);
+    s.plain.keep(plain + (long)made * channels, left);
+    if (!made && !ends) continue;
+    if (is_end) post(out, made, ends);
+    else this->stage(i + 1, out, made, ends);
+  }
+  s.inputs.keep(first + (long)(have - before) * width, is_last ? 0 : before);
+}
+
+// `count` frames, (count, channels), and whether they are the last; how many samples they made.
+static long generate(const Generator &w, void *state_, void *memory_, bool is_last, int count,
+                     const float *frames, float *audio) {
+  Memory kept(state_), memory(memory_);
+  Generating g{w, {kept, w}, {memory, w, count}, audio, nullptr, nullptr};
+  const int channels = w.pre.channels, width = w.pre.outputs, around = w.pre.taps / 2;
+  Carry<Act> &before = g.state.head->pre;
+  put_all(before.before(g.m.frames), frames, (long)count * channels);
+  int have = before.held + count;
+  if (is_last) {
+    clear(g.m.frames + (long)have * channels, (long)around * channels);
+    have += around;
+  }
+  const int made = std::max(0, have - 2 * around);
+  Act *inputs = g.m.inputs[0] + (long)(w.stages[0].up.taps - 1) * width;
+  multiply({g.m.frames, channels, channels}, w.pre, made,
+           [&](int t, int column, int n, const float *sums) {
+             for (int c = 0; c < n; c += WIDTH)
+               put(inputs + (long)t * width + column + c,
+                   leaky_relu(load(sums + c) + load(w.pre.bias + column + c), SLOPE));
+           });
+  const int left = is_last ? 0 : std::min(have, 2 * around);
+  before.keep(g.m.frames + (long)(have - left) * channels, left);
+  if (made || is_last) g.stage(0, inputs, made, is_last);
+  return g.audio - audio;
+}
+
+}  // namespace voxswap

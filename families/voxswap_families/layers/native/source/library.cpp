@@ -1,0 +1,135 @@
+// The C ABI. Whoever calls it has checked what its pointers point to; what can be checked here is.
+//
+// Memory is the caller's. A function returns 0 or a count, and a negative number for arguments that
+// cannot be: then it did nothing. Nothing here raises, allocates what it keeps, or takes a lock.
+#include "about.hpp"
+#include "durations.hpp"
+#include "encoder.hpp"
+#include "flow.hpp"
+#include "hifigan.hpp"
+#include "packing.hpp"
+
+#define VXK_API extern "C" __attribute__((visibility("default")))
+
+using namespace voxswap;
+
+namespace {
+constexpr int BAD = -1;
+constexpr int MOST_ROWS = 1 << 16;
+
+bool fits(int rows) { return rows > 0 && rows <= MOST_ROWS; }
+}  // namespace
+
+// y = x w + b, of (rows, taps * channels) float32 that do not overlap, or of rows that do: row t is
+// x[t * stride] and its tap j x[t * stride + j * tap_stride].
+VXK_API int64_t vxk_linear_bytes(const Product *w, int32_t rows) {
+  if (!fits(rows)) return BAD;
+  Memory memory(nullptr);
+  memory.rows<Act>(rows + w->taps, w->channels);
+  return memory.used();
+}
+// `x` is (rows + taps - 1, channels), `y` (rows, outputs to whole panels).
+VXK_API int32_t vxk_linear(const Product *w, int32_t rows, const float *x, float *y, void *memory_) {
+  if (!fits(rows)) return BAD;
+  Memory memory(memory_);
+  Act *input = memory.rows<Act>(rows + w->taps, w->channels);
+  put_all(input, x, (long)(rows + w->taps - 1) * w->channels);
+  const int width = w->padded();
+  multiply({input, w->channels, w->channels}, *w, rows, [&](int t, int column, int n, const float *sums) {
+    for (int c = 0; c < n; c += WIDTH) {
+      const Vec sum = load(sums + c);
+      store(y + (long)t * width + column + c, w->bias ? sum + load(w->bias + column + c) : sum);
+    }
+  });
+  return 0;
+}
+
+// (rows, columns) of floats or of halves, with these strides, as panels of bfloat16 that lie one
+// behind the other: `columns` is even. 1 if all are finite, else 0.
+VXK_API int32_t vxk_pack(const void *from, int32_t is_bfloat16, int32_t rows, int64_t row_stride,
+                         int32_t columns, int64_t column_stride, uint16_t *to, int64_t panel_stride) {
+  if (rows < 1 || columns < 2 || columns % 2) return BAD;
+  return pack(from, is_bfloat16, rows, row_stride, columns, column_stride, to, panel_stride);
+}
+
+VXK_API int64_t vxk_encoder_bytes(const EncoderLayer *layer, int32_t rows) {
+  return fits(rows) ? encoder_bytes(*layer, rows) : BAD;
+}
+VXK_API int32_t vxk_encode(const EncoderLayer *layer, int32_t rows, float *x, void *memory,
+                           int32_t first_part, int32_t last_part) {
+  if (!fits(rows) || first_part < 0 || last_part > layer->parts()) return BAD;
+  encode(*layer, rows, x, memory, first_part, last_part);
+  return 0;
+}
+
+VXK_API int64_t vxk_separable_bytes(const Separable *w, int32_t rows) {
+  if (!fits(rows)) return BAD;
+  Memory memory(nullptr);
+  SeparableMemory(memory, rows, w->channels);
+  return memory.used();
+}
+VXK_API int32_t vxk_separable(const Separable *w, int32_t rows, float *x, void *memory_) {
+  if (!fits(rows)) return BAD;
+  Memory memory(memory_);
+  separate(*w, SeparableMemory(memory, rows, w->channels), rows, x);
+  return 0;
+}
+
+VXK_API int64_t vxk_spline_bytes(const SplineCoupling *w, int32_t rows) {
+  if (!fits(rows)) return BAD;
+  Memory memory(nullptr);
+  SplineMemory(memory, *w, rows);
+  return memory.used();
+}
+VXK_API int32_t vxk_spline(const SplineCoupling *w, int32_t rows, const float *condition,
+                           const float *kept, float *changed, void *memory_) {
+  if (!fits(rows) || w->bins < 1 || w->bins > MOST_BINS) return BAD;
+  Memory memory(memory_);
+  undo_spline(*w, SplineMemory(memory, *w, rows), rows, condition, kept, changed);
+  return 0;
+}
+
+VXK_API int64_t vxk_flow_state_bytes(const Flow *flow) { return flow_state_bytes(*flow); }
+VXK_API int64_t vxk_flow_bytes(const Flow *flow, int32_t rows) {
+  return fits(rows) ? flow_memory_bytes(*flow, rows) : BAD;
+}
+VXK_API int32_t vxk_flow_begin(const Flow *flow, void *state) {
+  flow_begin(*flow, state);
+  return 0;
+}
+// `out` has room for `rows` and the flow's delay.
+VXK_API int32_t vxk_flow(const Flow *flow, void *state, void *memory, int32_t is_last, int32_t rows,
+                         const float *z, float *out) {
+  if (!fits(rows)) return BAD;
+  return flow_advance(*flow, state, memory, is_last, rows, z, out);
+}
+
+VXK_API int64_t vxk_generator_state_bytes(const Generator *w) { return generator_state_bytes(*w); }
+VXK_API int64_t vxk_generator_bytes(const Generator *w, int32_t frames) {
+  return fits(frames) ? generator_memory_bytes(*w, frames) : BAD;
+}
+VXK_API int32_t vxk_generator_begin(const Generator *w, void *state) {
+  generator_begin(*w, state);
+  return 0;
+}
+VXK_API int64_t vxk_generate(const Generator *w, void *state, void *memory, int32_t is_last,
+                             int32_t frames, const float *z, float *audio) {
+  if (!fits(frames)) return BAD;
+  return generate(*w, state, memory, is_last, frames, z, audio);
+}
+
+// A thread without work: see `lending.hpp`. The ticket is taken before it is known that it lends.
+VXK_API uint32_t vxk_ticket() { return desk.recalls.load(); }
+VXK_API int32_t vxk_lend(uint32_t ticket) {
+  lend(ticket);
+  return 0;
+}
+VXK_API int32_t vxk_recall() {
+  desk.recalls.fetch_add(1);
+  return 0;
+}
+// Products that were shared so far, and for how many of them the lender was late.
+VXK_API int64_t vxk_shared() { return desk.products.load(); }
+// What others computed for the calling thread.
+VXK_API int64_t vxk_helped_ns() { return helped_ns; }
+VXK_API int64_t vxk_late() { return desk.late.load(); }

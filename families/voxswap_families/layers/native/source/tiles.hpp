@@ -1,0 +1,58 @@
+// The tiles of AMX: eight of sixteen rows of 64 bytes. Real ones, or the same in plain C for tests.
+#pragma once
+
+#include "activation.hpp"
+
+namespace voxswap {
+
+#if VXK_AMX_EMULATED
+struct Tile {
+  alignas(64) uint8_t row[16][64];
+};
+static thread_local Tile emulated[8];
+
+template <int T> static void tile_clear() { memset(&emulated[T], 0, sizeof(Tile)); }
+template <int T> static void tile_load(const void *from, long stride) {
+  for (int i = 0; i < 16; i++) memcpy(emulated[T].row[i], (const char *)from + i * stride, 64);
+}
+template <int T> static void tile_store(void *to, long stride) {
+  for (int i = 0; i < 16; i++) memcpy((char *)to + i * stride, emulated[T].row[i], 64);
+}
+// C += A B: rows of A are 32 bfloat16, rows of B are 16 pairs of them.
+template <int C, int A, int B> static void tile_multiply() {
+  for (int m = 0; m < 16; m++) {
+    float *sum = (float *)emulated[C].row[m];
+    const uint16_t *a = (const uint16_t *)emulated[A].row[m];
+    for (int k = 0; k < 16; k++) {
+      const uint16_t *b = (const uint16_t *)emulated[B].row[k];
+      for (int n = 0; n < 16; n++)
+        sum[n] += widened(a[2 * k]) * widened(b[2 * n]) + widened(a[2 * k + 1]) * widened(b[2 * n + 1]);
+    }
+  }
+}
+static void tiles_begin() {}
+#else
+template <int T> static VXK_INLINE void tile_clear() { _tile_zero(T); }
+template <int T> static VXK_INLINE void tile_load(const void *from, long stride) {
+  _tile_loadd(T, from, stride);
+}
+template <int T> static VXK_INLINE void tile_store(void *to, long stride) {
+  _tile_stored(T, to, stride);
+}
+template <int C, int A, int B> static VXK_INLINE void tile_multiply() { _tile_dpbf16ps(C, A, B); }
+
+// Once for each thread: what the tiles are does not change, and the system keeps it for the thread.
+static void tiles_begin() {
+  static thread_local bool is_done = false;
+  if (is_done) return;
+  struct alignas(64) {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } configuration;
+  _tile_loadconfig(&configuration);
+  is_done = true;
+}
+#endif
+
+}  // namespace voxswap

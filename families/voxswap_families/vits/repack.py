@@ -1,0 +1,192 @@
+"""Publishes the packed form of VITS voices that are stored plain, and says what it costs.
+
+What it costs is what rounding does: the voice as it was, in float32, is compared with whoever
+speaks from the packed weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voxswap_families import reading
+from voxswap_families.comparing import Array, Comparison, Speak, Spoken, compared
+from voxswap_families.importing.request import tool_name
+from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.symbols import Symbol, SymbolTable
+from voxswap_families.vits.architecture import ENGINE, VitsArchitecture
+from voxswap_families.vits.checkpoint import write_safetensors
+from voxswap_families.vits.model import VitsModel, in_canonical_shape, load_model
+from voxswap_families.vits.packable import PACKED, handled
+from voxswap_families.vits.packed import pack, unpack
+from voxswap_families.work import Work, finished
+from voxswap_registry.clock import Clock, utc_now
+from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry.errors import EngineError, InvalidInputError
+from voxswap_registry.manifest import Manifest
+from voxswap_registry.os_errors import as_registry_errors
+from voxswap_registry.progress import NullProgress, Progress
+from voxswap_registry.store import Registry
+
+_MODEL: Final = "model"
+_LINES, _WORDS, _LETTERS = 4, 8, (2, 7)
+_NOISE, _DURATION_NOISE = 0.667, 0.8
+_MOST_FRAMES = 100.0  # of a symbol
+
+#: Whoever speaks from packed weights.
+SpeaksPacked: TypeAlias = Callable[[VitsArchitecture, Mapping[str, Tensor]], Speak]
+
+
+@dataclass(frozen=True, slots=True)
+class Repacked:
+    """A version that was stored anew, and the one that was made of it.
+
+    Bytes are those of their models. Without ``is_new`` the voice's newest version was the same.
+    """
+
+    before: Manifest
+    after: Manifest
+    is_new: bool
+    comparison: Comparison
+
+    @property
+    def size_bytes(self) -> tuple[int, int]:
+        """Before, and after."""
+        before, after = (m.component(_MODEL).size_bytes for m in (self.before, self.after))
+        return before, after
+
+
+def why_not(manifest: Manifest) -> str:
+    """Why a version is not repacked, as in "{ref} {reason}"; empty if it can be."""
+    if manifest.engine != ENGINE:
+        return f"is a {manifest.engine} voice; only VITS voices have a packed form"
+    if manifest.component(_MODEL).form == PACKED:
+        return "is packed already"
+    architecture = VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)
+    reason = handled(architecture)
+    return f"cannot be packed: {reason}" if reason else ""
+
+
+def repack(
+    registry: Registry,
+    manifest: Manifest,
+    *,
+    workdir: Path,
+    actor: str = "",
+    progress: Progress | None = None,
+    speaks: SpeaksPacked | None = None,
+    clock: Clock = utc_now,
+) -> Repacked:
+    """Publish ``manifest`` packed, as the next version of its voice; no label is moved.
+
+    Nothing else of it changes. ``speaks`` is who is compared with the old weights in float32; torch
+    if it is None. Blocks for seconds. Raises `InvalidInputError` if there is a reason `why_not`,
+    `EngineError` for weights that are damaged or give no audio, and whatever publishing raises.
+    """
+    if reason := why_not(manifest):
+        raise InvalidInputError.one("voice", f"{manifest.ref} {reason}")
+    architecture = VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)
+    with as_registry_errors("write into", workdir):
+        path = Path(tempfile.mkdtemp(prefix="repack-", dir=workdir)) / "model.safetensors"
+    with registry.components.hold(manifest.component(_MODEL)) as file:
+        tensors = in_canonical_shape(map_tensors(file))
+        packed = pack(architecture, tensors)
+        comparison = compared(
+            _from_plain(architecture, tensors),
+            (speaks or from_packed)(architecture, packed),
+            _lines(registry, manifest),
+        )
+    write_safetensors(packed, path, progress=progress or NullProgress())
+    after, is_new = registry.publish_if_new(_draft(manifest, path, clock), actor=actor)
+    return Repacked(manifest, after, is_new, comparison)
+
+
+def _draft(manifest: Manifest, model: Path, clock: Clock) -> VoiceDraft:
+    components = tuple(
+        DraftComponent(c.role, model, c.media_type, form=PACKED)
+        if c.role == _MODEL
+        else DraftComponent.stored(c)
+        for c in manifest.components
+    )
+    created = clock().astimezone(UTC).replace(microsecond=0, tzinfo=None)
+    told = f"repacked from {manifest.ref}, products stored as bfloat16"
+    provenance = dataclasses.replace(
+        manifest.provenance,
+        tool=tool_name(),
+        created=f"{created.isoformat()}Z",
+        note="; ".join(filter(None, (manifest.provenance.note, told))),
+    )
+    return dataclasses.replace(VoiceDraft.of(manifest, components), provenance=provenance)
+
+
+def _lines(registry: Registry, manifest: Manifest) -> list[tuple[int, ...]]:
+    """Ids of lines without sense, of letters that the voice's own table has; always the same."""
+    with registry.components.hold(manifest.component(reading.ROLE)) as file:
+        table = SymbolTable.from_json(file.read_bytes())
+    letters = sorted(s for s in table.symbols if len(s) == 1 and s.isalpha() and s.isascii())
+    chance = random.Random(0)  # noqa: S311 - nothing secret
+
+    def words() -> Iterator[Symbol]:
+        for word in range(_WORDS):
+            for _ in range(chance.randint(*_LETTERS)):
+                yield Symbol(chance.choice(letters or sorted(table.symbols)), word)
+            yield Symbol(" ", None)
+
+    return [table.sequence(list(words())).ids for _ in range(_LINES)]
+
+
+def from_packed(architecture: VitsArchitecture, packed: Mapping[str, Tensor]) -> Speak:
+    """Torch, in float32, from weights as they were rounded. Raises as `packed.unpack`."""
+    tensors = unpack(architecture, packed, lambda _: torch.float32)
+    return _speaking(load_model(architecture, tensors))
+
+
+def _from_plain(architecture: VitsArchitecture, tensors: Mapping[str, Tensor]) -> Speak:
+    whole = {name: tensor.float() for name, tensor in tensors.items()}
+    return _speaking(load_model(architecture, whole))
+
+
+def _speaking(model: VitsModel) -> Speak:
+    def speak(ids: Sequence[int], durations: Sequence[int] | None) -> Spoken:
+        with torch.inference_mode():
+            return _spoken(model, ids, durations)
+
+    return speak
+
+
+def _spoken(model: VitsModel, ids: Sequence[int], durations: Sequence[int] | None) -> Spoken:
+    """The whole line at once, as the first speaker says it."""
+    generator = torch.Generator().manual_seed(0)
+    speaker = None if model.emb_g is None else model.emb_g(torch.tensor([[0]]))
+    hidden, mean, log_deviation = finished(Work(model.enc_p.steps(torch.tensor([ids]))))
+    noise = torch.randn((1, 2, 1, len(ids)), generator=generator) * _DURATION_NOISE
+    log_durations = finished(Work(model.dp.steps(hidden, noise, speaker)))
+    frames = torch.exp(log_durations).flatten().ceil().clamp(1, _MOST_FRAMES)
+    if not bool(torch.isfinite(frames).all()):
+        raise EngineError("the duration predictor gave NaN: the weights are damaged")
+    own = tuple(int(n) for n in frames.tolist())
+    symbols = torch.repeat_interleave(torch.tensor(durations or own))
+    z = mean[..., symbols]
+    z = z + torch.randn(z.shape, generator=generator) * _NOISE * log_deviation.exp()[..., symbols]
+    for coupling in model.flow.inverse:
+        z = coupling(z, speaker)
+    audio = model.dec(z, speaker).flatten().numpy()
+    if not np.isfinite(audio).all():
+        raise EngineError("the generator gave NaN or infinity: the weights are damaged")
+    parts = {"prior": mean, "log durations": log_durations, "latents": z}
+    return Spoken(own, audio, {name: _array(part) for name, part in parts.items()})
+
+
+def _array(tensor: Tensor) -> Array:
+    array: Array = tensor.numpy()
+    return array
