@@ -174,6 +174,7 @@ _P = ctypes.POINTER
 FUNCTIONS: Final = {
     "vxk_linear_bytes": (_LONG, (_P(Product), _INT)),
     "vxk_linear": (_INT, (_P(Product), _INT, _ADDRESS, _ADDRESS, _ADDRESS)),
+    "vxk_pack": (_INT, (_ADDRESS, _INT, _INT, _LONG, _INT, _LONG, _ADDRESS, _LONG)),
     "vxk_encoder_bytes": (_LONG, (_P(EncoderLayer), _INT)),
     "vxk_encode": (_INT, (_P(EncoderLayer), _INT, _ADDRESS, _ADDRESS, _INT, _INT)),
     "vxk_separable_bytes": (_LONG, (_P(Separable), _INT)),
@@ -194,4 +195,10 @@ FUNCTIONS: Final = {
     "vxk_fsmn_bytes": (_LONG, (_P(Fsmn), _INT)),
     "vxk_fsmn_begin": (_INT, (_P(Fsmn), _ADDRESS)),
     "vxk_fsmn": (_INT, (_P(Fsmn), _ADDRESS, _ADDRESS, _INT, _INT, _ADDRESS, _ADDRESS)),
+    "vxk_ticket": (ctypes.c_uint32, ()),
+    "vxk_lend": (_INT, (ctypes.c_uint32,)),
+    "vxk_recall": (_INT, ()),
+    "vxk_shared": (_LONG, ()),
+    "vxk_late": (_LONG, ()),
+    "vxk_helped_ns": (_LONG, ()),
 }  # fmt: skip

@@ -9,6 +9,7 @@
 #include "fsmn.hpp"
 #include "hifigan.hpp"
 #include "lstm.hpp"
+#include "packing.hpp"
 
 #define VXK_API extern "C" __attribute__((visibility("default")))
 
@@ -50,6 +51,14 @@ VXK_API int32_t vxk_linear(const Product *w, int32_t rows, const float *x, float
     }
   });
   return 0;
+}
+
+// (rows, columns) of floats or of halves, with these strides, as panels of bfloat16 that lie one
+// behind the other: `columns` is even. 1 if all are finite, else 0.
+VXK_API int32_t vxk_pack(const void *from, int32_t is_bfloat16, int32_t rows, int64_t row_stride,
+                         int32_t columns, int64_t column_stride, uint16_t *to, int64_t panel_stride) {
+  if (rows < 1 || columns < 2 || columns % 2) return BAD;
+  return pack(from, is_bfloat16, rows, row_stride, columns, column_stride, to, panel_stride);
 }
 
 VXK_API int64_t vxk_encoder_bytes(const EncoderLayer *layer, int32_t rows) {
@@ -149,3 +158,19 @@ VXK_API int32_t vxk_fsmn(const Fsmn *w, void *state, void *memory, int32_t is_la
   if (!fits(rows) || !can_be(*w)) return BAD;
   return fsmn_advance(*w, state, memory, is_last, rows, x, y);
 }
+
+// A thread without work: see `lending.hpp`. The ticket is taken before it is known that it lends.
+VXK_API uint32_t vxk_ticket() { return desk.recalls.load(); }
+VXK_API int32_t vxk_lend(uint32_t ticket) {
+  lend(ticket);
+  return 0;
+}
+VXK_API int32_t vxk_recall() {
+  desk.recalls.fetch_add(1);
+  return 0;
+}
+// Products that were shared so far, and for how many of them the lender was late.
+VXK_API int64_t vxk_shared() { return desk.products.load(); }
+// What others computed for the calling thread.
+VXK_API int64_t vxk_helped_ns() { return helped_ns; }
+VXK_API int64_t vxk_late() { return desk.late.load(); }
