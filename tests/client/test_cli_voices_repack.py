@@ -54,6 +54,17 @@ def test_a_voice_is_repacked_and_told_about(capsys: Capsys, home: Registry) -> N
     assert capsys.readouterr().out == "nothing to repack: npc/wide@2 is packed already\n"
 
 
+def test_feed_forward_layers_in_int8_are_asked_for(capsys: Capsys, home: Registry) -> None:
+    assert repack("npc/wide", "--form", "packed_int8") == 0
+    assert capsys.readouterr().out.startswith("repacked npc/wide@1 as npc/wide@2: ")
+    made = home.resolve(VoiceRef("npc/wide", version=2))
+    assert made.component("model").form == "packed_int8"
+    assert repack("npc/wide@2") == 0
+    told = "nothing to repack: npc/wide@2 is packed as int8 already, which cannot be undone"
+    assert capsys.readouterr().out.startswith(told)
+    assert repack("npc/wide", "--form", "plain") == 2
+
+
 def test_all_of_them_at_their_newest_version(capsys: Capsys, home: Registry) -> None:
     torn(home, "npc/torn", 1)
     assert repack("--all") == 0

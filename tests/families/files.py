@@ -37,7 +37,7 @@ def read(engine: Any, manifest: Manifest, role: str, path: Path) -> HostPart:
 def mapped(path: Path) -> dict[str, Tensor]:
     """The tensors of the file at ``path``."""
     with opened(path) as file:
-        return map_tensors(file)
+        return map_tensors(file, takes_int8=True)
 
 
 def assembled(engine: Any, manifest: Manifest, **parts: DevicePart) -> Any:

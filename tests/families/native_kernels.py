@@ -33,7 +33,7 @@ class Native:
     """A library, and memory to call it with."""
 
     def __init__(self, name: str) -> None:
-        self.call = load(name).functions
+        self.name, self.call = name, load(name).functions
         self.arena = Arena()
         #: Whether products read their inputs as bfloat16.
         self.rounds = "VXK_BF16" in ISAS[name].defines

@@ -41,21 +41,27 @@ PUBLISHED = {
 
 
 def packed_component(
-    folder: Path, architecture: VitsArchitecture, tensors: Mapping[str, Tensor] | None = None
+    folder: Path,
+    architecture: VitsArchitecture,
+    tensors: Mapping[str, Tensor] | None = None,
+    *,
+    form: str = PACKED,
 ) -> Path:
     """A packed model component, with random weights unless some are given."""
     folder.mkdir(exist_ok=True)
-    path = folder / "packed.safetensors"
-    packed = pack(architecture, tensors or canonical(architecture))
+    path = folder / f"{form}.safetensors"
+    packed = pack(architecture, tensors or canonical(architecture), form=form)
     write_safetensors(packed, path, progress=NullProgress())
     return path
 
 
-def packed_manifest(architecture: VitsArchitecture, size_bytes: int = 10) -> Manifest:
+def packed_manifest(
+    architecture: VitsArchitecture, size_bytes: int = 10, form: str = PACKED
+) -> Manifest:
     """Of a voice with such a component."""
     manifest = manifest_of(architecture, size_bytes)
     components = tuple(
-        dataclasses.replace(c, form=PACKED) if c.role == "model" else c for c in manifest.components
+        dataclasses.replace(c, form=form) if c.role == "model" else c for c in manifest.components
     )
     return dataclasses.replace(manifest, components=components)
 

@@ -23,6 +23,7 @@ from voxswap_families.register import families
 from voxswap_families.tone.engine import ToneEngine
 from voxswap_families.tone.phones import PHONES
 from voxswap_families.vits.engine import VitsEngine
+from voxswap_families.vits.packable import PACKED, PACKED_INT8
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.store import Registry
 
@@ -47,27 +48,32 @@ class TestVits(EngineContract):
 
 
 class TestVitsPacked(EngineContract):
-    @pytest.fixture(params=[None, "bfloat16", "float32"], ids=str)
+    @pytest.fixture(
+        params=[(PACKED, None), (PACKED, "bfloat16"), (PACKED, "float32"), (PACKED_INT8, None)],
+        ids=str,
+    )
     def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-        path = packed_component(tmp_path, SMALL)
-        manifest = packed_manifest(SMALL, path.stat().st_size)
+        form, dtype = request.param
+        path = packed_component(tmp_path, SMALL, form=form)
+        manifest = packed_manifest(SMALL, path.stat().st_size, form)
         files = {"model": path, "symbols": with_table(tmp_path)}
-        engine = VitsEngine(dtype=request.param, front_ends=characters)
-        tolerance = 1e-5 if request.param == "float32" else 2e-2
+        engine = VitsEngine(dtype=dtype, front_ends=characters)
+        tolerance = 1e-5 if dtype == "float32" else 2e-2
         return Case(engine, manifest, files, line(30, 5, 60), SMALL.n_symbols, tolerance)
 
 
 @pytest.mark.parametrize("kernels", TRIED)
 class TestVitsNative(EngineContract):
-    @pytest.fixture(params=["plain", "packed", "high"])
+    @pytest.fixture(params=["plain", PACKED, PACKED_INT8, "high"])
     def case(self, request: pytest.FixtureRequest, kernels: str, tmp_path: Path) -> Case:
         architecture = SMALL_HIGH if request.param == "high" else SMALL
         if request.param == "plain":
             path = component(tmp_path, architecture)
             manifest = manifest_of(architecture, path.stat().st_size)
         else:
-            path = packed_component(tmp_path, architecture)
-            manifest = packed_manifest(architecture, path.stat().st_size)
+            form = PACKED_INT8 if request.param == PACKED_INT8 else PACKED
+            path = packed_component(tmp_path, architecture, form=form)
+            manifest = packed_manifest(architecture, path.stat().st_size, form)
         files = {"model": path, "symbols": with_table(tmp_path)}
         engine = VitsEngine(kernels=kernels, front_ends=characters)
         n_symbols = architecture.n_symbols

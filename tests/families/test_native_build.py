@@ -25,6 +25,7 @@ ZEN_4 = (
     "avx512f avx512dq avx512bw avx512vl avx512_bf16 avx512_vnni\n"
 )
 SAPPHIRE_RAPIDS = ZEN_4.replace("\n", " amx_bf16 amx_tile amx_int8\n")
+SKYLAKE = ZEN_4.replace(" avx512_bf16 avx512_vnni", "")
 HASWELL = ZEN_4[: ZEN_4.index(" avx512f")] + "\n"
 IVY_BRIDGE = "flags\t\t: fpu fxsr sse sse2 pni ssse3 sse4_1 sse4_2 popcnt xsave avx f16c\n"
 PICKED = tuple(name for name in ISAS if name not in processor.EMULATED)
@@ -68,9 +69,10 @@ def folder(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.mark.parametrize(
     ("cpuinfo", "expected"),
     [
-        (SAPPHIRE_RAPIDS, ("amx", "avx512_bf16", "avx512", "avx2", "amx_emulated")),
-        (ZEN_4, ("avx512_bf16", "avx512", "avx2", "amx_emulated")),
-        (ZEN_4.replace("avx512_bf16 ", ""), ("avx512", "avx2")),
+        (SAPPHIRE_RAPIDS, ("amx", "avx512_bf16", "avx512_vnni", "avx512", "avx2", "amx_emulated")),
+        (ZEN_4, ("avx512_bf16", "avx512_vnni", "avx512", "avx2", "amx_emulated")),
+        (ZEN_4.replace("avx512_bf16 ", ""), ("avx512_vnni", "avx512", "avx2")),
+        (SKYLAKE, ("avx512", "avx2")),
         (ZEN_4.replace("avx512bw ", ""), ("avx2",)),
         (HASWELL, ("avx2",)),
         (HASWELL + IVY_BRIDGE, ()),

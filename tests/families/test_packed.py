@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.families.bits import bits_of, rounded
@@ -22,7 +23,15 @@ from tests.families.vits_fakes import PRESETS, canonical, preset
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored
 from voxswap_families.vits.model import in_canonical_shape, load_model
-from voxswap_families.vits.packed import check_packed, handled, pack, packed_shapes, unpack
+from voxswap_families.vits.packable import FORMS, PACKED_INT8
+from voxswap_families.vits.packed import (
+    check_packed,
+    handled,
+    pack,
+    packed_shapes,
+    unpack,
+    widened,
+)
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_registry.errors import EngineError
 
@@ -74,12 +83,36 @@ def upsampled(w: _Array, rate: int) -> _Array:
     return matrix
 
 
+def byte_panels(matrix: _Array) -> tuple[npt.NDArray[np.int8], _Array]:
+    """The same of int8, and the scales of its rows."""
+    rows, columns = matrix.shape
+    p, j, c, z = np.indices((rows // 16, columns // 4, 16, 4))
+    scale = np.abs(matrix).max(1) / np.float32(127)
+    return np.rint(matrix / scale[:, None])[16 * p + c, 4 * j + z].astype(np.int8), scale
+
+
+def feed_forward(layer: str, w: Mapping[str, _Array]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    matrix = flat(w[f"{layer}.weight"])
+    if layer.endswith("conv_1"):
+        i = layer.split(".")[3]
+        norm = f"enc_p.encoder.norm_layers_1.{i}"
+        large = 3 * np.abs(w[f"{norm}.gamma"]) + np.abs(w[f"{norm}.beta"])
+        balance = np.exp2(-np.round(np.log2(large)))
+        yield f"{layer}.balance", balance
+        matrix = matrix / np.tile(balance, matrix.shape[1] // len(balance))
+    found, scale = byte_panels(matrix)
+    yield f"{layer}.panels8", found
+    yield f"{layer}.scale", scale
+
+
 def expected(
-    a: VitsArchitecture, w: Mapping[str, _Array]
+    a: VitsArchitecture, w: Mapping[str, _Array], form: str
 ) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     for name, array in w.items():
         layer, _, kind = name.rpartition(".")
-        if re.search(r"conv_[qkv]\.", name):
+        if form == PACKED_INT8 and ".ffn_layers." in name and kind == "weight":
+            yield from feed_forward(layer, w)
+        elif re.search(r"conv_[qkv]\.", name):
             if "conv_q" in name:
                 three = [w[name.replace("conv_q", f"conv_{which}")] for which in "qkv"]
                 joined = np.concatenate(three)
@@ -123,12 +156,13 @@ def expected(
 
 
 @examples(40)
-@given(packable())
-def test_each_element_lies_where_the_layout_says(architecture: VitsArchitecture) -> None:
+@given(packable(), st.sampled_from(FORMS))
+def test_each_element_lies_where_the_layout_says(architecture: VitsArchitecture, form: str) -> None:
     assert handled(architecture) == ""
     tensors = stored(architecture)
-    found = pack(architecture, tensors)
-    wanted = dict(expected(architecture, {name: t.numpy() for name, t in tensors.items()}))
+    found = pack(architecture, tensors, form=form)
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    wanted = dict(expected(architecture, arrays, form))
     assert found.keys() == wanted.keys()
     for name, array in wanted.items():
         tensor = found[name]
@@ -136,7 +170,8 @@ def test_each_element_lies_where_the_layout_says(architecture: VitsArchitecture)
             assert tensor.dtype == torch.bfloat16, name
             np.testing.assert_array_equal(bits_of(tensor), array, err_msg=name)
         else:
-            assert tensor.dtype == torch.float32, name
+            kind = torch.int8 if name.endswith("8") else torch.float32
+            assert tensor.dtype == kind, name
             np.testing.assert_array_equal(tensor.numpy(), array, err_msg=name)
 
 
@@ -154,6 +189,42 @@ def test_what_was_packed_comes_back_rounded_and_nothing_else(
         assert tensor.stride() == tensors[name].stride()
     again = pack(architecture, back)
     assert all(torch.equal(again[name], tensor) for name, tensor in packed.items())
+
+
+@examples(20)
+@given(packable())
+def test_what_was_packed_as_int8_comes_back_to_half_a_step(architecture: VitsArchitecture) -> None:
+    tensors = stored(architecture)
+    packed = pack(architecture, tensors, form=PACKED_INT8)
+    back = unpack(architecture, packed, form=PACKED_INT8)
+    bfloat16 = unpack(architecture, pack(architecture, tensors))
+    for name, tensor in back.items():
+        assert tensor.stride() == tensors[name].stride()
+        if ".ffn_layers." not in name or not name.endswith("weight"):
+            assert torch.equal(tensor, bfloat16[name]), name
+            continue
+        layer = name.removesuffix(".weight")
+        one = torch.ones(tensor.shape[1])
+        steps = packed[f"{layer}.scale"][:, None] * packed.get(f"{layer}.balance", one)
+        assert tensor.dtype == torch.float32
+        assert ((tensor - tensors[name]).abs() <= 0.5001 * steps[:, :, None]).all(), name
+    again = pack(architecture, back, form=PACKED_INT8)
+    for name, tensor in packed.items():
+        assert torch.equal(again[name], tensor) or name.endswith(".scale"), name
+        torch.testing.assert_close(again[name], tensor, rtol=1e-6, atol=0)
+
+
+@examples(10)
+@given(packable())
+def test_int8_widened_is_what_packing_what_comes_back_gives(architecture: VitsArchitecture) -> None:
+    packed = pack(architecture, stored(architecture), form=PACKED_INT8)
+    found, size_bytes = widened(architecture, packed)
+    check_packed(architecture, found)
+    wanted = pack(architecture, unpack(architecture, packed, form=PACKED_INT8))
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+    kept = {name for name in found if found[name] is packed.get(name)}
+    assert size_bytes >= sum(t.nbytes for name, t in found.items() if name not in kept)
+    assert len(kept) == len(found) - 2 * architecture.n_layers
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -210,6 +281,19 @@ def test_both_ways_give_one_map_that_goes_with_the_last_of_it() -> None:
         spans = sorted((t.data_ptr(), t.data_ptr() + t.nbytes) for t in found.values())
         assert all(begin % 64 == 0 for begin, _ in spans)
         assert all(end <= begin for (_, end), (begin, _) in itertools.pairwise(spans))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_refused_as_int8(value: float) -> None:
+    for name in (
+        "ffn_layers.0.conv_1.weight",
+        "ffn_layers.0.conv_2.weight",
+        "norm_layers_1.0.beta",
+    ):
+        tensors = stored(SMALL)
+        tensors[f"enc_p.encoder.{name}"][-1] = value
+        with pytest.raises(EngineError, match=r"enc_p.encoder.*; import the voice again"):
+            pack(SMALL, tensors, form=PACKED_INT8)
 
 
 ROUNDED = ("dec.ups.1.weight", "flow.flows.0.enc.in_layers.0.weight", "dec.conv_pre.weight")
@@ -286,6 +370,21 @@ def test_packed_tensors_that_do_not_fit_are_refused(how: str, check: Callable[..
     with pytest.raises(EngineError, match=f"1 tensors {fault}.*; import the voice again$") as e:
         check(SMALL, packed)
     assert len(e.value.message) < 300
+
+
+@pytest.mark.parametrize("kind", ["panels8", "scale", "balance"])
+def test_int8_that_does_not_fit_is_refused(kind: str) -> None:
+    name = f"enc_p.encoder.ffn_layers.0.conv_1.{kind}"
+    packed = pack(SMALL, stored(SMALL), form=PACKED_INT8)
+    check_packed(SMALL, packed, PACKED_INT8)
+    with pytest.raises(EngineError, match="do not fit"):
+        check_packed(SMALL, packed)
+    for spoilt in (packed[name][:-1], packed[name].to(torch.float16)):
+        with pytest.raises(EngineError, match="1 tensors have another type or shape"):
+            unpack(SMALL, {**packed, name: spoilt}, form=PACKED_INT8)
+    del packed[name]
+    with pytest.raises(EngineError, match="1 tensors are missing"):
+        check_packed(SMALL, packed, PACKED_INT8)
 
 
 def test_a_packed_voice_of_another_architecture_is_refused() -> None:

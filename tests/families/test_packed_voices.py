@@ -8,6 +8,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from voxswap_families.importing.detect import import_voice
 from voxswap_families.vits.architecture import VitsArchitecture, may_be_rounded
 from voxswap_families.vits.checkpoint import as_stored, write_safetensors
 from voxswap_families.vits.engine import VitsEngine
+from voxswap_families.vits.packable import FORMS, PACKED_INT8
 from voxswap_families.vits.packed import check_packed, pack, packed_shapes, unpack
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_families.vits.voice import VitsWeights
@@ -43,20 +45,23 @@ IDS = line(6, 3, 60)
 LIVELY = Delivery(rate=8.0, seed=7, controls={"noise_scale": 0.667, "duration_noise_scale": 0.8})
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", None])
-def test_it_says_what_its_rounded_weights_say_unpacked(tmp_path: Path, dtype: str | None) -> None:
-    packed = packed_component(tmp_path, SMALL)
+def test_it_says_what_its_rounded_weights_say_unpacked(
+    tmp_path: Path, dtype: str | None, form: str
+) -> None:
+    packed = packed_component(tmp_path, SMALL, form=form)
     kind = getattr(torch, dtype or "bfloat16")
     rounded = {
         name: tensor.float().to(kind if may_be_rounded(name) else torch.float32)
-        for name, tensor in unpack(SMALL, mapped(packed)).items()
+        for name, tensor in unpack(SMALL, mapped(packed), form=form).items()
     }
     plain = tmp_path / "plain"
     write_safetensors(as_stored(rounded), plain, progress=NullProgress())
     engine = VitsEngine(dtype=dtype)  # type: ignore[arg-type]
     packed_said, plain_said = (
         whole(load(engine, manifest(SMALL, path.stat().st_size), path), IDS, LIVELY)
-        for manifest, path in ((packed_manifest, packed), (manifest_of, plain))
+        for manifest, path in ((partial(packed_manifest, form=form), packed), (manifest_of, plain))
     )
     np.testing.assert_array_equal(packed_said, plain_said)
 
@@ -77,8 +82,8 @@ def test_the_whole_of_it_is_counted_and_no_page_of_the_file_is_kept(tmp_path: Pa
 
 def test_forms_of_one_component_are_parts_of_their_own() -> None:
     engine = VitsEngine()
-    (packed, _), (plain, _) = engine.parts(packed_manifest(SMALL)), engine.parts(manifest_of(SMALL))
-    assert packed.form != plain.form
+    manifests = manifest_of(SMALL), *(packed_manifest(SMALL, form=form) for form in FORMS)
+    assert len({engine.parts(manifest)[0].form for manifest in manifests}) == len(manifests)
 
 
 @pytest.mark.parametrize("swapped", [True, False])
@@ -134,13 +139,14 @@ def test_hostile_manifests_are_refused_or_of_what_can_be_packed() -> None:
 # Whatever is in a file, what comes of it is speech or an error with a remedy.
 
 
-def test_damage_anywhere_is_an_error_or_other_numbers(tmp_path: Path) -> None:
-    valid = packed_component(tmp_path, SMALL).read_bytes()
+@pytest.mark.parametrize("form", FORMS)
+def test_damage_anywhere_is_an_error_or_other_numbers(tmp_path: Path, form: str) -> None:
+    valid = packed_component(tmp_path, SMALL, form=form).read_bytes()
     path, spoke = tmp_path / "damaged", 0
     for data in hostile.safetensors(valid, seed=11, count=40):
         path.write_bytes(data)
         try:
-            voice = load(VitsEngine(), packed_manifest(SMALL, max(1, len(data))), path)
+            voice = load(VitsEngine(), packed_manifest(SMALL, max(1, len(data)), form), path)
             assert np.isfinite(whole(voice, [1, 2, 3, 4], LIVELY)).all()
             spoke += 1
         except VoxswapError:
@@ -267,6 +273,8 @@ def source(tmp_path: Path) -> Path:
         ({"dtype": "float32"}, "bfloat16", None),
         ({"dtype": "bfloat16", "form": "plain"}, "bfloat16", None),
         ({"dtype": "auto", "form": "packed"}, "float32", "packed"),
+        ({"dtype": "auto", "form": "packed_int8"}, "float32", "packed_int8"),
+        ({"dtype": "bfloat16", "form": "packed_int8"}, "float32", "packed_int8"),
         ({}, "bfloat16", None),
     ],
 )
@@ -287,9 +295,11 @@ def test_an_import_packs_what_it_would_round(
     if form is None:
         assert tensors.keys() == expected_shapes(SMALL).keys()
     else:
-        check_packed(SMALL, tensors)
-        assert draft.provenance.note.endswith("products stored as bfloat16")
-        wanted = pack(SMALL, canonical(SMALL))
+        check_packed(SMALL, tensors, form)
+        told = "products stored as bfloat16"
+        told += ", those of feed-forward layers as int8" if form == PACKED_INT8 else ""
+        assert draft.provenance.note.endswith(told)
+        wanted = pack(SMALL, canonical(SMALL), form=form)
         assert all(torch.equal(tensor, wanted[name]) for name, tensor in tensors.items())
 
 
@@ -316,14 +326,18 @@ def test_what_does_not_go_together_is_refused(source: Path, tmp_path: Path) -> N
     narrow = write_piper(tmp_path / "narrow", preset("low"))
     for options, told in (
         ({"form": "packed", "dtype": "float32"}, "form: is 'packed', which is bfloat16"),
-        ({"form": "odd"}, "form: is 'odd'; choose 'auto', 'plain' or 'packed'"),
+        ({"form": "packed_int8", "dtype": "float32"}, "form: is 'packed_int8', which is bfloat16"),
+        ({"form": "odd"}, "form: is 'odd'; choose 'auto', 'plain', 'packed' or 'packed_int8'"),
     ):
         with pytest.raises(InvalidInputError, match=told):
             taken(source, tmp_path, **options)
-    with pytest.raises(InvalidInputError, match=r"cannot be packed: half of inter is 8"):
-        taken(narrow, tmp_path, form="packed", dtype="auto")
+    for form in FORMS:
+        with pytest.raises(InvalidInputError, match=r"cannot be packed: half of inter is 8"):
+            taken(narrow, tmp_path, form=form, dtype="auto")
     assert taken(narrow, tmp_path, dtype="bfloat16").components[0].form is None
     tone = tmp_path / "robot.tone.json"
     tone.write_text("{}")
-    with pytest.raises(InvalidInputError, match=r"form: is 'packed', for VITS voices; .*robot"):
-        taken(tone, tmp_path, form="packed")
+    for form in FORMS:
+        told = rf"form: is '{form}', for VITS voices; .*robot"
+        with pytest.raises(InvalidInputError, match=told):
+            taken(tone, tmp_path, form=form)

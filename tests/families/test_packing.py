@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from tests.families.bits import bits_of, rounded
 from voxswap_families.layers.native.packing import (
+    byte_panels_shape,
     is_finite,
+    pack_byte_panels,
     pack_panels,
     padded,
     panels_shape,
+    unpack_byte_panels,
     unpack_panels,
+    widen_byte_panels,
 )
 
 sizes = st.integers(1, 50)
@@ -106,3 +110,62 @@ def test_one_number_that_is_none_is_found_anywhere(value: float, dtype: torch.dt
 def test_padding_makes_whole_panels_and_no_more(rows: int) -> None:
     assert padded(rows) % 16 == 0
     assert 0 <= padded(rows) - rows < 16
+
+
+# Panels of int8.
+
+
+def byte_packed(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    into = torch.full(byte_panels_shape(*rows.shape), 7, dtype=torch.int8)
+    scale = torch.full((padded(len(rows)),), 7.0)
+    pack_byte_panels(rows, into, scale)
+    return into, scale
+
+
+@examples(60)
+@given(sizes, sizes, st.integers(0, 2**32), st.sampled_from([torch.float32, torch.bfloat16]))
+def test_each_byte_lies_where_the_layout_says(
+    rows: int, columns: int, seed: int, dtype: torch.dtype
+) -> None:
+    numbers = torch.from_numpy(np.random.default_rng(seed).normal(size=(rows, columns))).to(dtype)
+    found, scale = byte_packed(numbers)
+    assert found.shape == (-(-rows // 16), -(-columns // 4), 16, 4)
+    whole = numbers.float().numpy()
+    scales = np.abs(whole).max(1) / np.float32(127)
+    np.testing.assert_array_equal(scale.numpy()[:rows], scales)
+    assert not scale.numpy()[rows:].any()
+    for p, j, c, z in np.ndindex(*found.shape):
+        row, column = 16 * p + c, 4 * j + z
+        is_there = row < rows and column < columns
+        assert found[p, j, c, z] == (np.rint(whole[row, column] / scales[row]) if is_there else 0)
+
+
+@examples(30)
+@given(sizes, sizes, st.integers(0, 2**32))
+def test_bytes_come_back_to_half_a_step_and_then_stay(rows: int, columns: int, seed: int) -> None:
+    numbers = torch.from_numpy(np.random.default_rng(seed).normal(size=(rows, columns))).float()
+    found, scale = byte_packed(numbers)
+    back = torch.empty(columns, rows).t()
+    unpack_byte_panels(found, scale, back)
+    assert ((back - numbers).abs() <= 0.5001 * scale[:rows, None]).all()
+    assert torch.equal(byte_packed(back)[0], found)
+    widened = torch.full(panels_shape(rows, columns), 7.0, dtype=torch.bfloat16)
+    widen_byte_panels(found, scale, widened)
+    np.testing.assert_array_equal(bits_of(widened), bits_of(packed(back)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_seen_in_its_scale(value: float) -> None:
+    numbers = torch.ones(20, 8)
+    numbers[3, 5] = value
+    _, scale = byte_packed(numbers)
+    assert not is_finite(scale)
+    assert is_finite(scale[4:])
+
+
+def test_rows_of_nothing_are_zeros() -> None:
+    numbers = torch.zeros(16, 4)
+    numbers[1] = 1e-45  # no step is as small
+    found, scale = byte_packed(numbers)
+    assert not found.any()
+    assert not scale.any()

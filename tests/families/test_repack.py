@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from voxswap_families.comparing import Speak
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.packable import PACKED, PACKED_INT8
 from voxswap_families.vits.packed import check_packed, pack, unpack
 from voxswap_families.vits.repack import Repacked, from_packed, repack, why_not
 from voxswap_registry.draft import VoiceDraft
@@ -43,10 +45,10 @@ def plain(registry: Registry, draft: VoiceDraft) -> Manifest:
     return registry.publish(dataclasses.replace(draft, tags=("old",)), label="stable")
 
 
-def repacked(registry: Registry, manifest: Manifest, folder: Path) -> Repacked:
+def repacked(registry: Registry, manifest: Manifest, folder: Path, form: str = PACKED) -> Repacked:
     workdir = folder / "repack"
     workdir.mkdir(exist_ok=True)
-    return repack(registry, manifest, workdir=workdir, actor="me", clock=lambda: NOON)
+    return repack(registry, manifest, workdir=workdir, form=form, actor="me", clock=lambda: NOON)
 
 
 def test_the_next_version_is_packed_and_all_else_stays(
@@ -81,6 +83,35 @@ def test_what_it_costs_is_what_rounding_does(
     assert 0 < found.log_spectral_distance_db < 10
     assert found.durations > 100
     assert found.moved < found.durations / 4
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_feed_forward_layers_become_int8_if_that_is_asked_for(
+    registry: Registry, plain: Manifest, tmp_path: Path, is_packed: bool
+) -> None:
+    if is_packed:
+        plain = repacked(registry, plain, tmp_path).after
+    done = repacked(registry, plain, tmp_path, PACKED_INT8)
+    model = done.after.component("model")
+    assert model.form == "packed_int8"
+    assert done.after.provenance.note.endswith("those of feed-forward layers as int8")
+    check_packed(SMALL, mapped(blob_path(registry, model)), PACKED_INT8)
+    # It is told what bytes cost, of weights and of what they are multiplied with.
+    assert 25 < done.comparison.snr_db["prior"] < 60
+    assert why_not(done.after, PACKED_INT8) == "is packed already"
+    with pytest.raises(InvalidInputError, match="which cannot be undone; import the voice again"):
+        repacked(registry, done.after, tmp_path)
+
+
+def test_what_bytes_cost_is_told_of_them_and_of_nobody_else() -> None:
+    """Whoever is compared shares a skeleton with everybody else."""
+    tensors, ids = canonical(SMALL), (1, 2, 3, 4, 5, 6, 7)
+    packed, bytes_too = pack(SMALL, tensors), pack(SMALL, tensors, form=PACKED_INT8)
+    before = from_packed(SMALL, packed)(ids, None).parts["prior"]
+    narrow = from_packed(SMALL, bytes_too, form=PACKED_INT8)(ids, None).parts["prior"]
+    after = from_packed(SMALL, packed)(ids, None).parts["prior"]
+    assert np.array_equal(before, after)
+    assert not np.array_equal(before, narrow)
 
 
 def test_weights_that_are_rounded_already_cost_nothing(

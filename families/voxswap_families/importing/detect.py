@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from voxswap_families.arithmetic import Dtype
 from voxswap_families.importing.request import Form, ImportRequest
@@ -43,8 +43,9 @@ def import_voice(
     source that is not taken, and `RegistryError` where ``workdir`` cannot be written.
     """
     check_voice_id(voice_id)
-    if form not in {"auto", "plain", "packed"}:
-        raise InvalidInputError.one("form", f"is {form!r}; choose 'auto', 'plain' or 'packed'")
+    if form not in get_args(Form):
+        forms = "'auto', 'plain', 'packed' or 'packed_int8'"
+        raise InvalidInputError.one("form", f"is {form!r}; choose {forms}")
     if dtype not in {"auto", "float32", "bfloat16"}:
         raise InvalidInputError.one(
             "dtype", f"is {dtype!r}; choose 'auto', 'float32' or 'bfloat16'"

@@ -18,9 +18,10 @@ from voxswap_registry.errors import ImportSourceError, InvalidInputError
 from voxswap_registry.fields import is_line
 from voxswap_registry.progress import Progress
 
-#: How weights are laid out. ``plain``: for torch. ``packed``: for native kernels, in bfloat16.
-#: ``auto``: packed where that is possible, unless weights shall be float32.
-Form = Literal["auto", "plain", "packed"]
+#: How weights are laid out. ``plain``: for torch. ``packed``: for native kernels, in bfloat16;
+#: ``packed_int8``: with feed-forward layers in int8. ``auto``: packed where that is possible,
+#: unless weights shall be float32.
+Form = Literal["auto", "plain", "packed", "packed_int8"]
 UNKNOWN_LICENCE = "unknown"
 MAX_SYMBOLS = 20_000
 _MAX_NOTICE_BYTES = 64 << 10
@@ -115,8 +116,9 @@ def no_style(request: ImportRequest, source: Path) -> None:
 
 def no_packing(request: ImportRequest, source: Path) -> None:
     """Raise `InvalidInputError` if weights shall be packed, in a format whose are as they are."""
-    if request.form == "packed":
-        raise InvalidInputError.one("form", f"is 'packed', for VITS voices; {source} holds none")
+    if request.form in {"packed", "packed_int8"}:
+        told = f"is {request.form!r}, for VITS voices; {source} holds none"
+        raise InvalidInputError.one("form", told)
 
 
 def find_licence(folder: Path, files: Sequence[str], pattern: str) -> str:

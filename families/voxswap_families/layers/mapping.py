@@ -11,6 +11,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,17 +27,18 @@ _LENGTH_BYTES = 8
 # Where an open descriptor has a name: opening it is opening the very file, whatever its path is.
 _DESCRIPTORS = "/proc/self/fd" if sys.platform.startswith("linux") else "/dev/fd"
 _DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+_WITH_INT8 = {**_DTYPES, "I8": torch.int8}
 
 
-def map_tensors(file: VerifiedFile) -> dict[str, Tensor]:
+def map_tensors(file: VerifiedFile, *, takes_int8: bool = False) -> dict[str, Tensor]:
     """The tensors of a safetensors file, by name; pages are read when they are touched.
 
-    The map is private and lives as long as one of the tensors; it keeps no descriptor. Raises
-    `EngineError` if the file is no safetensors file, or holds what no engine here takes, and
-    `RegistryError` if it cannot be read.
+    Of floats, and of int8 for who ``takes_int8``. The map is private and lives as long as one of
+    the tensors; it keeps no descriptor. Raises `EngineError` if the file is no safetensors file, or
+    holds what no engine here takes, and `RegistryError` if it cannot be read.
     """
     try:
-        return _mapped(file)
+        return _mapped(file, _WITH_INT8 if takes_int8 else _DTYPES)
     except OSError as error:
         raise RegistryError(f"cannot read {file.name}: {error.strerror or error}") from error
     except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
@@ -46,7 +48,7 @@ def map_tensors(file: VerifiedFile) -> dict[str, Tensor]:
         ) from error
 
 
-def _mapped(file: VerifiedFile) -> dict[str, Tensor]:
+def _mapped(file: VerifiedFile, dtypes: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
     file_bytes = file.size_bytes
     header_bytes = int.from_bytes(os.pread(file.fd, _LENGTH_BYTES, 0), "little")
     if header_bytes > _MAX_HEADER_BYTES:
@@ -63,7 +65,10 @@ def _mapped(file: VerifiedFile) -> dict[str, Tensor]:
     name = f"{_DESCRIPTORS}/{file.fd}"
     block = torch.from_file(name, shared=False, size=file_bytes, dtype=torch.uint8)
     typed: dict[torch.dtype, Tensor] = {}
-    return {name: _view(block, typed, start, file_bytes, entry) for name, entry in header.items()}
+    return {
+        name: _view(block, typed, start, file_bytes, entry, dtypes)
+        for name, entry in header.items()
+    }
 
 
 def _check_layout(header: dict[str, Any], data_bytes: int) -> None:
@@ -78,12 +83,17 @@ def _check_layout(header: dict[str, Any], data_bytes: int) -> None:
 
 
 def _view(
-    block: Tensor, typed: dict[torch.dtype, Tensor], start: int, file_bytes: int, entry: Any
+    block: Tensor,
+    typed: dict[torch.dtype, Tensor],
+    start: int,
+    file_bytes: int,
+    entry: Any,
+    dtypes: Mapping[str, torch.dtype],
 ) -> Tensor:
     """One tensor. ``typed`` keeps the block as each dtype: making that view takes longest."""
-    dtype = _DTYPES.get(str(entry["dtype"]))
+    dtype = dtypes.get(str(entry["dtype"]))
     if dtype is None:
-        raise ValueError(f"a tensor that is none of {', '.join(_DTYPES)}")
+        raise ValueError(f"a tensor that is none of {', '.join(dtypes)}")
     shape, (begin, end) = entry["shape"], entry["data_offsets"]
     if not all(type(n) is int and 0 <= n <= file_bytes for n in (*shape, begin, end)):
         raise ValueError("a shape or an offset that is no whole number within the file")

@@ -169,7 +169,7 @@ def write_safetensors(
     """
     import torch
 
-    names = {torch.float32: "F32", torch.bfloat16: "BF16"}
+    names = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int8: "I8"}
 
     def order(item: tuple[str, torch.Tensor]) -> tuple[bool, int, str]:
         name, tensor = item

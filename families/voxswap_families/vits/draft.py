@@ -13,7 +13,7 @@ from voxswap_families.importing.request import ImportRequest, one_line, tool_nam
 from voxswap_families.importing.source import SourceFile
 from voxswap_families.vits.architecture import CONTROLS, ENGINE, VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored, round_tensors, write_safetensors
-from voxswap_families.vits.packable import PACKED, handled
+from voxswap_families.vits.packable import FORMS, PACKED, PACKED_INT8, handled, stored_as
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
@@ -50,18 +50,17 @@ def make_draft(
         folder = Path(tempfile.mkdtemp(prefix="vits-", dir=request.workdir))
     model, table = folder / "model.safetensors", folder / "symbols.json"
     dtype, form = _stored_as(request, architecture)
-    if form == PACKED:
+    if form is not None:
         from voxswap_families.vits.packed import pack
 
-        stored = pack(architecture, tensors)
+        stored = pack(architecture, tensors, form=form)
     else:
         stored = as_stored(round_tensors(tensors, dtype))
     write_safetensors(stored, model, progress=request.progress)
     with as_registry_errors("write", table):
         table.write_bytes(symbols)
     if dtype != "float32":
-        rounded = "products" if form == PACKED else "feed-forward layers, flow and generator"
-        note = "; ".join(filter(None, (note, f"{rounded} stored as {dtype}")))
+        note = "; ".join(filter(None, (note, _rounding(dtype, form))))
     created = request.clock().astimezone(UTC).replace(microsecond=0, tzinfo=None)
     return VoiceDraft(
         voice_id=request.voice_id,
@@ -90,6 +89,13 @@ def make_draft(
     )
 
 
+def _rounding(dtype: Dtype, form: str | None) -> str:
+    """What of a voice is stored as what, in words for its provenance."""
+    if form is not None:
+        return stored_as(form)
+    return f"feed-forward layers, flow and generator stored as {dtype}"
+
+
 def _stored_as(request: ImportRequest, architecture: VitsArchitecture) -> tuple[Dtype, str | None]:
     """The type of the weights that may be rounded, and the form of all.
 
@@ -97,15 +103,16 @@ def _stored_as(request: ImportRequest, architecture: VitsArchitecture) -> tuple[
     native kernels map on any processor. Raises `InvalidInputError` for what does not go together.
     """
     why_not = handled(architecture)
-    if request.form == PACKED:
+    if request.form in FORMS:
         if request.dtype == "float32":
             raise InvalidInputError.one(
-                "form", "is 'packed', which is bfloat16; leave out the dtype float32"
+                "form", f"is {request.form!r}, which is bfloat16; leave out the dtype float32"
             )
         if why_not:
             raise InvalidInputError.one(
-                "form", f"is 'packed', and this voice cannot be packed: {why_not}; use 'plain'"
+                "form",
+                f"is {request.form!r}, and this voice cannot be packed: {why_not}; use 'plain'",
             )
     if request.form != "plain" and request.dtype != "float32" and not why_not:
-        return "bfloat16", PACKED
+        return "bfloat16", PACKED_INT8 if request.form == PACKED_INT8 else PACKED
     return fastest_dtype() if request.dtype == "auto" else request.dtype, None

@@ -30,7 +30,7 @@ from voxswap_families.layers.native.library import Library, pick
 from voxswap_families.layers.tensors import StagedTensors, as_dtype, block_bytes
 from voxswap_families.vits import native_parts
 from voxswap_families.vits.architecture import CONTROLS, VitsArchitecture, may_be_rounded
-from voxswap_families.vits.forms import as_plain, dtype_for, is_packed
+from voxswap_families.vits.forms import as_plain, dtype_for
 from voxswap_families.vits.model import (
     VitsModel,
     check_shapes,
@@ -38,7 +38,7 @@ from voxswap_families.vits.model import (
     load_model,
 )
 from voxswap_families.vits.native_voice import NativeVitsVoice, NativeVitsWeights
-from voxswap_families.vits.packable import handled
+from voxswap_families.vits.packable import PACKED_INT8, handled
 from voxswap_families.vits.segments import MOST_SYMBOLS
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_families.vits.voice import MOST_FLOW_FRAMES, VitsVoice, VitsWeights
@@ -117,8 +117,10 @@ class VitsEngine:
     def parts(self, manifest: Manifest) -> Sequence[PartSpec]:
         """All weights, taken up as they are stored, and what reads."""
         architecture, component = _architecture(manifest), manifest.component("model")
-        if self._native(architecture):
-            size_bytes = native_parts.footprint_bytes(architecture, component.size_bytes)
+        if library := self._native(architecture):
+            size_bytes = native_parts.footprint_bytes(
+                architecture, library, component.form, component.size_bytes
+            )
             form = _form(architecture, "native", component.form)
             return PartSpec("model", form, size_bytes), reading.part(manifest)
         size_bytes, shapes = component.size_bytes, expected_shapes(architecture)
@@ -135,7 +137,8 @@ class VitsEngine:
         architecture = _architecture(manifest)
         samples = round(largest_chunk_s * manifest.audio.sample_rate_hertz)
         if library := self._native(architecture):
-            return self._most_steps * native_parts.step_bytes(architecture, library, samples)
+            form = manifest.component("model").form
+            return self._most_steps * native_parts.step_bytes(architecture, library, form, samples)
         return self._most_steps * _step_bytes(architecture, samples) + _KERNEL_BYTES
 
     def warm_up(self) -> None:
@@ -188,12 +191,12 @@ class VitsEngine:
         """Map the weights; for another device than the host's memory, copy them for the journey."""
         if role == reading.ROLE:
             return reading.read(manifest, file, self._front_ends)
-        architecture, has_panels = _architecture(manifest), is_packed(manifest.component(role))
+        architecture, form = _architecture(manifest), manifest.component(role).form
         if library := self._native(architecture):
-            return native_parts.read(architecture, library, file, is_packed=has_panels)
-        tensors, unpacked_bytes = map_tensors(file), 0
-        if has_panels:
-            tensors, unpacked_bytes = as_plain(architecture, tensors, self._dtype)
+            return native_parts.read(architecture, library, file, form)
+        tensors, unpacked_bytes = map_tensors(file, takes_int8=form == PACKED_INT8), 0
+        if form is not None:
+            tensors, unpacked_bytes = as_plain(architecture, tensors, self._dtype, form)
         if _is_host(self._device):
             watched = None if unpacked_bytes else file.watch()
             return _MappedPart(

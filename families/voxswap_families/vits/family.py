@@ -12,7 +12,7 @@ from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_families.vits.architecture import CONTROLS, MAX_MODEL_BYTES, VitsArchitecture
 from voxswap_families.vits.embedded import JOE
 from voxswap_families.vits.huggingface import find_huggingface_vits, import_huggingface_vits
-from voxswap_families.vits.packable import PACKED, handled
+from voxswap_families.vits.packable import FORMS, handled
 from voxswap_families.vits.piper import find_piper, import_piper
 from voxswap_registry.errors import FieldViolation
 from voxswap_registry.manifest import Manifest
@@ -25,7 +25,7 @@ class VitsFamily:
     role_limits: Mapping[str, int] = MappingProxyType(
         {"model": MAX_MODEL_BYTES, reading.ROLE: MAX_TABLE_BYTES}
     )
-    forms: Mapping[str, Collection[str]] = MappingProxyType({"model": (PACKED,)})
+    forms: Mapping[str, Collection[str]] = MappingProxyType({"model": FORMS})
     controls: Collection[str] = CONTROLS
     emotions: Collection[str] = ()
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
@@ -58,8 +58,9 @@ class VitsFamily:
                 f"engine_config make {architecture.hop_length_samples}",
             )
         for place, component in enumerate(manifest.components):
-            if component.form == PACKED and (why_not := handled(architecture)):
-                yield FieldViolation(f"components[{place}].form", f"is {PACKED}, and {why_not}")
+            if component.form in FORMS and (why_not := handled(architecture)):
+                told = f"is {component.form}, and {why_not}"
+                yield FieldViolation(f"components[{place}].form", told)
         yield from reading.row_faults(manifest, architecture.n_speakers)
 
     def engine(self, context: EngineContext) -> Engine:

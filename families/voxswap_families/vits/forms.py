@@ -10,7 +10,7 @@ from torch import Tensor
 from voxswap_families.arithmetic import Dtype
 from voxswap_families.vits.architecture import VitsArchitecture, may_be_rounded
 from voxswap_families.vits.model import in_canonical_shape
-from voxswap_families.vits.packable import PACKED
+from voxswap_families.vits.packable import FORMS, PACKED
 from voxswap_families.vits.packed import unpack
 from voxswap_registry.manifest import Component
 
@@ -20,7 +20,7 @@ _USUAL: Dtype = "bfloat16"
 
 def is_packed(component: Component) -> bool:
     """Whether its tensors are those of `packed`, and not canonical ones."""
-    return component.form == PACKED
+    return component.form in FORMS
 
 
 def dtype_for(component: Component, dtype: Dtype | None) -> Dtype | None:
@@ -32,16 +32,22 @@ def dtype_for(component: Component, dtype: Dtype | None) -> Dtype | None:
 
 
 def as_plain(
-    architecture: VitsArchitecture, packed: Mapping[str, Tensor], dtype: Dtype | None
+    architecture: VitsArchitecture,
+    packed: Mapping[str, Tensor],
+    dtype: Dtype | None,
+    form: str = PACKED,
 ) -> tuple[dict[str, Tensor], int]:
-    """The tensors that a plain component would hold, and the bytes that they take.
+    """The tensors that a plain component would hold in place of one in ``form``, and their bytes.
 
     What `may_be_rounded` is ``dtype``, all the rest float32, also where it was rounded. They lie in
     one anonymous map. Raises as `packed.unpack`.
     """
     kind: torch.dtype = getattr(torch, dtype or _USUAL)
     tensors = unpack(
-        architecture, packed, lambda name: kind if may_be_rounded(name) else torch.float32
+        architecture,
+        packed,
+        lambda name: kind if may_be_rounded(name) else torch.float32,
+        form=form,
     )
     size_bytes = next(iter(tensors.values())).untyped_storage().nbytes()
     return in_canonical_shape(tensors), size_bytes  # Their axes swapped once more.

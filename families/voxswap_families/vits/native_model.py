@@ -118,23 +118,43 @@ class NativeModel:
         address = self._address(f"{name}.bias") if bias else None
         return c.Product(self._address(f"{name}.panels"), address, outputs, taps, channels, 0)
 
+    def _feed_forward(
+        self, name: str, outputs: int, channels: int
+    ) -> tuple[c.Product, c.ByteProduct]:
+        """One of the two has weights."""
+        taps = self.architecture.kernel_size
+        if f"{name}.panels8" not in self._tensors:
+            return self._product(name, outputs, channels, taps), c.ByteProduct()
+        bias = self._address(f"{name}.bias")
+        panels, scale = self._address(f"{name}.panels8"), self._address(f"{name}.scale")
+        balance = f"{name}.balance"
+        weighing = self._address(balance) if balance in self._tensors else None
+        return (
+            c.Product(None, bias, outputs, taps, channels, 0),
+            c.ByteProduct(panels, scale, weighing, bias, outputs, taps, channels, 0),
+        )
+
     def _norm(self, name: str) -> c.Norm:
         return c.Norm(self._address(f"{name}.gamma"), self._address(f"{name}.beta"))
 
     def _encoder_layer(self, i: int) -> c.EncoderLayer:
         a, encoder = self.architecture, "enc_p.encoder"
         attention, feed = f"{encoder}.attn_layers.{i}", f"{encoder}.ffn_layers.{i}"
+        up, byte_up = self._feed_forward(f"{feed}.conv_1", a.filter_hidden, a.hidden)
+        down, byte_down = self._feed_forward(f"{feed}.conv_2", a.hidden, a.filter_hidden)
         return c.EncoderLayer(
             self._product(f"{attention}.conv_qkv", 3 * a.hidden, a.hidden),
             self._product(f"{attention}.conv_o", a.hidden, a.hidden),
-            self._product(f"{feed}.conv_1", a.filter_hidden, a.hidden, a.kernel_size),
-            self._product(f"{feed}.conv_2", a.hidden, a.filter_hidden, a.kernel_size),
+            up,
+            down,
             self._address(f"{attention}.emb_rel_k.panels"),
             self._address(f"{attention}.emb_rel_v.panels"),
             self._norm(f"{encoder}.norm_layers_1.{i}"),
             self._norm(f"{encoder}.norm_layers_2.{i}"),
             a.n_heads,
             a.attention_window,
+            byte_up,
+            byte_down,
         )
 
     def _separable(self, name: str) -> c.Separable:

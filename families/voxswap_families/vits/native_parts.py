@@ -15,11 +15,13 @@ from voxswap_families.contract import DevicePart
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.layers.native.library import Library
 from voxswap_families.layers.native.packing import native_packing
+from voxswap_families.layers.native.processor import ISAS
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.model import in_canonical_shape
 from voxswap_families.vits.native_model import NativeModel
 from voxswap_families.vits.native_voice import NativeVitsVoice, NativeVitsWeights, step_frames
-from voxswap_families.vits.packed import check_packed, pack, packed_shapes
+from voxswap_families.vits.packable import PACKED, PACKED_INT8
+from voxswap_families.vits.packed import check_packed, pack, packed_shapes, widened
 from voxswap_families.vits.segments import MOST_SYMBOLS
 from voxswap_registry.storage.verified import VerifiedFile, WatchedFile
 
@@ -31,7 +33,7 @@ _COPIES: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class NativePart:
-    """Packed weights on their way: pages of the component's file, or packed from another form."""
+    """Packed weights on their way: pages of the component's file, or memory where it has others."""
 
     architecture: VitsArchitecture
     library: Library
@@ -41,7 +43,7 @@ class NativePart:
 
     @property
     def host_bytes(self) -> int:
-        """What was packed; pages are the system's cache."""
+        """What was packed or widened; pages are the system's cache."""
         return self.allocated_bytes
 
     def place(self) -> DevicePart:
@@ -58,32 +60,46 @@ class NativePart:
 
 
 def read(
-    architecture: VitsArchitecture, library: Library, file: VerifiedFile, *, is_packed: bool
+    architecture: VitsArchitecture, library: Library, file: VerifiedFile, form: str | None
 ) -> NativePart:
-    """The weights of a component, whose tensors are checked here. Raises as `Engine.read`."""
-    tensors = map_tensors(file)
-    if is_packed:
-        check_packed(architecture, tensors)
-        return NativePart(architecture, library, tensors, 0, file.watch())
+    """The weights of a component in ``form``, which are checked here. Raises as `Engine.read`."""
+    tensors = map_tensors(file, takes_int8=form == PACKED_INT8)
+    if form is not None:
+        check_packed(architecture, tensors, form)
+        size_bytes = 0
+        if form != _computed_in(library, form):
+            tensors, size_bytes = widened(architecture, tensors)
+        return NativePart(architecture, library, tensors, size_bytes, file.watch())
     packed = pack(architecture, in_canonical_shape(tensors), native_packing(library))
     size_bytes = next(iter(packed.values())).untyped_storage().nbytes()
     return NativePart(architecture, library, packed, size_bytes, None)
 
 
-def footprint_bytes(architecture: VitsArchitecture, component_bytes: int) -> int:
-    """Of a voice's weights: its file, or what they are packed into."""
+def _computed_in(library: Library, form: str | None) -> str:
+    """The form in which weights lie where ``library`` reads them."""
+    is_byte = form == PACKED_INT8 and ISAS[library.isa].multiplies_bytes
+    return PACKED_INT8 if is_byte else PACKED
+
+
+def footprint_bytes(
+    architecture: VitsArchitecture, library: Library, form: str | None, component_bytes: int
+) -> int:
+    """Of a voice's weights: its file, or what they are packed or widened into."""
     return max(
         component_bytes,
         sum(
             -(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
-            for dtype, shape in packed_shapes(architecture).values()
+            for dtype, shape in packed_shapes(architecture, _computed_in(library, form)).values()
         ),
     )
 
 
-def step_bytes(architecture: VitsArchitecture, library: Library, largest_samples: int) -> int:
+def step_bytes(
+    architecture: VitsArchitecture, library: Library, form: str | None, largest_samples: int
+) -> int:
     """Of one step: encoding `MOST_SYMBOLS`, or as many frames as a step takes."""
-    model, call, a = _sized(architecture), library.functions, architecture
+    model = _sized(architecture, _computed_in(library, form))
+    call, a = library.functions, architecture
     spoken, frames = model.spoken_by(0), step_frames(a)
     encoding = call.vxk_encoder_bytes(model.encoder, MOST_SYMBOLS)
     # Of these, a thread keeps its largest.
@@ -109,12 +125,12 @@ def silent(architecture: VitsArchitecture, library: Library) -> NativeVitsVoice:
 
 
 @lru_cache(maxsize=16)
-def _sized(architecture: VitsArchitecture) -> NativeModel:
+def _sized(architecture: VitsArchitecture, form: str) -> NativeModel:
     """A model to ask for sizes, whose weights take no memory. Of speaker 0 nothing is asked."""
     return NativeModel(
         architecture,
         {
             name: torch.zeros((), dtype=dtype).expand(shape)
-            for name, (dtype, shape) in packed_shapes(architecture).items()
+            for name, (dtype, shape) in packed_shapes(architecture, form).items()
         },
     )

@@ -7,9 +7,18 @@ from typing import Final
 
 from voxswap_families.vits.architecture import VitsArchitecture
 
-PACKED: Final = "packed"  # what a manifest calls the form
+# What a manifest calls the forms. The second has feed-forward layers of the encoder in int8.
+PACKED: Final = "packed"
+PACKED_INT8: Final = "packed_int8"
+FORMS: Final = (PACKED, PACKED_INT8)
 
 _ROWS = 16  # of a panel: what lies side by side in the packed form
+
+
+def stored_as(form: str) -> str:
+    """What a voice in ``form`` is rounded to, in words for its provenance."""
+    told = "products stored as bfloat16"
+    return f"{told}, those of feed-forward layers as int8" if form == PACKED_INT8 else told
 
 
 def handled(architecture: VitsArchitecture) -> str:

@@ -15,6 +15,10 @@ panels of bfloat16 (`layers.native.packing`), all the rest float32. So it can be
 ``….taps``                   a convolution of each channel by itself, or to one: ``(kernel, in)``
 ===========================  =======================================================================
 
+In the form `PACKED_INT8` the encoder's feed-forward layers have ``X.panels8`` of int8 and
+``X.scale`` in place of ``X.panels``; the first of each two also ``X.balance``, for each channel of
+its input, which a norm gives: how large that may be, the norm's weights tell.
+
 ``cond`` layers are ``(out, in)``, and ``dp.flows.i.pre.weight`` is ``(out,)``.
 """
 
@@ -32,20 +36,26 @@ from torch import Tensor
 
 from voxswap_families.layers.native.packing import (
     PANEL_ROWS,
+    byte_panels_shape,
     is_finite,
+    pack_byte_panels,
     pack_panels,
     padded,
     panels_shape,
+    unpack_byte_panels,
     unpack_panels,
+    widen_byte_panels,
 )
 from voxswap_families.layers.tensors import anonymous
+from voxswap_families.vits import feed_forward
 from voxswap_families.vits.architecture import VitsArchitecture, stored_channels_last
 from voxswap_families.vits.model import check_shapes, in_canonical_shape, some_names
-from voxswap_families.vits.packable import handled
+from voxswap_families.vits.packable import PACKED, PACKED_INT8, handled
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_registry.errors import EngineError
 
-__all__ = ["check_packed", "handled", "pack", "packed_shapes", "unpack"]
+__all__ = ["check_packed", "handled", "pack", "packed_shapes", "unpack", "widened"]
+
 
 _View: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -61,7 +71,10 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A packed tensor. Of bfloat16 are panels, and no others."""
+    """A packed tensor. Of bfloat16 or int8 are panels, and no others.
+
+    Scale and balance have no pieces: panels of int8 have the canonical tensor, and write them.
+    """
 
     shape: tuple[int, ...]
     pieces: tuple[_Piece, ...]
@@ -69,35 +82,41 @@ class _Entry:
 
 
 def packed_shapes(
-    architecture: VitsArchitecture,
+    architecture: VitsArchitecture, form: str = PACKED
 ) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
-    """Every tensor of a packed voice. Raises `EngineError` for what is not `handled`."""
-    return {name: (entry.dtype, entry.shape) for name, entry in _entries(architecture).items()}
+    """Every tensor of a voice in ``form``. Raises `EngineError` for what is not `handled`."""
+    entries = _entries(architecture, form)
+    return {name: (entry.dtype, entry.shape) for name, entry in entries.items()}
 
 
 def pack(
     architecture: VitsArchitecture,
     tensors: Mapping[str, Tensor],
     pack_panels: Callable[[Tensor, Tensor], bool] = pack_panels,
+    *,
+    form: str = PACKED,
 ) -> dict[str, Tensor]:
-    """Canonical ``tensors`` packed, in one anonymous map that goes with the last of them.
+    """Canonical ``tensors`` in ``form``, in one anonymous map that goes with the last of them.
 
     ``pack_panels`` does what `packing.pack_panels` does. Fastest if they have the strides of
     `model.in_canonical_shape`. Raises `EngineError` if they are not those of ``architecture``, if
     that is not `handled`, or if a weight is no number, and `DeviceMemoryError`.
     """
     check_shapes(architecture, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    packed, _ = anonymous(packed_shapes(architecture))
+    packed, _ = anonymous(packed_shapes(architecture, form))
     sound, plain = True, list[Tensor]()
-    for name, entry in _entries(architecture).items():
+    for name, entry in _entries(architecture, form).items():
         into = packed[name]
         for piece in entry.pieces:
             source, place = piece.canonical(tensors[piece.name]), piece.packed(into)
             if entry.dtype == torch.bfloat16:
                 sound = pack_panels(source, place) and sound
+            elif entry.dtype == torch.int8:
+                feed_forward.place_balance(tensors, packed, name)
+                pack_byte_panels(source, place, *feed_forward.scales(packed, name))
             else:
                 place.copy_(source)
-        if entry.dtype != torch.bfloat16:
+        if entry.dtype == torch.float32:
             plain.append(into.flatten())
     if not (sound and is_finite(torch.cat(plain))):
         damaged = [name for name, tensor in packed.items() if not is_finite(tensor)]
@@ -112,16 +131,22 @@ def unpack(
     architecture: VitsArchitecture,
     packed: Mapping[str, Tensor],
     dtype_of: Callable[[str], torch.dtype] | None = None,
+    *,
+    form: str = PACKED,
 ) -> dict[str, Tensor]:
     """The canonical tensors of ``packed``, in the strides of `model.in_canonical_shape`.
 
-    They are ``dtype_of`` their names, or else what they are packed as, and lie in one anonymous map
-    that goes with the last of them. Raises `EngineError` as `check_packed` does, and
-    `DeviceMemoryError`.
+    They are ``dtype_of`` their names, or else what they are packed as (float32 for int8), and lie
+    in one anonymous map that goes with the last of them. Raises `EngineError` as `check_packed`
+    does, and `DeviceMemoryError`.
     """
-    check_packed(architecture, packed)
-    entries = _entries(architecture)
-    kinds = {piece.name: entry.dtype for entry in entries.values() for piece in entry.pieces}
+    check_packed(architecture, packed, form)
+    entries = _entries(architecture, form)
+    kinds = {
+        piece.name: torch.float32 if entry.dtype == torch.int8 else entry.dtype
+        for entry in entries.values()
+        for piece in entry.pieces
+    }
     layout = {
         name: (
             dtype_of(name) if dtype_of else kinds[name],
@@ -135,17 +160,38 @@ def unpack(
             place, into = piece.packed(packed[name]), piece.canonical(tensors[piece.name])
             if entry.dtype == torch.bfloat16:
                 unpack_panels(place, into)
+            elif entry.dtype == torch.int8:
+                scale, balance = feed_forward.scales(packed, name)
+                unpack_byte_panels(place, scale, into, balance)
             else:
                 into.copy_(place)
     return tensors
 
 
-def check_packed(architecture: VitsArchitecture, found: Mapping[str, Tensor]) -> None:
-    """Raise `EngineError` unless ``found`` are just the packed tensors of ``architecture``.
+def widened(
+    architecture: VitsArchitecture, packed: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], int]:
+    """``packed``, of the form `PACKED_INT8`, as `PACKED`, and how many bytes of it are new.
+
+    Those lie in one anonymous map; all others stay where they are. Raises `DeviceMemoryError`.
+    """
+    layout = packed_shapes(architecture)
+    made, size_bytes = anonymous({n: kind for n, kind in layout.items() if n not in packed})
+    for name, panels in made.items():
+        narrow = f"{name}8"
+        scale, balance = feed_forward.scales(packed, narrow)
+        widen_byte_panels(packed[narrow], scale, panels, balance)
+    return {name: made[name] if name in made else packed[name] for name in layout}, size_bytes
+
+
+def check_packed(
+    architecture: VitsArchitecture, found: Mapping[str, Tensor], form: str = PACKED
+) -> None:
+    """Raise `EngineError` unless ``found`` are just the tensors of ``architecture`` in ``form``.
 
     By name, type, shape and strides, so whatever passes may be read by pointers. Not by value.
     """
-    expected = packed_shapes(architecture)
+    expected = packed_shapes(architecture, form)
     kinds = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in found.items()}
     faults = [
         f"{len(names)} tensors {what} ({some_names(names)})"
@@ -168,7 +214,7 @@ def check_packed(architecture: VitsArchitecture, found: Mapping[str, Tensor]) ->
 
 
 @lru_cache(maxsize=16)
-def _entries(architecture: VitsArchitecture) -> Mapping[str, _Entry]:
+def _entries(architecture: VitsArchitecture, form: str) -> Mapping[str, _Entry]:
     if why_not := handled(architecture):
         raise EngineError(
             f"weights of this voice cannot be packed: {why_not}; import it in the plain form"
@@ -176,7 +222,8 @@ def _entries(architecture: VitsArchitecture) -> Mapping[str, _Entry]:
     shapes = expected_shapes(architecture)
     entries: dict[str, _Entry] = {}
     for name, shape in shapes.items():
-        entries.update(_entry(architecture, name, shape))
+        is_byte = form == PACKED_INT8 and feed_forward.has(name)
+        entries.update(_bytes(name, shape) if is_byte else _entry(architecture, name, shape))
     return MappingProxyType(entries)
 
 
@@ -213,6 +260,14 @@ def _entry(a: VitsArchitecture, name: str, shape: tuple[int, ...]) -> _Named:
 def _flat(name: str, shape: tuple[int, ...]) -> _Entry:
     """Float32 numbers in their own order."""
     return _Entry(shape, (_Piece(name, lambda tensor: tensor.reshape(shape), _same),))
+
+
+def _bytes(name: str, shape: tuple[int, ...]) -> _Named:
+    layer, panels = name.removesuffix(".weight"), byte_panels_shape(shape[0], math.prod(shape[1:]))
+    yield f"{layer}.panels8", _Entry(panels, (_Piece(name, _rows, _same),), torch.int8)
+    yield f"{layer}.scale", _Entry((padded(shape[0]),), ())
+    if feed_forward.is_balanced(layer):
+        yield f"{layer}.balance", _Entry((shape[1],), ())
 
 
 def _panels(rows: int, columns: int, *pieces: _Piece) -> _Entry:

@@ -1,7 +1,7 @@
 """Publishes the packed form of VITS voices that are stored plain, and says what it costs.
 
 What it costs is what rounding does: the voice as it was, in float32, is compared with whoever
-speaks from the packed weights.
+speaks from the packed weights. Where those are int8, so are the rows that they are multiplied with.
 """
 
 from __future__ import annotations
@@ -12,22 +12,25 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from voxswap_families import reading
 from voxswap_families.comparing import Array, Comparison, Speak, Spoken, compared
 from voxswap_families.importing.request import tool_name
+from voxswap_families.layers.blocks import Conv, modules_of
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_families.vits.architecture import ENGINE, VitsArchitecture
 from voxswap_families.vits.checkpoint import write_safetensors
+from voxswap_families.vits.encoder import FeedForward
 from voxswap_families.vits.model import VitsModel, in_canonical_shape, load_model
-from voxswap_families.vits.packable import PACKED, handled
+from voxswap_families.vits.packable import PACKED, PACKED_INT8, handled, stored_as
 from voxswap_families.vits.packed import pack, unpack
 from voxswap_families.work import Work, finished
 from voxswap_registry.clock import Clock, utc_now
@@ -66,12 +69,15 @@ class Repacked:
         return before, after
 
 
-def why_not(manifest: Manifest) -> str:
-    """Why a version is not repacked, as in "{ref} {reason}"; empty if it can be."""
+def why_not(manifest: Manifest, form: str = PACKED) -> str:
+    """Why a version is not repacked as ``form``, as in "{ref} {reason}"; empty if it can be."""
     if manifest.engine != ENGINE:
         return f"is a {manifest.engine} voice; only VITS voices have a packed form"
-    if manifest.component(_MODEL).form == PACKED:
+    found = manifest.component(_MODEL).form
+    if found == form:
         return "is packed already"
+    if found == PACKED_INT8:
+        return "is packed as int8 already, which cannot be undone; import the voice again"
     architecture = VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)
     reason = handled(architecture)
     return f"cannot be packed: {reason}" if reason else ""
@@ -82,44 +88,49 @@ def repack(
     manifest: Manifest,
     *,
     workdir: Path,
+    form: str = PACKED,
     actor: str = "",
     progress: Progress | None = None,
     speaks: SpeaksPacked | None = None,
     clock: Clock = utc_now,
 ) -> Repacked:
-    """Publish ``manifest`` packed, as the next version of its voice; no label is moved.
+    """Publish ``manifest`` in ``form``, as the next version of its voice; no label is moved.
 
     Nothing else of it changes. ``speaks`` is who is compared with the old weights in float32; torch
     if it is None. Blocks for seconds. Raises `InvalidInputError` if there is a reason `why_not`,
     `EngineError` for weights that are damaged or give no audio, and whatever publishing raises.
     """
-    if reason := why_not(manifest):
+    if reason := why_not(manifest, form):
         raise InvalidInputError.one("voice", f"{manifest.ref} {reason}")
     architecture = VitsArchitecture.from_config(manifest.engine_config, where=manifest.ref)
     with as_registry_errors("write into", workdir):
         path = Path(tempfile.mkdtemp(prefix="repack-", dir=workdir)) / "model.safetensors"
     with registry.components.hold(manifest.component(_MODEL)) as file:
-        tensors = in_canonical_shape(map_tensors(file))
-        packed = pack(architecture, tensors)
+        found = map_tensors(file)
+        if manifest.component(_MODEL).form == PACKED:
+            tensors = unpack(architecture, found)
+        else:
+            tensors = in_canonical_shape(found)
+        packed = pack(architecture, tensors, form=form)
         comparison = compared(
             _from_plain(architecture, tensors),
-            (speaks or from_packed)(architecture, packed),
+            (speaks or partial(from_packed, form=form))(architecture, packed),
             _lines(registry, manifest),
         )
     write_safetensors(packed, path, progress=progress or NullProgress())
-    after, is_new = registry.publish_if_new(_draft(manifest, path, clock), actor=actor)
+    after, is_new = registry.publish_if_new(_draft(manifest, path, form, clock), actor=actor)
     return Repacked(manifest, after, is_new, comparison)
 
 
-def _draft(manifest: Manifest, model: Path, clock: Clock) -> VoiceDraft:
+def _draft(manifest: Manifest, model: Path, form: str, clock: Clock) -> VoiceDraft:
     components = tuple(
-        DraftComponent(c.role, model, c.media_type, form=PACKED)
+        DraftComponent(c.role, model, c.media_type, form=form)
         if c.role == _MODEL
         else DraftComponent.stored(c)
         for c in manifest.components
     )
     created = clock().astimezone(UTC).replace(microsecond=0, tzinfo=None)
-    told = f"repacked from {manifest.ref}, products stored as bfloat16"
+    told = f"repacked from {manifest.ref}, {stored_as(form)}"
     provenance = dataclasses.replace(
         manifest.provenance,
         tool=tool_name(),
@@ -145,10 +156,40 @@ def _lines(registry: Registry, manifest: Manifest) -> list[tuple[int, ...]]:
     return [table.sequence(list(words())).ids for _ in range(_LINES)]
 
 
-def from_packed(architecture: VitsArchitecture, packed: Mapping[str, Tensor]) -> Speak:
+def from_packed(
+    architecture: VitsArchitecture, packed: Mapping[str, Tensor], *, form: str = PACKED
+) -> Speak:
     """Torch, in float32, from weights as they were rounded. Raises as `packed.unpack`."""
-    tensors = unpack(architecture, packed, lambda _: torch.float32)
-    return _speaking(load_model(architecture, tensors))
+    tensors = unpack(architecture, packed, lambda _: torch.float32, form=form)
+    model = load_model(architecture, tensors)
+    if form == PACKED_INT8:
+        feeds = modules_of(model.enc_p.encoder.ffn_layers, FeedForward)
+        for i, feed in enumerate(feeds):
+            balance = packed[f"enc_p.encoder.ffn_layers.{i}.conv_1.balance"]
+            feed.conv_1 = cast("Conv", _OfBytes(feed.conv_1, 127, balance.view(1, -1, 1, 1)))
+            feed.conv_2 = cast("Conv", _OfBytes(feed.conv_2, 255, torch.ones(())))
+    return _speaking(model)
+
+
+class _OfBytes(nn.Module):
+    """A convolution of what native kernels round its input to: ``most`` steps to the largest."""
+
+    def __init__(self, conv: Conv, most: int, balance: Tensor) -> None:
+        super().__init__()
+        self.conv, self.most, self.balance = conv, most, balance
+
+    @property
+    def weight(self) -> Tensor:
+        """The convolution's."""
+        return self.conv.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, channels, 1, time)``, of which each sample has a scale."""
+        balanced = x * self.balance
+        scale = balanced.abs().amax(1, keepdim=True) / self.most
+        rounded = torch.where(scale > 0, balanced / scale, 0.0).round() * scale
+        y: Tensor = self.conv(rounded / self.balance)
+        return y
 
 
 def _from_plain(architecture: VitsArchitecture, tensors: Mapping[str, Tensor]) -> Speak:

@@ -144,8 +144,9 @@ class Settings(BaseModel):
     )
     kernels: KernelsChoice = Field(
         "auto",
-        description="what computes VITS voices on a CPU: torch, amx, avx512_bf16, avx512, avx2 or "
-        "neon; auto: the fastest of those that are built and run here, measured once",
+        description="what computes VITS voices on a CPU: torch, amx, avx512_bf16, avx512_vnni, "
+        "avx512, avx2 or neon; auto: the fastest of those that are built and run here, measured "
+        "once",
     )
     compute_threads: int = Field(
         0,

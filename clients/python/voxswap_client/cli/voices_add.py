@@ -49,9 +49,9 @@ def add_to(actions: Commands) -> None:
     )
     add.add_argument(
         "--form",
-        choices=("auto", "plain", "packed"),
+        choices=("auto", "plain", "packed", "packed_int8"),
         help="how weights are laid out; auto (the default): packed for native kernels where that "
-        "is possible, unless --dtype is float32",
+        "is possible, unless --dtype is float32; packed_int8: with feed-forward layers in int8",
     )
     add.add_argument("--licence", "--license", metavar="TEXT", help="of the weights")
     add.add_argument(

@@ -42,6 +42,13 @@ def add_to(actions: Commands) -> None:
     repack.add_argument(
         "voices", metavar="VOICE", nargs="*", help="such as npc/smith or npc/smith@3"
     )
+    repack.add_argument(
+        "--form",
+        choices=("packed", "packed_int8"),
+        default="packed",
+        help="packed (the default): in bfloat16; packed_int8: feed-forward layers in int8, which "
+        "takes less time and is less exact",
+    )
     repack.add_argument("--all", action="store_true", help="every voice, at its newest version")
     local.add_registry(repack)
     add_actor(repack)
@@ -60,12 +67,12 @@ def run_repack(args: argparse.Namespace) -> int:
         from voxswap_registry.errors import VoxswapError
 
         for manifest in _manifests(registry, args):
-            if reason := why_not(manifest):
+            if reason := why_not(manifest, args.form):
                 is_fault = not args.all and not reason.startswith("is packed")
                 (failed if is_fault else left).append(_Left(manifest.ref, reason))
                 continue
             try:
-                done.append(_repacked(registry, manifest, actor(args)))
+                done.append(_repacked(registry, manifest, args.form, actor(args)))
             except VoxswapError as error:
                 failed.append(_Left(manifest.ref, str(error)))
             else:
@@ -90,11 +97,11 @@ def _manifests(registry: Registry, args: argparse.Namespace) -> list[Manifest]:
         return [found.newest for found in catalog.listings() if found.newest]
 
 
-def _repacked(registry: Registry, manifest: Manifest, who: str) -> Repacked:
+def _repacked(registry: Registry, manifest: Manifest, form: str, who: str) -> Repacked:
     from voxswap_families.vits.repack import repack
 
     with registry.workdir() as workdir, ProgressBar() as progress:
-        return repack(registry, manifest, workdir=workdir, actor=who, progress=progress)
+        return repack(registry, manifest, workdir=workdir, form=form, actor=who, progress=progress)
 
 
 def told(repacked: Repacked) -> str:

@@ -65,6 +65,11 @@ class Isa:
         """What /proc/cpuinfo must name: nothing for NEON, which all ARM of 64 bits has."""
         return frozenset(name for flag in self.features for name in _FEATURES[flag])
 
+    @property
+    def multiplies_bytes(self) -> bool:
+        """Whether weights of int8 are multiplied as such. AMX's tiles of bfloat16 are faster."""
+        return "VXK_INT8" in self.defines
+
 
 _WIDTH = ("-mprefer-vector-width=512",)
 #: Best first. What is emulated is for tests, and never picked.
@@ -79,7 +84,8 @@ ISAS: Final[dict[str, Isa]] = {
             frozenset({"VXK_BF16", "VXK_AMX"}),
             needs_tiles=True,
         ),
-        Isa("avx512_bf16", _X86, _ROUNDED, _WIDTH, frozenset({"VXK_BF16"})),
+        Isa("avx512_bf16", _X86, _ROUNDED, _WIDTH, frozenset({"VXK_BF16", "VXK_INT8"})),
+        Isa("avx512_vnni", _X86, (*_WIDE, "-mavx512vnni"), _WIDTH, frozenset({"VXK_INT8"})),
         Isa("avx512", _X86, _WIDE, _WIDTH),
         Isa("avx2", _X86, _PLAIN),
         Isa("neon", _ARM),
@@ -94,7 +100,7 @@ ISAS: Final[dict[str, Isa]] = {
 }
 EMULATED: Final = frozenset({"amx_emulated"})
 #: All macros that `Isa.defines` chooses from.
-MACROS: Final = ("VXK_BF16", "VXK_AMX", "VXK_AMX_EMULATED")
+MACROS: Final = ("VXK_BF16", "VXK_INT8", "VXK_AMX", "VXK_AMX_EMULATED")
 
 
 def machine() -> str:

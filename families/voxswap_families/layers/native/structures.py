@@ -35,6 +35,24 @@ class Product(ctypes.Structure):
     ]
 
 
+class ByteProduct(ctypes.Structure):
+    """``source/bytes.hpp``: weights as panels of int8, a scale and a bias for each output.
+
+    ``balance`` is for each channel, or none.
+    """
+
+    _fields_: ClassVar = [
+        ("panels", c_void_p),
+        ("scale", c_void_p),
+        ("balance", c_void_p),
+        ("bias", c_void_p),
+        ("outputs", c_int32),
+        ("taps", c_int32),
+        ("channels", c_int32),
+        ("unused", c_int32),
+    ]
+
+
 class Norm(ctypes.Structure):
     """``source/norm.hpp``."""
 
@@ -55,6 +73,8 @@ class EncoderLayer(ctypes.Structure):
         ("norm_2", Norm),
         ("heads", c_int32),
         ("window", c_int32),
+        ("byte_up", ByteProduct),
+        ("byte_down", ByteProduct),
     ]
 
 
@@ -174,6 +194,8 @@ _P = ctypes.POINTER
 FUNCTIONS: Final = {
     "vxk_linear_bytes": (_LONG, (_P(Product), _INT)),
     "vxk_linear": (_INT, (_P(Product), _INT, _ADDRESS, _ADDRESS, _ADDRESS)),
+    "vxk_byte_linear_bytes": (_LONG, (_P(ByteProduct), _INT, _INT)),
+    "vxk_byte_linear": (_INT, (_P(ByteProduct), _INT, _INT, _ADDRESS, _ADDRESS, _ADDRESS)),
     "vxk_pack": (_INT, (_ADDRESS, _INT, _INT, _LONG, _INT, _LONG, _ADDRESS, _LONG)),
     "vxk_encoder_bytes": (_LONG, (_P(EncoderLayer), _INT)),
     "vxk_encode": (_INT, (_P(EncoderLayer), _INT, _ADDRESS, _ADDRESS, _INT, _INT)),

@@ -2,23 +2,26 @@
 // and the norms after their shortcuts.
 #pragma once
 
-#include "memory.hpp"
+#include "bytes.hpp"
 #include "norm.hpp"
 
 namespace voxswap {
 
 // `qkv` are three products in one; `near_keys` has the offsets of -window to window for outputs,
-// `near_values` for inputs, sixteen of them.
+// `near_values` for inputs, sixteen of them. Where the products of bytes have weights, `up` and
+// `down` have none.
 struct EncoderLayer {
   Product qkv, out, up, down;
   const uint16_t *near_keys, *near_values;
   Norm norm_1, norm_2;
   int32_t heads, window;
+  ByteProduct byte_up, byte_down;
 
   int channels() const { return qkv.channels; }
   int size() const { return qkv.channels / heads; }
   // The parts of its work, in order: projections, a head each, their sum, and feed-forward's two.
   int parts() const { return heads + 4; }
+  bool has_bytes() const { return byte_up.panels; }
 };
 
 constexpr int NEAR = 16;              // offsets, with those that are none
@@ -35,17 +38,25 @@ struct EncoderMemory {
   PanelItem *keys, *values;
   float *scores;
   Act *weights;
+  float *wide_floats;  // in place of `wide`, where it shall be bytes
+  Bytes up, down;
 
   EncoderMemory(Memory &memory, const EncoderLayer &layer, int rows) {
     const int channels = layer.channels(), columns = columns_of(rows);
     x = memory.rows<Act>(rows + layer.up.taps, channels);
-    wide = memory.rows<Act>(rows + layer.down.taps, layer.down.channels);
     qkv = memory.rows<Act>(rows, 3 * channels);
     attended = memory.rows<Act>(rows, channels);
     keys = memory.take<PanelItem>((long)columns * layer.size());
     values = memory.take<PanelItem>((long)columns * layer.size());
     scores = memory.take<float>((long)ATTENTION_ROWS * columns);
     weights = memory.rows<Act>(ATTENTION_ROWS, columns);
+    if (layer.has_bytes()) {
+      wide_floats = memory.take<float>((long)rows * layer.down.channels);
+      up = Bytes(memory, layer.byte_up, rows, true);
+      down = Bytes(memory, layer.byte_down, rows, false);
+    } else {
+      wide = memory.rows<Act>(rows + layer.down.taps, layer.down.channels);
+    }
   }
   // Columns of scores: those of the rows, to whole tiles, and of the offsets.
   static int columns_of(int rows) { return (rows + NEAR - 1) / 32 * 32 + 2 * NEAR; }
@@ -163,7 +174,8 @@ static void attend(const EncoderLayer &layer, const EncoderMemory &m, int rows, 
 }
 
 // x = norm(x + y), where y is a product.
-static void shortcut(Rows input, const Product &w, Norm norm, int rows, float *x) {
+template <class Input, class Weights>
+static void shortcut(const Input &input, const Weights &w, Norm norm, int rows, float *x) {
   const int channels = w.outputs;
   multiply(input, w, rows, [&](int t, int column, int count, const float *sums) {
     float *to = x + (long)t * channels + column;
@@ -182,6 +194,23 @@ static void with_zeros(Act *to, const float *from, int count, int channels, int 
   put_all(to + (long)before * channels, from, (long)count * channels);
   clear(to + (long)(before + count) * channels, (long)behind * channels);
 }
+
+#if VXK_INT8
+// Feed-forward's two products, of bytes.
+static void widen_bytes(const EncoderLayer &layer, const EncoderMemory &m, int rows, const float *x) {
+  const ByteProduct &w = layer.byte_up;
+  quantise_all(x, rows, w, m.up);
+  multiply(m.up, w, rows, [&](int t, int column, int count, const float *sums) {
+    float *to = m.wide_floats + (long)t * w.outputs + column;
+    for (int i = 0; i < count; i += WIDTH)
+      store(to + i, relu(load(sums + i) + load(w.bias + column + i)));
+  });
+}
+static void narrow_bytes(const EncoderLayer &layer, const EncoderMemory &m, int rows, float *x) {
+  quantise_all(m.wide_floats, rows, layer.byte_down, m.down);
+  shortcut(m.down, layer.byte_down, layer.norm_2, rows, x);
+}
+#endif
 
 // Parts [first, last) of a layer, on `x` of (rows, channels).
 static void encode(const EncoderLayer &layer, int rows, float *x, void *memory_, int first, int last) {
@@ -203,7 +232,14 @@ static void encode(const EncoderLayer &layer, int rows, float *x, void *memory_,
     } else if (part <= heads) {
       attend(layer, m, rows, part - 1);
     } else if (part == heads + 1) {
-      shortcut({m.attended, channels, channels}, layer.out, layer.norm_1, rows, x);
+      shortcut(Rows{m.attended, channels, channels}, layer.out, layer.norm_1, rows, x);
+#if VXK_INT8
+    } else if (layer.has_bytes()) {
+      if (part == heads + 2)
+        widen_bytes(layer, m, rows, x);
+      else
+        narrow_bytes(layer, m, rows, x);
+#endif
     } else if (part == heads + 2) {
       const int reach = layer.up.taps / 2, wide = layer.up.outputs, beyond = layer.down.taps / 2;
       with_zeros(m.x, x, rows, channels, reach, reach);
@@ -218,7 +254,7 @@ static void encode(const EncoderLayer &layer, int rows, float *x, void *memory_,
       clear(to + (long)rows * wide, (long)beyond * wide);
     } else {
       const int wide = layer.down.channels;
-      shortcut({m.wide, wide, wide}, layer.down, layer.norm_2, rows, x);
+      shortcut(Rows{m.wide, wide, wide}, layer.down, layer.norm_2, rows, x);
     }
   }
 }

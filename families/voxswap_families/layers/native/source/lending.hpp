@@ -95,7 +95,7 @@ static bool may_share(long products) {
 }
 
 // `run(first, count)` for all rows, in pieces, by this thread and those that lend themselves.
-template <class Run> static void share(int rows, int piece, Run &&run) {
+template <class Run> static void share(int rows, int piece, Run &run) {
   Shared shared;
   shared.run = [](void *context, int first, int count) { (*(Run *)context)(first, count); };
   shared.context = (void *)&run;

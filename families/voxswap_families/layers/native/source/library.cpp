@@ -19,8 +19,15 @@ namespace {
 constexpr int BAD = -1;
 constexpr int MOST_ROWS = 1 << 16;
 
+#if VXK_INT8
+constexpr bool HAS_BYTES = true;
+#else
+constexpr bool HAS_BYTES = false;
+#endif
+
 bool fits(int rows) { return rows > 0 && rows <= MOST_ROWS; }
 bool is_whole(int channels) { return channels > 0 && channels % PANEL == 0; }
+bool can_be(const EncoderLayer &layer) { return HAS_BYTES || !layer.has_bytes(); }
 bool can_be(const Lstm &w) {
   return w.directions > 0 && w.directions <= MOST_DIRECTIONS && is_whole(w.hidden);
 }
@@ -53,6 +60,29 @@ VXK_API int32_t vxk_linear(const Product *w, int32_t rows, const float *x, float
   return 0;
 }
 
+// The same on bytes, with zeros before and behind `x`, (rows, channels); -1 where there is none.
+VXK_API int64_t vxk_byte_linear_bytes(const ByteProduct *w, int32_t rows, int32_t has_sign) {
+  if (!HAS_BYTES || !fits(rows)) return BAD;
+  Memory memory(nullptr);
+  Bytes(memory, *w, rows, has_sign);
+  return memory.used();
+}
+VXK_API int32_t vxk_byte_linear(const ByteProduct *w, int32_t rows, int32_t has_sign, const float *x,
+                                float *y, void *memory_) {
+  if (!HAS_BYTES || !fits(rows)) return BAD;
+#if VXK_INT8
+  Memory memory(memory_);
+  const Bytes bytes(memory, *w, rows, has_sign);
+  quantise_all(x, rows, *w, bytes);
+  const int width = w->padded();
+  multiply(bytes, *w, rows, [&](int t, int column, int n, const float *sums) {
+    for (int c = 0; c < n; c += WIDTH)
+      store(y + (long)t * width + column + c, load(sums + c) + load(w->bias + column + c));
+  });
+#endif
+  return 0;
+}
+
 // (rows, columns) of floats or of halves, with these strides, as panels of bfloat16 that lie one
 // behind the other: `columns` is even. 1 if all are finite, else 0.
 VXK_API int32_t vxk_pack(const void *from, int32_t is_bfloat16, int32_t rows, int64_t row_stride,
@@ -62,11 +92,11 @@ VXK_API int32_t vxk_pack(const void *from, int32_t is_bfloat16, int32_t rows, in
 }
 
 VXK_API int64_t vxk_encoder_bytes(const EncoderLayer *layer, int32_t rows) {
-  return fits(rows) ? encoder_bytes(*layer, rows) : BAD;
+  return fits(rows) && can_be(*layer) ? encoder_bytes(*layer, rows) : BAD;
 }
 VXK_API int32_t vxk_encode(const EncoderLayer *layer, int32_t rows, float *x, void *memory,
                            int32_t first_part, int32_t last_part) {
-  if (!fits(rows) || first_part < 0 || last_part > layer->parts()) return BAD;
+  if (!fits(rows) || !can_be(*layer) || first_part < 0 || last_part > layer->parts()) return BAD;
   encode(*layer, rows, x, memory, first_part, last_part);
   return 0;
 }

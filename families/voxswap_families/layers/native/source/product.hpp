@@ -205,25 +205,27 @@ static VXK_INLINE const uint16_t *widen(const uint16_t *w, long) { return w; }
 #endif
 static VXK_INLINE const float *widen(const float *w, long) { return w; }
 
+// `some(count, t)` for all rows: M of them from row t on, and fewer at the end.
+template <int M, class Some> static VXK_INLINE void in_blocks(int rows, Some &&some) {
+  int t = 0;
+  for (; t + M <= rows; t += M) some(std::integral_constant<int, M>(), t);
+  if constexpr (M > 4)
+    for (; t + 4 <= rows; t += 4) some(std::integral_constant<int, 4>(), t);
+  for (; t + 2 <= rows; t += 2) some(std::integral_constant<int, 2>(), t);
+  if (t < rows) some(std::integral_constant<int, 1>(), t);
+}
+
 // N panels for all rows, from column `column` on.
 template <int N, class W, class Take>
 static void stripe(Rows x, int taps, int pairs, const W *w, long panel, int rows, int column,
                    Take &take) {
-  constexpr int M = BLOCK_ROWS<N>;
-  float sums[M * N * PANEL];
+  float sums[BLOCK_ROWS<N> * N * PANEL];
   const auto *weights = widen(w, N * panel);
-  int t = 0;
-  const auto some = [&](auto count) {
-    constexpr int m = decltype(count)::value;
-    block<m, N>({x.first + t * x.stride, x.stride, x.tap_stride}, taps, pairs, weights, panel, sums);
-    for (int i = 0; i < m; i++) take(t + i, column, N * PANEL, sums + i * N * PANEL);
-    t += m;
-  };
-  while (t + M <= rows) some(std::integral_constant<int, M>());
-  if constexpr (M > 4)
-    while (t + 4 <= rows) some(std::integral_constant<int, 4>());
-  while (t + 2 <= rows) some(std::integral_constant<int, 2>());
-  if (t < rows) some(std::integral_constant<int, 1>());
+  in_blocks<BLOCK_ROWS<N>>(rows, [&](auto count, int t) {
+    constexpr int M = decltype(count)::value;
+    block<M, N>({x.first + t * x.stride, x.stride, x.tap_stride}, taps, pairs, weights, panel, sums);
+    for (int i = 0; i < M; i++) take(t + i, column, N * PANEL, sums + i * N * PANEL);
+  });
 }
 
 #if VXK_AMX
@@ -293,14 +295,18 @@ static void multiply_alone(Rows x, int taps, int channels, const W *w, int outpu
   if (n < panels) some(std::integral_constant<int, 1>());
 }
 
+// `run(first, count)` for all rows, of so many multiplications each: in pieces where others help.
+template <class Run> static void in_pieces(int rows, long products, Run &&run) {
+  const int piece = rows < 160 ? 24 : 48;
+  if (rows <= piece || !may_share(rows * products))
+    run(0, rows);
+  else
+    share(rows, piece, run);
+}
+
 template <class W, class Take>
 static void multiply(Rows x, int taps, int channels, const W *w, int outputs, int rows, Take &&take) {
-  const int piece = rows < 160 ? 24 : 48;
-  if (rows <= piece || !may_share((long)rows * taps * channels * outputs)) {
-    multiply_alone(x, taps, channels, w, outputs, rows, take);
-    return;
-  }
-  share(rows, piece, [&](int first, int count) {
+  in_pieces(rows, (long)taps * channels * outputs, [&](int first, int count) {
     const auto moved = [&](int t, int column, int n, const float *sums) {
       take(first + t, column, n, sums);
     };
