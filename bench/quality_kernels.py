@@ -29,11 +29,15 @@ from bench.voices import load_vits, one_thread
 from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.embedded import import_embedded
 from voxswap_families.layers.native.memory import Block, address
+from voxswap_families.layers.native.processor import ISAS
 from voxswap_families.vits import native_voice, voice
 from voxswap_families.vits.embedded import JOE
 from voxswap_families.vits.native_voice import NativeVitsVoice
+from voxswap_families.vits.packable import PACKED_INT8
+from voxswap_families.vits.repack import repack
 from voxswap_families.vits.voice import VitsVoice
 from voxswap_families.work import finished
+from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 from voxswap_server.text.normalization import normalize
 
@@ -42,6 +46,7 @@ RATE = 22_050
 _BOUNDS_DB = {"prior's mean": 51.5, "flow": 50.3, "flow and generator": 27.3}
 _MOST_DISTANCE_DB, _MOST_MOS = 2.5, 0.02
 _DRAWN_FRAMES, _PIECE = 64, 64
+_TODAY, _INT8 = "torch, bfloat16", ", int8 feed-forward"
 _CONTROLS = {"noise_scale": 0.667, "duration_noise_scale": 0.8}
 
 Floats = npt.NDArray[np.float32]
@@ -71,8 +76,16 @@ def _compare(
     report: Report, registry: Registry, names: Sequence[str], lines: Sequence[str], takes: int
 ) -> None:
     reference = load_vits(registry, "joe", "float32")
-    ways = {"torch, bfloat16": load_vits(registry, "joe", "bfloat16")}
+    ways = {_TODAY: load_vits(registry, "joe", "bfloat16")}
     ways |= {name: load_vits(registry, "joe", "bfloat16", kernels=name) for name in names}
+    if multiplying := [name for name in names if ISAS[name].multiplies_bytes]:
+        joe = registry.resolve(VoiceRef("joe"))
+        with registry.workdir() as workdir:
+            repack(registry, joe, workdir=workdir, form=PACKED_INT8)
+        ways |= {
+            f"{name}{_INT8}": load_vits(registry, "joe", "bfloat16", kernels=name)
+            for name in multiplying
+        }
     heard = {name: _Heard() for name in ways}
     plain: list[Audio] = []
     symbols = 0
@@ -93,7 +106,7 @@ def _compare(
                         same, _ = _say(loaded, ids, delivery)
                     found.distance["all, same durations"].append(log_spectral_distance(audio, same))
                     _compare_parts(found, reference.voice, loaded.voice, ids, delivery)
-                    if name in names:
+                    if name != _TODAY:
                         found.same_bits += _is_one_in_any_cut(loaded, ids, delivery, spoken)
     _tell(report, heard, plain, [line for _ in range(takes) for line in lines], symbols)
 
@@ -105,11 +118,13 @@ def _tell(
         return 100 * word_error_rate(said, [recognise(audio, RATE) for audio in audios])
 
     plain_errors, plain_scores = errors(plain), dnsmos(plain, RATE)
-    today = heard["torch, bfloat16"]
+    today = heard[_TODAY]
     for name, found in heard.items():
         is_native = found is not today
         for part, dbs in found.snr.items():
-            bound, theirs = _BOUNDS_DB.get(part), float(np.mean(today.snr[part]))
+            is_rounded_more = name.endswith(_INT8) and part == "prior's mean"
+            bound = None if is_rounded_more else _BOUNDS_DB.get(part)
+            theirs = float(np.mean(today.snr[part]))
             report.add(
                 f"{name}: SNR, {part}", float(np.mean(dbs)), "dB", bound if is_native else None,
                 sense="at_least", peer=theirs,
