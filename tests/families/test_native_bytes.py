@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -151,6 +152,31 @@ def test_what_is_no_number_is_passed_on_and_to_nothing_else(
     found = product(multiplying, weights.of(multiplying), x[:10], has_sign=has_sign)
     assert not np.isfinite(found[:, 7]).any()
     np.testing.assert_array_equal(np.delete(found, 7, 1)[:9], np.delete(whole, 7, 1)[:9])
+
+
+def test_who_lends_itself_changes_no_bit(multiplying: Native) -> None:
+    rows, call, arena = 60, multiplying.call, multiplying.arena
+    packed = Weights(192, 3, 64).of(multiplying)
+    x, y = arena.copied(random(rows, 64).numpy()), arena.floats(rows, 192)
+    room = arena.take(call.vxk_byte_linear_bytes(packed, rows, 1))
+
+    def multiplied() -> Floats:
+        y.fill(np.nan)
+        assert not call.vxk_byte_linear(packed, rows, 1, x.ctypes.data, y.ctypes.data, room)
+        return y.copy()
+
+    alone, before = multiplied(), call.vxk_shared()
+    lender = threading.Thread(target=call.vxk_lend, args=(call.vxk_ticket(),))
+    lender.start()
+    try:
+        for _ in range(200_000):  # until the lender is there
+            np.testing.assert_array_equal(multiplied(), alone)
+            if call.vxk_shared() >= before + 50:
+                break
+        assert call.vxk_shared() > before
+    finally:
+        call.vxk_recall()
+        lender.join()
 
 
 def test_where_there_are_none_they_are_refused_before_they_are_read(native: Native) -> None:
