@@ -13,7 +13,7 @@ from unittest import mock
 import torch
 
 from bench import kokoro_profile
-from bench.kernels_engine import measure_engine, measure_memory
+from bench.kernels_engine import measure_engine, measure_int8, measure_memory
 from bench.kernels_products import measure_products
 from bench.report import Report
 from bench.voices import instruction_sets, one_thread
@@ -34,7 +34,7 @@ _CASES = {
 }
 
 
-FIGURES = ("rows", "engine", "memory", "products", "kokoro")
+FIGURES = ("rows", "engine", "memory", "int8", "products", "kokoro")
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
     names = instruction_sets(isa)
     if "rows" in chosen:
         _rows(report, device, 5 if quick else 40)
-    if not {"engine", "memory"}.isdisjoint(chosen):
+    if not {"engine", "memory", "int8"}.isdisjoint(chosen):
         with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder:
             registry = Registry(Path(folder))
             import_embedded(registry, voices=[JOE])
@@ -60,6 +60,8 @@ def run(
                 measure_engine(report, registry, names, 3 if quick else 15)
             if "memory" in chosen and names:
                 measure_memory(report, registry, Path(folder), names[0])
+            if "int8" in chosen:
+                measure_int8(report, registry, names, 3 if quick else 15)
     if "products" in chosen:
         measure_products(report, names, 3 if quick else 9)
     if "kokoro" in chosen:

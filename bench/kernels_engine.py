@@ -30,12 +30,15 @@ from bench.voices import load_vits, one_thread
 from voxswap_families.arithmetic import fastest_dtype
 from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.embedded import installed_weights
+from voxswap_families.layers.native.processor import ISAS
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.duration import StochasticDurationPredictor
 from voxswap_families.vits.embedded import JOE
 from voxswap_families.vits.encoder import TextEncoder
 from voxswap_families.vits.native_voice import NativeVitsUtterance, NativeVitsVoice
+from voxswap_families.vits.packable import PACKED_INT8
 from voxswap_families.vits.packed import packed_shapes
+from voxswap_families.vits.repack import repack
 from voxswap_families.vits.voice import VitsUtterance
 from voxswap_families.work import finished
 from voxswap_registry.names import VoiceRef
@@ -84,6 +87,33 @@ def measure_engine(report: Report, registry: Registry, names: Sequence[str], tur
         report.add("  line; peer: onnxruntime", ours.pop("line"), "ms", peer=peer_ms)
         for what, taken in ours.items():
             report.add(f"  {what}; peer: torch", taken, "ms", peer=plain[what])
+
+
+def measure_int8(report: Report, registry: Registry, names: Sequence[str], turns: int) -> None:
+    """A voice with feed-forward layers in int8 beside itself without, by those of ``names`` that
+    multiply bytes. It becomes joe's newest version.
+    """
+    names = [name for name in names if ISAS[name].multiplies_bytes]
+    plain = [load_vits(registry, "joe", "bfloat16", kernels=name) for name in names]
+    with registry.workdir() as workdir:
+        joe = registry.resolve(VoiceRef("joe"))
+        repack(registry, joe, workdir=workdir, form=PACKED_INT8)
+    narrow = [load_vits(registry, "joe", "bfloat16", kernels=name) for name in names]
+    for name, *pair in zip(names, plain, narrow, strict=True):
+        ids = pair[0].front_end.symbols(normalize(LINE, "en-US")).ids
+        told: list[dict[str, list[float]]] = [defaultdict(list) for _ in pair]
+        with one_thread(), _clocked() as clock:
+            measures = [
+                _line(voice, ids, clock, found) for voice, found in zip(pair, told, strict=True)
+            ]
+            in_turns(2, *measures)
+            for found in told:
+                found.clear()
+            in_turns(turns, *measures)
+        for what in ("encoder", "first chunk", "line"):
+            before, after = (found[what] for found in told)
+            ratio = statistics.median(b / a for a, b in zip(before, after, strict=True))
+            report.add(f"{name}: {what} with int8 / without", ratio, "times")
 
 
 def _line(
