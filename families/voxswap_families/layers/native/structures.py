@@ -162,6 +162,6 @@ FUNCTIONS: Final = {
     "vxk_flow": (_INT, (_P(Flow), _ADDRESS, _ADDRESS, _INT, _INT, _ADDRESS, _ADDRESS)),
     "vxk_generator_state_bytes": (_LONG, (_P(Generator),)),
     "vxk_generator_bytes": (_LONG, (_P(Generator), _INT)),
-    "vxk_generator_begin": (_INT, (_P(Generator), _ADDRESS)),
-    "vxk_generate": (_LONG, (_P(Generator), _ADDRESS, _ADDRESS, _INT, _INT, _ADDRESS, _ADDRESS)),
+    "vxk_generator_begin": (_INT, (_P(Generator), _ADDRESS, _INT)),
+    "vxk_generate": (_LONG, (_P(Generator), _ADDRESS, _ADDRESS, _INT, _ADDRESS, _ADDRESS)),
 }  # fmt: skip
