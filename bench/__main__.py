@@ -22,13 +22,14 @@ BENCHMARKS = {
     "doors": "first audio over HTTP and WebSocket beside gRPC; paced readers; starts with all on",
     "page": "the page in headless Chromium: from press to sound, its main thread, its size",
     "commits": "this tree beside another commit: first sounds, lines, swaps, load, starts, memory",
-    "kernels": "what each way to compute a convolution gains over the next",
-    "quality": "bfloat16 beside float32: DNSMOS, word error rate, log-spectral distance",
+    "kernels": "native kernels beside torch and onnxruntime; rows of the table; a line of Kokoro",
+    "packing": "packing and unpacking the weights of a voice, beside copying them",
+    "quality": "bfloat16 and native kernels beside float32: DNSMOS, word errors, distances, parts",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",
 }
 
 
-_OPTIONS = ("quick", "only", "against", "pictures")
+_OPTIONS = ("quick", "only", "against", "pictures", "isa")
 
 
 def main() -> int:
@@ -44,6 +45,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a smoke run: few repetitions")
     parser.add_argument("--only", metavar="FIGURE", help="one group of figures")
     parser.add_argument("--against", metavar="COMMIT", help="compare with its server, in turns")
+    parser.add_argument("--isa", metavar="NAME,…", help="these instruction sets alone")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="put its pictures there")
     arguments = parser.parse_args()
     module = importlib.import_module(f"bench.{arguments.name.replace('-', '_')}")

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from bench.lines import LINE, TAKES, TEN
 from bench.peers import ask_peer
@@ -27,21 +26,18 @@ from bench.report import Report
 from bench.residency_stage import make_room
 from bench.servers import serving
 from bench.turns import in_turns
+from bench.voices import load_vits, one_thread
 from voxswap_client import Client, SpeechResult
-from voxswap_families.arithmetic import Dtype, fastest_dtype
+from voxswap_families.arithmetic import fastest_dtype
 from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.embedded import import_embedded, installed_weights
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.text import NormalizedText, Word
 from voxswap_families.vits.embedded import JOE
-from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.work import finished
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
-from voxswap_server.residency.loader import VoiceLoader
 from voxswap_server.speech.chunking import Chunking
-from voxswap_server.text.espeak.library import Espeak
-from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
 
 _SENTENCES = Path(__file__).parents[1] / "tests/text/piper_ids.json"
@@ -69,8 +65,8 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
         registry = Registry(Path(folder))
         import_embedded(registry)
         _add_other(registry)
-        voice = _load(registry, device)
-        with _one_thread():
+        voice = load_vits(registry, "joe", None, device=device)
+        with one_thread():
             _parity(report, voice)
         _symbols(report, voice)
         question: dict[str, Any] = {
@@ -80,14 +76,6 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
         }
         question["speak"] = TEN * sizes.takes
         _times(report, sizes, registry, device, ask_peer("piper", "piper_times.py", question))
-
-
-def _load(registry: Registry, device: str, *, dtype: Dtype | None = None) -> LoadedVoice:
-    engine = VitsEngine(device, dtype, front_ends=partial(make_front_end, espeak=Espeak()))
-    loader = VoiceLoader(registry.components, {engine.name: engine})
-    plan = loader.plan(registry.resolve(VoiceRef("joe")))
-    parts = {part.role: loader.load(plan, part, lambda: False) for part in plan.parts}
-    return loader.assemble(plan, parts)
 
 
 def _add_other(registry: Registry) -> None:
@@ -190,8 +178,8 @@ def _times(
         return warm[-1].ttfa_ms
 
     dtype = fastest_dtype(device)  # as a server decides for itself
-    bare = _load(registry, device, dtype=dtype)
-    with _talking(registry, device, arithmetic=dtype) as client, _one_thread():
+    bare = load_vits(registry, "joe", dtype, device=device)
+    with _talking(registry, device, arithmetic=dtype) as client, one_thread():
         first = client.say("joe", LINE)
         turns = partial(say, client), partial(_first_chunk_ms, bare)
         in_turns(5, *turns)
@@ -241,17 +229,6 @@ def _times(
         25,
         peer=word_error_rate(TEN * sizes.takes, piper_heard) * 100,
     )
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """As a step has in the server."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _audio(result: SpeechResult) -> tuple[npt.NDArray[np.float32], int]:

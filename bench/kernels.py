@@ -1,16 +1,27 @@
-"""What each row of the table of convolutions gains: with it, and without it, in turns."""
+"""What computes: native kernels beside torch and onnxruntime, and the rows of the table by which
+torch convolves, with each of them and without it; in turns, on one thread.
+"""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from unittest import mock
 
 import torch
 
+from bench import kokoro_profile
+from bench.kernels_engine import measure_engine, measure_memory
+from bench.kernels_products import measure_products
 from bench.report import Report
+from bench.voices import instruction_sets, one_thread
+from voxswap_families.embedded import import_embedded
 from voxswap_families.layers import kernels
 from voxswap_families.layers.kernels import KERNELS, Filter, convolved
+from voxswap_families.vits.embedded import JOE
+from voxswap_registry.store import Registry
 
 # Of a medium Piper voice: in, out, kernel, dilation, groups, samples, type, and whether another
 # signal is added.
@@ -23,17 +34,43 @@ _CASES = {
 }
 
 
-def run(report: Report, *, device: str, quick: bool = False) -> None:
+FIGURES = ("rows", "engine", "memory", "products", "kokoro")
+
+
+def run(
+    report: Report,
+    *,
+    device: str,
+    quick: bool = False,
+    only: str | None = None,
+    isa: str | None = None,
+) -> None:
+    """What ``only`` names, or all of `FIGURES`; ``isa``: these instruction sets, by commas."""
+    if only is not None and only not in FIGURES:
+        raise SystemExit(f"--only takes one of {', '.join(FIGURES)}; found {only!r}")
+    chosen = FIGURES if only is None else (only,)
+    names = instruction_sets(isa)
+    if "rows" in chosen:
+        _rows(report, device, 5 if quick else 40)
+    if not {"engine", "memory"}.isdisjoint(chosen):
+        with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder:
+            registry = Registry(Path(folder))
+            import_embedded(registry, voices=[JOE])
+            if "engine" in chosen:
+                measure_engine(report, registry, names, 3 if quick else 15)
+            if "memory" in chosen and names:
+                measure_memory(report, registry, Path(folder), names[0])
+    if "products" in chosen:
+        measure_products(report, names, 3 if quick else 9)
+    if "kokoro" in chosen:
+        kokoro_profile.run(report, quick=quick)
+
+
+def _rows(report: Report, device: str, turns: int) -> None:
     """Each row's time beside the same convolution without it: the best of all turns."""
-    turns = 5 if quick else 40
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            for row in KERNELS[:-1]:
-                _measure(report, row.name, device, turns)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.inference_mode():
+        for row in KERNELS[:-1]:
+            _measure(report, row.name, device, turns)
 
 
 def _measure(report: Report, name: str, device: str, turns: int) -> None:

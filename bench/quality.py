@@ -1,27 +1,25 @@
-"""What bfloat16 costs in quality: DNSMOS, word error rate and log-spectral distance beside float32.
+"""What bfloat16 costs in quality: DNSMOS, word error rate and log-spectral distance beside float32;
+and what native kernels do (`quality_kernels`).
 
-DNSMOS is Reddy et al., "DNSMOS P.835" (2022), as the package speechmos runs it. The log-spectral
-distance is Gray and Markel's (1976): the root mean square difference of log power spectra, averaged
-over frames. Feed-forward layers may move a duration by a frame, and then frames would not lie over
-each other; so it is told with theirs in float32, and how often they move is told beside it.
+Feed-forward layers may move a duration by a frame, and then frames would not lie over each other;
+so the distance is told with theirs in float32, and how often they move is told beside it.
 """
 
 from __future__ import annotations
 
-import base64
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import soxr
 import torch
 
+from bench.audio_measures import Audio, dnsmos, log_spectral_distance
 from bench.lines import LINE, TEN
-from bench.peers import ask_peer
+from bench.quality_kernels import RATE, run_kernels
 from bench.recognise import recognise, word_error_rate
 from bench.report import Report
+from bench.voices import instruction_sets
 from voxswap_families.contract import Delivery, Voice
 from voxswap_families.embedded import import_embedded
 from voxswap_families.layers.mapping import map_tensors
@@ -39,15 +37,28 @@ from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
 
-RATE = 22_050
-DNSMOS_RATE = 16_000
+FIGURES = ("arithmetic", "kernels")
 _TAKES = 3
-_WINDOW, _HOP = 1024, 256
-
-Audio = npt.NDArray[np.float32]
 
 
-def run(report: Report, *, device: str, quick: bool = False) -> None:
+def run(
+    report: Report,
+    *,
+    device: str,
+    quick: bool = False,
+    only: str | None = None,
+    isa: str | None = None,
+) -> None:
+    """What ``only`` names, or both of `FIGURES`; ``isa``: these instruction sets, by commas."""
+    if only is not None and only not in FIGURES:
+        raise SystemExit(f"--only takes one of {', '.join(FIGURES)}; found {only!r}")
+    if only in {None, "arithmetic"}:
+        _arithmetic(report, device, quick=quick)
+    if only in {None, "kernels"}:
+        run_kernels(report, instruction_sets(isa), quick=quick)
+
+
+def _arithmetic(report: Report, device: str, *, quick: bool) -> None:
     """Speak the same lines in both; two minutes."""
     takes, lines = (1, TEN[:3]) if quick else (_TAKES, (LINE, *TEN))
     with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder:
@@ -63,7 +74,7 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
                 b, others = _say(rounded, ids, take)
                 c, same = _say(half, ids, take)
                 assert same == lengths, "only feed-forward layers may move a duration"
-                distance.append(_log_spectral_distance(a, c))
+                distance.append(log_spectral_distance(a, c))
                 moved += sum(x != y for x, y in zip(lengths, others, strict=True))
                 symbols += len(lengths)
                 spoken["float32"].append(a)
@@ -78,7 +89,7 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
         report.add(
             f"word error rate, {len(said)} lines", errors["bfloat16"], "%", peer=errors["float32"]
         )
-        scores = {name: _dnsmos(audios) for name, audios in spoken.items()}
+        scores = {name: dnsmos(audios, RATE) for name, audios in spoken.items()}
         for name in ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos"):
             ours, theirs = scores["bfloat16"][name], scores["float32"][name]
             report.add(f"DNSMOS {name[:-4].upper()}, bfloat16", ours, "MOS", peer=theirs)
@@ -120,25 +131,3 @@ def _say(voice: Voice, ids: tuple[int, ...], seed: int) -> tuple[Audio, tuple[in
     utterance = finished(voice.prepare(ids, delivery))
     audio = finished(utterance.decode(0, utterance.frames))
     return audio, tuple(utterance.durations_frames)
-
-
-def _log_spectral_distance(a: Audio, b: Audio) -> float:
-    """In dB, of signals of one length."""
-    spectra = [20 * np.log10(np.maximum(_magnitudes(signal), 1e-4)) for signal in (a, b)]
-    return float(np.sqrt(((spectra[0] - spectra[1]) ** 2).mean(axis=1)).mean())
-
-
-def _magnitudes(signal: Audio) -> Audio:
-    frames = np.lib.stride_tricks.sliding_window_view(signal, _WINDOW)[::_HOP]
-    magnitudes: Audio = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), axis=1))
-    return magnitudes
-
-
-def _dnsmos(audios: list[Audio]) -> dict[str, float]:
-    """Mean scores, by a Python that has the model."""
-    clips = []
-    for audio in audios:
-        clip = soxr.resample(audio, RATE, DNSMOS_RATE).clip(-1, 1).astype("<f4")
-        clips.append(base64.b64encode(clip.tobytes()).decode())
-    scores: dict[str, float] = ask_peer("dnsmos", "dnsmos.py", {"clips": clips})
-    return scores

@@ -13,7 +13,7 @@ from typing import Literal
 
 _COLUMNS = 100
 # Units of times and rates: as many as the machine makes them.
-MACHINES = frozenset({"s", "ms", "us", "per s", "MB/s", "audio s/s", "cores"})
+MACHINES = frozenset({"s", "ms", "us", "per s", "MB/s", "audio s/s", "cores", "GFLOPS", "GOPS"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ class BenchServer:
         libraries, which are the system's to drop. Not of one instant: mappings come and go.
         """
         text = Path(f"/proc/{self.pid}/smaps").read_text()
-        below = tuple(f"{folder}/" for folder in folders)
+        # Shared anonymous memory, which Python's own maps are, has that name and is of no file.
+        below = ("/dev/zero", *(f"{folder}/" for folder in folders))
         total = 0
         for file, rss, anonymous in _MAPPING.findall(text):
             total += int(rss if file.startswith(below) else anonymous)

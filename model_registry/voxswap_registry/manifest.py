@@ -39,8 +39,6 @@ from voxswap_registry.records import Record, canonical_json, record
 SCHEMA_VERSION: Final = 1
 # Two thousand speakers with names of eight characters take 40 KB; other voices 2 to 3.
 MAX_MANIFEST_BYTES: Final = 64 << 10
-# What was taken at first: such a manifest cannot be used any more, but what it names is known.
-MAX_OLD_MANIFEST_BYTES: Final = 1 << 20
 MAX_LIST_ENTRIES: Final = 256  # of any list; the longest of real voices have a dozen
 MAX_SPEAKER_CHARACTERS: Final = 128
 _MAX_COMPONENT_BYTES = 1 << 40
@@ -376,36 +374,3 @@ MANIFEST: Final = Record(
     schema_version=SCHEMA_VERSION,
     remedy="Import the voice again, or publish a version in which that is right",
 )
-
-
-@record()
-@dataclass(frozen=True, slots=True)
-class _NamedComponent:
-    digest: Digest
-
-
-@record()
-@dataclass(frozen=True, slots=True)
-class _Names:
-    voice_id: str
-    version: int
-    components: tuple[_NamedComponent, ...]
-
-
-_NAMES: Final = Record(
-    _Names,
-    limit_bytes=MAX_OLD_MANIFEST_BYTES,
-    schema_version=SCHEMA_VERSION,
-    remedy="Put the file back, or delete the version",
-)
-
-
-def named_digests(data: bytes, *, voice_id: str, version: int, where: str) -> frozenset[str]:
-    """The digests of the components of a version's manifest, whatever else is wrong with it.
-
-    For whoever must not remove them. Raises `ManifestError` if they cannot be told.
-    """
-    found = _NAMES.read(data, where=where)
-    if (found.voice_id, found.version) != (voice_id, version):
-        raise ManifestError(f"{where}: says that it is another voice or version; put the file back")
-    return frozenset(component.digest for component in found.components)

@@ -16,10 +16,9 @@ from voxswap_registry.layout import (
 )
 from voxswap_registry.manifest import (
     MAX_MANIFEST_BYTES,
-    MAX_OLD_MANIFEST_BYTES,
     Manifest,
-    named_digests,
 )
+from voxswap_registry.named import MAX_OLD_MANIFEST_BYTES, named_digests
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.resolution import chosen_version
 from voxswap_registry.signing import MAX_SIGNATURE_BYTES, TrustedKeys, check

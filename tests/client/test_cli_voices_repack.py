@@ -45,6 +45,8 @@ def test_a_voice_is_repacked_and_told_about(capsys: Capsys, home: Registry) -> N
     assert next_step.endswith("voxswap voices promote npc/wide@2 --warm-up")
     assert home.resolve(VoiceRef("npc/wide", version=2)).component("model").form == "packed"
     assert home.record("npc/wide").state.labels == {"stable": 1}
+    assert main(["voices", "show", "npc/wide@2", "--registry", "var/registry"]) == 0
+    assert "\nmodel, packed  " in capsys.readouterr().out
     # By its label it is the old one, whose packed form is there already.
     assert repack("npc/wide") == 0
     assert capsys.readouterr().out.startswith("nothing to repack: the same is there of npc/wide@1")

@@ -128,11 +128,11 @@ def native_flow(pair: Pair, z: Floats, cuts: Sequence[int]) -> Floats:
     call.vxk_flow_begin(flow, state.address)
     made = list[Floats]()
     for first, last in spans(len(z), cuts):
-        n = last - first
+        n, piece = last - first, z[first:last].copy()
         memory = GuardedBlock(call.vxk_flow_bytes(flow, n))
         out = GuardedBlock(4 * (n + a.flow_reach_frames) * a.inter)
         rows = call.vxk_flow(
-            flow, state.address, memory.address, last == len(z), n, _address(z[first:last]),
+            flow, state.address, memory.address, last == len(z), n, _address(piece),
             out.address,
         )  # fmt: skip
         made.append(out.floats(rows, a.inter))
@@ -142,20 +142,20 @@ def native_flow(pair: Pair, z: Floats, cuts: Sequence[int]) -> Floats:
 
 
 def native_generator(pair: Pair, z: Floats, cuts: Sequence[int]) -> Floats:
-    """The same in calls of so many frames; the last ones in one."""
+    """The same in calls of so many frames, of which the last ones are behind the end."""
     call = pair.native.library.functions
     generator, a = pair.native.model.spoken_by(pair.speaker).generator, pair.architecture
     state = GuardedBlock(call.vxk_generator_state_bytes(generator))
-    call.vxk_generator_begin(generator, state.address)
+    call.vxk_generator_begin(generator, state.address, len(z))
     made = list[Floats]()
-    for first, last in spans(len(z), cuts):
+    for first, last in spans(len(z) + a.generator_reach_frames, cuts):
         n = last - first
         memory = GuardedBlock(call.vxk_generator_bytes(generator, n))
         out = GuardedBlock(4 * (n + a.generator_reach_frames) * a.hop_length_samples)
+        piece = z[first:last].copy()  # so that a sanitizer knows where it ends
         samples = call.vxk_generate(
-            generator, state.address, memory.address, last == len(z), n, _address(z[first:last]),
-            out.address,
-        )  # fmt: skip
+            generator, state.address, memory.address, n, _address(piece), out.address
+        )
         made.append(out.floats(samples))
         for block in (state, memory, out):
             block.check()

@@ -100,7 +100,7 @@ def test_a_processor_without_avx2_computes_on_torch(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(processor, "features", lambda: told(IVY_BRIDGE))
     library.load.cache_clear()
     assert pick("auto") is pick("torch") is None
-    assert library.shown().startswith("torch (")
+    assert library.shown().splitlines()[0] == "torch"
     with pytest.raises(KernelsError, match=r"^avx2 cannot run here: .* lacks avx2, bmi2, fma") as e:
         pick("avx2")
     assert "there are: torch" in str(e.value)
@@ -145,14 +145,18 @@ def test_what_is_built_is_found_loaded_and_left_alone(folder: Path) -> None:
 @needs_compiler
 @pytest.mark.skipif("avx2" not in runnable(), reason="needs AVX2")
 def test_the_best_that_is_there_is_picked_and_what_would_be_better_is_told(folder: Path) -> None:
-    with pytest.raises(KernelsError, match=r"^avx2 is not built; `python -m .* there are: torch"):
+    with pytest.raises(
+        KernelsError, match=r"^avx2 is not built; there are: torch; python -m .* makes"
+    ):
         pick("avx2")
     assert pick("auto") is None
     built("avx2", folder)
-    best, reason = library.best()
+    best, reasons = library.best()
     assert best is not None
     assert (best.isa, best) == ("avx2", pick("auto"))
-    assert reason.startswith("avx512 is not built")
+    assert reasons == ("avx512 is not built",)
+    assert library.shown().startswith("avx2, by ")
+    assert max(map(len, library.shown().splitlines())) < 100
     with pytest.raises(KernelsError, match="there are: avx2, torch"):
         pick("avx512")
     with pytest.raises(KernelsError, match="'sse9' are none that there are"):
@@ -176,7 +180,7 @@ def test_a_truncated_file_is_refused_before_the_system_sees_it(
     monkeypatch.setattr(library, "opened", None)
     for length in (0, 1, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(KernelsError, match=r"avx2 is refused: .*cut off, or was changed"):
+        with pytest.raises(KernelsError, match=r"^avx2-\w+.so is refused: it is cut off"):
             pick("avx2")
         assert pick("auto") is None
 
@@ -224,7 +228,7 @@ def test_a_library_that_lacks_a_function_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built("avx2", folder)
-    monkeypatch.setitem(library.FUNCTIONS, "vxk_of_tomorrow", (None, ()))
+    monkeypatch.setattr(library, "FUNCTIONS", {"vxk_of_tomorrow": (None, ())})
     with pytest.raises(KernelsError, match=r"avx2 cannot be loaded: .*vxk_of_tomorrow"):
         pick("avx2")
 

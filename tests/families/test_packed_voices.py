@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +23,15 @@ from tests.families.vits_voices import component, line, load, manifest_of, whole
 from tests.registry.drafts import blob_path
 from voxswap_families.contract import Delivery
 from voxswap_families.importing.detect import import_voice
-from voxswap_families.vits.architecture import may_be_rounded
+from voxswap_families.vits.architecture import VitsArchitecture, may_be_rounded
 from voxswap_families.vits.checkpoint import as_stored, write_safetensors
 from voxswap_families.vits.engine import VitsEngine
-from voxswap_families.vits.packed import check_packed, pack, unpack
+from voxswap_families.vits.packed import check_packed, pack, packed_shapes, unpack
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_families.vits.voice import VitsWeights
 from voxswap_registry.draft import VoiceDraft
 from voxswap_registry.errors import EngineError, InvalidInputError, ManifestError, VoxswapError
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
@@ -104,6 +107,28 @@ def test_a_manifest_says_no_form_that_cannot_be(tmp_path: Path) -> None:
         dataclasses.replace(
             manifest, engine_config=dataclasses.replace(SMALL, hidden=16).to_config()
         ).check(where="here")
+
+
+def test_hostile_manifests_are_refused_or_of_what_can_be_packed() -> None:
+    """Whatever passes is planned for from the manifest alone, and its tensors are known."""
+    manifest = packed_manifest(dataclasses.replace(SMALL, n_speakers=0, gin=0))
+    raw = json.loads(manifest.to_json())
+    taken = 0
+    documents = hostile.manifests(raw, seed=21, count=150), hostile.architectures(raw, 22, 150)
+    for data in itertools.chain(*documents):
+        try:
+            found = Manifest.from_json(data, where="here")
+        except ManifestError:
+            continue
+        if found.component("model").form is None:
+            continue
+        taken += 1
+        architecture = VitsArchitecture.read(found.engine_config)
+        assert packed_shapes(architecture)
+        model, _ = VitsEngine(dtype="float32").parts(found)
+        shapes = expected_shapes(architecture).values()
+        assert model.footprint_bytes >= 4 * sum(map(math.prod, shapes))
+    assert taken > 20
 
 
 # Whatever is in a file, what comes of it is speech or an error with a remedy.

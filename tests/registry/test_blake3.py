@@ -27,7 +27,8 @@ from voxswap_registry.errors import (
     SignatureError,
 )
 from voxswap_registry.layout import blob_key, manifest_key
-from voxswap_registry.manifest import Component, Manifest, named_digests
+from voxswap_registry.manifest import Component, Manifest
+from voxswap_registry.named import named_digests
 from voxswap_registry.publishing import as_upload
 from voxswap_registry.signing import PrivateKey, TrustedKeys, new_key_pair
 from voxswap_registry.storage.cache import ComponentCache

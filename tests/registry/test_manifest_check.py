@@ -25,8 +25,8 @@ from voxswap_registry.manifest import (
     Component,
     Manifest,
     is_espeak_voice,
-    named_digests,
 )
+from voxswap_registry.named import named_digests
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
@@ -359,8 +359,8 @@ def test_a_form_is_its_familys_or_another_voxswaps(tmp_path: Path, raw: dict[str
         told = faults(changed(raw, f"components/{place}/form", form))
         assert told[f"components[{place}].form"].startswith(f"is '{form}', which is not known here")
         assert "update voxswap to the one that wrote it" in told[f"components[{place}].form"]
-    for form in ("", "Packed", "a b", "x" * 33, None, 7):
-        assert "components[0].form" in faults(changed(raw, "components/0/form", form))
+    for wrong in ("", "Packed", "a b", "x" * 33, None, 7):
+        assert "components[0].form" in faults(changed(raw, "components/0/form", wrong))
 
 
 def test_of_an_engine_that_is_not_here_any_form_is_listed(raw: dict[str, Any]) -> None:

@@ -23,8 +23,8 @@ from tests.examples import examples
 from tests.fakes.manifests import make_manifest
 from voxswap_families.contract import Pace
 from voxswap_registry.names import VoiceRef
+from voxswap_server.compute.hooks import Ran
 from voxswap_server.compute.meter import Meter
-from voxswap_server.compute.threads import Ran
 from voxswap_server.speech.admission import Admission, Ticket, prior
 from voxswap_server.speech.books import Limits, Snapshot
 from voxswap_server.speech.costs import Machine

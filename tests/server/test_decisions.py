@@ -16,11 +16,14 @@ import pytest
 import torch
 
 from voxswap_families.arithmetic import gains_from_tf32, use_tf32
+from voxswap_families.layers.native import library, processor
 from voxswap_families.layers.native.recipe import checksum
 from voxswap_registry.storage.locks import open_file
 from voxswap_server.app import decisions
-from voxswap_server.app.config import Settings
+from voxswap_server.app.computing import decisions_of
+from voxswap_server.app.config import Settings, SettingsError
 from voxswap_server.app.decisions import Decisions, Machine, decide, maker, settle, this_machine
+from voxswap_server.compute.scheduler import Scheduler
 
 HERE = Machine(device="cpu", processor="a", torch="2.0", voxswap="1.0", espeak="")
 EXACT = Decisions(arithmetic="float32", tf32=False, front_end="english")
@@ -311,6 +314,21 @@ def test_native_kernels_are_told_as_bfloat16_and_name_their_source() -> None:
     assert maker(native, "cpu").endswith(f"kernels avx2 {checksum('avx2')}")
     rounded = native.model_copy(update={"arithmetic": "bfloat16"})
     assert maker(native, "cpu") != maker(rounded, "cpu")
+
+
+async def test_kernels_that_are_named_and_not_there_end_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anything is computed."""
+    monkeypatch.setattr(processor, "features", frozenset)
+    library.load.cache_clear()
+    settings = Settings.model_validate({"kernels": "avx2"})
+    scheduler = Scheduler(threads=1)
+    try:
+        with pytest.raises(SettingsError, match=r"^kernels: avx2 cannot run here: .*: torch$"):
+            await decisions_of(settings, scheduler)
+    finally:
+        scheduler.close()
 
 
 def test_trying_tf32_leaves_it_off() -> None:

@@ -13,7 +13,7 @@ from tests.fakes.manifests import make_manifest
 from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
-from voxswap_server.compute.threads import Ran
+from voxswap_server.compute.hooks import Ran
 from voxswap_server.speech.admission import Admission, Ticket, prior
 from voxswap_server.speech.books import Limits, Snapshot
 from voxswap_server.speech.costs import Costs, Machine

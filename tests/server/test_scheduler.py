@@ -9,8 +9,8 @@ import pytest
 from tests.fakes.executors import settle
 from tests.fakes.gates import Gate
 from voxswap_families.work import Steps, Work
+from voxswap_server.compute.hooks import ThreadHooks
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.compute.threads import ThreadHooks
 
 
 @pytest.fixture

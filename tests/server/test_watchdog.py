@@ -16,8 +16,8 @@ from tests.fakes.executors import settle
 from voxswap_families.errors import DeviceStuckError
 from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import ClosedError
+from voxswap_server.compute.hooks import Ran, ThreadHooks, Verdict
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.compute.threads import Ran, ThreadHooks, Verdict
 from voxswap_server.compute.watchdog import watch_steps
 from voxswap_server.residency.bars import Bars
 from voxswap_server.speech.serving import Serving

@@ -161,13 +161,14 @@ class NativeVitsUtterance:
         self._drawn = np.zeros((0, a.inter), np.float32)  # latents that the flow has not seen
         self._draw_end = 0
         self._final = self._drawn  # and those that came of it, which the generator has not
-        self._flow_seen = self._seen = 0  # frames that each of the two was given
+        # Frames that each of the two was given; the generator sees some behind the end as well.
+        self._flow_seen = self._seen = 0
         self._emitted = 0  # frames whose audio was asked for
         self._audio = np.zeros(0, np.float32)  # made, and not asked for yet
         self._flow_state = Block(call.vxk_flow_state_bytes(spoken.flow))
         self._generator_state = Block(call.vxk_generator_state_bytes(spoken.generator))
         call.vxk_flow_begin(spoken.flow, self._flow_state.address)
-        call.vxk_generator_begin(spoken.generator, self._generator_state.address)
+        call.vxk_generator_begin(spoken.generator, self._generator_state.address, self.frames)
 
     @property
     def durations_frames(self) -> Sequence[int]:
@@ -202,12 +203,13 @@ class NativeVitsUtterance:
 
     def _decoding(self, last_frame: int, wanted: int) -> Steps[npt.NDArray[np.float32]]:
         reach = self._voice.model.architecture.generator_reach_frames
-        end = min(self.frames, last_frame + reach)
+        end = last_frame + reach
         audio, have = [self._audio], len(self._audio)
         while have < wanted:
             n = min(self._most, end - self._seen)
-            while len(self._final) < n:
-                self._run_flow(n)
+            needed = max(0, min(n, self.frames - self._seen))
+            while len(self._final) < needed:
+                self._run_flow(needed)
                 yield None
             audio.append(self._generated(n))
             have += len(audio[-1])
@@ -219,18 +221,16 @@ class NativeVitsUtterance:
         return made[:wanted]
 
     def _generated(self, n: int) -> npt.NDArray[np.float32]:
-        """What the generator can tell, once it has seen ``n`` frames more."""
+        """What the generator can tell, once it has seen ``n`` frames more, or as far behind the end."""
         call, generator = self._voice.library.functions, self._spoken.generator
         self._seen += n
         frames, self._final = self._final[:n], self._final[n:].copy()
-        is_last = self._seen == self.frames
         most = n + self._voice.model.architecture.generator_reach_frames
         audio = np.empty(most * self._hop, np.float32)
         room = _SCRATCH.of(call.vxk_generator_bytes(generator, n))
         made = call.vxk_generate(
-            generator, self._generator_state.address, room, is_last, n,
-            address(frames), address(audio),
-        )  # fmt: skip
+            generator, self._generator_state.address, room, n, address(frames), address(audio)
+        )
         audio = audio[:made]
         # NaN and infinity survive a sum, and one sum is cheaper than a mask.
         if not np.isfinite(audio.sum()):

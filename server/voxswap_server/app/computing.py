@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from voxswap_families.contract import Engine, EngineContext
 from voxswap_families.errors import KernelsError
-from voxswap_families.layers.native.library import pick
+from voxswap_families.layers.native.lending import KernelLending
+from voxswap_families.layers.native.library import load, pick
 from voxswap_families.register import families, make_engines
 from voxswap_families.work import Work
 from voxswap_registry.errors import EngineError
@@ -20,9 +21,9 @@ from voxswap_server.app.config import Settings, SettingsError
 from voxswap_server.app.decisions import Decisions, settle
 from voxswap_server.app.metrics import Metrics
 from voxswap_server.app.way_down import STEPS_S, WayDown
+from voxswap_server.compute.hooks import ThreadHooks
 from voxswap_server.compute.process import compute_threads
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.compute.threads import ThreadHooks
 from voxswap_server.speech.admission import Admission, prior
 from voxswap_server.speech.books import Limits
 from voxswap_server.speech.costs import Costs, Machine
@@ -44,7 +45,7 @@ def import_engines() -> None:
         importlib.import_module(family.engine_module)
 
 
-def make_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
+def make_scheduler(settings: Settings, metrics: Metrics, lending: KernelLending) -> Scheduler:
     """Compute threads for the device: of a GPU one, since it computes there."""
     import torch
 
@@ -65,12 +66,19 @@ def make_scheduler(settings: Settings, metrics: Metrics) -> Scheduler:
             observe=metrics.observe_step,
             observe_stuck=metrics.observe_stuck,
             # Whoever waits for a GPU computes as well.
-            cpu_clock=time.thread_time if settings.device == "cpu" else time.perf_counter,
+            cpu_clock=lending.cpu_clock if settings.device == "cpu" else time.perf_counter,
+            lending=lending,
         ),
     )
 
 
-def watch_compute(metrics: Metrics, scheduler: Scheduler) -> None:
+def open_lending(settings: Settings, decisions: Decisions, lending: KernelLending) -> None:
+    """Let idle threads help, if they may and native kernels compute."""
+    if settings.lend_idle_threads and settings.device == "cpu" and decisions.kernels != "torch":
+        lending.open(load(decisions.kernels))
+
+
+def watch_compute(metrics: Metrics, scheduler: Scheduler, lending: KernelLending) -> None:
     """Show what computes, and what waits for it."""
     text = "Compute threads that took steps over the last seconds, on average."
     metrics.show("busy_threads", text, lambda: scheduler.busy()[0], steps="short")
@@ -78,6 +86,10 @@ def watch_compute(metrics: Metrics, scheduler: Scheduler) -> None:
     metrics.show("queue_depth", "Works in line for the device.", lambda: scheduler.waiting)
     text = "Threads whose steps do not come back."
     metrics.show("stuck_threads", text, lambda: scheduler.lost)
+    text = "Products of native kernels that idle threads helped with."
+    metrics.show("shared_products", text, lambda: lending.shared[0])
+    text = "Of these, how many were waited for because a helper had lost its core."
+    metrics.show("shared_products_late", text, lambda: lending.shared[1])
 
 
 def watch_admission(metrics: Metrics, admission: Admission) -> None:

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from voxswap_families.layers.native.library import Kernels
-from voxswap_registry.errors import InvalidInputError, VoxswapError
-from voxswap_registry.names import VoiceRef, check_digest
+from voxswap_registry.errors import VoxswapError
+from voxswap_server.app.setting_types import (
+    Address,
+    Digests,
+    KernelsChoice,
+    Names,
+    Paths,
+    RedisUrl,
+    Size,
+    Voices,
+)
 
 ENVIRONMENT_PREFIX = "VOXSWAP_"
 # Read by others or before the settings are; not settings themselves.
@@ -36,10 +34,6 @@ _SIZES = {
     *("audio_cache_bytes", "audio_cache_entry_bytes"),
 }
 _SECRETS = {"audio_cache_redis_url"}
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-# A petabyte: sums of some of these still fit into the wire's int64.
-MAX_SIZE_BYTES = 1 << 50
-
 
 # May be changed in the file while the server runs; SIGHUP has it read again.
 RELOADABLE = frozenset({"memory_budget", "idle_ttl_s", "log_level"})
@@ -49,74 +43,6 @@ class SettingsError(VoxswapError):
     """A setting is wrong; the message names it, where it came from, and what it takes."""
 
     reason = "SETTINGS"
-
-
-def _size(value: object) -> object:
-    """Bytes, or a number with K, M, G or T (optionally followed by iB)."""
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
-    if match is None:
-        raise ValueError("write a number of bytes, or one with a unit, such as 512MiB or 2GiB")
-    size = float(match.group(1)) * _UNITS[match.group(2).upper()]
-    return int(min(size, 2.0 * MAX_SIZE_BYTES))  # too many digits are no number for int()
-
-
-def _address(value: object) -> object:
-    if isinstance(value, str):
-        host, colon, port = value.rpartition(":")
-        if not (colon and host and port.isdecimal() and int(port) < 1 << 16):
-            raise ValueError("write host:port, such as 127.0.0.1:50051 or [::1]:50051")
-    return value
-
-
-def _list(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return tuple(filter(None, (item.strip() for item in value.split(","))))
-
-
-def _voice(value: str) -> str:
-    try:
-        VoiceRef.parse(value)
-    except InvalidInputError as error:
-        raise ValueError(error.violations[0].description) from error
-    return value
-
-
-def _digest(value: str) -> str:
-    try:
-        return check_digest(value)
-    except InvalidInputError as error:
-        raise ValueError(error.violations[0].description) from error
-
-
-def _redis_url(value: SecretStr) -> SecretStr:
-    url = value.get_secret_value()
-    if url and not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError(
-            "write redis://host:6379/0, rediss:// for TLS or unix:///path, or leave it out"
-        )
-    return value
-
-
-def _kernels(value: str, others: ValidationInfo) -> str:
-    if value in ("auto", "torch"):
-        return value
-    if others.data.get("device", "cpu") != "cpu":
-        raise ValueError('these are a CPU\'s: write auto or torch, or device = "cpu"')
-    if others.data.get("arithmetic") == "float32":
-        raise ValueError("these round to bfloat16: write auto or torch, or leave out arithmetic")
-    return value
-
-
-Paths = Annotated[tuple[Path, ...], BeforeValidator(_list)]
-Voices = Annotated[tuple[Annotated[str, AfterValidator(_voice)], ...], BeforeValidator(_list)]
-Size = Annotated[int, BeforeValidator(_size), Field(le=MAX_SIZE_BYTES)]
-Digests = Annotated[tuple[Annotated[str, AfterValidator(_digest)], ...], BeforeValidator(_list)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
-Address = Annotated[str, BeforeValidator(_address)]
-RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
 class Settings(BaseModel):
@@ -216,7 +142,7 @@ class Settings(BaseModel):
         description="what the large products of VITS voices are computed in; auto: whichever is "
         "faster here, measured once and kept in cache_dir",
     )
-    kernels: Annotated[Literal["auto", Kernels], AfterValidator(_kernels)] = Field(
+    kernels: KernelsChoice = Field(
         "auto",
         description="what computes VITS voices on a CPU: torch, amx, avx512_bf16, avx512, avx2 or "
         "neon; auto: the best of them that this machine can run and that is built",
@@ -227,6 +153,10 @@ class Settings(BaseModel):
         le=256,
         description="threads that compute, each for a stream; 0: one per core of two, one less of "
         "more, at most 16",
+    )
+    lend_idle_threads: bool = Field(
+        default=True,
+        description="compute threads without work help those that compute, where native kernels do",
     )
     load_threads: int = Field(2, ge=1, le=64, description="components loaded side by side")
     fetch_threads: int = Field(

@@ -20,7 +20,7 @@ from typing import Literal, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from voxswap_families.arithmetic import Dtype, fastest_dtype, gains_from_tf32, use_tf32
-from voxswap_families.layers.native.library import Kernels, best, fault
+from voxswap_families.layers.native.library import BUILD, Kernels, best, fault
 from voxswap_families.layers.native.recipe import checksum
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.storage.locks import locked, open_file, replace_file
@@ -180,7 +180,7 @@ def settle(settings: Settings) -> Decisions:
     )
     is_free = settings.kernels == settings.arithmetic == "auto" and device == "cpu"
     if is_free and (better := best()[1]):
-        _LOGGER.info("native kernels that would be faster are not used: %s", better)
+        _LOGGER.info("faster kernels are not used (%s makes them): %s", BUILD, "; ".join(better))
     if settings.front_end == "auto" and decisions.front_end == "english":
         _LOGGER.warning(
             "espeak-ng is not installed: English voices trained on its phonemes are read by "

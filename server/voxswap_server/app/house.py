@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from voxswap_families.layers.native.lending import KernelLending
 from voxswap_families.work import Work
 from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import Look
@@ -23,6 +24,7 @@ from voxswap_server.app.computing import (
     engines_of,
     import_engines,
     make_scheduler,
+    open_lending,
     pacing_of,
     watch_admission,
     watch_compute,
@@ -119,7 +121,8 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
             settings, metrics, from_any_thread(reporter.report_quarantine), stack, way_down
         )
         await importing
-        scheduler = make_scheduler(settings, metrics)
+        lending = KernelLending()
+        scheduler = make_scheduler(settings, metrics, lending)
         way_down.closing_on_thread(stack, "compute", lambda: close_scheduler(scheduler, way_down))
         coding = None
         if settings.device != "cpu":  # The device's thread is not kept waiting by codecs.
@@ -134,6 +137,8 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         manager = residents.manager
         for engine in engines.values():
             await scheduler.run(Work.of(engine.warm_up))
+        # Not before: how fast one thread is was measured there.
+        open_lending(settings, decisions, lending)
         await scheduler.run(Work.of(functools.partial(normalize, "It is 7 o'clock.", "en")))
         manager.ready()
 
@@ -154,7 +159,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
             ),
         )
         admission = admission_of(settings, stage, engines)
-        watch_compute(metrics, scheduler)
+        watch_compute(metrics, scheduler, lending)
         watch_admission(metrics, admission)
         text = "Versions that may not speak for a while."
         metrics.show("barred_voices", text, lambda: len(manager.bars))

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from voxswap_registry.catalog.watcher import Look
 from voxswap_server.app.audio_cache_metrics import AudioCacheMetrics
-from voxswap_server.compute.threads import Verdict
+from voxswap_server.compute.hooks import Verdict
 from voxswap_server.compute.workers.pool import PoolStatistics
 from voxswap_server.memory.ledger import LedgerStatistics
 from voxswap_server.residency.estimates import Tier

@@ -11,7 +11,8 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from voxswap_families.work import Work
-from voxswap_server.compute.threads import ComputeThreads, Ran, ThreadHooks
+from voxswap_server.compute.hooks import Ran, ThreadHooks
+from voxswap_server.compute.threads import ComputeThreads
 
 _T = TypeVar("_T")
 

@@ -2,86 +2,25 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from voxswap_families.errors import DeviceStuckError
 from voxswap_families.work import Work
 from voxswap_registry.errors import ClosedError
+from voxswap_server.compute.hooks import Ran, ThreadHooks, Verdict
 from voxswap_server.compute.meter import Meter
 from voxswap_server.compute.step_queue import Entry, StepQueue
+from voxswap_server.compute.turns import Lenders, Worker
 
 _LOGGER = logging.getLogger(__name__)
 _CLOSED = "the server is shutting down; ask another one"
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Ran(Generic[_T]):
-    """What a work gave; how long it was in line, and computed, in seconds.
-
-    ``cpu_s`` is what the thread that computed had of a processor: less than ``compute_s`` if others
-    had it meanwhile. A step that several works took together counts with its share for each.
-    """
-
-    result: _T
-    queue_s: float
-    compute_s: float
-    cpu_s: float = 0.0
-
-
-class Verdict(enum.Enum):
-    """What became of a step that took longer than any may."""
-
-    INTERRUPTED = "interrupted"  # it ended when it was asked to
-    WRITTEN_OFF = "written_off"  # nobody waits for it any more
-    RETURNED = "returned"  # it was written off, and came back after all
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadHooks:
-    """What a lane needs of the process it is in.
-
-    ``prepare`` is called on each thread once, before it computes. ``observe`` hears how many
-    seconds each step took, on the thread that took it; ``observe_stuck`` of each verdict, on any
-    thread and under the lane's lock.
-    """
-
-    prepare: Callable[[], None] = lambda: None
-    observe: Callable[[float], None] = lambda compute_s: None
-    observe_stuck: Callable[[Verdict], None] = lambda verdict: None
-    clock: Callable[[], float] = time.perf_counter
-    cpu_clock: Callable[[], float] = time.thread_time
-
-
-class _Worker:
-    """A thread and the step it takes.
-
-    ::
-
-        idle -> stepping -> idle
-                    |-> interrupted -> idle         it was asked to end, and did
-                    |        |-> lost               it was not, or did not
-                    |-> lost -> idle                it came back, and its place is free
-                          |---> gone                it came back, and another thread has its place
-    """
-
-    def __init__(self, name: str, lock: threading.Lock) -> None:
-        self.name = name
-        self.called = threading.Condition(lock)
-        self.turn: Sequence[Entry] = ()
-        self.works: Sequence[Work[Any]] = ()  # of the turn, those that are stepped now
-        self.since: float | None = None
-        self.is_interrupted = False
-        self.is_lost = False
-        self.thread: threading.Thread
 
 
 class ComputeThreads:
@@ -110,9 +49,10 @@ class ComputeThreads:
         self._line = StepQueue(most_together)
         self._meter = Meter()
         self._lock = threading.Lock()
+        self._lenders = Lenders(hooks.lending, self._lock)
         self._is_closed = False
-        self._workers: list[_Worker] = []
-        self._lost: list[_Worker] = []
+        self._workers: list[Worker] = []
+        self._lost: list[Worker] = []
         self._starting = 0
         self._started = 0  # ever
         with self._lock:
@@ -122,7 +62,7 @@ class ComputeThreads:
 
     def _start(self) -> Future[None]:
         """Start a thread; under the lock. It is a worker once it is prepared."""
-        worker = _Worker(f"{self._name}-{self._started}", self._lock)
+        worker = Worker(f"{self._name}-{self._started}", self._lock)
         self._started += 1
         self._starting += 1
         is_ready: Future[None] = Future()
@@ -221,12 +161,14 @@ class ComputeThreads:
         """
         with self._lock:
             self._is_closed, self._spare = True, 0
+            self._lenders.are_closed = True
             for worker in [worker for worker in self._workers if worker.turn]:
                 self._write_off(worker)
             for entry in self._line.drop():
                 entry.future.set_exception(ClosedError(_CLOSED))
             for worker in self._lost:
                 _tell_returned(worker.turn)
+            self._lenders.recall()
             for worker in self._workers:
                 worker.called.notify()
 
@@ -236,8 +178,9 @@ class ComputeThreads:
         Those that are lost have ``patience_s`` to come back. How many did not.
         """
         with self._lock:
-            self._is_closed = True
+            self._is_closed = self._lenders.are_closed = True
             workers, lost = list(self._workers), list(self._lost)
+            self._lenders.recall()
             for worker in workers:
                 worker.called.notify()
         for worker in workers:
@@ -252,7 +195,7 @@ class ComputeThreads:
 
     # On the threads
 
-    def _work(self, worker: _Worker, is_ready: Future[None]) -> None:
+    def _work(self, worker: Worker, is_ready: Future[None]) -> None:
         try:
             self._around.prepare()
         except BaseException as error:  # noqa: BLE001 - raised where the thread is asked for
@@ -268,7 +211,7 @@ class ComputeThreads:
         is_ready.set_result(None)
         self._take_turns(worker)
 
-    def _take_turns(self, worker: _Worker) -> None:
+    def _take_turns(self, worker: Worker) -> None:
         while (works := self._next(worker)) is not None:
             began, cpu_began = self._clock(), self._around.cpu_clock()
             if len(works) == 1:
@@ -282,18 +225,21 @@ class ComputeThreads:
             if not self._put_back(worker, took_s, cpu_s):
                 return
 
-    def _next(self, worker: _Worker) -> Sequence[Work[Any]] | None:
+    def _next(self, worker: Worker) -> Sequence[Work[Any]] | None:
         """What ``worker`` is to step; None once the lane is closed."""
         with self._lock:
             while not (self._is_closed or worker.turn):
-                worker.called.wait()
+                if self._lenders.may_lend(self._workers):
+                    self._lenders.lend(worker)
+                else:
+                    worker.called.wait()
             if self._is_closed:
                 return None
             worker.since, worker.is_interrupted = self._clock(), False
             worker.works = [entry.work for entry in worker.turn if entry.work is not None]
             return worker.works
 
-    def _put_back(self, worker: _Worker, took_s: float, cpu_s: float) -> bool:
+    def _put_back(self, worker: Worker, took_s: float, cpu_s: float) -> bool:
         """The step of ``worker`` is over. Whether it takes another one."""
         with self._lock:
             turn, worker.turn, worker.works = worker.turn, (), ()
@@ -313,19 +259,26 @@ class ComputeThreads:
             self._call(worker)
             return True
 
-    def _call(self, mine: _Worker | None = None) -> None:
+    def _call(self, mine: Worker | None = None) -> None:
         """Give steps to threads that have none, as long as there are works.
 
         ``mine`` is the thread that asks: under way anyway, and with the work's data at hand.
         """
         while len(self._line):
-            free = [worker for worker in self._workers if not worker.turn]
+            # Those that help are free as well, but it takes a moment until they are back.
+            free = sorted(
+                (worker for worker in self._workers if not worker.turn),
+                key=lambda worker: worker.is_lent,
+            )
             if not free:
-                return
+                break
             worker = mine if mine in free else free[0]
             worker.turn = self._line.next()
-            if worker is not mine:
+            if worker.is_lent:
+                self._lenders.recall()
+            elif worker is not mine:
                 worker.called.notify()
+        self._lenders.settle(self._workers)
 
     # Ends, all under the lock: nobody may give an entry up meanwhile
 
@@ -352,7 +305,7 @@ class ComputeThreads:
         else:
             entry.future.set_result(ran)
 
-    def _write_off(self, worker: _Worker) -> None:
+    def _write_off(self, worker: Worker) -> None:
         """Nobody waits for the step of ``worker`` any more; another thread takes its place."""
         worker.is_lost = True
         self._workers.remove(worker)
@@ -361,6 +314,7 @@ class ComputeThreads:
         for entry in self._line.write_off(worker.turn):
             entry.future.set_exception(self._too_long())
         self._expel(worker.turn)
+        self._lenders.settle(self._workers)
         if len(self._lost) <= self._spare:
             self._start().add_done_callback(_tell_if_failed)
 

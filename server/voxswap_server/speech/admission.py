@@ -13,7 +13,7 @@ from typing import Any
 
 from voxswap_families.contract import Pace
 from voxswap_registry.manifest import Manifest
-from voxswap_server.compute.threads import Ran
+from voxswap_server.compute.hooks import Ran
 from voxswap_server.speech.books import Books, Limits, Snapshot, TooLate
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.costs import (

@@ -19,8 +19,8 @@ from voxswap_families.work import SuspendedError, Work
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
+from voxswap_server.compute.hooks import Ran
 from voxswap_server.compute.scheduler import Scheduler
-from voxswap_server.compute.threads import Ran
 from voxswap_server.residency.bars import Bars
 from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.admission import Ticket

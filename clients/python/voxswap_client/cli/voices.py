@@ -172,7 +172,10 @@ def card(details: VoiceDetails) -> str:
         if value
     ]
     if voice.components:
-        rows = [[c.role, human_bytes(c.size_bytes), c.digest] for c in voice.components]
+        rows = [
+            [f"{c.role}, {c.form}" if c.form else c.role, human_bytes(c.size_bytes), c.digest]
+            for c in voice.components
+        ]
         lines += ["", render(["COMPONENT", "SIZE", "DIGEST"], rows, right=["SIZE"])]
     return "\n".join(lines)
 

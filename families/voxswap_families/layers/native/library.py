@@ -26,12 +26,13 @@ Kernels = Literal["torch", "amx", "avx512_bf16", "avx512", "avx2", "neon"]
 
 #: Where libraries are: of this checkout, or of this wheel.
 FOLDER: Final = Path(__file__).with_name("built")
+#: What makes them.
+BUILD: Final = "python -m voxswap_families.layers.native.build"
 #: Of the calls and their arguments. It is source/about.hpp's.
 ABI: Final = "1"
 
 _MOST_BYTES = 1 << 26
 _ABOUT = re.compile(rb"abi=\d+;isa=[ -~]+?;source=[0-9a-f]{16};compiler=[ -~]*\0")
-_BUILD = "python -m voxswap_families.layers.native.build"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,31 +58,33 @@ def pick(kernels: str = "auto") -> Library | None:
         return load(kernels)
     except KernelsError as error:
         there = [name for name in runnable() if name not in EMULATED and not fault(name)]
+        remedy = f"; {BUILD} --isa {kernels} makes it" if kernels in runnable() else ""
         raise KernelsError(
-            f"{error.message}; there are: {', '.join([*there, 'torch'])}",
+            f"{error.message}; there are: {', '.join([*there, 'torch'])}{remedy}",
             detail=error.detail,
         ) from error
 
 
-def best() -> tuple[Library | None, str]:
-    """The best library that is here, and why those that would be better are not used, in words."""
+def best() -> tuple[Library | None, tuple[str, ...]]:
+    """The best library that is here, and why each that would be better is not used, in words."""
     reasons: list[str] = []
     for name in runnable():
         if name not in EMULATED:
             try:
-                return load(name), "; ".join(reasons)
+                return load(name), tuple(reasons)
             except KernelsError as error:
                 reasons.append(error.message)
-    return None, "; ".join(reasons) or "this processor has no instructions that they are built for"
+    return None, tuple(reasons)
 
 
 def shown() -> str:
-    """What this machine would use, in a line for people."""
-    library, reason = best()
-    if library is None:
-        return f"torch ({reason})"
-    beside = f"compiled by {library.about['compiler']}"
-    return f"{library.isa} ({'; '.join(filter(None, (beside, reason)))})"
+    """What this machine would use, in lines for people: its name is the first word."""
+    library, reasons = best()
+    lines = ["torch" if library is None else f"{library.isa}, by {library.about['compiler']}"]
+    if library is None and not reasons:
+        lines += ["this processor has none of the instructions that kernels are built for"]
+    lines += [*reasons, f"{BUILD} makes the best"] if reasons else []
+    return "\n  ".join(lines)
 
 
 def fault(name: str) -> str:
@@ -108,13 +111,13 @@ def load(name: str) -> Library:
 
 def find(name: str, folder: Path | None = None) -> Path:
     """The file for ``name`` in `FOLDER`, its bytes checked. Raises `KernelsError`."""
-    reason = f"{name} is not built; `{_BUILD} --isa {name}` does"
+    reason = f"{name} is not built"
     for path in sorted((folder or FOLDER).glob(f"{name}-*.*")):
         if path.suffix in (".so", ".dylib", ".dll"):
             found = _fault_of(path, name)
             if not found:
                 return path
-            reason = f"{name} is refused: {path.name} {found}; `{_BUILD} --isa {name}` replaces it"
+            reason = f"{path.name} is refused: it {found}"
     raise KernelsError(reason, detail=str(folder or FOLDER))
 
 
@@ -125,7 +128,7 @@ def opened(path: Path, name: str) -> Library:
         functions.vxk_about.restype, functions.vxk_about.argtypes = ctypes.c_char_p, ()
         about = _pairs(functions.vxk_about())
         if wrong := _contradiction(about, name):
-            raise KernelsError(f"{name} is refused: {path.name} {wrong}")
+            raise KernelsError(f"{path.name} is refused: it {wrong}")
         for function, (result, arguments) in FUNCTIONS.items():
             declared = getattr(functions, function)
             declared.restype, declared.argtypes = result, arguments
@@ -153,7 +156,7 @@ def _fault_of(path: Path, name: str) -> str:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     if path.name != file_name(name, data, path.suffix):
-        return "has other bytes than it was built with: it is cut off, or was changed"
+        return "is cut off, or was changed since it was built"
     return _contradiction(_about(data), name)
 
 

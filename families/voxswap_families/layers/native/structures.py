@@ -164,4 +164,10 @@ FUNCTIONS: Final = {
     "vxk_generator_bytes": (_LONG, (_P(Generator), _INT)),
     "vxk_generator_begin": (_INT, (_P(Generator), _ADDRESS, _INT)),
     "vxk_generate": (_LONG, (_P(Generator), _ADDRESS, _ADDRESS, _INT, _ADDRESS, _ADDRESS)),
+    "vxk_ticket": (ctypes.c_uint32, ()),
+    "vxk_lend": (_INT, (ctypes.c_uint32,)),
+    "vxk_recall": (_INT, ()),
+    "vxk_shared": (_LONG, ()),
+    "vxk_late": (_LONG, ()),
+    "vxk_helped_ns": (_LONG, ()),
 }  # fmt: skip

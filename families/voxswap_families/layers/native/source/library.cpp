@@ -111,3 +111,19 @@ VXK_API int64_t vxk_generate(const Generator *w, void *state, void *memory, int3
   if (!fits(frames)) return BAD;
   return generate(*w, state, memory, frames, z, audio);
 }
+
+// A thread without work: see `lending.hpp`. The ticket is taken before it is known that it lends.
+VXK_API uint32_t vxk_ticket() { return desk.recalls.load(); }
+VXK_API int32_t vxk_lend(uint32_t ticket) {
+  lend(ticket);
+  return 0;
+}
+VXK_API int32_t vxk_recall() {
+  desk.recalls.fetch_add(1);
+  return 0;
+}
+// Products that were shared so far, and for how many of them the lender was late.
+VXK_API int64_t vxk_shared() { return desk.products.load(); }
+// What others computed for the calling thread.
+VXK_API int64_t vxk_helped_ns() { return helped_ns; }
+VXK_API int64_t vxk_late() { return desk.late.load(); }

@@ -15,6 +15,7 @@
 #include <type_traits>
 
 #include "activation.hpp"
+#include "lending.hpp"
 #if VXK_AMX
 #include "tiles.hpp"
 #endif
@@ -263,7 +264,8 @@ static void tile_stripe(Rows x, int taps, int channels, const uint16_t *w, long 
 // and of 32 where the product has an even number of panels. `w` are panels, or on processors that
 // multiply floats also floats as [out / 16][k][16].
 template <class W, class Take>
-static void multiply(Rows x, int taps, int channels, const W *w, int outputs, int rows, Take &&take) {
+static void multiply_alone(Rows x, int taps, int channels, const W *w, int outputs, int rows,
+                           Take &&take) {
   const int panels = (outputs + PANEL - 1) / PANEL;
   const long panel = (long)taps * channels * PANEL;
   if (x.tap_stride == channels) channels *= taps, taps = 1;  // what a row sees lies in one piece
@@ -289,6 +291,22 @@ static void multiply(Rows x, int taps, int channels, const W *w, int outputs, in
 #endif
   while (n + 2 <= panels) some(std::integral_constant<int, 2>());
   if (n < panels) some(std::integral_constant<int, 1>());
+}
+
+template <class W, class Take>
+static void multiply(Rows x, int taps, int channels, const W *w, int outputs, int rows, Take &&take) {
+  const int piece = rows < 160 ? 24 : 48;
+  if (rows <= piece || !may_share((long)rows * taps * channels * outputs)) {
+    multiply_alone(x, taps, channels, w, outputs, rows, take);
+    return;
+  }
+  share(rows, piece, [&](int first, int count) {
+    const auto moved = [&](int t, int column, int n, const float *sums) {
+      take(first + t, column, n, sums);
+    };
+    const Rows some{x.first + first * x.stride, x.stride, x.tap_stride};
+    multiply_alone(some, taps, channels, w, outputs, count, moved);
+  });
 }
 
 template <class Take>

@@ -1,0 +1,124 @@
+// Rows of a product shared with threads that have nothing else to do.
+//
+// A thread that is idle lends itself (`lend`), until it is recalled; a thread that multiplies lays
+// its rows out, in pieces that whoever is free takes. Whose a piece was does not show: a row has the
+// same bits. There is one desk for a process, and one product at a time on it: who finds it taken
+// multiplies alone.
+//
+// Nobody sleeps while he holds a piece, so who waits for the last one waits for microseconds; unless
+// the system gave the lender's core to somebody else. Then lending costs more than it brings: it is
+// noticed by the wait, and nothing is laid out for a while.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <ctime>
+
+#include "vector.hpp"
+
+namespace voxswap {
+
+struct Shared {
+  void (*run)(void *context, int first, int count);
+  void *context;
+  int rows, piece;
+  std::atomic<int> next{0};
+
+  // Those that are left; how many rows they had.
+  int take_pieces() {
+    for (int taken = 0;;) {
+      const int first = next.fetch_add(piece, std::memory_order_relaxed);
+      if (first >= rows) return taken;
+      const int count = rows - first < piece ? rows - first : piece;
+      run(context, first, count);
+      taken += count;
+    }
+  }
+};
+
+struct Desk {
+  alignas(64) std::atomic<Shared *> shared{nullptr};
+  alignas(64) std::atomic<int> inside{0};    // lenders who may be using what lies there
+  alignas(64) std::atomic<int> lenders{0};
+  alignas(64) std::atomic<uint32_t> recalls{0};
+  std::atomic<int64_t> closed_until_ns{0};
+  std::atomic<int64_t> products{0}, late{0};  // ever
+};
+static Desk desk;
+// What others computed for this thread, ever: as long as it would have taken here.
+static thread_local int64_t helped_ns = 0;
+
+constexpr int64_t LATE_NS = 300'000, CLOSED_NS = 200'000'000;
+constexpr int SPINS = 4'000;         // about 100 microseconds, which is most of what lies between
+constexpr long SLEEP_NS = 30'000;
+constexpr long LEAST_PRODUCTS = 2'000'000;  // about 20 microseconds
+
+static VXK_INLINE void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+static int64_t now_ns() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
+}
+
+// Takes pieces of whatever is laid out, until there was a recall since `ticket` was given.
+static void lend(uint32_t ticket) {
+  desk.lenders.fetch_add(1);
+  int idle = 0;
+  while (desk.recalls.load(std::memory_order_relaxed) == ticket) {
+    if (desk.shared.load(std::memory_order_relaxed)) {
+      // First said, then looked: who laid it out takes it away before he asks who is inside.
+      desk.inside.fetch_add(1);
+      if (Shared *shared = desk.shared.load()) shared->take_pieces();
+      desk.inside.fetch_sub(1);
+      idle = 0;
+    } else if (++idle < SPINS) {
+      relax();
+    } else {
+      const timespec rest{0, SLEEP_NS};
+      nanosleep(&rest, nullptr);
+    }
+  }
+  desk.lenders.fetch_sub(1);
+}
+
+// Whether a product of so many multiplications is worth being laid out, and somebody is there.
+static bool may_share(long products) {
+  if (products < LEAST_PRODUCTS || !desk.lenders.load(std::memory_order_relaxed)) return false;
+  const int64_t until = desk.closed_until_ns.load(std::memory_order_relaxed);
+  return !until || now_ns() >= until;
+}
+
+// `run(first, count)` for all rows, in pieces, by this thread and those that lend themselves.
+template <class Run> static void share(int rows, int piece, Run &&run) {
+  Shared shared;
+  shared.run = [](void *context, int first, int count) { (*(Run *)context)(first, count); };
+  shared.context = (void *)&run;
+  shared.rows = rows, shared.piece = piece;
+  Shared *none = nullptr;
+  if (!desk.shared.compare_exchange_strong(none, &shared)) {
+    run(0, rows);
+    return;
+  }
+  const int64_t began = now_ns();
+  const int mine = shared.take_pieces();
+  const int64_t computed = now_ns();
+  desk.shared.store(nullptr);
+  while (desk.inside.load()) relax();
+  if (mine) helped_ns += (computed - began) * (rows - mine) / mine;
+  if (mine < rows) {
+    const int64_t ended = now_ns();
+    if (ended - computed > LATE_NS) {
+      desk.closed_until_ns.store(ended + CLOSED_NS);
+      desk.late.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  desk.products.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace voxswap
