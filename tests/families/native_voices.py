@@ -165,7 +165,7 @@ def native_generator(pair: Pair, z: Floats, cuts: Sequence[int]) -> Floats:
 def native_hidden(pair: Pair, ids: Sequence[int], parts: int) -> Floats:
     """The encoder's states, (symbols, hidden), so many parts of a layer at a time."""
     call, model, a = pair.native.library.functions, pair.native.model, pair.architecture
-    x = model.embedding[np.asarray(ids)] * np.float32(a.hidden**0.5)
+    x: Floats = model.embedding[np.asarray(ids)] * np.float32(a.hidden**0.5)
     for layer in model.encoder:
         memory = GuardedBlock(call.vxk_encoder_bytes(layer, len(ids)))
         for first in range(0, a.n_heads + 4, parts):

@@ -27,7 +27,8 @@ from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.checkpoint import as_stored, write_safetensors
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.vits.model import load_model
-from voxswap_families.vits.voice import MOST_SYMBOLS, VitsVoice, VitsWeights
+from voxswap_families.vits.segments import MOST_SYMBOLS
+from voxswap_families.vits.voice import VitsVoice, VitsWeights
 from voxswap_families.work import finished
 from voxswap_registry.errors import (
     EngineError,

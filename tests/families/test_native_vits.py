@@ -55,7 +55,11 @@ from voxswap_families.vits import native_parts
 from voxswap_families.vits import native_voice as native_module
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.engine import VitsEngine
-from voxswap_families.vits.native_voice import encoder_steps
+from voxswap_families.vits.native_voice import (
+    NativeVitsUtterance,
+    NativeVitsVoice,
+    encoder_steps,
+)
 from voxswap_families.vits.packed import pack
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError
@@ -113,7 +117,7 @@ def test_a_trained_voice_is_computed_as_torch_does(
 
 @st.composite
 def unlike(draw: st.DrawFn) -> VitsArchitecture:
-    """`packable` ones, and what none has that was published: cuts and reaches longer than a piece."""
+    """`packable` ones, and such as nobody published: cuts and reaches longer than a piece."""
     a = draw(packable())
     wide = [r + 2 * draw(st.sampled_from((0, 3, 9, 25))) for r in a.upsample_rates]
     config = a.to_config() | {
@@ -162,7 +166,7 @@ def test_scores_may_be_as_large_as_they_like(kernels: str) -> None:
     tensors = canonical(SMALL)
     for name, tensor in tensors.items():
         if ".conv_q." in name or ".conv_k." in name:
-            tensor *= 1e16
+            tensor.mul_(1e16)
     pair = pair_of(SMALL, tensors, kernels)
     ids = [7] * 21  # one symbol, so that weights are equal, whatever the scores are
     expected = torch_hidden(pair, ids)
@@ -175,7 +179,7 @@ def test_scores_may_be_as_large_as_they_like(kernels: str) -> None:
 
 def small(
     kernels: str, a: VitsArchitecture = SMALL, tensors: Mapping[str, Tensor] | None = None
-) -> Any:
+) -> NativeVitsVoice:
     return native_voice(a, pack(a, tensors or canonical(a)), kernels)
 
 
@@ -319,6 +323,7 @@ def test_the_end_of_a_line_takes_no_longer_than_its_middle(
 def test_no_more_is_held_than_was_said(kernels: str, a: VitsArchitecture) -> None:
     voice = small(kernels, a)
     utterance = finished(voice.prepare(IDS, LIVELY))
+    assert isinstance(utterance, NativeVitsUtterance)
     first = 0
     while first < utterance.frames:
         last = min(utterance.frames, first + 5)
