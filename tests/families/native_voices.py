@@ -14,7 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tests.families.native_memory import Arena
 from voxswap_families.layers.native.library import load
+from voxswap_families.layers.native.memory import address
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.model import load_model
 from voxswap_families.vits.native_model import NativeModel
@@ -25,30 +27,16 @@ from voxswap_families.vits.voice import VitsVoice, VitsWeights
 
 Floats = npt.NDArray[np.float32]
 
-_GUARD, _GUARDED = 1024, 0xA5
-_ANYTHING = 0xFF  # NaN, as float32 and as bfloat16: what is read before it is written is heard
-
 
 class GuardedBlock:
-    """`Block` in memory full of NaN, with bytes around it that nobody may write."""
+    """`Block`, in an `Arena` of its own."""
 
     def __init__(self, size_bytes: int) -> None:
-        self._array = np.full(size_bytes + 2 * _GUARD + 64, _GUARDED, np.uint8)
-        begin = self._array.ctypes.data + _GUARD
-        self.address = begin + -begin % 64
-        self.size_bytes = size_bytes
-        self._first = self.address - self._array.ctypes.data
-        self._array[self._first : self._first + size_bytes] = _ANYTHING
+        self._arena = Arena()
+        self.address, self.size_bytes = self._arena.take(size_bytes), size_bytes
 
-    def check(self) -> None:
-        """Raise AssertionError if anything was written outside."""
-        assert (self._array[: self._first] == _GUARDED).all(), "written before its memory"
-        assert (self._array[self._first + self.size_bytes :] == _GUARDED).all(), "written behind it"
-
-    def floats(self, *shape: int) -> Floats:
-        """What is in it."""
-        inside = self._array[self._first : self._first + 4 * int(np.prod(shape))]
-        return inside.view(np.float32).reshape(shape).copy()
+    def __del__(self) -> None:
+        self._arena.check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +111,19 @@ def torch_generator(pair: Pair, z: Floats) -> Floats:
 def native_flow(pair: Pair, z: Floats, cuts: Sequence[int]) -> Floats:
     """The same in calls of so many frames; the last ones in one."""
     call, flow = pair.native.library.functions, pair.native.model.spoken_by(pair.speaker).flow
-    a = pair.architecture
-    state = GuardedBlock(call.vxk_flow_state_bytes(flow))
-    call.vxk_flow_begin(flow, state.address)
+    a, arena = pair.architecture, Arena()
+    state = arena.take(call.vxk_flow_state_bytes(flow))
+    call.vxk_flow_begin(flow, state)
     made = list[Floats]()
     for first, last in spans(len(z), cuts):
-        n, piece = last - first, z[first:last].copy()
-        memory = GuardedBlock(call.vxk_flow_bytes(flow, n))
-        out = GuardedBlock(4 * (n + a.flow_reach_frames) * a.inter)
+        piece = arena.copied(z[first:last])
+        memory = arena.take(call.vxk_flow_bytes(flow, len(piece)))
+        out = arena.floats(len(piece) + a.flow_reach_frames, a.inter)
         rows = call.vxk_flow(
-            flow, state.address, memory.address, last == len(z), n, _address(piece),
-            out.address,
-        )  # fmt: skip
-        made.append(out.floats(rows, a.inter))
-        for block in (state, memory, out):
-            block.check()
+            flow, state, memory, last == len(z), len(piece), address(piece), address(out)
+        )
+        made.append(out[:rows])
+    arena.check()
     return np.concatenate(made)
 
 
@@ -145,34 +131,33 @@ def native_generator(pair: Pair, z: Floats, cuts: Sequence[int]) -> Floats:
     """The same in calls of so many frames, of which the last ones are behind the end."""
     call = pair.native.library.functions
     generator, a = pair.native.model.spoken_by(pair.speaker).generator, pair.architecture
-    state = GuardedBlock(call.vxk_generator_state_bytes(generator))
-    call.vxk_generator_begin(generator, state.address, len(z))
+    arena, reach = Arena(), a.generator_reach_frames
+    state = arena.take(call.vxk_generator_state_bytes(generator))
+    call.vxk_generator_begin(generator, state, len(z))
     made = list[Floats]()
-    for first, last in spans(len(z) + a.generator_reach_frames, cuts):
+    for first, last in spans(len(z) + reach, cuts):
         n = last - first
-        memory = GuardedBlock(call.vxk_generator_bytes(generator, n))
-        out = GuardedBlock(4 * (n + a.generator_reach_frames) * a.hop_length_samples)
-        piece = z[first:last].copy()  # so that a sanitizer knows where it ends
-        samples = call.vxk_generate(
-            generator, state.address, memory.address, n, _address(piece), out.address
-        )
-        made.append(out.floats(samples))
-        for block in (state, memory, out):
-            block.check()
+        piece = arena.copied(z[first:last])
+        memory = arena.take(call.vxk_generator_bytes(generator, n))
+        out = arena.floats((n + reach) * a.hop_length_samples)
+        samples = call.vxk_generate(generator, state, memory, n, address(piece), address(out))
+        made.append(out[:samples])
+    arena.check()
     return np.concatenate(made)
 
 
 def native_hidden(pair: Pair, ids: Sequence[int], parts: int) -> Floats:
     """The encoder's states, (symbols, hidden), so many parts of a layer at a time."""
     call, model, a = pair.native.library.functions, pair.native.model, pair.architecture
-    x: Floats = model.embedding[np.asarray(ids)] * np.float32(a.hidden**0.5)
+    arena = Arena()
+    x = arena.copied(model.embedding[np.asarray(ids)] * np.float32(a.hidden**0.5))
     for layer in model.encoder:
-        memory = GuardedBlock(call.vxk_encoder_bytes(layer, len(ids)))
+        memory = arena.take(call.vxk_encoder_bytes(layer, len(ids)))
         for first in range(0, a.n_heads + 4, parts):
             last = min(first + parts, a.n_heads + 4)
-            call.vxk_encode(layer, len(ids), _address(x), memory.address, first, last)
-        memory.check()
-    return x
+            call.vxk_encode(layer, len(ids), address(x), memory, first, last)
+    arena.check()
+    return x.copy()
 
 
 @torch.inference_mode()
@@ -214,8 +199,3 @@ def spans(length: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
         found.append((first, last))
         first = last
     return found
-
-
-def _address(x: Floats) -> int:
-    assert x.flags.c_contiguous
-    return int(x.ctypes.data)

@@ -14,7 +14,7 @@ from torch import Tensor
 from voxswap_families.contract import DevicePart
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.layers.native.library import Library
-from voxswap_families.layers.native.packing import PANEL_ROWS
+from voxswap_families.layers.native.packing import PANEL_ROWS, native_packing
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.model import in_canonical_shape
 from voxswap_families.vits.native_model import NativeModel
@@ -67,7 +67,7 @@ def read(
     if is_packed:
         check_packed(architecture, tensors)
         return NativePart(architecture, library, tensors, 0, file.watch())
-    packed = pack(architecture, in_canonical_shape(tensors))
+    packed = pack(architecture, in_canonical_shape(tensors), native_packing(library))
     size_bytes = next(iter(packed.values())).untyped_storage().nbytes()
     return NativePart(architecture, library, packed, size_bytes, None)
 

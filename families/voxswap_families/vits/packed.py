@@ -75,12 +75,16 @@ def packed_shapes(
     return {name: (entry.dtype, entry.shape) for name, entry in _entries(architecture).items()}
 
 
-def pack(architecture: VitsArchitecture, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def pack(
+    architecture: VitsArchitecture,
+    tensors: Mapping[str, Tensor],
+    pack_panels: Callable[[Tensor, Tensor], bool] = pack_panels,
+) -> dict[str, Tensor]:
     """Canonical ``tensors`` packed, in one anonymous map that goes with the last of them.
 
-    Fastest if they have the strides of `model.in_canonical_shape`. Raises `EngineError` if they are
-    not those of ``architecture``, if that is not `handled`, or if a weight is no number, and
-    `DeviceMemoryError`.
+    ``pack_panels`` does what `packing.pack_panels` does. Fastest if they have the strides of
+    `model.in_canonical_shape`. Raises `EngineError` if they are not those of ``architecture``, if
+    that is not `handled`, or if a weight is no number, and `DeviceMemoryError`.
     """
     check_shapes(architecture, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     packed, _ = anonymous(packed_shapes(architecture))
@@ -90,12 +94,10 @@ def pack(architecture: VitsArchitecture, tensors: Mapping[str, Tensor]) -> dict[
         for piece in entry.pieces:
             source, place = piece.canonical(tensors[piece.name]), piece.packed(into)
             if entry.dtype == torch.bfloat16:
-                pack_panels(source, place)
+                sound = pack_panels(source, place) and sound
             else:
                 place.copy_(source)
-        if entry.dtype == torch.bfloat16:
-            sound = sound and is_finite(into)  # While it is near.
-        else:
+        if entry.dtype != torch.bfloat16:
             plain.append(into.flatten())
     if not (sound and is_finite(torch.cat(plain))):
         damaged = [name for name, tensor in packed.items() if not is_finite(tensor)]

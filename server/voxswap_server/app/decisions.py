@@ -20,7 +20,8 @@ from typing import Literal, cast
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from voxswap_families.arithmetic import Dtype, fastest_dtype, gains_from_tf32, use_tf32
-from voxswap_families.layers.native.library import BUILD, Kernels, best, fault
+from voxswap_families.layers.native.fastest import fastest
+from voxswap_families.layers.native.library import BUILD, Kernels, Library, best, fault, usable
 from voxswap_families.layers.native.recipe import checksum
 from voxswap_registry.errors import RegistryError
 from voxswap_registry.storage.locks import locked, open_file, replace_file
@@ -48,7 +49,7 @@ class Machine(_Strict):
     espeak: str
     """Empty where it is not installed."""
     kernels: str = ""
-    """The best library of native kernels and its source; empty where there is none."""
+    """The libraries of native kernels that are here, with their sources."""
 
 
 class Decisions(_Strict):
@@ -132,9 +133,9 @@ def this_machine(device: str) -> Machine:
     """The machine that this process runs on. Imports torch."""
     import torch
 
-    library = None
+    kernels: list[Library] = []
     if device == "cpu":
-        library, _ = best()
+        kernels = usable()
         processor = f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
     else:
         processor = f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
@@ -144,7 +145,7 @@ def this_machine(device: str) -> Machine:
         torch=torch.__version__,
         voxswap=version("voxswap"),
         espeak=_espeak_version(),
-        kernels=f"{library.isa} {library.about['source']}" if library else "",
+        kernels=", ".join(f"{library.isa} {library.about['source']}" for library in kernels),
     )
 
 
@@ -153,7 +154,7 @@ def measured(device: str) -> Decisions:
     arithmetic, tf32 = fastest_dtype(device), False
     kernels: Kernels = "torch"
     if device == "cpu":
-        library, _ = best()
+        library = fastest()
         kernels = cast("Kernels", library.isa) if library else "torch"
     else:
         tf32 = gains_from_tf32(device)

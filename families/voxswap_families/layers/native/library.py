@@ -78,10 +78,16 @@ def best() -> tuple[Library | None, tuple[str, ...]]:
     return None, tuple(reasons)
 
 
+def usable() -> list[Library]:
+    """All that are here and that this processor runs, but those for tests."""
+    return [load(name) for name in runnable() if name not in EMULATED and not fault(name)]
+
+
 def shown() -> str:
     """What this machine would use, in lines for people: its name is the first word."""
     library, reasons = best()
-    lines = ["torch" if library is None else f"{library.isa}, by {library.about['compiler']}"]
+    names = " or ".join(found.isa for found in usable())
+    lines = ["torch" if library is None else f"{names}, by {library.about['compiler']}"]
     if library is None and not reasons:
         lines += ["this processor has none of the instructions that kernels are built for"]
     lines += [*reasons, f"{BUILD} makes the best"] if reasons else []

@@ -11,10 +11,13 @@ Weights are rounded to the nearest bfloat16, ties to even; NaN stays NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from voxswap_families.layers.native.library import Library
 
 PANEL_ROWS = 16
 _PAIR = 2
@@ -30,10 +33,10 @@ def panels_shape(rows: int, columns: int) -> tuple[int, int, int, int]:
     return padded(rows) // PANEL_ROWS, -(-columns // _PAIR), PANEL_ROWS, _PAIR
 
 
-def pack_panels(rows: Tensor, into: Tensor) -> None:
+def pack_panels(rows: Tensor, into: Tensor) -> bool:
     """Write ``(rows, columns)`` of any floating type and strides over all of ``into``.
 
-    ``into`` is panels, or some of a larger product's.
+    ``into`` is panels, or some of a larger product's. Whether all that it holds now is finite.
     """
     panels, pairs = into.shape[:2]
     rounded = rows.to(torch.bfloat16)
@@ -43,6 +46,26 @@ def pack_panels(rows: Tensor, into: Tensor) -> None:
     # A pair moves as one number: that takes a third of the time of two.
     moved = rounded.contiguous().view(torch.int32).view(panels, PANEL_ROWS, pairs)
     _as_pairs(into).copy_(moved.transpose(1, 2))
+    return is_finite(into)  # While it is near.
+
+
+def native_packing(library: Library) -> Callable[[Tensor, Tensor], bool]:
+    """`pack_panels` by native code, in a tenth of the time."""
+
+    def pack(rows: Tensor, into: Tensor) -> bool:
+        is_plain = rows.dtype in (torch.float32, torch.bfloat16) and rows.device.type == "cpu"
+        inner = (_PAIR * PANEL_ROWS, _PAIR, 1)
+        if not is_plain or rows.shape[1] != into.shape[1] * _PAIR or into.stride()[1:] != inner:
+            return pack_panels(rows, into)
+        assert padded(rows.shape[0]) == into.shape[0] * PANEL_ROWS  # noqa: S101 - it is written to
+        found = library.functions.vxk_pack(
+            *(rows.data_ptr(), rows.dtype == torch.bfloat16, rows.shape[0], rows.stride(0)),
+            *(rows.shape[1], rows.stride(1), into.data_ptr(), into.stride(0)),
+        )
+        assert found >= 0  # noqa: S101 - see above
+        return bool(found)
+
+    return pack
 
 
 def unpack_panels(panels: Tensor, into: Tensor) -> None:

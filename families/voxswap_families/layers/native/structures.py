@@ -19,6 +19,7 @@ MOST_COUPLINGS: Final = 16
 MOST_STAGES: Final = 8
 MOST_BLOCKS: Final = 8
 MOST_CONVS: Final = 16
+MOST_DIRECTIONS: Final = 2
 
 
 class Product(ctypes.Structure):
@@ -143,6 +144,29 @@ class Generator(ctypes.Structure):
     ]
 
 
+class Lstm(ctypes.Structure):
+    """``source/lstm.hpp``: products of each direction, of the input and of the row before."""
+
+    _fields_: ClassVar = [
+        ("inputs", Product * MOST_DIRECTIONS),
+        ("recurrent", Product * MOST_DIRECTIONS),
+        ("directions", c_int32),
+        ("hidden", c_int32),
+    ]
+
+
+class Fsmn(ctypes.Structure):
+    """``source/fsmn.hpp``: it sees ``left`` rows before each one, and ``right`` behind it."""
+
+    _fields_: ClassVar = [
+        ("up", Product),
+        ("down", Product),
+        ("taps", c_void_p),
+        ("left", c_int32),
+        ("right", c_int32),
+    ]
+
+
 _INT, _LONG, _ADDRESS = c_int32, ctypes.c_int64, c_void_p
 _P = ctypes.POINTER
 
@@ -150,6 +174,7 @@ _P = ctypes.POINTER
 FUNCTIONS: Final = {
     "vxk_linear_bytes": (_LONG, (_P(Product), _INT)),
     "vxk_linear": (_INT, (_P(Product), _INT, _ADDRESS, _ADDRESS, _ADDRESS)),
+    "vxk_pack": (_INT, (_ADDRESS, _INT, _INT, _LONG, _INT, _LONG, _ADDRESS, _LONG)),
     "vxk_encoder_bytes": (_LONG, (_P(EncoderLayer), _INT)),
     "vxk_encode": (_INT, (_P(EncoderLayer), _INT, _ADDRESS, _ADDRESS, _INT, _INT)),
     "vxk_separable_bytes": (_LONG, (_P(Separable), _INT)),
@@ -164,6 +189,12 @@ FUNCTIONS: Final = {
     "vxk_generator_bytes": (_LONG, (_P(Generator), _INT)),
     "vxk_generator_begin": (_INT, (_P(Generator), _ADDRESS, _INT)),
     "vxk_generate": (_LONG, (_P(Generator), _ADDRESS, _ADDRESS, _INT, _ADDRESS, _ADDRESS)),
+    "vxk_lstm_bytes": (_LONG, (_P(Lstm), _INT)),
+    "vxk_lstm": (_INT, (_P(Lstm), _INT, _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)),
+    "vxk_fsmn_state_bytes": (_LONG, (_P(Fsmn),)),
+    "vxk_fsmn_bytes": (_LONG, (_P(Fsmn), _INT)),
+    "vxk_fsmn_begin": (_INT, (_P(Fsmn), _ADDRESS)),
+    "vxk_fsmn": (_INT, (_P(Fsmn), _ADDRESS, _ADDRESS, _INT, _INT, _ADDRESS, _ADDRESS)),
     "vxk_ticket": (ctypes.c_uint32, ()),
     "vxk_lend": (_INT, (ctypes.c_uint32,)),
     "vxk_recall": (_INT, ()),

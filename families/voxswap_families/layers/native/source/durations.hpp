@@ -3,6 +3,7 @@
 
 #include "memory.hpp"
 #include "norm.hpp"
+#include "taps.hpp"
 
 namespace voxswap {
 
@@ -29,29 +30,15 @@ struct SeparableMemory {
   }
 };
 
-// One row of a depthwise convolution, with zeros beyond both ends.
-static void taps_of(const float *x, int t, int rows, const float *taps, const float *bias,
-                    int kernel, int dilation, int channels, float *y) {
-  const int reach = kernel / 2;
-  for (int c = 0; c < channels; c += WIDTH) {
-    Vec sum = load(bias + c);
-    for (int k = 0; k < kernel; k++) {
-      const long at = t + (long)(k - reach) * dilation;
-      if (at >= 0 && at < rows)
-        sum = fma(load(x + at * channels + c), load(taps + (long)k * channels + c), sum);
-    }
-    store(y + c, sum);
-  }
-}
-
 // x, (rows, channels), through all layers.
 static void separate(const Separable &w, const SeparableMemory &m, int rows, float *x) {
-  const int channels = w.channels;
+  const int channels = w.channels, reach = w.kernel / 2;
   int dilation = 1;
   for (int i = 0; i < w.layers; i++, dilation *= w.kernel) {
     for (int t = 0; t < rows; t++) {
       float *y = m.y + (long)t * channels;
-      taps_of(x, t, rows, w.taps[i], w.tap_biases[i], w.kernel, dilation, channels, y);
+      taps_of(x, t - (long)reach * dilation, rows, w.taps[i], w.tap_biases[i], w.kernel, dilation,
+              channels, [&](int c, Vec v) { store(y + c, v); });
       Act *to = m.active + (long)t * channels;
       normalised(y, channels, w.norms_1[i], [&](int c, Vec v) { put(to + c, gelu(v)); });
     }

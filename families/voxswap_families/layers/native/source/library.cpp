@@ -6,7 +6,10 @@
 #include "durations.hpp"
 #include "encoder.hpp"
 #include "flow.hpp"
+#include "fsmn.hpp"
 #include "hifigan.hpp"
+#include "lstm.hpp"
+#include "packing.hpp"
 
 #define VXK_API extern "C" __attribute__((visibility("default")))
 
@@ -17,6 +20,13 @@ constexpr int BAD = -1;
 constexpr int MOST_ROWS = 1 << 16;
 
 bool fits(int rows) { return rows > 0 && rows <= MOST_ROWS; }
+bool is_whole(int channels) { return channels > 0 && channels % PANEL == 0; }
+bool can_be(const Lstm &w) {
+  return w.directions > 0 && w.directions <= MOST_DIRECTIONS && is_whole(w.hidden);
+}
+bool can_be(const Fsmn &w) {
+  return is_whole(w.up.outputs) && is_whole(w.channels()) && w.left >= 0 && w.right >= 0;
+}
 }  // namespace
 
 // y = x w + b, of (rows, taps * channels) float32 that do not overlap, or of rows that do: row t is
@@ -41,6 +51,14 @@ VXK_API int32_t vxk_linear(const Product *w, int32_t rows, const float *x, float
     }
   });
   return 0;
+}
+
+// (rows, columns) of floats or of halves, with these strides, as panels of bfloat16 that lie one
+// behind the other: `columns` is even. 1 if all are finite, else 0.
+VXK_API int32_t vxk_pack(const void *from, int32_t is_bfloat16, int32_t rows, int64_t row_stride,
+                         int32_t columns, int64_t column_stride, uint16_t *to, int64_t panel_stride) {
+  if (rows < 1 || columns < 2 || columns % 2) return BAD;
+  return pack(from, is_bfloat16, rows, row_stride, columns, column_stride, to, panel_stride);
 }
 
 VXK_API int64_t vxk_encoder_bytes(const EncoderLayer *layer, int32_t rows) {
@@ -110,6 +128,38 @@ VXK_API int64_t vxk_generate(const Generator *w, void *state, void *memory, int3
                              const float *z, float *audio) {
   if (!fits(frames)) return BAD;
   return generate(*w, state, memory, frames, z, audio);
+}
+
+VXK_API int64_t vxk_lstm_bytes(const Lstm *w, int32_t rows) {
+  if (!fits(rows) || !can_be(*w)) return BAD;
+  Memory memory(nullptr);
+  LstmMemory(memory, *w, rows);
+  return memory.used();
+}
+// `x` is (rows, channels), `y` (rows, directions * hidden); `state` (directions, 2, hidden): of each
+// direction what it gave last and its cell, zeros at first.
+VXK_API int32_t vxk_lstm(const Lstm *w, int32_t rows, const float *x, float *state, float *y,
+                         void *memory_) {
+  if (!fits(rows) || !can_be(*w)) return BAD;
+  Memory memory(memory_);
+  lstm(*w, LstmMemory(memory, *w, rows), rows, x, state, y);
+  return 0;
+}
+
+VXK_API int64_t vxk_fsmn_state_bytes(const Fsmn *w) { return can_be(*w) ? fsmn_state_bytes(*w) : BAD; }
+VXK_API int64_t vxk_fsmn_bytes(const Fsmn *w, int32_t rows) {
+  return fits(rows) && can_be(*w) ? fsmn_memory_bytes(*w, rows) : BAD;
+}
+VXK_API int32_t vxk_fsmn_begin(const Fsmn *w, void *state) {
+  if (!can_be(*w)) return BAD;
+  fsmn_begin(*w, state);
+  return 0;
+}
+// `y` has room for `rows` and as many as the layer looks ahead.
+VXK_API int32_t vxk_fsmn(const Fsmn *w, void *state, void *memory, int32_t is_last, int32_t rows,
+                         const float *x, float *y) {
+  if (!fits(rows) || !can_be(*w)) return BAD;
+  return fsmn_advance(*w, state, memory, is_last, rows, x, y);
 }
 
 // A thread without work: see `lending.hpp`. The ticket is taken before it is known that it lends.

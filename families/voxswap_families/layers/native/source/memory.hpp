@@ -3,7 +3,23 @@
 
 #include "product.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace voxswap {
+
+#if defined(__SANITIZE_ADDRESS__)
+// What lies behind each piece, so that one that is too small is noticed.
+constexpr long BETWEEN = 64;
+static void part(char *piece, long bytes) {
+  ASAN_UNPOISON_MEMORY_REGION(piece, bytes);
+  ASAN_POISON_MEMORY_REGION(piece + bytes, BETWEEN);
+}
+#else
+constexpr long BETWEEN = 0;
+static void part(char *, long) {}
+#endif
 
 // Counts with no memory, and hands out the same pieces with it: so a size is what is used, always.
 class Memory {
@@ -11,9 +27,11 @@ class Memory {
   explicit Memory(void *base) : base_((char *)base) {}
 
   template <class T> T *take(long count) {
-    T *piece = base_ ? (T *)(base_ + used_) : nullptr;
-    used_ += (count * (long)sizeof(T) + 63) / 64 * 64;
-    return piece;
+    const long bytes = (count * (long)sizeof(T) + 63) / 64 * 64;
+    char *piece = base_ ? base_ + used_ : nullptr;
+    if (piece) part(piece, bytes);
+    used_ += bytes + BETWEEN;
+    return (T *)piece;
   }
   // Rows of a signal that products read.
   template <class T> T *rows(long count, int channels) {
