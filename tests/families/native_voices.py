@@ -28,17 +28,6 @@ from voxswap_families.vits.voice import VitsVoice, VitsWeights
 Floats = npt.NDArray[np.float32]
 
 
-class GuardedBlock:
-    """`Block`, in an `Arena` of its own."""
-
-    def __init__(self, size_bytes: int) -> None:
-        self._arena = Arena()
-        self.address, self.size_bytes = self._arena.take(size_bytes), size_bytes
-
-    def __del__(self) -> None:
-        self._arena.check()
-
-
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two voices of the same weights."""

@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from torch import Tensor
 
 from tests.examples import examples
 from tests.families.native_kernels import TRIED
+from tests.families.native_memory import Arena
 from tests.families.native_voices import (
-    GuardedBlock,
     Pair,
     drawn,
     native_durations,
@@ -140,7 +141,7 @@ def unlike(draw: st.DrawFn) -> VitsArchitecture:
 def test_whatever_can_be_packed_is_computed_and_cut_anywhere(
     kernels: str, a: VitsArchitecture, seed: int, frames: int, data: st.DataObject
 ) -> None:
-    """In memory full of NaN, and nothing is written beside it (`GuardedBlock`)."""
+    """In memory full of NaN, and nothing is written beside it (`Arena`)."""
     pair = pair_of(a, canonical(a, seed=seed), kernels, speaker=max(0, a.n_speakers - 1))
     ids = data.draw(st.lists(st.integers(0, a.n_symbols - 1), min_size=1, max_size=70))
     hidden = native_hidden(pair, ids, a.n_heads + 4)
@@ -191,7 +192,10 @@ IDS = line(40, 3, SMALL.n_symbols)
 def test_a_seed_is_the_same_line_whoever_speaks_beside(
     kernels: str, a: VitsArchitecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native_module, "Block", GuardedBlock)
+    arena = Arena()
+    monkeypatch.setattr(
+        native_module, "Block", lambda n: SimpleNamespace(address=arena.take(n), size_bytes=n)
+    )
     voice = small(kernels, a)
     delivery = dataclasses.replace(LIVELY, speaker=max(0, a.n_speakers - 1))
     expected = whole(voice, IDS, delivery)
@@ -207,6 +211,7 @@ def test_a_seed_is_the_same_line_whoever_speaks_beside(
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(speak, range(4)))
+    arena.check()
 
 
 @pytest.mark.parametrize("kernels", TRIED)
