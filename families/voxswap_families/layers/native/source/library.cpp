@@ -117,14 +117,17 @@ VXK_API int64_t vxk_generator_state_bytes(const Generator *w) { return generator
 VXK_API int64_t vxk_generator_bytes(const Generator *w, int32_t frames) {
   return fits(frames) ? generator_memory_bytes(*w, frames) : BAD;
 }
-VXK_API int32_t vxk_generator_begin(const Generator *w, void *state) {
-  generator_begin(*w, state);
+VXK_API int32_t vxk_generator_begin(const Generator *w, void *state, int32_t frames) {
+  if (!fits(frames)) return BAD;
+  generator_begin(*w, state, frames);
   return 0;
 }
-VXK_API int64_t vxk_generate(const Generator *w, void *state, void *memory, int32_t is_last,
-                             int32_t frames, const float *z, float *audio) {
+// `frames` may go beyond the end; `z` has none of those. `audio` has room for the samples of `frames`
+// and of as many as a sample depends on.
+VXK_API int64_t vxk_generate(const Generator *w, void *state, void *memory, int32_t frames,
+                             const float *z, float *audio) {
   if (!fits(frames)) return BAD;
-  return generate(*w, state, memory, is_last, frames, z, audio);
+  return generate(*w, state, memory, frames, z, audio);
 }
 
 VXK_API int64_t vxk_lstm_bytes(const Lstm *w, int32_t rows) {
