@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.families.native_kernels import NANS, Floats, Native, cuts, native, random, rounded
+from voxswap_families.layers.native.packing import native_packing, pack_panels, panels_shape
 from voxswap_families.layers.native.structures import Fsmn, Lstm
 
 __all__ = ["native"]
@@ -76,6 +78,40 @@ def test_a_product_passes_nan_on_and_to_nothing_else(native: Native, nan: float)
     found = native.linear(native.product(weight, taps=taps), x)
     assert np.isnan(found[:, 7]).all()
     np.testing.assert_array_equal(np.delete(found, 7, 1), np.delete(plain, 7, 1))
+
+
+def test_a_row_has_the_same_bits_when_another_thread_computes_it(native: Native) -> None:
+    call, product = native.call, native.product(random(64, 7 * 96), taps=7)
+    x = random(200, 96, seed=2).numpy()
+    alone = native.linear(product, x)
+    shared = call.vxk_shared()
+    lender = threading.Thread(target=call.vxk_lend, args=(call.vxk_ticket(),))
+    lender.start()
+    try:
+        while call.vxk_shared() == shared:
+            np.testing.assert_array_equal(native.linear(product, x), alone)
+    finally:
+        call.vxk_recall()
+        lender.join()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (16, 34), (37, 130), (64, 192)])
+def test_packing_is_that_of_torch(
+    native: Native, rows: int, columns: int, dtype: torch.dtype
+) -> None:
+    weight = random(rows, columns).to(dtype)
+    pack = native_packing(native.library)
+    for nan in (False, True):
+        if nan:
+            weight[rows // 2, columns // 2] = float("nan")
+        expected = torch.empty(panels_shape(rows, columns), dtype=torch.bfloat16)
+        pack_panels(weight, expected)
+        for given in (weight, weight.T.contiguous().T):
+            found = native.arena.tensor(torch.zeros_like(expected))
+            assert pack(native.arena.tensor(given), found) != nan
+            # Bits of NaN are nobody's.
+            np.testing.assert_array_equal(found.float().numpy(), expected.float().numpy())
 
 
 class Memories:
