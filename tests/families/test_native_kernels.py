@@ -36,7 +36,7 @@ def test_products_of_any_number_of_rows(native: Native) -> None:
         check_product(native, rows, 1, 48, 16)
 
 
-@pytest.mark.parametrize("outputs", [1, 16, 17, 37, 64, 80, 96, 100, 144, 161])
+@pytest.mark.parametrize("outputs", [1, 37, 64, 80, 96, 161])
 def test_products_of_any_taps_channels_and_outputs(native: Native, outputs: int) -> None:
     for taps, channels in itertools.product(range(1, 8), range(16, 97, 16)):
         check_product(native, 13, taps, channels, outputs)
@@ -121,9 +121,8 @@ class Memories:
         self.native, self.width, self.shape = native, directions * hidden, (directions, 2, hidden)
         with torch.random.fork_rng():
             torch.manual_seed(channels + hidden)
-            self.torch = nn.LSTM(channels, hidden, bidirectional=directions == 2).requires_grad_(
-                requires_grad=False
-            )
+            self.torch: nn.Module = nn.LSTM(channels, hidden, bidirectional=directions == 2)
+        self.torch.requires_grad_(requires_grad=False)
         self.packed = Lstm(directions=directions, hidden=hidden)
         self.pack()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from voxswap_families.errors import KernelsError
 from voxswap_families.layers.native import build
 from voxswap_families.layers.native.build import compiler, wanted_here
 from voxswap_families.layers.native.processor import runnable
 
+
+def _has_gnu() -> bool:
+    try:
+        return compiler().name.startswith("g++")
+    except KernelsError:
+        return False
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("VOXSWAP_CI" not in os.environ and not _has_gnu(), reason="needs g++ 12"),
+    pytest.mark.skipif("avx2" not in runnable(), reason="needs a processor with AVX2"),
+]
+
+NAMES = sorted({"avx2", *wanted_here()[:1]})
 _HERE = Path(__file__).parent
 _TESTS = """
 import sys
@@ -54,20 +69,13 @@ def _runtime(name: str) -> str:
     return found.stdout.strip()
 
 
-def _sanitized(folder: Path, names: list[str]) -> Path:
-    by = compiler()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = pool.map(lambda name: build.build(name, folder, sanitized=True, by=by), names)
-        return next(iter(made)).parent
-
-
 def _preloaded(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     # The last one because AddressSanitizer looks for C++'s exceptions when it begins.
     libraries = ("libasan.so", "libubsan.so", "libstdc++.so.6")
     environment = {k: v for k, v in os.environ.items() if k != "VOXSWAP_CI"} | {
         "LD_PRELOAD": " ".join(map(_runtime, libraries)),
         "ASAN_OPTIONS": _ASAN,
-        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "UBSAN_OPTIONS": "halt_on_error=1",
     }
     return subprocess.run(  # noqa: S603 - Python, on code of ours
         [sys.executable, "-c", code, *arguments],
@@ -75,20 +83,29 @@ def _preloaded(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    shutil.which("g++") is None and "VOXSWAP_CI" not in os.environ, reason="needs g++"
-)
-@pytest.mark.skipif("avx2" not in runnable(), reason="needs a processor with AVX2")
-def test_sanitizers_find_nothing_but_what_is_there(tmp_path: Path) -> None:
-    names = sorted({"avx2", *wanted_here()[:1]})
-    folder = _sanitized(tmp_path, names)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the libraries are. Processes that share the tests share them too."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    by = compiler()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = pool.map(lambda name: build.build(name, shared, sanitized=True, by=by), NAMES)
+        return next(iter(made)).parent
+
+
+def test_what_is_written_beside_its_place_is_noticed(folder: Path) -> None:
     ran = _preloaded(_FAULT, str(folder))
     assert ran.returncode != 0
     assert "ERROR: AddressSanitizer" in ran.stderr
-    tests = [str(_HERE / f"test_native_{which}.py") for which in ("kernels", "vits_kernels")]
-    options = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist")
-    ran = _preloaded(_TESTS, str(folder), " ".join(names), *options, *tests)
+
+
+@pytest.mark.parametrize("tests", ["kernels", "vits_kernels"])
+def test_sanitizers_find_nothing(folder: Path, tests: str) -> None:
+    # What is printed is not captured, or a report would go with the process.
+    options = ("-q", "-s", "-x", "-p", "no:cacheprovider", "-p", "no:xdist")
+    path = str(_HERE / f"test_native_{tests}.py")
+    ran = _preloaded(_TESTS, str(folder), " ".join(NAMES), *options, path)
     said = ran.stdout + ran.stderr
     assert ran.returncode == 0, said[-6000:]
     assert not [report for report in _REPORTS if report in said], said[-6000:]
