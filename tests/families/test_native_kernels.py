@@ -187,7 +187,7 @@ def test_an_lstm_passes_nan_on_from_where_it_comes(native: Native, nan: float) -
     np.testing.assert_array_equal(found[:8, :32], whole[:8, :32])
     np.testing.assert_array_equal(found[9:, 32:], whole[9:, 32:])
     x[8, 3] = 1
-    lstm.torch.weight_hh_l0[40, 3] = float(nan)  # of the forget gate, for output 8
+    lstm.torch.get_parameter("weight_hh_l0")[40, 3] = float(nan)  # of the forget gate, for output 8
     lstm.pack()
     found, end = lstm(x, state)
     assert np.isnan(found[0, 8])
@@ -285,12 +285,13 @@ def test_an_fsmn_passes_nan_on_to_whoever_sees_it(native: Native, nan: float) ->
 
 def test_what_a_kernel_does_not_handle_is_refused_before_it_is_read(native: Native) -> None:
     call = native.call
-    for hidden, directions in ((24, 1), (0, 1), (16, 0), (16, 3)):
+    for channels, hidden, directions in ((24, 16, 1), (16, 24, 1), (0, 16, 1), (16, 16, 3)):
         lstm = Lstm(directions=directions, hidden=hidden)
+        lstm.inputs[0].channels = channels
         assert call.vxk_lstm_bytes(lstm, 1) == call.vxk_lstm(lstm, 1, None, None, None, None) == -1
-    for left, right in ((-1, 0), (0, -1)):
-        fsmn = Fsmn(left=left, right=right)
-        fsmn.up.outputs = fsmn.down.outputs = 16
+    for channels, wide, left in ((16, 16, -1), (82, 16, 0), (16, 24, 0)):
+        fsmn = Fsmn(left=left, right=1)
+        fsmn.up.channels, fsmn.up.outputs, fsmn.down.outputs = channels, wide, 16
         assert call.vxk_fsmn_bytes(fsmn, 1) == call.vxk_fsmn_state_bytes(fsmn) == -1
         assert call.vxk_fsmn(fsmn, None, None, 1, 1, None, None) == -1
         assert call.vxk_fsmn_begin(fsmn, None) == -1
