@@ -43,7 +43,15 @@ def _magnitudes(signal: Audio) -> Audio:
 
 
 def dnsmos(audios: Sequence[Audio], sample_rate_hertz: int) -> dict[str, float]:
-    """Mean scores, by a Python that has the model.
+    """Mean scores; see `dnsmos_each`."""
+    scores = dnsmos_each(audios, sample_rate_hertz)
+    return {name: float(found.mean()) for name, found in scores.items()}
+
+
+def dnsmos_each(
+    audios: Sequence[Audio], sample_rate_hertz: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Scores of each clip, by a Python that has the model.
 
     Reddy et al., "DNSMOS P.835" (2022), as the package speechmos runs it.
     """
@@ -51,5 +59,5 @@ def dnsmos(audios: Sequence[Audio], sample_rate_hertz: int) -> dict[str, float]:
     for audio in audios:
         clip = soxr.resample(audio, sample_rate_hertz, _DNSMOS_RATE).clip(-1, 1).astype("<f4")
         clips.append(base64.b64encode(clip.tobytes()).decode())
-    scores: dict[str, float] = ask_peer("dnsmos", "dnsmos.py", {"clips": clips})
-    return scores
+    scores = ask_peer("dnsmos", "dnsmos.py", {"clips": clips})
+    return {name: np.array(found) for name, found in scores.items()}

@@ -23,6 +23,59 @@ TEN = (
     "We leave in the morning, with you or without you.",
 )
 
+# Over 120 symbols each, and no more than Kokoro says in one go. Each has a clause that ends in
+# about its middle; marks, and what follows them, differ.
+CLAUSES = (
+    (
+        "When the sun came up over the eastern hills at last, we saw that the old bridge which my "
+        "grandfather had built with his brothers was gone."
+    ),
+    (
+        "The bridge is closed after dark and nobody at all may pass, so turn back now or pay the "
+        "whole toll to the guards who are standing at the gate."
+    ),
+    (
+        "I told the captain to wait for us behind the chapel with the horses; he took every one of "
+        "them and rode away long before the morning came."
+    ),
+    (
+        "There is one thing that you really should know about this old town: nobody will ever open "
+        "a door for a stranger after the evening bell."
+    ),
+    (
+        "You may sleep in the barn tonight with all the other travellers, but you will have to "
+        "leave your swords here with the keeper of the house."
+    ),
+    (
+        "The wolves came down from the mountains again last winter, and almost half of the sheep "
+        "in the valley were lost within a single week."
+    ),
+    (
+        "If you follow the river down to the second water mill — the one without a roof — you will "
+        "find the man that you have been looking for."
+    ),
+    (
+        "My grandmother always kept the letter in a box under the floor, because she was so afraid "
+        "that somebody would find it there and burn it."
+    ),
+    (
+        "We carried all of the wounded across the field in the rain, while the drums of the "
+        "northern army were coming closer and closer behind us."
+    ),
+    (
+        "Bring the lantern with you and stay very close behind me, since the steps are wet and the "
+        "wall on the left is not to be trusted any more."
+    ),
+    (
+        "The king has promised a hundred pieces of silver for it, which is a good deal more than I "
+        "have earned in all the long years of my life."
+    ),
+    (
+        "Nobody has seen the miller since the harvest ended in the autumn, yet the wheel turns "
+        "every night and there is a light in his window."
+    ),
+)
+
 # What a game's characters say: short and droppable, and longer and meant. With a name each, so that
 # no two requests of a run need be alike.
 _NAMES = (

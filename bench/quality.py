@@ -1,5 +1,5 @@
 """What bfloat16 costs in quality: DNSMOS, word error rate and log-spectral distance beside float32;
-and what native kernels do (`quality_kernels`).
+what native kernels do (`quality_kernels`), and first segments that are parted (`clause_cuts`).
 
 Feed-forward layers may move a duration by a frame, and then frames would not lie over each other;
 so the distance is told with theirs in float32, and how often they move is told beside it.
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench import clause_cuts
 from bench.audio_measures import Audio, dnsmos, log_spectral_distance
 from bench.lines import LINE, TEN
 from bench.quality_kernels import RATE, run_kernels
@@ -37,7 +38,7 @@ from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.normalization import normalize
 
-FIGURES = ("arithmetic", "kernels")
+FIGURES = ("arithmetic", "kernels", "clauses")
 _TAKES = 3
 
 
@@ -49,13 +50,15 @@ def run(
     only: str | None = None,
     isa: str | None = None,
 ) -> None:
-    """What ``only`` names, or both of `FIGURES`; ``isa``: these instruction sets, by commas."""
+    """What ``only`` names, or all of `FIGURES`; ``isa``: these instruction sets, by commas."""
     if only is not None and only not in FIGURES:
         raise SystemExit(f"--only takes one of {', '.join(FIGURES)}; found {only!r}")
     if only in {None, "arithmetic"}:
         _arithmetic(report, device, quick=quick)
     if only in {None, "kernels"}:
         run_kernels(report, instruction_sets(isa), quick=quick)
+    if only in {None, "clauses"}:
+        clause_cuts.measure(report, device=device, quick=quick)
 
 
 def _arithmetic(report: Report, device: str, *, quick: bool) -> None:

@@ -1,6 +1,6 @@
-"""Run by a Python that has speechmos: mean DNSMOS scores of clips.
+"""Run by a Python that has speechmos: DNSMOS scores of clips.
 
-Reads ``{"clips"}``, Base64 of float32 at 16 kHz; writes ``{"ovrl_mos", "sig_mos", …}``.
+Reads ``{"clips"}``, Base64 of float32 at 16 kHz; writes lists, ``{"ovrl_mos", "sig_mos", …}``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main() -> None:
     ]
     scores = [dnsmos.run(clip, sr=16_000) for clip in clips]
     names = ("ovrl_mos", "sig_mos", "bak_mos", "p808_mos")
-    print(json.dumps({name: float(np.mean([s[name] for s in scores])) for name in names}))
+    print(json.dumps({name: [float(score[name]) for score in scores] for name in names}))
 
 
 if __name__ == "__main__":

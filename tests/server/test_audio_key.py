@@ -142,6 +142,40 @@ def test_where_a_voice_may_part_a_sentence_its_writing_matters_to_a_seed() -> No
         assert (but(text=text, rate=rate) == but(text=other, rate=rate)) is same
 
 
+COMMA = "The bridge is closed after dark, so turn back now or pay the toll to the guards."
+
+
+def parting(**changes: Any) -> str:
+    """Where a first segment may be parted."""
+    request = dataclasses.replace(REQUEST, **{"text": COMMA, **changes})
+    return audio_key(request, VOICE, maker="here", parts_at_clause=True)
+
+
+@pytest.mark.parametrize("marks", [frozenset(), frozenset({MarkKind.WORD})])
+@pytest.mark.parametrize("seed", [None, 1])
+def test_where_a_first_segment_may_be_parted_it_matters_who_waits(
+    seed: int | None, marks: frozenset[MarkKind]
+) -> None:
+    def found(**changes: Any) -> str:
+        return parting(seed=seed, marks=marks, **changes)
+
+    whole = but(text=COMMA, seed=seed, marks=marks)
+    assert found() == found(line_class=LineClass.BARK) == found(eager=True) != whole
+    assert found(line_class=LineClass.CINEMATIC) == found(paced=False) == whole
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+def test_what_is_never_parted_is_shared_by_all(seed: int | None) -> None:
+    for text in (REQUEST.text, COMMA.replace(",", "")[:70]):
+        assert parting(text=text, seed=seed) == but(text=text, seed=seed)
+
+
+def test_where_a_segment_may_be_parted_its_writing_matters_to_a_seed() -> None:
+    other = COMMA.replace(" closed", "  closed")
+    assert parting() != parting(text=other)
+    assert parting(seed=None) == parting(text=other, seed=None)
+
+
 def test_pauses_and_what_was_left_out_are_heard_and_told() -> None:
     keys = {
         but(text=text, seed=None)

@@ -82,9 +82,9 @@ def pack(
 ) -> dict[str, Tensor]:
     """Canonical ``tensors`` packed, in one anonymous map that goes with the last of them.
 
-    ``pack_panels`` does what `packing.pack_panels` does. Fastest if they have the strides of `model.in_canonical_shape`. Raises `EngineError` if they are
-    not those of ``architecture``, if that is not `handled`, or if a weight is no number, and
-    `DeviceMemoryError`.
+    ``pack_panels`` does what `packing.pack_panels` does. Fastest if they have the strides of
+    `model.in_canonical_shape`. Raises `EngineError` if they are not those of ``architecture``, if
+    that is not `handled`, or if a weight is no number, and `DeviceMemoryError`.
     """
     check_shapes(architecture, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     packed, _ = anonymous(packed_shapes(architecture))

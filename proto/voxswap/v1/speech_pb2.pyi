@@ -192,7 +192,8 @@ class _CachePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CachePoli
 class CachePolicy(_CachePolicy, metaclass=_CachePolicyEnumTypeWrapper):
     """Whether the server may keep or reuse the audio of a request. Requests share audio if they agree in
     voice version, text as it is read aloud, speaker, controls, seed, format and kinds of marks; with
-    WORD marks, in the text as written. An unset seed agrees with an unset seed alone.
+    WORD marks, in the text as written. An unset seed agrees with an unset seed alone. A line that is
+    for a file or CINEMATIC may differ from others in how its first sentence is parted.
     """
 
 CACHE_POLICY_UNSPECIFIED: CachePolicy.ValueType  # 0
@@ -392,9 +393,10 @@ class SynthesizeRequest(_message.Message):
     voice has no such speaker.
     """
     seed: _builtins.int
-    """Makes a line repeatable: the same seed, text, voice version and controls give the very same
-    audio from a server of the same version and settings on the same machine, whatever else it
-    computes. On a GPU samples may differ by rounding. Unset: chosen by the server, see Trailer.seed.
+    """Makes a line repeatable: the same seed, text, voice version, controls, line class and pacing give
+    the very same audio from a server of the same version and settings on the same machine, whatever
+    else it computes. On a GPU samples may differ by rounding. Unset: chosen by the server, see
+    Trailer.seed.
     """
     style_prompt: _builtins.str
     """Style in words, such as "whispering, afraid". At most 500 characters. UNIMPLEMENTED in this

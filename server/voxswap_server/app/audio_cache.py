@@ -36,6 +36,7 @@ def keep_audio(
         maker=maker,
         most_entry_bytes=settings.audio_cache_entry_bytes,
         most_held_bytes=settings.audio_cache_bytes,
+        parts_at_clause=settings.first_segment == "clause",
     )
     way_down.closing(stack, "the audio cache", cache.close)
     text = "Bytes of recordings in memory."

@@ -145,7 +145,7 @@ class Settings(BaseModel):
     kernels: KernelsChoice = Field(
         "auto",
         description="what computes VITS voices on a CPU: torch, amx, avx512_bf16, avx512, avx2 or "
-        "neon; auto: the fastest of those that are built and that this machine can run, measured once",
+        "neon; auto: the fastest of those that are built and run here, measured once",
     )
     compute_threads: int = Field(
         0,
@@ -212,6 +212,10 @@ class Settings(BaseModel):
     )
     max_message_bytes: Size = Field(
         2 << 20, ge=1 << 10, le=64 << 20, description="largest message that a client may send"
+    )
+    first_segment: Literal["sentence", "clause"] = Field(
+        "sentence",
+        description="where a first segment of over 120 symbols may end that a listener waits for",
     )
     first_chunk_ms: float = Field(
         80.0, ge=10, le=5_000, description="audio in a stream's first chunk, in milliseconds"

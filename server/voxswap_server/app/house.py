@@ -149,6 +149,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         stage = Stage(
             scheduler,
             coding=coding,
+            parts_at_clause=settings.first_segment == "clause",
             chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
             pacing=pacing_of(settings),
             bars=manager.bars,

@@ -46,10 +46,12 @@ class Stage:
     ``bars`` hears of voices whose steps take too long, and ends what is left of their streams.
     ``memory`` is for what is kept of segments.
     Audio is encoded by ``coding``; None: by the ``scheduler``, whose device is a CPU.
+    With ``parts_at_clause`` a long first segment that is waited for may be parted at a clause.
     """
 
     scheduler: Scheduler
     coding: Scheduler | None = None
+    parts_at_clause: bool = False
     chunking: Chunking = field(default_factory=Chunking)
     pacing: Pacing = field(default_factory=Pacing)
     clock: Callable[[], float] = time.perf_counter
@@ -104,7 +106,8 @@ class Synthesis:
             clock=stage.clock,
             weight=self._ticket.weight,
         )
-        self._reader = Reader(request, manifest)
+        self._may_part = stage.parts_at_clause and request.is_awaited
+        self._reader = Reader(request, manifest, is_awaited=self._may_part)
         self._track = Track(request, manifest)
         self._is_conversation = script is not None
         self._script = WholeText(request.text) if script is None else script
@@ -154,6 +157,7 @@ class Synthesis:
                     await self._drop_windows()
                     self._ticket.cut()
                     self._windows = self._compute_windows()
+                    self._await_sound()
                     receipt, self._cut = self._cut, None
                     if not header_is_out:
                         header_is_out = True
@@ -258,6 +262,8 @@ class Synthesis:
             utterance = (await self._run(read.preparation)).result
             durations, frames = utterance.durations_frames, utterance.frames
             self._ticket.prepared(len(read.segment.text), frames * frame_ms / 1e3)
+            if self._playback.is_silent:
+                size = 0  # a new turn: whoever listens has nothing to hear meanwhile
             async with self._stage.memory.held(utterance.held_bytes):
                 for first, last in self._stage.chunking.windows(frames, frame_ms, size):
                     size = last - first
@@ -276,6 +282,8 @@ class Synthesis:
             if not is_ready:
                 # Whoever listens waited for words, not for the device.
                 self._playback.begin_anew()
+                if self._playback.is_silent:
+                    self._await_sound()
                 self._ticket.asks(self._script.characters_left, self._playback.dry_at_s)
             if part is None:
                 return None
@@ -286,6 +294,11 @@ class Synthesis:
                 return found
             if found:
                 self._script.put_back(found)
+
+    def _await_sound(self) -> None:
+        """What is read next is waited for. With a seed, audio must not depend on when that is."""
+        if self._request.seed is None:
+            self._reader.is_awaited = self._may_part
 
     async def _run(self, work: Work[_T]) -> Ran[_T]:
         ref = self._manifest.ref

@@ -68,6 +68,11 @@ class PlaybackClock:
         """When all that was delivered will have been played; None if nothing was, or is unpaced."""
         return self._dry_at_s if self._paced else None
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was delivered yet, or not since it began anew."""
+        return self._dry_at_s is None
+
     def due_s(self) -> float:
         """When the next step's audio is needed."""
         if not self._paced:

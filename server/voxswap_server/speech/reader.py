@@ -15,6 +15,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.text.normalization import normalize
+from voxswap_server.text.segmentation.clauses import clause_ends
 from voxswap_server.text.segmentation.segments import segment
 from voxswap_server.text.types import Segment
 
@@ -23,6 +24,13 @@ _SEED_STRIDE = 0x9E3779B97F4A7C15
 _SEED_SPACE = 1 << 64
 # Characters of a segment as it is read out. The longest has 400 as it is written.
 _MOST_SAID = 1_000
+# Preparing fewer symbols takes about as long as the rest of a first chunk, and gains nothing.
+_WORTH_PARTING = 120
+# What is shorter sounds like a fragment.
+_LEAST_BEFORE, _LEAST_AFTER = 30, 20
+# Where a segment is one long step, the rest must be there when the first part has been heard. So it
+# is one and a half times as long at the most, which a voice at half of real time can do.
+_LEAST_SHARE_OF_LONG = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,17 @@ class Read:
 
 
 class Reader:
-    """Reads the segments of one stream. Not thread-safe; `read` is a step of the compute thread."""
+    """Reads the segments of one stream. Not thread-safe; `read` is a step of the compute thread.
 
-    def __init__(self, request: SpeechRequest, manifest: Manifest) -> None:
+    ``is_awaited`` says that somebody waits for what is read next; then the next segment that speaks
+    may be parted at a clause. Nobody does after it.
+    """
+
+    def __init__(
+        self, request: SpeechRequest, manifest: Manifest, *, is_awaited: bool = False
+    ) -> None:
         """``request`` asks for nothing that the voice does not have; see `offers`."""
+        self.is_awaited = is_awaited
         self._manifest = manifest
         self._speaker = 0 if request.speaker is None else manifest.speakers[request.speaker]
         settings = (
@@ -64,13 +79,22 @@ class Reader:
         most = loaded.voice.most_symbols(self._rate)
         if len(symbols.ids) > most:
             return parted(part, len(symbols.ids) / most)
-        self.unknown.update(text.dropped)
-        self.unknown.update(symbols.unknown)
         if not symbols.speaks:
+            self._note_unknown(text, symbols)
             return []
         seed = (self.seed + part.start * _SEED_STRIDE) % _SEED_SPACE
         delivery = Delivery(self._rate, seed, self._controls, self._speaker)
-        return Read(part, text, symbols, loaded.voice.prepare(symbols.ids, delivery))
+        preparation = loaded.voice.prepare(symbols.ids, delivery)
+        if self.is_awaited:
+            self.is_awaited = False
+            if pieces := at_clause(part, text, symbols, is_long_step=preparation.may_be_long):
+                return pieces
+        self._note_unknown(text, symbols)
+        return Read(part, text, symbols, preparation)
+
+    def _note_unknown(self, text: NormalizedText, symbols: SymbolSequence) -> None:
+        self.unknown.update(text.dropped)
+        self.unknown.update(symbols.unknown)
 
 
 def read_segment(
@@ -101,3 +125,33 @@ def parted(part: Segment, excess: float) -> list[Segment]:
     *first, last = pieces
     last = dataclasses.replace(last, pause_ms=part.pause_ms)
     return [dataclasses.replace(piece, start=part.start + piece.start) for piece in (*first, last)]
+
+
+def at_clause(
+    part: Segment, text: NormalizedText, symbols: SymbolSequence, *, is_long_step: bool
+) -> list[Segment]:
+    """A segment in two, at the end of its first clause that is long enough; none if it stays whole.
+
+    ``text`` and ``symbols`` are its own. The first keeps its mark, by which the voice knows that
+    the sentence goes on, and no pause comes between them but what the voice makes of that.
+    """
+    total = len(symbols.ids)
+    if total <= _WORTH_PARTING:
+        return []
+    least = max(_LEAST_BEFORE, _LEAST_SHARE_OF_LONG * total if is_long_step else 0)
+    begun = [
+        (text.words[phone.word].source_start, phone.first)
+        for phone in symbols.phones
+        if phone.word is not None
+    ]
+    for end in clause_ends(part.text):
+        if any(word.source_start < end < word.source_end for word in text.words):
+            continue  # it is read as one: "May 17th, 2024"
+        before = next((first for start, first in begun if start >= end), total)
+        if least <= before <= total - _LEAST_AFTER:
+            rest = part.text[end:].lstrip()
+            return [
+                Segment(part.text[:end], part.start, 0),
+                Segment(rest, part.start + len(part.text) - len(rest), part.pause_ms),
+            ]
+    return []

@@ -63,3 +63,8 @@ class SpeechRequest:
     eager: bool = False
     tenant: str = ""
     cache_policy: CachePolicy = CachePolicy.DEFAULT
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether how soon it sounds counts most: neither of a file nor of a cinematic line."""
+        return self.paced and self.line_class is not LineClass.CINEMATIC

@@ -189,7 +189,7 @@ def _run(name: str, by: Compiler, *words: str) -> None:
         check=False,
     )
     if ran.returncode:
-        said = [x for x in ran.stderr.splitlines() if "error" in x or "undefined" in x]
+        said = [x for x in ran.stderr.splitlines() if "error" in x.lower() or "undefined" in x]
         raise KernelsError(
             f"{name} does not compile with {by.name}: {(said or ['it gave no reason'])[0]:.200}"
         )

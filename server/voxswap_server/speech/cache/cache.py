@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.cache import recording
@@ -45,11 +46,12 @@ class AudioCache:
         maker: str,
         most_entry_bytes: int,
         most_held_bytes: int,
+        parts_at_clause: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """``store`` is None: everything is made anew. ``maker`` names whatever audio depends on
-        beside request and version. ``on_request`` hears how each request met the cache, and
-        ``on_fault`` when a store did not do what it was asked.
+        beside request and version, but for ``parts_at_clause`` (see `Stage`). ``on_request`` hears
+        how each request met the cache, and ``on_fault`` when a store did not do what it was asked.
 
         A recording has at most ``most_entry_bytes``; what may be joined, made or kept before, has
         at most ``most_held_bytes`` in all, the latest message of each aside.
@@ -57,7 +59,7 @@ class AudioCache:
         self._store = store
         self.told = on_request
         self._on_fault = on_fault
-        self._maker = maker
+        self._key = partial(audio_key, maker=maker, parts_at_clause=parts_at_clause)
         self._most_entry_bytes = most_entry_bytes
         self._most_held_bytes = most_held_bytes
         self._clock = clock
@@ -92,7 +94,7 @@ class AudioCache:
         )
 
     def _flight_of(self, request: SpeechRequest, manifest: Manifest) -> Flight:
-        key = audio_key(request, manifest, maker=self._maker)
+        key = self._key(request, manifest)
         place = (key, request.line_class, request.paced, request.eager)
         flight = self._open.get(place)
         if flight is None:

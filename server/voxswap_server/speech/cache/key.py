@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.request import MarkKind, SpeechRequest
 from voxswap_server.text.normalization import normalize
+from voxswap_server.text.segmentation.clauses import clause_ends
 from voxswap_server.text.segmentation.segments import segment
 from voxswap_server.text.types import Segment
 
@@ -27,12 +28,16 @@ _LONGEST_NORMALIZED = 1_000
 # What is longer, at rate 1, a voice may have to part, and where it does so depends on how the text
 # was written. Kokoro's 160 symbols, at two for a character.
 _NEVER_PARTED = 80
+_CLAUSE = "may be parted at a clause"
 
 
-def audio_key(request: SpeechRequest, manifest: Manifest, *, maker: str) -> str:
+def audio_key(
+    request: SpeechRequest, manifest: Manifest, *, maker: str, parts_at_clause: bool = False
+) -> str:
     """64 hexadecimal digits. ``maker`` names whatever else audio depends on, such as the device.
 
-    Pure. Takes as long as normalising the text.
+    With ``parts_at_clause`` a first segment that is waited for may be parted, and then line class
+    and pacing matter after all. Pure. Takes as long as normalising the text.
     """
     fields: dict[str, object] = {
         field.name: _plain(getattr(request, field.name))
@@ -43,7 +48,8 @@ def audio_key(request: SpeechRequest, manifest: Manifest, *, maker: str) -> str:
     # The default and its name are the same speaker, and the voice's own rate the same rate.
     fields["speaker"] = 0 if speaker is None else manifest.speakers.get(speaker, speaker)
     fields["sample_rate_hertz"] = rate_hertz or manifest.audio.sample_rate_hertz
-    fields["text"] = _as_heard(request, manifest)
+    parts = parts_at_clause and request.is_awaited
+    fields["text"] = _as_heard(request, manifest, parts=parts)
     said = {
         "schema": SCHEMA_VERSION,
         "maker": maker,
@@ -54,28 +60,32 @@ def audio_key(request: SpeechRequest, manifest: Manifest, *, maker: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _as_heard(request: SpeechRequest, manifest: Manifest) -> object:
+def _as_heard(request: SpeechRequest, manifest: Manifest, *, parts: bool) -> object:
     """The text as the voice hears it, so that ways of writing one line share its audio.
 
     Where a seed was given this is all that the samples depend on, places of sentences included:
-    these spread the seed. Without one it is what subscribers can tell apart.
+    these spread the seed. Without one it is what subscribers can tell apart. Where its first
+    segment may be parted, that is told as well; any may be the first that speaks.
     """
     text = request.text
     # Word marks say where words stand in the text as written.
     if MarkKind.WORD in request.marks or len(text) > _LONGEST_NORMALIZED:
-        return text
-    return [_sentence(part, request, manifest) for part in segment(text)]
+        return [text, _CLAUSE] if parts else text
+    return [_sentence(part, request, manifest, parts=parts) for part in segment(text)]
 
 
-def _sentence(part: Segment, request: SpeechRequest, manifest: Manifest) -> object:
+def _sentence(part: Segment, request: SpeechRequest, manifest: Manifest, *, parts: bool) -> object:
     heard = normalize(part.text, manifest.language)
     words = [(word.start, word.end) for word in heard.words]
     what = [heard.text, words, sorted(heard.dropped.items()), part.pause_ms]
+    rate = request.rate / manifest.defaults.get("length_scale", 1.0)
+    as_written = len(heard.text) > _NEVER_PARTED * min(1.0, rate)
+    if parts and (as_written or any(clause_ends(part.text))):
+        as_written = True
+        what.append(_CLAUSE)
     if request.seed is None:
         return what
-    rate = request.rate / manifest.defaults.get("length_scale", 1.0)
-    may_be_parted = len(heard.text) > _NEVER_PARTED * min(1.0, rate)
-    return [*what, part.start, part.text if may_be_parted else None]
+    return [*what, part.start, part.text if as_written else None]
 
 
 def _plain(value: object) -> object:

@@ -32,14 +32,19 @@ template <int C, int A, int B> static void tile_multiply() {
 }
 static void tiles_begin() {}
 #else
-template <int T> static VXK_INLINE void tile_clear() { _tile_zero(T); }
+// Written out, since a compiler's own names of tiles take no template's parameter for a number.
+template <int T> static VXK_INLINE void tile_clear() {
+  asm volatile("tilezero %%tmm%c0" : : "i"(T));
+}
 template <int T> static VXK_INLINE void tile_load(const void *from, long stride) {
-  _tile_loadd(T, from, stride);
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(T) : "memory");
 }
 template <int T> static VXK_INLINE void tile_store(void *to, long stride) {
-  _tile_stored(T, to, stride);
+  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(T) : "memory");
 }
-template <int C, int A, int B> static VXK_INLINE void tile_multiply() { _tile_dpbf16ps(C, A, B); }
+template <int C, int A, int B> static VXK_INLINE void tile_multiply() {
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
+}
 
 // Once for each thread: what the tiles are does not change, and the system keeps it for the thread.
 static void tiles_begin() {
