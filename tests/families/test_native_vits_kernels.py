@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,18 @@ from voxswap_families.work import Work, finished
 __all__ = ["native"]
 
 
+@functools.cache
+def packed(architecture: VitsArchitecture) -> dict[str, Tensor]:
+    return pack(architecture, canonical(architecture))
+
+
 class Models:
     """Random weights, as torch's model has them and as the native one does."""
 
     def __init__(self, native: Native, architecture: VitsArchitecture = SMALL) -> None:
         self.native, self.architecture = native, architecture
         self.packed = {
-            name: native.arena.tensor(tensor)
-            for name, tensor in pack(architecture, canonical(architecture)).items()
+            name: native.arena.tensor(tensor) for name, tensor in packed(architecture).items()
         }
         self.torch: VitsModel = load_model(
             architecture, unpack(architecture, self.packed, lambda _: torch.float32)
@@ -179,7 +184,7 @@ def test_an_utterance(native: Native, architecture: VitsArchitecture, tmp_path: 
     manifest = packed_manifest(architecture, path.stat().st_size)
     engine = VitsEngine(kernels=native.name)
     voice = assembled(engine, manifest, model=read(engine, manifest, "model", path).place())
-    ids = line(12, 5, 60)
+    ids = line(6, 5, 60)
     audio = whole(voice, ids, LIVELY)
     assert np.isfinite(audio).all()
     assert np.abs(audio).max() > 0
