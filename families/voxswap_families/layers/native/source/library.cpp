@@ -20,12 +20,15 @@ constexpr int BAD = -1;
 constexpr int MOST_ROWS = 1 << 16;
 
 bool fits(int rows) { return rows > 0 && rows <= MOST_ROWS; }
+// Rows are copied, and products written, a panel at a time.
 bool is_whole(int channels) { return channels > 0 && channels % PANEL == 0; }
 bool can_be(const Lstm &w) {
-  return w.directions > 0 && w.directions <= MOST_DIRECTIONS && is_whole(w.hidden);
+  return w.directions > 0 && w.directions <= MOST_DIRECTIONS && is_whole(w.channels()) &&
+         is_whole(w.hidden);
 }
 bool can_be(const Fsmn &w) {
-  return is_whole(w.up.outputs) && is_whole(w.channels()) && w.left >= 0 && w.right >= 0;
+  return is_whole(w.up.channels) && is_whole(w.up.outputs) && is_whole(w.channels()) &&
+         w.left >= 0 && w.right >= 0;
 }
 }  // namespace
 
