@@ -23,7 +23,7 @@ from voxswap_families.layers.native.structures import FUNCTIONS
 from voxswap_registry.errors import EngineError
 
 #: What computes, as the setting names it; "torch" is no library.
-Kernels = Literal["torch", "amx", "avx512_bf16", "avx512", "avx2", "neon"]
+Kernels = Literal["torch", "amx", "avx512_bf16", "avx512", "avx2", "neon_bf16", "neon"]
 
 #: Where libraries are: of this checkout, or of this wheel.
 FOLDER: Final = Path(__file__).with_name("built")
