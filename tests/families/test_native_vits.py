@@ -52,6 +52,7 @@ from tests.families.vits_voices import LIVELY, line, load, pieces, whole
 from tests.registry.drafts import blob_paths
 from voxswap_families.contract import Delivery
 from voxswap_families.layers.native.memory import Scratch
+from voxswap_families.layers.native.processor import ISAS
 from voxswap_families.vits import native_parts
 from voxswap_families.vits import native_voice as native_module
 from voxswap_families.vits.architecture import VitsArchitecture
@@ -67,7 +68,7 @@ from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.store import Registry
 
-ROUNDED = {"amx", "amx_emulated", "avx512_bf16"}
+ROUNDED = {name for name in TRIED if "VXK_BF16" in ISAS[name].defines}
 #: Published shapes that are different to compute; the others are these with other tables.
 SHAPES = ("piper x_low", "piper medium", "piper high", "vctk")
 #: Least SNR in dB, 3 below what was measured: of float32 products, and of rounded ones.
