@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from torch.nn import functional
 from tests.families.native_kernels import NANS, Floats, Native, cuts, native, random, rounded
 from voxswap_families.layers.native.packing import native_packing, pack_panels, panels_shape
 from voxswap_families.layers.native.structures import Fsmn, Lstm
+from voxswap_registry.errors import EngineError
 
 __all__ = ["native"]
 
@@ -283,19 +284,27 @@ def test_an_fsmn_passes_nan_on_to_whoever_sees_it(native: Native, nan: float) ->
     assert np.isfinite(np.delete(found, 9, 1)).all()
 
 
+def refused(function: Callable[..., int], *arguments: object) -> bool:
+    with pytest.raises(EngineError, match="refuses what it was given"):
+        function(*arguments)
+    return True
+
+
 def test_what_a_kernel_does_not_handle_is_refused_before_it_is_read(native: Native) -> None:
     call = native.call
     for channels, hidden, directions in ((24, 16, 1), (16, 24, 1), (0, 16, 1), (16, 16, 3)):
         lstm = Lstm(directions=directions, hidden=hidden)
         lstm.inputs[0].channels = channels
-        assert call.vxk_lstm_bytes(lstm, 1) == call.vxk_lstm(lstm, 1, None, None, None, None) == -1
+        assert refused(call.vxk_lstm_bytes, lstm, 1)
+        assert refused(call.vxk_lstm, lstm, 1, None, None, None, None)
     for channels, wide, left in ((16, 16, -1), (82, 16, 0), (16, 24, 0)):
         fsmn = Fsmn(left=left, right=1)
         fsmn.up.channels, fsmn.up.outputs, fsmn.down.outputs = channels, wide, 16
-        assert call.vxk_fsmn_bytes(fsmn, 1) == call.vxk_fsmn_state_bytes(fsmn) == -1
-        assert call.vxk_fsmn(fsmn, None, None, 1, 1, None, None) == -1
-        assert call.vxk_fsmn_begin(fsmn, None) == -1
+        assert refused(call.vxk_fsmn_bytes, fsmn, 1)
+        assert refused(call.vxk_fsmn_state_bytes, fsmn)
+        assert refused(call.vxk_fsmn_begin, fsmn, None)
+        assert refused(call.vxk_fsmn, fsmn, None, None, 1, 1, None, None)
     product = native.product(random(16, 16))
     for rows in (-1, 0, (1 << 16) + 1):
-        assert call.vxk_linear_bytes(product, rows) == -1
-        assert call.vxk_linear(ctypes.byref(product), rows, None, None, None) == -1
+        assert refused(call.vxk_linear_bytes, product, rows)
+        assert refused(call.vxk_linear, product, rows, None, None, None)
