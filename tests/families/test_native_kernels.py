@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -79,21 +78,6 @@ def test_a_product_passes_nan_on_and_to_nothing_else(native: Native, nan: float)
     found = native.linear(native.product(weight, taps=taps), x)
     assert np.isnan(found[:, 7]).all()
     np.testing.assert_array_equal(np.delete(found, 7, 1), np.delete(plain, 7, 1))
-
-
-def test_a_row_has_the_same_bits_when_another_thread_computes_it(native: Native) -> None:
-    call, product = native.call, native.product(random(64, 7 * 96), taps=7)
-    x = random(200, 96, seed=2).numpy()
-    alone = native.linear(product, x)
-    shared = call.vxk_shared()
-    lender = threading.Thread(target=call.vxk_lend, args=(call.vxk_ticket(),))
-    lender.start()
-    try:
-        while call.vxk_shared() == shared:
-            np.testing.assert_array_equal(native.linear(product, x), alone)
-    finally:
-        call.vxk_recall()
-        lender.join()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
