@@ -28,7 +28,6 @@ from voxswap_registry.store import Registry
 _CASES = {
     "fused": (64, 64, 7, 3, 1, 2048, torch.float32, True),
     "channels": (192, 192, 1, 1, 1, 64, torch.float32, False),
-    "rows": (192, 768, 3, 1, 1, 64, torch.bfloat16, False),
     "taps": (192, 192, 3, 3, 192, 64, torch.float32, False),
     "onednn": (128, 128, 3, 5, 1, 512, torch.float32, False),
 }

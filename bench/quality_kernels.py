@@ -264,18 +264,17 @@ def _generator(voice: VitsVoice | NativeVitsVoice, y: Tensor) -> Audio:
     call, generator = voice.library.functions, voice.model.spoken_by(0).generator
     a = voice.model.architecture
     state = Block(call.vxk_generator_state_bytes(generator))
-    call.vxk_generator_begin(generator, state.address)
-    memory = Block(call.vxk_generator_bytes(generator, _PIECE))
     rows, pieces = _rows(y), []
-    for first in range(0, len(rows), _PIECE):
+    call.vxk_generator_begin(generator, state.address, len(rows))
+    memory = Block(call.vxk_generator_bytes(generator, _PIECE))
+    room = np.empty((_PIECE + a.generator_reach_frames) * a.hop_length_samples, np.float32)
+    # As far behind the end as a sample depends on.
+    for first in range(0, len(rows) + a.generator_reach_frames, _PIECE):
         piece = rows[first : first + _PIECE]
-        is_last = first + len(piece) == len(rows)
-        room = np.empty((len(piece) + a.generator_reach_frames) * a.hop_length_samples, np.float32)
         n = call.vxk_generate(
-            generator, state.address, memory.address, is_last, len(piece), address(piece),
-            address(room),
-        )  # fmt: skip
-        pieces.append(room[:n])
+            generator, state.address, memory.address, _PIECE, address(piece), address(room)
+        )
+        pieces.append(room[:n].copy())
     return np.concatenate(pieces)
 
 

@@ -33,7 +33,8 @@ class Native:
     """A library, and memory to call it with."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.call = name, load(name).functions
+        self.name, self.library = name, load(name)
+        self.call = self.library.functions
         self.arena = Arena()
         #: Whether products read their inputs as bfloat16.
         self.rounds = "VXK_BF16" in ISAS[name].defines

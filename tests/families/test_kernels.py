@@ -17,7 +17,6 @@ SHAPES = {
     "dilated": (16, 16, 3, 5, 1),
     "separable": (24, 24, 3, 9, 24),
     "grouped": (24, 48, 3, 1, 4),
-    "large": (192, 768, 3, 1, 1),
 }
 ROWS = [row.name for row in KERNELS]
 

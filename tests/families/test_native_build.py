@@ -91,9 +91,10 @@ def test_tiles_are_the_systems_to_permit(monkeypatch: pytest.MonkeyPatch) -> Non
     assert runnable(told(SAPPHIRE_RAPIDS))[0] == "avx512_bf16"
 
 
-def test_arm_of_64_bits_has_neon_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arm_of_64_bits_has_neon_and_may_have_its_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "machine", lambda: "aarch64")
     assert runnable(told("Features\t: fp asimd\n")) == ("neon",)
+    assert runnable(told("Features\t: fp asimd bf16\n")) == ("neon_bf16", "neon")
     assert runnable(told(ZEN_4)) == ("neon",)
 
 

@@ -15,6 +15,7 @@ from tests.families.native_kernels import NANS, TRIED, Floats, Native, native, r
 from voxswap_families.layers.native.packing import byte_panels_shape, pack_byte_panels, padded
 from voxswap_families.layers.native.processor import ISAS
 from voxswap_families.layers.native.structures import ByteProduct, EncoderLayer
+from voxswap_registry.errors import EngineError
 
 __all__ = ["native"]
 
@@ -180,12 +181,16 @@ def test_who_lends_itself_changes_no_bit(multiplying: Native) -> None:
 
 
 def test_where_there_are_none_they_are_refused_before_they_are_read(native: Native) -> None:
-    weights = Weights(16, 3, 16)
-    packed = weights.of(native)
-    for rows in (-1, 0, (1 << 16) + 1) if ISAS[native.name].multiplies_bytes else (1,):
-        assert native.call.vxk_byte_linear_bytes(packed, rows, 1) == -1
-        assert native.call.vxk_byte_linear(packed, rows, 1, None, None, None) == -1
-    if not ISAS[native.name].multiplies_bytes:
+    packed, call = Weights(16, 3, 16).of(native), native.call
+    has_bytes = ISAS[native.name].multiplies_bytes
+    for rows in (-1, 0, (1 << 16) + 1) if has_bytes else (1,):
+        with pytest.raises(EngineError, match="vxk_byte_linear_bytes refuses"):
+            call.vxk_byte_linear_bytes(packed, rows, 1)
+        with pytest.raises(EngineError, match="vxk_byte_linear refuses"):
+            call.vxk_byte_linear(packed, rows, 1, None, None, None)
+    if not has_bytes:
         layer = EncoderLayer(byte_up=packed, byte_down=packed)
-        assert native.call.vxk_encoder_bytes(layer, 1) == -1
-        assert native.call.vxk_encode(layer, 1, None, None, 0, 1) == -1
+        with pytest.raises(EngineError, match="vxk_encoder_bytes refuses"):
+            call.vxk_encoder_bytes(layer, 1)
+        with pytest.raises(EngineError, match="vxk_encode refuses"):
+            call.vxk_encode(layer, 1, None, None, 0, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.families.native_kernels import NANS, Floats, Native, cuts, native, random, rounded
+from voxswap_families.layers.native.packing import native_packing, pack_panels, panels_shape
 from voxswap_families.layers.native.structures import Fsmn, Lstm
+from voxswap_registry.errors import EngineError
 
 __all__ = ["native"]
 
@@ -34,7 +36,7 @@ def test_products_of_any_number_of_rows(native: Native) -> None:
         check_product(native, rows, 1, 48, 16)
 
 
-@pytest.mark.parametrize("outputs", [1, 16, 17, 37, 64, 80, 96, 100, 144, 161])
+@pytest.mark.parametrize("outputs", [1, 37, 64, 80, 96, 161])
 def test_products_of_any_taps_channels_and_outputs(native: Native, outputs: int) -> None:
     for taps, channels in itertools.product(range(1, 8), range(16, 97, 16)):
         check_product(native, 13, taps, channels, outputs)
@@ -78,6 +80,25 @@ def test_a_product_passes_nan_on_and_to_nothing_else(native: Native, nan: float)
     np.testing.assert_array_equal(np.delete(found, 7, 1), np.delete(plain, 7, 1))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("rows", "columns"), [(1, 2), (16, 34), (37, 130), (64, 192)])
+def test_packing_is_that_of_torch(
+    native: Native, rows: int, columns: int, dtype: torch.dtype
+) -> None:
+    weight = random(rows, columns).to(dtype)
+    pack = native_packing(native.library)
+    for nan in (False, True):
+        if nan:
+            weight[rows // 2, columns // 2] = float("nan")
+        expected = torch.empty(panels_shape(rows, columns), dtype=torch.bfloat16)
+        pack_panels(weight, expected)
+        for given in (weight, weight.T.contiguous().T):
+            found = native.arena.tensor(torch.zeros_like(expected))
+            assert pack(native.arena.tensor(given), found) != nan
+            # Bits of NaN are nobody's.
+            np.testing.assert_array_equal(found.float().numpy(), expected.float().numpy())
+
+
 class Memories:
     """An LSTM of torch, its weights as panels hold them, and the native one."""
 
@@ -85,9 +106,8 @@ class Memories:
         self.native, self.width, self.shape = native, directions * hidden, (directions, 2, hidden)
         with torch.random.fork_rng():
             torch.manual_seed(channels + hidden)
-            self.torch = nn.LSTM(channels, hidden, bidirectional=directions == 2).requires_grad_(
-                requires_grad=False
-            )
+            self.torch: nn.Module = nn.LSTM(channels, hidden, bidirectional=directions == 2)
+        self.torch.requires_grad_(requires_grad=False)
         self.packed = Lstm(directions=directions, hidden=hidden)
         self.pack()
 
@@ -152,7 +172,7 @@ def test_an_lstm_passes_nan_on_from_where_it_comes(native: Native, nan: float) -
     np.testing.assert_array_equal(found[:8, :32], whole[:8, :32])
     np.testing.assert_array_equal(found[9:, 32:], whole[9:, 32:])
     x[8, 3] = 1
-    lstm.torch.weight_hh_l0[40, 3] = float(nan)  # of the forget gate, for output 8
+    lstm.torch.get_parameter("weight_hh_l0")[40, 3] = float(nan)  # of the forget gate, for output 8
     lstm.pack()
     found, end = lstm(x, state)
     assert np.isnan(found[0, 8])
@@ -248,18 +268,27 @@ def test_an_fsmn_passes_nan_on_to_whoever_sees_it(native: Native, nan: float) ->
     assert np.isfinite(np.delete(found, 9, 1)).all()
 
 
+def refused(function: Callable[..., int], *arguments: object) -> bool:
+    with pytest.raises(EngineError, match="refuses what it was given"):
+        function(*arguments)
+    return True
+
+
 def test_what_a_kernel_does_not_handle_is_refused_before_it_is_read(native: Native) -> None:
     call = native.call
-    for hidden, directions in ((24, 1), (0, 1), (16, 0), (16, 3)):
+    for channels, hidden, directions in ((24, 16, 1), (16, 24, 1), (0, 16, 1), (16, 16, 3)):
         lstm = Lstm(directions=directions, hidden=hidden)
-        assert call.vxk_lstm_bytes(lstm, 1) == call.vxk_lstm(lstm, 1, None, None, None, None) == -1
-    for left, right in ((-1, 0), (0, -1)):
-        fsmn = Fsmn(left=left, right=right)
-        fsmn.up.outputs = fsmn.down.outputs = 16
-        assert call.vxk_fsmn_bytes(fsmn, 1) == call.vxk_fsmn_state_bytes(fsmn) == -1
-        assert call.vxk_fsmn(fsmn, None, None, 1, 1, None, None) == -1
-        assert call.vxk_fsmn_begin(fsmn, None) == -1
+        lstm.inputs[0].channels = channels
+        assert refused(call.vxk_lstm_bytes, lstm, 1)
+        assert refused(call.vxk_lstm, lstm, 1, None, None, None, None)
+    for channels, wide, left in ((16, 16, -1), (82, 16, 0), (16, 24, 0)):
+        fsmn = Fsmn(left=left, right=1)
+        fsmn.up.channels, fsmn.up.outputs, fsmn.down.outputs = channels, wide, 16
+        assert refused(call.vxk_fsmn_bytes, fsmn, 1)
+        assert refused(call.vxk_fsmn_state_bytes, fsmn)
+        assert refused(call.vxk_fsmn_begin, fsmn, None)
+        assert refused(call.vxk_fsmn, fsmn, None, None, 1, 1, None, None)
     product = native.product(random(16, 16))
     for rows in (-1, 0, (1 << 16) + 1):
-        assert call.vxk_linear_bytes(product, rows) == -1
-        assert call.vxk_linear(ctypes.byref(product), rows, None, None, None) == -1
+        assert refused(call.vxk_linear_bytes, product, rows)
+        assert refused(call.vxk_linear, product, rows, None, None, None)

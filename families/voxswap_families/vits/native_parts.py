@@ -14,7 +14,7 @@ from torch import Tensor
 from voxswap_families.contract import DevicePart
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.layers.native.library import Library
-from voxswap_families.layers.native.packing import native_packing
+from voxswap_families.layers.native.packing import PANEL_ROWS, native_packing
 from voxswap_families.layers.native.processor import ISAS
 from voxswap_families.vits.architecture import VitsArchitecture
 from voxswap_families.vits.model import in_canonical_shape
@@ -29,6 +29,8 @@ from voxswap_registry.storage.verified import VerifiedFile, WatchedFile
 _ALIGNMENT: Final = 256
 # What a step's arrays in Python take beside the library's: floats of a frame's latents and samples.
 _COPIES: Final = 6
+# Panels that a product is computed for at a time where weights are widened: ``product.hpp``.
+_WIDENED_PANELS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +108,24 @@ def step_bytes(
     scratch = max(
         call.vxk_flow_bytes(spoken.flow, frames),
         call.vxk_generator_bytes(spoken.generator, frames),
-        call.vxk_linear_bytes(model.prior, MOST_SYMBOLS),
+        *(
+            call.vxk_linear_bytes(product, MOST_SYMBOLS)
+            for product in (model.prior, spoken.dp_pre, model.dp_proj)
+        ),
+        call.vxk_separable_bytes(model.dp_convs, MOST_SYMBOLS),
         *(call.vxk_spline_bytes(spline, MOST_SYMBOLS) for spline in model.splines),
     )
+    scratch += widened_bytes(a)
     hidden = 4 * MOST_SYMBOLS * (2 * a.hidden + 3 * a.dp_hidden + 2 * a.inter)
     frames += a.flow_reach_frames + a.generator_reach_frames
     decoding = 4 * _COPIES * frames * (a.inter + a.hop_length_samples) + 8 * largest_samples
     return int(encoding + scratch + hidden + decoding)
+
+
+def widened_bytes(architecture: VitsArchitecture) -> int:
+    """Of the most weights that a thread has as float32 at a time, if its processor does."""
+    pairs = (s[1] for dtype, s in packed_shapes(architecture).values() if dtype == torch.bfloat16)
+    return _WIDENED_PANELS * PANEL_ROWS * 2 * max(pairs) * 4
 
 
 def silent(architecture: VitsArchitecture, library: Library) -> NativeVitsVoice:

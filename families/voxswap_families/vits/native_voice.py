@@ -26,8 +26,10 @@ from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import EngineError
 from voxswap_registry.storage.verified import WatchedFile
 
-# Products of a step, about: 20 ms of a processor that has AVX2 and nothing better.
+# Products of a step, at most: about 20 ms of a processor that has AVX2 and nothing better. Fewer in
+# the encoder, where softmax takes its time as well.
 _STEP_PRODUCTS: Final = 900_000_000
+_ENCODER_PRODUCTS: Final = 600_000_000
 # Frames of a step, at most. A voice of few products would else take much memory for one.
 MOST_FRAMES: Final = 64
 # Noise is drawn in the cuts of `VitsVoice`, so that a seed draws the same.
@@ -88,7 +90,8 @@ class NativeVitsVoice:
             raise EngineError(
                 "the duration predictor gave NaN or infinity: the weights are damaged"
             )
-        frames = bounded(torch.from_numpy(np.exp(log_durations)) / delivery.rate)
+        # torch's, for NumPy's warns of what is beyond all bounds, and bounded here.
+        frames = bounded(torch.exp(torch.from_numpy(log_durations)) / delivery.rate)
         noise_scale = delivery.controls.get("noise_scale", 0.0)
         return NativeVitsUtterance(
             self, spoken, prior, frames.numpy(), noise_scale, generator if noise_scale > 0 else None
@@ -97,13 +100,11 @@ class NativeVitsVoice:
     def _encoded(self, hidden: Floats) -> Steps[None]:
         """All layers on ``hidden``, (symbols, channels), in place."""
         model, a, call = self.model, self.model.architecture, self.library.functions
-        rows, parts = len(hidden), a.n_heads + 4
+        rows = len(hidden)
         memory = Block(call.vxk_encoder_bytes(model.encoder, rows))
-        # Of few symbols several parts are one step, of very many each is.
-        some = max(1, min(parts, parts * _STEP_PRODUCTS // (rows * layer_products(a, rows))))
+        steps = encoder_steps(a, rows)
         for layer in model.encoder:
-            for first in range(0, parts, some):
-                last = min(first + some, parts)
+            for first, last in steps:
                 call.vxk_encode(layer, rows, address(hidden), memory.address, first, last)
                 yield None
 
@@ -161,13 +162,14 @@ class NativeVitsUtterance:
         self._drawn = np.zeros((0, a.inter), np.float32)  # latents that the flow has not seen
         self._draw_end = 0
         self._final = self._drawn  # and those that came of it, which the generator has not
-        self._flow_seen = self._seen = 0  # frames that each of the two was given
+        # Frames that each of the two was given; the generator sees some behind the end as well.
+        self._flow_seen = self._seen = 0
         self._emitted = 0  # frames whose audio was asked for
         self._audio = np.zeros(0, np.float32)  # made, and not asked for yet
         self._flow_state = Block(call.vxk_flow_state_bytes(spoken.flow))
         self._generator_state = Block(call.vxk_generator_state_bytes(spoken.generator))
         call.vxk_flow_begin(spoken.flow, self._flow_state.address)
-        call.vxk_generator_begin(spoken.generator, self._generator_state.address)
+        call.vxk_generator_begin(spoken.generator, self._generator_state.address, self.frames)
 
     @property
     def durations_frames(self) -> Sequence[int]:
@@ -202,12 +204,13 @@ class NativeVitsUtterance:
 
     def _decoding(self, last_frame: int, wanted: int) -> Steps[npt.NDArray[np.float32]]:
         reach = self._voice.model.architecture.generator_reach_frames
-        end = min(self.frames, last_frame + reach)
+        end = last_frame + reach
         audio, have = [self._audio], len(self._audio)
         while have < wanted:
             n = min(self._most, end - self._seen)
-            while len(self._final) < n:
-                self._run_flow(n)
+            needed = max(0, min(n, self.frames - self._seen))
+            while len(self._final) < needed:
+                self._run_flow(needed)
                 yield None
             audio.append(self._generated(n))
             have += len(audio[-1])
@@ -219,18 +222,16 @@ class NativeVitsUtterance:
         return made[:wanted]
 
     def _generated(self, n: int) -> npt.NDArray[np.float32]:
-        """What the generator can tell, once it has seen ``n`` frames more."""
+        """What the generator tells once it has seen ``n`` frames more, or as far behind the end."""
         call, generator = self._voice.library.functions, self._spoken.generator
         self._seen += n
         frames, self._final = self._final[:n], self._final[n:].copy()
-        is_last = self._seen == self.frames
         most = n + self._voice.model.architecture.generator_reach_frames
         audio = np.empty(most * self._hop, np.float32)
         room = _SCRATCH.of(call.vxk_generator_bytes(generator, n))
         made = call.vxk_generate(
-            generator, self._generator_state.address, room, is_last, n,
-            address(frames), address(audio),
-        )  # fmt: skip
+            generator, self._generator_state.address, room, n, address(frames), address(audio)
+        )
         audio = audio[:made]
         # NaN and infinity survive a sum, and one sum is cheaper than a mask.
         if not np.isfinite(audio.sum()):
@@ -267,16 +268,28 @@ class NativeVitsUtterance:
         prior = self._prior[begin:end]
         z: Floats = prior[symbols - begin, : self._inter]
         if self._noise is not None:
-            deviation = np.exp(prior[:, self._inter : 2 * self._inter]) * self._noise_scale
+            with np.errstate(over="ignore"):  # infinity is noticed in the audio
+                deviation = np.exp(prior[:, self._inter : 2 * self._inter]) * self._noise_scale
             shape = (1, self._inter, 1, last - first)
             noise = torch.randn(shape, generator=self._noise).numpy()[0, :, 0].T
             z += noise * deviation[symbols - begin]
         return z
 
 
-def layer_products(a: VitsArchitecture, symbols: int) -> int:
-    """Products that a symbol takes in a layer of the encoder, attention included."""
-    return a.layer_products + 4 * a.hidden**2 + 2 * a.hidden * symbols
+def encoder_steps(a: VitsArchitecture, symbols: int) -> list[tuple[int, int]]:
+    """The parts of a layer of the encoder (``encoder.hpp``) that are one step each, in order.
+
+    Of few symbols all are, of very many each is.
+    """
+    head, feed = 2 * a.hidden // a.n_heads * symbols, a.layer_products // 2
+    parts = [3 * a.hidden**2, *[head] * a.n_heads, a.hidden**2, feed, feed]
+    steps, first, products = list[tuple[int, int]](), 0, 0
+    for i, part in enumerate(parts):
+        if products and products + part > _ENCODER_PRODUCTS // symbols:
+            steps.append((first, i))
+            first, products = i, 0
+        products += part
+    return [*steps, (first, len(parts))]
 
 
 @lru_cache(maxsize=64)

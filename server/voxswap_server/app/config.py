@@ -145,8 +145,8 @@ class Settings(BaseModel):
     kernels: KernelsChoice = Field(
         "auto",
         description="what computes VITS voices on a CPU: torch, amx, avx512_bf16, avx512_vnni, "
-        "avx512, avx2 or neon; auto: the fastest of those that are built and run here, measured "
-        "once",
+        "avx512, avx2, neon_bf16 or neon; auto: the fastest of those that are built and run here, "
+        "measured once",
     )
     compute_threads: int = Field(
         0,

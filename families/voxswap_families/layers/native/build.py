@@ -96,10 +96,10 @@ def compiler(target: str | None = None) -> Compiler:
 def wanted_here() -> tuple[str, ...]:
     """What a user's machine needs: the best that it can run, if it can run any.
 
-    And plain AVX-512 beside pairs of bfloat16: which is faster is measured (see `fastest`).
+    And plain floats beside pairs of bfloat16: which is faster is measured (see `fastest`).
     """
     found = tuple(name for name in runnable() if name not in EMULATED)
-    return found[:2] if found[:1] == ("avx512_bf16",) else found[:1]
+    return found[:2] if found[:1] in {("avx512_bf16",), ("neon_bf16",)} else found[:1]
 
 
 def for_tests() -> tuple[str, ...]:

@@ -14,15 +14,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from voxswap_families.errors import KernelsError
 from voxswap_families.layers.native.processor import EMULATED, ISAS, lacking, runnable
 from voxswap_families.layers.native.recipe import checksum
 from voxswap_families.layers.native.structures import FUNCTIONS
+from voxswap_registry.errors import EngineError
 
 #: What computes, as the setting names it; "torch" is no library.
-Kernels = Literal["torch", "amx", "avx512_bf16", "avx512_vnni", "avx512", "avx2", "neon"]
+Kernels = Literal[
+    "torch", "amx", "avx512_bf16", "avx512_vnni", "avx512", "avx2", "neon_bf16", "neon"
+]
 
 #: Where libraries are: of this checkout, or of this wheel.
 FOLDER: Final = Path(__file__).with_name("built")
@@ -138,9 +141,19 @@ def opened(path: Path, name: str) -> Library:
         for function, (result, arguments) in FUNCTIONS.items():
             declared = getattr(functions, function)
             declared.restype, declared.argtypes = result, arguments
+            declared.errcheck = _not_refused
     except (OSError, AttributeError) as error:
         raise KernelsError(f"{name} cannot be loaded: {error}", detail=str(path)) from error
     return Library(name, about, functions)
+
+
+def _not_refused(result: int, function: Any, _arguments: Any) -> int:
+    """What a function gave, unless that is its refusal: it did nothing then."""
+    if result < 0:
+        raise EngineError(
+            f"{function.__name__} refuses what it was given: a segment is too long for kernels"
+        )
+    return result
 
 
 def about(path: Path) -> dict[str, str]:

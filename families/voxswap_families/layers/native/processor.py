@@ -36,6 +36,7 @@ _FEATURES: Final[dict[str, tuple[str, ...]]] = {
     "-mavx512bf16": ("avx512_bf16",),
     "-mamx-tile": ("amx_tile",),
     "-mamx-bf16": ("amx_bf16",),
+    "-mcpu=generic+bf16": ("bf16",),
 }
 # Linux calls SSE3 "pni"; macOS and others by its name.
 _OTHER_NAMES: Final = {"pni": "sse3", "avx1_0": "avx"}
@@ -88,6 +89,7 @@ ISAS: Final[dict[str, Isa]] = {
         Isa("avx512_vnni", _X86, (*_WIDE, "-mavx512vnni"), _WIDTH, frozenset({"VXK_INT8"})),
         Isa("avx512", _X86, _WIDE, _WIDTH),
         Isa("avx2", _X86, _PLAIN),
+        Isa("neon_bf16", _ARM, ("-mcpu=generic+bf16",), (), frozenset({"VXK_BF16"})),
         Isa("neon", _ARM),
         Isa(
             "amx_emulated",

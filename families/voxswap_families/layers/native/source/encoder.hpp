@@ -126,7 +126,7 @@ static void soften(float *scores, Act *weights, int t, int rows, int columns, in
     const int at = t + j - window;
     if (at >= 0 && at < rows) scores[at] += near[j];
   }
-  for (int at = rows; at < columns; at++) scores[at] = -1e30f;
+  for (int at = rows; at < columns; at++) scores[at] = -INFINITY;
   Vec most = load(scores);
   for (int at = WIDTH; at < columns; at += WIDTH) most = at_least(load(scores + at), most);
   const float top = largest_of(most);

@@ -4,6 +4,9 @@
 // its widest residual block has seen enough for. Nothing is computed twice, and the audio has the
 // same bits whatever the cuts. A stage is computed some rows at a time, and what comes of them goes
 // through all later stages before the next: so that it stays in the processor's cache.
+//
+// How long the signal is is said at the beginning. Behind its end there are rows of zeros, for each
+// convolution anew, that nobody computes: so the end is no special case, and takes no longer.
 #pragma once
 
 #include "memory.hpp"
@@ -65,10 +68,12 @@ struct StageState {
   Carry<float> plain;      // and before it
   ConvState convs[MOST_BLOCKS][MOST_CONVS];
   long inputs_seen, rows, done;
+  long total;  // rows of the signal: what is behind them is zero
 };
 struct GeneratorState {
   struct Head {
     Carry<Act> pre, post;
+    long frames, seen, samples;  // of the signal, those that came, and those that were given
   };
   Head *head;
   StageState *stages;
@@ -76,12 +81,14 @@ struct GeneratorState {
   GeneratorState(Memory &memory, const Generator &w)
       : head(memory.take<Head>(1)), stages(memory.take<StageState>(w.count)) {}
 
-  void place(Memory &memory, const Generator &w) {
+  void place(Memory &memory, const Generator &w, long frames) {
     Head counted_head;
     StageState counted_stage;
     Head &h = head ? *head : counted_head;
     const int around = w.pre.taps / 2;
     h.pre.place(memory, 2 * around, w.pre.channels, around);
+    h.frames = frames;
+    h.seen = h.samples = 0;
     for (int i = 0; i < w.count; i++) {
       const Stage &stage = w.stages[i];
       StageState &s = stages ? stages[i] : counted_stage;
@@ -100,6 +107,7 @@ struct GeneratorState {
           s.convs[b][j].shortcut.place(memory, block.reach(j) - block.reach(j + block.span), channels, 0);
       }
       s.inputs_seen = s.rows = s.done = 0;
+      s.total = frames *= stage.rate;
     }
     const int around_last = w.post_taps / 2;
     h.post.place(memory, 2 * around_last, w.stages[w.count - 1].channels(), around_last);
@@ -141,13 +149,13 @@ struct GeneratorMemory {
 static long generator_state_bytes(const Generator &w) {
   Memory memory(nullptr);
   GeneratorState state(memory, w);
-  state.place(memory, w);
+  state.place(memory, w, 0);
   return memory.used();
 }
-static void generator_begin(const Generator &w, void *state_) {
+static void generator_begin(const Generator &w, void *state_, long frames) {
   Memory memory(state_);
   GeneratorState state(memory, w);
-  state.place(memory, w);
+  state.place(memory, w, frames);
 }
 static long generator_memory_bytes(const Generator &w, int frames) {
   Memory memory(nullptr);
@@ -164,25 +172,30 @@ struct Generating {
   Act *active;   // of a stage's rows in memory
   float *plain;
 
-  void stage(int i, Act *inputs, int count, bool is_last);
-  int blocks(int i, bool is_last, Act *out);
-  template <class Take> void block(int i, int b, int count, bool is_last, Take &&take);
-  void post(Act *rows, int count, bool is_last);
+  void stage(int i, Act *inputs, int count);
+  int blocks(int i, Act *out);
+  template <class Take> void block(int i, int b, int count, Take &&take);
+  void post(Act *rows, int count);
 };
 
+// How many of `count` rows from `first` on are before `end`.
+static VXK_INLINE int within(long first, int count, long end) {
+  return (int)std::min<long>(count, std::max<long>(0, end - first));
+}
+template <class T> static void silence(T *rows, int from, int count, int channels) {
+  memset((void *)(rows + (long)from * channels), 0, sizeof(T) * (long)(count - from) * channels);
+}
+
 // The last convolution: a sample is the sum of all that it sees.
-inline void Generating::post(Act *rows, int count, bool is_last) {
+inline void Generating::post(Act *rows, int count) {
   const int channels = w.stages[w.count - 1].channels(), taps = w.post_taps;
   // `rows` lie behind room for what was kept.
-  Carry<Act> &kept = state.head->post;
+  GeneratorState::Head &head = *state.head;
+  Carry<Act> &kept = head.post;
   Act *first = rows - (long)kept.held * channels;
   kept.before(first);
-  int have = kept.held + count;
-  if (is_last) {
-    clear(first + (long)have * channels, (long)(taps / 2) * channels);
-    have += taps / 2;
-  }
-  const int made = std::max(0, have - (taps - 1));
+  const int have = kept.held + count, all = std::max(0, have - (taps - 1));
+  const int made = within(head.samples, all, state.stages[w.count - 1].total);
   for (int t = 0; t < made; t++) {
     Vec sum[4] = {};
     const Act *x = first + (long)t * channels;
@@ -196,7 +209,8 @@ inline void Generating::post(Act *rows, int count, bool is_last) {
     else memcpy(audio + t, &y, (made - t) * sizeof(float));
   }
   audio += made;
-  const int left = is_last ? 0 : std::min(have, taps - 1);
+  head.samples += made;
+  const int left = std::min(have, taps - 1);
   kept.keep(first + (long)(have - left) * channels, left);
 }
 
@@ -205,7 +219,7 @@ inline void Generating::post(Act *rows, int count, bool is_last) {
 // Convolution j has made rows up to `done` and as many more as the later ones see; its input begins
 // at the first row that it still needs. Before row 0 and behind the last one lie zeros.
 template <class Take>
-void Generating::block(int i, int b, int count, bool is_last, Take &&take) {
+void Generating::block(int i, int b, int count, Take &&take) {
   const Residual &block = w.stages[i].blocks[b];
   StageState &s = state.stages[i];
   const int channels = w.stages[i].channels();
@@ -219,20 +233,15 @@ void Generating::block(int i, int b, int count, bool is_last, Take &&take) {
     const bool ends = (j + 1) % block.span == 0;
     const bool ends_all = j + 1 == block.count;
     const long was = s.done ? s.done + later : 0;
-    const int made = (int)(std::min(s.rows, s.done + count + later) - was);
-    if (j == 0) {
-      input = active + (was - own - window) * channels;
-    } else if (is_last) {
-      clear((Act *)input + (long)have * channels, (long)own * channels);
-      have += own;
-    }
+    const int made = (int)(s.done + count + later - was), heard = within(was, made, s.total);
+    if (j == 0) input = active + (was - own - window) * channels;
     if (j < block.span) around = plain + (was - window) * channels;
     Act *next = m.seen[side];
     float *next_around = m.shortcut[around_side];
     ConvState *after = ends_all ? nullptr : &s.convs[b][j + 1];
     if (after) next = after->seen.before(next);
     if (after && ends) next_around = after->shortcut.before(next_around);
-    multiply({input, channels, (long)block.dilations[j] * channels}, conv, made,
+    multiply({input, channels, (long)block.dilations[j] * channels}, conv, heard,
              [&](int t, int column, int n, const float *sums) {
                const long at = (long)t * channels + column;
                for (int c = 0; c < n; c += WIDTH) {
@@ -246,16 +255,12 @@ void Generating::block(int i, int b, int count, bool is_last, Take &&take) {
                  }
                }
              });
-    if (j) {
-      const int left = is_last ? 0 : 2 * own;
-      s.convs[b][j].seen.keep(input + (long)(have - left) * channels, left);
-    }
-    if (ends && j >= block.span) {
-      Carry<float> &kept = s.convs[b][j + 1 - block.span].shortcut;
-      const int left = is_last ? 0 : around_have - made;
-      kept.keep(around + (long)made * channels, left);
-    }
+    if (j) s.convs[b][j].seen.keep(input + (long)(have - 2 * own) * channels, 2 * own);
+    if (ends && j >= block.span)
+      s.convs[b][j + 1 - block.span].shortcut.keep(around + (long)made * channels, around_have - made);
     if (!after) break;
+    silence(next, heard, made, channels);
+    if (ends) silence(next_around, heard, made, channels);
     input = m.seen[side];
     have = after->seen.held + made;
     side = 1 - side;
@@ -267,42 +272,37 @@ void Generating::block(int i, int b, int count, bool is_last, Take &&take) {
 }
 
 // What of a stage is final becomes the next one's input, from `out` on; how many rows that are.
-inline int Generating::blocks(int i, bool is_last, Act *out) {
+inline int Generating::blocks(int i, Act *out) {
   StageState &s = state.stages[i];
   const int channels = w.stages[i].channels(), reach = w.reach(i);
-  const int count = (int)((is_last ? s.rows : std::max(s.done, s.rows - reach)) - s.done);
+  const int count = (int)std::max(0L, s.rows - reach - s.done);
   if (!count) return 0;
-  if (is_last) clear(active + (s.rows - s.done + reach) * channels, (long)reach * channels);
   const float slope = i + 1 == w.count ? LAST_SLOPE : SLOPE, share = 1.0f / w.blocks;
   for (int b = 0; b < w.blocks; b++) {
     const bool is_first = b == 0, is_last_block = b + 1 == w.blocks;
-    block(i, b, count, is_last, [&](long at, Vec y) {
+    block(i, b, count, [&](long at, Vec y) {
       const Vec total = is_first ? y : y + load(m.sum + at);
       if (is_last_block) put(out + at, leaky_relu(total * share, slope));
       else store(m.sum + at, total);
     });
   }
+  silence(out, within(s.done, count, s.total), count, channels);
   return count;
 }
 
 // `count` rows behind room for what was kept, through stage `i` and all that follow.
-inline void Generating::stage(int i, Act *inputs, int count, bool is_last) {
+inline void Generating::stage(int i, Act *inputs, int count) {
   const Stage &stage = w.stages[i];
   StageState &s = state.stages[i];
   const int width = stage.up.channels, channels = stage.channels(), before = stage.up.taps - 1;
   const int reach = w.reach(i);
   Act *first = inputs - (long)before * width;
   s.inputs.before(first);
-  int have = before + count;
-  const long total = (s.inputs_seen + count) * stage.rate;
-  if (is_last) {
-    clear(first + (long)have * width, (long)before * width);
-    have += before;
-  }
-  const int all = have - before, most = std::max(1, STAGE_ROWS / stage.rate);
-  for (int at = 0; at < all; at += most) {
-    const int some = std::min(most, all - at);
-    const bool ends = is_last && at + some == all;
+  const int most = std::max(1, STAGE_ROWS / stage.rate);
+  // Inputs of which a row of the signal is made.
+  const long heard = (s.total + stage.cut + stage.rate - 1) / stage.rate;
+  for (int at = 0; at < count; at += most) {
+    const int some = std::min(most, count - at);
     // Room before it for rows that are cut off.
     active = m.active + (long)stage.cut * channels;
     plain = m.plain + (long)stage.cut * channels;
@@ -310,7 +310,7 @@ inline void Generating::stage(int i, Act *inputs, int count, bool is_last) {
     s.plain.before(plain);
     const long window = s.done - reach;
     const long origin = (s.inputs_seen * stage.rate - stage.cut - window) * channels;
-    multiply({first + (long)at * width, width, width}, stage.up, some,
+    multiply({first + (long)at * width, width, width}, stage.up, within(s.inputs_seen, some, heard),
              [&](int q, int column, int n, const float *sums) {
                const long to = origin + (long)q * stage.up.outputs + column;
                for (int c = 0; c < n; c += WIDTH) {
@@ -319,49 +319,54 @@ inline void Generating::stage(int i, Act *inputs, int count, bool is_last) {
                  put(active + to + c, leaky_relu(y, SLOPE));
                }
              });
-    if (!s.inputs_seen) clear(active, (long)reach * channels);
+    // Before the signal there is nothing, also where cut rows were computed.
+    if (!s.done) clear(active, (long)reach * channels);
     s.inputs_seen += some;
     s.rows = std::max(0L, s.inputs_seen * stage.rate - stage.cut);
-    if (is_last) s.rows = std::min(s.rows, total);
+    const int end = (int)(s.rows - window), heard_end = within(window, end, s.total);
+    silence(active, heard_end, end, channels);
+    silence(plain, heard_end, end, channels);
     const bool is_end = i + 1 == w.count;
     const int room = is_end ? state.head->post.held : w.stages[i + 1].up.taps - 1;
     Act *out = m.inputs[i + 1] + (long)room * w.stages[i].channels();
-    const int made = blocks(i, ends, out);
+    const int made = blocks(i, out);
     s.done += made;
-    const int left = ends ? 0 : (int)(s.rows - (s.done - reach));
+    const int left = (int)(s.rows - (s.done - reach));
     s.active.keep(active + (long)made * channels, left);
     s.plain.keep(plain + (long)made * channels, left);
-    if (!made && !ends) continue;
-    if (is_end) post(out, made, ends);
-    else this->stage(i + 1, out, made, ends);
+    if (!made) continue;
+    if (is_end) post(out, made);
+    else this->stage(i + 1, out, made);
   }
-  s.inputs.keep(first + (long)(have - before) * width, is_last ? 0 : before);
+  s.inputs.keep(first + (long)count * width, before);
 }
 
-// `count` frames, (count, channels), and whether they are the last; how many samples they made.
-static long generate(const Generator &w, void *state_, void *memory_, bool is_last, int count,
-                     const float *frames, float *audio) {
+// `count` frames more, of which those behind the signal's end are not read; how many samples they
+// made. All are made once as many came behind the end as a sample depends on.
+static long generate(const Generator &w, void *state_, void *memory_, int count, const float *frames,
+                     float *audio) {
   Memory kept(state_), memory(memory_);
   Generating g{w, {kept, w}, {memory, w, count}, audio, nullptr, nullptr};
   const int channels = w.pre.channels, width = w.pre.outputs, around = w.pre.taps / 2;
-  Carry<Act> &before = g.state.head->pre;
-  put_all(before.before(g.m.frames), frames, (long)count * channels);
-  int have = before.held + count;
-  if (is_last) {
-    clear(g.m.frames + (long)have * channels, (long)around * channels);
-    have += around;
-  }
-  const int made = std::max(0, have - 2 * around);
+  GeneratorState::Head &head = *g.state.head;
+  Act *to = head.pre.before(g.m.frames);
+  const int there = within(head.seen, count, head.frames);
+  put_all(to, frames, (long)there * channels);
+  silence(to, there, count, channels);
+  const int have = head.pre.held + count, made = std::max(0, have - 2 * around);
+  const int heard = within(g.state.stages[0].inputs_seen, made, head.frames);
+  head.seen += count;
   Act *inputs = g.m.inputs[0] + (long)(w.stages[0].up.taps - 1) * width;
-  multiply({g.m.frames, channels, channels}, w.pre, made,
+  multiply({g.m.frames, channels, channels}, w.pre, heard,
            [&](int t, int column, int n, const float *sums) {
              for (int c = 0; c < n; c += WIDTH)
                put(inputs + (long)t * width + column + c,
                    leaky_relu(load(sums + c) + load(w.pre.bias + column + c), SLOPE));
            });
-  const int left = is_last ? 0 : std::min(have, 2 * around);
-  before.keep(g.m.frames + (long)(have - left) * channels, left);
-  if (made || is_last) g.stage(0, inputs, made, is_last);
+  silence(inputs, heard, made, width);
+  const int left = std::min(have, 2 * around);
+  head.pre.keep(g.m.frames + (long)(have - left) * channels, left);
+  if (made) g.stage(0, inputs, made);
   return g.audio - audio;
 }
 

@@ -6,8 +6,9 @@
 // multiplies alone.
 //
 // Nobody sleeps while he holds a piece, so who waits for the last one waits for microseconds; unless
-// the system gave the lender's core to somebody else. Then lending costs more than it brings: it is
-// noticed by the wait, and nothing is laid out for a while.
+// the system gave the lender's core to somebody else. Then lending costs more than it brings. Lenders
+// notice it while they wait for a product, and owners while they wait for a piece; either way nothing
+// is laid out for a while, and for twice as long each time, until it went well for long enough.
 #pragma once
 
 #include <atomic>
@@ -41,16 +42,19 @@ struct Desk {
   alignas(64) std::atomic<int> inside{0};    // lenders who may be using what lies there
   alignas(64) std::atomic<int> lenders{0};
   alignas(64) std::atomic<uint32_t> recalls{0};
-  std::atomic<int64_t> closed_until_ns{0};
+  std::atomic<int64_t> closed_until_ns{0}, close_for_ns{0};
+  std::atomic<int> good{0};  // products since somebody was late
   std::atomic<int64_t> products{0}, late{0};  // ever
 };
 static Desk desk;
 // What others computed for this thread, ever: as long as it would have taken here.
 static thread_local int64_t helped_ns = 0;
 
-constexpr int64_t LATE_NS = 300'000, CLOSED_NS = 200'000'000;
-constexpr int SPINS = 4'000;         // about 100 microseconds, which is most of what lies between
-constexpr long SLEEP_NS = 30'000;
+constexpr int64_t LATE_NS = 300'000, SHORTEST_NS = 100'000'000, LONGEST_NS = 10'000'000'000;
+constexpr int GOOD = 2'000;  // about two seconds of speech
+constexpr int SPINS = 4'000;  // about 100 microseconds, which is most of what lies between
+constexpr int SPINS_A_LOOK = 100;
+constexpr long SLEEP_NS = 30'000, CLOSED_SLEEP_NS = 2'000'000;
 constexpr long LEAST_PRODUCTS = 2'000'000;  // about 20 microseconds
 
 static VXK_INLINE void relax() {
@@ -66,23 +70,46 @@ static int64_t now_ns() {
   return t.tv_sec * 1'000'000'000LL + t.tv_nsec;
 }
 
+// Somebody had no core: the machine is busy.
+static void close_desk(int64_t now) {
+  const int64_t last = desk.close_for_ns.load();
+  const int64_t next = last ? (2 * last < LONGEST_NS ? 2 * last : LONGEST_NS) : SHORTEST_NS;
+  desk.close_for_ns.store(next);
+  desk.closed_until_ns.store(now + next);
+  desk.good.store(0);
+}
+
+// Lies on the desk while its owner waits for those who are inside: nobody begins another one, whose
+// helpers would be waited for as well.
+static Shared cleared{nullptr, nullptr, 0, 1};
+static bool is_laid_out(const Shared *shared) { return shared && shared != &cleared; }
+
 // Takes pieces of whatever is laid out, until there was a recall since `ticket` was given.
 static void lend(uint32_t ticket) {
   desk.lenders.fetch_add(1);
   int idle = 0;
+  int64_t looked = now_ns();
   while (desk.recalls.load(std::memory_order_relaxed) == ticket) {
-    if (desk.shared.load(std::memory_order_relaxed)) {
+    if (is_laid_out(desk.shared.load(std::memory_order_relaxed))) {
       // First said, then looked: who laid it out takes it away before he asks who is inside.
       desk.inside.fetch_add(1);
-      if (Shared *shared = desk.shared.load()) shared->take_pieces();
+      Shared *shared = desk.shared.load();
+      if (is_laid_out(shared)) shared->take_pieces();
       desk.inside.fetch_sub(1);
       idle = 0;
-    } else if (++idle < SPINS) {
-      relax();
-    } else {
-      const timespec rest{0, SLEEP_NS};
+      looked = now_ns();
+      continue;
+    }
+    relax();
+    if (++idle % SPINS_A_LOOK) continue;
+    // So many turns take some microseconds.
+    const int64_t now = now_ns(), closed_until = desk.closed_until_ns.load();
+    if (now - looked > LATE_NS && now > closed_until) close_desk(now);
+    if (idle > SPINS || now < closed_until) {
+      const timespec rest{0, now < closed_until ? CLOSED_SLEEP_NS : SLEEP_NS};
       nanosleep(&rest, nullptr);
     }
+    looked = now_ns();
   }
   desk.lenders.fetch_sub(1);
 }
@@ -108,14 +135,17 @@ template <class Run> static void share(int rows, int piece, Run &run) {
   const int64_t began = now_ns();
   const int mine = shared.take_pieces();
   const int64_t computed = now_ns();
-  desk.shared.store(nullptr);
+  desk.shared.store(&cleared);
   while (desk.inside.load()) relax();
+  desk.shared.store(nullptr);
   if (mine) helped_ns += (computed - began) * (rows - mine) / mine;
   if (mine < rows) {
     const int64_t ended = now_ns();
     if (ended - computed > LATE_NS) {
-      desk.closed_until_ns.store(ended + CLOSED_NS);
+      close_desk(ended);
       desk.late.fetch_add(1, std::memory_order_relaxed);
+    } else if (desk.good.fetch_add(1) == GOOD) {
+      desk.close_for_ns.store(0);
     }
   }
   desk.products.fetch_add(1, std::memory_order_relaxed);

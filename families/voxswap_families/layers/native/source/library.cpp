@@ -26,13 +26,16 @@ constexpr bool HAS_BYTES = false;
 #endif
 
 bool fits(int rows) { return rows > 0 && rows <= MOST_ROWS; }
+// Rows are copied, and products written, a panel at a time.
 bool is_whole(int channels) { return channels > 0 && channels % PANEL == 0; }
 bool can_be(const EncoderLayer &layer) { return HAS_BYTES || !layer.has_bytes(); }
 bool can_be(const Lstm &w) {
-  return w.directions > 0 && w.directions <= MOST_DIRECTIONS && is_whole(w.hidden);
+  return w.directions > 0 && w.directions <= MOST_DIRECTIONS && is_whole(w.channels()) &&
+         is_whole(w.hidden);
 }
 bool can_be(const Fsmn &w) {
-  return is_whole(w.up.outputs) && is_whole(w.channels()) && w.left >= 0 && w.right >= 0;
+  return is_whole(w.up.channels) && is_whole(w.up.outputs) && is_whole(w.channels()) &&
+         w.left >= 0 && w.right >= 0;
 }
 }  // namespace
 
@@ -147,14 +150,17 @@ VXK_API int64_t vxk_generator_state_bytes(const Generator *w) { return generator
 VXK_API int64_t vxk_generator_bytes(const Generator *w, int32_t frames) {
   return fits(frames) ? generator_memory_bytes(*w, frames) : BAD;
 }
-VXK_API int32_t vxk_generator_begin(const Generator *w, void *state) {
-  generator_begin(*w, state);
+VXK_API int32_t vxk_generator_begin(const Generator *w, void *state, int32_t frames) {
+  if (!fits(frames)) return BAD;
+  generator_begin(*w, state, frames);
   return 0;
 }
-VXK_API int64_t vxk_generate(const Generator *w, void *state, void *memory, int32_t is_last,
-                             int32_t frames, const float *z, float *audio) {
+// `frames` may go beyond the end; `z` has none of those. `audio` has room for the samples of `frames`
+// and of as many as a sample depends on.
+VXK_API int64_t vxk_generate(const Generator *w, void *state, void *memory, int32_t frames,
+                             const float *z, float *audio) {
   if (!fits(frames)) return BAD;
-  return generate(*w, state, memory, is_last, frames, z, audio);
+  return generate(*w, state, memory, frames, z, audio);
 }
 
 VXK_API int64_t vxk_lstm_bytes(const Lstm *w, int32_t rows) {

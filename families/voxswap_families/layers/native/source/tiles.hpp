@@ -46,17 +46,17 @@ template <int C, int A, int B> static VXK_INLINE void tile_multiply() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
 }
 
-// Once for each thread: what the tiles are does not change, and the system keeps it for the thread.
+// What the tiles are. Before each product: torch's own products on this thread make them something
+// else, and then release them, after which using one ends the process.
+struct alignas(64) TileConfiguration {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+};
 static void tiles_begin() {
-  static thread_local bool is_done = false;
-  if (is_done) return;
-  struct alignas(64) {
-    uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } configuration;
+  static const TileConfiguration configuration = {
+      1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
   _tile_loadconfig(&configuration);
-  is_done = true;
 }
 #endif
 

@@ -28,7 +28,6 @@ constexpr int WIDTH = 4;
 #endif
 
 typedef float Vec __attribute__((vector_size(WIDTH * 4)));
-typedef int32_t IntVec __attribute__((vector_size(WIDTH * 4)));
 typedef uint32_t BitVec __attribute__((vector_size(WIDTH * 4)));
 typedef uint16_t HalfVec __attribute__((vector_size(WIDTH * 2)));
 typedef float LooseVec __attribute__((vector_size(WIDTH * 4), aligned(4), may_alias));
@@ -100,7 +99,8 @@ static VXK_INLINE Vec exp_of(Vec x) {
   x = at_most(all(88.0f), at_least(all(-87.0f), x));
   const Vec rounding = all(12582912.0f);  // 1.5 * 2^23: what is added to it is rounded to a whole
   const Vec shifted = fma(x, all(1.44269504f), rounding);
-  const IntVec n = (IntVec)shifted - 0x4b400000;
+  // Without a sign, for whole numbers of NaN are beyond all that have one.
+  const BitVec n = (BitVec)shifted - 0x4b400000u;
   const Vec whole = shifted - rounding;
   const Vec r = fma(whole, all(2.12194440e-4f), fma(whole, all(-0.693359375f), x));
   Vec p = fma(r, all(1.9875691500e-4f), all(1.3981999507e-3f));
@@ -109,7 +109,7 @@ static VXK_INLINE Vec exp_of(Vec x) {
   p = fma(p, r, all(1.6666665459e-1f));
   p = fma(p, r, all(5.0000001201e-1f));
   p = fma(p * r, r, r) + 1.0f;
-  const Vec result = (Vec)((IntVec)p + (n << 23));
+  const Vec result = (Vec)((BitVec)p + (n << 23));
   return x == x ? result : x;
 }
 static VXK_INLINE Vec reciprocal(Vec x) {
