@@ -60,6 +60,7 @@ def before(owner: Any, name: str, hang: Callable[[], None]) -> None:
 
 def inject(hang: Hang) -> None:
     """Put the fault in."""
+    from voxswap_families.vits.native_voice import NativeVitsUtterance
     from voxswap_families.vits.voice import VitsUtterance
     from voxswap_families.work import Work
     from voxswap_registry.catalog.catalog import Catalog
@@ -80,12 +81,15 @@ def inject(hang: Hang) -> None:
     command._greeting = greet  # type: ignore[assignment]
 
     def decode_with(step: Callable[[], None]) -> None:
-        original = VitsUtterance.decode
+        def hanging(original: Callable[..., Work[Any]]) -> Callable[..., Work[Any]]:
+            def decode(utterance: object, first_frame: int, last_frame: int) -> Work[Any]:
+                hangs = _serves.is_set()
+                return Work.of(step) if hangs else original(utterance, first_frame, last_frame)
 
-        def decode(self: VitsUtterance, first_frame: int, last_frame: int) -> Work[Any]:
-            return Work.of(step) if _serves.is_set() else original(self, first_frame, last_frame)
+            return decode
 
-        VitsUtterance.decode = decode  # type: ignore[method-assign]
+        for kind in (VitsUtterance, NativeVitsUtterance):
+            kind.decode = hanging(kind.decode)  # type: ignore[method-assign]
 
     match hang:
         case Hang.NOTHING:

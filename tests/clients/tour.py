@@ -104,9 +104,10 @@ def close_times(found: list[tuple[str, float]], within_s: float = 0.02) -> None:
     assert not off, off
 
 
-def check_length(pcm: bytes, hertz: int, within_s: float = 0.01, after_s: float = 0.0) -> None:
+def check_length(pcm: bytes, hertz: int, within_s: float = 0.0105, after_s: float = 0.0) -> None:
     """Hold the length of 16-bit samples against that of our own client, and listen to them.
 
+    ``within_s``: frames of 10 ms are filled up, and resampling rounds to a whole sample.
     ``after_s``: a pause that may follow, where the server cannot know that nothing more comes.
     """
     assert is_heard(pcm), loudness(pcm)

@@ -19,6 +19,9 @@ import pytest
 from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import blob_path, root_of
 from voxswap_client import Client, DataLossError
+from voxswap_families.embedded import import_embedded
+from voxswap_families.layers.native.library import usable
+from voxswap_families.vits.embedded import JOE
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.signing import PrivateKey, new_key_pair
@@ -27,11 +30,23 @@ from voxswap_registry.store import Registry
 LINE = "Halt! Who goes there? The bridge is closed after dark."
 
 
+@pytest.fixture(params=["native", "torch"])
+def kernels(request: pytest.FixtureRequest) -> str:
+    """What computes; the weights are pages of the file either way."""
+    if request.param == "native" and not usable():
+        pytest.skip("no native kernels here")
+    return "auto" if request.param == "native" else "torch"
+
+
 @pytest.fixture
-def registry(joe_registry: Registry, tmp_path: Path) -> Registry:
-    """One that a test may spoil."""
-    shutil.copytree(root_of(joe_registry), tmp_path / "registry")
-    return Registry(tmp_path / "registry")
+def registry(kernels: str, joe_registry: Registry, tmp_path: Path) -> Registry:
+    """One that a test may spoil, in the form that ``kernels`` map."""
+    if kernels == "torch":
+        shutil.copytree(root_of(joe_registry), tmp_path / "registry")
+        return Registry(tmp_path / "registry")
+    registry = Registry(tmp_path / "registry")
+    import_embedded(registry, voices=(JOE,), dtype="auto")
+    return registry
 
 
 def model_of(registry: Registry) -> Path:
@@ -67,11 +82,14 @@ def count(address: str | None, metric: str) -> float:
 
 
 def test_changes_that_change_nothing_go_unheard_and_others_are_refused(
-    registry: Registry,
+    registry: Registry, kernels: str
 ) -> None:
     path = model_of(registry)
     sound = path.read_bytes()
-    with serving(root_of(registry)) as thread, Client(thread.server.address) as client:
+    with (
+        serving(root_of(registry), kernels=kernels) as thread,
+        Client(thread.server.address) as client,
+    ):
         metrics = thread.server.metrics_address
 
         def say() -> bytes:
@@ -107,16 +125,19 @@ def test_changes_that_change_nothing_go_unheard_and_others_are_refused(
         put_by_renaming(path, sound)
         client.unload("joe")
         assert same(say(), right)
-        spoils(put_in_place(path, bytes(1 << 20), at=40 << 20))
+        spoils(put_in_place(path, bytes(1 << 20), at=20 << 20))
         spoils(os.truncate(path, 1 << 20))
         # `cp` truncates and writes again: by the time that anybody looks, it may be sound.
         put_in_place(path, sound)
         assert same(say(), right)
 
 
-def test_an_idle_voice_is_taken_out_as_well(registry: Registry) -> None:
+def test_an_idle_voice_is_taken_out_as_well(registry: Registry, kernels: str) -> None:
     path = model_of(registry)
-    with serving(root_of(registry)) as thread, Client(thread.server.address) as client:
+    with (
+        serving(root_of(registry), kernels=kernels) as thread,
+        Client(thread.server.address) as client,
+    ):
         client.say("joe", LINE)
         client.pin("joe")
         manager = thread.house.manager
@@ -134,11 +155,14 @@ def test_an_idle_voice_is_taken_out_as_well(registry: Registry) -> None:
 
 
 @pytest.fixture
-def signed(registry: Registry, tmp_path: Path) -> Iterator[ServerThread]:
+def signed(registry: Registry, kernels: str, tmp_path: Path) -> Iterator[ServerThread]:
     keys = new_key_pair(tmp_path / "studio")
     registry.sign("joe", 1, PrivateKey.load(keys.private_path))
     with serving(
-        root_of(registry), require_signature=True, trusted_keys=(keys.public_path,)
+        root_of(registry),
+        require_signature=True,
+        trusted_keys=(keys.public_path,),
+        kernels=kernels,
     ) as thread:
         yield thread
 
@@ -151,17 +175,18 @@ def copies_of(thread: ServerThread, joe: Manifest) -> list[Path]:
 
 
 def test_what_is_signed_is_spoken_from_a_copy_that_nobody_else_can_write(
-    registry: Registry, signed: ServerThread, joe: Manifest
+    registry: Registry, signed: ServerThread
 ) -> None:
+    joe = registry.resolve(VoiceRef("joe"))
     with Client(signed.server.address) as client:
         right = client.say("joe", LINE, seed=3).audio
-        put_in_place(model_of(registry), bytes(1 << 20), at=40 << 20)
+        put_in_place(model_of(registry), bytes(1 << 20), at=20 << 20)
         assert same(client.say("joe", LINE, seed=3).audio, right)
         client.unload("joe")
         assert same(client.say("joe", LINE, seed=3).audio, right)
         (copy,) = copies_of(signed, joe)
         assert copy.stat().st_mode & 0o222 == 0
-        put_in_place(copy, bytes(1 << 20), at=40 << 20)
+        put_in_place(copy, bytes(1 << 20), at=20 << 20)
         with pytest.raises(DataLossError, match="was changed on the server's disk"):
             client.say("joe", LINE, seed=3)
         with pytest.raises(DataLossError) as raised:  # by now the registry has no sound bytes
@@ -170,7 +195,7 @@ def test_what_is_signed_is_spoken_from_a_copy_that_nobody_else_can_write(
 
 
 def test_a_truncated_file_ends_the_stream_and_not_the_process(
-    registry: Registry, tmp_path: Path
+    registry: Registry, kernels: str, tmp_path: Path
 ) -> None:
     """In a process of its own: the fault would be a SIGBUS."""
     path = model_of(registry)
@@ -185,6 +210,7 @@ def test_a_truncated_file_ends_the_stream_and_not_the_process(
         "off",
     ]
     command += ["--cache-dir", str(tmp_path / "cache"), "--audio-cache-bytes", "0"]
+    command += ["--kernels", kernels]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VOXSWAP_")}
     process = subprocess.Popen(  # noqa: S603
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -11,9 +11,9 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from tests.e2e.servers import ServerThread, serving
+from tests.fakes.utterances import Decode, patch_decode
 from tests.registry.drafts import root_of
 from voxswap_client import AsyncClient, Client, VoxswapClientError
-from voxswap_families.vits.voice import VitsUtterance
 from voxswap_families.work import Steps, Work
 from voxswap_registry.store import Registry
 from voxswap_server.speech.reader import Reader
@@ -68,17 +68,19 @@ def test_a_thousand_connections_that_say_nothing_keep_nobody_waiting(
 @contextlib.contextmanager
 def cursed(monkeypatch: pytest.MonkeyPatch, steps: Any) -> Iterator[None]:
     """The next utterance's decoding takes ``steps``; those of others are as they were."""
-    original, marked = VitsUtterance.decode, list[VitsUtterance]()
+    marked: list[Any] = []
 
-    def decode(utterance: VitsUtterance, first: int, last: int) -> Any:
-        if not marked:
-            marked.append(utterance)
-        if utterance is marked[0]:
-            return Work(steps())
-        return original(utterance, first, last)
+    def cursing(original: Decode) -> Decode:
+        def decode(utterance: Any, first: int, last: int) -> Any:
+            if not marked:
+                marked.append(utterance)
+            is_cursed = utterance is marked[0]
+            return Work(steps()) if is_cursed else original(utterance, first, last)
+
+        return decode
 
     with monkeypatch.context() as patch:
-        patch.setattr(VitsUtterance, "decode", decode)
+        patch_decode(patch, cursing)
         yield
 
 

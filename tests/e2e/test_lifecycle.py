@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from tests.e2e.servers import ServerThread, active_leases, health, scrape, serving, start
+from tests.fakes.utterances import Decode, patch_decode
 from tests.registry.drafts import root_of
 from voxswap_client import (
     AsyncClient,
@@ -33,16 +34,16 @@ class StepCounter:
     """Counts the engine's decoding steps from now on."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from voxswap_families.vits.voice import VitsUtterance
-
         self.steps = 0
-        original = VitsUtterance.decode
 
-        def decode(utterance: VitsUtterance, first: int, last: int) -> Any:
-            self.steps += 1
-            return original(utterance, first, last)
+        def counted(original: Decode) -> Decode:
+            def decode(utterance: Any, first: int, last: int) -> Any:
+                self.steps += 1
+                return original(utterance, first, last)
 
-        monkeypatch.setattr(VitsUtterance, "decode", decode)
+            return decode
+
+        patch_decode(monkeypatch, counted)
 
 
 def test_cancelling_stops_the_compute(

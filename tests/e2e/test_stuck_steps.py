@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pytest
 
 from tests.e2e.servers import ServerThread, active_leases, health, scrape, serving
+from tests.fakes.utterances import Decode, patch_decode
 from tests.registry.drafts import root_of
 from voxswap_client import Client, DeadlineExceededError, UnavailableError
-from voxswap_families.vits.voice import VitsUtterance
 from voxswap_families.work import Work
 from voxswap_registry.store import Registry
 
@@ -24,12 +24,15 @@ class Hanging:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.gate, self.hangs = threading.Event(), threading.Event()
-        original = VitsUtterance.decode
 
-        def decode(self_: VitsUtterance, first: int, last: int) -> Work[Any]:
-            return Work.of(self.wait) if self.hangs.is_set() else original(self_, first, last)
+        def hanging(original: Decode) -> Decode:
+            def decode(utterance: Any, first: int, last: int) -> Any:
+                is_hung = self.hangs.is_set()
+                return Work.of(self.wait) if is_hung else original(utterance, first, last)
 
-        monkeypatch.setattr(VitsUtterance, "decode", decode)
+            return decode
+
+        patch_decode(monkeypatch, hanging)
 
     def wait(self) -> npt.NDArray[np.float32]:
         assert self.gate.wait(60)
