@@ -61,7 +61,7 @@ def pack_panels(rows: Tensor, into: Tensor) -> bool:
 
 
 def native_packing(library: Library) -> Callable[[Tensor, Tensor], bool]:
-    """`pack_panels` by native code, in a tenth of the time."""
+    """`pack_panels` by native code, in one pass."""
 
     def pack(rows: Tensor, into: Tensor) -> bool:
         is_plain = rows.dtype in (torch.float32, torch.bfloat16) and rows.device.type == "cpu"
@@ -69,12 +69,11 @@ def native_packing(library: Library) -> Callable[[Tensor, Tensor], bool]:
         if not is_plain or rows.shape[1] != into.shape[1] * _PAIR or into.stride()[1:] != inner:
             return pack_panels(rows, into)
         assert padded(rows.shape[0]) == into.shape[0] * PANEL_ROWS  # noqa: S101 - it is written to
-        found = library.functions.vxk_pack(
+        is_sound = library.functions.vxk_pack(
             *(rows.data_ptr(), rows.dtype == torch.bfloat16, rows.shape[0], rows.stride(0)),
             *(rows.shape[1], rows.stride(1), into.data_ptr(), into.stride(0)),
         )
-        assert found >= 0  # noqa: S101 - see above
-        return bool(found)
+        return bool(is_sound)
 
     return pack
 
