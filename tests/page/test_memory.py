@@ -70,15 +70,24 @@ def test_the_budget_is_told_in_words_and_as_a_bar(visitor: Visit) -> None:
 
 def test_what_is_drawn_anew_takes_no_button_away(visitor: Visit) -> None:
     page = visitor.open("/#memory")
+    steer(page, "Load", "npc/merchant")
     steer(page, "Load", "npc/smith")
+    rows = page.locator("#residents tr")
+    expect(rows.first).to_contain_text("npc/smith@1")  # the most recently used
     button = page.get_by_role("button", name="Unload npc/smith@1")
     button.evaluate("(one) => { window.before = one; one.focus(); }")
-    with page.expect_response("**/v1/residents"):  # asked every second
-        pass
-    with page.expect_response("**/v1/residents"):
-        pass
-    expect(button).to_be_focused()
-    assert button.evaluate("(one) => one === window.before")
+    for change in ("unload", "load"):  # takes its row up, and down again
+        page.evaluate(
+            """async (what) => {
+                const { tell } = await import("/page/api.js");
+                await tell(`/v1/${what}`, { voice: "npc/merchant" });
+            }""",
+            change,
+        )
+        expect(rows.filter(has_text="npc/merchant@1")).to_have_count(int(change == "load"))
+        expect(button).to_be_focused()
+        assert button.evaluate("(one) => one === window.before")
+    expect(rows.first).to_contain_text("npc/merchant@1")
 
 
 def test_explain_says_why(visitor: Visit) -> None:

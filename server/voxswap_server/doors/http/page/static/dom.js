@@ -55,21 +55,30 @@ export function badge(text, tint = "plain") {
 
 /**
  * Make the children of `root` like `wanted`. Those that are alike stay, down to `depth`: what is
- * drawn every second must not take away what somebody is about to press.
+ * drawn every second must not take away what somebody is about to press. A child with a
+ * `data-key` stays whatever comes before it; the others are found by their place.
  * @param {Element} root
  * @param {Element[]} wanted
  * @param {number} depth
  */
 export function patch(root, wanted, depth) {
-  for (const [place, child] of wanted.entries()) {
+  const left = new Set(root.children);
+  const kept = wanted.map((child, place) => {
+    const key = child.getAttribute("data-key");
+    const there = key
+      ? [...left].find((one) => one.getAttribute("data-key") === key)
+      : root.children[place];
+    if (!there || there.tagName !== child.tagName || !left.delete(there)) return child;
+    if (there.isEqualNode(child)) return there;
+    if (depth <= 1) return child;
+    patch(there, [...child.children], depth - 1);
+    return there;
+  });
+  for (const child of [...root.children]) if (!kept.includes(child)) child.remove();
+  kept.forEach((child, place) => {
     const there = root.children[place];
-    if (!there) root.append(child);
-    else if (there.isEqualNode(child)) continue;
-    else if (depth > 1 && there.tagName === child.tagName) {
-      patch(there, [...child.children], depth - 1);
-    } else there.replaceWith(child);
-  }
-  while (root.childElementCount > wanted.length) root.lastElementChild?.remove();
+    if (there !== child) root.insertBefore(child, there ?? null);
+  });
 }
 
 /** Whether whoever looks asked for less motion. */

@@ -111,7 +111,7 @@ function residentRow(resident, steer) {
     element("td", { "data-name": name }, ...content);
   return element(
     "tr",
-    {},
+    { "data-key": ref },
     element("th", { scope: "row", text: voices.join(", ") }),
     cell("State", element("span", { class: "badges" }, ...told), resident.error || null),
     cell(
