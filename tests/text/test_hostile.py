@@ -14,6 +14,7 @@ from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.speech.reader import parted, read_segment
 from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
+from voxswap_server.text.espeak.misaki import MisakiEspeakFrontEnd
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.segmentation.segments import segment
 from voxswap_server.text.types import Segment
@@ -22,12 +23,14 @@ Make = Callable[[Espeak], FrontEnd]
 FRONT_ENDS: dict[str, Make] = {
     "espeak": lambda espeak: EspeakFrontEnd(PIPER, espeak),
     "russian": lambda espeak: EspeakFrontEnd(PIPER, espeak, "ru"),
+    "spanish": lambda espeak: MisakiEspeakFrontEnd(PIPER, espeak, "es"),
     "english": lambda _: make_front_end(
         FrontEndSpec("espeak", {}), PIPER, "en-us", prefer="english"
     ),
     "misaki": lambda _: make_front_end(FrontEndSpec("misaki", {}), PIPER, "en"),
     "characters": lambda _: make_front_end(FrontEndSpec("characters", {}), PIPER, "en"),
 }
+LANGUAGES = {"russian": "ru", "spanish": "es"}
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
@@ -41,7 +44,7 @@ def test_whatever_is_typed_is_read_or_refused(name: str, espeak: Espeak) -> None
         while left:
             part = left.pop()
             try:
-                check(*read_segment(part.text, "ru" if name == "russian" else "en", front_end))
+                check(*read_segment(part.text, LANGUAGES.get(name, "en"), front_end))
             except LongReadingError as error:
                 left += parted(part, error.excess)
             except VoxswapError as error:
