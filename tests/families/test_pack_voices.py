@@ -205,7 +205,6 @@ def test_one_bad_pack_keeps_all_from_being_published(source: Path, registry: Reg
     assert registry.versions("kokoro/af_heart") == ()
 
 
-@pytest.mark.slow
 def test_the_real_ones_are_voices_of_the_base_that_ships(
     kokoro_registry: Registry, tmp_path: Path
 ) -> None:
