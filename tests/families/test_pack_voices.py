@@ -133,6 +133,8 @@ def test_what_is_there_is_the_same(source: Path, registry: Registry) -> None:
         ("kokoro/zm_yunxi@1", True),
     ]
     assert again.others == ("bf_emma", "ef_dora", "jf_alpha")
+    (source / "ef_dora.bin").unlink()
+    assert add_packs(registry, source, only=["z*"], once=True).others == ("bf_emma", "jf_alpha")
 
 
 def test_once_leaves_alone_what_ever_was(source: Path, registry: Registry) -> None:
@@ -172,6 +174,13 @@ def test_an_older_voice_and_a_new_one_load_one_base(source: Path, registry: Regi
     old, new = (newest(registry, name).component("base") for name in ("jf_alpha", "zf_xiaoxiao"))
     assert old.blake3 is None
     assert new.identity == old.identity
+
+
+def test_a_voice_that_cannot_be_read_is_in_nobodys_way(source: Path, registry: Registry) -> None:
+    add_packs(registry, source, only=["jf_alpha"])
+    (root_of(registry) / "voices/kokoro/jf_alpha@/v1.json").write_bytes(b"{}")
+    add_packs(registry, source, only=["zf_xiaoxiao"])
+    assert newest(registry, "zf_xiaoxiao").component("base").blake3 == embedded._GRAPH_BLAKE3
 
 
 @pytest.mark.parametrize("size_bytes", [None, 100])

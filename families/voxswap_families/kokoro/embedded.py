@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,9 @@ from voxswap_families.kokoro.importer import (
 )
 from voxswap_families.packages import EmbeddedVoice, PinnedFile, installed_file, read_pinned
 from voxswap_registry.draft import DraftComponent, VoiceDraft
-from voxswap_registry.errors import ImportSourceError
+from voxswap_registry.errors import ImportSourceError, ManifestError, VoiceNotFoundError
 from voxswap_registry.layout import blob_key
+from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 
 
@@ -94,10 +96,10 @@ def shipped_parts(registry: Registry, request: ImportRequest) -> KokoroParts:
 def _told_blake3(registry: Registry) -> str | None:
     """What voices that have the base say of it, for what says otherwise is loaded once more."""
     for voice in VOICES:
-        if versions := registry.versions(voice.id):
-            for component in registry.read(voice.id, versions[-1]).components:
-                if component.digest == GRAPH:
-                    return component.blake3
+        with contextlib.suppress(VoiceNotFoundError, ManifestError):
+            base = registry.resolve(VoiceRef(voice.id)).component("base")
+            if base.digest == GRAPH:
+                return base.blake3
     return _GRAPH_BLAKE3
 
 

@@ -46,6 +46,13 @@ def chosen_packs(patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in PACKS if any(fnmatchcase(name, p) for p in patterns))
 
 
+def packs_in(source: Path) -> tuple[str, ...]:
+    """The known packs that a folder has. A tarball is not read to tell: npm's has all of them."""
+    if source.is_dir():
+        return tuple(_paths_in(source, PACKS))
+    return tuple(PACKS) if source.is_file() else ()
+
+
 def read_packs(
     source: Path, patterns: Sequence[str], wanted: Collection[str], progress: Progress
 ) -> Mapping[str, bytes]:
@@ -83,19 +90,18 @@ def _verified(source: Path, name: str, data: bytes) -> bytes:
 
 
 def _of_folder(folder: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    for name, path in _paths_in(folder, wanted).items():
+        file = read_source(path, limit_bytes=PACK_BYTES, progress=NullProgress())
+        _check_size(path, path.name, len(file.data))
+        yield name, bytes(file.data)
+
+
+def _paths_in(folder: Path, wanted: Collection[str]) -> dict[str, Path]:
     for below in ("", "voices", _FOLDER):
         paths = {name: folder / below / f"{name}.bin" for name in wanted}
-        there = [name for name, path in paths.items() if path.exists()]
-        if there:
-            for name in there:
-                yield name, _whole(paths[name])
-            return
-
-
-def _whole(path: Path) -> bytes:
-    file = read_source(path, limit_bytes=PACK_BYTES, progress=NullProgress())
-    _check_size(path, path.name, len(file.data))
-    return bytes(file.data)
+        if there := {name: path for name, path in paths.items() if path.exists()}:
+            return there
+    return {}
 
 
 def _check_size(source: Path, name: str, size_bytes: int) -> None:

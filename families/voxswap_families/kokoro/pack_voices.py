@@ -11,7 +11,7 @@ from voxswap_families.importing.request import ImportRequest, tool_name
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.embedded import GRAPH, ORIGIN, shipped_parts
 from voxswap_families.kokoro.importer import KokoroParts, kokoro_draft
-from voxswap_families.kokoro.pack_files import chosen_packs, read_packs
+from voxswap_families.kokoro.pack_files import chosen_packs, packs_in, read_packs
 from voxswap_families.kokoro.packs import GRADES, PACKAGE, PACKS, VERSION
 from voxswap_registry import graphs
 from voxswap_registry.clock import Clock, utc_now
@@ -26,7 +26,7 @@ _IDS = "kokoro"
 
 @dataclass(frozen=True, slots=True)
 class PackVoices:
-    """Versions, each with whether it is new, and the packs whose voices the registry never had."""
+    """Versions, each with whether it is new; and packs of the source that were never published."""
 
     done: tuple[tuple[Manifest, bool], ...]
     others: tuple[str, ...]
@@ -70,12 +70,13 @@ def add_packs(
                     shared = shipped_parts(registry, request)
                     graphs.record(registry.objects, GRAPH, actor=actor, tool=tool_name())
                 draft = _draft(request, shared, name, data)
+                graphs.record_imported(registry, draft, actor=actor)
                 done.append(registry.publish_if_new(draft, actor=actor))
                 # Of the next one, nothing of it is hashed again.
                 base = DraftComponent.stored(done[-1][0].component("base"))
                 shared = dataclasses.replace(shared, base=base)
     known = known.union(manifest.voice_id.rpartition("/")[2] for manifest, _ in done)
-    return PackVoices(tuple(done), tuple(name for name in PACKS if name not in known))
+    return PackVoices(tuple(done), tuple(n for n in packs_in(source) if n not in known))
 
 
 def _ever_there(registry: Registry) -> frozenset[str]:
