@@ -1,4 +1,4 @@
-"""Characters of Mandarin text: which are read, one width for all, and simplified for traditional."""
+"""Characters of Mandarin text: which are Han, one width for all, simplified for traditional."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SPELLED: Final = MappingProxyType(
     }
 )
 # 著 is written for 着 in traditional text, but not in these words.
-_OWN_OF_著: Final = re.compile(
+_KEPT_ZHU: Final = re.compile(
     "[名显原编论专巨卓昭土译合遗拙所新旧自撰]著|著[作名者述称书有录文于成]"
 )
 
@@ -58,7 +58,7 @@ class Simplifier:
         if len(converted) != len(run):
             converted = "".join(self._converter.convert(character)[:1] for character in run)
         if "著" in converted:
-            owned = {i for m in _OWN_OF_著.finditer(converted) for i in range(*m.span())}
+            owned = {i for m in _KEPT_ZHU.finditer(converted) for i in range(*m.span())}
             converted = "".join(
                 "着" if character == "著" and i and i not in owned else character
                 for i, character in enumerate(converted)

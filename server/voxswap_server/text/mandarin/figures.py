@@ -6,56 +6,39 @@ A rule writes words, or digits in a form that the grammars read well.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from voxswap_server.text.mandarin.characters import HAN
 from voxswap_server.text.mandarin.numerals import MOST_DIGITS, cardinal, digits
 from voxswap_server.text.mandarin.spelling import Spelling
+from voxswap_server.text.mandarin.tables import pairs
 
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str | None]]
 
-_CURRENCIES: Final = MappingProxyType(
-    {
-        **dict.fromkeys(("¥", "￥", "RMB", "CNY"), "元"),
-        **dict.fromkeys(("$", "US$", "USD"), "美元"),
-        **dict.fromkeys(("HK$", "HKD"), "港元"),
-        **dict.fromkeys(("NT$", "TWD"), "新台币"),
-        **{"A$": "澳元", "C$": "加元", "S$": "新加坡元", "R$": "雷亚尔"},
-        **dict.fromkeys(("€", "EUR"), "欧元"),
-        **dict.fromkeys(("£", "GBP"), "英镑"),
-        **{"JP¥": "日元", "JPY": "日元", "₩": "韩元", "₹": "卢比", "₽": "卢布", "฿": "泰铢"},
-        **{"₱": "比索", "₫": "越南盾", "₦": "奈拉", "₿": "比特币"},
-    }
+_CURRENCIES: Final = pairs(
+    "¥=元 ￥=元 RMB=元 CNY=元 $=美元 US$=美元 USD=美元 HK$=港元 HKD=港元 NT$=新台币 TWD=新台币 "
+    "A$=澳元 C$=加元 S$=新加坡元 R$=雷亚尔 €=欧元 EUR=欧元 £=英镑 GBP=英镑 JP¥=日元 JPY=日元 "
+    "₩=韩元 ₹=卢比 ₽=卢布 ฿=泰铢 ₱=比索 ₫=越南盾 ₦=奈拉 ₿=比特币"
 )
-_UNITS: Final = MappingProxyType(
-    {
-        **{"mmHg": "毫米汞柱", "mAh": "毫安时", "kWh": "千瓦时", "kW": "千瓦", "MW": "兆瓦", "W": "瓦"},
-        **{"kV": "千伏", "V": "伏", "mA": "毫安", "Hz": "赫兹", "kHz": "千赫兹", "MHz": "兆赫兹"},
-        **{"GHz": "吉赫兹", "dB": "分贝", "kPa": "千帕", "Pa": "帕", "kJ": "千焦", "J": "焦"},
-        **{"kcal": "千卡", "cal": "卡", "℉": "华氏度", "w": "万", "m³": "立方米", "m²": "平方米"},
-        **{"μm": "微米", "nm": "纳米", "μg": "微克", "rpm": "转每分钟", "lx": "勒克斯", "lm": "流明"},
-        **{"t": "吨", "N": "牛", "mol": "摩尔", "°": "度", "°F": "华氏度", "K": "千", "k": "千"},
-    }
+_UNITS: Final = pairs(
+    "mmHg=毫米汞柱 mAh=毫安时 kWh=千瓦时 kW=千瓦 MW=兆瓦 W=瓦 kV=千伏 V=伏 mA=毫安 Hz=赫兹 "
+    "kHz=千赫兹 MHz=兆赫兹 GHz=吉赫兹 dB=分贝 kPa=千帕 Pa=帕 kJ=千焦 J=焦 kcal=千卡 cal=卡 "
+    "℉=华氏度 w=万 m³=立方米 m²=平方米 μm=微米 nm=纳米 μg=微克 rpm=转每分钟 lx=勒克斯 lm=流明 "
+    "t=吨 N=牛 mol=摩尔 °=度 °F=华氏度 K=千 k=千"
 )
-_SIGNS: Final = MappingProxyType(
-    {
-        **{"%": "百分号", "‰": "千分号", "&": "和", "@": "艾特", "+": "加", "=": "等于", "±": "正负"},
-        **{"×": "乘", "÷": "除以", "≥": "大于等于", "≤": "小于等于", "≠": "不等于", "≈": "约等于"},
-        **{"<": "小于", ">": "大于", "℃": "摄氏度", "℉": "华氏度", "°": "度", "√": "根号"},
-        **{"∞": "无穷大", "№": "第", "¥": "元", "￥": "元", "$": "美元", "€": "欧元", "£": "英镑"},
-        **{"#": "井号", "α": "阿尔法", "β": "贝塔", "γ": "伽马", "δ": "德尔塔", "λ": "兰姆达"},
-        **{"μ": "缪", "π": "派", "σ": "西格玛", "φ": "斐", "ω": "欧米伽", "Ω": "欧姆", "θ": "西塔"},
-        **{"²": "平方", "³": "立方", "→": "到"},
-    }
+_SIGNS: Final = pairs(
+    "%=百分号 ‰=千分号 &=和 @=艾特 +=加 ==等于 ±=正负 ×=乘 ÷=除以 ≥=大于等于 ≤=小于等于 ≠=不等于 "
+    "≈=约等于 <=小于 >=大于 ℃=摄氏度 ℉=华氏度 °=度 √=根号 ∞=无穷大 №=第 ¥=元 ￥=元 $=美元 €=欧元 "
+    "£=英镑 #=井号 α=阿尔法 β=贝塔 γ=伽马 δ=德尔塔 λ=兰姆达 μ=缪 π=派 σ=西格玛 φ=斐 ω=欧米伽 "
+    "Ω=欧姆 θ=西塔 ²=平方 ³=立方 →=到"
 )
 _ALONE: Final = frozenset("&@%±≥≤≠≈℃℉°√∞№¥￥$€£#‰²³αβγδλμπσφωΩθ")
 _NUMBER: Final = r"(\d[\d,]*(?:\.\d+)?)"
 _WRITTEN: Final = "一-鿿A-Za-z0-9"
 
 
-def _any(names: MappingProxyType[str, str]) -> str:
+def _any(names: Mapping[str, str]) -> str:
     return "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
 
 
@@ -137,8 +120,10 @@ _RULES: Final[tuple[_Rule, ...]] = (
             r"(?<=[话机码线打Q信号间])[:：是为]?\s?\d[\d -]{2,}\d(?![\d.%点年月日号元块个人])"
             r"|\d{3,4}(?=[房室]|教室|病房|包间|包厢|路公交|路车|班机|航班|次列车|次航班)"
         ),
-        lambda found: re.sub(r"[:：]", "，", re.match(r"\D*", found[0])[0])  # type: ignore[index]
-        + digits(found[0], telephone=True),
+        lambda found: (
+            re.sub(r"[:：]", "，", re.match(r"\D*", found[0])[0])  # type: ignore[index]
+            + digits(found[0], telephone=True)
+        ),
     ),
     (
         re.compile(
@@ -158,7 +143,10 @@ _RULES: Final[tuple[_Rule, ...]] = (
         re.compile(r"(?<![\d.:])(?P<hour>\d{1,2})点(?:(?P<minute>\d{1,2})分)?(?![\d.])"),
         _hours,
     ),
-    (re.compile(r"第(\d+)[-~—–～至到](\d+)"), lambda found: f"第{cardinal(found[1])}到{cardinal(found[2])}"),
+    (
+        re.compile(r"第(\d+)[-~—–～至到](\d+)"),
+        lambda found: f"第{cardinal(found[1])}到{cardinal(found[2])}",
+    ),
     (re.compile(r"第\s?(\d+)(?![\d.])"), lambda found: "第" + cardinal(found[1])),
     (re.compile(r"\bN[oO]\.?\s?(\d+)"), lambda found: "第" + cardinal(found[1])),
     (re.compile(r"#(\d+)(?!\d)"), lambda found: cardinal(found[1]) + "号"),
@@ -167,8 +155,14 @@ _RULES: Final[tuple[_Rule, ...]] = (
         re.compile(r"(?<!\d)((?:1[5-9]|20)\d\d)\s?[-~—–～]\s?((?:1[5-9]|20)\d\d)(?!\d|[-./]\d)"),
         lambda found: f"{digits(found[1])}到{digits(found[2])}",
     ),
-    (re.compile(r"(?<!\d)(?:0\d|9\d)(?=年(?![代前后内间来的了]|级))"), lambda found: digits(found[0])),
-    (re.compile(r"(?<![\d年月/.-])(\d{4})/(\d{1,2})(?![\d/])"), lambda found: f"{found[1]}年{found[2]}月"),
+    (
+        re.compile(r"(?<!\d)(?:0\d|9\d)(?=年(?![代前后内间来的了]|级))"),
+        lambda found: digits(found[0]),
+    ),
+    (
+        re.compile(r"(?<![\d年月/.-])(\d{4})/(\d{1,2})(?![\d/])"),
+        lambda found: f"{found[1]}年{found[2]}月",
+    ),
     (
         re.compile(
             r"(?<![\d.])(\d{1,2})[·.](\d{1,2})(?![\d.])(?=事件|大?地震|运动|起义|购物|大促|惨案|事变"
@@ -185,10 +179,15 @@ _RULES: Final[tuple[_Rule, ...]] = (
         re.compile(r"(?<![\d.=+*/×-])(\d{1,9})\s?[-–]\s?(\d{1,9})(?![\d.=+*/×:%-])"),
         lambda found: f"{found[1]}到{found[2]}" if int(found[1]) < int(found[2]) else None,
     ),
-    (re.compile(r"(?<=[\d%℃°个号日月年天岁])\s?[-—–~～]{1,2}\s?(?=\d+(?:\.\d+)?[%℃°‰])"), lambda found: "到"),
+    (
+        re.compile(r"(?<=[\d%℃°个号日月年天岁])\s?[-—–~～]{1,2}\s?(?=\d+(?:\.\d+)?[%℃°‰])"),
+        lambda found: "到",
+    ),
     (re.compile(r"(?<=[A-Za-z])[-–](?=\d)"), lambda found: " "),
     (
-        re.compile(r"(?<![A-Za-z\d])(?P<letters>[A-Z]{1,4})\s?(?P<number>\d{3,4})(?![\d.])(?=(?P<after>.?))"),
+        re.compile(
+            r"(?<![A-Za-z\d])(?P<letters>[A-Z]{1,4})\s?(?P<number>\d{3,4})(?![\d.])(?=(?P<after>.?))"
+        ),
         _model,
     ),
     (
