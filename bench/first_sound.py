@@ -107,7 +107,7 @@ def _stage(report: Report, sizes: Sizes, device: str, pictures: Path) -> Iterato
 def _add_names(registry: Registry, n: int) -> list[str]:
     """``actor-0`` to ``actor-<n-1>``: voices of their own that share joe's components."""
     joe = registry.resolve(VoiceRef("joe"))
-    shared = tuple(DraftComponent(c.role, None, c.media_type, c.digest) for c in joe.components)
+    shared = tuple(map(DraftComponent.stored, joe.components))
     names = [f"actor-{i}" for i in range(n)]
     for name in names:
         registry.publish(dataclasses.replace(VoiceDraft.of(joe, shared), voice_id=name))

@@ -176,7 +176,8 @@ def _draft(registry: Registry, manifest: Manifest) -> VoiceDraft:
     components = []
     for component in manifest.components:
         path = registry.objects.path(blob_key(component.digest))
-        components.append(DraftComponent(component.role, path, component.media_type))
+        assert path is not None
+        components.append(DraftComponent.instead(component, path))
     draft = VoiceDraft.of(manifest, tuple(components))
     return dataclasses.replace(draft, voice_id="npc/bench")
 
