@@ -14,10 +14,9 @@ from voxswap_server.text.english.front_end import EnglishFrontEnd
 from voxswap_server.text.english.misaki import MisakiFrontEnd
 from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
-    English, by hibari-tts; with the ``alphabet`` "misaki" its phonemes are written as misaki writes
-    them. Kind "characters" takes ``lowercase`` (false), kind "misaki", which is English,
-    ``british`` (false), kind "mandarin" the ``alphabet`` that it writes ("kantts"). Raises
-    `FrontEndError` with the remedy if the voice cannot be read here.
+from voxswap_server.text.espeak.misaki import MisakiEspeakFrontEnd
+from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
+from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 
 FrontEndChoice = Literal["espeak", "english"]
 
@@ -34,16 +33,10 @@ def make_front_end(
 
     Kind "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
     served by ``espeak``, the processes of espeak-ng, or, if ``prefer`` says so and the voice speaks
-<<<<<<< HEAD
     English, by hibari-tts; with the ``alphabet`` "misaki" its phonemes are written as misaki writes
-    them. Kind "characters" takes ``lowercase`` (false), kind
-    "misaki", which is English, ``british`` (false). Raises `FrontEndError` with the remedy if the
-    voice cannot be read here.
-=======
-    English, by hibari-tts. Kind "characters" takes ``lowercase`` (false), kind
-    "misaki", which is English, ``british`` (false), kind "mandarin" the ``alphabet`` that it writes
-    ("kantts"). Raises `FrontEndError` with the remedy if the voice cannot be read here.
->>>>>>> mandarin
+    them. Kind "characters" takes ``lowercase`` (false), kind "misaki", which is English,
+    ``british`` (false), kind "mandarin" the ``alphabet`` that it writes ("kantts"). Raises
+    `FrontEndError` with the remedy if the voice cannot be read here.
     """
     kind, options = spec.kind, spec.options
     if kind == "characters":
