@@ -30,6 +30,8 @@ LINES = {
     "hm_omega": "पुल रात को बंद हो जाता है और सुबह से पहले कोई पार नहीं जा सकता।",
     "if_sara": "Il ponte chiude dopo il tramonto, e nessuno può passare prima del mattino.",
     "pf_dora": "A ponte fecha depois do anoitecer, e ninguém pode passar antes da manhã.",
+    "zf_xiaoxiao": "天黑以后，桥就关了，今晚想过桥的人，先回答我三个问题。",
+    "zm_yunxi": "这家公司的行长昨天坐火车去了重庆，明天早上才能回来。",
 }
 
 
