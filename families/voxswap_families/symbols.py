@@ -6,11 +6,13 @@ each phoneme, none after the end mark. Blanks (VITS as in Hugging Face transform
 ids at the start, a blank after each symbol, and ids at the end.
 
 A third one (KAN-TTS) has four tables, and a symbol of it is a row of each: phone, tone, place in
-the syllable, place in the word. Its id is the sum of what the four names stand for here.
+the syllable, place in the word, written ``n_c$tone3$s_begin$word_begin``. It has one id.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,21 +74,50 @@ class _Piper(_Blanks):
     clusters: tuple[Annotated[tuple[str, ...], Length(2)], ...] = ()
 
 
-#: Rows of each of KAN-TTS's tables that no text has: filling, end, and what training masks.
+#: KAN-TTS's tables, in the order in which a symbol names a row of each.
+KANTTS_TABLES: Final = ("sy", "tone", "syllable_flag", "word_segment")
+#: Rows of each of them that no text has: filling, end, and what training masks.
 KANTTS_SPECIALS: Final = ("_", "~", "@[MASK]")
-_Rows = Annotated[tuple[Annotated[str, Length(1)], ...], Length(1, 20_000)]
+_Names = Annotated[tuple[Annotated[str, Length(1)], ...], Length(1, 20_000)]
 
 
-@record(closed=True)
+@record(closed=True, may_lack={"emotion", "speaker"})
 @dataclass(frozen=True, slots=True)
 class _KanTts:
-    """A table on disk: the names of the rows of four tables, in order."""
+    """Tables on disk: the names of their rows, in order. A reader has no use for the last two."""
 
     layout: Layout
-    sy: _Rows
-    tone: _Rows
-    syllable_flag: _Rows
-    word_segment: _Rows
+    sy: _Names
+    tone: _Names
+    syllable_flag: _Names
+    word_segment: _Names
+    emotion: _Names = ()
+    speaker: _Names = ()
+
+
+class _Rows(Mapping[str, tuple[int, ...]]):
+    """Ids of symbols that are a row of each of several tables. Immutable."""
+
+    def __init__(self, tables: Sequence[Sequence[str]]) -> None:
+        # What a name adds to an id: ids count rows, those of the first table fastest.
+        self._addends: list[dict[str, int]] = []
+        radix = 1
+        for table in tables:
+            rows = {name: row * radix for row, name in enumerate(table)}
+            self._addends.append({n: a for n, a in rows.items() if n not in KANTTS_SPECIALS})
+            radix *= len(table)
+
+    def __getitem__(self, symbol: str) -> tuple[int, ...]:
+        names = symbol.split("$")
+        if len(names) != len(self._addends):
+            raise KeyError(symbol)
+        return (sum(table[name] for table, name in zip(self._addends, names, strict=True)),)
+
+    def __iter__(self) -> Iterator[str]:
+        return map("$".join, itertools.product(*self._addends))
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self._addends))
 
 
 _WHERE: Final = "the symbol table"
@@ -136,19 +167,8 @@ class SymbolTable:
 
     @classmethod
     def kantts(cls, tables: Sequence[Sequence[str]]) -> SymbolTable:
-        """Four tables of KAN-TTS's, phones first: what each name adds to the id of its symbol.
-
-        A name is in one of them only, but for `KANTTS_SPECIALS`, which are left out.
-        """
-        ids, radix = {}, 1
-        for table in tables:
-            ids.update(
-                (name, (row * radix,))
-                for row, name in enumerate(table)
-                if name not in KANTTS_SPECIALS
-            )
-            radix *= len(table)
-        return cls("kantts", MappingProxyType(ids), (), (), ())
+        """Symbols of KAN-TTS: the names of a row of each of ``tables``, with ``$`` between them."""
+        return cls("kantts", _Rows(tables), (), (), ())
 
     @classmethod
     def from_json(cls, data: bytes) -> SymbolTable:
@@ -164,9 +184,9 @@ class SymbolTable:
             return cls.blanks(_BLANKS.parse(data, where=_WHERE).symbols)
         if layout == "kantts":
             four = _KANTTS.parse(data, where=_WHERE)
-            if faults := list(_repeated(four)):
+            if faults := list(_unclear(four)):
                 raise _KANTTS.error(faults, where=_WHERE)
-            return cls.kantts((four.sy, four.tone, four.syllable_flag, four.word_segment))
+            return cls.kantts([getattr(four, field) for field in KANTTS_TABLES])
         table = _PIPER.parse(data, where=_WHERE)
         if faults := list(_misfits(table)):
             raise _PIPER.error(faults, where=_WHERE)
@@ -222,19 +242,16 @@ class SymbolTable:
                 position += 1
 
 
-def _repeated(tables: _KanTts) -> Iterator[FieldViolation]:
-    """Names that stand for two rows: a symbol's id would depend on which is meant."""
-    before: set[str] = set()
-    for field in ("sy", "tone", "syllable_flag", "word_segment"):
-        here: set[str] = set()
+def _unclear(tables: _KanTts) -> Iterator[FieldViolation]:
+    """Names that do not stand for one row."""
+    for field in KANTTS_TABLES:
+        seen: set[str] = set()
         for place, name in enumerate(getattr(tables, field)):
-            if name in before or name in here:
-                yield FieldViolation(
-                    f"{field}[{place}]", f"is {name!r:.60}, which another row is called already"
-                )
+            if name in seen or "$" in name:
+                what = "has a $, which parts names" if "$" in name else "has another row already"
+                yield FieldViolation(f"{field}[{place}]", f"{name!r:.60} {what}")
                 return
-            here.add(name)
-        before.update(here.difference(KANTTS_SPECIALS))
+            seen.add(name)
 
 
 def _misfits(table: _Piper) -> Iterator[FieldViolation]:

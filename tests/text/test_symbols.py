@@ -35,22 +35,27 @@ def test_piper_pads_after_the_beginning_and_each_symbol_but_not_after_the_end() 
     assert spans == [("a", 2, 4, 0), ("b", 4, 7, 0), (" ", 7, 9, None), ("a", 9, 11, 2)]
 
 
-def test_kantts_names_add_up_to_the_id_of_a_symbol() -> None:
-    rows = {
+def test_a_symbol_of_kantts_is_a_row_of_each_table() -> None:
+    tables = {
         "sy": ["a_c", "n_c", "#3", "_", "~", "@[MASK]"],
         "tone": ["tone1", "tone_none", "_", "~"],
         "syllable_flag": ["s_begin", "_", "~"],
         "word_segment": ["word_begin", "word_end", "_", "~"],
     }
-    table = SymbolTable.from_json(json.dumps({"layout": "kantts", **rows}).encode())
-    assert not {"_", "~", "@[MASK]"} & table.symbols.keys()
-    names = ("n_c", "tone_none", "s_begin", "word_end")
-    total = sum(table.symbols[name][0] for name in names)
-    found = []
-    for names_of in rows.values():
-        total, row = divmod(total, len(names_of))
-        found.append(names_of[row])
-    assert (tuple(found), total) == (names, 0)
+    data = json.dumps({"layout": "kantts", **tables, "emotion": ["emotion_none"]})
+    table = SymbolTable.from_json(data.encode())
+    named = ["n_c$tone_none$s_begin$word_end", "#3$tone1$s_begin$word_begin"]
+    unknown = ["n_c$tone_none$s_begin", "_$tone1$s_begin$word_end", "word_end$tone1$s_begin$a_c"]
+    sequence = table.sequence([Symbol(text, 0) for text in (*named, *unknown)], group=False)
+    assert [phone.text for phone in sequence.phones] == named
+    assert sequence.unknown == dict.fromkeys(unknown, 1)
+    for text, total in zip(named, sequence.ids, strict=True):
+        rows = []
+        for names in tables.values():
+            total, row = divmod(total, len(names))
+            rows.append(names[row])
+        assert ("$".join(rows), total) == (text, 0)
+    assert len(table.symbols) == len(set(table.symbols)) == 3 * 2 * 1 * 2
 
 
 def test_blanks_stand_around_every_symbol() -> None:
@@ -190,14 +195,14 @@ def test_from_json() -> None:
                 b'{"layout": "kantts", "sy": ["a"], "tone": ["1", "1"],'
                 b' "syllable_flag": ["s"], "word_segment": ["w"]}'
             ),
-            "tone[1] is '1', which another row is called already",
+            "tone[1] '1' has another row already",
         ),
         (
             (
-                b'{"layout": "kantts", "sy": ["a", "_"], "tone": ["_", "1"],'
-                b' "syllable_flag": ["a"], "word_segment": ["w"]}'
+                b'{"layout": "kantts", "sy": ["a"], "tone": ["1"],'
+                b' "syllable_flag": ["s$"], "word_segment": ["w"]}'
             ),
-            "syllable_flag[0] is 'a', which another row is called already",
+            "syllable_flag[0] 's$' has a $, which parts names",
         ),
     ],
 )
