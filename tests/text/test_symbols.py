@@ -49,12 +49,12 @@ def test_a_symbol_of_kantts_is_a_row_of_each_table() -> None:
     sequence = table.sequence([Symbol(text, 0) for text in (*named, *unknown)], group=False)
     assert [phone.text for phone in sequence.phones] == named
     assert sequence.unknown == dict.fromkeys(unknown, 1)
-    for text, total in zip(named, sequence.ids, strict=True):
-        rows = []
+    for text, left in zip(named, sequence.ids, strict=True):
+        rows, rest = [], left
         for names in tables.values():
-            total, row = divmod(total, len(names))
+            rest, row = divmod(rest, len(names))
             rows.append(names[row])
-        assert ("$".join(rows), total) == (text, 0)
+        assert ("$".join(rows), rest) == (text, 0)
     assert len(table.symbols) == len(set(table.symbols)) == 3 * 2 * 1 * 2
 
 
