@@ -50,12 +50,15 @@ class Delivery:
     ``rate`` is a factor on the voice's own speed. ``controls`` are all others, by their names in
     `voxswap_registry.controls`: those that were asked for, and those that the manifest has a
     setting for. ``seed`` makes the result repeatable, whatever else the device is doing.
+    ``emotions`` are of those that the voice lists, each with how much of it there is: 1 is as it
+    was trained, what all of them together leave of 1 is neutral, and more exaggerates.
     """
 
     rate: float
     seed: int
     controls: Mapping[str, float] = field(default_factory=dict)
     speaker: int = 0
+    emotions: Mapping[str, float] = field(default_factory=dict)
 
 
 class Utterance(Protocol):

@@ -4,6 +4,9 @@ Two layouts are in use. Piper: ``^ _ p1 _ p2 _ … pn _ $``, a pad after the beg
 each phoneme, none after the end mark. Blanks (VITS as in Hugging Face transformers):
 ``0 c1 0 c2 0 … cn 0``, a blank around every character and no marks at the ends. Both come down to
 ids at the start, a blank after each symbol, and ids at the end.
+
+A third one (KAN-TTS) has four tables, and a symbol of it is a row of each: phone, tone, place in
+the syllable, place in the word. Its id is the sum of what the four names stand for here.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from voxswap_registry.fields import Between, Length
 from voxswap_registry.json_reader import read_json
 from voxswap_registry.records import Record, record
 
-Layout = Literal["piper", "blanks"]
+Layout = Literal["piper", "blanks", "kantts"]
 
 MAX_TABLE_BYTES: Final = 4 << 20  # a thousand times the table of a Piper voice
 #: Of one symbol. Others would make a line of any length of a few letters.
@@ -69,10 +72,28 @@ class _Piper(_Blanks):
     clusters: tuple[Annotated[tuple[str, ...], Length(2)], ...] = ()
 
 
+#: Rows of each of KAN-TTS's tables that no text has: filling, end, and what training masks.
+KANTTS_SPECIALS: Final = ("_", "~", "@[MASK]")
+_Rows = Annotated[tuple[Annotated[str, Length(1)], ...], Length(1, 20_000)]
+
+
+@record(closed=True)
+@dataclass(frozen=True, slots=True)
+class _KanTts:
+    """A table on disk: the names of the rows of four tables, in order."""
+
+    layout: Layout
+    sy: _Rows
+    tone: _Rows
+    syllable_flag: _Rows
+    word_segment: _Rows
+
+
 _WHERE: Final = "the symbol table"
 _REMEDY: Final = "Import the voice again, or publish a version in which that is right"
 _BLANKS: Final = Record(_Blanks, limit_bytes=MAX_TABLE_BYTES, remedy=_REMEDY)
 _PIPER: Final = Record(_Piper, limit_bytes=MAX_TABLE_BYTES, remedy=_REMEDY)
+_KANTTS: Final = Record(_KanTts, limit_bytes=MAX_TABLE_BYTES, remedy=_REMEDY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +135,38 @@ class SymbolTable:
         return cls("blanks", MappingProxyType(ids), (blank_id,), (blank_id,), ())
 
     @classmethod
+    def kantts(cls, tables: Sequence[Sequence[str]]) -> SymbolTable:
+        """Four tables of KAN-TTS's, phones first: what each name adds to the id of its symbol.
+
+        A name is in one of them only, but for `KANTTS_SPECIALS`, which are left out.
+        """
+        ids, radix = {}, 1
+        for table in tables:
+            ids.update(
+                (name, (row * radix,))
+                for row, name in enumerate(table)
+                if name not in KANTTS_SPECIALS
+            )
+            radix *= len(table)
+        return cls("kantts", MappingProxyType(ids), (), (), ())
+
+    @classmethod
     def from_json(cls, data: bytes) -> SymbolTable:
         """The table on disk: ``{"layout": "piper" | "blanks", "symbols": {"a": [14], …}}``.
 
         Optional beside them for "piper": ``pad``, ``bos``, ``eos`` (a symbol, or null for none) and
-        ``clusters`` (lists of symbols). Raises `ManifestError` that names what is wrong.
+        ``clusters`` (lists of symbols). "kantts" has the names of four tables' rows in their place:
+        ``sy``, ``tone``, ``syllable_flag``, ``word_segment``. Raises `ManifestError` that names
+        what is wrong.
         """
         layout = read_json(data, where=_WHERE, limit_bytes=MAX_TABLE_BYTES).get("layout")
         if layout == "blanks":
             return cls.blanks(_BLANKS.parse(data, where=_WHERE).symbols)
+        if layout == "kantts":
+            four = _KANTTS.parse(data, where=_WHERE)
+            if faults := list(_repeated(four)):
+                raise _KANTTS.error(faults, where=_WHERE)
+            return cls.kantts((four.sy, four.tone, four.syllable_flag, four.word_segment))
         table = _PIPER.parse(data, where=_WHERE)
         if faults := list(_misfits(table)):
             raise _PIPER.error(faults, where=_WHERE)
@@ -176,6 +220,21 @@ class SymbolTable:
             else:
                 yield spoken[position]
                 position += 1
+
+
+def _repeated(tables: _KanTts) -> Iterator[FieldViolation]:
+    """Names that stand for two rows: a symbol's id would depend on which is meant."""
+    before: set[str] = set()
+    for field in ("sy", "tone", "syllable_flag", "word_segment"):
+        here: set[str] = set()
+        for place, name in enumerate(getattr(tables, field)):
+            if name in before or name in here:
+                yield FieldViolation(
+                    f"{field}[{place}]", f"is {name!r:.60}, which another row is called already"
+                )
+                return
+            here.add(name)
+        before.update(here.difference(KANTTS_SPECIALS))
 
 
 def _misfits(table: _Piper) -> Iterator[FieldViolation]:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from voxswap_families.importing.weights import fold_weight_norm
 from voxswap_families.sambert.generator import Generator
+from voxswap_families.sambert.stored import in_canonical_shape
 from voxswap_families.sambert.vocoder_architecture import GeneratorArchitecture
 from voxswap_families.sambert.vocoder_config import generator_architecture
-from voxswap_families.sambert.vocoder_weights import canonical_views, stored_tensors
+from voxswap_families.sambert.vocoder_weights import stored_tensors
 
 FOLDER = Path(__file__).parent / "fixtures/kantts"
 VOCODERS = (
@@ -52,7 +53,7 @@ class VocoderFixture:
         """Ours, with its weights."""
         folded = fold_weight_norm(self.tensors, where="fixture")
         stored = stored_tensors(folded, self.architecture)
-        return Generator(canonical_views(stored), self.architecture)
+        return Generator(in_canonical_shape(stored), self.architecture)
 
     def draws(self) -> StoredDraws | None:
         """What was drawn for its audio."""

@@ -35,6 +35,24 @@ def test_piper_pads_after_the_beginning_and_each_symbol_but_not_after_the_end() 
     assert spans == [("a", 2, 4, 0), ("b", 4, 7, 0), (" ", 7, 9, None), ("a", 9, 11, 2)]
 
 
+def test_kantts_names_add_up_to_the_id_of_a_symbol() -> None:
+    rows = {
+        "sy": ["a_c", "n_c", "#3", "_", "~", "@[MASK]"],
+        "tone": ["tone1", "tone_none", "_", "~"],
+        "syllable_flag": ["s_begin", "_", "~"],
+        "word_segment": ["word_begin", "word_end", "_", "~"],
+    }
+    table = SymbolTable.from_json(json.dumps({"layout": "kantts", **rows}).encode())
+    assert not {"_", "~", "@[MASK]"} & table.symbols.keys()
+    names = ("n_c", "tone_none", "s_begin", "word_end")
+    total = sum(table.symbols[name][0] for name in names)
+    found = []
+    for names_of in rows.values():
+        total, row = divmod(total, len(names_of))
+        found.append(names_of[row])
+    assert (tuple(found), total) == (names, 0)
+
+
 def test_blanks_stand_around_every_symbol() -> None:
     table = SymbolTable.blanks({"a": [7], "b": [8]})
     sequence = table.sequence(spoken("ab"), group=False)
@@ -165,6 +183,21 @@ def test_from_json() -> None:
         (
             b'{"layout": "piper", "symbols": {"_": [0], "^": [1], "$": [2]}, "clusters": 1}',
             "clusters must be a list, found 1",
+        ),
+        (b'{"layout": "kantts", "sy": ["a"], "tone": ["1"]}', "syllable_flag is missing"),
+        (
+            (
+                b'{"layout": "kantts", "sy": ["a"], "tone": ["1", "1"],'
+                b' "syllable_flag": ["s"], "word_segment": ["w"]}'
+            ),
+            "tone[1] is '1', which another row is called already",
+        ),
+        (
+            (
+                b'{"layout": "kantts", "sy": ["a", "_"], "tone": ["_", "1"],'
+                b' "syllable_flag": ["a"], "word_segment": ["w"]}'
+            ),
+            "syllable_flag[0] is 'a', which another row is called already",
         ),
     ],
 )

@@ -21,6 +21,7 @@ from torch.nn import functional
 from voxswap_families.layers.blocks import Conv, Upsample, modules_of
 from voxswap_families.layers.carry import Carry, silenced
 from voxswap_families.layers.hifigan import LAST_SLOPE, SLOPE, ResBlock1
+from voxswap_families.layers.shapes import check_shapes
 from voxswap_families.layers.skeletons import hung
 from voxswap_families.sambert.source import Draws, SeededDraws, Source
 from voxswap_families.sambert.vocoder_architecture import (
@@ -57,17 +58,12 @@ class Generator:
     """A vocoder with its weights. Immutable: any number of lines may be on their way."""
 
     def __init__(self, weights: Mapping[str, Tensor], architecture: GeneratorArchitecture) -> None:
-        """``weights`` are `vocoder_weights.canonical_views`: nothing of them is copied.
+        """``weights`` are `stored_shapes` in canonical shape: nothing of them is copied.
 
         Raises `EngineError` if they are not those of ``architecture``.
         """
-        expected = stored_shapes(architecture)
         found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        if wrong := sorted(n for n in expected.keys() | found if expected.get(n) != found.get(n)):
-            raise EngineError(
-                f"the vocoder's weights do not fit their manifest's architecture ({len(wrong)} "
-                f"tensors, such as {wrong[0]!a:.60}); import the voice again"
-            )
+        check_shapes(stored_shapes(architecture), found)
         self.architecture = architecture
         self.look_behind_frames, self.look_ahead_frames = architecture.reach_frames
         self.hop_samples = architecture.hop_samples

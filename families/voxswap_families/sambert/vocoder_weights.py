@@ -7,17 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from voxswap_families.sambert.stored import as_stored
 from voxswap_families.sambert.vocoder_architecture import GeneratorArchitecture, stored_shapes
 
 
 def stored_tensors(
     checkpoint: Mapping[str, Tensor], architecture: GeneratorArchitecture
 ) -> dict[str, Tensor]:
-    """What a component holds of ``checkpoint``, whose tensors are `checkpoint_shapes`, as float32.
-
-    Weights of three axes are stored with the last two swapped: mapped and swapped back in the view,
-    they are what channels-last kernels read without reordering them.
-    """
+    """What a component holds of ``checkpoint``, whose tensors are `checkpoint_shapes`: float32."""
     a, stored = architecture, {}
     for stage in range(len(a.rates)):
         stored[f"ups.{stage}.weight"], stored[f"ups.{stage}.bias"] = _upsampling(
@@ -26,10 +23,7 @@ def stored_tensors(
     for name in stored_shapes(a):
         if name not in stored:
             stored[name] = checkpoint[checkpoint_name(name)]
-    return {
-        name: (t.transpose(1, 2) if t.dim() == 3 else t).contiguous().float()
-        for name, t in stored.items()
-    }
+    return as_stored({name: tensor.float() for name, tensor in stored.items()})
 
 
 def checkpoint_name(stored: str) -> str:
@@ -40,11 +34,6 @@ def checkpoint_name(stored: str) -> str:
     first, _, rest = layer.partition(".")
     layer = {"blocks": f"conv_blocks.{rest}", "downs": f"source_downs.{rest}"}.get(first, layer)
     return f"{layer}.conv1d.{kind}"
-
-
-def canonical_views(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Stored tensors in the shapes that the layers know."""
-    return {name: t.transpose(1, 2) if t.dim() == 3 else t for name, t in stored.items()}
 
 
 def _upsampling(
@@ -72,8 +61,5 @@ def _upsampling(
 
 
 def silent(architecture: GeneratorArchitecture) -> dict[str, Tensor]:
-    """Stored tensors that are all 0: for warming up."""
-    return {
-        name: torch.zeros(shape if len(shape) < 3 else (shape[0], shape[2], shape[1]))
-        for name, shape in stored_shapes(architecture).items()
-    }
+    """Weights of a `Generator` that are all 0: for warming up."""
+    return {name: torch.zeros(shape) for name, shape in stored_shapes(architecture).items()}
