@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,12 @@ from voxswap_families.layers import shapes
 from voxswap_families.layers.blocks import Table
 from voxswap_families.layers.hifigan import Generator
 from voxswap_families.layers.shapes import Shapes
+from voxswap_families.layers.skeletons import hung
 from voxswap_families.vits.architecture import VitsArchitecture, stored_channels_last
 from voxswap_families.vits.duration import StochasticDurationPredictor
 from voxswap_families.vits.encoder import TextEncoder
 from voxswap_families.vits.flow import PriorFlow
 from voxswap_families.vits.shapes import expected_shapes
-
-_M = TypeVar("_M", bound=nn.Module)
 
 
 class VitsModel(nn.Module):
@@ -74,7 +72,7 @@ def load_model(architecture: VitsArchitecture, tensors: Mapping[str, Tensor]) ->
     Raises `EngineError` if a tensor is missing, left over or of the wrong shape.
     """
     check_shapes(architecture, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
-    return _hung(_skeleton(architecture), "", tensors)
+    return hung(_skeleton(architecture), tensors)
 
 
 @lru_cache(maxsize=16)
@@ -83,26 +81,6 @@ def _skeleton(architecture: VitsArchitecture) -> VitsModel:
     with torch.device("meta"):
         model = VitsModel(architecture)
     return model.eval().requires_grad_(requires_grad=False)
-
-
-def _hung(skeleton: _M, prefix: str, tensors: Mapping[str, Tensor]) -> _M:
-    """A copy of ``skeleton`` with ``tensors`` for its parameters; it has no buffers, no hooks.
-
-    What `torch.nn.Module.load_state_dict` does with ``assign``, in a ninth of its time.
-    """
-    copy = object.__new__(type(skeleton))
-    vars(copy).update(vars(skeleton))
-    vars(copy)["_parameters"] = {
-        name: None
-        if parameter is None
-        else nn.Parameter(tensors[f"{prefix}{name}"], requires_grad=False)
-        for name, parameter in skeleton._parameters.items()
-    }
-    vars(copy)["_modules"] = {
-        name: None if module is None else _hung(module, f"{prefix}{name}.", tensors)
-        for name, module in skeleton._modules.items()
-    }
-    return copy
 
 
 def check_shapes(architecture: VitsArchitecture, found: Shapes) -> None:
