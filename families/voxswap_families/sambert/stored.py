@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 
 def as_stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``tensors`` as a component has them."""
+    # Of an axis of length 1 `contiguous` would leave a stride that no file has.
+    plain = torch.contiguous_format
     return {
-        name: t.transpose(1, 2).contiguous() if t.dim() == 3 else t for name, t in tensors.items()
+        name: t.transpose(1, 2).clone(memory_format=plain) if t.dim() == 3 else t
+        for name, t in tensors.items()
     }
 
 
