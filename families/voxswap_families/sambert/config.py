@@ -94,15 +94,20 @@ class SambertConfig:
         ):
             if found != made:
                 yield FieldViolation(
-                    f"audio.{field}", f"is {shown(found)}, and the engine_config's vocoder makes {made}"
+                    f"audio.{field}",
+                    f"is {shown(found)}, and the engine_config's vocoder makes {made}",
                 )
         for name in manifest.emotions or ():
             if name not in self.emotions:
-                yield FieldViolation("emotions", f"have {name}, and the engine_config has no row of it")
+                yield FieldViolation(
+                    "emotions", f"have {name}, and the engine_config has no row of it"
+                )
                 return
         has_vector = any(component.role == SPEAKER for component in manifest.components)
         if has_vector == bool(self.acoustic.n_speakers):
-            told = "has a table of speakers and" if has_vector else "has no table of speakers, and no"
+            told = (
+                "has a table of speakers and" if has_vector else "has no table of speakers, and no"
+            )
             yield FieldViolation("components", f"its acoustic model {told} a speaker vector")
         yield from reading.row_faults(manifest, self.acoustic.n_speakers)
 

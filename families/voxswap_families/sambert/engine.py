@@ -137,9 +137,7 @@ class SambertEngine:
         network(tensors)  # What does not fit is refused before it is copied.
         staged = StagedTensors(tensors, pinned=self._device.startswith("cuda"))
         device, size_bytes = self._device, staged.size_bytes
-        return _HostPart(
-            lambda: (staged.to_device(device), size_bytes), network, None, size_bytes
-        )
+        return _HostPart(lambda: (staged.to_device(device), size_bytes), network, None, size_bytes)
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
         """A voice of its parts. Raises as `Engine.assemble`."""
