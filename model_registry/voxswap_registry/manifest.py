@@ -160,8 +160,11 @@ class FrontEndSpec:
     """
 
     kind: Annotated[
-        Literal["espeak", "misaki", "characters"],
-        Doc("espeak takes the option voice, misaki british, characters lowercase"),
+        Literal["espeak", "misaki", "characters", "mandarin"],
+        Doc(
+            "espeak takes the options voice and alphabet, misaki british, characters lowercase, "
+            "mandarin alphabet"
+        ),
     ]
     options: Annotated[
         Mapping[str, Any],
@@ -176,6 +179,10 @@ class FrontEndSpec:
                 ],
                 "british": Annotated[bool, Doc("whether it reads British English")],
                 "lowercase": Annotated[bool, Doc("whether capital letters are read as small")],
+                "alphabet": Annotated[
+                    Literal["misaki", "kantts"],
+                    Doc("how phonemes are written: misaki's way, or KAN-TTS's; else its own"),
+                ],
             }
         ),
         FROZEN,
