@@ -34,7 +34,7 @@ def acoustic_tensors(file: SourceFile) -> dict[str, torch.Tensor]:
 
 
 def vocoder_tensors(file: SourceFile) -> dict[str, torch.Tensor]:
-    """What ``model.generator`` has in a vocoder's, with weight norm folded. Raises as `_tensors`."""
+    """What ``model.generator`` has in a vocoder's, weight norm folded. Raises as `_tensors`."""
     return fold_weight_norm(_tensors(file, "model", "generator"), where=str(file.path))
 
 

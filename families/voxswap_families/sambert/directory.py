@@ -162,8 +162,8 @@ class _Here:
         found = [name for name in self._in(self.folder.rstrip("/")) if re.fullmatch(pattern, name)]
         if len(found) > 1:
             raise ImportSourceError(
-                f"{self.files.path}: {self.folder or 'the folder'} holds {' and '.join(found)[:120]}; "
-                "leave the one that the voice was trained with"
+                f"{self.files.path}: {self.folder or 'the folder'} holds "
+                f"{' and '.join(found)[:120]}; leave the one that the voice was trained with"
             )
         return f"{self.folder}{found[0]}" if found else None
 
@@ -174,8 +174,8 @@ class _Here:
         if others := [name for name in beside if name not in numbered.values()]:
             raise ImportSourceError(
                 f"{self.files.path}: {self.folder}{folder}/{others[0]!a:.64} is no "
-                "checkpoint_N.pth: nobody could tell which of them speaks; give it its number back, "
-                "or take it away"
+                "checkpoint_N.pth: nobody could tell which of them speaks; give it its number "
+                "back, or take it away"
             )
         if not numbered:
             return self.needed(f"{folder}/checkpoint_N.pth")

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 
 def as_stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``tensors`` as a component has them."""
     return {
-        name: t.transpose(1, 2).contiguous() if t.dim() == 3 else t for name, t in tensors.items()
+        # Made anew: where an axis is 1 long, a view may pass for contiguous with odd strides.
+        name: t.transpose(1, 2).clone(memory_format=torch.contiguous_format) if t.dim() == 3 else t
+        for name, t in tensors.items()
     }
 
 
