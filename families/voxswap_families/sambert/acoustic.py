@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxswap_families.layers.shapes import check_shapes
-from voxswap_families.sambert.architecture import AcousticArchitecture, stored_channels_last
+from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.decoder import Decoder, DecoderState
 from voxswap_families.sambert.encoder import TextEncoder, phone_positions
 from voxswap_families.sambert.parts import Named
 from voxswap_families.sambert.postnet import Postnet
 from voxswap_families.sambert.shapes import acoustic_shapes
+from voxswap_families.sambert.stored import in_canonical_shape
 from voxswap_families.sambert.variance import VarianceAdaptor
 from voxswap_families.work import Steps
 from voxswap_registry.errors import EngineError
@@ -29,7 +30,7 @@ PIECE_STEPS: Final = 4
 _MOST_SYMBOL_FRAMES = 400.0
 #: Two and a half minutes. A line that would be longer is spoken faster.
 MOST_FRAMES: Final = 12_000
-# What is more than this is a voice; what is less is none (KAN-TTS).
+# What is less is no voice (KAN-TTS).
 _VOICED = 0.6
 _LEAST_HERTZ = 30.0
 
@@ -58,12 +59,7 @@ class Acoustic:
         """
         check_shapes(
             acoustic_shapes(architecture),
-            {
-                name: (t.shape[0], t.shape[2], t.shape[1])
-                if stored_channels_last(name, t.dim())
-                else tuple(t.shape)
-                for name, t in weights.items()
-            },
+            {name: tuple(t.shape) for name, t in in_canonical_shape(weights).items()},
         )
         named, a = Named(weights), architecture
         self.architecture = a
@@ -186,4 +182,4 @@ def sounding(frames: Tensor, a: AcousticArchitecture) -> Tensor:
         return frames
     mels, pitch, voiced = frames.split([a.mels - 2, 1, 1], dim=1)
     hertz = (pitch * a.f0_scale_hertz + a.f0_offset_hertz).clamp(min=_LEAST_HERTZ)
-    return torch.cat([mels, hertz, (voiced > _VOICED).to(mels)], dim=1)
+    return torch.cat([mels, hertz, (voiced >= _VOICED).to(mels)], dim=1)

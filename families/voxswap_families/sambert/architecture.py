@@ -1,7 +1,7 @@
 """The architecture of a SAMBERT acoustic model: from KAN-TTS's configuration and its tensors.
 
-Li et al., "RobuTrans"-like text encoder with FSMN variance predictors and a PNCA decoder, as the
-public KAN-TTS code (alibaba-damo-academy/KAN-TTS) has them. Tensor names are that code's.
+A text encoder that is a transformer, FSMN predictors of pitch, energy and durations, and a decoder
+with PNCA attention, as the public KAN-TTS code has them; tensor names are that code's.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from voxswap_families.entries import shown_entry, whole_numbers
 from voxswap_registry.errors import ManifestError
 
 MAX_ACOUSTIC_BYTES: Final = 1 << 30
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-#: Frames of a decoder step, as all published voices have it.
 _UNITS, _COUNT, _ROWS = (1, 4096), (1, 32), (1, 20_000)
 # What is believed of a stranger's configuration: several times what published voices have.
 _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
@@ -53,12 +53,12 @@ _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "postnet_lstm": (1, 1024),
     "duration_lstm": (1, 1024),
 }
-# Lists: bounds of each number, and of how many there are.
-_LISTS: Final[Mapping[str, tuple[tuple[int, int], tuple[int, int]]]] = {
-    "predictor_shifts": ((0, 63), (1, 16)),
-    "postnet_shifts": ((0, 63), (1, 16)),
-    "duration_prenet": ((1, 1024), (1, 4)),
-    "decoder_prenet": ((1, 2048), (1, 4)),
+# Lists: bounds of each number.
+_LISTS: Final[Mapping[str, tuple[int, int]]] = {
+    "predictor_shifts": (0, 63),
+    "postnet_shifts": (0, 63),
+    "duration_prenet": (1, 1024),
+    "decoder_prenet": (1, 2048),
 }
 _FLOATS: Final[Mapping[str, tuple[float, float]]] = {
     "f0_offset_hertz": (-1e4, 1e4),
@@ -223,45 +223,19 @@ def _value(name: str, value: Any) -> Any:
     """``value``, if it is what the field ``name`` takes; ValueError."""
     if name == "has_source":
         if not isinstance(value, bool):
-            raise ValueError(f"{name} has {_shown(value)} where true or false belongs")
+            raise ValueError(f"{name} has {shown_entry(value)} where true or false belongs")
         return value
     if name in _FLOATS:
         return _number(name, value, *_FLOATS[name])
     if name in _LISTS:
-        bounds, (least, most) = _LISTS[name]
-        if not isinstance(value, list | tuple) or not least <= len(value) <= most:
-            raise ValueError(f"{name} has {_shown(value)} where {least} to {most} numbers belong")
-        return tuple(_whole(name, entry, *bounds) for entry in value)
-    return _whole(name, value, *_BOUNDS[name])
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(
-            f"{name} has {_shown(value)} where a whole number from {least} to {most} belongs"
-        )
-    return value
+        return whole_numbers(name, value, 1, _LISTS[name])
+    return whole_numbers(name, value, 0, _BOUNDS[name])
 
 
 def _number(name: str, value: Any, least: float, most: float) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not least <= value <= most:
         raise ValueError(
-            f"{name} has {_shown(value)} where a number from {least} to {most} belongs"
+            f"{name} has {shown_entry(value)} where a number from {least} to {most} belongs"
         )
     return float(value)
-
-
-def _shown(value: Any) -> str:
-    """A stranger's value, short enough for a message."""
-    if isinstance(value, int) and value.bit_length() > 64:  # Printing it may take long, or fail.
-        return f"a number of {value.bit_length()} bits"
-    return f"a {type(value).__name__}" if isinstance(value, list | dict) else f"{value!r:.40}"
-
-
-def stored_channels_last(name: str, dimensions: int) -> bool:
-    """Whether a component holds this tensor as ``(out, kernel, in)`` and not ``(out, in, kernel)``.
-
-    What a convolution sees side by side is then a row of its weights.
-    """
-    return dimensions == 3 and name.endswith(".weight")

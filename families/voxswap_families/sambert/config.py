@@ -49,7 +49,7 @@ class SambertConfig:
     @property
     def pausing(self) -> int:
         """The row of pauses, whatever is felt."""
-        return self.emotions[NONE] if NONE in self.emotions else self.neutral
+        return self.emotions.get(NONE, self.neutral)
 
     @classmethod
     def of(cls, manifest: Manifest) -> SambertConfig:
@@ -93,22 +93,21 @@ class SambertConfig:
             ("hop_length_samples", manifest.audio.hop_length_samples, self.vocoder.hop_samples),
         ):
             if found != made:
-                yield FieldViolation(
-                    f"audio.{field}",
-                    f"is {shown(found)}, and the engine_config's vocoder makes {made}",
-                )
+                told = f"is {shown(found)}, and the engine_config's vocoder makes {made}"
+                yield FieldViolation(f"audio.{field}", told)
         for name in manifest.emotions or ():
             if name not in self.emotions:
-                yield FieldViolation(
-                    "emotions", f"have {name}, and the engine_config has no row of it"
-                )
+                told = f"have {name}, of which the engine_config has no row"
+                yield FieldViolation("emotions", told)
                 return
         has_vector = any(component.role == SPEAKER for component in manifest.components)
         if has_vector == bool(self.acoustic.n_speakers):
             told = (
-                "has a table of speakers and" if has_vector else "has no table of speakers, and no"
+                "have a speaker's vector, and the acoustic model a table of speakers"
+                if has_vector
+                else "have no speaker's vector, and the acoustic model no table of speakers"
             )
-            yield FieldViolation("components", f"its acoustic model {told} a speaker vector")
+            yield FieldViolation("components", told)
         yield from reading.row_faults(manifest, self.acoustic.n_speakers)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from voxswap_families.entries import MAX_ENTRIES
 from voxswap_families.sambert.architecture import AcousticArchitecture, Shapes
 
 # Of each field of the architecture that is a number: KAN-TTS's name for it.
@@ -51,7 +52,6 @@ _TABLES: Final = {
     "n_emotions": "emo_tokenizer.weight",
 }
 _SPEAKERS: Final = "spk_tokenizer.weight"
-_MOST_LAYERS: Final = 16
 # What is not carried out, and would not be heard if it was left out in silence.
 _REFUSED: Final = {
     "FP": "it puts filled pauses into a text by itself (FP: true), which is not carried out here",
@@ -94,8 +94,8 @@ def _of(params: Mapping[str, Any], name: str) -> Any:
 
 def _shifts(params: Mapping[str, Any], name: str, count: str) -> list[Any]:
     shift, layers = _of(params, name), _of(params, count)
-    if not isinstance(layers, int) or not 1 <= layers <= _MOST_LAYERS:
-        raise ValueError(f"{count} is {layers!r:.40}; 1 to {_MOST_LAYERS} layers are taken")
+    if not isinstance(layers, int) or not 1 <= layers <= MAX_ENTRIES:
+        raise ValueError(f"{count} is {layers!r:.40}; 1 to {MAX_ENTRIES} layers are taken")
     if not isinstance(shift, list):
         return [shift] * layers
     if len(shift) != layers:

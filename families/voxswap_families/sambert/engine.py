@@ -34,8 +34,8 @@ from voxswap_families.sambert.acoustic import MOST_FRAMES, Acoustic
 from voxswap_families.sambert.config import ACOUSTIC, SPEAKER, VOCODER, SambertConfig
 from voxswap_families.sambert.generator import Generator, step_bytes
 from voxswap_families.sambert.shapes import acoustic_shapes
+from voxswap_families.sambert.stored import in_canonical_shape
 from voxswap_families.sambert.vocoder_architecture import stored_shapes
-from voxswap_families.sambert.vocoder_weights import canonical_views
 from voxswap_families.sambert.voice import (
     MOST_SYMBOLS,
     MOST_VOCODER_FRAMES,
@@ -105,10 +105,7 @@ class SambertEngine:
         """Say something with silent weights of the most usual shape: kernels are made by it."""
         config = usual.CONFIG
         acoustic = Acoustic(usual.acoustic_weights(self._device), config.acoustic)
-        vocoder = {
-            name: tensor.to(self._device) for name, tensor in usual.vocoder_weights().items()
-        }
-        generator = Generator(canonical_views(vocoder), config.vocoder)
+        generator = Generator(usual.vocoder_weights(self._device), config.vocoder)
         voice = SambertVoice(Speaking(acoustic, generator, config, None))
         # The second time no kernel is new.
         self._usual_pace = [_measured(voice) for _ in range(2)][1]
@@ -204,7 +201,7 @@ def _networks(
 
     return {
         ACOUSTIC: lambda tensors: Acoustic(tensors, config.acoustic),
-        VOCODER: lambda tensors: Generator(canonical_views(tensors), config.vocoder),
+        VOCODER: lambda tensors: Generator(in_canonical_shape(tensors), config.vocoder),
         SPEAKER: vector,
     }
 

@@ -14,9 +14,10 @@ from torch import Tensor
 
 def as_stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``tensors`` as a component has them."""
+    # Of an axis of length 1 `contiguous` would leave a stride that no file has.
+    plain = torch.contiguous_format
     return {
-        # Made anew: where an axis is 1 long, a view may pass for contiguous with odd strides.
-        name: t.transpose(1, 2).clone(memory_format=torch.contiguous_format) if t.dim() == 3 else t
+        name: t.transpose(1, 2).clone(memory_format=plain) if t.dim() == 3 else t
         for name, t in tensors.items()
     }
 

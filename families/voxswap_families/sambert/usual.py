@@ -1,4 +1,4 @@
-"""The shape of published 16 kHz voices, with weights that say nothing: what an engine warms up by."""
+"""The shape of published 16 kHz voices, with silent weights: what an engine warms up by."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from voxswap_families.sambert.architecture import AcousticArchitecture, stored_channels_last
+from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.config import NONE, SambertConfig
 from voxswap_families.sambert.shapes import acoustic_shapes
+from voxswap_families.sambert.stored import as_stored
 from voxswap_families.sambert.vocoder_architecture import GeneratorArchitecture
 from voxswap_families.sambert.vocoder_weights import silent
 
@@ -75,14 +76,12 @@ CONFIG: Final = SambertConfig(
 
 def acoustic_weights(device: str) -> Mapping[str, Tensor]:
     """Zeros, as a component stores them, but for how long a symbol lasts."""
-    weights = {}
-    for name, shape in acoustic_shapes(CONFIG.acoustic).items():
-        stored = (shape[0], shape[2], shape[1]) if stored_channels_last(name, len(shape)) else shape
-        weights[name] = torch.zeros(stored, device=device)
+    shapes = acoustic_shapes(CONFIG.acoustic).items()
+    weights = as_stored({name: torch.zeros(shape, device=device) for name, shape in shapes})
     weights["variance_adaptor.duration_predictor.fc.bias"] += math.log(_SYMBOL_FRAMES + 1)
     return weights
 
 
-def vocoder_weights() -> Mapping[str, Tensor]:
-    """Zeros, as a component stores them."""
-    return silent(CONFIG.vocoder)
+def vocoder_weights(device: str) -> Mapping[str, Tensor]:
+    """Zeros, in canonical shape."""
+    return {name: tensor.to(device) for name, tensor in silent(CONFIG.vocoder).items()}

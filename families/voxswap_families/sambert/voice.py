@@ -29,7 +29,7 @@ MOST_SYMBOLS: Final = 800
 # A syllable has two symbols and 16 frames at rate 1; pauses are longer. Slow speech gets shorter
 # segments, so that none that is spoken as it should be comes near the bound.
 _FRAMES_A_SYMBOL, _LEAST_SYMBOLS = 12, 24
-#: Frames that the vocoder gets at a time at the most: a step of it is as long as others should wait.
+#: Frames that the vocoder gets at a time: its steps are as long as others should wait.
 MOST_VOCODER_FRAMES: Final = 48
 # Its pieces are multiples of this: few lengths are computed fastest.
 _GRID_FRAMES = 8
@@ -41,8 +41,8 @@ _Audio = npt.NDArray[np.float32]
 class Speaking:
     """What a voice computes with: its parts, and what its manifest says of their rows.
 
-    ``vector`` is ``(1, speaker_units)``, of a voice whose speaker is in no table. ``guard`` is asked
-    before each step.
+    ``vector`` is ``(1, speaker_units)``, of a voice whose speaker is in no table. ``guard`` is
+    asked before each step.
     """
 
     acoustic: Acoustic
