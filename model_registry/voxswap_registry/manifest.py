@@ -160,8 +160,11 @@ class FrontEndSpec:
     """
 
     kind: Annotated[
-        Literal["espeak", "misaki", "characters"],
-        Doc("espeak takes the option voice, misaki british, characters lowercase"),
+        Literal["espeak", "misaki", "characters", "mandarin"],
+        Doc(
+            "espeak takes the options voice and alphabet, misaki british, characters lowercase, "
+            "mandarin alphabet"
+        ),
     ]
     options: Annotated[
         Mapping[str, Any],
@@ -176,6 +179,10 @@ class FrontEndSpec:
                 ],
                 "british": Annotated[bool, Doc("whether it reads British English")],
                 "lowercase": Annotated[bool, Doc("whether capital letters are read as small")],
+                "alphabet": Annotated[
+                    Literal["misaki", "kantts"],
+                    Doc("how phonemes are written: misaki's way, or KAN-TTS's; else its own"),
+                ],
             }
         ),
         FROZEN,
@@ -291,12 +298,18 @@ class VoiceDescription:
         Doc("the names of those that it can mix, if there are any"),
     ] = None
 
+    fabricated: Annotated[
+        Literal[True] | None,
+        Absent(),
+        Doc("its weights are random numbers: for tests and benches, and not to be served"),
+    ] = None
+
     def described(self) -> dict[str, Any]:
         """These fields by name, for another class that has them."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(VoiceDescription)}
 
 
-@record(may_lack={"tags", "gender", "languages", "controls", "emotions"})
+@record(may_lack={"tags", "gender", "languages", "controls", "emotions", "fabricated"})
 @dataclass(frozen=True, kw_only=True)
 class Manifest(VoiceDescription):
     """One immutable version of a voice."""

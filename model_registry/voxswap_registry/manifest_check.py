@@ -18,8 +18,14 @@ from voxswap_registry.records import shown
 if TYPE_CHECKING:
     from voxswap_registry.manifest import Manifest
 
-# Which option a front-end takes.
-_OPTIONS: Final = {"espeak": "voice", "misaki": "british", "characters": "lowercase"}
+# Which options a front-end takes, and which alphabets it can write.
+_OPTIONS: Final = {
+    "espeak": ("voice", "alphabet"),
+    "misaki": ("british",),
+    "characters": ("lowercase",),
+    "mandarin": ("alphabet",),
+}
+_ALPHABETS: Final = {"espeak": ("misaki",), "mandarin": ("kantts", "misaki")}
 
 _Faults = Iterator[FieldViolation]
 
@@ -35,17 +41,29 @@ def misfits(manifest: Manifest) -> _Faults:
         yield FieldViolation(
             "languages", f"lack {manifest.language}, which is its language; add it"
         )
-    kind, options = manifest.front_end.kind, manifest.front_end.options
-    for name in options.keys() - {_OPTIONS[kind]}:
-        yield FieldViolation(
-            f"front_end.options.{name}", f"is not known; {kind} takes {_OPTIONS[kind]}"
-        )
+    yield from _front_end(manifest)
     if (rules := rules_of(manifest.engine)) is not None:
         # Of an engine that is not here, a manifest is listed, and refused by the loader.
         yield from _roles(manifest, rules)
         yield from _offers(manifest, "controls", manifest.controls, rules.controls)
         yield from _offers(manifest, "emotions", manifest.emotions, rules.emotions)
         yield from rules.faults(manifest)
+
+
+def _front_end(manifest: Manifest) -> _Faults:
+    """A front-end has options of its own."""
+    kind, options = manifest.front_end.kind, manifest.front_end.options
+    taken = _OPTIONS[kind]
+    for name in sorted(options.keys() - set(taken)):
+        yield FieldViolation(
+            f"front_end.options.{name}", f"is not known; {kind} takes {' and '.join(taken)}"
+        )
+    alphabets = _ALPHABETS.get(kind, ())
+    if alphabets and options.get("alphabet", alphabets[0]) not in alphabets:
+        yield FieldViolation(
+            "front_end.options.alphabet",
+            f"is {shown(options['alphabet'])}; {kind} writes {' or '.join(alphabets)}",
+        )
 
 
 def _components(manifest: Manifest) -> _Faults:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from voxswap_families import reading
-from voxswap_families.contract import Engine, EngineContext, Importer
+from voxswap_families.contract import Engine, EngineContext, Fabricator, Importer
 from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.sambert.architecture import MAX_ACOUSTIC_BYTES
 from voxswap_families.sambert.config import (
@@ -18,6 +18,8 @@ from voxswap_families.sambert.config import (
     VOCODER,
     SambertConfig,
 )
+from voxswap_families.sambert.fabricate import FABRICATORS
+from voxswap_families.sambert.importer import IMPORTERS
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_registry.errors import FieldViolation
 from voxswap_registry.manifest import Manifest
@@ -44,7 +46,8 @@ class SambertFamily:
     emotions: Collection[str] = EMOTIONS
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
     engine_module = "voxswap_families.sambert.engine"
-    importers: Sequence[Importer] = ()
+    importers: Sequence[Importer] = IMPORTERS
+    fabricators: Mapping[str, Fabricator] = FABRICATORS
     embedded: Sequence[EmbeddedVoice] = ()
 
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
