@@ -15,7 +15,6 @@ import torch
 from tests.families.files import mapped
 from tests.families.kantts_fixtures import vocoder_fixture
 from tests.families.sambert_directories import (
-    AM,
     VOC,
     VOICE,
     asked,
@@ -25,11 +24,9 @@ from tests.families.sambert_directories import (
     refused,
     zipped,
 )
-from voxswap_families.importing.request import FABRICATED
 from voxswap_families.importing.weights import fold_weight_norm
 from voxswap_families.sambert.config import SambertConfig
 from voxswap_families.sambert.dictionaries import KNOWN
-from voxswap_families.sambert.fabricate import fabricate_model
 from voxswap_families.sambert.importer import find_sambert, import_sambert, sambert_members
 from voxswap_families.sambert.variants import VARIANTS
 from voxswap_families.sambert.vocoder_weights import stored_tensors
@@ -237,22 +234,3 @@ def test_other_folders_and_zips_are_somebody_elses(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("hello.txt", "hello")
     assert find_sambert(tmp_path / "x.zip") is None
-
-
-def test_the_same_seed_makes_up_the_same_voice(
-    models: Callable[[str], Path], tmp_path: Path
-) -> None:
-    for seed, folder in ((1, tmp_path / "same"), (2, tmp_path / "other")):
-        fabricate_model(VARIANTS["sambert-se"], folder, seed, "tiny")
-    found = [
-        {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in folder.rglob("*")
-            if path.is_file()
-        }
-        for folder in (models("sambert-se"), tmp_path / "same", tmp_path / "other")
-    ]
-    assert found[0] == found[1]
-    assert found[0].keys() == found[2].keys()
-    assert found[0][AM] != found[2][AM]
-    assert FABRICATED in found[0]
