@@ -165,10 +165,8 @@ class Line:
         until `frames` have come.
         """
         state, decoder = self._decoding, self._acoustic.decoder
-        made = []
-        for _ in range(min(PIECE_STEPS, state.steps - state.done)):
-            made.append(decoder.step(state))
-            yield None
+        made = [decoder.step(state) for _ in range(min(PIECE_STEPS, state.steps - state.done))]
+        yield None
         n = self._acoustic.architecture.step_frames
         is_last, first = state.done == state.steps, (state.done - len(made)) * n
         frames = torch.cat(made)[: self.frames - first]

@@ -51,6 +51,8 @@ _TABLES: Final = {
     "n_word_segment": "text_encoder.ws_emb.weight",
     "n_emotions": "emo_tokenizer.weight",
 }
+# Bounds of pitch where a configuration has none, as ModelScope has them.
+_USUAL_HERTZ: Final = (30.0, 730.0)
 _SPEAKERS: Final = "spk_tokenizer.weight"
 # What is not carried out, and would not be heard if it was left out in silence.
 _REFUSED: Final = {
@@ -124,7 +126,8 @@ def _pitch(
         return mean_and_deviation
     if kind != "global":
         raise ValueError(f"nsf_norm_type is {kind!r:.40}; mean_std and global are known")
-    least, most = _of(params, "nsf_f0_global_minimum"), _of(params, "nsf_f0_global_maximum")
+    least = params.get("nsf_f0_global_minimum", _USUAL_HERTZ[0])
+    most = params.get("nsf_f0_global_maximum", _USUAL_HERTZ[1])
     if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in (least, most)):
         raise ValueError("nsf_f0_global_minimum and nsf_f0_global_maximum must be numbers")
     if not least < most:

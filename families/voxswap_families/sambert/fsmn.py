@@ -16,6 +16,10 @@ from torch.nn import functional
 from voxswap_families.layers.kernels import Filter, convolved
 from voxswap_families.sambert.parts import Linear, Named, joined
 
+# So few are filtered by all windows beside each other: 0.1 ms for 12 rows of 256, where a tap at a
+# time takes 0.23.
+_FEW_ROWS = 24
+
 
 class _Layer:
     """One layer. It looks ``behind`` and ``ahead`` by so many rows."""
@@ -35,9 +39,11 @@ class _Layer:
 
     def remembered(self, rows: Tensor) -> Tensor:
         """Of ``behind + time + ahead`` rows, ``time``: filtered, and added to themselves."""
-        signal = rows.t()[None, :, None]
-        kernel = Filter(self._filter, None, 1, self.width)
-        y = convolved(signal, kernel)[0, :, 0].t()
+        if rows.shape[0] - self.behind - self.ahead <= _FEW_ROWS:
+            y = (rows.unfold(0, self._filter.shape[2], 1) * self._filter[:, 0]).sum(-1)
+        else:
+            kernel = Filter(self._filter, None, 1, self.width)
+            y = convolved(rows.t()[None, :, None], kernel)[0, :, 0].t()
         return y + rows[self.behind : self.behind + y.shape[0]]
 
 

@@ -185,9 +185,7 @@ class SambertUtterance:
         end = min(self.frames, last_frame + self._generator.look_ahead_frames)
         audio = [self._audio]
         while (left := end - self._seen) > 0:
-            # A short tail goes along with the piece before it.
-            n = left if left < 1.5 * MOST_VOCODER_FRAMES else MOST_VOCODER_FRAMES
-            n = min(-(-n // _GRID_FRAMES) * _GRID_FRAMES, self.frames - self._seen)
+            n = self._next_frames(left)
             while self._made < self._seen + n:
                 more = yield from self._line.piece()
                 self._made += more.shape[0]
@@ -197,6 +195,14 @@ class SambertUtterance:
         # What is left is little, and the rest must not live as long.
         self._audio = made[wanted:].copy()
         return made[:wanted]
+
+    def _next_frames(self, left: int) -> int:
+        """How many the vocoder gets next, of ``left`` that it must see for what was asked."""
+        if not self._seen and left <= MOST_VOCODER_FRAMES:
+            return left  # Somebody waits for it.
+        # A short tail goes along with the piece before it.
+        n = left if left < 1.5 * MOST_VOCODER_FRAMES else MOST_VOCODER_FRAMES
+        return min(-(-n // _GRID_FRAMES) * _GRID_FRAMES, self.frames - self._seen)
 
     def _voiced(self, n: int) -> Steps[_Audio]:
         """What the vocoder can tell, once it has seen ``n`` frames more."""
