@@ -68,20 +68,23 @@ def import_voice(
         form,
     )
     with _readable(source):
-        importer, found = _found(source)
+        if (taken := _taken(source)) is None:
+            raise _nobodys(source)
+        importer, found = taken
         draft = importer.convert(found, request)
-        if _is_fabricated(found):
-            return dataclasses.replace(draft, fabricated=True)
-        return draft
+    return dataclasses.replace(draft, fabricated=True) if _is_fabricated(found) else draft
 
 
 def members(source: Path) -> Sequence[str]:
     """The names of the voices at ``source`` that each stand for themselves, if it is of several.
 
-    Each of them is a ``style`` for `import_voice`. Blocks; raises `ImportSourceError`.
+    Each of them is a ``style`` for `import_voice`. Blocks; raises `ImportSourceError` for a source
+    that is damaged. What nobody takes has none.
     """
     with _readable(source):
-        importer, found = _found(source)
+        if (taken := _taken(source)) is None:
+            return ()
+        importer, found = taken
         return () if importer.members is None else importer.members(found)
 
 
@@ -101,19 +104,27 @@ def _readable(source: Path) -> Iterator[None]:
         ) from error
 
 
-def _found(source: Path) -> tuple[Importer, Path]:
-    """The importer that takes what lies at ``source``, and where that is."""
-    importers = [each for family in families().values() for each in family.importers]
-    accepted = ", or ".join(importer.description for importer in importers)
+def _importers() -> list[Importer]:
+    return [each for family in families().values() for each in family.importers]
+
+
+def _taken(source: Path) -> tuple[Importer, Path] | None:
+    """The importer that takes what lies at ``source``, and where that is; None if there is none."""
     try:
-        is_folder, is_there = source.is_dir(), source.exists()
-    except (OSError, RuntimeError) as error:
+        source.is_dir()
+    except (OSError, RuntimeError) as error:  # links that go round in a circle, among others
         raise ImportSourceError(f"cannot read {source}: {error}; check the path") from error
-    for importer in importers:
+    for importer in _importers():
         if (found := importer.find(source)) is not None:
             return importer, found
-    if is_folder:
+    return None
+
+
+def _nobodys(source: Path) -> ImportSourceError:
+    """What is told of a source that no importer takes."""
+    if source.is_dir():
         what = "holds no voice"
     else:
-        what = "is no file of a voice" if is_there else "does not exist"
-    raise ImportSourceError(f"{source} {what}; voxswap imports {accepted}")
+        what = "is no file of a voice" if source.exists() else "does not exist"
+    accepted = ", or ".join(importer.description for importer in _importers())
+    return ImportSourceError(f"{source} {what}; voxswap imports {accepted}")

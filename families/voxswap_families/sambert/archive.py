@@ -24,6 +24,7 @@ _MAX_FILES: Final = 10_000
 _MAX_DEPTH: Final = 8
 _MAX_NAME: Final = 512
 _ENCRYPTED: Final = 1
+_MAGIC: Final = b"PK\x03\x04"
 _DAMAGED: Final = (zipfile.BadZipFile, zlib.error)
 _BLOCK_BYTES: Final = 4 << 20
 _REMEDY: Final = "fetch it again, or unpack it yourself and name the folder"
@@ -149,6 +150,12 @@ def _common_root(names: dict[str, zipfile.ZipInfo]) -> str:
     return "" if first == "voices" or first.startswith("basemodel") else f"{first}/"
 
 
+def _begins_as_zip(path: Path) -> bool:
+    """Also where its end, which lists what is in it, is lost."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Files | None]:
     """What lies at ``path``; None if it is neither a folder nor a zip. Blocks.
@@ -157,7 +164,7 @@ def opened(path: Path) -> Iterator[Files | None]:
     """
     if path.is_dir():
         yield Folder(path)
-    elif path.suffix.lower() == ".zip" and path.is_file():
+    elif path.suffix.lower() == ".zip" and path.is_file() and _begins_as_zip(path):
         try:
             archive = zipfile.ZipFile(path)
         except (OSError, ValueError, NotImplementedError, *_DAMAGED) as error:

@@ -24,7 +24,7 @@ from voxswap_families.importing.source import MAX_JSON_BYTES, SourceFile, parse_
 from voxswap_families.sambert.archive import Files
 from voxswap_families.sambert.dictionaries import FILES
 from voxswap_registry.errors import ImportSourceError
-from voxswap_registry.progress import NullProgress, Progress
+from voxswap_registry.progress import NullProgress
 
 _VOICES: Final = "voices/voices.json"
 _CHECKPOINT: Final = re.compile(r"checkpoint_(\d{1,12})\.pth")
@@ -63,7 +63,7 @@ def is_model(files: Files) -> bool:
     return _MARK.encode() in file.data
 
 
-def voice_names(files: Files, progress: Progress) -> tuple[str, ...]:
+def voice_names(files: Files) -> tuple[str, ...]:
     """Those of voices.json, or of base models where there are no others.
 
     Raises `ImportSourceError` if what is listed and what lies there are not the same.
@@ -77,7 +77,7 @@ def voice_names(files: Files, progress: Progress) -> tuple[str, ...]:
         raise ImportSourceError(
             f"{files.path} has no {_VOICES}, which lists its voices; fetch the whole model again"
         )
-    listed = _listed(files.read(_VOICES, limit_bytes=MAX_JSON_BYTES, progress=progress))
+    listed = _listed(files.read(_VOICES, limit_bytes=MAX_JSON_BYTES, progress=NullProgress()))
     there = {name.split("/")[1] for name in names if name.count("/") > 1 and name[:7] == "voices/"}
     if missing := [name for name in listed if name not in there]:
         raise ImportSourceError(

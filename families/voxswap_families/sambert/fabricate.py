@@ -6,15 +6,13 @@ they cost what real ones cost.
 
 from __future__ import annotations
 
-import json
 import math
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voxswap_families.contract import Fabricator, Size
-from voxswap_families.importing.request import FABRICATED
+from voxswap_families.made_up import mark, random_tensors, write_json
 from voxswap_families.sambert.configuration import architecture_of
 from voxswap_families.sambert.dictionaries import FILES, KNOWN, SPECIALS
 from voxswap_families.sambert.shapes import acoustic_shapes
@@ -39,15 +37,15 @@ def fabricate_model(variant: Variant, folder: Path, seed: int, size: Size) -> No
     Raises `RegistryError` if the disk refuses.
     """
     with as_registry_errors("write into", folder):
-        _write_json(folder / FABRICATED, {"seed": seed, "size": size, "like": variant.description})
+        mark(folder, seed, size)
         model = {
             "type": "sambert-hifigan",
             "lang_type": "pinyin",
             "sample_rate": variant.rate_hertz,
             "am": {"linguistic_unit": {"cleaners": "english_cleaners", "has_mask": True}},
         }
-        _write_json(folder / "configuration.json", {"task": "text-to-speech", "model": model})
-        _write_json(folder / "voices/voices.json", {"voices": list(variant.voices)})
+        write_json(folder / "configuration.json", {"task": "text-to-speech", "model": model})
+        write_json(folder / "voices/voices.json", {"voices": list(variant.voices)})
         vocoder = _vocoder(variant, seed, size)
         for number, name in enumerate(variant.voices):
             voice = folder / "voices" / name
@@ -59,13 +57,8 @@ def fabricate_vocoder(folder: Path, seed: int, size: Size) -> None:
     """Fill ``folder`` with the vocoder of a voice, to lie in its ``voc``. As `fabricate_model`."""
     variant = VARIANTS["sambert"]
     with as_registry_errors("write into", folder):
-        _write_json(folder / FABRICATED, {"seed": seed, "size": size, "like": "a vocoder"})
+        mark(folder, seed, size)
         _write_vocoder(folder, variant, _vocoder(variant, seed, size), size)
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1), "utf-8")
 
 
 def _write_yaml(path: Path, value: Mapping[str, Any]) -> None:
@@ -104,7 +97,7 @@ def _write_acoustic(voice: Path, variant: Variant, seed: int, size: Size) -> Non
         "spk_tokenizer.weight": (counts["speaker"], 0),
     }
     architecture = architecture_of(params, shapes, _F0_HERTZ)
-    tensors = _random(acoustic_shapes(architecture), f"acoustic {seed}")
+    tensors = random_tensors(acoustic_shapes(architecture), f"acoustic {seed}")
     # Durations are the logarithm of frames and one: about as long as symbols are, each another.
     last = "variance_adaptor.duration_predictor.fc"
     tensors[f"{last}.weight"].mul_(0.4)
@@ -127,7 +120,7 @@ def _write_acoustic(voice: Path, variant: Variant, seed: int, size: Size) -> Non
     if variant.source == "mean_std":
         np.save(voice / "am/mvn.npy", np.array(_F0_HERTZ, np.float32)[:, None])
     if variant.has_vector:
-        vector = _random({"speaker": (1, architecture.speaker_units)}, f"speaker {seed}")
+        vector = random_tensors({"speaker": (1, architecture.speaker_units)}, f"speaker {seed}")
         np.save(voice / "am/se.npy", vector["speaker"].numpy())
     (voice / "dict").mkdir(exist_ok=True)
     for kind, file in FILES.items():
@@ -153,7 +146,7 @@ def _vocoder(variant: Variant, seed: int, size: Size) -> dict[str, Tensor]:
     architecture = generator_architecture(
         variant.generator(size), where="made up", sample_rate_hertz=variant.rate_hertz
     )
-    tensors = _random(checkpoint_shapes(architecture), f"vocoder {seed}")
+    tensors = random_tensors(checkpoint_shapes(architecture), f"vocoder {seed}")
     level = _level(tensors, architecture, seed)
     tensors["conv_post.conv1d.weight"].mul_(_LEVEL / level)
     tensors["conv_post.conv1d.bias"].zero_()
@@ -173,7 +166,7 @@ def _level(tensors: Mapping[str, Tensor], architecture: GeneratorArchitecture, s
     scaled["conv_post.conv1d.weight"] = tensors["conv_post.conv1d.weight"] * quiet
     stored = in_canonical_shape(stored_tensors(scaled, architecture))
     generator = Generator(stored, architecture)
-    frames = _random({"frames": (_LEVEL_FRAMES, architecture.columns)}, "frames")["frames"]
+    frames = random_tensors({"frames": (_LEVEL_FRAMES, architecture.columns)}, "frames")["frames"]
     frames *= math.sqrt(architecture.columns)
     if architecture.has_source:
         frames[:, -2], frames[:, -1] = _F0_HERTZ[0], (frames[:, -1] > 0).float()
@@ -190,24 +183,6 @@ def _with_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             found[f"{name}_v"] = tensor
         else:
             found[name] = tensor
-    return found
-
-
-def _random(shapes: Mapping[str, tuple[int, ...]], seed: str) -> dict[str, Tensor]:
-    """Random tensors that neither grow nor fade from layer to layer; the same for the same seed."""
-    import torch
-
-    found = {}
-    for name, shape in shapes.items():
-        generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
-        drawn = torch.randn(shape, generator=generator)
-        if len(shape) > 1:
-            drawn /= math.sqrt(math.prod(shape[1:]))
-        elif name.endswith("weight"):
-            drawn = 1 + 0.1 * drawn  # of a norm
-        else:
-            drawn *= 0.02
-        found[name] = drawn
     return found
 
 

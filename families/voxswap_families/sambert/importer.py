@@ -67,7 +67,7 @@ def find_sambert(path: Path) -> Path | None:
 def sambert_members(path: Path) -> Sequence[str]:
     """The names of all voices in it. Blocks; raises `ImportSourceError`."""
     with opened(path) as files:
-        return () if files is None else voice_names(files, NullProgress())
+        return () if files is None else voice_names(files)
 
 
 def import_sambert(path: Path, request: ImportRequest) -> VoiceDraft:
@@ -86,7 +86,7 @@ def import_sambert(path: Path, request: ImportRequest) -> VoiceDraft:
 
 
 def _chosen(files: Files, request: ImportRequest) -> str:
-    names = voice_names(files, request.progress)
+    names = voice_names(files)
     wanted = request.style if request.style is not None or len(names) > 1 else names[0]
     if wanted not in names:
         found = f"no voice {wanted!r}" if wanted else f"{len(names)} voices"
@@ -106,7 +106,8 @@ class _Import:
 
     def read(self, name: str, limit_bytes: int) -> SourceFile:
         """A file, whose digest is kept for the voice's provenance."""
-        file = self.files.read(name, limit_bytes=limit_bytes, progress=self.request.progress)
+        progress = self.request.progress if limit_bytes == MAX_WEIGHTS_BYTES else NullProgress()
+        file = self.files.read(name, limit_bytes=limit_bytes, progress=progress)
         self.digests[one_line(name)] = file.digest
         return file
 
@@ -275,9 +276,7 @@ class _Import:
         """What the model's card says."""
         if "README.md" not in self.files.names:
             return UNKNOWN_LICENCE
-        card = self.files.read(
-            "README.md", limit_bytes=_MAX_CARD_BYTES, progress=self.request.progress
-        )
+        card = self.files.read("README.md", limit_bytes=_MAX_CARD_BYTES, progress=NullProgress())
         match = _LICENCE_LINE.search(card.data)
         if match is None:
             return UNKNOWN_LICENCE
