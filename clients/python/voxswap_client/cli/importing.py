@@ -20,6 +20,41 @@ if TYPE_CHECKING:
     from voxswap_registry.draft import VoiceDraft
 
 
+def found_at(path: Path, args: argparse.Namespace) -> list[argparse.Namespace]:
+    """What to import of ``path``: ``args``, or for each of several voices its own id and style.
+
+    Those that each stand for themselves are called by their own names behind ``--id``.
+    """
+    if args.style is not None:
+        return [args]
+    with errors_told():
+        from voxswap_families.importing.detect import members
+
+        names = members(path)
+    if len(names) < 2:
+        return [args]
+    return [
+        argparse.Namespace(**{**vars(args), "id": f"{args.id}/{name.lower()}", "style": name})
+        for name in names
+    ]
+
+
+def fabricate(kind: str, folder: Path, seed: int, size: str) -> None:
+    """Make up a voice in ``folder``, which is empty or not there."""
+    with errors_told():
+        from voxswap_families.fabricating import fabricate
+
+        fabricate(kind, folder, seed=seed, size=size)
+
+
+def kinds() -> dict[str, str]:
+    """What can be made up, with a description of each."""
+    with errors_told():
+        from voxswap_families.register import fabricators
+
+        return {name: each.description for name, each in fabricators().items()}
+
+
 def add_to_registry(location: str, args: argparse.Namespace, actor: str) -> Registration:
     """Import one voice and publish it, unless its newest version is the same."""
     with opened(location) as registry, registry.workdir() as workdir:

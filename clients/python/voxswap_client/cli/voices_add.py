@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import textwrap
 from pathlib import Path
 
 from voxswap_client.cli import importing, local
@@ -18,6 +19,7 @@ from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.connection import address_of, names_server
 from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import human_bytes, print_json
+from voxswap_client.cli.table import WIDTH
 from voxswap_client.errors import DeadlineExceededError
 from voxswap_client.types import Registration
 
@@ -38,7 +40,7 @@ def add_to(actions: Commands) -> None:
         metavar="SOURCE",
         nargs="?",
         type=Path,
-        help="a Piper .onnx, or the folder of a voice",
+        help="a Piper .onnx, the folder of a voice, or a model of ModelScope (folder or zip)",
     )
     add.add_argument("--embedded", action="store_true", help="voices of installed packages")
     add.add_argument(
@@ -71,7 +73,12 @@ def add_to(actions: Commands) -> None:
         "--code-licence", "--code-license", metavar="TEXT", help="of the code that made them"
     )
     add.add_argument("--language", metavar="LANG", help="such as en-US; usually the files say it")
-    add.add_argument("--style", metavar="NAME", help="which one, of a Kokoro folder with several")
+    add.add_argument(
+        "--style",
+        metavar="NAME",
+        help="which one, of a Kokoro folder or a model of ModelScope with several; all of the "
+        "latter are added as ID/NAME if none is named",
+    )
     add.add_argument("--label", metavar="NAME", help="a label for the new version, such as canary")
     add.add_argument("--name", metavar="TEXT", help="a name for people")
     add.add_argument("--tag", action="append", help="repeat it for several")
@@ -95,6 +102,9 @@ def run_add(args: argparse.Namespace) -> int:
         return _add_several(args)
     if not args.id:
         raise usage_error("a voice needs a name", "give it one: --id npc/smith")
+    voices = importing.found_at(args.path, args)
+    if len(voices) > 1 and not args.json:
+        print(f"{args.path} holds {len(voices)} voices: {', '.join(each.style for each in voices)}")
     if asks_server(args):
         if args.rewrite:
             raise usage_error("--rewrite works on a registry", "name it with --registry")
@@ -103,11 +113,30 @@ def run_add(args: argparse.Namespace) -> int:
                 client.wait_ready(_ANSWERS_WITHIN_S)  # an import takes a while
             except DeadlineExceededError as error:
                 raise no_server(error) from error
-            done = importing.add_to_server(client, args, actor(args))
-        return tell(args, {"address": address_of(args)}, [done])
+            done = [importing.add_to_server(client, each, actor(args)) for each in voices]
+        return _tell_found(args, {"address": address_of(args)}, done)
     location = local.registry_location(args, must_exist=False)
-    done = importing.add_to_registry(location, args, actor(args))
-    return tell(args, {"registry": location}, [done])
+    done = [importing.add_to_registry(location, each, actor(args)) for each in voices]
+    return _tell_found(args, {"registry": location}, done)
+
+
+def _tell_found(args: argparse.Namespace, target: dict[str, str], done: list[Registration]) -> int:
+    """Besides what is new, what was found of voices that have several parts."""
+    code = tell(args, target, done)
+    for item in () if args.json else done:
+        voice = item.voice
+        weights = [c for c in voice.components if c.role != "symbols"]
+        if len(weights) < 2:
+            continue
+        facts = [
+            f"{voice.engine}, {voice.language}, {voice.sample_rate_hertz} Hz",
+            ", ".join(f"{c.role} {human_bytes(c.size_bytes)} {c.digest[7:15]}" for c in weights),
+            f"speakers {', '.join(voice.speakers)}" if voice.speakers else "",
+            f"emotions {', '.join(voice.emotions)}" if voice.emotions else "",
+        ]
+        told = f"{voice.ref}: {'; '.join(filter(None, facts))}"
+        print(textwrap.fill(told, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    return code
 
 
 def _add_several(args: argparse.Namespace) -> int:
