@@ -102,7 +102,7 @@ def test_a_frame_is_heard_as_far_as_is_said_and_no_further(fixture: VocoderFixtu
     changed[place, : generator.architecture.mels] += 1
     state = [generator.begin(1), generator.begin(1)]
     one, other = (generator.step(s, f, True) for s, f in zip(state, (frames, changed), strict=True))
-    heard = ((one - other).abs().unflatten(0, (-1, generator.hop_samples)).amax(1) > 0).nonzero()
+    heard = ((one - other).abs().view(-1, generator.hop_samples).amax(1) > 0).nonzero()
     assert place - ahead <= int(heard.min())
     assert int(heard.max()) <= place + behind
 
