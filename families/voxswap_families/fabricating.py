@@ -16,7 +16,7 @@ _MOST_SEED = 2**63 - 1
 def fabricate(kind: str, folder: Path, *, seed: int, size: str) -> None:
     """Fill ``folder``, which is empty or not there yet, with what the family publishes.
 
-    ``size`` is one of `contract.Size`. The same kind, seed and size give the same bytes. Whatever is
+    ``size`` is a `contract.Size`. The same kind, seed and size give the same bytes. Whatever is
     imported of it is marked as made up, and servers refuse it unless they are told not to. Blocks,
     for seconds. Raises `InvalidInputError`, and `RegistryError` if the disk refuses.
     """
