@@ -128,7 +128,6 @@ def _add_small(registry: Registry, joe: Manifest, n: int) -> int:
         dp_hidden=48,
         upsample_initial=64,
     )
-    table = joe.component("symbols")
     size = 0
     with registry.workdir() as workdir:
         for i in range(n):
@@ -145,7 +144,7 @@ def _add_small(registry: Registry, joe: Manifest, n: int) -> int:
             write_safetensors(as_stored(tensors), path, progress=NullProgress())
             components = (
                 DraftComponent("model", path, joe.component("model").media_type),
-                DraftComponent("symbols", None, table.media_type, table.digest),
+                DraftComponent.stored(joe.component("symbols")),
             )
             draft = dataclasses.replace(
                 VoiceDraft.of(joe, components),

@@ -51,11 +51,16 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class SymbolSequence:
-    """What an acoustic model reads. ``unknown`` counts symbols that its table does not have."""
+    """What an acoustic model reads. ``unknown`` counts symbols that its table does not have.
+
+    ``read_as`` is the text as the front-end read it, where it is one that normalises text itself
+    and finds its words, as for a language that writes no spaces; then phones index its words.
+    """
 
     ids: tuple[int, ...]
     phones: tuple[Phone, ...]
     unknown: Mapping[str, int] = field(default_factory=dict)
+    read_as: NormalizedText | None = None
 
     @property
     def speaks(self) -> bool:

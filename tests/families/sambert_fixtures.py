@@ -1,6 +1,7 @@
 """Acoustic models with weights that are no voice's, and what the reference makes with them.
 
-From KAN-TTS's own code (alibaba-damo-academy/KAN-TTS at 66202d0), in float32.
+From KAN-TTS's own code (alibaba-damo-academy/KAN-TTS at 66202d0), in float32, with weights from a
+formula; what durations depend on most is stored, lest all of them be the same.
 """
 
 from __future__ import annotations

@@ -161,8 +161,7 @@ def test_emotions_are_heard_and_those_that_are_none_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize("rate", [0.25, 1.0])
 def test_what_is_held_is_no_more_than_was_said(kind: str, rate: float, tmp_path: Path) -> None:
     files = write_voice(tmp_path, kind)
-    ids = [*files.ids] * 4
-    utterance = finished(load(files).prepare(ids, Delivery(rate, 7)))
+    utterance = finished(load(files).prepare(files.ids, Delivery(rate, 7)))
     assert isinstance(utterance, SambertUtterance)
     line, most = utterance._line, 0
     for first in range(0, utterance.frames, 10):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import pytest
@@ -145,10 +146,14 @@ def test_durations_are_bounded() -> None:
     assert 0.99 * module.MOST_FRAMES < int(many.sum()) <= module.MOST_FRAMES
 
 
-def test_positions_beyond_a_table_are_computed() -> None:
-    stored = acoustic_fixture(TINY[0]).tensors["text_encoder.ling_enc.position_enc.position_enc"]
-    assert torch.equal(text_positions(20, 24), stored[0])
-    assert phone_positions(3, 8)[0].tolist() == [0, 1] * 4
+def test_positions_are_sines_and_cosines() -> None:
+    text = text_positions(900, 24).tolist()
+    assert text[0][0] == pytest.approx(math.sin(1))
+    assert text[899][11] == pytest.approx(math.sin(900 / 10_000))
+    assert text[899][12] == pytest.approx(math.cos(900))
+    phone = phone_positions(3, 8).tolist()
+    assert phone[0] == [0, 1] * 4
+    assert phone[3][2:4] == pytest.approx([math.sin(3 / 10), math.cos(3 / 10)])
 
 
 @pytest.mark.parametrize("name", [*TINY, REAL])

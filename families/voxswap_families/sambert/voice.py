@@ -57,7 +57,8 @@ class SambertVoice:
 
     def __init__(self, speaking: Speaking) -> None:
         self._speaking = speaking
-        self._pauses = torch.tensor(speaking.config.pauses, device=speaking.acoustic.device)
+        device = speaking.acoustic.device
+        self._pauses = torch.tensor(speaking.config.pauses, dtype=torch.int64, device=device)
 
     def most_symbols(self, rate: float) -> int:
         """Fewer for slow speech, whose frames are bounded."""

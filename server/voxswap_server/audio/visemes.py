@@ -2,9 +2,10 @@
 
 The set is Oculus's OVR LipSync, in the same order as OpenXR's. One phone is one shape: a diphthong
 takes that of its first element, since the mouth is on its way to the next phone before the glide is
-seen to end. Rounded front vowels take the shape of their lips (ø is ``oh``), except ``y``, which is
-a letter of many alphabets before it is a sound. Glottal sounds have no shape of their own and take
-``kk``, the jaw half open and the lips at rest.
+seen to end. A glide that begins a phone gives way to its vowel, as in Mandarin's finals (uang).
+Rounded front vowels take the shape of their lips (ø is ``oh``), except ``y``, which is a letter of
+many alphabets before it is a sound. Glottal sounds have no shape of their own and take ``kk``, the
+jaw half open and the lips at rest.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ _SHAPES: Final = MappingProxyType(
 )
 _FORMS: Final[tuple[Literal["NFC", "NFD", "NFKD"], ...]] = ("NFC", "NFD", "NFKD")
 _AFFRICATES: Final = frozenset(("tʃ", "dʒ", "tɕ", "dʑ", "tʂ", "dʐ", "ʈʂ", "ɖʐ"))
+_GLIDES: Final = frozenset("jwɥ")
+_VOWELS: Final = frozenset("aeouɑɛəɔʊ")
 _ROMAN_PAIRS: Final = MappingProxyType({"sh": "CH", "ch": "CH", "zh": "CH", "th": "TH", "ph": "FF"})
 
 
@@ -59,6 +62,8 @@ def viseme(phone_text: str) -> str:
         letters = _letters(unicodedata.normalize(form, phone_text))
         if letters[:2] in _AFFRICATES:
             return "CH"
+        if letters[:1] in _GLIDES and letters[1:2] in _VOWELS:
+            return _SHAPES[letters[1]]
         if letters[:1] in _SHAPES:
             return _SHAPES[letters[0]]
     return _foreign(letters[0]) if letters else "sil"

@@ -10,12 +10,24 @@ from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.request import SpeechRequest
 
 _MOST_TOLD = 8  # names of what it has
+_NAMES = {"en": "English", "zh": "Mandarin"}
 
 
 def check_offered(request: SpeechRequest, manifest: Manifest) -> None:
     """Raise `InvalidInputError` for what the voice has not: a speaker, a control, an emotion."""
     if faults := list(_faults(request, manifest)):
         raise InvalidInputError(faults)
+
+
+def nothing_to_speak(manifest: Manifest) -> InvalidInputError:
+    """The error of a text of which the voice can say nothing: it tells what the voice reads."""
+    tags = sorted(manifest.spoken_languages)
+    names = [f"{_NAMES[tag[:2]]} ({tag})" if tag[:2] in _NAMES else tag for tag in tags]
+    return InvalidInputError.one(
+        "text",
+        f"has nothing that this voice can speak; it reads {_told(names, 'no language')}: send "
+        "words in that",
+    )
 
 
 def _faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolation]:

@@ -16,7 +16,6 @@ from functools import partial
 from typing import TypeVar
 
 from voxswap_families.work import SuspendedError, Work
-from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.audio.encoding import Samples
 from voxswap_server.compute.hooks import Ran
@@ -26,6 +25,7 @@ from voxswap_server.residency.lease import Lease
 from voxswap_server.speech.admission import Ticket
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.messages import Chunk, Header, Message, Receipt, Trailer, digest_of
+from voxswap_server.speech.offers import nothing_to_speak
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import SpeechRequest
@@ -165,10 +165,7 @@ class Synthesis:
                     yield receipt
                     continue
                 if window is None and not header_is_out and not self._is_conversation:
-                    raise InvalidInputError.one(
-                        "text",
-                        "has nothing that this voice can speak; send words in the voice's language",
-                    )
+                    raise nothing_to_speak(self._manifest)
                 chunk = await self._encoded(window)
                 if not header_is_out and (chunk is not None or window is None):
                     # Not sooner: a message of its own would wake the client, and on a small machine

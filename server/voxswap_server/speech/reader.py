@@ -15,6 +15,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.text.normalization import normalize
+from voxswap_server.text.scripts import is_foreign
 from voxswap_server.text.segmentation.clauses import clause_ends
 from voxswap_server.text.segmentation.segments import segment
 from voxswap_server.text.types import Segment
@@ -73,6 +74,10 @@ class Reader:
 
         Raises `InvalidInputError` if it cannot be parted, `FrontEndError`, `EngineError`.
         """
+        if is_foreign(part.text, self._manifest.spoken_languages):
+            # Some front-ends would say the name of each character, or of its script.
+            self.unknown.update(filter(str.isalnum, part.text))
+            return []
         try:
             text, symbols = read_segment(part.text, self._manifest.language, loaded.front_end)
         except LongReadingError as error:
@@ -109,7 +114,8 @@ def read_segment(
     normalized = normalize(text, language)
     if len(normalized.text) > _MOST_SAID:
         raise LongReadingError(len(normalized.text) / _MOST_SAID)
-    return normalized, front_end.symbols(normalized)
+    symbols = front_end.symbols(normalized)
+    return symbols.read_as or normalized, symbols
 
 
 def parted(part: Segment, excess: float) -> list[Segment]:

@@ -14,6 +14,8 @@ from voxswap_server.text.english.front_end import EnglishFrontEnd
 from voxswap_server.text.english.misaki import MisakiFrontEnd
 from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
+from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
+from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 
 FrontEndChoice = Literal["espeak", "english"]
 
@@ -31,18 +33,22 @@ def make_front_end(
     Kind "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
     served by ``espeak``, the processes of espeak-ng, or, if ``prefer`` says so and the voice speaks
     English, by hibari-tts. Kind "characters" takes ``lowercase`` (false), kind
-    "misaki", which is English, ``british`` (false). Raises `FrontEndError` with the remedy if the
-    voice cannot be read here.
+    "misaki", which is English, ``british`` (false), kind "mandarin" the ``alphabet`` that it writes
+    ("kantts"). Raises `FrontEndError` with the remedy if the voice cannot be read here.
     """
     kind, options = spec.kind, spec.options
     if kind == "characters":
         return CharacterFrontEnd(table, lowercase=bool(options.get("lowercase", False)))
     if kind == "misaki":
         return MisakiFrontEnd(table, british=bool(options.get("british", False)))
+    if kind == "mandarin":
+        alphabet = options.get("alphabet", "kantts")
+        return KanttsFrontEnd(table) if alphabet == "kantts" else MisakiMandarinFrontEnd(table)
     if kind != "espeak":
         raise FrontEndError(
             f"The voice asks for the front-end {kind!r}, which this server does not have; it has "
-            "'espeak', 'characters' and 'misaki'. Update the server, or import the voice again",
+            "'espeak', 'characters', 'misaki' and 'mandarin'. Update the server, or import the "
+            "voice again",
             metadata={"front_end": kind},
         )
     voice = str(options.get("voice") or language).lower().replace("_", "-")

@@ -19,21 +19,26 @@
 
 namespace voxswap {
 
+// Set where this thread found no memory for what it computes with: what the call gives is of no use.
+static thread_local bool starved = false;
+
 struct Shared {
   void (*run)(void *context, int first, int count);
   void *context;
   int rows, piece;
   std::atomic<int> next{0};
+  std::atomic<bool> has_starved{false};
 
   // Those that are left; how many rows they had.
   int take_pieces() {
-    for (int taken = 0;;) {
-      const int first = next.fetch_add(piece, std::memory_order_relaxed);
-      if (first >= rows) return taken;
+    int taken = 0;
+    for (int first; (first = next.fetch_add(piece, std::memory_order_relaxed)) < rows;) {
       const int count = rows - first < piece ? rows - first : piece;
       run(context, first, count);
       taken += count;
     }
+    if (starved) has_starved.store(true);
+    return taken;
   }
 };
 
@@ -96,6 +101,7 @@ static void lend(uint32_t ticket) {
       Shared *shared = desk.shared.load();
       if (is_laid_out(shared)) shared->take_pieces();
       desk.inside.fetch_sub(1);
+      starved = false;  // the owner knows
       idle = 0;
       looked = now_ns();
       continue;
@@ -138,6 +144,7 @@ template <class Run> static void share(int rows, int piece, Run &run) {
   desk.shared.store(&cleared);
   while (desk.inside.load()) relax();
   desk.shared.store(nullptr);
+  if (shared.has_starved.load()) starved = true;
   if (mine) helped_ns += (computed - began) * (rows - mine) / mine;
   if (mine < rows) {
     const int64_t ended = now_ns();

@@ -1,0 +1,62 @@
+"""Symbol tables to write with: Kokoro's, and one laid out as the importer lays out KAN-TTS's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from voxswap_families.kokoro.format import SYMBOLS, symbol_table_json
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import SymbolSequence
+
+KOKORO: Final = SymbolTable.from_json(symbol_table_json(SYMBOLS))
+_LETTERS: Final = {index: symbol for symbol, index in SYMBOLS.items()}
+
+_INITIALS = "b c ch d f g h j k l m n p q r s sh t w xx y z zh"
+_FINALS = (
+    "a ai an ang ao e ei en eng er i ia ian iang iao ie ih ii in ing iong iou o ong ou u ua uai"
+    " uan uang uei uen ueng uo v van ve vn air angr anr aor ar eir engr enr iangr ianr iaor iar"
+    " ier ihr iir ingr inr iongr iour ir ongr or our uair uangr uanr uar ueir uenr uor ur vanr ver"
+    " vnr vr"
+)
+_ENGLISH = (
+    "aa ae ah ao aw ay b ch d dh eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w"
+    " y z zh"
+)
+_MANDARIN = [f"{name}_c" for name in (_INITIALS + " " + _FINALS).split()] + ["ga", "ge", "go"]
+_TONES = ["tone1", "tone_none", "tone4", "tone2", "tone3", "tone5", "tone0"]
+_PLACES = ["s_begin", "s_end", "s_none", "s_both", "s_middle"]
+_WHOLES = ["word_begin", "word_end", "word_middle", "word_both", "word_none"]
+_BREAKS = ["#1", "#2", "#3", "#4"]
+
+
+def kantts_table(*, english: bool = True, breaks: list[str] = _BREAKS) -> SymbolTable:
+    """Addends of the four parts of a token."""
+    phones = [*_MANDARIN, *(_ENGLISH.split() if english else ()), *breaks]
+    return SymbolTable.piper(
+        {
+            **{name: [row] for row, name in enumerate(phones)},
+            **{name: [row << 8] for row, name in enumerate(_TONES)},
+            **{name: [row << 12] for row, name in enumerate(_PLACES)},
+            **{name: [row << 16] for row, name in enumerate(_WHOLES)},
+        },
+        pad=None,
+        bos=None,
+        eos=None,
+    )
+
+
+def tokens(sequence: SymbolSequence, *, english: bool = True) -> list[str]:
+    """The tokens as KAN-TTS writes them, without emotion and speaker."""
+    phones = [*_MANDARIN, *(_ENGLISH.split() if english else ()), *_BREAKS]
+    return [
+        "$".join(
+            (phones[i & 255], _TONES[i >> 8 & 15], _PLACES[i >> 12 & 15], _WHOLES[i >> 16 & 15])
+        )
+        for i in sequence.ids
+    ]
+
+
+def phonemes(sequence: SymbolSequence) -> str:
+    """The ids as Kokoro's own letters, without the boundaries around them."""
+    assert sequence.ids[0] == sequence.ids[-1] == 0
+    return "".join(_LETTERS[i] for i in sequence.ids[1:-1])
