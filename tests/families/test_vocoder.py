@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -219,3 +221,56 @@ def test_an_upsampling_may_be_cut_anywhere(kernel: int, rate: int, cut: int) -> 
     expected = sums[:, :, None, cut : cut + 12 * rate]
     torch.testing.assert_close(up(x), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(torch.cat(found, 3), expected, atol=1e-5, rtol=0)
+
+
+USUAL = {
+    "mels": 80,
+    "channels": 256,
+    "kernel": 7,
+    "rates": [10, 5, 2, 2],
+    "kernels": [20, 11, 4, 4],
+    "resblock_kernels": [3, 7, 11],
+    "resblock_dilations": [[1, 3, 5, 7]] * 3,
+    "causal": False,
+    "harmonics": 8,
+    "sample_rate_hertz": 16_000,
+}
+
+
+def test_an_architecture_comes_back_out_of_a_manifest() -> None:
+    architecture = GeneratorArchitecture.read(USUAL)
+    stored = json.loads(json.dumps(architecture.to_config()))
+    assert GeneratorArchitecture.read(stored) == architecture
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mels": 0}, "mels has 0 where a whole number from 1 to 256 belongs"),
+        ({"mels": True}, "mels has True"),
+        ({"channels": 10**400}, "channels has a number of 1329 bits"),
+        ({"kernel": 6}, "kernel must be odd"),
+        ({"rates": "10"}, "rates has '10' where a list belongs"),
+        ({"rates": [10, 5, 2]}, "rates and kernels must be equally long"),
+        ({"rates": [64, 64, 64, 64], "kernels": [65] * 4}, "product of rates must be"),
+        ({"kernels": [20, 5, 4, 4]}, "each of kernels must be more than its rate"),
+        ({"resblock_kernels": [3, 7]}, "equally long"),
+        ({"resblock_kernels": [3, 7, 10]}, "resblock_kernels must be odd"),
+        ({"resblock_dilations": [[64] * 8] * 3}, "must depend on 64 frames"),
+        ({"channels": 8}, "channels must be halved"),
+        ({"channels": 2048}, "products, 1000000000 at most"),
+        ({"causal": 1}, "causal is neither true nor false"),
+        ({"rates": [10, 5, 3, 5], "kernels": [20, 11, 5, 7]}, "even strides alone"),
+        ({"surplus": 1}, "has unknown 'surplus'"),
+    ],
+)
+def test_an_architecture_that_cannot_be_computed_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        GeneratorArchitecture.read({**USUAL, **change})
+
+
+def test_an_architecture_that_lacks_something_is_refused() -> None:
+    with pytest.raises(ValueError, match="lacks causal, rates"):
+        GeneratorArchitecture.read({k: v for k, v in USUAL.items() if k not in {"causal", "rates"}})
