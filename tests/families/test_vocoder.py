@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from tests.families.kantts_fixtures import VOCODERS, VocoderFixture, vocoder_fixture
 from voxswap_families.layers.blocks import Conv, Upsample
@@ -144,6 +145,22 @@ def test_published_vocoders_have_the_size_and_the_reach_that_were_measured(
     numbers = sum(torch.Size(shape).numel() for shape in checkpoint_shapes(architecture).values())
     assert architecture.reach_frames == reach
     assert numbers / 1e6 == pytest.approx(million, abs=0.01)
+
+
+def test_a_step_takes_no_more_memory_than_is_said(fixture: VocoderFixture) -> None:
+    generator = fixture.generator()
+    frames = fixture.frames.repeat(2, 1)
+    for n in (1, 3, 24):
+        state = generator.begin(1)
+        for is_last in (False, True):
+            with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+                audio = generator.step(state, frames[:n], is_last)
+            held = peak = 0
+            for event in found.profiler.kineto_results.events():
+                if event.name() == "[memory]":
+                    held += event.nbytes()
+                    peak = max(peak, held)
+            assert audio.nbytes <= peak <= generator.step_bytes(n)
 
 
 def test_weights_that_are_not_its_own_are_refused(fixture: VocoderFixture) -> None:
