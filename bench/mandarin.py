@@ -1,7 +1,7 @@
 """Mandarin: polyphones that are read right, beside pypinyin alone, and what a sentence takes.
 
-``python -m bench.mandarin FILE…`` reads further lines, in tables like those of `tests/text/mandarin`,
-and prints each that is misread.
+``python -m bench.mandarin FILE…`` reads further lines, in tables like those of
+`tests/text/mandarin`, and prints each that is misread.
 """
 
 from __future__ import annotations
