@@ -101,8 +101,9 @@ def _chunks(text: str) -> Iterator[tuple[int, int]]:
             spans.append([max(start, spans[-1][1] if spans else 0), digits.end()])
     for place, (start, end) in enumerate(spans):
         limit = spans[place + 1][0] if place + 1 < len(spans) else len(text)
-        mark = _BREAK.search(text, end, min(end + _AROUND, limit))
-        yield start, mark.start() if mark else min(end + _AROUND, limit)
+        limit = min(end + _AROUND, limit)
+        after = _BREAK.search(text, end, limit)
+        yield start, after.start() if after else limit
 
 
 def _placed(chunk: str, position: int, values: list[str]) -> tuple[int, int]:
