@@ -54,6 +54,8 @@ def main() -> int:
     options = {name: value for name, value in options.items() if value}
     if unknown := options.keys() - inspect.signature(module.run).parameters:
         parser.error(f"{arguments.name} does not take --{', --'.join(sorted(unknown))}")
+    if arguments.only and arguments.only not in module.FIGURES:
+        parser.error(f"--only takes one of {', '.join(module.FIGURES)}; found {arguments.only!r}")
     report = Report(arguments.name)
     module.run(report, device=arguments.device, **options)
     print(report.table())

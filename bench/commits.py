@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from bench.first_sound_load import audio_per_s
+from bench.first_sound_load import audio_per_s, paced_levels
 from bench.lines import LINE, speeches
 from bench.load import Clients, Target, offer
 from bench.report import Report
@@ -29,11 +30,17 @@ from voxswap_registry.store import Registry
 
 _MOST = 1.05
 _CLIENTS, _LOAD_S = 8, 12.0
+# Of the seconds of audio that the other commit makes in a second; and of its first sound.
+_READERS, _LEVEL_S, _LATE = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 1.8, 2.2, 2.6), 12.0, 5.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def run(report: Report, *, device: str, against: str | None = None, quick: bool = False) -> None:
-    """First sounds, whole lines, eight clients, swaps, starts, memory; about eight minutes."""
+    """First sounds, whole lines, clients, readers, swaps, starts, memory; about twelve minutes.
+
+    Each server has a registry of its own, and in it what its imports would write: packed weights
+    are newer than some commits that are worth comparing with.
+    """
     if against is None:
         raise SystemExit("commits needs --against COMMIT")
     rounds = 3 if quick else 30
@@ -42,9 +49,9 @@ def run(report: Report, *, device: str, against: str | None = None, quick: bool 
         tempfile.TemporaryDirectory(prefix="voxswap-bench-") as folder,
         contextlib.ExitStack() as stack,
     ):
-        registry = Registry(Path(folder) / "registry")
-        _add_voices(registry)
-        begin = partial(_server, registry, Path(folder), device)
+        _add_voices(Registry(_registry(Path(folder), None)), "auto")
+        _add_voices(Registry(_registry(Path(folder), tree)), "float32")
+        begin = partial(_server, Path(folder), device)
         _add(report, "start", "s", *in_turns(2 if quick else 6, *_starts(begin, tree)))
         servers = [stack.enter_context(begin(None)), stack.enter_context(begin(tree))]
         clients = [stack.enter_context(Client(s.address, timeout_s=120)) for s in servers]
@@ -52,12 +59,15 @@ def run(report: Report, *, device: str, against: str | None = None, quick: bool 
         def both(measure: Callable[[Client], float]) -> list[Callable[[], float]]:
             return [partial(measure, client) for client in clients]
 
+        late_ms = 0.0
         for name, voice, n in (
             ("joe", "bench/joe", rounds),
             ("Kokoro", "bench/kokoro", rounds // 3),
         ):
             in_turns(3, *both(partial(_first_ms, voice)))
-            _add(report, f"{name}, warm TTFA", "ms", *in_turns(n, *both(partial(_first_ms, voice))))
+            first = in_turns(n, *both(partial(_first_ms, voice)))
+            _add(report, f"{name}, warm TTFA", "ms", *first)
+            late_ms = late_ms or _LATE * statistics.median(first[1])
             _add(report, f"{name}, whole line", "ms", *in_turns(n, *both(partial(_line_ms, voice))))
         _add(report, "swap to first audio", "ms", *in_turns(rounds, *both(_swap_ms)))
         loads = [partial(_load, server) for server in servers]
@@ -67,6 +77,13 @@ def run(report: Report, *, device: str, against: str | None = None, quick: bool 
              [1 / per_s for per_s, _ in ours], [1 / per_s for per_s, _ in theirs])  # fmt: skip
         _add(report, f"{_CLIENTS} clients, CPU for a second of audio", "s",
              [cpu for _, cpu in ours], [cpu for _, cpu in theirs])  # fmt: skip
+        if not quick:
+            per_s = statistics.median(per_s for per_s, _ in theirs)
+            ours_held, theirs_held = (_readers(server, per_s, late_ms) for server in servers)
+            report.add("paced readers, no underrun", ours_held, "", peer=theirs_held)
+            report.add(
+                "paced readers of the other commit / these", theirs_held / ours_held, "times", _MOST
+            )
         memory = [server.memory_bytes("Anonymous") / (1 << 20) for server in servers]
         _add(report, "anonymous memory in the end", "MiB", *([figure] for figure in memory))
 
@@ -77,9 +94,13 @@ def _add(report: Report, figure: str, unit: str, ours: list[float], theirs: list
     report.add(f"{figure} / that of the other commit", now / then, "times", _MOST)
 
 
-def _add_voices(registry: Registry) -> None:
+def _registry(folder: Path, tree: Tree | None) -> Path:
+    return folder / ("registry" if tree is None else f"registry-{tree.name}")
+
+
+def _add_voices(registry: Registry, dtype: Literal["auto", "float32"]) -> None:
     """Copies of joe and of a Kokoro voice, as an older tree's importers would describe them."""
-    import_embedded(registry, voices=(JOE, VOICES[0]), dtype="auto")
+    import_embedded(registry, voices=(JOE, VOICES[0]), dtype=dtype)
     for name, ref in (("joe", "joe"), ("twin", "joe"), ("kokoro", VOICES[0].id)):
         known = registry.resolve(VoiceRef(ref))
         draft = dataclasses.replace(VoiceDraft.of(known, _components(known)), controls=None)
@@ -91,11 +112,10 @@ def _components(manifest: Manifest) -> tuple[DraftComponent, ...]:
 
 
 @contextlib.contextmanager
-def _server(
-    registry: Registry, folder: Path, device: str, tree: Tree | None
-) -> Iterator[BenchServer]:
+def _server(folder: Path, device: str, tree: Tree | None) -> Iterator[BenchServer]:
     cache = folder / ("cache" if tree is None else f"cache-{tree.name}")
-    with serving(registry.objects.name, cache_dir=cache, tree=tree, device=device) as server:
+    registry = str(_registry(folder, tree))
+    with serving(registry, cache_dir=cache, tree=tree, device=device) as server:
         yield server
 
 
@@ -136,6 +156,15 @@ def _load(server: BenchServer, turn: int) -> tuple[float, float]:
     outcome = offer(Target("grpc", server.address), load)
     per_s = audio_per_s(outcome)
     return per_s, (_cpu_s(server.pid) - before) / (per_s * outcome.duration_s)
+
+
+def _readers(server: BenchServer, per_s: float, late_ms: float) -> int:
+    """As many as none hears a gap, and 95 % hear something before it is late."""
+    levels = paced_levels(
+        Target("grpc", server.address),
+        [share * per_s for share in _READERS], _LEVEL_S, late_ms, voice="bench/joe",
+    )  # fmt: skip
+    return max((level.readers for level in levels if level.holds), default=0)
 
 
 def _cpu_s(pid: int) -> float:

@@ -77,9 +77,12 @@ class Level:
 def paced(stage: Stage) -> None:
     """More and more readers who listen in real time, line after line, until it no longer holds."""
     per_s, piper_per_s = _throughputs(stage)
-    ours = _levels(stage, stage.ours, [share * per_s for share in stage.sizes.levels])
-    piper = _levels(
-        stage, stage.theirs, [share * piper_per_s for share in stage.sizes.piper_levels]
+    level_s, late_ms = stage.sizes.level_s, stage.late_ms
+    ours = paced_levels(
+        stage.ours, [share * per_s for share in stage.sizes.levels], level_s, late_ms
+    )
+    piper = paced_levels(
+        stage.theirs, [share * piper_per_s for share in stage.sizes.piper_levels], level_s, late_ms
     )
     stage.raw["paced"] = {
         "ours": [asdict(level) for level in ours],
@@ -102,14 +105,22 @@ def paced(stage: Stage) -> None:
     plots.capacity(ours, piper, stage.late_ms, stage.pictures / "first-sound-readers.svg")
 
 
-def _levels(stage: Stage, target: Target, readers: Sequence[float]) -> list[Level]:
-    """One more than hold, so that the end can be seen."""
-    level_s, levels = stage.sizes.level_s, list[Level]()
+def paced_levels(
+    target: Target,
+    readers: Sequence[float],
+    level_s: float,
+    late_ms: float,
+    *,
+    voice: str = "joe",
+) -> list[Level]:
+    """Of so many ``readers``, ``level_s`` each: one more than hold, so that the end can be seen."""
+    levels = list[Level]()
     for n in sorted({max(1, round(share)) for share in readers}):
-        load = Clients(n, level_s, speeches(200 + n), paced=True, stagger_s=min(5, level_s / 2))
+        stagger_s = min(5, level_s / 2)
+        load = Clients(n, level_s, speeches(200 + n), paced=True, stagger_s=stagger_s, voice=voice)
         outcome = offer(target, load)
         rows = outcome.rows
-        ttfa_ms = _waits_ms(rows, stage.late_ms)
+        ttfa_ms = _waits_ms(rows, late_ms)
         level = Level(
             n,
             len(rows),
@@ -119,7 +130,7 @@ def _levels(stage: Stage, target: Target, readers: Sequence[float]) -> list[Leve
             max((row.worst_gap_ms for row in rows), default=0.0),
             sum(row.status not in {"OK", "CUT"} for row in rows),
             outcome.generator_cores,
-            stage.late_ms,
+            late_ms,
         )
         print(
             f"    {target.kind}, {n} readers: p95 {level.p95_ms:.0f} ms, {level.underruns} "

@@ -100,8 +100,6 @@ def run(
 
     With ``against``, listing is measured in turns with a server of that commit.
     """
-    if only is not None and only not in FIGURES:
-        raise SystemExit(f"--only takes one of {', '.join(FIGURES)}; found {only!r}")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="voxswap-bench-")))
         tree = None if against is None else stack.enter_context(tree_of(against))
@@ -178,7 +176,8 @@ def _draft(registry: Registry, manifest: Manifest) -> VoiceDraft:
     components = []
     for component in manifest.components:
         path = registry.objects.path(blob_key(component.digest))
-        components.append(DraftComponent(component.role, path, component.media_type))
+        assert path is not None
+        components.append(DraftComponent.instead(component, path))
     draft = VoiceDraft.of(manifest, tuple(components))
     return dataclasses.replace(draft, voice_id="npc/bench")
 

@@ -87,11 +87,9 @@ class Stage:
     ) -> Iterator[tuple[BenchServer, Client]]:
         """A server, of this tree or another, and a client of it.
 
-        Voices are computed in the type in which they are stored: what is mapped then is the whole
-        checkpoint. And with as many threads on every machine, so that steps are the same ones.
+        With as many threads on every machine, so that steps are the same ones.
         """
         chosen: dict[str, Any] = {
-            "arithmetic": "float32",
             "compute_threads": "2",
             "memory_budget": "8GiB",
             "device": self.device,
@@ -105,20 +103,23 @@ class Stage:
             yield server, client
 
 
+# 0.001 as bfloat16, and as the upper half of a float.
+_NEAR_ZERO = 0x3A83
+
+
 def add_twins(registry: Registry, joe: Manifest, n: int, *, first: int = 0) -> None:
     """``twin-<first>`` and so on: joe with another last weight each, so 63 MB of their own."""
     path = registry.objects.path(blob_key(joe.component("model").digest))
     assert path is not None
     data = bytearray(path.read_bytes())
-    table = joe.component("symbols")
     with registry.workdir() as workdir:
         for i in range(first, first + n):
-            data[-4:] = np.float32(1e-3 * (i + 1)).tobytes()
+            data[-2:] = np.uint16(_NEAR_ZERO + i).tobytes()
             twin = workdir / f"{i}.safetensors"
             twin.write_bytes(data)
             components = (
-                DraftComponent("model", twin, joe.component("model").media_type),
-                DraftComponent("symbols", None, table.media_type, table.digest),
+                DraftComponent.instead(joe.component("model"), twin),
+                DraftComponent.stored(joe.component("symbols")),
             )
             draft = dataclasses.replace(VoiceDraft.of(joe, components), voice_id=f"twin-{i}")
             registry.publish(draft)

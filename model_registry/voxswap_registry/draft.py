@@ -36,6 +36,11 @@ class DraftComponent:
             component.form,
         )
 
+    @classmethod
+    def instead(cls, component: Component, path: Path) -> DraftComponent:
+        """The same part, in the same form, of another file."""
+        return cls(component.role, path, component.media_type, form=component.form)
+
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceDraft(VoiceDescription):

@@ -22,8 +22,7 @@ def without_chance(joe: Manifest, joe_registry: Registry, folder: Path) -> Regis
     """joe, and voices of its weights whose sound and durations are not drawn: no seed is needed."""
     registry = Registry(folder)
     parts = tuple(
-        DraftComponent(part.role, blob_path(joe_registry, part), part.media_type)
-        for part in joe.components
+        DraftComponent.instead(part, blob_path(joe_registry, part)) for part in joe.components
     )
     still = {**joe.defaults, "noise_scale": 0.0, "noise_w": 0.0}
     slow = {**still, "length_scale": 2.0 * joe.defaults.get("length_scale", 1.0)}

@@ -252,9 +252,7 @@ def test_a_scene_is_loaded_in_order_of_need_as_far_as_it_fits(twins: Registry) -
 def test_a_deleted_voice_finishes_its_line_and_goes(twins: Registry, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     manifest = next(iter(twins_of(twins)))
-    components = tuple(
-        DraftComponent(c.role, blob_path(twins, c), c.media_type) for c in manifest.components
-    )
+    components = tuple(DraftComponent.instead(c, blob_path(twins, c)) for c in manifest.components)
     registry.publish(dataclasses.replace(VoiceDraft.of(manifest, components), voice_id="doomed"))
     with house(registry, registry_poll_s=0.05) as (thread, client):
         with client.synthesize("doomed", LONG, pacing="none") as stream:

@@ -85,7 +85,7 @@ def stocked(joe_registry: Registry, tmp_path_factory: pytest.TempPathFactory) ->
         models[name] = retuned(paths["model"], folder / name, gain)
     for name, model in models.items():
         parts = tuple(
-            DraftComponent(c.role, model if c.role == "model" else paths[c.role], c.media_type)
+            DraftComponent.instead(c, model if c.role == "model" else paths[c.role])
             for c in joe.components
         )
         registry.publish(dataclasses.replace(as_draft(joe, parts), voice_id=f"models/{name}"))
@@ -767,7 +767,7 @@ def test_the_server_notices_what_others_publish_and_promote(
 ) -> None:
     other = Registry(stocked)
     manifest = other.resolve(VoiceRef("models/joe"))
-    parts = tuple(DraftComponent(c.role, None, c.media_type, c.digest) for c in manifest.components)
+    parts = tuple(map(DraftComponent.stored, manifest.components))
     draft = dataclasses.replace(as_draft(manifest, parts), voice_id="others/voice")
 
     def version(ref: str) -> int:

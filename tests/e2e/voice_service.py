@@ -43,9 +43,7 @@ class VoiceServer:
     def publish(self, voice_id: str, model: str = "joe", **changes: Any) -> Manifest:
         """A version made of bytes that are there, which the server knows of at once."""
         manifest = self.registry.resolve(VoiceRef.parse(f"models/{model}"))
-        parts = tuple(
-            DraftComponent(c.role, None, c.media_type, c.digest) for c in manifest.components
-        )
+        parts = tuple(DraftComponent.stored(c) for c in manifest.components)
         draft = dataclasses.replace(as_draft(manifest, parts), voice_id=voice_id, **changes)
         published = self.registry.publish(draft)
         self.thread.house.catalog.refresh([voice_id])

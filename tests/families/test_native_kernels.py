@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.families.native_kernels import NANS, Floats, Native, cuts, native, random, rounded
+from tests.families.native_kernels import (
+    NANS,
+    TRIED,
+    Floats,
+    Native,
+    cuts,
+    native,
+    random,
+    rounded,
+)  # fmt: skip
 from voxswap_families.layers.native.packing import native_packing, pack_panels, panels_shape
 from voxswap_families.layers.native.structures import Fsmn, Lstm
 from voxswap_registry.errors import EngineError
@@ -266,6 +277,43 @@ def test_an_fsmn_passes_nan_on_to_whoever_sees_it(native: Native, nan: float) ->
     found = layer(x, 7, 9)
     assert np.isnan(found[:, 9]).all()
     assert np.isfinite(np.delete(found, 9, 1)).all()
+
+
+_WITHOUT_MEMORY = """
+import resource, sys
+import numpy as np
+from voxswap_families.layers.native.library import load
+from voxswap_families.layers.native.structures import Product
+from voxswap_registry.errors import EngineError
+call, columns = load(sys.argv[1]).functions, 1 << 20
+weights, x = np.full(16 * columns, 0x3C00, np.uint16), np.ones(columns, np.float32)
+y = np.zeros(16, np.float32)
+product = Product(weights.ctypes.data, None, 16, 1, columns, 0)
+memory = np.zeros(call.vxk_linear_bytes(product, 1), np.uint8)
+arguments = product, 1, x.ctypes.data, y.ctypes.data, memory.ctypes.data
+own, most = resource.getrlimit(resource.RLIMIT_AS)
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 20), most))
+try:
+    call.vxk_linear(*arguments)
+except EngineError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_AS, (own, most))
+call.vxk_linear(*arguments)
+print(y[0] > 1_000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit of memory, and /proc")
+@pytest.mark.parametrize("name", sorted({"avx2", "neon"} & {*TRIED}))  # those that widen weights
+def test_a_product_without_memory_is_refused_and_ends_nothing(name: str) -> None:
+    ran = subprocess.run(  # noqa: S603 - Python, on code of ours
+        [sys.executable, "-c", _WITHOUT_MEMORY, name], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines() == [
+        "vxk_linear refuses what it was given: there is no memory left for the weights",
+        "True",
+    ]
 
 
 def refused(function: Callable[..., int], *arguments: object) -> bool:

@@ -100,7 +100,7 @@ def test_what_is_written_beside_its_place_is_noticed(folder: Path) -> None:
     assert "ERROR: AddressSanitizer" in ran.stderr
 
 
-@pytest.mark.parametrize("tests", ["kernels", "vits_kernels"])
+@pytest.mark.parametrize("tests", ["kernels", "bytes", "vits_kernels"])
 def test_sanitizers_find_nothing(folder: Path, tests: str) -> None:
     # What is printed is not captured, or a report would go with the process.
     options = ("-q", "-s", "-x", "-p", "no:cacheprovider", "-p", "no:xdist")

@@ -296,6 +296,16 @@ def test_what_is_no_number_is_an_error_and_no_sound(name: str, kernels: str) -> 
         whole(voice, IDS, LIVELY)
 
 
+@pytest.mark.parametrize("kernels", TRIED)
+@pytest.mark.filterwarnings("error")
+def test_a_speaker_who_is_infinite_is_an_error_and_no_warning(kernels: str) -> None:
+    packed = pack(SMALL, canonical(SMALL))
+    packed["emb_g.weight"].fill_(float("inf"))
+    voice = native_voice(SMALL, packed, kernels)
+    with pytest.raises(EngineError, match="the weights are damaged"):
+        whole(voice, IDS, LIVELY)
+
+
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     path = packed_component(tmp_path, SMALL)
     other = dataclasses.replace(SMALL, hidden=64)

@@ -53,8 +53,8 @@ def voices(
         path = folder / f"{i}"
         path.write_bytes(data)
         components = (
-            DraftComponent("model", path, model.media_type),
-            DraftComponent("symbols", blob_path(joe_registry, table), table.media_type),
+            DraftComponent.instead(model, path),
+            DraftComponent.instead(table, blob_path(joe_registry, table)),
         )
         registry.publish(dataclasses.replace(VoiceDraft.of(joe, components), voice_id=f"v{i}"))
     return registry, [registry.resolve(VoiceRef(f"v{i}")) for i in range(5)]

@@ -75,6 +75,8 @@ class NativeModel:
                 del self._of_speaker[next(iter(self._of_speaker))]
         return found
 
+    # Of damaged weights the audio is refused.
+    @np.errstate(over="ignore", invalid="ignore")
     def _conditioned(self, speaker: int) -> Spoken:
         """A speaker's vector as it is heard: added to biases, since it is the same in each row."""
         a, of_all = self.architecture, self._of_all

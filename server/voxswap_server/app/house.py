@@ -15,6 +15,7 @@ from voxswap_registry.catalog.catalog import Catalog
 from voxswap_registry.catalog.watcher import Look
 from voxswap_registry.errors import FrontEndError
 from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
 from voxswap_server.app.audio_cache import keep_audio
 from voxswap_server.app.background import in_background
 from voxswap_server.app.computing import (
@@ -146,19 +147,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
             manager.bars,
             long_engines=frozenset(e.name for e in engines.values() if e.steps_may_be_long),
         )
-        stage = Stage(
-            scheduler,
-            coding=coding,
-            parts_at_clause=settings.first_segment == "clause",
-            chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
-            pacing=pacing_of(settings),
-            bars=manager.bars,
-            memory=StreamMemory(
-                stream_bytes(settings.memory_budget),
-                manager.take_for_stream,
-                manager.give_for_stream,
-            ),
-        )
+        stage = _stage(settings, scheduler, coding, manager)
         admission = admission_of(settings, stage, engines)
         watch_compute(metrics, scheduler, lending)
         watch_admission(metrics, admission)
@@ -171,15 +160,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         making = Maker(manager, stage, admission, on_use=uses.count)
         store = StoreCalls()
         stack.callback(store.close)
-        uploads = Uploads(
-            catalog.registry,
-            store,
-            check=residents.loader.check,
-            check_graphs=residents.loader.check_graphs,
-            must_be_signed=settings.require_signature,
-            max_bytes=settings.max_upload_bytes,
-            max_uploads=settings.max_uploads,
-        )
+        uploads = _uploads(settings, catalog.registry, store, residents)
         stack.push_async_callback(uploads.close)
         self_test = SelfTest(making, observe=metrics.observe_self_test)
 
@@ -223,6 +204,40 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
             serving,
             espeak,
         )
+
+
+def _stage(
+    settings: Settings, scheduler: Scheduler, coding: Scheduler | None, manager: ModelManager
+) -> Stage:
+    """Where lines are computed and paced."""
+    return Stage(
+        scheduler,
+        coding=coding,
+        parts_at_clause=settings.first_segment == "clause",
+        chunking=Chunking(settings.first_chunk_ms, settings.largest_chunk_ms),
+        pacing=pacing_of(settings),
+        bars=manager.bars,
+        memory=StreamMemory(
+            stream_bytes(settings.memory_budget),
+            manager.take_for_stream,
+            manager.give_for_stream,
+        ),
+    )
+
+
+def _uploads(
+    settings: Settings, registry: Registry, store: StoreCalls, residents: Residents
+) -> Uploads:
+    """Components that clients send, as large and as well signed as the settings want them."""
+    return Uploads(
+        registry,
+        store,
+        check=residents.loader.check,
+        check_graphs=residents.loader.check_graphs,
+        must_be_signed=settings.require_signature,
+        max_bytes=settings.max_upload_bytes,
+        max_uploads=settings.max_uploads,
+    )
 
 
 def _espeak(

@@ -147,12 +147,18 @@ def opened(path: Path, name: str) -> Library:
     return Library(name, about, functions)
 
 
+# As `source/library.cpp` numbers them.
+_REFUSALS: Final = {
+    -1: "a segment is too long for kernels, or has nothing in it",
+    -2: "it has no kernels for weights of this shape",
+    -3: "there is no memory left for the weights",
+}
+
+
 def _not_refused(result: int, function: Any, _arguments: Any) -> int:
-    """What a function gave, unless that is its refusal: it did nothing then."""
+    """What a function gave, unless that is a refusal."""
     if result < 0:
-        raise EngineError(
-            f"{function.__name__} refuses what it was given: a segment is too long for kernels"
-        )
+        raise EngineError(f"{function.__name__} refuses what it was given: {_REFUSALS[result]}")
     return result
 
 

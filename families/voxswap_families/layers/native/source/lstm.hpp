@@ -57,6 +57,7 @@ static void lstm(const Lstm &w, const LstmMemory &m, int rows, const float *x, f
              });
     // Widened once, where that is needed, and not for each row.
     const auto *panels = widen(w.recurrent[d].panels, 4L * hidden * hidden);
+    if (!panels) return;
     float *output = state, *cell = state + hidden;
     put_all(m.before, output, hidden);
     for (int i = 0; i < rows; i++) {

@@ -183,14 +183,18 @@ template <int N> constexpr int BLOCK_ROWS = 6;
 #if !VXK_BF16 && !defined(__AVX512F__)
 // Panels as floats, [k][16]: widening once for many rows is less than widening in each block. Each
 // thread has room for the largest that it met; C++ has no runtime here that would give it back.
+// Null if there is no memory.
 static const float *widen(const uint16_t *w, long count) {
   static thread_local float *to = nullptr;
   static thread_local long room = 0;
   if (room < count) {
     free(to);
     to = (float *)malloc(sizeof(float) * count);
-    if (!to) abort();
-    room = count;
+    room = to ? count : 0;
+    if (!to) {
+      starved = true;
+      return nullptr;
+    }
   }
   for (long i = 0; i < count; i += 2 * PANEL)
     for (int c = 0; c < PANEL; c += WIDTH) {
@@ -221,6 +225,7 @@ static void stripe(Rows x, int taps, int pairs, const W *w, long panel, int rows
                    Take &take) {
   float sums[BLOCK_ROWS<N> * N * PANEL];
   const auto *weights = widen(w, N * panel);
+  if (!weights) return;
   in_blocks<BLOCK_ROWS<N>>(rows, [&](auto count, int t) {
     constexpr int M = decltype(count)::value;
     block<M, N>({x.first + t * x.stride, x.stride, x.tap_stride}, taps, pairs, weights, panel, sums);
