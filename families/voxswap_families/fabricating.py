@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from voxswap_families.contract import Size
 from voxswap_families.register import fabricators
@@ -13,12 +13,12 @@ from voxswap_registry.os_errors import as_registry_errors
 _MOST_SEED = 2**63 - 1
 
 
-def fabricate(kind: str, folder: Path, *, seed: int, size: Size) -> None:
+def fabricate(kind: str, folder: Path, *, seed: int, size: str) -> None:
     """Fill ``folder``, which is empty or not there yet, with what the family publishes.
 
-    The same kind, seed and size give the same bytes. Whatever is imported of it is marked as made
-    up, and servers refuse it unless they are told not to. Blocks, for seconds. Raises
-    `InvalidInputError`, and `RegistryError` if the disk refuses.
+    ``size`` is a `contract.Size`. The same kind, seed and size give the same bytes. Whatever is
+    imported of it is marked as made up, and servers refuse it unless they are told not to. Blocks,
+    for seconds. Raises `InvalidInputError`, and `RegistryError` if the disk refuses.
     """
     known = fabricators()
     if kind not in known:
@@ -31,4 +31,4 @@ def fabricate(kind: str, folder: Path, *, seed: int, size: Size) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise InvalidInputError.one("folder", f"{folder} is not empty; name another one")
-    known[kind].write(folder, seed, size)
+    known[kind].write(folder, seed, cast("Size", size))

@@ -129,7 +129,7 @@ def test_names_of_a_published_vits_come_back(tmp_path: Path) -> None:
 def test_what_cannot_be_made_up_is_told(change: dict[str, Any], field: str, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/letter.txt").write_text("mine")
-    asked = {"kind": "vits", "size": "tiny", "seed": 1, "folder": "new"} | change
+    asked: dict[str, Any] = {"kind": "vits", "size": "tiny", "seed": 1, "folder": "new"} | change
     with pytest.raises(InvalidInputError) as raised:
         fabricate(asked["kind"], tmp_path / asked["folder"], seed=asked["seed"], size=asked["size"])
     assert raised.value.violations[0].field == field

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from tests.families.kantts_fixtures import VOCODERS, VocoderFixture, vocoder_fixture
 from voxswap_families.layers.blocks import Conv, Upsample
@@ -102,7 +105,7 @@ def test_a_frame_is_heard_as_far_as_is_said_and_no_further(fixture: VocoderFixtu
     changed[place, : generator.architecture.mels] += 1
     state = [generator.begin(1), generator.begin(1)]
     one, other = (generator.step(s, f, True) for s, f in zip(state, (frames, changed), strict=True))
-    heard = ((one - other).abs().unflatten(0, (-1, generator.hop_samples)).amax(1) > 0).nonzero()
+    heard = ((one - other).abs().view(-1, generator.hop_samples).amax(1) > 0).nonzero()
     assert place - ahead <= int(heard.min())
     assert int(heard.max()) <= place + behind
 
@@ -142,6 +145,22 @@ def test_published_vocoders_have_the_size_and_the_reach_that_were_measured(
     numbers = sum(torch.Size(shape).numel() for shape in checkpoint_shapes(architecture).values())
     assert architecture.reach_frames == reach
     assert numbers / 1e6 == pytest.approx(million, abs=0.01)
+
+
+def test_a_step_takes_no_more_memory_than_is_said(fixture: VocoderFixture) -> None:
+    generator = fixture.generator()
+    frames = fixture.frames.repeat(2, 1)
+    for n in (1, 3, 24):
+        state = generator.begin(1)
+        for is_last in (False, True):
+            with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+                audio = generator.step(state, frames[:n], is_last)
+            held = peak = 0
+            for event in found.profiler.kineto_results.events():
+                if event.name() == "[memory]":
+                    held += event.nbytes()
+                    peak = max(peak, held)
+            assert audio.nbytes <= peak <= generator.step_bytes(n)
 
 
 def test_weights_that_are_not_its_own_are_refused(fixture: VocoderFixture) -> None:
@@ -219,3 +238,56 @@ def test_an_upsampling_may_be_cut_anywhere(kernel: int, rate: int, cut: int) -> 
     expected = sums[:, :, None, cut : cut + 12 * rate]
     torch.testing.assert_close(up(x), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(torch.cat(found, 3), expected, atol=1e-5, rtol=0)
+
+
+USUAL = {
+    "mels": 80,
+    "channels": 256,
+    "kernel": 7,
+    "rates": [10, 5, 2, 2],
+    "kernels": [20, 11, 4, 4],
+    "resblock_kernels": [3, 7, 11],
+    "resblock_dilations": [[1, 3, 5, 7]] * 3,
+    "causal": False,
+    "harmonics": 8,
+    "sample_rate_hertz": 16_000,
+}
+
+
+def test_an_architecture_comes_back_out_of_a_manifest() -> None:
+    architecture = GeneratorArchitecture.read(USUAL)
+    stored = json.loads(json.dumps(architecture.to_config()))
+    assert GeneratorArchitecture.read(stored) == architecture
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mels": 0}, "mels has 0 where a whole number from 1 to 256 belongs"),
+        ({"mels": True}, "mels has True"),
+        ({"channels": 10**400}, "channels has a number of 1329 bits"),
+        ({"kernel": 6}, "kernel must be odd"),
+        ({"rates": "10"}, "rates has '10' where a list belongs"),
+        ({"rates": [10, 5, 2]}, "rates and kernels must be equally long"),
+        ({"rates": [64, 64, 64, 64], "kernels": [65] * 4}, "product of rates must be"),
+        ({"kernels": [20, 5, 4, 4]}, "each of kernels must be more than its rate"),
+        ({"resblock_kernels": [3, 7]}, "equally long"),
+        ({"resblock_kernels": [3, 7, 10]}, "resblock_kernels must be odd"),
+        ({"resblock_dilations": [[64] * 8] * 3}, "must depend on 64 frames"),
+        ({"channels": 8}, "channels must be halved"),
+        ({"channels": 2048}, "products, 1000000000 at most"),
+        ({"causal": 1}, "causal is neither true nor false"),
+        ({"rates": [10, 5, 3, 5], "kernels": [20, 11, 5, 7]}, "even strides alone"),
+        ({"surplus": 1}, "has unknown 'surplus'"),
+    ],
+)
+def test_an_architecture_that_cannot_be_computed_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        GeneratorArchitecture.read({**USUAL, **change})
+
+
+def test_an_architecture_that_lacks_something_is_refused() -> None:
+    with pytest.raises(ValueError, match="lacks causal, rates"):
+        GeneratorArchitecture.read({k: v for k, v in USUAL.items() if k not in {"causal", "rates"}})

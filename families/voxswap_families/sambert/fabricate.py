@@ -7,6 +7,7 @@ they cost what real ones cost.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -78,7 +79,11 @@ def _write_checkpoint(folder: Path, model: Mapping[str, Any]) -> None:
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
-    trained_by = {"optimizer": {"state": {0: {"exp_avg": torch.zeros(4)}}}, "steps": _STEPS}
+    trained_by = {
+        "optimizer": {"state": {0: {"exp_avg": torch.zeros(4)}}},
+        "scheduler": {"milestones": Counter([200_000, 400_000]), "last_epoch": _STEPS},
+        "steps": _STEPS,
+    }
     torch.save({"model": model, **trained_by}, folder / f"checkpoint_{_STEPS}.pth")
 
 

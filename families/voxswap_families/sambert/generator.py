@@ -35,9 +35,11 @@ from voxswap_registry.errors import EngineError
 # A line's last piece is filled up to a multiple of this: oneDNN compiles a kernel for each length
 # of a signal, which takes as long as a frame of audio, and there are a hundred signals.
 _LAST_FRAMES: Final = 8
+# From this rate on a product is faster than a transposed convolution.
+_PRODUCT_RATE: Final = 4
 # Copies of a stage's widest signal that a step has at once: its input and that behind the
 # activation, with context and as convolved, and what the blocks before gave.
-_COPIES: Final = 8
+_COPIES: Final = 12
 
 
 class GeneratorState:
@@ -122,7 +124,9 @@ class Generator:
 
 def step_bytes(a: GeneratorArchitecture, frames: int) -> int:
     """See `Generator.step_bytes`."""
-    frames, channels, rate, widest = frames + _LAST_FRAMES, a.channels, 1, 0
+    # The last step gives all that was waited for as well.
+    frames += _LAST_FRAMES + a.reach_frames[1]
+    channels, rate, widest = a.channels, 1, 0
     for upsampled in a.rates:
         channels, rate = channels // 2, rate * upsampled
         context = max(a.resblock_kernels) * max(map(max, a.resblock_dilations))
@@ -152,6 +156,29 @@ def _kept(a: GeneratorArchitecture) -> list[int]:
         kept.append(len(ahead) * max(ahead) * channels)
         lag += max(ahead)
     return [*kept, (a.kernel - 1) * channels]
+
+
+class _Up(Upsample):
+    """An upsampling that is a matrix product where its rate is high.
+
+    Its weights lie as that takes them, ``(in, kernel, out)``; what torch has for it would reorder
+    them at each call, which takes 3 MB, and three times as long for three frames.
+    """
+
+    def _upsampled(self, x: Tensor, padding: tuple[int, int]) -> Tensor:
+        rate, time = self.rate, x.shape[3]
+        if rate < _PRODUCT_RATE or x.device.type != "cpu" or x.shape[0] > 1 or any(padding):
+            return super()._upsampled(x, padding)
+        channels_in, channels, kernel = self.weight.shape
+        taps = x[0, :, 0].t() @ self.weight.transpose(1, 2).reshape(channels_in, -1)
+        taps = taps.view(time, kernel, channels)
+        overlapping = -(-kernel // rate)
+        sums = self.bias.expand(time + overlapping - 1, rate, channels).clone()
+        for i in range(overlapping):
+            these = taps[:, i * rate : (i + 1) * rate]
+            sums[i : i + time, : these.shape[1]] += these
+        y = sums.view(1, 1, -1, channels).permute(0, 3, 1, 2)
+        return y[..., : (time - 1) * rate + kernel]
 
 
 class _Down(nn.Module):
@@ -189,7 +216,7 @@ class _Network(nn.Module):
         self.ups, self.blocks, self.downs = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for stage, rate in enumerate(a.rates):
             kernel, cut = a.upsampling(stage)
-            self.ups.append(Upsample(channels, channels // 2, kernel, rate, cut=cut))
+            self.ups.append(_Up(channels, channels // 2, kernel, rate, cut=cut))
             channels //= 2
             self.blocks.extend(
                 ResBlock1(channels, k, d, causal=a.causal)
@@ -211,7 +238,7 @@ class _Network(nn.Module):
         x = self.conv_pre.carried(mels.contiguous()[None, None].permute(0, 3, 1, 2), carry)
         x = silenced(x, carry.beyond)
         blocks, downs = modules_of(self.blocks, ResBlock1), modules_of(self.downs, _Down)
-        for stage, up in enumerate(modules_of(self.ups, Upsample)):
+        for stage, up in enumerate(modules_of(self.ups, _Up)):
             x = up.carried(functional.leaky_relu_(torch.sin(x).add_(x), SLOPE), carry)
             if excitation is not None:
                 x, e = carry.together([x, downs[stage].carried(excitation, carry)])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from voxswap_families.sambert.stored import as_stored
+from voxswap_families.sambert.stored import as_stored, in_canonical_shape
 from voxswap_families.sambert.vocoder_architecture import GeneratorArchitecture, stored_shapes
 
 
@@ -61,5 +61,6 @@ def _upsampling(
 
 
 def silent(architecture: GeneratorArchitecture) -> dict[str, Tensor]:
-    """Weights of a `Generator` that are all 0: for warming up."""
-    return {name: torch.zeros(shape) for name, shape in stored_shapes(architecture).items()}
+    """Weights of a `Generator` that are all 0, and lie as those of a component do."""
+    zeros = {name: torch.zeros(shape) for name, shape in stored_shapes(architecture).items()}
+    return in_canonical_shape(as_stored(zeros))
