@@ -82,7 +82,7 @@ class FrontEnd(Protocol):
     """Turns normalised text into symbols. Thread-safe; blocks about a millisecond a sentence."""
 
     def symbols(self, text: NormalizedText) -> SymbolSequence:
-        """Symbols of one segment.
+        """Symbols of one segment; phones index the words of ``read_as``, or else of ``text``.
 
         Raises `FrontEndError` if the language cannot be read, `LongReadingError`.
         """
