@@ -45,12 +45,13 @@ def run(
     """Measure everything, or one of `FIGURES`; about a quarter of an hour.
 
     With ``against``, swaps are measured in turns with those of a server of that commit, and nothing
-    else is, unless ``only`` names it.
+    else is, unless ``only`` names it. Both then have weights as checkpoints store them, which
+    all commits know; otherwise they are as imports write them.
     """
     with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as name:
         folder = Path(name)
         registry = Registry(folder / "registry")
-        import_embedded(registry)
+        import_embedded(registry, dtype="auto" if against is None else "float32")
         joe = registry.resolve(VoiceRef("joe"))
         sizes = QUICK if quick else USUAL
         add_twins(registry, joe, sizes.residents + 2)
