@@ -127,7 +127,8 @@ def _lines(
     report: Report, loaded: LoadedVoice, manifest: Manifest, ids: Sequence[int], turns: int
 ) -> None:
     found = [_spoken(loaded, manifest, ids) for _ in range(turns + 1)][1:]
-    first_s, whole_s = (statistics.median(run[n] for run in found) for n in (0, 1))
+    first_s = statistics.median(first_s for first_s, _, _ in found)
+    whole_s = statistics.median(whole_s for _, whole_s, _ in found)
     audio_s = len(found[0][2]) / manifest.audio.sample_rate_hertz
     prepared = [_seconds(lambda: loaded.voice.prepare(ids, Delivery(1.0, 0))) for _ in range(turns)]
     report.add(f"a line of {_CHARACTERS} characters: encoding and durations", *_ms(prepared))
@@ -207,6 +208,15 @@ def _beside(
     report.add("RTF as a share of KAN-TTS's", ours_s / theirs_s, "share", 0.5)
 
 
+def _swapped(load: Callable[[], LoadedVoice], manifest: Manifest, ids: Sequence[int]) -> float:
+    """Seconds from nothing to the first audio."""
+    gc.collect()
+    began = time.perf_counter()
+    utterance = finished(load().voice.prepare(ids, Delivery(rate=1.0, seed=0)))
+    finished(utterance.decode(*next(_windows(utterance.frames, manifest))))
+    return time.perf_counter() - began
+
+
 def _swaps(
     report: Report,
     registry: Registry,
@@ -221,16 +231,10 @@ def _swaps(
     joe_ids = [1, 0, *(i for n in range(30) for i in (20 + n, 0)), 2]
     ours, vits = list[float](), list[float]()
     for _ in range(turns + 1):
-        for times, load, about, line in (
-            (ours, lambda: load_voice(registry, _VOICE, engine), manifest, ids),
-            (vits, lambda: load_vits(registry, JOE.id, None, device=device), joe, joe_ids),
-        ):
-            gc.collect()
-            began = time.perf_counter()
-            utterance = finished(load().voice.prepare(line, Delivery(rate=1.0, seed=0)))
-            finished(utterance.decode(*next(_windows(utterance.frames, about))))
-            times.append(time.perf_counter() - began)
-            del utterance
+        ours.append(_swapped(lambda: load_voice(registry, _VOICE, engine), manifest, ids))
+        vits.append(
+            _swapped(lambda: load_vits(registry, JOE.id, None, device=device), joe, joe_ids)
+        )
     ours_s, vits_s = statistics.median(ours[1:]), statistics.median(vits[1:])
     report.add("swap to first audio", 1e3 * ours_s, "ms", peer=1e3 * vits_s)
     per_byte = (ours_s / manifest.size_bytes) / (vits_s / joe.size_bytes)

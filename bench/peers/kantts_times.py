@@ -9,6 +9,7 @@ audio in, or null.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import json
@@ -26,6 +27,14 @@ import yaml
 _ABSENT = (
     *("ttsfrd", "unidecode", "inflect", "pytorch_wavelets", "numba", "librosa", "tqdm"),
     *("matplotlib", "tensorboardX", "soundfile", "pysptk", "sox", "bitstring"),
+)
+_DROPOUTS = (
+    *(f"{part}_dropout" for part in ("encoder", "predictor", "decoder", "postnet")),
+    *(
+        f"{part}_{kind}_dropout"
+        for part in ("encoder", "decoder")
+        for kind in ("attention", "relu")
+    ),
 )
 _TABLES = {
     "sy": "text_encoder.sy_emb.weight",
@@ -62,7 +71,8 @@ def main() -> None:
     sys.path.insert(0, setup["source"])
     sys.meta_path.append(_StandIns())
     scipy.signal.kaiser = scipy.signal.windows.kaiser  # as it was called when that was written
-    acoustic, vocoder = _models(Path(setup["voice"]))
+    with contextlib.redirect_stdout(sys.stderr):  # what it prints is no answer
+        acoustic, vocoder = _models(Path(setup["voice"]))
     _answer({})
     for question in map(json.loads, sys.stdin):
         _answer(_spoken(acoustic, vocoder, question))
@@ -73,7 +83,8 @@ def _models(voice: Path) -> tuple[torch.nn.Module, torch.nn.Module]:
     from kantts.models.sambert.kantts_sambert import KanTtsSAMBERT
 
     weights = _checkpoint(voice / "am")["model"]
-    params = _config(voice / "am")["KanTtsSAMBERT"]["params"]
+    # A made-up voice has no dropout, which only training has.
+    params = dict.fromkeys(_DROPOUTS, 0.0) | _config(voice / "am")["KanTtsSAMBERT"]["params"]
     params |= {name: len(weights[key]) for name, key in _TABLES.items() if key in weights}
     acoustic = KanTtsSAMBERT(params)
     computed = {k for k in acoustic.state_dict() if k.endswith(("position_enc", "timescales"))}

@@ -224,7 +224,7 @@ def test_an_architecture_out_of_bounds_is_refused(change: dict[str, Any], told: 
 def test_weights_of_another_architecture_are_refused() -> None:
     fixture = acoustic_fixture(TINY[0])
     for change in ({"n_speakers": 7}, {"decoder_layers": 2}, {"postnet_shifts": (3, 3, 3, 3)}):
-        other = dataclasses.replace(fixture.architecture, **change)  # type: ignore[arg-type]
+        other = dataclasses.replace(fixture.architecture, **change)
         with pytest.raises(EngineError, match="do not fit"):
             module.Acoustic(fixture.stored, other)
 

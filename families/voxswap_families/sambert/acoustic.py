@@ -178,6 +178,6 @@ def sounding(frames: Tensor, a: AcousticArchitecture) -> Tensor:
     """``(frames, mels)`` as a vocoder takes them: of those with a source, pitch in hertz."""
     if not a.has_source:
         return frames
-    mels, pitch, voiced = frames.split([a.mels - 2, 1, 1], dim=1)
+    mels, pitch, voiced = frames[:, :-2], frames[:, -2:-1], frames[:, -1:]
     hertz = (pitch * a.f0_scale_hertz + a.f0_offset_hertz).clamp(min=_LEAST_HERTZ)
     return torch.cat([mels, hertz, (voiced >= _VOICED).to(mels)], dim=1)
