@@ -27,11 +27,13 @@ class NormalizedText:
     """Text as it is to be read aloud. ``words`` are in order and do not overlap.
 
     ``dropped`` counts characters that cannot be read (emoji, for example) and were left out.
+    ``source`` is what the client wrote, or empty where nobody knows.
     """
 
     text: str
     words: tuple[Word, ...]
     dropped: Mapping[str, int] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class FrontEnd(Protocol):
     """Turns normalised text into symbols. Thread-safe; blocks about a millisecond a sentence."""
 
     def symbols(self, text: NormalizedText) -> SymbolSequence:
-        """Symbols of one segment.
+        """Symbols of one segment; phones index the words of ``read_as``, or else of ``text``.
 
         Raises `FrontEndError` if the language cannot be read, `LongReadingError`.
         """

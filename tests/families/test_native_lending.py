@@ -67,9 +67,10 @@ def test_rows_that_others_computed_have_the_same_bits_and_are_counted(
     while library.functions.vxk_helped_ns() == before:
         assert time.monotonic() < until_s, "nobody helped"
         assert np.array_equal(multiplied(library), alone)
-    shared, late = lending.shared
+    shared, late, closings = lending.shared
     assert shared > 0
     assert 0 <= late <= shared
+    assert closings >= 0
     assert lending.cpu_clock() > time.thread_time()
 
 
@@ -81,10 +82,19 @@ def test_who_lends_himself_after_a_recall_comes_back_at_once(library: Library) -
     lending.lend(ticket)
 
 
+def test_what_is_lost_is_a_debt_that_gains_pay_off(library: Library) -> None:
+    debt_after = library.functions.vxk_debt_after
+    assert debt_after(0, 70) == 0  # nothing is put by
+    assert debt_after(0, -3_000) == 3_000
+    assert debt_after(3_000, -500) == 3_500
+    assert debt_after(3_500, 500) == 3_000
+    assert debt_after(40, 70) == 0
+
+
 def test_without_kernels_nobody_is_kept() -> None:
     lending = KernelLending()
     assert not lending.is_open
     lending.lend(lending.ticket())
     lending.recall()
-    assert lending.shared == (0, 0)
+    assert lending.shared == (0, 0, 0)
     assert lending.cpu_clock() <= time.thread_time()

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.manifests import make_manifest
-from voxswap_registry.manifest import Manifest
+from voxswap_registry.manifest import FrontEndSpec, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.key import INDIFFERENT, _plain, audio_key
@@ -183,6 +183,14 @@ def test_pauses_and_what_was_left_out_are_heard_and_told() -> None:
         for text in ("One.\nTwo.", "One.\n\nTwo.", "One. \N{PARTY POPPER} Two.")
     }
     assert len(keys) == 3
+
+
+def test_mandarin_is_taken_as_written() -> None:
+    read_by = FrontEndSpec("mandarin", {"alphabet": "misaki"})
+    mandarin = dataclasses.replace(VOICE, language="zh-CN", languages=(), front_end=read_by)
+    one, other = (dataclasses.replace(REQUEST, text=text) for text in ("你好", "你好 "))
+    assert key(one, mandarin) != key(other, mandarin)
+    assert key(one) == key(other)
 
 
 def test_a_long_text_is_taken_as_written() -> None:

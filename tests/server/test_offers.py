@@ -12,7 +12,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.families import controls_of, installed
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
-from voxswap_server.speech.offers import check_offered
+from voxswap_server.speech.offers import check_offered, nothing_to_speak
 from voxswap_server.speech.request import SpeechRequest
 
 VOICE = dataclasses.replace(make_manifest("a"), controls=("rate", "noise_scale"))
@@ -59,3 +59,11 @@ def test_an_older_manifest_has_what_its_family_has(engine: str) -> None:
 
 def test_of_a_family_that_is_not_here_nothing_is_known() -> None:
     assert controls_of(dataclasses.replace(VOICE, engine="other", controls=None)) == ()
+
+
+def test_a_voice_tells_what_it_reads() -> None:
+    many = dataclasses.replace(VOICE, language="zh-CN", languages=("zh-CN", "de", "en-US"))
+    assert nothing_to_speak(many).violations[0].description == (
+        "has nothing that this voice can speak; it reads English (en-US), Mandarin (zh-CN), de: "
+        "send words in that"
+    )

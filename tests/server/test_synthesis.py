@@ -60,6 +60,15 @@ async def test_nothing_to_speak_is_told() -> None:
     fixture.compute.close()
 
 
+async def test_who_writes_to_a_voice_what_it_cannot_read_hears_what_it_reads() -> None:
+    # The front-end would say something of each character.
+    fixture = SynthesisFixture("你好，世界！", letters="你好世界")
+    with pytest.raises(InvalidInputError, match=r"it reads English \(en\): send words"):
+        await fixture.heard(lease(fixture))
+    assert fixture.voices[0].steps == []
+    fixture.compute.close()
+
+
 async def test_nothing_is_computed_before_there_is_a_lease(fixture: SynthesisFixture) -> None:
     parts = fixture.synthesis.messages(lease(fixture))
     await settle()

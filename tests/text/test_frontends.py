@@ -13,6 +13,9 @@ from voxswap_server.text.english.front_end import EnglishFrontEnd
 from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
+from voxswap_server.text.mandarin import reader
+from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
+from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 
 
 @pytest.fixture
@@ -87,3 +90,21 @@ def test_characters() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(FrontEndError, match="'pinyin'"):
         make_front_end(FrontEndSpec("pinyin", {}), PIPER, "zh")  # type: ignore[arg-type]
+
+
+def test_mandarin_writes_the_alphabet_that_the_voice_was_trained_on() -> None:
+    pytest.importorskip("kaldifst", reason="needs the extra mandarin")
+    spec = FrontEndSpec("mandarin", {"alphabet": "misaki"})
+    assert isinstance(make_front_end(spec, PIPER, "zh-CN"), MisakiMandarinFrontEnd)
+    for options in ({}, {"alphabet": "kantts"}):
+        made = make_front_end(FrontEndSpec("mandarin", options), PIPER, "zh-CN")
+        assert isinstance(made, KanttsFrontEnd)
+
+
+@pytest.mark.parametrize("package", ["kaldifst", "rjieba", "pypinyin", "opencc"])
+def test_without_its_extra_mandarin_says_so(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(reader, "_SHARED", reader._Shared())
+    with pytest.raises(FrontEndError, match=r"pip install 'voxswap\[mandarin\]'") as caught:
+        make_front_end(FrontEndSpec("mandarin", {}), PIPER, "zh-CN")
+    assert caught.value.metadata == {"extra": "mandarin"}

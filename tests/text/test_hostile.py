@@ -8,6 +8,7 @@ import pytest
 
 from bench.hostile.texts import KILLERS, texts
 from tests.text.by_hand import PIPER, by_hand, check
+from tests.text.mandarin.tables import KOKORO, kantts_table
 from voxswap_families.text import FrontEnd, LongReadingError
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import FrontEndSpec
@@ -15,6 +16,8 @@ from voxswap_server.speech.reader import parted, read_segment
 from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
+from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
+from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 from voxswap_server.text.segmentation.segments import segment
 from voxswap_server.text.types import Segment
 
@@ -27,13 +30,18 @@ FRONT_ENDS: dict[str, Make] = {
     ),
     "misaki": lambda _: make_front_end(FrontEndSpec("misaki", {}), PIPER, "en"),
     "characters": lambda _: make_front_end(FrontEndSpec("characters", {}), PIPER, "en"),
+    "mandarin": lambda _: MisakiMandarinFrontEnd(KOKORO),
+    "kantts": lambda _: KanttsFrontEnd(kantts_table()),
 }
+LANGUAGES = {"russian": "ru", "mandarin": "zh-CN", "kantts": "zh-CN"}
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_whatever_is_typed_is_read_or_refused(name: str, espeak: Espeak) -> None:
     if name in ("english", "misaki"):
         pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
+    if name in ("mandarin", "kantts"):
+        pytest.importorskip("kaldifst", reason="needs the extra mandarin")
     front_end = FRONT_ENDS[name](espeak)
     outcomes = set()
     for text in texts(250, seed=20):
@@ -41,7 +49,7 @@ def test_whatever_is_typed_is_read_or_refused(name: str, espeak: Espeak) -> None
         while left:
             part = left.pop()
             try:
-                check(*read_segment(part.text, "ru" if name == "russian" else "en", front_end))
+                check(*read_segment(part.text, LANGUAGES.get(name, "en"), front_end))
             except LongReadingError as error:
                 left += parted(part, error.excess)
             except VoxswapError as error:

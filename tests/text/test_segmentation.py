@@ -206,6 +206,14 @@ def test_longest_must_be_positive() -> None:
         segments("Hello.", longest=0)
 
 
+def test_chinese_without_a_mark_is_parted_behind_a_particle() -> None:
+    text = "今天我们在公园里看到了很多美丽的花" * 36
+    pieces = [s.text for s in segment(text)]
+    assert len(text) > 600
+    assert "".join(pieces) == text
+    assert all(piece[-1] in "们了的" for piece in pieces[:-1])
+
+
 @given(text=TEXTS, longest=st.integers(1, 60))
 def test_segments_are_slices_in_order_within_the_bound(text: str, longest: int) -> None:
     end = 0

@@ -90,6 +90,8 @@ def watch_compute(metrics: Metrics, scheduler: Scheduler, lending: KernelLending
     metrics.show("shared_products", text, lambda: lending.shared[0])
     text = "Of these, how many were waited for because a helper had lost its core."
     metrics.show("shared_products_late", text, lambda: lending.shared[1])
+    text = "How often helpers stopped for a while, since others needed their cores."
+    metrics.show("lending_pauses", text, lambda: lending.shared[2])
 
 
 def watch_admission(metrics: Metrics, admission: Admission) -> None:

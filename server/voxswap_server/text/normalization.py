@@ -113,7 +113,7 @@ def _assembled(text: str, source: CleanText, rewrites: Sequence[Rewrite]) -> Nor
     for rewrite in rewrites:
         if not rewrite.spoken:
             dropped.update(source.text[rewrite.start : rewrite.end])
-    return NormalizedText("".join(spoken), tuple(words), dict(dropped))
+    return NormalizedText("".join(spoken), tuple(words), dict(dropped), text)
 
 
 def _groups(text: str, rewrites: Sequence[Rewrite]) -> Iterator[_Group]:

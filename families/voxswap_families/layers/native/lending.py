@@ -46,8 +46,9 @@ class KernelLending:
         return time.thread_time() + int(self._library.functions.vxk_helped_ns()) / 1e9
 
     @property
-    def shared(self) -> tuple[int, int]:
-        """Products that were shared, and those of them whose lender was late."""
+    def shared(self) -> tuple[int, int, int]:
+        """Products that were shared, those whose lender was late, and closings because of it."""
         if self._library is None:
-            return 0, 0
-        return self._library.functions.vxk_shared(), self._library.functions.vxk_late()
+            return 0, 0, 0
+        call = self._library.functions
+        return call.vxk_shared(), call.vxk_late(), call.vxk_closings()

@@ -241,4 +241,6 @@ FUNCTIONS: Final = {
     "vxk_shared": (_LONG, ()),
     "vxk_late": (_LONG, ()),
     "vxk_helped_ns": (_LONG, ()),
+    "vxk_closings": (_LONG, ()),
+    "vxk_debt_after": (_LONG, (_LONG, _LONG)),
 }  # fmt: skip

@@ -68,8 +68,10 @@ def _as_heard(request: SpeechRequest, manifest: Manifest, *, parts: bool) -> obj
     segment may be parted, that is told as well; any may be the first that speaks.
     """
     text = request.text
-    # Word marks say where words stand in the text as written.
-    if MarkKind.WORD in request.marks or len(text) > _LONGEST_NORMALIZED:
+    # Word marks say where words stand in the text as written. Mandarin's front-end normalises by
+    # itself, which takes too long for the event loop; till then nobody knows how long a line is.
+    as_written = MarkKind.WORD in request.marks or manifest.front_end.kind == "mandarin"
+    if as_written or len(text) > _LONGEST_NORMALIZED:
         return [text, _CLAUSE] if parts else text
     return [_sentence(part, request, manifest, parts=parts) for part in segment(text)]
 

@@ -79,6 +79,8 @@ def _folded(found: re.Match[str], text: str) -> str:
         return before if IS_HAN.match(before) else ""
     if character in _SPELLED:
         return _SPELLED[character]
+    if character.isdecimal():  # of any script
+        return str(unicodedata.decimal(character))
     plain = unicodedata.normalize("NFKC", character).replace("\u2044", "/")
     if character in "¼½¾" or "\u2150" <= character <= "\u215e":
         return f"又{plain}" if text[found.start() - 1 : found.start()].isdigit() else plain
@@ -88,5 +90,5 @@ def _folded(found: re.Match[str], text: str) -> str:
 
 
 _FOREIGN: Final = re.compile(
-    f"(?![{''.join(_KEPT)}])(?:{_COMPATIBLE.pattern}|[{''.join(_SPELLED)}])"
+    f"(?![{''.join(_KEPT)}0-9])(?:{_COMPATIBLE.pattern}|[{''.join(_SPELLED)}]|\\d)"
 )

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 from voxswap_families.text import LongReadingError, NormalizedText, Word
@@ -120,7 +121,7 @@ class MandarinReader:
             for place, character in enumerate(text)
             if place not in inside and character.isalnum()
         )
-        said = NormalizedText(text, tuple(words), source.dropped)
+        said = NormalizedText(text, tuple(words), source.dropped, source.source)
         return Spoken(said, han, latin, marks, owners, dict(unread))
 
 
@@ -144,6 +145,7 @@ def _owned(
 
     Spans that say the same of the client's text, or parts of it that overlap, are one word.
     """
+    # For those who made the text by hand.
     written = {
         word.source_start + i: character
         for word in source.words
@@ -160,7 +162,9 @@ def _owned(
             before = words.pop()
             first, last = before.source_start, max(last, before.source_end)
             begin = before.start
-        text = "".join(written.get(i, "") for i in range(first, last))
+        text = source.source[first:last] or "".join(
+            map(written.get, range(first, last), repeat(" "))
+        )
         words.append(Word(text, first, last, begin, end))
         owners[start:end] = [len(words) - 1] * (end - start)
     return words, owners

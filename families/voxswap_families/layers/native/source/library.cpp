@@ -237,3 +237,8 @@ VXK_API int64_t vxk_shared() { return desk.products.load(); }
 // What others computed for the calling thread.
 VXK_API int64_t vxk_helped_ns() { return helped_ns; }
 VXK_API int64_t vxk_late() { return desk.late.load(); }
+// How often nothing was shared for a while; and what decides it.
+VXK_API int64_t vxk_closings() { return desk.closings.load(); }
+VXK_API int64_t vxk_debt_after(int64_t debt_ns, int64_t gained_ns) {
+  return debt_after(debt_ns, gained_ns);
+}

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from voxswap_server.text.scripts import is_foreign
+
+
+@pytest.mark.parametrize(
+    ("text", "languages", "foreign"),
+    [
+        ("你好，世界！", ["en-US"], True),
+        ("こんにちは", ["de"], True),
+        ("你好", ["zh-CN"], False),
+        ("東京駅", ["en", "ja_JP"], False),
+        ("Say 你好.", ["en-US"], False),
+        ("3 个", ["en-US"], False),
+        ("Hello", ["zh-CN"], False),
+        ("！？", ["en-US"], False),
+        ("", ["en-US"], False),
+    ],
+)
+def test_han_and_kana_are_foreign_to_who_is_not_written_in_them(
+    text: str, languages: list[str], foreign: bool
+) -> None:
+    assert is_foreign(text, languages) == foreign
