@@ -1,14 +1,14 @@
-"""The vocoder on native kernels: `generator.Generator`'s twin, in bfloat16 products.
+"""The vocoder on native kernels: `generator.Generator`'s twin, with weights in bfloat16.
 
-Pieces joined are the whole to the bit: of each sum the terms are added in one order. It must know how
-long a line is when that begins. What a harmonic source adds is computed by torch, which takes a
+Pieces joined are the whole to the bit: of each sum the terms are added in one order. It must know
+how long a line is when that begins. What a harmonic source adds is computed by torch, which takes a
 hundredth of the time, and handed to each stage.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -33,6 +33,8 @@ from voxswap_registry.errors import EngineError
 Floats = npt.NDArray[np.float32]
 
 _SCRATCH: Final = Scratch()
+# Of a step: what takes some 15 ms of a core.
+_STEP_PRODUCTS: Final = 9 * 10**8
 
 
 def handled(a: GeneratorArchitecture) -> str:
@@ -73,7 +75,8 @@ class NativeGenerator:
     ) -> None:
         """``weights`` are as for `generator.Generator`; they are packed, which takes a moment.
 
-        Raises `EngineError` if they are not those of ``architecture``, or what that does not handle.
+        Raises `EngineError` if they are not those of ``architecture``, or are no numbers, and for
+        one that is not `handled`.
         """
         found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         check_shapes(stored_shapes(architecture), found)
@@ -96,7 +99,10 @@ class NativeGenerator:
                 for i in range(len(architecture.rates))
             ]
         functions = library.functions
-        self.state_bytes: int = functions.vxk_generator_state_bytes(self._structure)
+        # With what stages look back on of the source's signal.
+        samples = 4 * architecture.hop_samples if architecture.has_source else 0
+        self._state_bytes: int = functions.vxk_generator_state_bytes(self._structure)
+        self.state_bytes = self._state_bytes + 4 * samples
 
     @property
     def resident_bytes(self) -> int:
@@ -113,7 +119,7 @@ class NativeGenerator:
                 hop_samples=a.hop_samples,
                 sample_rate_hertz=a.sample_rate_hertz,
             )
-        state = NativeGeneratorState(Block(self.state_bytes), frames, source)
+        state = NativeGeneratorState(Block(self._state_bytes), frames, source)
         self._library.functions.vxk_generator_begin(self._structure, state.block.address, frames)
         return state
 
@@ -123,7 +129,7 @@ class NativeGenerator:
             return finished(Work(self.steps(state, frames, is_last=is_last)))
 
     def steps(self, state: NativeGeneratorState, frames: Tensor, *, is_last: bool) -> Steps[Tensor]:
-        """As `generator.Generator.steps`: one step, or with ``is_last`` two.
+        """As `generator.Generator.steps`; a step is as many frames as others should wait for.
 
         Raises `EngineError` for frames of other columns, or more or fewer than were announced.
         """
@@ -135,12 +141,15 @@ class NativeGenerator:
         if n > left or (is_last and n < left):
             raise EngineError(f"{n} frames came where {left} are left; begin a line anew")
         state.is_over = is_last
-        made = [self._made(state, frames)] if n else []
-        if is_last and self.look_ahead_frames:
-            if made:
+        if is_last:  # What was waited for is told once nothing has come for as long.
+            frames = torch.nn.functional.pad(frames, (0, 0, 0, self.look_ahead_frames))
+        most = max(1, _STEP_PRODUCTS // a.products)
+        made = [np.zeros(0, np.float32)]
+        for first in range(0, frames.shape[0], most):
+            if first:
                 yield None
-            made.append(self._made(state, frames.new_zeros(self.look_ahead_frames, a.columns)))
-        return torch.from_numpy(np.concatenate(made)) if made else torch.zeros(0)
+            made.append(self._made(state, frames[first : first + most]))
+        return torch.from_numpy(np.concatenate(made))
 
     def _made(self, state: NativeGeneratorState, frames: Tensor) -> Floats:
         """What it tells of ``frames`` more, which may lie behind the end."""
@@ -161,15 +170,6 @@ class NativeGenerator:
         if not math.isfinite(float(audio.sum())):
             raise EngineError("the vocoder gave NaN or infinity: the weights are damaged")
         return audio
-
-    def step_bytes(self, frames: int) -> int:
-        """An upper bound of what a step of so many ``frames`` takes."""
-        a, most = self.architecture, max(frames, self.look_ahead_frames)
-        scratch: int = self._library.functions.vxk_generator_bytes(self._structure, most)
-        samples = 4 * (most + self.look_ahead_frames) * a.hop_samples
-        # float64 of each harmonic, of phases and noise; and the source's signal at each stage.
-        source = 4 * 8 * a.harmonics * most * a.hop_samples
-        return scratch + 3 * samples + (source + 2 * samples * a.channels // 8 if source else 0)
 
     def _rows(self, stage: int, seen: int) -> int:
         """Rows that a stage has upsampled once ``seen`` frames came."""
@@ -241,45 +241,91 @@ class NativeGenerator:
         channels = rows.shape[1] // taps
         return c.Product(self._keep(panels), self._keep(whole), rows.shape[0], taps, channels, 0)
 
-    def _conv(self, weights: Mapping[str, Tensor], name: str) -> c.Product:
-        weight = weights[f"{name}.weight"]
-        rows = weight.transpose(1, 2).reshape(weight.shape[0], -1)
-        return self._product(rows, weights[f"{name}.bias"], taps=weight.shape[2])
-
     def _filled(self, weights: Mapping[str, Tensor]) -> c.Generator:
-        a = self.architecture
+        def product(name: str, rate: int, sized: c.Product) -> c.Product:
+            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            if rate > 1:
+                return self._product(_lying(weight, rate), bias.repeat(rate), taps=sized.taps)
+            return self._product(
+                weight.transpose(1, 2).reshape(sized.outputs, -1), bias, taps=sized.taps
+            )
+
         last = weights["conv_post.weight"][0].t().flatten()  # (taps, channels)
-        post = torch.cat([last, weights["conv_post.bias"]])
-        g = c.Generator(
-            self._conv(weights, "conv_pre"),
-            post=self._keep(post.contiguous()),
-            post_taps=a.kernel,
-            count=len(a.rates),
-            blocks=len(a.resblock_kernels),
-            kind=c.SINE | c.POST_BIAS | (c.CAUSAL if a.causal else 0),
-        )
-        for i, rate in enumerate(a.rates):
-            stage = g.stages[i]
-            stage.up = self._up(weights, i)
-            stage.rate, stage.cut = rate, a.upsampling(i)[1]
-            for j, dilations in enumerate(a.resblock_dilations):
-                block, name = stage.blocks[j], f"blocks.{i * g.blocks + j}"
-                for k, dilation in enumerate(dilations):
-                    for n, (branch, apart) in enumerate((("convs1", dilation), ("convs2", 1))):
-                        block.convs[2 * k + n] = self._conv(weights, f"{name}.{branch}.{k}")
-                        block.dilations[2 * k + n] = apart
-                block.count, block.span = 2 * len(dilations), 2
+        g = _structure(self.architecture, product)
+        g.post = self._keep(torch.cat([last, weights["conv_post.bias"]]))
         return g
 
-    def _up(self, weights: Mapping[str, Tensor], stage: int) -> c.Product:
-        """A transposed convolution as a product: ``rate`` rows of an input and of those before."""
-        weight, rate = weights[f"ups.{stage}.weight"], self.architecture.rates[stage]
-        inputs, outputs, kernel = weight.shape
-        taps = -(-kernel // rate)
-        lying = torch.zeros(rate, outputs, taps, inputs)
-        for row in range(rate):
-            for tap in range(taps):
-                if (place := row + (taps - 1 - tap) * rate) < kernel:
-                    lying[row, :, tap] = weight[:, :, place].t()
-        bias = weights[f"ups.{stage}.bias"].repeat(rate)
-        return self._product(lying.view(rate * outputs, taps * inputs), bias, taps=taps)
+
+def _lying(weight: Tensor, rate: int) -> Tensor:
+    """A transposed convolution as a product: ``rate`` rows of an input and of those before it."""
+    inputs, outputs, kernel = weight.shape
+    taps = -(-kernel // rate)
+    lying = torch.zeros(rate, outputs, taps, inputs)
+    for row in range(rate):
+        for tap in range(taps):
+            if (place := row + (taps - 1 - tap) * rate) < kernel:
+                lying[row, :, tap] = weight[:, :, place].t()
+    return lying.view(rate * outputs, taps * inputs)
+
+
+def _structure(
+    a: GeneratorArchitecture, product: Callable[[str, int, c.Product], c.Product]
+) -> c.Generator:
+    """What the library takes; ``product`` fills in the weights of a layer, by rate and sizes."""
+
+    def conv(name: str, outputs: int, channels: int, taps: int, rate: int = 1) -> c.Product:
+        return product(name, rate, c.Product(None, None, outputs, taps, channels, 0))
+
+    g = c.Generator(
+        conv("conv_pre", a.channels, a.mels, a.kernel),
+        post_taps=a.kernel,
+        count=len(a.rates),
+        blocks=len(a.resblock_kernels),
+        kind=c.SINE | c.POST_BIAS | (c.CAUSAL if a.causal else 0),
+    )
+    channels = a.channels
+    for i, rate in enumerate(a.rates):
+        stage, (kernel, cut) = g.stages[i], a.upsampling(i)
+        half = channels // 2
+        stage.up = conv(f"ups.{i}", rate * half, channels, -(-kernel // rate), rate)
+        stage.rate, stage.cut, channels = rate, cut, half
+        for j, (taps, dilations) in enumerate(
+            zip(a.resblock_kernels, a.resblock_dilations, strict=True)
+        ):
+            block, name = stage.blocks[j], f"blocks.{i * g.blocks + j}"
+            for k, dilation in enumerate(dilations):
+                for n, (branch, apart) in enumerate((("convs1", dilation), ("convs2", 1))):
+                    block.convs[2 * k + n] = conv(f"{name}.{branch}.{k}", half, half, taps)
+                    block.dilations[2 * k + n] = apart
+            block.count, block.span = 2 * len(dilations), 2
+    return g
+
+
+def packed_bytes(a: GeneratorArchitecture) -> int:
+    """An upper bound of what its weights take, packed, and of what packing takes beside them."""
+    total, largest = 4 * (a.kernel * a.channels + 1), 0
+
+    def counted(name: str, rate: int, sized: c.Product) -> c.Product:
+        nonlocal total, largest
+        columns = sized.taps * sized.channels
+        total += 2 * padded(sized.outputs) * (columns + 1) + 4 * padded(sized.outputs)
+        largest = max(largest, 8 * sized.outputs * columns)
+        return sized
+
+    _structure(a, counted)
+    return total + largest
+
+
+def step_bytes(a: GeneratorArchitecture, library: Library, frames: int) -> int:
+    """An upper bound of what a step takes that gets so many ``frames``, its result included."""
+    ahead = a.reach_frames[1]
+    most = min(frames + ahead, max(1, _STEP_PRODUCTS // a.products))
+    sized = _structure(a, lambda name, rate, sized: sized)
+    scratch: int = library.functions.vxk_generator_bytes(sized, most)
+    samples = 4 * (frames + 2 * ahead) * a.hop_samples
+    # float64 of each harmonic, of phases and noise; and the source's signal at each stage.
+    source = 8 * 5 * a.harmonics * most * a.hop_samples
+    stages = 2 * sum(
+        (a.channels >> stage + 1) * math.prod(a.rates[: stage + 1]) for stage in range(len(a.rates))
+    )
+    return scratch + 3 * samples + (source + 4 * stages * (most + ahead) if source else 0)
