@@ -45,12 +45,13 @@ def run(
     """Measure everything, or one of `FIGURES`; about a quarter of an hour.
 
     With ``against``, swaps are measured in turns with those of a server of that commit, and nothing
-    else is, unless ``only`` names it.
+    else is, unless ``only`` names it. Both then have weights as checkpoints store them, which
+    all commits know; otherwise they are as imports write them.
     """
     with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as name:
         folder = Path(name)
         registry = Registry(folder / "registry")
-        import_embedded(registry)
+        import_embedded(registry, dtype="auto" if against is None else "float32")
         joe = registry.resolve(VoiceRef("joe"))
         sizes = QUICK if quick else USUAL
         add_twins(registry, joe, sizes.residents + 2)
@@ -94,7 +95,8 @@ def _check_ms(stage: Stage) -> float:
     found = in_turns(rounds, partial(check, model), partial(check, model.by_name()))
     blake3_ms, sha256_ms = map(statistics.median, found)
     add = stage.report.add
-    add("checking 63 MB, median; peer: SHA-256", blake3_ms, "ms", peer=sha256_ms)
+    size = f"{model.size_bytes / 1e6:.0f} MB"
+    add(f"checking {size}, median; peer: SHA-256", blake3_ms, "ms", peer=sha256_ms)
     # A second digest of each file has to be worth its place in manifests.
     add("checking by BLAKE3 / by SHA-256", blake3_ms / sha256_ms, "times", 0.6)
     return blake3_ms

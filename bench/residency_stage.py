@@ -87,11 +87,9 @@ class Stage:
     ) -> Iterator[tuple[BenchServer, Client]]:
         """A server, of this tree or another, and a client of it.
 
-        Voices are computed in the type in which they are stored: what is mapped then is the whole
-        checkpoint. And with as many threads on every machine, so that steps are the same ones.
+        With as many threads on every machine, so that steps are the same ones.
         """
         chosen: dict[str, Any] = {
-            "arithmetic": "float32",
             "compute_threads": "2",
             "memory_budget": "8GiB",
             "device": self.device,

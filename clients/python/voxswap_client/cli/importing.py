@@ -111,6 +111,31 @@ def add_embedded(location: str, actor: str) -> list[Voice]:
         return [as_voice(manifest, registry.record(manifest.voice_id)) for manifest in found]
 
 
+def add_packs(
+    location: str, args: argparse.Namespace, actor: str
+) -> tuple[list[Registration], int]:
+    """Publish style packs of Kokoro's; how many the registry lacks then.
+
+    With ``--embedded`` each once: what was deleted stays so.
+    """
+    with opened(location) as registry, ProgressBar() as progress:
+        from voxswap_families.kokoro.pack_voices import add_packs
+
+        found = add_packs(
+            registry,
+            args.kokoro_packs,
+            only=() if args.only is None else tuple(map(str.strip, args.only.split(","))),
+            once=args.embedded,
+            progress=progress,
+            actor=actor,
+        )
+        done = [
+            Registration(as_voice(manifest, registry.record(manifest.voice_id)), is_new)
+            for manifest, is_new in found.done
+        ]
+        return done, len(found.others)
+
+
 def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
     from voxswap_families.importing.detect import import_voice
 

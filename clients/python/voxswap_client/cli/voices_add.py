@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import textwrap
 from pathlib import Path
 
@@ -42,6 +43,18 @@ def add_to(actions: Commands) -> None:
         help="a Piper .onnx, the folder of a voice, or a model of ModelScope (folder or zip)",
     )
     add.add_argument("--embedded", action="store_true", help="voices of installed packages")
+    add.add_argument(
+        "--kokoro-packs",
+        metavar="TARBALL|FOLDER",
+        type=Path,
+        help="style packs of Kokoro-82M, as `npm pack kokoro-js@1.2.1` fetches them; with "
+        "--embedded each once",
+    )
+    add.add_argument(
+        "--only",
+        metavar="NAMES",
+        help="which of the packs, such as zf_xiaoxiao,am_* (default: all)",
+    )
     add.add_argument("--id", metavar="ID", help="what the voice shall be called, such as npc/smith")
     add.add_argument(
         "--dtype",
@@ -79,11 +92,14 @@ def add_to(actions: Commands) -> None:
 
 
 def run_add(args: argparse.Namespace) -> int:
-    """Import one voice, or those that ship in packages."""
-    if args.embedded is (args.path is not None):
-        raise usage_error("voices add takes either a SOURCE or --embedded")
-    if args.embedded:
-        return _add_embedded(args)
+    """Import one voice, or those of packages and of style packs."""
+    has_packs = args.kokoro_packs is not None
+    if (args.embedded or has_packs) is (args.path is not None):
+        raise usage_error("voices add takes either a SOURCE, or --embedded or --kokoro-packs")
+    if args.only is not None and not has_packs:
+        raise usage_error("--only chooses among --kokoro-packs", "name these too")
+    if args.embedded or has_packs:
+        return _add_several(args)
     if not args.id:
         raise usage_error("a voice needs a name", "give it one: --id npc/smith")
     voices = importing.found_at(args.path, args)
@@ -123,21 +139,33 @@ def _tell_found(args: argparse.Namespace, target: dict[str, str], done: list[Reg
     return code
 
 
-def _add_embedded(args: argparse.Namespace) -> int:
+def _add_several(args: argparse.Namespace) -> int:
+    these = "--embedded" if args.embedded else "--kokoro-packs"
     if any(getattr(args, name) for name in _OF_ONE_VOICE):
-        raise usage_error("--embedded voices bring their own id, licence and the rest")
+        raise usage_error(f"{these} voices bring their own id, licence and the rest")
     if args.registry is None and names_server(args):
         raise usage_error(
-            "--embedded voices are added to a registry, not sent to a server",
+            f"{these} voices are added to a registry, not sent to a server",
             "name the registry with --registry",
         )
     location = local.registry_location(args, must_exist=False)
-    imported = importing.add_embedded(location, actor(args))
-    added = [Registration(voice, created=True) for voice in imported]
-    if not added and not args.json:
-        print(f"nothing to add: {location} has every voice that installed packages bring")
-        return 0
-    return tell(args, {"registry": location}, added)
+    who = actor(args)
+    done, others = [], 0
+    if args.embedded:
+        done += [Registration(v, created=True) for v in importing.add_embedded(location, who)]
+    if args.kokoro_packs is not None:
+        packs, others = importing.add_packs(location, args, who)
+        done += packs
+    if not done and not args.json:
+        which = "installed packages bring" if args.kokoro_packs is None else "is asked for"
+        print(f"nothing to add: {location} has every voice that {which}")
+    else:
+        tell(args, {"registry": location}, done)
+    if others and not args.json:
+        words = ["voxswap", "voices", "add", "--kokoro-packs", str(args.kokoro_packs)]
+        command = shlex.join([*words, "--registry", location])
+        print(f"{others} more in these packs; add them with: {command}")
+    return 0
 
 
 def tell(args: argparse.Namespace, target: dict[str, str], done: list[Registration]) -> int:
