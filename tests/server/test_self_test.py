@@ -192,9 +192,9 @@ async def test_a_text_that_it_cannot_read_is_a_fault_of_that_field(fixtures: Any
 
 
 async def test_a_voice_that_cannot_read_our_own_text_asks_for_another(fixtures: Any) -> None:
-    fixture = fixtures(letters="铁匠")
+    fixture = fixtures(letters="кузнец")
     assert "test_text" in await fixture.fault()
-    await fixture.self_test.run(manifest(), "铁匠")
+    await fixture.self_test.run(manifest(), "кузнец")
 
 
 # How many at a time
