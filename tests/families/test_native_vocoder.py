@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.families.kantts_fixtures import pieces
 from tests.families.native_kernels import TRIED
-from tests.families.test_vocoder import pieces
 from voxswap_families.layers.native import library
 from voxswap_families.made_up import random_tensors
 from voxswap_families.sambert.generator import Generator
