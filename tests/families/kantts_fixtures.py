@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,10 @@ def vocoder_fixture(name: str) -> VocoderFixture:
     tensors = {key[2:]: value for key, value in found.items() if key.startswith("w/")}
     drawn = (found["phase_uniform"][:, 0], found["noise"]) if "noise" in found else None
     return VocoderFixture(params, tensors, found["input"].T.contiguous(), found["wave"], drawn)
+
+
+def pieces(frames: Tensor, cuts: Sequence[int]) -> Iterator[tuple[Tensor, bool]]:
+    """``frames`` cut there, each with whether it is the last."""
+    edges = [0, *sorted(min(cut, len(frames)) for cut in cuts), len(frames)]
+    for number, (first, last) in enumerate(itertools.pairwise(edges)):
+        yield frames[first:last], number == len(edges) - 2

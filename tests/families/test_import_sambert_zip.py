@@ -87,3 +87,15 @@ def test_a_zip_whose_bytes_were_changed_is_refused(model: Callable[..., Path]) -
     data[middle : middle + 64] = bytes(64)
     path.write_bytes(data)
     assert "cannot be unpacked" in refused(path)
+
+
+def test_folders_of_others_are_not_gone_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        (tmp_path / f"{number}.wav").touch()
+    monkeypatch.setattr("voxswap_families.sambert.archive._MAX_FILES", 10)
+    assert find_sambert(tmp_path) is None
+    (tmp_path / "voices").mkdir()
+    with pytest.raises(ImportSourceError, match="holds more than 10 files"):
+        find_sambert(tmp_path)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.families.kantts_fixtures import pieces
 from tests.families.native_kernels import TRIED
-from tests.families.test_vocoder import pieces
 from voxswap_families.layers.native import library
 from voxswap_families.made_up import random_tensors
 from voxswap_families.sambert.generator import Generator
@@ -55,7 +55,8 @@ def weights_of(a: GeneratorArchitecture) -> dict[str, Tensor]:
 
 
 def frames_of(a: GeneratorArchitecture) -> Tensor:
-    frames = random_tensors({"frames": (FRAMES, a.columns)}, "frames")["frames"] * math.sqrt(a.columns)
+    (frames,) = random_tensors({"frames": (FRAMES, a.columns)}, "frames").values()
+    frames *= math.sqrt(a.columns)
     if a.has_source:
         frames[:, -2] = 200 + 30 * frames[:, -2]
         frames[:, -1] = (frames[:, -1] > 0).float()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from tests.families.kantts_fixtures import VOCODERS, VocoderFixture, vocoder_fixture
+from tests.families.kantts_fixtures import VOCODERS, VocoderFixture, pieces, vocoder_fixture
 from voxswap_families.layers.blocks import Conv, Upsample
 from voxswap_families.layers.carry import Carry
 from voxswap_families.sambert.generator import Generator
@@ -33,13 +32,6 @@ CUTS = st.lists(st.integers(0, 14), max_size=6)
 @pytest.fixture(scope="module", params=VOCODERS)
 def fixture(request: pytest.FixtureRequest) -> VocoderFixture:
     return vocoder_fixture(request.param)
-
-
-def pieces(frames: Tensor, cuts: Sequence[int]) -> Iterator[tuple[Tensor, bool]]:
-    """``frames`` cut there, each with whether it is the last."""
-    edges = [0, *sorted(min(cut, len(frames)) for cut in cuts), len(frames)]
-    for number, (first, last) in enumerate(itertools.pairwise(edges)):
-        yield frames[first:last], number == len(edges) - 2
 
 
 def spoken(

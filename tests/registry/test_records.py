@@ -163,3 +163,15 @@ def test_a_list_of_thousands_is_refused_before_each_of_its_faults_is_looked_for(
     with pytest.raises(ManifestError, match=list_of) as caught:
         Manifest.from_json(json.dumps(raw).encode(), where="here")
     assert len(caught.value.violations) <= 16
+
+
+def test_the_mark_of_a_made_up_voice_is_true_or_away() -> None:
+    raw = json.loads(written("manifest"))
+    assert Manifest.from_json(json.dumps(raw).encode(), where="here").fabricated is None
+    raw["fabricated"] = True
+    marked = Manifest.from_json(json.dumps(raw).encode(), where="here")
+    assert marked.fabricated is True
+    assert json.loads(marked.to_json())["fabricated"] is True
+    for wrong in (False, None, "yes"):
+        with pytest.raises(ManifestError, match="fabricated"):
+            Manifest.from_json(json.dumps({**raw, "fabricated": wrong}).encode(), where="here")

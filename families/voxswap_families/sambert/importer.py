@@ -60,6 +60,11 @@ _IS_EMOTIONAL: Final = re.compile(r"(?:^|[_\-])emo(?:$|[_\-])", re.IGNORECASE)
 
 def find_sambert(path: Path) -> Path | None:
     """``path`` if it is such a directory or zip. Blocks; raises `ImportSourceError`."""
+    # A folder of somebody else's may hold anything, and is not gone through.
+    if path.is_dir() and not any(
+        any(path.glob(name)) for name in ("configuration.json", "voices", "basemodel*", "am")
+    ):
+        return None
     with opened(path) as files:
         return path if files is not None and is_model(files) else None
 
