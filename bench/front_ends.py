@@ -115,10 +115,13 @@ class InProcess(Espeak):
         """As the list has it."""
         return self._library.voices[name]
 
-    def read(self, identifier: str, texts: Sequence[str], *, of: str) -> list[list[Clause]]:
+    def read(
+        self, identifier: str, texts: Sequence[str], *, of: str, ties: bool = False
+    ) -> list[list[Clause]]:
         """On this thread."""
         self._library.take(identifier)
-        found = clauses_of(json.dumps({"read": self._library.read_all(texts)}).encode(), texts)
+        read = self._library.read_all(texts, ties=ties)
+        found = clauses_of(json.dumps({"read": read}).encode(), texts)
         if isinstance(found, float):
             raise LongReadingError(found)
         return found

@@ -23,8 +23,9 @@ from bench.load import Clients, Outcome, Target, offer
 from bench.residency_stage import MIB, Stage, add_twins, ledger_of, make_room, taken_bytes
 from bench.servers import BenchServer
 from voxswap_client import Client, VoxswapClientError
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.vits.architecture import VitsArchitecture
-from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.checkpoint import as_stored
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.manifest import Audio, Manifest

@@ -50,7 +50,7 @@ _SLOW_MODULES = {
     "families": {
         *("hostile_graphs", "hostile_voices", "kokoro", "together", "vits", "vits_huggingface"),
         *("contract", "embedded", "import_huggingface", "import_kokoro", "import_piper"),
-        "vits_tensors",
+        *("pack_files", "pack_voices", "vits_tensors"),
     },
     "registry": {
         *("blake3", "cache", "catalog", "collecting", "components", "crashes"),

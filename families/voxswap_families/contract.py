@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from voxswap_families.arithmetic import Dtype
 from voxswap_families.importing.request import ImportRequest
@@ -50,12 +50,15 @@ class Delivery:
     ``rate`` is a factor on the voice's own speed. ``controls`` are all others, by their names in
     `voxswap_registry.controls`: those that were asked for, and those that the manifest has a
     setting for. ``seed`` makes the result repeatable, whatever else the device is doing.
+    ``emotions`` are of those that the voice lists, each with how much of it there is: 1 is as it
+    was trained, what all of them together leave of 1 is neutral, and more exaggerates.
     """
 
     rate: float
     seed: int
     controls: Mapping[str, float] = field(default_factory=dict)
     speaker: int = 0
+    emotions: Mapping[str, float] = field(default_factory=dict)
 
 
 class Utterance(Protocol):
@@ -245,6 +248,9 @@ class Engine(Protocol):
         ...
 
 
+#: Of a voice that is made up.
+Size: TypeAlias = Literal["tiny", "real"]
+
 #: The front-end that a manifest asks for, over a table, for a language. May block for half a
 #: second. Raises `FrontEndError` if there is none here.
 MakeFrontEnd: TypeAlias = Callable[[FrontEndSpec, SymbolTable, str], FrontEnd]
@@ -282,12 +288,28 @@ class Importer:
     to convert at a file or folder, or None if that is not its format; it raises
     `ImportSourceError` where it cannot tell which of several is meant. ``convert`` gives the voice,
     with its components below ``request.workdir``; it raises `ImportSourceError`, and
-    `InvalidInputError` for a request that does not apply.
+    `InvalidInputError` for a request that does not apply. Where one place may hold several voices
+    that each stand for themselves, ``members`` gives their names, which ``request.style`` chooses
+    by.
     """
 
     description: str
     find: Callable[[Path], Path | None]
     convert: Callable[[Path, ImportRequest], VoiceDraft]
+    members: Callable[[Path], Sequence[str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fabricator:
+    """Writes a voice with random weights, in the layout in which such are published.
+
+    ``write`` fills a folder, which is empty, by a seed: the same one gives the same bytes. A real
+    one is as large as published voices, and costs what they cost; a tiny one takes a test no time.
+    Blocks.
+    """
+
+    description: str
+    write: Callable[[Path, int, Size], None]
 
 
 class Family(Rules, Protocol):
@@ -301,6 +323,11 @@ class Family(Rules, Protocol):
     @property
     def importers(self) -> Sequence[Importer]:
         """Of its formats, the most particular first."""
+        ...
+
+    @property
+    def fabricators(self) -> Mapping[str, Fabricator]:
+        """What of it can be made up, by name. Ask `register.fabricators`."""
         ...
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voxswap_families.contract import Engine, EngineContext, Family
+from voxswap_families.contract import Engine, EngineContext, Fabricator, Family
 from voxswap_registry.families import installed
 
 
@@ -16,3 +16,11 @@ def families() -> Mapping[str, Family]:
 def make_engines(context: EngineContext) -> dict[str, Engine]:
     """Those of all families, by name."""
     return {name: family.engine(context) for name, family in families().items()}
+
+
+def fabricators() -> dict[str, Fabricator]:
+    """Those of all families, by name; a family may be older than they are."""
+    found: dict[str, Fabricator] = {}
+    for family in families().values():
+        found.update(getattr(family, "fabricators", {}))
+    return dict(sorted(found.items()))

@@ -4,10 +4,15 @@ Two layouts are in use. Piper: ``^ _ p1 _ p2 _ … pn _ $``, a pad after the beg
 each phoneme, none after the end mark. Blanks (VITS as in Hugging Face transformers):
 ``0 c1 0 c2 0 … cn 0``, a blank around every character and no marks at the ends. Both come down to
 ids at the start, a blank after each symbol, and ids at the end.
+
+A third one (KAN-TTS) has four tables, and a symbol of it is a row of each: phone, tone, place in
+the syllable, place in the word, written ``n_c$tone3$s_begin$word_begin``. It has one id.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +26,7 @@ from voxswap_registry.fields import Between, Length
 from voxswap_registry.json_reader import read_json
 from voxswap_registry.records import Record, record
 
-Layout = Literal["piper", "blanks"]
+Layout = Literal["piper", "blanks", "kantts"]
 
 MAX_TABLE_BYTES: Final = 4 << 20  # a thousand times the table of a Piper voice
 #: Of one symbol. Others would make a line of any length of a few letters.
@@ -69,10 +74,57 @@ class _Piper(_Blanks):
     clusters: tuple[Annotated[tuple[str, ...], Length(2)], ...] = ()
 
 
+#: KAN-TTS's tables, in the order in which a symbol names a row of each.
+KANTTS_TABLES: Final = ("sy", "tone", "syllable_flag", "word_segment")
+#: Rows of each of them that no text has: filling, end, and what training masks.
+KANTTS_SPECIALS: Final = ("_", "~", "@[MASK]")
+_Names = Annotated[tuple[Annotated[str, Length(1)], ...], Length(1, 20_000)]
+
+
+@record(closed=True, may_lack={"emotion", "speaker"})
+@dataclass(frozen=True, slots=True)
+class _KanTts:
+    """Tables on disk: the names of their rows, in order. A reader has no use for the last two."""
+
+    layout: Layout
+    sy: _Names
+    tone: _Names
+    syllable_flag: _Names
+    word_segment: _Names
+    emotion: _Names = ()
+    speaker: _Names = ()
+
+
+class _Rows(Mapping[str, tuple[int, ...]]):
+    """Ids of symbols that are a row of each of several tables. Immutable."""
+
+    def __init__(self, tables: Sequence[Sequence[str]]) -> None:
+        # What a name adds to an id: ids count rows, those of the first table fastest.
+        self._addends: list[dict[str, int]] = []
+        radix = 1
+        for table in tables:
+            rows = {name: row * radix for row, name in enumerate(table)}
+            self._addends.append({n: a for n, a in rows.items() if n not in KANTTS_SPECIALS})
+            radix *= len(table)
+
+    def __getitem__(self, symbol: str) -> tuple[int, ...]:
+        names = symbol.split("$")
+        if len(names) != len(self._addends):
+            raise KeyError(symbol)
+        return (sum(table[name] for table, name in zip(self._addends, names, strict=True)),)
+
+    def __iter__(self) -> Iterator[str]:
+        return map("$".join, itertools.product(*self._addends))
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self._addends))
+
+
 _WHERE: Final = "the symbol table"
 _REMEDY: Final = "Import the voice again, or publish a version in which that is right"
 _BLANKS: Final = Record(_Blanks, limit_bytes=MAX_TABLE_BYTES, remedy=_REMEDY)
 _PIPER: Final = Record(_Piper, limit_bytes=MAX_TABLE_BYTES, remedy=_REMEDY)
+_KANTTS: Final = Record(_KanTts, limit_bytes=MAX_TABLE_BYTES, remedy=_REMEDY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +166,27 @@ class SymbolTable:
         return cls("blanks", MappingProxyType(ids), (blank_id,), (blank_id,), ())
 
     @classmethod
+    def kantts(cls, tables: Sequence[Sequence[str]]) -> SymbolTable:
+        """Symbols of KAN-TTS: the names of a row of each of ``tables``, with ``$`` between them."""
+        return cls("kantts", _Rows(tables), (), (), ())
+
+    @classmethod
     def from_json(cls, data: bytes) -> SymbolTable:
         """The table on disk: ``{"layout": "piper" | "blanks", "symbols": {"a": [14], …}}``.
 
         Optional beside them for "piper": ``pad``, ``bos``, ``eos`` (a symbol, or null for none) and
-        ``clusters`` (lists of symbols). Raises `ManifestError` that names what is wrong.
+        ``clusters`` (lists of symbols). "kantts" has the names of four tables' rows in their place:
+        ``sy``, ``tone``, ``syllable_flag``, ``word_segment``. Raises `ManifestError` that names
+        what is wrong.
         """
         layout = read_json(data, where=_WHERE, limit_bytes=MAX_TABLE_BYTES).get("layout")
         if layout == "blanks":
             return cls.blanks(_BLANKS.parse(data, where=_WHERE).symbols)
+        if layout == "kantts":
+            four = _KANTTS.parse(data, where=_WHERE)
+            if faults := list(_unclear(four)):
+                raise _KANTTS.error(faults, where=_WHERE)
+            return cls.kantts([getattr(four, field) for field in KANTTS_TABLES])
         table = _PIPER.parse(data, where=_WHERE)
         if faults := list(_misfits(table)):
             raise _PIPER.error(faults, where=_WHERE)
@@ -176,6 +240,18 @@ class SymbolTable:
             else:
                 yield spoken[position]
                 position += 1
+
+
+def _unclear(tables: _KanTts) -> Iterator[FieldViolation]:
+    """Names that do not stand for one row."""
+    for field in KANTTS_TABLES:
+        seen: set[str] = set()
+        for place, name in enumerate(getattr(tables, field)):
+            if name in seen or "$" in name:
+                what = "has a $, which parts names" if "$" in name else "has another row already"
+                yield FieldViolation(f"{field}[{place}]", f"{name!r:.60} {what}")
+                return
+            seen.add(name)
 
 
 def _misfits(table: _Piper) -> Iterator[FieldViolation]:

@@ -34,6 +34,11 @@ class Rules(Protocol):
         ...
 
     @property
+    def optional_roles(self) -> Collection[str]:
+        """Of those roles, the ones that a voice may lack. Ask `optional_roles_of`."""
+        ...
+
+    @property
     def forms(self) -> Mapping[str, Collection[str]]:
         """The forms that a role's component may have, beside the one that has no name."""
         ...
@@ -91,6 +96,12 @@ def forms_of(rules: Rules, role: str) -> Collection[str]:
     """The forms that a component with this role may have; a family may be older than forms are."""
     forms: Mapping[str, Collection[str]] = getattr(rules, "forms", {})
     return forms.get(role, ())
+
+
+def optional_roles_of(rules: Rules) -> Collection[str]:
+    """The roles that a voice may lack; a family may be older than optional roles are."""
+    roles: Collection[str] = getattr(rules, "optional_roles", ())
+    return roles
 
 
 def controls_of(manifest: Manifest) -> Collection[str]:

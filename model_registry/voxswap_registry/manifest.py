@@ -298,12 +298,18 @@ class VoiceDescription:
         Doc("the names of those that it can mix, if there are any"),
     ] = None
 
+    fabricated: Annotated[
+        Literal[True] | None,
+        Absent(),
+        Doc("its weights are random numbers: for tests and benches, and not to be served"),
+    ] = None
+
     def described(self) -> dict[str, Any]:
         """These fields by name, for another class that has them."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(VoiceDescription)}
 
 
-@record(may_lack={"tags", "gender", "languages", "controls", "emotions"})
+@record(may_lack={"tags", "gender", "languages", "controls", "emotions", "fabricated"})
 @dataclass(frozen=True, kw_only=True)
 class Manifest(VoiceDescription):
     """One immutable version of a voice."""

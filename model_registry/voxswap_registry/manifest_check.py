@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from voxswap_registry.errors import FieldViolation
-from voxswap_registry.families import forms_of, rules_of
+from voxswap_registry.families import Rules, forms_of, optional_roles_of, rules_of
 from voxswap_registry.rates import LEAST_FRAMES_PER_S, MOST_FRAMES_PER_S
 from voxswap_registry.records import shown
 
@@ -44,7 +44,7 @@ def misfits(manifest: Manifest) -> _Faults:
     yield from _front_end(manifest)
     if (rules := rules_of(manifest.engine)) is not None:
         # Of an engine that is not here, a manifest is listed, and refused by the loader.
-        yield from _roles(manifest, rules.role_limits.keys())
+        yield from _roles(manifest, rules)
         yield from _offers(manifest, "controls", manifest.controls, rules.controls)
         yield from _offers(manifest, "emotions", manifest.emotions, rules.emotions)
         yield from rules.faults(manifest)
@@ -106,14 +106,16 @@ def _hop(manifest: Manifest) -> _Faults:
         )
 
 
-def _roles(manifest: Manifest, roles: Collection[str]) -> _Faults:
-    """An engine's voice has the parts that it computes with: no other, and each of them."""
+def _roles(manifest: Manifest, rules: Rules) -> _Faults:
+    """An engine's voice has the parts that it computes with: no other, and each that it must."""
     found = {component.role for component in manifest.components}
-    if found != roles:
+    roles, optional = set(rules.role_limits), set(optional_roles_of(rules))
+    if not roles - optional <= found <= roles:
+        may_have = f", and may have {', '.join(sorted(optional))}" if optional else ""
         yield FieldViolation(
             "components",
             f"have the roles {', '.join(sorted(found))[:200] or 'none'}; a voice of the engine "
-            f"{manifest.engine} has {', '.join(sorted(roles))}",
+            f"{manifest.engine} has {', '.join(sorted(roles - optional))}{may_have}",
         )
 
 

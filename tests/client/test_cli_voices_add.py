@@ -14,6 +14,7 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.local_voices import SYMBOLS, WEIGHTS, draft
 from tests.client.terminal import Capsys, unwrapped
+from tests.families.pack_fakes import CONTENTS, know_fakes, pack, ship_small_base, write_packs
 from tests.families.packable_voices import SMALL
 from tests.families.vits_fakes import write_piper
 from voxswap.v1 import voices_pb2
@@ -205,6 +206,11 @@ def test_an_interrupted_import_leaves_nothing(
         ["--embedded", "--id", "npc/new"],
         ["--embedded", "--tag", "old"],
         ["--embedded", "--address", "127.0.0.1:1"],
+        ["line.onnx", "--kokoro-packs", "packs.tgz"],
+        ["--kokoro-packs", "packs.tgz", "--id", "npc/new"],
+        ["--kokoro-packs", "packs.tgz", "--address", "127.0.0.1:1"],
+        ["--only", "zf_*"],
+        ["--embedded", "--only", "zf_*"],
     ],
     ids=" ".join,
 )
@@ -239,3 +245,63 @@ def test_a_registry_that_is_not_installed(
     first, remedy = unwrapped(capsys.readouterr().err)
     assert first.startswith("voxswap: error: the registry cannot be loaded")
     assert remedy == "  pip install 'voxswap[server]'"
+
+
+@pytest.fixture
+def packs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder with a few, and a base to publish them on; no other voice is in a package."""
+    know_fakes(monkeypatch)
+    ship_small_base(tmp_path, monkeypatch)
+    monkeypatch.setattr(embedded, "embedded_voices", tuple)
+    return write_packs(tmp_path / "style packs", CONTENTS)
+
+
+def test_add_packs(capsys: Capsys, packs: Path) -> None:
+    adding = ["voices", "add", "--kokoro-packs", str(packs)]
+    assert main([*adding, "--only", "zf_xiaoxiao, af_h*"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" (")[0] for line in lines[:2]] == [
+        "added kokoro/af_heart@1",
+        "added kokoro/zf_xiaoxiao@1",
+    ]
+    (more,) = lines[2:]
+    assert more.startswith("5 more in these packs; add them with: voxswap voices add ")
+    assert more.endswith(f" --kokoro-packs '{packs}' --registry var/registry")
+    assert main([*adding, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (len(document["added"]), len(document["unchanged"])) == (5, 2)
+    assert main(["voices", "list", "--language", "zh"]) == 0
+    assert [line.split()[:3] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["kokoro/zf_xiaoxiao", "1", "zh-CN"],
+        ["kokoro/zm_yunxi", "1", "zh-CN"],
+    ]
+
+
+def test_with_embedded_ones_packs_are_added_once(capsys: Capsys, packs: Path) -> None:
+    adding = ["voices", "add", "--embedded", "--kokoro-packs", str(packs), "--only", "z*"]
+    assert main(adding) == 0
+    assert capsys.readouterr().out.startswith("added kokoro/zf_xiaoxiao@1")
+    assert main(["voices", "delete", "kokoro/zm_yunxi", "--yes"]) == 0
+    capsys.readouterr()
+    assert main(adding) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "nothing to add: var/registry has every voice that is asked for"
+    assert second.startswith("5 more in these packs")
+
+
+@pytest.mark.parametrize(
+    ("only", "code", "told"),
+    [("af_hart", 2, "only: has 'af_hart'"), ("am_*", 2, "only: has 'am_*'"), ("", 2, "only: has")],
+)
+def test_packs_that_there_are_not(
+    only: str, code: int, told: str, capsys: Capsys, packs: Path
+) -> None:
+    assert main(["voices", "add", "--kokoro-packs", str(packs), "--only", only]) == code
+    assert told in capsys.readouterr().err
+
+
+def test_a_damaged_pack(capsys: Capsys, packs: Path) -> None:
+    (packs / "af_heart.bin").write_bytes(pack(0.9))
+    assert main(["voices", "add", "--kokoro-packs", str(packs)]) == 1
+    assert "af_heart.bin has the SHA-256" in unwrapped(capsys.readouterr().err)[0]
+    assert not Path("var/registry").exists()

@@ -164,7 +164,6 @@ def test_a_control_that_is_neutral_asks_for_nothing(server: ServerThread) -> Non
 
 
 UNBUILT = [
-    ("emotion", Request(emotion=speech_pb2.Emotion())),
     ("style_prompt", Request(style_prompt="afraid")),
     ("controls.pitch_semitones", Request(controls=Controls(pitch_semitones=2))),
     ("controls.volume_db", Request(controls=Controls(volume_db=-3))),

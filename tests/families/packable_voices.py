@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tests.families.vits_fakes import canonical, preset
 from tests.families.vits_voices import manifest_of
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.vits.architecture import VitsArchitecture
-from voxswap_families.vits.checkpoint import write_safetensors
 from voxswap_families.vits.packable import PACKED
 from voxswap_families.vits.packed import pack
 from voxswap_registry.manifest import Manifest

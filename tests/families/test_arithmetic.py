@@ -18,8 +18,9 @@ from tests.registry.drafts import blob_path
 from voxswap_families.arithmetic import Dtype, fastest_dtype
 from voxswap_families.contract import Voice
 from voxswap_families.errors import DeviceMemoryError
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.vits.architecture import may_be_rounded
-from voxswap_families.vits.checkpoint import as_stored, round_tensors, write_safetensors
+from voxswap_families.vits.checkpoint import as_stored, round_tensors
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.vits.voice import VitsWeights
 from voxswap_families.work import Work, finished

@@ -13,6 +13,7 @@ from tests.families.contract import Case, EngineContract, allocated
 from tests.families.kokoro_voices import write_fake
 from tests.families.native_kernels import TRIED
 from tests.families.packable_voices import SMALL, SMALL_HIGH, packed_component, packed_manifest
+from tests.families.sambert_voices import PAIRS, write_voice
 from tests.families.vits_fakes import preset
 from tests.families.vits_voices import component, line, manifest_of
 from tests.registry.drafts import blob_paths
@@ -20,6 +21,9 @@ from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.engine import KokoroEngine
 from voxswap_families.register import families
+from voxswap_families.sambert.config import SambertConfig
+from voxswap_families.sambert.engine import SambertEngine
+from voxswap_families.sambert.family import FAMILY as SAMBERT
 from voxswap_families.tone.engine import ToneEngine
 from voxswap_families.tone.phones import PHONES
 from voxswap_families.vits.engine import VitsEngine
@@ -109,6 +113,31 @@ class TestTone(EngineContract):
         engine = ToneEngine(front_ends=characters)
         files = blob_paths(registry, manifest)
         return Case(engine, manifest, files, range(len(PHONES)), len(PHONES), 0.0, allocated)
+
+
+class TestSambert(EngineContract):
+    @pytest.fixture(params=PAIRS)
+    def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+        voice = write_voice(tmp_path, request.param)
+        engine = SambertEngine(front_ends=characters)
+        return Case(engine, voice.manifest, voice.files, voice.ids, voice.n_symbols, 1e-5)
+
+
+class TestSambertFabricated(EngineContract):
+    """As imported of a directory in ModelScope's layout."""
+
+    @pytest.fixture(params=["sambert", "sambert-speakers", "sambert-24k-nsf", "sambert-se"])
+    def case(self, request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        SAMBERT.fabricators[request.param].write(folder, 3, "tiny")
+        registry = Registry(tmp_path / "registry")
+        manifest = registry.publish(import_voice(folder, "made", workdir=tmp_path / "work"))
+        architecture = SambertConfig.of(manifest).acoustic
+        ids = [n * 997 % architecture.n_symbols for n in range(40)]
+        engine = SambertEngine(front_ends=characters)
+        files = blob_paths(registry, manifest)
+        return Case(engine, manifest, files, ids, architecture.n_symbols, 1e-5)
 
 
 class TestFake(EngineContract):

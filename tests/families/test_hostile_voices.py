@@ -21,10 +21,11 @@ from tests.families.files import assembled
 from tests.families.vits_fakes import PRESETS, canonical, preset
 from tests.registry.drafts import TINY, make_draft
 from voxswap_families.contract import Delivery
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.layers.hifigan import Generator
 from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_families.vits.architecture import VitsArchitecture
-from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.checkpoint import as_stored
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.vits.model import load_model
 from voxswap_families.vits.segments import MOST_SYMBOLS

@@ -249,7 +249,7 @@ def test_archive_that_unpacks_to_gigabytes_is_refused(
         archive.writestr("archive/data/0", bytes(8 << 20))
     limit = 4 << 20
     assert path.stat().st_size < limit
-    monkeypatch.setattr("voxswap_families.vits.huggingface.MAX_WEIGHTS_BYTES", limit)
+    monkeypatch.setattr("voxswap_families.importing.weights.MAX_WEIGHTS_BYTES", limit)
     with pytest.raises(ImportSourceError, match="would unpack to 8388608 bytes"):
         _take(folder, tmp_path)
 

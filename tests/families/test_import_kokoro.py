@@ -106,6 +106,27 @@ def test_the_model_itself_may_be_named(tmp_path: Path) -> None:
     assert take(folder / "other.onnx", tmp_path).provenance.source.startswith("other.onnx")
 
 
+@pytest.mark.parametrize(
+    ("name", "language", "kind", "options"),
+    [
+        ("ff_hum", "fr-FR", "espeak", {"voice": "fr-fr", "alphabet": "misaki"}),
+        ("hm_hum", "hi", "espeak", {"voice": "hi", "alphabet": "misaki"}),
+        ("im_hum", "it", "espeak", {"voice": "it", "alphabet": "misaki"}),
+        ("pf_hum", "pt-BR", "espeak", {"voice": "pt-br", "alphabet": "misaki"}),
+        ("zm_hum", "zh-CN", "mandarin", {"alphabet": "misaki"}),
+        ("jm_hum", "en-US", "misaki", {"british": False}),
+        ("xm_hum", "en-US", "misaki", {"british": False}),
+    ],
+)
+def test_the_name_says_what_it_speaks(
+    name: str, language: str, kind: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = write_kokoro(tmp_path / "voice", styles={name: style(0.1)})
+    draft = take(folder, tmp_path, name)
+    assert (draft.language, draft.front_end.kind) == (language, kind)
+    assert draft.front_end.options == options
+
+
 def test_what_is_said_goes_before_what_the_files_say(tmp_path: Path) -> None:
     folder = write_kokoro(tmp_path / "voice", styles={"hum": style(0.1)})
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
@@ -114,7 +135,7 @@ def test_what_is_said_goes_before_what_the_files_say(tmp_path: Path) -> None:
     draft = take(folder, tmp_path, "hum", language="en_gb", licence="MIT", code_licence="GPL")
     assert (draft.licence, draft.provenance.code_licence) == ("MIT", "GPL")
     assert (draft.language, draft.front_end.options) == ("en-GB", {"british": True})
-    with pytest.raises(ImportSourceError, match="English text alone, not ja-JP"):
+    with pytest.raises(ImportSourceError, match="en, es, fr, hi, it, pt and zh, not in ja-JP"):
         take(folder, tmp_path, "hum", language="ja-jp")
 
 

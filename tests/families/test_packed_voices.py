@@ -26,8 +26,9 @@ from tests.families.vits_voices import component, line, load, manifest_of, whole
 from tests.registry.drafts import blob_path
 from voxswap_families.contract import Delivery
 from voxswap_families.importing.detect import import_voice
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.vits.architecture import VitsArchitecture, may_be_rounded
-from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.checkpoint import as_stored
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.vits.packable import FORMS, PACKED_INT8
 from voxswap_families.vits.packed import check_packed, pack, packed_shapes, unpack

@@ -18,8 +18,9 @@ from tests.families.vits_fakes import canonical, preset, write_piper
 from tests.registry.drafts import blob_path
 from voxswap_families.comparing import Speak
 from voxswap_families.importing.detect import import_voice
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.vits.architecture import VitsArchitecture
-from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.checkpoint import as_stored
 from voxswap_families.vits.packable import PACKED, PACKED_INT8
 from voxswap_families.vits.packed import check_packed, pack, unpack
 from voxswap_families.vits.repack import Repacked, from_packed, repack, why_not

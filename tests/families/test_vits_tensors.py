@@ -12,12 +12,8 @@ from safetensors.torch import load_file
 from torch.nn.utils.parametrizations import weight_norm
 
 from tests.families.vits_fakes import PRESETS, canonical, preset
-from voxswap_families.vits.checkpoint import (
-    canonical_tensors,
-    fold_weight_norm,
-    round_tensors,
-    write_safetensors,
-)
+from voxswap_families.importing.weights import fold_weight_norm, write_safetensors
+from voxswap_families.vits.checkpoint import canonical_tensors, round_tensors
 from voxswap_registry.errors import ImportSourceError, RegistryError
 from voxswap_registry.progress import NullProgress
 

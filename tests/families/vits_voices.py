@@ -14,8 +14,9 @@ from tests.fakes.manifests import make_manifest
 from tests.families.files import assembled, read
 from tests.families.vits_fakes import canonical, preset
 from voxswap_families.contract import Delivery, Utterance, Voice
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.vits.architecture import CONTROLS, VitsArchitecture
-from voxswap_families.vits.checkpoint import as_stored, write_safetensors
+from voxswap_families.vits.checkpoint import as_stored
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_families.vits.model import VitsModel, load_model
 from voxswap_families.vits.voice import VitsVoice, VitsWeights

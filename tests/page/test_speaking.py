@@ -195,6 +195,32 @@ def test_two_versions_speak_the_same_line(visitor: Visit) -> None:
     assert len(seeds) == 1
 
 
+def test_a_line_to_try_is_in_the_language_of_the_voice(visitor: Visit) -> None:
+    page = visitor.page
+    usual = {"version": 1, "versions": [1], "problem": "", "engine": "kokoro"}
+    voices = [
+        {**usual, "id": "kokoro/af_heart", "language": "en-US", "display_name": "Heart"},
+        {**usual, "id": "kokoro/jm_kumo", "language": "ja", "display_name": "Kumo"},
+        {**usual, "id": "kokoro/zf_xiaoxiao", "language": "zh-CN", "display_name": "Xiaoxiao"},
+    ]
+    answer = {"voices": voices, "next_page_token": ""}
+    page.route("**/v1/voices*", lambda route: route.fulfill(json=answer))
+    visitor.open()
+    text, options = page.locator("#text"), page.locator("#voices [role=option]")
+    expect(options.nth(2)).to_contain_text("Xiaoxiao")
+    expect(options.nth(2)).to_contain_text("zh-CN")
+    expect(text).to_have_value(re.compile("^The bridge is closed"))
+    options.nth(2).click()
+    expect(text).to_have_value(re.compile("^天黑以后"))
+    options.nth(1).click()
+    expect(text).to_have_value(re.compile("^天黑以后"))
+    options.nth(0).click()
+    expect(text).to_have_value(re.compile("^The bridge is closed"))
+    write(page, LINE)
+    options.nth(2).click()
+    expect(text).to_have_value(LINE)
+
+
 def test_names_are_text_and_no_markup(visitor: Visit) -> None:
     name = "<img src=x onerror=alert(1)>"
     voice = {"id": "a", "version": 1, "versions": [1], "problem": "", "display_name": name}

@@ -377,3 +377,19 @@ def test_a_family_that_is_older_than_forms_has_none(
 ) -> None:
     monkeypatch.delattr(VitsFamily, "forms")
     assert "components[0].form" in faults(changed(raw, "components/0/form", "packed"))
+
+
+def test_a_role_that_is_optional_may_be_lacked_and_no_other(
+    tmp_path: Path, raw: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw["engine_config"] = json.loads(json.dumps(preset("low", shrink=1, n_speakers=8).to_config()))
+    monkeypatch.setattr(VitsFamily, "optional_roles", ("speaker",), raising=False)
+    monkeypatch.setattr(VitsFamily, "role_limits", {**VitsFamily.role_limits, "speaker": 1 << 10})
+    model, symbols = raw["components"]
+    speaker = {**symbols, "role": "speaker", "size_bytes": 768}
+    for parts in ([model, symbols], [model, symbols, speaker]):
+        data = json.dumps({**raw, "components": parts}).encode()
+        assert len(Manifest.from_json(data, where="here").components) == len(parts)
+    for parts in ([model, speaker], [model, symbols, {**speaker, "role": "other"}]):
+        told = faults(json.dumps({**raw, "components": parts}).encode())["components"]
+        assert told.endswith("has model, symbols, and may have speaker")

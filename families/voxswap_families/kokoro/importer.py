@@ -42,6 +42,12 @@ _LICENCE_LINE = r"^licen[cs]e:\s*(.+)$"
 # Kokoro's names begin with the language and the gender of whose voice it is: af_heart, bm_george.
 _NAME = re.compile(r"(?P<language>[a-z])(?P<gender>[fm])_(?P<name>\w+)")
 _GENDERS = {"f": "female", "m": "male"}
+# Japanese voices read English: nothing here reads Japanese.
+_LANGUAGES = {
+    "a": "en-US", "b": "en-GB", "e": "es", "f": "fr-FR", "h": "hi", "i": "it", "j": "en-US",
+    "p": "pt-BR", "z": "zh-CN",
+}  # fmt: skip
+_ESPEAK_VOICES = {"es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
 _MAX_PACKS_BYTES = 256 << 20
 _MAX_PACKS = 1_000
 
@@ -252,22 +258,29 @@ def write_parts(
     base: bytes, symbols: Mapping[str, int], request: ImportRequest, sources: Mapping[str, str]
 ) -> KokoroParts:
     """Write what voices share below ``request.workdir``. Raises `RegistryError`."""
-    folder = _folder(request)
-    base_path, table = folder / "base.onnx", folder / "symbols.json"
+    path = _folder(request) / "base.onnx"
     request.progress.start("write base.onnx", len(base))
     try:
-        with as_registry_errors("write", base_path):
-            base_path.write_bytes(base)
+        with as_registry_errors("write", path):
+            path.write_bytes(base)
         request.progress.advance(len(base))
     finally:
         request.progress.finish()
-    with as_registry_errors("write", table):
-        table.write_bytes(kokoro.symbol_table_json(symbols))
-    return KokoroParts(
-        DraftComponent("base", base_path, kokoro.BASE_MEDIA_TYPE),
-        DraftComponent("symbols", table, "application/json"),
-        sources,
-    )
+    component = DraftComponent("base", path, kokoro.BASE_MEDIA_TYPE)
+    return with_symbols(component, symbols, request, sources)
+
+
+def with_symbols(
+    base: DraftComponent,
+    symbols: Mapping[str, int],
+    request: ImportRequest,
+    sources: Mapping[str, str],
+) -> KokoroParts:
+    """``base`` and a table, written below ``request.workdir``. Raises `RegistryError`."""
+    path = _folder(request) / "symbols.json"
+    with as_registry_errors("write", path):
+        path.write_bytes(kokoro.symbol_table_json(symbols))
+    return KokoroParts(base, DraftComponent("symbols", path, "application/json"), sources)
 
 
 def kokoro_draft(
@@ -282,17 +295,14 @@ def kokoro_draft(
     code_licence: str = "Apache-2.0 (Kokoro), MIT (kokoro-onnx)",
     note: str = "",
 ) -> VoiceDraft:
-    """The voice with this style. Its text is English, whosever voice it is.
+    """The voice with this style. Its name says what it speaks, unless ``request`` does.
 
-    Raises `ImportSourceError` for another language, and `RegistryError` if the disk refuses.
+    Raises `ImportSourceError` for a language that is not read, and `RegistryError` if the disk
+    refuses.
     """
     known = _NAME.fullmatch(name)
-    british = known is not None and known["language"] == "b"
-    language = language_tag(request.language, "en-GB" if british else "en-US", where=name)
-    if language.partition("-")[0] != "en":
-        raise ImportSourceError(
-            f"voxswap reads Kokoro voices English text alone, not {language}; leave --language out"
-        )
+    usual = _LANGUAGES.get(known["language"], "en-US") if known else "en-US"
+    language = language_tag(request.language, usual, where=name)
     path = _folder(request) / "style.safetensors"
     with as_registry_errors("write", path):
         path.write_bytes(kokoro.style_to_bytes(style))
@@ -308,7 +318,7 @@ def kokoro_draft(
         ),
         audio=Audio(kokoro.SAMPLE_RATE_HERTZ, kokoro.HOP_LENGTH_SAMPLES),
         language=language,
-        front_end=FrontEndSpec("misaki", {"british": language == "en-GB"}),
+        front_end=_front_end(language),
         speakers={},
         defaults={},
         controls=kokoro.CONTROLS,
@@ -323,6 +333,21 @@ def kokoro_draft(
         ),
         display_name=known["name"].replace("_", " ").title() if known else one_line(name),
         gender=_GENDERS[known["gender"]] if known else "",
+    )
+
+
+def _front_end(language: str) -> FrontEndSpec:
+    """What reads ``language`` to the phonemes that Kokoro was trained on."""
+    primary = language.partition("-")[0]
+    if primary == "en":
+        return FrontEndSpec("misaki", {"british": language == "en-GB"})
+    if primary == "zh":
+        return FrontEndSpec("mandarin", {"alphabet": "misaki"})
+    if (voice := _ESPEAK_VOICES.get(primary)) is not None:
+        return FrontEndSpec("espeak", {"voice": voice, "alphabet": "misaki"})
+    raise ImportSourceError(
+        f"voxswap reads Kokoro voices text in en, {', '.join(_ESPEAK_VOICES)} and zh, not in "
+        f"{language}; leave --language out"
     )
 
 

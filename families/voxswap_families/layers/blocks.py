@@ -31,7 +31,10 @@ def modules_of(modules: nn.ModuleList, kind: type[_M]) -> Sequence[_M]:
 
 
 class Conv(nn.Module):
-    """A convolution over time that keeps the length: ``(batch, in, 1, time)`` to out channels."""
+    """A convolution over time that keeps the length: ``(batch, in, 1, time)`` to out channels.
+
+    It sees ``reach`` samples to either side, or if it is ``causal`` all of them before.
+    """
 
     def __init__(
         self,
@@ -42,35 +45,41 @@ class Conv(nn.Module):
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in // groups, kernel))
         self.bias = nn.Parameter(torch.empty(channels_out)) if bias else None
-        self.reach = dilation * (kernel - 1) // 2
+        span = dilation * (kernel - 1)
+        self.reach = span // 2
+        self.before = span if causal else self.reach
+        self.after = span - self.before
         self.dilation = dilation
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with zeros beyond both ends."""
-        if not self.reach:
+        if not self.before:
             return convolved(x, self._filter)
-        if x.device.type != "cpu":
+        if x.device.type != "cpu" and self.after == self.before:
             weight, dilation = self.weight.unsqueeze(2), (1, self.dilation)
             padding = (0, self.reach)
             return functional.conv2d(x, weight, self.bias, 1, padding, dilation, self.groups)
         time = x.shape[3]
-        x = functional.pad(x, (self.reach, self.reach + -time % GRID))
+        x = functional.pad(x, (self.before, self.after + -time % GRID))
         return convolved(x, self._filter)[..., :time]
 
     def inner(self, x: Tensor, *, plus: Tensor | None = None) -> Tensor:
-        """Convolve without them: ``2 * reach`` samples fewer than ``x`` has. Then add ``plus``."""
-        if x.shape[3] <= 2 * self.reach:
+        """Convolve without them: so many samples fewer than ``x`` has. Then add ``plus``."""
+        if x.shape[3] <= self.before + self.after:
             return x.new_empty(x.shape[0], self.weight.shape[0], 1, 0)
         return convolved(x, self._filter, plus)
 
     def carried(self, x: Tensor, carry: Carry) -> Tensor:
         """Convolve a piece: as much as can be emitted by now."""
-        return self.inner(carry.with_context(x, self.reach)) if self.reach else self.forward(x)
+        if not self.before:
+            return self.inner(x)
+        return self.inner(carry.with_context(x, self.before, self.after))
 
     @property
     def _filter(self) -> Filter:
@@ -78,29 +87,38 @@ class Conv(nn.Module):
 
 
 class Upsample(nn.Module):
-    """A transposed convolution: ``rate`` times as long. ``kernel - rate`` must be even."""
+    """A transposed convolution: ``rate`` times as long, from the sample ``cut`` of its sums on.
 
-    def __init__(self, channels_in: int, channels_out: int, kernel: int, rate: int) -> None:
+    Without a ``cut`` its kernel lies around each sample, and ``kernel - rate`` must be even.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, rate: int, *, cut: int | None = None
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(channels_in, channels_out, kernel))
         self.bias = nn.Parameter(torch.empty(channels_out))
-        self.rate, self.padding = rate, (0, (kernel - rate) // 2)
+        self.rate = rate
+        self.cut = (kernel - rate) // 2 if cut is None else cut
+        self.cut_after = kernel - rate - self.cut
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, in, 1, time)`` to ``(batch, out, 1, time * rate)``."""
-        return self._upsampled(x, self.padding)
+        if self.cut == self.cut_after:
+            return self._upsampled(x, (0, self.cut))
+        return self._upsampled(x, (0, 0))[..., self.cut : self.cut + x.shape[3] * self.rate]
 
     def carried(self, x: Tensor, carry: Carry) -> Tensor:
         """Upsample a piece: as much as can be emitted by now."""
-        kernel, rate, cut = self.weight.shape[2], self.rate, self.padding[1]
+        kernel, rate = self.weight.shape[2], self.rate
         x, before = carry.with_tail(x, -(-kernel // rate) - 1)
+        carry.beyond *= rate
         if not x.shape[3]:
             return x.new_empty(x.shape[0], self.weight.shape[1], 1, 0)
         y = self._upsampled(x, (0, 0))
         # What was emitted before ends where the next sample to come would have changed it.
-        first = before * rate if before else cut
-        last = y.shape[3] - cut if carry.is_last else x.shape[3] * rate
-        carry.beyond *= rate
+        first = max(before * rate, self.cut)
+        last = y.shape[3] - self.cut_after if carry.is_last else x.shape[3] * rate
         return silenced(y[..., first:last], carry.beyond)
 
     def _upsampled(self, x: Tensor, padding: tuple[int, int]) -> Tensor:

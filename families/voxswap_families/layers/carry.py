@@ -39,6 +39,11 @@ class Carry:
         self.beyond = beyond
 
     @property
+    def kept_bytes(self) -> int:
+        """What it remembers, in memory."""
+        return sum(slot.nbytes for slot in self._slots if slot is not None)
+
+    @property
     def state(self) -> Hashable:
         """Pieces of one length and state have one shape at every layer, and so can go together."""
         kept = tuple(0 if slot is None else slot.shape[3] for slot in self._slots)
@@ -66,22 +71,25 @@ class Carry:
             parts.append(part)
         return parts
 
-    def with_context(self, x: Tensor, reach: int) -> Tensor:
-        """``x`` after the ``2 * reach`` samples before it; zeros beyond both ends of the signal.
+    def with_context(self, x: Tensor, before: int, after: int | None = None) -> Tensor:
+        """``x`` between the ``before`` and ``after`` samples that a convolution sees beside it.
 
-        What a convolution without padding makes of it are the samples that can be emitted by now.
-        ``emitted`` is how many it emitted before: with less than ``reach`` of them, the beginning
-        of the signal is still within the context.
+        As many ``after`` as ``before`` if nothing is said; beyond both ends of the signal there are
+        zeros. What a convolution without padding makes of it are the samples that can be emitted by
+        now. ``emitted`` is how many it emitted before: with less than ``before`` of them, the
+        beginning of the signal is still within the context.
         """
-        before = self._take()
-        if before is None:
-            before = _zeros_like(x, reach)
-        joined = [before, x, _zeros_like(x, reach)] if self.is_last else [before, x]
+        after = before if after is None else after
+        kept = self._take()
+        if kept is None:
+            kept = _zeros_like(x, before)
+        joined = [kept, x, _zeros_like(x, after)] if self.is_last and after else [kept, x]
         whole = _joined(joined)
+        left = max(0, whole.shape[3] - before - after)
         self.emitted = self._emitted.get(self._next, 0)
-        self._reach[self._next] = reach
-        self._emitted[self._next] = self.emitted + max(0, whole.shape[3] - 2 * reach)
-        self._keep(whole[..., max(0, whole.shape[3] - 2 * reach) :])
+        self._reach[self._next] = before
+        self._emitted[self._next] = self.emitted + left
+        self._keep(whole[..., left:])
         return whole
 
     def with_tail(self, x: Tensor, length: int) -> tuple[Tensor, int]:
@@ -91,6 +99,33 @@ class Carry:
         self._keep(whole[..., max(0, whole.shape[3] - length) :])
         return whole, whole.shape[3] - x.shape[3]
 
+    def with_strides(
+        self, x: Tensor, before: int, after: int, *, kernel: int, stride: int
+    ) -> Tensor:
+        """`with_context` for a convolution that goes on by ``stride`` samples at a time."""
+        kept = self._take()
+        if kept is None:
+            kept = _zeros_like(x, before)
+        joined = [kept, x, _zeros_like(x, after)] if self.is_last and after else [kept, x]
+        whole = _joined(joined)
+        steps = max(0, (whole.shape[3] - kernel) // stride + 1)
+        self._keep(whole[..., steps * stride :])
+        return whole
+
+    def delayed(self, x: Tensor, length: int) -> Tensor:
+        """The next ``length`` samples of a signal of which ``x`` comes now; others are kept."""
+        kept = self._take()
+        whole = x if kept is None or not kept.shape[3] else _joined([kept, x])
+        self._keep(whole[..., length:])
+        return whole[..., :length]
+
+    def together(self, signals: Sequence[Tensor]) -> list[Tensor]:
+        """Of each as much as all have by now: branches give their samples with other delays."""
+        slots = self._slots[self._next : self._next + len(signals)] or [None] * len(signals)
+        kept = [0 if slot is None else slot.shape[3] for slot in slots]
+        ready = min(x.shape[3] + n for x, n in zip(signals, kept, strict=True))
+        return [self.delayed(x, ready) for x in signals]
+
     def _take(self) -> Tensor | None:
         if self._next == len(self._slots):
             self._slots.append(None)
@@ -98,7 +133,8 @@ class Carry:
         return self._slots[self._next - 1]
 
     def _keep(self, tail: Tensor) -> None:
-        self._slots[self._next - 1] = tail
+        # A copy: a view would keep all of the piece that it is the end of.
+        self._slots[self._next - 1] = tail.clone()
 
 
 def silenced(x: Tensor, beyond: int) -> Tensor:

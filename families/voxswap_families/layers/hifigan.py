@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -17,25 +18,45 @@ from voxswap_families.layers.blocks import Conv, Upsample, modules_of
 from voxswap_families.layers.carry import Carry, silenced
 from voxswap_families.work import Steps
 
-_SLOPE = 0.1
+SLOPE: Final = 0.1
 # The activation before the last convolution kept torch's default slope in the original code.
-_LAST_SLOPE = 0.01
+LAST_SLOPE: Final = 0.01
 
 
 class ResBlock1(nn.Module):
     """Pairs of a dilated and a plain convolution, each pair with a shortcut."""
 
-    def __init__(self, channels: int, kernel: int, dilations: Sequence[int]) -> None:
+    def __init__(
+        self, channels: int, kernel: int, dilations: Sequence[int], *, causal: bool = False
+    ) -> None:
         super().__init__()
         self.whole_reach = self.reach(kernel, dilations)
-        self.convs1 = nn.ModuleList(Conv(channels, channels, kernel, dilation=d) for d in dilations)
-        self.convs2 = nn.ModuleList(Conv(channels, channels, kernel) for _ in dilations)
+        self.convs1 = nn.ModuleList(
+            Conv(channels, channels, kernel, dilation=d, causal=causal) for d in dilations
+        )
+        self.convs2 = nn.ModuleList(
+            Conv(channels, channels, kernel, causal=causal) for _ in dilations
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, 1, time)`` to the same shape."""
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
-            y = dilated(functional.leaky_relu(x, _SLOPE))
-            x = plain(functional.leaky_relu(y, _SLOPE)) + x
+            y = dilated(functional.leaky_relu(x, SLOPE))
+            x = plain(functional.leaky_relu(y, SLOPE)) + x
+        return x
+
+    def carried(self, x: Tensor, carry: Carry) -> Tensor:
+        """A piece: as much as can be emitted by now.
+
+        Each convolution has a memory of its own, so nothing is computed twice, as it is in `inner`.
+        """
+        convs1, convs2 = modules_of(self.convs1, Conv), modules_of(self.convs2, Conv)
+        for dilated, plain in zip(convs1, convs2, strict=True):
+            y = silenced(dilated.carried(functional.leaky_relu(x, SLOPE), carry), carry.beyond)
+            y = functional.leaky_relu(y, SLOPE)
+            whole = carry.with_context(y, plain.before, plain.after)
+            ready = max(0, whole.shape[3] - plain.before - plain.after)
+            x = silenced(plain.inner(whole, plus=carry.delayed(x, ready)), carry.beyond)
         return x
 
     def inner(self, x: Tensor, active: Tensor, *, emitted: int, beyond: int | None) -> Tensor:
@@ -44,10 +65,10 @@ class ResBlock1(nn.Module):
         convs1, convs2 = modules_of(self.convs1, Conv), modules_of(self.convs2, Conv)
         for i, (dilated, plain) in enumerate(zip(convs1, convs2, strict=True)):
             left -= dilated.reach
-            y = dilated.inner(functional.leaky_relu(x, _SLOPE) if i else active)
+            y = dilated.inner(functional.leaky_relu(x, SLOPE) if i else active)
             _silence(y, left, emitted=emitted, beyond=beyond)
             left -= plain.reach
-            y = functional.leaky_relu(y, _SLOPE)
+            y = functional.leaky_relu(y, SLOPE)
             x = plain.inner(y, plus=_within(x, dilated.reach + plain.reach))
             _silence(x, left, emitted=emitted, beyond=beyond)
         return x
@@ -69,7 +90,7 @@ class ResBlock2(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels, 1, time)`` to the same shape."""
         for dilated in self.convs:
-            x = dilated(functional.leaky_relu(x, _SLOPE)) + x
+            x = dilated(functional.leaky_relu(x, SLOPE)) + x
         return x
 
     def inner(self, x: Tensor, active: Tensor, *, emitted: int, beyond: int | None) -> Tensor:
@@ -82,7 +103,7 @@ class ResBlock2(nn.Module):
         left = self.whole_reach
         for i, dilated in enumerate(modules_of(self.convs, Conv)):
             left -= dilated.reach
-            y = functional.leaky_relu(x, _SLOPE) if i else active
+            y = functional.leaky_relu(x, SLOPE) if i else active
             x = dilated.inner(y, plus=_within(x, dilated.reach))
             _silence(x, left, emitted=emitted, beyond=beyond)
         return x
@@ -152,13 +173,13 @@ class Generator(nn.Module):
         if self.cond is not None and speaker is not None:
             x = x + self.cond(speaker)
         for i, up in enumerate(self.ups):
-            x = up(functional.leaky_relu(x, _SLOPE))
+            x = up(functional.leaky_relu(x, SLOPE))
             blocks = self.resblocks[i * self.n_parallel : (i + 1) * self.n_parallel]
             total = blocks[0](x)
             for block in blocks[1:]:
                 total = total + block(x)
             x = total / self.n_parallel
-        return torch.tanh(self.conv_post(functional.leaky_relu(x, _LAST_SLOPE)))
+        return torch.tanh(self.conv_post(functional.leaky_relu(x, LAST_SLOPE)))
 
     def carried(self, x: Tensor, carry: Carry, speaker: Tensor | None = None) -> Steps[Tensor]:
         """A piece of the frames to a piece of the audio, as much of it as can be emitted by now.
@@ -175,13 +196,13 @@ class Generator(nn.Module):
         # Either kind: both have what is used here.
         resblocks = modules_of(self.resblocks, ResBlock2)
         for i, up in enumerate(modules_of(self.ups, Upsample)):
-            x = up.carried(functional.leaky_relu(x, _SLOPE), carry)
+            x = up.carried(functional.leaky_relu(x, SLOPE), carry)
             blocks = resblocks[i * self.n_parallel : (i + 1) * self.n_parallel]
             reach = max(block.whole_reach for block in blocks)
             whole = carry.with_context(x, reach)
             if whole.shape[3] <= 2 * reach:
                 return x.new_zeros(x.shape[0], 1, 1, 0)
-            active = functional.leaky_relu(whole, _SLOPE)
+            active = functional.leaky_relu(whole, SLOPE)
             total: Tensor | None = None
             for block in blocks:
                 spare = reach - block.whole_reach
@@ -195,4 +216,4 @@ class Generator(nn.Module):
                 yield None
             assert total is not None  # noqa: S101 - a stage has blocks
             x = total.div_(self.n_parallel)
-        return torch.tanh(self.conv_post.carried(functional.leaky_relu(x, _LAST_SLOPE), carry))
+        return torch.tanh(self.conv_post.carried(functional.leaky_relu(x, LAST_SLOPE), carry))

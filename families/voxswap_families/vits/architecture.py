@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from voxswap_families.entries import whole_numbers
 from voxswap_registry.errors import ManifestError
 from voxswap_registry.rates import LEAST_FRAMES_PER_S, MAX_RATE_HERTZ
 
@@ -68,7 +69,6 @@ _DEPTHS = {
     "upsample_rates": 1,
     "upsample_kernels": 1,
 }
-_MAX_ENTRIES = 8
 _MAX_HOP_SAMPLES = MAX_RATE_HERTZ // LEAST_FRAMES_PER_S
 # The duration predictor dilates by ever higher powers of its kernel size; 27 in published voices.
 _MAX_DP_REACH = 1 << 10
@@ -195,7 +195,10 @@ class VitsArchitecture:
 def _checked(config: Mapping[str, Any]) -> VitsArchitecture:
     """The architecture, if each field is within its bounds and all fit together; `ValueError`."""
     a = VitsArchitecture(
-        **{name: _whole(name, config[name], _DEPTHS.get(name, 0)) for name in _BOUNDS}
+        **{
+            name: whole_numbers(name, config[name], _DEPTHS.get(name, 0), _BOUNDS[name])
+            for name in _BOUNDS
+        }
     )
     for fits, rule in _rules(a):
         if not fits:
@@ -258,29 +261,6 @@ def _rules(a: VitsArchitecture) -> Iterator[tuple[bool, str]]:
         (a.layer_products, _MAX_LAYER_PRODUCTS, "a symbol of a text encoder layer"),
     ):
         yield products <= most, f"{what} takes {products} products, {most} at most are computed"
-
-
-def _whole(name: str, value: Any, depth: int) -> Any:
-    """``value`` with its lists as tuples, if it is whole numbers nested ``depth`` deep."""
-    if depth:
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"{name} has {_shown(value)} where a list belongs")
-        if not 1 <= len(value) <= _MAX_ENTRIES:
-            raise ValueError(f"{name} has a list of {len(value)}; 1 to {_MAX_ENTRIES} are taken")
-        return tuple(_whole(name, inner, depth - 1) for inner in value)
-    least, most = _BOUNDS[name]
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise ValueError(
-            f"{name} has {_shown(value)} where a whole number from {least} to {most} belongs"
-        )
-    return value
-
-
-def _shown(value: Any) -> str:
-    """A stranger's value, short enough for a message."""
-    if isinstance(value, int) and value.bit_length() > 64:  # Printing it may take long, or fail.
-        return f"a number of {value.bit_length()} bits"
-    return f"a {type(value).__name__}" if isinstance(value, list | dict) else f"{value!r:.40}"
 
 
 def stored_channels_last(name: str, dimensions: int) -> bool:

@@ -6,13 +6,12 @@ needs is dropped, everything else must be there, and nothing else may be.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxswap_families.arithmetic import Dtype
+from voxswap_families.importing.weights import check_finite, check_names, fold_weight_norm
 from voxswap_families.vits.architecture import (
     VitsArchitecture,
     infer_architecture,
@@ -21,8 +20,6 @@ from voxswap_families.vits.architecture import (
 )
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_registry.errors import ImportSourceError
-from voxswap_registry.os_errors import as_registry_errors
-from voxswap_registry.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -30,40 +27,7 @@ if TYPE_CHECKING:
 # The posterior encoder and the forward half of the duration predictor. Its first ConvFlow
 # (flows.1) is skipped by the reverse pass, and its flips (flows.2, 4, ...) hold no tensors.
 _TRAINING_ONLY = re.compile(r"(?:enc_q|dp\.post_\w+|dp\.flows\.1|net_dur_disc)\.")
-_WEIGHT_NORM = {
-    ".weight_g": ".weight_v",
-    ".parametrizations.weight.original0": ".parametrizations.weight.original1",
-}
 MAX_PARAMETERS = 1 << 28  # the largest published VITS voices have a sixth of this
-# A cache line, and what vector instructions like best. safetensors itself asks for 8.
-_ALIGNMENT_BYTES = 64
-
-
-def strip_module(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Names without the ``module.`` that data-parallel training leaves before them."""
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-
-
-def fold_weight_norm(tensors: Mapping[str, torch.Tensor], *, where: str) -> dict[str, torch.Tensor]:
-    """Replace each pair of length ``g`` and direction ``v`` by the weight ``g * v / |v|``.
-
-    The norm runs over dimensions 1 and 2 (Salimans and Kingma 2016, as torch's ``weight_norm`` with
-    ``dim=0``). For a ConvTranspose, whose weight is ``(in, out, kernel)``, that leaves one length
-    for each input channel. Raises `ImportSourceError` for half a pair.
-    """
-    folded = dict(tensors)
-    for g_suffix, v_suffix in _WEIGHT_NORM.items():
-        for g_name in [name for name in tensors if name.endswith(g_suffix)]:
-            layer = g_name.removesuffix(g_suffix)
-            g, v = folded.pop(g_name).double(), folded.pop(layer + v_suffix, None)
-            if v is None or v.dim() != 3 or g.shape != (v.shape[0], 1, 1):
-                raise ImportSourceError(
-                    f"{where}: the weight norm of {layer} is torn: {g_name} does not fit its other "
-                    "half; fetch the checkpoint again"
-                )
-            v = v.double()
-            folded[f"{layer}.weight"] = (g * v / v.norm(dim=(1, 2), keepdim=True)).float()
-    return folded
 
 
 def canonical_tensors(
@@ -97,40 +61,15 @@ def canonical_tensors(
         raise ImportSourceError(
             f"{where}: {error}; this is no VITS checkpoint that voxswap knows"
         ) from error
-    _check_names(expected, shapes, where=where)
-    for name, tensor in kept.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ImportSourceError(
-                f"{where}: {name} holds NaN or infinity; the training of this voice diverged or "
-                "the file is damaged. Fetch or train it again"
-            )
+    check_names(
+        expected,
+        shapes,
+        where=where,
+        remedy="The model is no VITS that voxswap knows, or its export renamed what it holds; "
+        "import the original checkpoint",
+    )
+    check_finite(kept, where=where)
     return kept, architecture
-
-
-def _check_names(
-    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], *, where: str
-) -> None:
-    faults = []
-    if missing := sorted(expected.keys() - found.keys()):
-        faults.append(f"{len(missing)} tensors are missing ({_some(missing)})")
-    if unknown := sorted(found.keys() - expected.keys()):
-        faults.append(f"{len(unknown)} tensors are unknown ({_some(unknown)})")
-    wrong = [
-        f"{name} is {list(found[name])}, not {list(shape)}"
-        for name, shape in expected.items()
-        if name in found and found[name] != shape
-    ]
-    if wrong:
-        faults.append(f"{len(wrong)} tensors have another shape ({_some(wrong)})")
-    if faults:
-        raise ImportSourceError(
-            f"{where}: {'; '.join(faults)}. The model is no VITS that voxswap knows, or its export "
-            "renamed what it holds; import the original checkpoint"
-        )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def round_tensors(tensors: Mapping[str, torch.Tensor], dtype: Dtype) -> dict[str, torch.Tensor]:
@@ -155,44 +94,3 @@ def as_stored(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         else tensor
         for name, tensor in tensors.items()
     }
-
-
-def write_safetensors(
-    tensors: Mapping[str, torch.Tensor], path: Path, *, progress: Progress
-) -> None:
-    """Write ``tensors`` so that the same tensors always give the same bytes. Blocks.
-
-    The layout is fixed here rather than left to the safetensors package, whose choices may change
-    with its version: a digest names a component for years. Tensors whose size is a multiple of 64
-    bytes come first, and the header is padded, so that a memory map finds them 64-byte aligned.
-    Raises `RegistryError` if the disk refuses.
-    """
-    import torch
-
-    names = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int8: "I8"}
-
-    def order(item: tuple[str, torch.Tensor]) -> tuple[bool, int, str]:
-        name, tensor = item
-        return tensor.nbytes % _ALIGNMENT_BYTES != 0, -tensor.element_size(), name
-
-    laid_out = sorted(tensors.items(), key=order)
-    header: dict[str, object] = {}
-    offset = 0
-    for name, tensor in laid_out:
-        header[name] = {
-            "dtype": names[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [offset, offset + tensor.nbytes],
-        }
-        offset += tensor.nbytes
-    encoded = json.dumps(header, separators=(",", ":")).encode()
-    encoded += b" " * (-(8 + len(encoded)) % _ALIGNMENT_BYTES)
-    progress.start(f"write {path.name}", offset)
-    try:
-        with as_registry_errors("write", path), path.open("xb") as file:
-            file.write(len(encoded).to_bytes(8, "little") + encoded)
-            for _, tensor in laid_out:
-                file.write(tensor.contiguous().view(torch.uint8).numpy().data)
-                progress.advance(tensor.nbytes)
-    finally:
-        progress.finish()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from voxswap_families.arithmetic import Dtype, fastest_dtype
 from voxswap_families.importing.request import ImportRequest, one_line, tool_name
 from voxswap_families.importing.source import SourceFile
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.vits.architecture import CONTROLS, ENGINE, VitsArchitecture
-from voxswap_families.vits.checkpoint import as_stored, round_tensors, write_safetensors
+from voxswap_families.vits.checkpoint import as_stored, round_tensors
 from voxswap_families.vits.packable import FORMS, PACKED, PACKED_INT8, handled, stored_as
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import InvalidInputError

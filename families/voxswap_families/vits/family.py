@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from voxswap_families import reading
-from voxswap_families.contract import Engine, EngineContext, Importer
+from voxswap_families.contract import Engine, EngineContext, Fabricator, Importer
 from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_families.vits.architecture import CONTROLS, MAX_MODEL_BYTES, VitsArchitecture
 from voxswap_families.vits.embedded import JOE
+from voxswap_families.vits.fabricate import FABRICATORS
 from voxswap_families.vits.huggingface import find_huggingface_vits, import_huggingface_vits
 from voxswap_families.vits.packable import FORMS, handled
 from voxswap_families.vits.piper import find_piper, import_piper
@@ -42,6 +43,7 @@ class VitsFamily:
             import_huggingface_vits,
         ),
     )
+    fabricators: Mapping[str, Fabricator] = FABRICATORS
     embedded: Sequence[EmbeddedVoice] = (JOE,)
 
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +23,9 @@ from voxswap_families.importing.source import (
     parse_json,
     read_source,
 )
+from voxswap_families.importing.weights import read_pickle, strip_module
 from voxswap_families.vits.architecture import VitsArchitecture
-from voxswap_families.vits.checkpoint import canonical_tensors, strip_module
+from voxswap_families.vits.checkpoint import canonical_tensors
 from voxswap_families.vits.draft import make_draft
 from voxswap_registry.controls import DEFAULTS
 from voxswap_registry.draft import VoiceDraft
@@ -165,7 +164,7 @@ def _read_weights(
 ) -> tuple[SourceFile, dict[str, torch.Tensor]]:
     for name, load in (
         ("model.safetensors", _load_safetensors),
-        ("pytorch_model.bin", _load_pickle),
+        ("pytorch_model.bin", _named_tensors),
     ):
         path = folder / name
         if path.exists():
@@ -188,22 +187,10 @@ def _load_safetensors(file: SourceFile) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _load_pickle(file: SourceFile) -> dict[str, torch.Tensor]:
-    """Tensors out of a pickle, by an unpickler that calls nothing the pickle names."""
+def _named_tensors(file: SourceFile) -> dict[str, torch.Tensor]:
     import torch
 
-    try:
-        _check_zip_size(file)
-        loaded = torch.load(io.BytesIO(file.data), map_location="cpu", weights_only=True)
-    except ImportSourceError:
-        raise
-    except Exception as error:
-        summary = str(error).strip().split("\n", 1)[0][:200]
-        raise ImportSourceError(
-            f"{file.path} is refused: it is damaged, or holds more than tensors, such as code that "
-            f"would run when it is read ({type(error).__name__}: {summary}). Nothing in it was "
-            "run. Ask its author for a model.safetensors"
-        ) from error
+    loaded = read_pickle(file, remedy="Ask its author for a model.safetensors")
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor)
         for name, tensor in loaded.items()
@@ -213,20 +200,6 @@ def _load_pickle(file: SourceFile) -> dict[str, torch.Tensor]:
             "save_pretrained"
         )
     return dict(loaded)
-
-
-def _check_zip_size(file: SourceFile) -> None:
-    """Refuse an archive that would unpack to far more than its size."""
-    stream = io.BytesIO(file.data)
-    if not zipfile.is_zipfile(stream):
-        return  # The old format: one stream of pickles and raw storages, nothing compressed.
-    with zipfile.ZipFile(stream) as archive:
-        unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
-    if unpacked_bytes > MAX_WEIGHTS_BYTES:
-        raise ImportSourceError(
-            f"{file.path} would unpack to {unpacked_bytes} bytes; {MAX_WEIGHTS_BYTES} at most are "
-            "read. Check that it is the right file"
-        )
 
 
 def _front_end(tokenizer: Fields) -> FrontEndSpec:

@@ -46,10 +46,11 @@ from voxswap_families.layers.native.packing import (
     unpack_panels,
     widen_byte_panels,
 )
+from voxswap_families.layers.shapes import some_names
 from voxswap_families.layers.tensors import anonymous
 from voxswap_families.vits import feed_forward
 from voxswap_families.vits.architecture import VitsArchitecture, stored_channels_last
-from voxswap_families.vits.model import check_shapes, in_canonical_shape, some_names
+from voxswap_families.vits.model import check_shapes, in_canonical_shape
 from voxswap_families.vits.packable import PACKED, PACKED_INT8, handled
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_registry.errors import EngineError

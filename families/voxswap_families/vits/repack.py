@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from voxswap_families import reading
 from voxswap_families.comparing import Array, Comparison, Speak, Spoken, compared
 from voxswap_families.importing.request import tool_name
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.layers.blocks import Conv, modules_of
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_families.vits.architecture import ENGINE, VitsArchitecture
-from voxswap_families.vits.checkpoint import write_safetensors
 from voxswap_families.vits.encoder import FeedForward
 from voxswap_families.vits.model import VitsModel, in_canonical_shape, load_model
 from voxswap_families.vits.packable import PACKED, PACKED_INT8, handled, stored_as

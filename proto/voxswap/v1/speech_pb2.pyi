@@ -239,7 +239,7 @@ Global___EmotionWeight: _TypeAlias = EmotionWeight  # noqa: Y015
 
 @_typing.final
 class Emotion(_message.Message):
-    """How a line is felt. UNIMPLEMENTED in this version if set."""
+    """How a line is felt."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -249,7 +249,9 @@ class Emotion(_message.Message):
     """Strength of the mixture from 0 (neutral) to 2 (exaggerated). Unset: 1."""
     @_builtins.property
     def mixture(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmotionWeight]:
-        """The mixture; empty means neutral."""
+        """The mixture; empty means neutral. INVALID_ARGUMENT for an emotion that the voice does not list
+        (see Voice.emotions), for one that is named twice, and for more than 16.
+        """
 
     def __init__(
         self,
@@ -433,7 +435,7 @@ class SynthesizeRequest(_message.Message):
 
     @_builtins.property
     def emotion(self) -> Global___Emotion:
-        """Emotion of the line. UNIMPLEMENTED in this version if set."""
+        """Emotion of the line. Unset: neutral."""
 
     def __init__(
         self,

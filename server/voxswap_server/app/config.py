@@ -81,6 +81,11 @@ class Settings(BaseModel):
         description="digests of graphs that may be run although nobody imported them where the "
         "registry is: sha256:…, by commas",
     )
+    allow_fabricated: bool = Field(
+        default=False,
+        description="speak with voices that `voxswap voices fabricate` made up as well: for tests "
+        "and benches",
+    )
     max_upload_bytes: Size = Field(
         2 << 30, ge=0, description="most that a client may send of one voice; 0 for nothing"
     )

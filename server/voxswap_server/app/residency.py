@@ -72,6 +72,7 @@ def keep_residents(
         ),
         largest_chunk_s=settings.largest_step_s,
         host_tier=host_tier,
+        allow_fabricated=settings.allow_fabricated,
     )
 
     def observe(event: ResidencyEvent) -> None:

@@ -98,6 +98,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     residency.DeviceRefusedError: _Row(Code.RESOURCE_EXHAUSTED, retry_s=1.0),
     residency.VoiceBarredError: _Row(Code.UNAVAILABLE, retry_s=60.0),
     residency.VoiceInUseError: _Row(Code.FAILED_PRECONDITION),
+    residency.FabricatedVoiceError: _Row(Code.FAILED_PRECONDITION),
     residency.EventsLostError: _Row(Code.OUT_OF_RANGE),
     residency.SlowWatcherError: _Row(Code.RESOURCE_EXHAUSTED),
     residency.TooManyWatchersError: _Row(Code.RESOURCE_EXHAUSTED, retry_s=5.0),

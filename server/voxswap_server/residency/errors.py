@@ -17,11 +17,14 @@
     ├── SlowWatcherError      SLOW_WATCHER        a watcher fell behind what is kept
     ├── TooManyWatchersError  TOO_MANY_WATCHERS
     └── ScenesBusyError       SCENES_BUSY         too many scenes are being prepared
+
+    EngineError               (voxswap_registry.errors)
+    └── FabricatedVoiceError  VOICE_FABRICATED    its weights are random numbers
 """
 
 from __future__ import annotations
 
-from voxswap_registry.errors import VoxswapError
+from voxswap_registry.errors import EngineError, VoxswapError
 
 
 class ResidencyError(VoxswapError):
@@ -112,3 +115,9 @@ class ScenesBusyError(ResidencyError):
     """As many scenes are being prepared as the server prepares at a time."""
 
     reason = "SCENES_BUSY"
+
+
+class FabricatedVoiceError(EngineError):
+    """The voice was made up, and this server speaks with real ones alone."""
+
+    reason = "VOICE_FABRICATED"

@@ -22,7 +22,7 @@ from voxswap_registry.manifest import Manifest
 from voxswap_registry.storage.download import Check
 from voxswap_registry.storage.verified import VerifiedFile
 from voxswap_server.memory.plans import Lane
-from voxswap_server.residency.errors import NotLocalError
+from voxswap_server.residency.errors import FabricatedVoiceError, NotLocalError
 from voxswap_server.residency.estimates import LoadEstimates, Tier
 from voxswap_server.residency.host_tier import HostTier
 from voxswap_server.residency.plans import PartPlan, VoicePlan
@@ -72,6 +72,7 @@ class VoiceLoader:
     """Loads from a registry with the engines at hand. `plan` is for one thread, the rest for any.
 
     ``largest_chunk_s`` is the most audio that a step decodes. Without ``graphs``, none is trusted.
+    Voices that were made up are refused unless ``allow_fabricated``.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class VoiceLoader:
         largest_chunk_s: float = 2.5,
         host_tier: HostTier | None = None,
         graphs: GraphTrust | None = None,
+        allow_fabricated: bool = False,
     ) -> None:
         self._components = components
+        self._allow_fabricated = allow_fabricated
         self._graphs = graphs
         self._engines = engines
         self._largest_chunk_s = largest_chunk_s
@@ -139,6 +142,11 @@ class VoiceLoader:
         Reads no component and never blocks.
         """
         manifest.check(where=manifest.ref)
+        if manifest.fabricated and not self._allow_fabricated:
+            raise FabricatedVoiceError(
+                f"{manifest.ref} was made up with random weights (voxswap voices fabricate), and "
+                "says nothing; use another voice, or start the server with --allow-fabricated true"
+            )
         self._engine(manifest).check(manifest)
 
     def check_graphs(self, manifest: Manifest) -> None:

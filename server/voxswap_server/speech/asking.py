@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from voxswap_registry.controls import CONTROLS, RATE
@@ -30,6 +30,11 @@ MAX_DUE_MS = 3_600_000
 MAX_START_BY_MS = 600_000
 MAX_TENANT_CHARACTERS = 64
 MAX_SEED = (1 << 64) - 1
+MAX_EMOTIONS = 16
+MAX_EMOTION_CHARACTERS = 64
+MAX_INTENSITY = 2.0
+# Shares are sums of what clients wrote in decimals.
+_ROUNDING = 1e-6
 
 
 class Faults:
@@ -72,12 +77,23 @@ class Faults:
             raise InvalidInputError(self.found)
 
 
+@dataclass(frozen=True, slots=True)
+class AskedEmotion:
+    """Emotions by name, each with its share, as they were said; and how strong the mixture is.
+
+    What the shares leave of 1 is neutral; an intensity of None is 1.
+    """
+
+    mixture: Sequence[tuple[str, float]]
+    intensity: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What a client asks for, as it was said. Empty, 0 and None are: nothing was said.
 
-    ``controls`` are by name, the rate among them. ``wants_emotion`` and ``style_prompt`` are things
-    that no voice carries out yet.
+    ``controls`` are by name, the rate among them. ``style_prompt`` is a thing that no voice carries
+    out yet.
     """
 
     voice: str
@@ -95,7 +111,7 @@ class Asked:
     cache_policy: CachePolicy = CachePolicy.DEFAULT
     paced: bool = True
     eager: bool = False
-    wants_emotion: bool = False
+    emotion: AskedEmotion | None = None
     style_prompt: str = ""
 
 
@@ -118,6 +134,7 @@ def speech_request(
     if len(asked.tenant) > MAX_TENANT_CHARACTERS:
         faults.add(TENANT_KEY, f"is longer than {MAX_TENANT_CHARACTERS} characters; shorten it")
     controls = _controls(faults, asked.controls)
+    emotions = _emotions(faults, asked.emotion)
     if asked.sample_rate_hertz:
         _check_sample_rate(faults, asked.encoding, asked.sample_rate_hertz)
     if asked.start_by_ms is not None:
@@ -131,7 +148,7 @@ def speech_request(
     if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
         faults.add("seed", f"is {asked.seed}; use a whole number from 0 to {MAX_SEED}")
     faults.raise_if_any()
-    _refuse_unbuilt(asked, controls)
+    _refuse_unbuilt(asked, controls, emotions)
     return SpeechRequest(
         voice=voice,
         text=asked.text,
@@ -141,6 +158,7 @@ def speech_request(
         sample_rate_hertz=asked.sample_rate_hertz or None,
         rate=controls.pop(RATE.name, 1.0),
         controls=controls,
+        emotions=emotions,
         seed=asked.seed,
         marks=frozenset(asked.marks),
         line_class=asked.line_class,
@@ -248,11 +266,35 @@ def _controls(faults: Faults, asked: Mapping[str, float]) -> dict[str, float]:
     return values
 
 
-def _refuse_unbuilt(asked: Asked, controls: Collection[str]) -> None:
+def _emotions(faults: Faults, asked: AskedEmotion | None) -> dict[str, float]:
+    """How much there is of each emotion that is asked for: its share times the intensity."""
+    if asked is None:
+        return {}
+    intensity = 1.0 if asked.intensity is None else asked.intensity
+    faults.number("emotion.intensity", intensity, 0.0, MAX_INTENSITY)
+    if len(asked.mixture) > MAX_EMOTIONS:
+        faults.add(
+            "emotion.mixture",
+            f"has {len(asked.mixture)} emotions; {MAX_EMOTIONS} at most are mixed",
+        )
+    values: dict[str, float] = {}
+    for n, (name, share) in enumerate(asked.mixture[:MAX_EMOTIONS]):
+        field = f"emotion.mixture[{n}]"
+        if not 0 < len(name) <= MAX_EMOTION_CHARACTERS or name in values:
+            faults.add(f"{field}.emotion", "must name an emotion that the voice lists, each once")
+        faults.number(f"{field}.weight", share, 0.0, 1.0)
+        values[name] = share
+    if math.fsum(values.values()) > 1 + _ROUNDING:
+        faults.add("emotion.mixture", "has shares that sum to more than 1; the rest is neutral")
+    return {name: share * intensity for name, share in values.items() if share * intensity}
+
+
+def _refuse_unbuilt(asked: Asked, controls: Collection[str], emotions: Collection[str]) -> None:
     """What no voice of any family could carry out. Raises `NotBuiltError`."""
+    feels = any(family.emotions for family in installed().values())
     built = {name for family in installed().values() for name in family.controls}
     unbuilt = {
-        "emotion": asked.wants_emotion,
+        "emotion": bool(emotions) and not feels,
         "style_prompt": bool(asked.style_prompt),
         **{f"controls.{name}": True for name in controls if name not in built},
     }

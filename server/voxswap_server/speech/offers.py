@@ -14,7 +14,7 @@ _NAMES = {"en": "English", "zh": "Mandarin"}
 
 
 def check_offered(request: SpeechRequest, manifest: Manifest) -> None:
-    """Raise `InvalidInputError` for a speaker or a control that the voice does not have."""
+    """Raise `InvalidInputError` for what the voice has not: a speaker, a control, an emotion."""
     if faults := list(_faults(request, manifest)):
         raise InvalidInputError(faults)
 
@@ -46,6 +46,14 @@ def _faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolati
                     f"is none that {manifest.ref} has; it has {_told(controls, 'none')}, so leave "
                     "this one unset",
                 )
+    emotions = manifest.emotions or ()
+    for name in request.emotions:
+        if name not in emotions:
+            yield FieldViolation(
+                "emotion.mixture",
+                f"has {name!r}, which is none that {manifest.ref} has; it has "
+                f"{_told(emotions, 'none')}",
+            )
 
 
 def _told(names: Collection[str], otherwise: str) -> str:

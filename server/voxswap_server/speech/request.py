@@ -38,7 +38,8 @@ class CachePolicy(enum.Enum):
 class SpeechRequest:
     """One text to speak. None means the voice's own default.
 
-    ``controls`` are those that were asked for, beside the rate, and not neutral.
+    ``controls`` are those that were asked for, beside the rate, and not neutral. ``emotions`` are
+    as in `voxswap_families.contract.Delivery`.
     A ``paced`` stream is listened to while it is made; another one is for a file. An ``eager``
     one is listened to as well, and takes its audio as fast as that can be made where nobody needs
     the device sooner: nobody knows what its reader does with it. A line that does
@@ -55,6 +56,7 @@ class SpeechRequest:
     sample_rate_hertz: int | None = None
     rate: float = 1.0
     controls: Mapping[str, float] = field(default_factory=dict)
+    emotions: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
     marks: frozenset[MarkKind] = frozenset()
     line_class: LineClass = LineClass.DIALOGUE

@@ -14,6 +14,7 @@ from voxswap_server.text.english.front_end import EnglishFrontEnd
 from voxswap_server.text.english.misaki import MisakiFrontEnd
 from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
+from voxswap_server.text.espeak.misaki import MisakiEspeakFrontEnd
 
 FrontEndChoice = Literal["espeak", "english"]
 
@@ -30,9 +31,10 @@ def make_front_end(
 
     Kind "espeak" takes the option ``voice`` (espeak-ng's name; without it ``language``) and is
     served by ``espeak``, the processes of espeak-ng, or, if ``prefer`` says so and the voice speaks
-    English, by hibari-tts. Kind "characters" takes ``lowercase`` (false), kind
-    "misaki", which is English, ``british`` (false), kind "mandarin" the ``alphabet`` that it writes
-    ("kantts"). Raises `FrontEndError` with the remedy if the voice cannot be read here.
+    English, by hibari-tts; with the ``alphabet`` "misaki" its phonemes are written as misaki writes
+    them. Kind "characters" takes ``lowercase`` (false), kind "misaki", which is English,
+    ``british`` (false), kind "mandarin" the ``alphabet`` that it writes ("kantts"). Raises
+    `FrontEndError` with the remedy if the voice cannot be read here.
     """
     kind, options = spec.kind, spec.options
     if kind == "characters":
@@ -56,7 +58,8 @@ def make_front_end(
                 "processes of espeak-ng; set the preferred front-end to 'english'",
                 metadata={"espeak_voice": voice},
             )
-        return EspeakFrontEnd(table, espeak, voice)
+        made = MisakiEspeakFrontEnd if options.get("alphabet") == "misaki" else EspeakFrontEnd
+        return made(table, espeak, voice)
     if voice.split("-")[0] != "en":
         remedy = (
             "set the preferred front-end to 'auto' or 'espeak'"

@@ -31,6 +31,7 @@ _SENTENCES: Mapping[str, str] = MappingProxyType(
         "es": "El veloz murciélago comía feliz cardillo y kiwi.",
         "it": "Ma la volpe, col suo balzo, ha raggiunto il quieto cane.",
         "pt": "Um pequeno jabuti viu dez cegonhas felizes.",
+        "hi": "आज मौसम बहुत अच्छा है।",
         "nl": "De snelle bruine vos springt over de luie hond.",
         "pl": "Pchnąć w tę łódź jeża lub ośm skrzyń fig.",
         "ru": "Съешь ещё этих мягких французских булок.",

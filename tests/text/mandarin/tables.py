@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from voxswap_families.kokoro.format import SYMBOLS, symbol_table_json
-from voxswap_families.symbols import SymbolTable
+from voxswap_families.symbols import KANTTS_SPECIALS, SymbolTable
 from voxswap_families.text import SymbolSequence
 
 KOKORO: Final = SymbolTable.from_json(symbol_table_json(SYMBOLS))
@@ -29,31 +29,28 @@ _WHOLES = ["word_begin", "word_end", "word_middle", "word_both", "word_none"]
 _BREAKS = ["#1", "#2", "#3", "#4"]
 
 
-def kantts_table(*, english: bool = True, breaks: list[str] = _BREAKS) -> SymbolTable:
-    """Addends of the four parts of a token."""
-    phones = [*_MANDARIN, *(_ENGLISH.split() if english else ()), *breaks]
-    return SymbolTable.piper(
-        {
-            **{name: [row] for row, name in enumerate(phones)},
-            **{name: [row << 8] for row, name in enumerate(_TONES)},
-            **{name: [row << 12] for row, name in enumerate(_PLACES)},
-            **{name: [row << 16] for row, name in enumerate(_WHOLES)},
-        },
-        pad=None,
-        bos=None,
-        eos=None,
-    )
+def _phones(*, english: bool, without: str) -> list[str]:
+    phones = [*_MANDARIN, *(_ENGLISH.split() if english else ()), *_BREAKS]
+    return [phone for phone in phones if phone != without]
+
+
+def kantts_table(*, english: bool = True, without: str = "") -> SymbolTable:
+    """The four tables of a voice, which may lack a phone."""
+    rows = (_phones(english=english, without=without), _TONES, _PLACES, _WHOLES)
+    return SymbolTable.kantts([[*names, *KANTTS_SPECIALS] for names in rows])
 
 
 def tokens(sequence: SymbolSequence, *, english: bool = True) -> list[str]:
     """The tokens as KAN-TTS writes them, without emotion and speaker."""
-    phones = [*_MANDARIN, *(_ENGLISH.split() if english else ()), *_BREAKS]
-    return [
-        "$".join(
-            (phones[i & 255], _TONES[i >> 8 & 15], _PLACES[i >> 12 & 15], _WHOLES[i >> 16 & 15])
-        )
-        for i in sequence.ids
-    ]
+    tables = (_phones(english=english, without=""), _TONES, _PLACES, _WHOLES)
+    written = []
+    for symbol in sequence.ids:
+        left, names = symbol, []
+        for table in tables:
+            left, row = divmod(left, len(table) + len(KANTTS_SPECIALS))
+            names.append(table[row])
+        written.append("$".join(names))
+    return written
 
 
 def phonemes(sequence: SymbolSequence) -> str:

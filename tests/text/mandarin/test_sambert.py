@@ -95,9 +95,7 @@ def test_a_final_curls_before_er_unless_that_is_a_child(
 
 def test_without_the_curled_final_er_is_a_syllable() -> None:
     pytest.importorskip("kaldifst", reason="needs the extra mandarin")
-    table = kantts_table()
-    few = {name: ids for name, ids in table.symbols.items() if name != "uar_c"}
-    front_end = KanttsFrontEnd(type(table).piper(few, pad=None, bos=None, eos=None))
+    front_end = KanttsFrontEnd(kantts_table(without="uar_c"))
     _, sequence = read_segment("花儿", "zh-CN", front_end)
     assert len(sequence.ids) == 5
     assert not sequence.unknown

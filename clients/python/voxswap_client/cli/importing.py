@@ -20,6 +20,41 @@ if TYPE_CHECKING:
     from voxswap_registry.draft import VoiceDraft
 
 
+def found_at(path: Path, args: argparse.Namespace) -> list[argparse.Namespace]:
+    """What to import of ``path``: ``args``, or for each of several voices its own id and style.
+
+    Those that each stand for themselves are called by their own names behind ``--id``.
+    """
+    if args.style is not None:
+        return [args]
+    with errors_told():
+        from voxswap_families.importing.detect import members
+
+        names = members(path)
+    if len(names) < 2:
+        return [args]
+    return [
+        argparse.Namespace(**{**vars(args), "id": f"{args.id}/{name.lower()}", "style": name})
+        for name in names
+    ]
+
+
+def fabricate(kind: str, folder: Path, seed: int, size: str) -> None:
+    """Make up a voice in ``folder``, which is empty or not there."""
+    with errors_told():
+        from voxswap_families.fabricating import fabricate
+
+        fabricate(kind, folder, seed=seed, size=size)
+
+
+def kinds() -> dict[str, str]:
+    """What can be made up, with a description of each."""
+    with errors_told():
+        from voxswap_families.register import fabricators
+
+        return {name: each.description for name, each in fabricators().items()}
+
+
 def add_to_registry(location: str, args: argparse.Namespace, actor: str) -> Registration:
     """Import one voice and publish it, unless its newest version is the same."""
     with opened(location) as registry, registry.workdir() as workdir:
@@ -74,6 +109,31 @@ def add_embedded(location: str, actor: str) -> list[Voice]:
 
         found = import_embedded(registry, progress, dtype="auto", actor=actor)
         return [as_voice(manifest, registry.record(manifest.voice_id)) for manifest in found]
+
+
+def add_packs(
+    location: str, args: argparse.Namespace, actor: str
+) -> tuple[list[Registration], int]:
+    """Publish style packs of Kokoro's; how many the registry lacks then.
+
+    With ``--embedded`` each once: what was deleted stays so.
+    """
+    with opened(location) as registry, ProgressBar() as progress:
+        from voxswap_families.kokoro.pack_voices import add_packs
+
+        found = add_packs(
+            registry,
+            args.kokoro_packs,
+            only=() if args.only is None else tuple(map(str.strip, args.only.split(","))),
+            once=args.embedded,
+            progress=progress,
+            actor=actor,
+        )
+        done = [
+            Registration(as_voice(manifest, registry.record(manifest.voice_id)), is_new)
+            for manifest, is_new in found.done
+        ]
+        return done, len(found.others)
 
 
 def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:

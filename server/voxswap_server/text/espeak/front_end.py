@@ -18,7 +18,7 @@ import re
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from voxswap_families.symbols import Symbol, SymbolTable
@@ -33,18 +33,42 @@ _SILENT: Final = frozenset(TERMINATORS) | frozenset("\"'`()[]{}“”„‟‘�
 _WORDS_REMEMBERED, _LONGEST_REMEMBERED = 4096, 32
 
 
-class EspeakFrontEnd:
-    """English or any other language that espeak-ng reads, for voices trained on its phonemes.
+def plain(phonemes: str) -> str:
+    """Phonemes without what tells of a change of language, marks apart from letters."""
+    return unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", phonemes))
 
-    Thread-safe. `symbols` takes about 0.5 ms a sentence, longer while more threads read than there
-    are workers. Making one blocks until the workers are up, and has one of them take up the voice.
-    Raises `FrontEndError` if espeak-ng is not installed or does not know the voice.
+
+class Said(NamedTuple):
+    """A clause: its phonemes, the word of each of their code points, and its end for Piper."""
+
+    phonemes: str
+    owners: list[int | None]
+    terminator: str
+
+
+class EspeakReader:
+    """What texts say with one voice of espeak-ng, and which word says what. Thread-safe.
+
+    `read` takes about 0.5 ms a sentence, longer while more threads read than there are workers.
+    Making one blocks until the workers are up, and has one of them take up the voice. Raises
+    `FrontEndError` if espeak-ng is not installed or does not know the voice.
     """
 
-    def __init__(self, table: SymbolTable, espeak: Espeak, voice: str = "en-us") -> None:
-        self._table = table
+    def __init__(
+        self,
+        espeak: Espeak,
+        voice: str,
+        *,
+        ties: bool = False,
+        spelled: Callable[[str], str] = plain,
+    ) -> None:
+        """``spelled`` writes espeak-ng's phonemes, with ``ties`` or without, as a voice reads them.
+
+        It leaves the spaces that part words as they are.
+        """
         self._espeak = espeak
-        self._voice = voice
+        self._ties = ties
+        self._spelled = spelled
         self._identifier = espeak.voice(voice)
         self._alone = _Readings()
         try:
@@ -55,6 +79,53 @@ class EspeakFrontEnd:
                 metadata={"espeak_voice": voice},
             ) from error
 
+    def read(self, text: NormalizedText, spans: Sequence[tuple[int, int]]) -> list[list[Said]]:
+        """What each of ``spans`` of ``text`` says, read by itself.
+
+        Raises `UnreadableTextError` for a text that ends what reads it, `FrontEndBusyError`.
+        """
+        parts = [text.text[start:end] for start, end in spans]
+        found = self._read(parts, of=text.text)
+        read = [
+            [
+                _Clause(self._spelled(c.phonemes), c.terminator, _tokens(text, c, start))
+                for c in clauses
+            ]
+            for (start, _), clauses in zip(spans, found, strict=True)
+        ]
+        every = [clause for clauses in read for clause in clauses]
+        alone = self._read_alone([c for c in every if not c.is_plain], of=text.text)
+        band = band_for(sum(len(clause.phonemes) for clause in every))
+        return [
+            [Said(c.phonemes, c.owners(alone, band), c.terminator) for c in clauses]
+            for clauses in read
+        ]
+
+    def _read(self, texts: Sequence[str], *, of: str) -> list[list[Clause]]:
+        return self._espeak.read(self._identifier, texts, of=of, ties=self._ties)
+
+    def _read_alone(self, clauses: Sequence[_Clause], *, of: str) -> dict[str, str]:
+        """The phonemes of every token of ``clauses`` by itself, the unknown ones read at once."""
+        alone = {token: self._alone.get(token) for clause in clauses for token, _ in clause.tokens}
+        new = [token for token, phonemes in alone.items() if phonemes is None]
+        if new:
+            for token, found in zip(new, self._read(new, of=of), strict=True):
+                alone[token] = self._spelled("".join(clause.phonemes for clause in found))
+                self._alone.keep(token, alone[token] or "")
+        return {token: phonemes or "" for token, phonemes in alone.items()}
+
+
+class EspeakFrontEnd:
+    """English or any other language that espeak-ng reads, for voices trained on its phonemes.
+
+    Thread-safe. Making one, and how long it takes: see `EspeakReader`, whose errors are raised.
+    """
+
+    def __init__(self, table: SymbolTable, espeak: Espeak, voice: str = "en-us") -> None:
+        self._table = table
+        self._voice = voice
+        self._reader = EspeakReader(espeak, voice)
+
     def __repr__(self) -> str:
         return f"EspeakFrontEnd(voice={self._voice!r})"
 
@@ -63,31 +134,14 @@ class EspeakFrontEnd:
 
         Raises `UnreadableTextError` for a text that ends what reads it, `FrontEndBusyError`.
         """
-        (found,) = self._espeak.read(self._identifier, [text.text], of=text.text)
-        clauses = [
-            _Clause(_plain(clause.phonemes), clause.terminator, _tokens(text, clause))
-            for clause in found
-        ]
-        alone = self._read_alone([c for c in clauses if not c.is_plain], of=text.text)
-        band = band_for(sum(len(clause.phonemes) for clause in clauses))
+        (clauses,) = self._reader.read(text, [(0, len(text.text))])
         spoken: list[Symbol] = []
         for clause in clauses:
-            spoken += map(Symbol, clause.phonemes, clause.owners(alone, band))
+            spoken += map(Symbol, clause.phonemes, clause.owners)
             spoken += (Symbol(mark, None) for mark in clause.terminator)
             if clause.terminator and clause.terminator in ",:;":
                 spoken.append(Symbol(" ", None))
         return self._table.sequence(spoken)
-
-    def _read_alone(self, clauses: Sequence[_Clause], *, of: str) -> dict[str, str]:
-        """The phonemes of every token of ``clauses`` by itself, the unknown ones read at once."""
-        alone = {token: self._alone.get(token) for clause in clauses for token, _ in clause.tokens}
-        new = [token for token, phonemes in alone.items() if phonemes is None]
-        if new:
-            read = self._espeak.read(self._identifier, new, of=of)
-            for token, found in zip(new, read, strict=True):
-                alone[token] = _plain("".join(clause.phonemes for clause in found))
-                self._alone.keep(token, alone[token] or "")
-        return {token: phonemes or "" for token, phonemes in alone.items()}
 
 
 class _Readings:
@@ -153,14 +207,14 @@ class _Clause(NamedTuple):
         return owners
 
 
-def _plain(phonemes: str) -> str:
-    return unicodedata.normalize("NFD", _LANGUAGE_SWITCH.sub("", phonemes))
+def _tokens(text: NormalizedText, clause: Clause, start: int) -> list[tuple[str, int]]:
+    """The runs of non-space of a clause that can be spoken, each with the index of its word.
 
-
-def _tokens(text: NormalizedText, clause: Clause) -> list[tuple[str, int]]:
-    """The runs of non-space of a clause that can be spoken, each with the index of its word."""
+    The clause counts from ``start``.
+    """
     tokens: list[tuple[str, int]] = []
+    first, last = clause.start + start, clause.end + start
     for index, word in enumerate(text.words):
-        spoken = text.text[max(word.start, clause.start) : min(word.end, clause.end)]
+        spoken = text.text[max(word.start, first) : min(word.end, last)]
         tokens += ((token, index) for token in spoken.split() if not _SILENT.issuperset(token))
     return tokens

@@ -28,6 +28,8 @@ _RETRIEVAL: Final = 1
 _DONT_EXIT: Final = 0x8000
 _CHARACTERS_UTF8: Final = 1
 _PHONEMES_IPA: Final = 2
+# The same, with this between the letters of one phoneme: bit 7, and the character from bit 8 on.
+_PHONEMES_TIED: Final = _PHONEMES_IPA | 0x80 | ord("^") << 8
 
 # What the library makes of a text: phonemes, and where each clause begins and ends.
 Clauses = list[tuple[str, int, int]]
@@ -54,6 +56,7 @@ class Library:
         """Raises RuntimeError if the data cannot be read."""
         self._library = library
         self._voice = ""
+        self._phoneme_mode = _PHONEMES_IPA
         self._read_characters = self._said_phonemes = 0
         library.espeak_Initialize.argtypes = [
             *(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
@@ -102,13 +105,14 @@ class Library:
                 raise ValueError("espeak-ng does not take this identifier of its own list")
             self._voice = identifier
 
-    def read_all(self, texts: Sequence[str]) -> list[Clauses] | float:
+    def read_all(self, texts: Sequence[str], *, ties: bool = False) -> list[Clauses] | float:
         """Every one of ``texts``; or how many times as much as `MOST_PHONEMES` they say, about.
 
-        The library says the names of letters that its language does not have: 18 times as many
-        phonemes as of its own.
+        With ``ties`` there is a ``^`` between the letters of one phoneme. The library says the
+        names of letters that its language does not have: 18 times as many phonemes as of its own.
         """
         self._read_characters = self._said_phonemes = 0
+        self._phoneme_mode = _PHONEMES_TIED if ties else _PHONEMES_IPA
         try:
             return [self._read(text) for text in texts]
         except _TooMuchError:
@@ -155,7 +159,7 @@ class Library:
         start = taken = characters = 0
         while taken < size:
             raw = self._library.espeak_TextToPhonemes(
-                ctypes.byref(pointer), _CHARACTERS_UTF8, _PHONEMES_IPA
+                ctypes.byref(pointer), _CHARACTERS_UTF8, self._phoneme_mode
             )
             now = size if pointer.value is None else pointer.value - base
             characters += len(data[taken:now].decode("utf-8", "replace"))
@@ -180,12 +184,12 @@ def prepare(
     library = Library(opened, data)
 
     def handle(request: bytes) -> bytes:
-        identifier, texts = json.loads(request)
+        identifier, texts, ties = json.loads(request)
         try:
             library.take(identifier)
         except ValueError as error:
             return json.dumps({"refused": str(error)}).encode()
-        return json.dumps({"read": library.read_all(texts)}).encode()
+        return json.dumps({"read": library.read_all(texts, ties=ties)}).encode()
 
     return json.dumps(library.voices).encode(), handle
 

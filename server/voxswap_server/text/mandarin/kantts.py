@@ -1,13 +1,13 @@
 """Mandarin for voices that were trained by KAN-TTS: Sambert's tokens.
 
 A token is a phone with its tone, its place in the syllable and in the prosodic word; breaks stand
-between these words. The table has an addend for each name, and a token's id is the sum of its four.
+between these words. The table has an id for each token.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from voxswap_families.symbols import SymbolTable
@@ -20,6 +20,8 @@ from voxswap_server.text.mandarin.tables import pairs
 from voxswap_server.text.mandarin.tones import spoken_tones
 from voxswap_server.text.mandarin.words import HanWord
 
+# A token of any phone that a voice has, whether anybody says it or not.
+_AS_BREAK: Final = "{}$tone_none$s_none$word_none"
 _WORD, _PHRASE, _CLAUSE, _END = "#1", "#2", "#3", "#4"
 _CLAUSE_MARKS: Final = frozenset("，。！？；：,.!?;:…—、")
 # Nobody says more in one breath.
@@ -53,12 +55,15 @@ class KanttsFrontEnd:
     """
 
     def __init__(self, table: SymbolTable) -> None:
-        self._symbols = {name: ids[0] for name, ids in table.symbols.items()}
+        self._symbols = table.symbols
         self._reader = shared_reader()
-        self._english = self._reader.reads_english and all(p in self._symbols for p in _ENGLISH)
+        self._english = self._reader.reads_english and all(map(self._knows, _ENGLISH))
 
     def __repr__(self) -> str:
         return f"KanttsFrontEnd(english={self._english})"
+
+    def _knows(self, phone: str) -> bool:
+        return _AS_BREAK.format(phone) in self._symbols
 
     def symbols(self, text: NormalizedText) -> SymbolSequence:
         """One id a token; each phone of a word knows it, and its text is IPA.
@@ -121,7 +126,7 @@ class KanttsFrontEnd:
         """The syllable before 儿 with a final that takes it in, if it has one."""
         initial, final = before.phones
         rhotic = f"{final.removesuffix('_c')}r_c"
-        if pinyin[:-1] != "er" or final == "er_c" or rhotic not in self._symbols:
+        if pinyin[:-1] != "er" or final == "er_c" or not self._knows(rhotic):
             return None
         return before._replace(phones=(initial, rhotic), ipa=(before.ipa[0], before.ipa[1] + "ɚ"))
 
@@ -145,7 +150,7 @@ def _ipa_of(phone: str) -> str:
 class _Line:
     """Tokens as they come. A break is written when it is known what it is: at the next word."""
 
-    def __init__(self, symbols: dict[str, int], unknown: dict[str, int]) -> None:
+    def __init__(self, symbols: Mapping[str, Sequence[int]], unknown: dict[str, int]) -> None:
         self.ids: list[int] = []
         self.phones: list[Phone] = []
         self._symbols = symbols
@@ -187,7 +192,8 @@ class _Line:
     def _write_break(self) -> None:
         if not self._break:
             return
-        level = self._break if self._break in self._symbols else _WORD
+        is_known = _AS_BREAK.format(self._break) in self._symbols
+        level = self._break if is_known else _WORD
         if level != _WORD:
             self._since = 0
         self._put(level, "tone_none", "s_none", "word_none", level, None)
@@ -196,11 +202,10 @@ class _Line:
     def _put(
         self, phone: str, tone: str, place: str, whole: str, ipa: str, word: int | None
     ) -> None:
-        names = (phone, tone, place, whole)
-        missing = [name for name in names if name not in self._symbols]
-        if missing:
-            self._unknown[missing[0]] = self._unknown.get(missing[0], 0) + 1
+        found = self._symbols.get(f"{phone}${tone}${place}${whole}")
+        if found is None:
+            self._unknown[phone] = self._unknown.get(phone, 0) + 1
             return
         first = len(self.ids)
-        self.ids.append(sum(self._symbols[name] for name in names))
+        self.ids += found
         self.phones.append(Phone(ipa, first, first + 1, word))

@@ -14,7 +14,7 @@ from voxswap_registry.controls import CONTROLS
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech import asking
-from voxswap_server.speech.asking import Asked, Faults
+from voxswap_server.speech.asking import Asked, AskedEmotion, Faults
 from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Receipt, Trailer
 from voxswap_server.speech.request import (
     CachePolicy,
@@ -88,12 +88,19 @@ def speech_request(
             "USE or OFF",
         ),
         paced=_known(faults, "pacing", message.pacing, _PACINGS, "REALTIME or NONE"),
-        wants_emotion=message.HasField("emotion"),
+        emotion=_emotion(message.emotion) if message.HasField("emotion") else None,
         style_prompt=message.style_prompt,
     )
     return asking.speech_request(
         asked, max_characters=max_characters, faults=faults, text_may_follow=text_may_follow
     )
+
+
+def _emotion(message: speech_pb2.Emotion) -> AskedEmotion:
+    # One more than are mixed, so that a longer list is told.
+    shares = message.mixture[: asking.MAX_EMOTIONS + 1]
+    intensity = message.intensity if message.HasField("intensity") else None
+    return AskedEmotion([(share.emotion, share.weight) for share in shares], intensity)
 
 
 def _known(faults: Faults, field: str, number: int, table: Mapping[int, _T], names: str) -> _T:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from voxswap_registry.controls import CONTROLS
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech import asking
-from voxswap_server.speech.asking import Asked
+from voxswap_server.speech.asking import Asked, AskedEmotion
 from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind
 
 #: A word of a list, in place of an enumeration's name in the proto.
@@ -68,6 +68,28 @@ class Controls(Body):
 assert set(Controls.model_fields) == set(CONTROLS)  # noqa: S101 - both are constants
 
 
+class Share(Body):
+    """One share of a mixture of emotions."""
+
+    emotion: str = Field(description="one that the voice lists")
+    weight: float = Field(default=1.0, description="0 to 1; all of them sum to at most 1")
+
+
+class Emotion(Body):
+    """How a line is felt."""
+
+    mixture: list[Share] = Field(
+        default_factory=list,
+        max_length=asking.MAX_EMOTIONS,
+        description="what is left of 1 is neutral; empty: all of it",
+    )
+    intensity: float | None = Field(default=None, description="0 (neutral) to 2; unset: 1")
+
+    def asked(self) -> AskedEmotion:
+        """The same as every door says it."""
+        return AskedEmotion([(s.emotion, s.weight) for s in self.mixture], self.intensity)
+
+
 class Speech(Body):
     """One text to speak."""
 
@@ -79,7 +101,7 @@ class Speech(Body):
     controls: Controls = Field(default_factory=Controls)
     seed: Seed | None = Field(default=None, description="makes the line repeatable")
     marks: _Marks = Field(default_factory=list, description="kinds of timing marks wanted")
-    emotion: dict[str, Any] | None = Field(default=None, description="not carried out yet")
+    emotion: Emotion | None = Field(default=None, description="for voices that list emotions")
     style_prompt: str = Field(default="", description="not carried out yet")
     line_class: Annotated[LineClass, Field(strict=False)] = LineClass.DIALOGUE
     start_by_ms: int | None = Field(
@@ -111,7 +133,7 @@ class Speech(Body):
             tenant=tenant,
             cache_policy=self.cache_policy,
             paced=paced if self.pacing is None else self.pacing == "realtime",
-            wants_emotion=self.emotion is not None,
+            emotion=None if self.emotion is None else self.emotion.asked(),
             style_prompt=self.style_prompt,
         )
 

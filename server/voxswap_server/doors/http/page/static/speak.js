@@ -6,6 +6,7 @@ import { Facts, receiptOf } from "./facts.js";
 import { milliseconds } from "./format.js";
 import { Line, conversations } from "./line.js";
 import { audioAt } from "./player.js";
+import { lineToTry } from "./samples.js";
 import { Stage } from "./stage.js";
 import { takeaway } from "./takeaway.js";
 import { Trouble } from "./trouble.js";
@@ -46,6 +47,7 @@ export function speakTab(residency, hush) {
         controls.show(voice);
         versions.show(voice);
         text.lang = voice.language ?? "";
+        text.value = lineToTry(text.value, text.lang);
         byId("words").lang = text.lang;
         if (voice.sample_rate_hertz) audioAt(voice.sample_rate_hertz).catch(() => {});
         take?.refresh();

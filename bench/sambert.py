@@ -1,0 +1,241 @@
+"""Sambert voices: first audio, whole lines and swaps, beside KAN-TTS's own code and a VITS voice.
+
+The voices are made up: as large as published ones, with random weights, so that what they say is
+noise and what it costs is what a voice costs. KAN-TTS is measured where ``VOXSWAP_KANTTS`` names a
+checkout of github.com/alibaba-damo-academy/KAN-TTS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bench.peers import peer_environment
+from bench.report import Report
+from bench.voices import load_vits, load_voice, one_thread
+from voxswap_families.contract import Delivery, LoadedVoice
+from voxswap_families.embedded import import_embedded
+from voxswap_families.importing.detect import import_voice
+from voxswap_families.sambert.architecture import AcousticArchitecture
+from voxswap_families.sambert.config import SambertConfig
+from voxswap_families.sambert.engine import SambertEngine
+from voxswap_families.sambert.family import FAMILY
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import FrontEnd, NormalizedText, SymbolSequence
+from voxswap_families.vits.embedded import JOE
+from voxswap_families.work import finished
+from voxswap_registry.manifest import FrontEndSpec, Manifest
+from voxswap_registry.names import VoiceRef
+from voxswap_registry.store import Registry
+
+#: A character has two symbols, and every fifth word a pause after it.
+_CHARACTERS: Final = 30
+_SYMBOLS: Final = 2 * _CHARACTERS + 6
+_VOICE: Final = "made/up"
+_FIRST_MS: Final = 80
+_LARGEST_MS: Final = 1_500
+
+_Audio = npt.NDArray[np.float32]
+
+
+class _Silent:
+    """A front-end that nobody asks: lines are symbols already."""
+
+    def symbols(self, text: NormalizedText) -> SymbolSequence:
+        raise NotImplementedError(text)
+
+
+def _front_ends(spec: FrontEndSpec, table: SymbolTable, language: str) -> FrontEnd:
+    del spec, table, language
+    return _Silent()
+
+
+def run(report: Report, *, device: str, quick: bool = False) -> None:
+    """One thread each; medians of turns. A minute."""
+    turns = 3 if quick else 9
+    with tempfile.TemporaryDirectory(prefix="voxswap-bench-") as name, one_thread():
+        folder = Path(name)
+        source = folder / "model"
+        source.mkdir()
+        FAMILY.fabricators["sambert"].write(source, 0, "real")
+        registry = Registry(folder / "registry")
+        manifest = registry.publish(import_voice(source, _VOICE, workdir=folder / "work"))
+        import_embedded(registry, voices=[JOE])
+        engine = SambertEngine(device, front_ends=_front_ends)
+        engine.warm_up()
+        ids = _line(manifest)
+        _lines(report, load_voice(registry, _VOICE, engine), manifest, ids, turns)
+        if checkout := os.environ.get("VOXSWAP_KANTTS"):
+            _beside(report, checkout, source, registry, engine, ids, turns)
+        else:
+            print("  KAN-TTS: not measured, VOXSWAP_KANTTS names no checkout of it")
+        _swaps(report, registry, engine, manifest, ids, device, turns)
+
+
+def _line(manifest: Manifest) -> list[int]:
+    a, chance = SambertConfig.of(manifest).acoustic, random.Random(0)
+    return [chance.randrange(a.n_symbols) for _ in range(_SYMBOLS)]
+
+
+def _rows(a: AcousticArchitecture, symbol: int) -> list[int]:
+    rows = []
+    for n in (a.n_sy, a.n_tone, a.n_syllable_flag, a.n_word_segment):
+        symbol, row = divmod(symbol, n)
+        rows.append(row)
+    return rows
+
+
+def _windows(frames: int, manifest: Manifest) -> Iterator[tuple[int, int]]:
+    """As the pipeline asks for them: the first for 80 ms, each twice as long as the one before."""
+    frame_ms = 1e3 * manifest.audio.hop_length_samples / manifest.audio.sample_rate_hertz
+    first, wanted_ms = 0, float(_FIRST_MS)
+    while first < frames:
+        last = min(frames, first + max(1, round(wanted_ms / frame_ms)))
+        yield first, last
+        first, wanted_ms = last, min(2 * wanted_ms, _LARGEST_MS)
+
+
+def _spoken(
+    loaded: LoadedVoice, manifest: Manifest, ids: Sequence[int]
+) -> tuple[float, float, _Audio]:
+    """Seconds to the first audio and to the last, and the audio."""
+    began = time.perf_counter()
+    utterance = finished(loaded.voice.prepare(ids, Delivery(rate=1.0, seed=0)))
+    pieces, first_s = list[_Audio](), 0.0
+    for window in _windows(utterance.frames, manifest):
+        pieces.append(finished(utterance.decode(*window)))
+        first_s = first_s or time.perf_counter() - began
+    return first_s, time.perf_counter() - began, np.concatenate(pieces)
+
+
+def _lines(
+    report: Report, loaded: LoadedVoice, manifest: Manifest, ids: Sequence[int], turns: int
+) -> None:
+    found = [_spoken(loaded, manifest, ids) for _ in range(turns + 1)][1:]
+    first_s = statistics.median(first_s for first_s, _, _ in found)
+    whole_s = statistics.median(whole_s for _, whole_s, _ in found)
+    audio_s = len(found[0][2]) / manifest.audio.sample_rate_hertz
+    prepared = [_seconds(lambda: loaded.voice.prepare(ids, Delivery(1.0, 0))) for _ in range(turns)]
+    report.add(f"a line of {_CHARACTERS} characters: encoding and durations", *_ms(prepared))
+    report.add("first audio", 1e3 * first_s, "ms")
+    report.add("first audio, of the time for all of it", first_s / whole_s, "share", 0.35)
+    report.add("RTF", whole_s / audio_s, "s of compute a s")
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    finished(work())
+    return time.perf_counter() - began
+
+
+def _ms(times_s: Sequence[float]) -> tuple[float, str]:
+    return 1e3 * statistics.median(times_s), "ms"
+
+
+@contextlib.contextmanager
+def _reference(checkout: str, voice: Path) -> Iterator[Callable[[object], Any]]:
+    """KAN-TTS in a process of its own, with as many threads as we have."""
+    script = Path(__file__).parent / "peers/kantts_times.py"
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdin=pipe, stdout=pipe, text=True, env=peer_environment()
+    ) as process:
+        stdin, stdout = process.stdin, process.stdout
+        assert stdin is not None
+        assert stdout is not None
+
+        def ask(question: object) -> Any:
+            stdin.write(json.dumps(question) + "\n")
+            stdin.flush()
+            answer = stdout.readline()
+            assert answer, "KAN-TTS ended without an answer"
+            return json.loads(answer)
+
+        threads = torch.get_num_threads()
+        ask({"source": checkout, "voice": str(voice), "threads": threads})
+        try:
+            yield ask
+        finally:
+            stdin.close()
+
+
+def _beside(
+    report: Report,
+    checkout: str,
+    source: Path,
+    registry: Registry,
+    engine: SambertEngine,
+    ids: Sequence[int],
+    turns: int,
+) -> None:
+    """The same line in turns; how far frames' and audio's numbers are from each other."""
+    manifest = registry.resolve(VoiceRef(_VOICE))
+    loaded = load_voice(registry, _VOICE, engine)
+    config = SambertConfig.of(manifest)
+    rows = [_rows(config.acoustic, i) for i in ids]
+    felt = [config.pausing if row[0] in config.pauses else config.neutral for row in rows]
+    kept = source.parent / "theirs.npz"
+    question = {"rows": rows, "emotion": felt, "speaker": [0] * len(ids), "keep": None}
+    (voice,) = (path.parent for path in (source / "voices").glob("*/am"))
+    ours, theirs = list[float](), list[float]()
+    with _reference(checkout, voice) as ask:
+        ask({**question, "keep": str(kept)})
+        for _ in range(turns):
+            theirs.append(ask(question)["whole_s"])
+            ours.append(_spoken(loaded, manifest, ids)[1])
+    audio = _spoken(loaded, manifest, ids)[2]
+    with np.load(kept) as found:
+        reference = found["audio"]
+    assert audio.shape == reference.shape, "durations differ"
+    report.add("furthest sample from KAN-TTS's", float(np.abs(audio - reference).max()), "", 1e-4)
+    ours_s, theirs_s = statistics.median(ours), statistics.median(theirs)
+    report.add("a line, beside KAN-TTS", 1e3 * ours_s, "ms", peer=1e3 * theirs_s)
+    report.add("RTF as a share of KAN-TTS's", ours_s / theirs_s, "share", 0.5)
+
+
+def _swapped(load: Callable[[], LoadedVoice], manifest: Manifest, ids: Sequence[int]) -> float:
+    """Seconds from nothing to the first audio."""
+    gc.collect()
+    began = time.perf_counter()
+    utterance = finished(load().voice.prepare(ids, Delivery(rate=1.0, seed=0)))
+    finished(utterance.decode(*next(_windows(utterance.frames, manifest))))
+    return time.perf_counter() - began
+
+
+def _swaps(
+    report: Report,
+    registry: Registry,
+    engine: SambertEngine,
+    manifest: Manifest,
+    ids: Sequence[int],
+    device: str,
+    turns: int,
+) -> None:
+    """From nothing loaded to the first audio, in turns with a VITS voice."""
+    joe = registry.resolve(VoiceRef(JOE.id))
+    joe_ids = [1, 0, *(i for n in range(30) for i in (20 + n, 0)), 2]
+    ours, vits = list[float](), list[float]()
+    for _ in range(turns + 1):
+        ours.append(_swapped(lambda: load_voice(registry, _VOICE, engine), manifest, ids))
+        vits.append(
+            _swapped(lambda: load_vits(registry, JOE.id, None, device=device), joe, joe_ids)
+        )
+    ours_s, vits_s = statistics.median(ours[1:]), statistics.median(vits[1:])
+    report.add("swap to first audio", 1e3 * ours_s, "ms", peer=1e3 * vits_s)
+    per_byte = (ours_s / manifest.size_bytes) / (vits_s / joe.size_bytes)
+    report.add("swap per megabyte, of a VITS voice's", per_byte, "share", 1.3)
