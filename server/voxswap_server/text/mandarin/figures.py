@@ -35,7 +35,7 @@ _SIGNS: Final = pairs(
 )
 _ALONE: Final = frozenset("&@%±≥≤≠≈℃℉°√∞№¥￥$€£#‰²³αβγδλμπσφωΩθ")
 _NUMBER: Final = r"(\d[\d,]*(?:\.\d+)?)"
-_WRITTEN: Final = "一-鿿A-Za-z0-9"
+_WRITTEN: Final = re.compile("[一-鿿A-Za-z0-9]")
 
 
 def _any(names: Mapping[str, str]) -> str:
@@ -55,6 +55,12 @@ def _address(found: re.Match[str]) -> str:
 def _telephone(found: re.Match[str]) -> str:
     country = "加" if found[0].startswith("+") else ""
     return country + digits(found[0], telephone=True)
+
+
+def _number_of(found: re.Match[str]) -> str:
+    """Of a telephone, an account, a room or a train: digit by digit."""
+    mark = found["mark"] or ""
+    return ("，" if mark in {":", "："} else mark) + digits(found[0], telephone=True)
 
 
 def _money(found: re.Match[str]) -> str:
@@ -87,9 +93,9 @@ def _dotted(found: re.Match[str]) -> str:
 
 
 def _model(found: re.Match[str]) -> str:
-    """A number behind letters: three digits or more one by one, fewer as they count."""
-    vehicle = found["after"] in {"次", "航", "列"} or None
-    return found["letters"] + digits(found["number"], telephone=bool(vehicle))
+    """Three digits or more behind letters, one by one; fewer are left to the grammars."""
+    is_vehicle = found["after"] in {"次", "航", "列"}
+    return found["letters"] + digits(found["number"], telephone=is_vehicle)
 
 
 def _wide(found: re.Match[str]) -> str:
@@ -117,19 +123,17 @@ _RULES: Final[tuple[_Rule, ...]] = (
     (re.compile(r"\+\d{1,3}[- ]\d{1,4}[- ]?\d{3,4}[- ]?\d{3,4}(?!\d)"), _telephone),
     (
         re.compile(
-            r"(?<=[话机码线打Q信号间])[:：是为]?\s?\d[\d -]{2,}\d(?![\d.%点年月日号元块个人])"
+            r"(?<=电话|手机|号码|热线|密码|拨打|微信|尾号|编号|账号|帐号|卡号|工号|学号|单号|证号|代码|证码"
+            r"|QQ|房间)(?P<mark>[:：是为]?)\s?\d[\d -]{1,}\d(?![\d.%点年月日号元块个人位次台部])"
             r"|\d{3,4}(?=[房室]|教室|病房|包间|包厢|路公交|路车|班机|航班|次列车|次航班)"
         ),
-        lambda found: (
-            re.sub(r"[:：]", "，", re.match(r"\D*", found[0])[0])  # type: ignore[index]
-            + digits(found[0], telephone=True)
-        ),
+        _number_of,
     ),
     (
         re.compile(
             rf"(?P<sign>{_any(_CURRENCIES)})\s?(?P<number>\d[\d,]*(?:\.\d+)?)"
             r"(?P<myriads>[百千万亿]{0,2})(?:元整?|块钱?|美元|美金|欧元|英镑|港元|港币|日元)?",
-            re.IGNORECASE,
+            re.IGNORECASE | re.ASCII,
         ),
         _money,
     ),
@@ -197,7 +201,6 @@ _RULES: Final[tuple[_Rule, ...]] = (
     (re.compile(r"(?<=\d)\+(?![\d\s=+])"), lambda found: "多"),
     (re.compile(r"(?<!\d)((?:1[5-9]|20)\d0)'?s\b"), lambda found: digits(found[1]) + "年代"),
     (re.compile(rf"(?<!\d)(?<!\d[,.])\d{{{MOST_DIGITS + 1},}}(?!\d)"), _wide),
-    (re.compile(r"(?<=\d)‰"), lambda found: None),
 )
 _PERMILLE: Final = re.compile(rf"{_NUMBER}‰")
 _RANGE: Final = re.compile(r"(?<=[一-鿿\d])\s?[~～]\s?(?=[\d零一二三四五六七八九十两])")
@@ -233,8 +236,7 @@ def _named(found: re.Match[str], text: str) -> str | None:
     sign = found[0]
     if sign in _ALONE:
         return _SIGNS[sign]
-    written = re.compile(f"[{_WRITTEN}]")
     before, after = text[: found.start()].rstrip()[-1:], text[found.end() :].lstrip()[:1]
-    if written.match(before) and written.match(after):
+    if _WRITTEN.match(before) and _WRITTEN.match(after):
         return _SIGNS[sign]
     return None
