@@ -95,7 +95,8 @@ def _check_ms(stage: Stage) -> float:
     found = in_turns(rounds, partial(check, model), partial(check, model.by_name()))
     blake3_ms, sha256_ms = map(statistics.median, found)
     add = stage.report.add
-    add("checking 63 MB, median; peer: SHA-256", blake3_ms, "ms", peer=sha256_ms)
+    size = f"{model.size_bytes / 1e6:.0f} MB"
+    add(f"checking {size}, median; peer: SHA-256", blake3_ms, "ms", peer=sha256_ms)
     # A second digest of each file has to be worth its place in manifests.
     add("checking by BLAKE3 / by SHA-256", blake3_ms / sha256_ms, "times", 0.6)
     return blake3_ms

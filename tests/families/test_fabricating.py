@@ -83,10 +83,11 @@ def test_a_seed_gives_the_same_bytes_and_another_one_others(kind: str, tmp_path:
     assert first != other
 
 
+# Published acoustic models have 50.8 MB, of which 1.6 are a table that is computed here.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "role", "least", "most"),
-    [("sambert", "acoustic", 50e6, 52e6), ("sambert", "vocoder", 18e6, 20e6),
+    [("sambert", "acoustic", 49e6, 50e6), ("sambert", "vocoder", 18e6, 20e6),
      ("vits", "model", 110e6, 150e6)],
 )  # fmt: skip
 def test_a_real_one_is_as_large_as_published_ones(

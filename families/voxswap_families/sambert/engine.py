@@ -28,11 +28,13 @@ from voxswap_families.contract import (
     no_front_ends,
 )
 from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.layers.native.library import Library, pick
 from voxswap_families.layers.tensors import StagedTensors, block_bytes
-from voxswap_families.sambert import usual
+from voxswap_families.sambert import native_generator, usual
 from voxswap_families.sambert.acoustic import MOST_FRAMES, Acoustic
 from voxswap_families.sambert.config import ACOUSTIC, SPEAKER, VOCODER, SambertConfig
 from voxswap_families.sambert.generator import Generator, step_bytes
+from voxswap_families.sambert.native_generator import NativeGenerator, handled, packed_bytes
 from voxswap_families.sambert.shapes import acoustic_shapes
 from voxswap_families.sambert.stored import in_canonical_shape
 from voxswap_families.sambert.vocoder_architecture import stored_shapes
@@ -55,23 +57,33 @@ _FRAGMENTATION = 2
 _ALIGNMENT_LOSS_BYTES = 255  # of each tensor in a block
 _VECTOR_HEADER_BYTES = 4096
 #: What is computed with: it is made of one component's tensors.
-_Network = Acoustic | Generator | Tensor
+_Network = Acoustic | Generator | NativeGenerator | Tensor
 
 
 class SambertEngine:
     """Loads Sambert voices onto one device. Stateless once it is warm; thread-safe.
 
     It computes in float32: durations are exact then, and a decoder's steps are products of single
-    rows, which bfloat16 does not make faster.
+    rows, which bfloat16 does not make faster. Native kernels compute vocoders, where they can.
     """
 
     name = "sambert"
     steps_may_be_long = False
 
     def __init__(
-        self, device: str = _HOST, *, most_steps: int = 1, front_ends: MakeFrontEnd = no_front_ends
+        self,
+        device: str = _HOST,
+        *,
+        kernels: str = "torch",
+        most_steps: int = 1,
+        front_ends: MakeFrontEnd = no_front_ends,
     ) -> None:
-        """At most ``most_steps`` are taken at the same time."""
+        """At most ``most_steps`` are taken at the same time.
+
+        On a CPU, ``kernels`` compute in torch's place what they can. Raises `KernelsError` for
+        kernels that are not here.
+        """
+        self._library = pick(kernels) if device == _HOST else None
         self._device = device
         self._most_steps = most_steps
         self._front_ends = front_ends
@@ -86,18 +98,30 @@ class SambertEngine:
         found = [reading.part(manifest)]
         for component in manifest.components:
             if (role := component.role) != reading.ROLE:
-                size_bytes = component.size_bytes
+                size_bytes, library = component.size_bytes, self._native(config, role)
+                if library is not None:
+                    size_bytes = packed_bytes(config.vocoder)
                 if self._device != _HOST:
                     loss = [_ALIGNMENT_LOSS_BYTES] * _tensors(config, role)
                     size_bytes = block_bytes([size_bytes, *loss])
-                found.append(PartSpec(role, _form(config, role), size_bytes))
+                kind = "" if library is None else "native"
+                found.append(PartSpec(role, _form(config, role, kind), size_bytes))
         return found
+
+    def _native(self, config: SambertConfig, role: str) -> Library | None:
+        """What computes a voice's part with this role in torch's place."""
+        return None if role != VOCODER or handled(config.vocoder) else self._library
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         """What preparing `MOST_SYMBOLS` takes, or the vocoder's largest piece with a chunk."""
         config = SambertConfig.of(manifest)
         chunk = 4 * round(largest_chunk_s * config.vocoder.sample_rate_hertz)
-        decoding = step_bytes(config.vocoder, round(1.5 * MOST_VOCODER_FRAMES)) + 2 * chunk
+        frames = round(1.5 * MOST_VOCODER_FRAMES)
+        if (library := self._native(config, VOCODER)) is not None:
+            decoding = native_generator.step_bytes(config.vocoder, library, frames)
+        else:
+            decoding = step_bytes(config.vocoder, frames)
+        decoding += 2 * chunk
         most = _FRAGMENTATION * max(_preparing_bytes(config), decoding)
         return self._most_steps * most + _KERNEL_BYTES
 
@@ -105,10 +129,18 @@ class SambertEngine:
         """Say something with silent weights of the most usual shape: kernels are made by it."""
         config = usual.CONFIG
         acoustic = Acoustic(usual.acoustic_weights(self._device), config.acoustic)
-        generator = Generator(usual.vocoder_weights(self._device), config.vocoder)
+        generator = self._vocoder(config, usual.vocoder_weights(self._device))
         voice = SambertVoice(Speaking(acoustic, generator, config, None))
         # The second time no kernel is new.
         self._usual_pace = [_measured(voice) for _ in range(2)][1]
+
+    def _vocoder(
+        self, config: SambertConfig, weights: Mapping[str, Tensor]
+    ) -> Generator | NativeGenerator:
+        """Of weights in canonical shape."""
+        if (library := self._native(config, VOCODER)) is not None:
+            return NativeGenerator(weights, config.vocoder, library)
+        return Generator(weights, config.vocoder)
 
     def pace(self, manifest: Manifest) -> Pace | None:
         """The usual voice's, by the products that this one takes."""
@@ -123,7 +155,7 @@ class SambertEngine:
         """Map the weights; for another device than the host's memory, copy them for the journey."""
         if role == reading.ROLE:
             return reading.read(manifest, file, self._front_ends)
-        network = _networks(SambertConfig.of(manifest), manifest)[role]
+        network = self._networks(SambertConfig.of(manifest), manifest)[role]
         tensors = map_tensors(file)
         if any(tensor.dtype != torch.float32 for tensor in tensors.values()):
             raise EngineError(
@@ -135,6 +167,25 @@ class SambertEngine:
         staged = StagedTensors(tensors, pinned=self._device.startswith("cuda"))
         device, size_bytes = self._device, staged.size_bytes
         return _HostPart(lambda: (staged.to_device(device), size_bytes), network, None, size_bytes)
+
+    def _networks(
+        self, config: SambertConfig, manifest: Manifest
+    ) -> Mapping[str, Callable[[Mapping[str, Tensor]], _Network]]:
+        """What is made of the tensors of each role."""
+
+        def vector(tensors: Mapping[str, Tensor]) -> Tensor:
+            units, found = config.acoustic.speaker_units, tensors.get(SPEAKER)
+            if found is None or len(tensors) != 1 or found.shape != (units,):
+                raise EngineError(
+                    f"{manifest.ref}: its speaker is no vector of {units} numbers; import it again"
+                )
+            return found[None]
+
+        return {
+            ACOUSTIC: lambda tensors: Acoustic(tensors, config.acoustic),
+            VOCODER: lambda tensors: self._vocoder(config, in_canonical_shape(tensors)),
+            SPEAKER: vector,
+        }
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
         """A voice of its parts. Raises as `Engine.assemble`."""
@@ -149,7 +200,7 @@ class SambertEngine:
         vector = networks.get(SPEAKER)
         if (
             not isinstance(acoustic, Acoustic)
-            or not isinstance(generator, Generator)
+            or not isinstance(generator, Generator | NativeGenerator)
             or not isinstance(vector, Tensor | None)
             or (vector is None) == (acoustic.speakers is None)
         ):
@@ -181,39 +232,22 @@ class _HostPart:
     def place(self) -> DevicePart:
         """Make the network of them; raises `EngineError` if they are another one's."""
         tensors, allocated_bytes = self.moved()
+        network = self.network(tensors)
+        if isinstance(network, NativeGenerator):  # Packed: of the file it needs nothing any more.
+            return SambertPart(network, network.resident_bytes, network.resident_bytes)
         stored_bytes = sum(tensor.nbytes for tensor in tensors.values())
         resident_bytes = max(stored_bytes, allocated_bytes)
-        return SambertPart(self.network(tensors), resident_bytes, allocated_bytes, self.file)
+        return SambertPart(network, resident_bytes, allocated_bytes, self.file)
 
 
-def _networks(
-    config: SambertConfig, manifest: Manifest
-) -> Mapping[str, Callable[[Mapping[str, Tensor]], _Network]]:
-    """What is made of the tensors of each role."""
-
-    def vector(tensors: Mapping[str, Tensor]) -> Tensor:
-        units, found = config.acoustic.speaker_units, tensors.get(SPEAKER)
-        if found is None or len(tensors) != 1 or found.shape != (units,):
-            raise EngineError(
-                f"{manifest.ref}: its speaker is no vector of {units} numbers; import it again"
-            )
-        return found[None]
-
-    return {
-        ACOUSTIC: lambda tensors: Acoustic(tensors, config.acoustic),
-        VOCODER: lambda tensors: Generator(in_canonical_shape(tensors), config.vocoder),
-        SPEAKER: vector,
-    }
-
-
-def _form(config: SambertConfig, role: str) -> str:
+def _form(config: SambertConfig, role: str, kind: str = "") -> str:
     """What decides how the bytes of a component are taken up."""
     told: Any = {
         ACOUSTIC: config.acoustic.to_config(),
         VOCODER: config.vocoder.to_config(),
         SPEAKER: config.acoustic.speaker_units,
     }[role]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([told, kind], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _tensors(config: SambertConfig, role: str) -> int:

@@ -64,7 +64,10 @@ class SambertFamily:
         from voxswap_families.sambert.engine import SambertEngine
 
         return SambertEngine(
-            context.device, most_steps=context.most_steps, front_ends=context.front_ends
+            context.device,
+            kernels=context.kernels,
+            most_steps=context.most_steps,
+            front_ends=context.front_ends,
         )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,26 @@ class GeneratorState:
         return self.carry.kept_bytes
 
 
+class Vocoder(Protocol):
+    """What a voice needs of its vocoder: `Generator`, or `native_generator.NativeGenerator`."""
+
+    look_ahead_frames: int
+    hop_samples: int
+
+    @property
+    def state_bytes(self) -> int:
+        """See `Generator`."""
+        ...
+
+    def begin(self, seed: int, *, frames: int) -> Any:
+        """A line of so many ``frames``."""
+        ...
+
+    def steps(self, state: Any, frames: Tensor, *, is_last: bool) -> Steps[Tensor]:
+        """See `Generator`."""
+        ...
+
+
 class Generator:
     """A vocoder with its weights. Immutable: any number of lines may be on their way."""
 
@@ -73,8 +93,14 @@ class Generator:
         self._network = hung(_skeleton(architecture), weights)
         self._device = weights["conv_pre.weight"].device
 
-    def begin(self, seed: int, draws: Draws | None = None) -> GeneratorState:
-        """A line. What is random of it comes from ``seed``, or from ``draws`` in its place."""
+    def begin(
+        self, seed: int, draws: Draws | None = None, *, frames: int | None = None
+    ) -> GeneratorState:
+        """A line. What is random of it comes from ``seed``, or from ``draws`` in its place.
+
+        How many ``frames`` it has need not be known.
+        """
+        del frames
         a = self.architecture
         if not a.harmonics:
             return GeneratorState(None)

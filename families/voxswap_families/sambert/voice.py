@@ -19,7 +19,7 @@ from torch import Tensor
 from voxswap_families.contract import Delivery, Utterance
 from voxswap_families.sambert.acoustic import MOST_FRAMES, PIECE_STEPS, Acoustic, Asked, Line
 from voxswap_families.sambert.config import SambertConfig
-from voxswap_families.sambert.generator import Generator
+from voxswap_families.sambert.generator import Vocoder
 from voxswap_families.sambert.parts import joined
 from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import EngineError
@@ -46,7 +46,7 @@ class Speaking:
     """
 
     acoustic: Acoustic
-    generator: Generator
+    generator: Vocoder
     config: SambertConfig
     vector: Tensor | None
     guard: Callable[[], bool] | None = None
@@ -141,7 +141,7 @@ class SambertUtterance:
     def __init__(self, speaking: Speaking, line: Line, seed: int) -> None:
         self._generator, self._guard = speaking.generator, speaking.guard
         self._line = line
-        self._vocoding = speaking.generator.begin(seed)
+        self._vocoding = speaking.generator.begin(seed, frames=line.frames)
         self._architecture = speaking.config.acoustic
         self._ready: list[Tensor] = []  # frames that the vocoder has not seen
         self._made = 0  # frames that the line has given

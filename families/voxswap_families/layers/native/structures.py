@@ -150,8 +150,14 @@ class Stage(ctypes.Structure):
     ]
 
 
+#: What a generator may be; see ``source/hifigan.hpp``.
+CAUSAL: Final = 1
+SINE: Final = 2
+POST_BIAS: Final = 4
+
+
 class Generator(ctypes.Structure):
-    """``source/hifigan.hpp``."""
+    """``source/hifigan.hpp``; ``kind`` are those of the above that it is."""
 
     _fields_: ClassVar = [
         ("pre", Product),
@@ -160,7 +166,16 @@ class Generator(ctypes.Structure):
         ("post_taps", c_int32),
         ("count", c_int32),
         ("blocks", c_int32),
-        ("unused", c_int32),
+        ("kind", c_int32),
+    ]
+
+
+class Source(ctypes.Structure):
+    """``source/hifigan.hpp``: what is added to each stage, from which of its rows on."""
+
+    _fields_: ClassVar = [
+        ("rows", c_void_p * MOST_STAGES),
+        ("first", ctypes.c_int64 * MOST_STAGES),
     ]
 
 
@@ -211,6 +226,9 @@ FUNCTIONS: Final = {
     "vxk_generator_bytes": (_LONG, (_P(Generator), _INT)),
     "vxk_generator_begin": (_INT, (_P(Generator), _ADDRESS, _INT)),
     "vxk_generate": (_LONG, (_P(Generator), _ADDRESS, _ADDRESS, _INT, _ADDRESS, _ADDRESS)),
+    "vxk_generate_with": (
+        _LONG, (_P(Generator), _ADDRESS, _ADDRESS, _INT, _ADDRESS, _P(Source), _ADDRESS)
+    ),
     "vxk_lstm_bytes": (_LONG, (_P(Lstm), _INT)),
     "vxk_lstm": (_INT, (_P(Lstm), _INT, _ADDRESS, _ADDRESS, _ADDRESS, _ADDRESS)),
     "vxk_fsmn_state_bytes": (_LONG, (_P(Fsmn),)),

@@ -1,4 +1,6 @@
-// HiFi-GAN generators: `layers/hifigan.py`'s Generator, as far as its input allows.
+// HiFi-GAN generators: `layers/hifigan.py`'s Generator, as far as its input allows; and KAN-TTS's,
+// `sambert/generator.py`'s, which adds a sine to what a stage reads, may be causal, and may have a
+// harmonic source.
 //
 // Each convolution keeps the end of its input, and the rows of a stage that are final are as many as
 // its widest residual block has seen enough for. Nothing is computed twice, and the audio has the
@@ -23,11 +25,11 @@ struct Residual {
   int32_t dilations[MOST_CONVS];
   int32_t count, span;
 
-  int reach_of(int i) const { return convs[i].taps / 2 * dilations[i]; }
-  // Of all convolutions from `i` on.
-  int reach(int i = 0) const {
+  int span_of(int i) const { return (convs[i].taps - 1) * dilations[i]; }
+  // What convolutions from `i` on see of what comes; `share` is 1 of 2, or 0 if they are causal.
+  int ahead(int share, int i = 0) const {
     int sum = 0;
-    for (; i < count; i++) sum += reach_of(i);
+    for (; i < count; i++) sum += span_of(i) / 2 * share;
     return sum;
   }
 };
@@ -39,17 +41,33 @@ struct Stage {
 
   int channels() const { return up.outputs / rate; }
 };
-// `post` are (taps, channels): one output.
+enum { CAUSAL = 1, SINE = 2, POST_BIAS = 4 };
+// `post` are (taps, channels): one output, whose bias lies behind them if there is one. `kind` are
+// those of the above that it is.
 struct Generator {
   Product pre;
   Stage stages[MOST_STAGES];
   const float *post;
-  int32_t post_taps, count, blocks, unused;
+  int32_t post_taps, count, blocks, kind;
 
-  int reach(int stage) const {
+  int share() const { return kind & CAUSAL ? 0 : 1; }
+  // Of a convolution outside of residual blocks: what it sees before each row.
+  int before(int taps) const { return kind & CAUSAL ? taps - 1 : taps / 2; }
+  // Rows of a stage that its residual blocks see ahead, and that they read before a row: without
+  // causality each has memory of what is before, but for the first convolutions.
+  int ahead(int stage) const {
     int most = 0;
-    for (int b = 0; b < blocks; b++) most = std::max(most, stages[stage].blocks[b].reach());
+    for (int b = 0; b < blocks; b++) most = std::max(most, stages[stage].blocks[b].ahead(share()));
     return most;
+  }
+  int behind(int stage) const {
+    if (share()) return ahead(stage);
+    int most = 0;
+    for (int b = 0; b < blocks; b++) most = std::max(most, stages[stage].blocks[b].span_of(0));
+    return most;
+  }
+  float post_bias() const {
+    return kind & POST_BIAS ? post[post_taps * stages[count - 1].channels()] : 0.0f;
   }
   int hop() const {
     int samples = 1;
@@ -85,32 +103,31 @@ struct GeneratorState {
     Head counted_head;
     StageState counted_stage;
     Head &h = head ? *head : counted_head;
-    const int around = w.pre.taps / 2;
-    h.pre.place(memory, 2 * around, w.pre.channels, around);
+    h.pre.place(memory, w.pre.taps - 1, w.pre.channels, w.before(w.pre.taps));
     h.frames = frames;
     h.seen = h.samples = 0;
     for (int i = 0; i < w.count; i++) {
       const Stage &stage = w.stages[i];
       StageState &s = stages ? stages[i] : counted_stage;
-      const int channels = stage.channels(), reach = w.reach(i);
+      const int channels = stage.channels(), behind = w.behind(i), most = behind + w.ahead(i);
       s.inputs.place(memory, stage.up.taps - 1, stage.up.channels, stage.up.taps - 1);
-      s.active.place(memory, 2 * reach, channels, reach);
-      s.plain.place(memory, 2 * reach, channels, reach);
+      s.active.place(memory, most, channels, behind);
+      s.plain.place(memory, most, channels, behind);
       for (int b = 0; b < w.blocks; b++) {
         const Residual &block = stage.blocks[b];
         for (int j = 1; j < block.count; j++) {
-          const int own = block.reach_of(j);
-          s.convs[b][j].seen.place(memory, 2 * own, channels, own);
+          const int span = block.span_of(j);
+          s.convs[b][j].seen.place(memory, span, channels, w.share() ? span / 2 : span);
         }
         // What a shortcut goes around waits as long as the convolutions do.
         for (int j = block.span; j < block.count; j += block.span)
-          s.convs[b][j].shortcut.place(memory, block.reach(j) - block.reach(j + block.span), channels, 0);
+          s.convs[b][j].shortcut.place(
+              memory, block.ahead(w.share(), j) - block.ahead(w.share(), j + block.span), channels, 0);
       }
       s.inputs_seen = s.rows = s.done = 0;
       s.total = frames *= stage.rate;
     }
-    const int around_last = w.post_taps / 2;
-    h.post.place(memory, 2 * around_last, w.stages[w.count - 1].channels(), around_last);
+    h.post.place(memory, w.post_taps - 1, w.stages[w.count - 1].channels(), w.before(w.post_taps));
   }
 };
 
@@ -142,7 +159,9 @@ struct GeneratorMemory {
   // Rows of a stage that are in memory at a time, at most.
   static long rows_of(const Generator &w, int stage) {
     const Stage &s = w.stages[stage];
-    return std::max(STAGE_ROWS, s.rate) + (long)s.rate * s.up.taps + 4 * w.reach(stage) + s.cut;
+    return std::max(STAGE_ROWS, s.rate) + (long)s.rate * s.up.taps +
+           2 * (w.ahead(stage) + w.behind(stage)) +
+           s.cut;
   }
 };
 
@@ -163,12 +182,19 @@ static long generator_memory_bytes(const Generator &w, int frames) {
   return memory.used();
 }
 
+// What a harmonic source adds to each stage: (rows, channels), of which the first one is row `first`.
+struct Source {
+  const float *rows[MOST_STAGES];
+  int64_t first[MOST_STAGES];
+};
+
 // A call: what it computes with, and where its audio goes.
 struct Generating {
   const Generator &w;
   GeneratorState state;
   GeneratorMemory m;
   float *audio;
+  const Source *source;
   Act *active;   // of a stage's rows in memory
   float *plain;
 
@@ -176,6 +202,8 @@ struct Generating {
   int blocks(int i, Act *out);
   template <class Take> void block(int i, int b, int count, Take &&take);
   void post(Act *rows, int count);
+  // What a stage's upsampling reads.
+  Vec read(Vec x) const { return leaky_relu(w.kind & SINE ? x + sin_of(x) : x, SLOPE); }
 };
 
 // How many of `count` rows from `first` on are before `end`.
@@ -201,7 +229,7 @@ inline void Generating::post(Act *rows, int count) {
     const Act *x = first + (long)t * channels;
     for (int i = 0, v = 0; i < taps * channels; i += WIDTH, v = (v + 1) % 4)
       sum[v] = fma(get(x + i), load(w.post + i), sum[v]);
-    m.samples[t] = sum_of((sum[0] + sum[1]) + (sum[2] + sum[3]));
+    m.samples[t] = sum_of((sum[0] + sum[1]) + (sum[2] + sum[3])) + w.post_bias();
   }
   for (int t = 0; t < made; t += WIDTH) {
     const Vec y = tanh_of(load(m.samples + t));
@@ -223,18 +251,19 @@ void Generating::block(int i, int b, int count, Take &&take) {
   const Residual &block = w.stages[i].blocks[b];
   StageState &s = state.stages[i];
   const int channels = w.stages[i].channels();
-  const long window = s.done - w.reach(i);  // the row that `active` and `plain` begin at
+  const long window = s.done - w.behind(i);  // the row that `active` and `plain` begin at
   const Act *input = nullptr;
   const float *around = nullptr;
   int have = 0, around_have = 0, side = 0, around_side = 0;
   for (int j = 0; j < block.count; j++) {
     const Product &conv = block.convs[j];
-    const int own = block.reach_of(j), later = block.reach(j + 1);
+    const int span = block.span_of(j), before = w.share() ? span / 2 : span;
+    const int later = block.ahead(w.share(), j + 1);
     const bool ends = (j + 1) % block.span == 0;
     const bool ends_all = j + 1 == block.count;
     const long was = s.done ? s.done + later : 0;
     const int made = (int)(s.done + count + later - was), heard = within(was, made, s.total);
-    if (j == 0) input = active + (was - own - window) * channels;
+    if (j == 0) input = active + (was - before - window) * channels;
     if (j < block.span) around = plain + (was - window) * channels;
     Act *next = m.seen[side];
     float *next_around = m.shortcut[around_side];
@@ -255,7 +284,7 @@ void Generating::block(int i, int b, int count, Take &&take) {
                  }
                }
              });
-    if (j) s.convs[b][j].seen.keep(input + (long)(have - 2 * own) * channels, 2 * own);
+    if (j) s.convs[b][j].seen.keep(input + (long)(have - span) * channels, span);
     if (ends && j >= block.span)
       s.convs[b][j + 1 - block.span].shortcut.keep(around + (long)made * channels, around_have - made);
     if (!after) break;
@@ -274,15 +303,17 @@ void Generating::block(int i, int b, int count, Take &&take) {
 // What of a stage is final becomes the next one's input, from `out` on; how many rows that are.
 inline int Generating::blocks(int i, Act *out) {
   StageState &s = state.stages[i];
-  const int channels = w.stages[i].channels(), reach = w.reach(i);
-  const int count = (int)std::max(0L, s.rows - reach - s.done);
+  const int channels = w.stages[i].channels();
+  const int count = (int)std::max(0L, s.rows - w.ahead(i) - s.done);
   if (!count) return 0;
-  const float slope = i + 1 == w.count ? LAST_SLOPE : SLOPE, share = 1.0f / w.blocks;
+  const bool is_end = i + 1 == w.count;
+  const float share = 1.0f / w.blocks;
   for (int b = 0; b < w.blocks; b++) {
     const bool is_first = b == 0, is_last_block = b + 1 == w.blocks;
     block(i, b, count, [&](long at, Vec y) {
       const Vec total = is_first ? y : y + load(m.sum + at);
-      if (is_last_block) put(out + at, leaky_relu(total * share, slope));
+      if (is_last_block)
+        put(out + at, is_end ? leaky_relu(total * share, LAST_SLOPE) : read(total * share));
       else store(m.sum + at, total);
     });
   }
@@ -295,7 +326,8 @@ inline void Generating::stage(int i, Act *inputs, int count) {
   const Stage &stage = w.stages[i];
   StageState &s = state.stages[i];
   const int width = stage.up.channels, channels = stage.channels(), before = stage.up.taps - 1;
-  const int reach = w.reach(i);
+  const int behind = w.behind(i);
+  const float *more = source ? source->rows[i] : nullptr;
   Act *first = inputs - (long)before * width;
   s.inputs.before(first);
   const int most = std::max(1, STAGE_ROWS / stage.rate);
@@ -308,19 +340,26 @@ inline void Generating::stage(int i, Act *inputs, int count) {
     plain = m.plain + (long)stage.cut * channels;
     s.active.before(active);
     s.plain.before(plain);
-    const long window = s.done - reach;
-    const long origin = (s.inputs_seen * stage.rate - stage.cut - window) * channels;
+    const long window = s.done - behind;
+    const long first_row = s.inputs_seen * stage.rate - stage.cut;
+    const long origin = (first_row - window) * channels;
     multiply({first + (long)at * width, width, width}, stage.up, within(s.inputs_seen, some, heard),
              [&](int q, int column, int n, const float *sums) {
                const long to = origin + (long)q * stage.up.outputs + column;
                for (int c = 0; c < n; c += WIDTH) {
-                 const Vec y = load(sums + c) + load(stage.up.bias + column + c);
+                 Vec y = load(sums + c) + load(stage.up.bias + column + c);
+                 if (more) {
+                   const int wide = column + c;
+                   const long row = first_row + (long)q * stage.rate + wide / channels;
+                   if (row >= 0 && row < s.total)
+                     y += load(more + (row - source->first[i]) * channels + wide % channels);
+                 }
                  store(plain + to + c, y);
                  put(active + to + c, leaky_relu(y, SLOPE));
                }
              });
     // Before the signal there is nothing, also where cut rows were computed.
-    if (!s.done) clear(active, (long)reach * channels);
+    if (!s.done) clear(active, (long)behind * channels);
     s.inputs_seen += some;
     s.rows = std::max(0L, s.inputs_seen * stage.rate - stage.cut);
     const int end = (int)(s.rows - window), heard_end = within(window, end, s.total);
@@ -331,7 +370,7 @@ inline void Generating::stage(int i, Act *inputs, int count) {
     Act *out = m.inputs[i + 1] + (long)room * w.stages[i].channels();
     const int made = blocks(i, out);
     s.done += made;
-    const int left = (int)(s.rows - (s.done - reach));
+    const int left = (int)(s.rows - (s.done - behind));
     s.active.keep(active + (long)made * channels, left);
     s.plain.keep(plain + (long)made * channels, left);
     if (!made) continue;
@@ -344,16 +383,16 @@ inline void Generating::stage(int i, Act *inputs, int count) {
 // `count` frames more, of which those behind the signal's end are not read; how many samples they
 // made. All are made once as many came behind the end as a sample depends on.
 static long generate(const Generator &w, void *state_, void *memory_, int count, const float *frames,
-                     float *audio) {
+                     float *audio, const Source *source = nullptr) {
   Memory kept(state_), memory(memory_);
-  Generating g{w, {kept, w}, {memory, w, count}, audio, nullptr, nullptr};
-  const int channels = w.pre.channels, width = w.pre.outputs, around = w.pre.taps / 2;
+  Generating g{w, {kept, w}, {memory, w, count}, audio, source, nullptr, nullptr};
+  const int channels = w.pre.channels, width = w.pre.outputs, span = w.pre.taps - 1;
   GeneratorState::Head &head = *g.state.head;
   Act *to = head.pre.before(g.m.frames);
   const int there = within(head.seen, count, head.frames);
   put_all(to, frames, (long)there * channels);
   silence(to, there, count, channels);
-  const int have = head.pre.held + count, made = std::max(0, have - 2 * around);
+  const int have = head.pre.held + count, made = std::max(0, have - span);
   const int heard = within(g.state.stages[0].inputs_seen, made, head.frames);
   head.seen += count;
   Act *inputs = g.m.inputs[0] + (long)(w.stages[0].up.taps - 1) * width;
@@ -361,10 +400,10 @@ static long generate(const Generator &w, void *state_, void *memory_, int count,
            [&](int t, int column, int n, const float *sums) {
              for (int c = 0; c < n; c += WIDTH)
                put(inputs + (long)t * width + column + c,
-                   leaky_relu(load(sums + c) + load(w.pre.bias + column + c), SLOPE));
+                   g.read(load(sums + c) + load(w.pre.bias + column + c)));
            });
   silence(inputs, heard, made, width);
-  const int left = std::min(have, 2 * around);
+  const int left = std::min(have, span);
   head.pre.keep(g.m.frames + (long)(have - left) * channels, left);
   if (made) g.stage(0, inputs, made);
   return g.audio - audio;

@@ -176,6 +176,13 @@ VXK_API int64_t vxk_generate(const Generator *w, void *state, void *memory, int3
   if (!fits(frames)) return TOO_LONG;
   return ended(generate(*w, state, memory, frames, z, audio));
 }
+// The same with a harmonic source, which has each stage's rows from the first that it has not given
+// to the end of what `frames` let it give.
+VXK_API int64_t vxk_generate_with(const Generator *w, void *state, void *memory, int32_t frames,
+                                  const float *z, const Source *source, float *audio) {
+  if (!fits(frames)) return TOO_LONG;
+  return ended(generate(*w, state, memory, frames, z, audio, source));
+}
 
 VXK_API int64_t vxk_lstm_bytes(const Lstm *w, int32_t rows) {
   if (!can_be(*w)) return BAD_SHAPE;
