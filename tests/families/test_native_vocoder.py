@@ -55,7 +55,9 @@ def weights_of(a: GeneratorArchitecture) -> dict[str, Tensor]:
 
 
 def frames_of(a: GeneratorArchitecture) -> Tensor:
-    frames = random_tensors({"frames": (FRAMES, a.columns)}, "frames")["frames"] * math.sqrt(a.columns)
+    frames = random_tensors({"frames": (FRAMES, a.columns)}, "frames")["frames"] * math.sqrt(
+        a.columns
+    )
     if a.has_source:
         frames[:, -2] = 200 + 30 * frames[:, -2]
         frames[:, -1] = (frames[:, -1] > 0).float()
