@@ -16,6 +16,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 BENCHMARKS = {
     "front-ends": "espeak-ng and the Apache-licensed English front-end side by side",
+    "mandarin": "polyphones read right, beside pypinyin; what a sentence takes",
     "registry": "ten thousand voices: start, listing, memory; publishing beside copying",
     "residency": "swaps; warm voices beside them; what voices and churn cost; true books",
     "first-sound": "TTFA, whole lines, throughput, paced readers, cancelling, a game's load; peers",

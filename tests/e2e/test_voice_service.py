@@ -78,14 +78,14 @@ def stocked(joe_registry: Registry, tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copytree(root_of(joe_registry), folder / "registry")
     registry = Registry(folder / "registry")
     joe = registry.resolve(VoiceRef("joe"))
-    paths = {c.role: registry.objects.path(blob_key(c.digest)) for c in joe.components}
-    assert paths["model"] is not None
-    models = {"joe": paths["model"]}
+    path = registry.objects.path(blob_key(joe.component("model").digest))
+    assert path is not None
+    models = {"joe": path}
     for name, gain in (("soft", 0.5), ("silent", 0.0), ("damaged", 0.7)):
-        models[name] = retuned(paths["model"], folder / name, gain)
+        models[name] = retuned(path, folder / name, gain)
     for name, model in models.items():
         parts = tuple(
-            DraftComponent.instead(c, model if c.role == "model" else paths[c.role])
+            DraftComponent.instead(c, model) if c.role == "model" else DraftComponent.stored(c)
             for c in joe.components
         )
         registry.publish(dataclasses.replace(as_draft(joe, parts), voice_id=f"models/{name}"))

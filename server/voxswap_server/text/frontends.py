@@ -15,8 +15,6 @@ from voxswap_server.text.english.misaki import MisakiFrontEnd
 from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.espeak.misaki import MisakiEspeakFrontEnd
-from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
-from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 
 FrontEndChoice = Literal["espeak", "english"]
 
@@ -44,8 +42,7 @@ def make_front_end(
     if kind == "misaki":
         return MisakiFrontEnd(table, british=bool(options.get("british", False)))
     if kind == "mandarin":
-        alphabet = options.get("alphabet", "kantts")
-        return KanttsFrontEnd(table) if alphabet == "kantts" else MisakiMandarinFrontEnd(table)
+        return _mandarin(table, str(options.get("alphabet", "kantts")))
     if kind != "espeak":
         raise FrontEndError(
             f"The voice asks for the front-end {kind!r}, which this server does not have; it has "
@@ -75,6 +72,14 @@ def make_front_end(
         )
     # espeak-ng's plain "en" is British too.
     return EnglishFrontEnd(table, british=voice == "en" or voice.startswith("en-gb"))
+
+
+def _mandarin(table: SymbolTable, alphabet: str) -> FrontEnd:
+    # Its patterns take 0.1 s to compile, which a server without such a voice need not wait for.
+    from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
+    from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
+
+    return KanttsFrontEnd(table) if alphabet == "kantts" else MisakiMandarinFrontEnd(table)
 
 
 def espeak_is_installed() -> bool:

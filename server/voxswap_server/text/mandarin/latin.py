@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -23,6 +24,7 @@ _LETTERS: Final = pairs(
     "X=ai2+ke5+si5 Y=wai4 Z=zei4"
 )
 _MOST_SPELLED: Final = 6
+_REMEMBERED: Final = 2048  # runs with their readings: hibari takes a millisecond for one
 
 # ARPAbet for misaki's letters; the longest fits first.
 _ARPABET: Final = pairs(
@@ -52,6 +54,7 @@ class LatinReader:
 
     def __init__(self) -> None:
         self._english: EnglishReader | None = None
+        self._of_run = lru_cache(_REMEMBERED)(self._read)
         try:
             self._english = EnglishReader(british=False)
         except FrontEndError:  # the extra for Mandarin does without
@@ -68,15 +71,20 @@ class LatinReader:
             for word in _WORD.finditer(text, start, end):
                 yield LatinWord(word.start(), word.end(), "")
             return
-        run = _WORD.sub(lambda word: _spelled_out(word[0]), text[start:end])
+        for first, last, said in self._of_run(text[start:end]):
+            yield LatinWord(start + first, start + last, said)
+
+    def _read(self, run: str) -> Sequence[LatinWord]:
+        assert self._english is not None  # noqa: S101 - see `words`
         known: dict[tuple[int, int], str] = {}
-        for reading in self._english.read(run):
+        for reading in self._english.read(_WORD.sub(lambda word: _spelled_out(word[0]), run)):
             if not reading.is_mark:
                 place = (reading.start, reading.end)
                 known[place] = known.get(place, "") + reading.said
-        for (first, last), said in known.items():
-            alone = text[start + first : start + last]
-            yield LatinWord(start + first, start + last, "ˈA" if alone in {"A", "a"} else said)
+        return [
+            LatinWord(first, last, "ˈA" if run[first:last] in {"A", "a"} else said)
+            for (first, last), said in known.items()
+        ]
 
 
 def _spelled_out(word: str) -> str:

@@ -5,10 +5,11 @@ Tones are those of the dictionary, as arrows; a space parts words, and marks are
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from voxswap_families.symbols import Symbol, SymbolTable
+from voxswap_families.symbols import SymbolTable
 from voxswap_families.text import NormalizedText, Phone, SymbolSequence
 from voxswap_server.text.english.phonemes import IPA_OF_LETTERS
 from voxswap_server.text.mandarin import syllables
@@ -64,21 +65,26 @@ class MisakiMandarinFrontEnd:
         return self._sequence(line, spoken, unread)
 
     def _sequence(self, line: _Line, spoken: Spoken, unread: dict[str, int]) -> SymbolSequence:
-        found = self._table.sequence(
-            [Symbol(letter, word) for phone, word in line.phones for letter in phone], group=False
-        )
+        table, known = self._table, self._table.symbols
+        ids = list(table.start)
         phones: list[Phone] = []
-        place = 0
         for said, word in line.phones:
-            known = sum(letter in self._table.symbols for letter in said)
-            if known:
-                first, last = found.phones[place].first, found.phones[place + known - 1].last
-                text = syllables.ipa((said,)).translate(IPA_OF_LETTERS)
-                phones.append(Phone(text, first, last, word))
-            place += known
-        for symbol, count in found.unknown.items():
-            unread[symbol] = unread.get(symbol, 0) + count
-        return SymbolSequence(found.ids, tuple(phones), unread, spoken.text)
+            first = len(ids)
+            for letter in said:
+                if letter in known:
+                    ids += known[letter]
+                    ids += table.blank
+                else:
+                    unread[letter] = unread.get(letter, 0) + 1
+            if len(ids) > first:
+                phones.append(Phone(_ipa(said), first, len(ids), word))
+        ids += table.end
+        return SymbolSequence(tuple(ids), tuple(phones), unread, spoken.text)
+
+
+@lru_cache(1024)
+def _ipa(phone: str) -> str:
+    return syllables.ipa((phone,)).translate(IPA_OF_LETTERS)
 
 
 def _english(word: LatinWord, spoken: Spoken) -> list[str]:

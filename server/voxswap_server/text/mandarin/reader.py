@@ -109,7 +109,9 @@ class MandarinReader:
                 )
                 if not syllable
             )
-        covered = sorted((word.start, word.end) for word in (*han, *latin))
+        covered = sorted(
+            [(word.start, word.end) for word in han] + [(word.start, word.end) for word in latin]
+        )
         words, owners = _owned(source, spelling, covered)
         marks = []
         for place, character in enumerate(text):
