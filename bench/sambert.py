@@ -31,6 +31,7 @@ from bench.voices import load_vits, load_voice, one_thread
 from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.embedded import import_embedded
 from voxswap_families.importing.detect import import_voice
+from voxswap_families.layers.native.fastest import fastest
 from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.config import SambertConfig
 from voxswap_families.sambert.engine import SambertEngine
@@ -76,7 +77,10 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
         registry = Registry(folder / "registry")
         manifest = registry.publish(import_voice(source, _VOICE, workdir=folder / "work"))
         import_embedded(registry, voices=[JOE])
-        engine = SambertEngine(device, front_ends=_front_ends)
+        library = fastest() if device == "cpu" else None
+        kernels = "torch" if library is None else library.isa
+        print(f"  kernels: {kernels}")
+        engine = SambertEngine(device, kernels=kernels, front_ends=_front_ends)
         engine.warm_up()
         ids = _line(manifest)
         _lines(report, load_voice(registry, _VOICE, engine), manifest, ids, turns)
@@ -84,7 +88,7 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
             _beside(report, checkout, source, registry, engine, ids, turns)
         else:
             print("  KAN-TTS: not measured, VOXSWAP_KANTTS names no checkout of it")
-        _swaps(report, registry, engine, manifest, ids, device, turns)
+        _swaps(report, registry, engine, manifest, ids, kernels, device, turns)
 
 
 def _line(manifest: Manifest) -> list[int]:
@@ -223,6 +227,7 @@ def _swaps(
     engine: SambertEngine,
     manifest: Manifest,
     ids: Sequence[int],
+    kernels: str,
     device: str,
     turns: int,
 ) -> None:
@@ -233,7 +238,11 @@ def _swaps(
     for _ in range(turns + 1):
         ours.append(_swapped(lambda: load_voice(registry, _VOICE, engine), manifest, ids))
         vits.append(
-            _swapped(lambda: load_vits(registry, JOE.id, None, device=device), joe, joe_ids)
+            _swapped(
+                lambda: load_vits(registry, JOE.id, None, kernels=kernels, device=device),
+                joe,
+                joe_ids,
+            )
         )
     ours_s, vits_s = statistics.median(ours[1:]), statistics.median(vits[1:])
     report.add("swap to first audio", 1e3 * ours_s, "ms", peer=1e3 * vits_s)

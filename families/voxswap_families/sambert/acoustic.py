@@ -22,9 +22,14 @@ from voxswap_families.sambert.variance import VarianceAdaptor
 from voxswap_families.work import Steps
 from voxswap_registry.errors import EngineError
 
-#: Steps of the decoder between two pieces of the postnet, whatever is asked for: so a line's frames
-#: are the same bits for every way of cutting it.
-PIECE_STEPS: Final = 4
+# Steps of the decoder between two pieces of the postnet, whatever is asked for: so a line's frames
+# are the same bits for every way of cutting it. The first ones are for a first chunk; of longer
+# ones a frame costs less.
+_PIECES_STEPS: Final = (4, 4, 8, 16)
+#: Those of all pieces that follow.
+MOST_PIECE_STEPS: Final = _PIECES_STEPS[-1]
+# So many are a step of compute, 6 ms.
+_STEPS_AT_ONCE: Final = 4
 
 # A symbol longer than this is a predictor gone astray (5 s at 16 kHz, hop 200).
 _MOST_SYMBOL_FRAMES = 400.0
@@ -133,6 +138,8 @@ class Line:
         band = int(longest_exact / a.step_frames + 0.5)
         self._decoding = DecoderState(a, self._memory, steps, band)
         self._refining = acoustic.postnet.start(text)
+        self._pieces = iter(_PIECES_STEPS)
+        self._piece = 0  # the length of the last one, which is that of all that follow
 
     @property
     def held_bytes(self) -> int:
@@ -165,8 +172,12 @@ class Line:
         until `frames` have come.
         """
         state, decoder = self._decoding, self._acoustic.decoder
-        made = [decoder.step(state) for _ in range(min(PIECE_STEPS, state.steps - state.done))]
-        yield None
+        self._piece = next(self._pieces, self._piece)
+        made = list[Tensor]()
+        while len(made) < self._piece and state.done < state.steps:
+            made.append(decoder.step(state))
+            if len(made) % _STEPS_AT_ONCE == 0:
+                yield None
         n = self._acoustic.architecture.step_frames
         is_last, first = state.done == state.steps, (state.done - len(made)) * n
         frames = torch.cat(made)[: self.frames - first]

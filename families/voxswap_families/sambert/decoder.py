@@ -8,7 +8,7 @@ however long a line is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -25,11 +25,16 @@ Memory = Callable[[int, int], Tensor]
 
 
 class _Band:
-    """Keys and values of the last steps, of every layer: contiguous in time, dropped in front."""
+    """Keys and values of the last steps, of every layer: contiguous in time, dropped in front.
+
+    What is looked up is looked up for all layers at once: a view takes as long as a small product.
+    """
 
     def __init__(self, layers: int, heads: int, width: int, steps: int, like: Tensor) -> None:
         """``width`` is that of a head; at most ``steps`` are asked for at a time."""
-        self._pairs = like.new_empty(layers, 2, heads, steps + _ROOM_STEPS, width)
+        room = steps + _ROOM_STEPS
+        self._keys = like.new_empty(layers, heads, width, room)
+        self._values = like.new_empty(layers, heads, room, width)
         self._most = steps
         self._origin = self._end = 0
 
@@ -41,27 +46,32 @@ class _Band:
     @property
     def size_bytes(self) -> int:
         """What it takes."""
-        return self._pairs.nbytes
+        return self._keys.nbytes + self._values.nbytes
 
-    def open(self, steps: int) -> None:
-        """Make room for so many more, at most `_ROOM_STEPS`."""
-        if self._end + steps - self._origin > self._pairs.shape[3]:
+    def open(self, steps: int) -> _Pairs:
+        """Where so many more are to be written, at most `_ROOM_STEPS`."""
+        if self._end + steps - self._origin > self._keys.shape[3]:
             first = max(self._origin, self._end - self._most)
-            kept = self._pairs[:, :, :, first - self._origin : self._end - self._origin].clone()
-            self._pairs[:, :, :, : kept.shape[3]] = kept
+            for n, pairs in enumerate(self._between(first, self._end)):
+                kept = pairs.clone()
+                at = slice(0, self._end - first)
+                (self._values[:, :, at] if n else self._keys[..., at]).copy_(kept)
             self._origin = first
         self._end += steps
+        return self.get(self._end - steps, self._end)
 
-    def write(self, layer: int, pairs: Tensor) -> None:
-        """``(steps, 2, heads, width)``: of the last steps that room was made for."""
-        at = self._end - self._origin
-        steps = pairs.shape[0]
-        self._pairs[layer, :, :, at - steps : at] = pairs.permute(1, 2, 0, 3)
+    def get(self, first: int, last: int) -> _Pairs:
+        """Of each layer keys ``(heads, width, steps)`` and values ``(heads, steps, width)``."""
+        keys, values = self._between(first, last)
+        return keys.unbind(), values.unbind()
 
-    def get(self, layer: int, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of the steps ``[first, last)``, ``(heads, steps, width)`` each."""
-        found = self._pairs[layer, :, :, first - self._origin : last - self._origin]
-        return found[0], found[1]
+    def _between(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        at = slice(first - self._origin, last - self._origin)
+        return self._keys[..., at], self._values[:, :, at]
+
+
+#: By layer.
+_Pairs = tuple[Sequence[Tensor], Sequence[Tensor]]
 
 
 class DecoderState:
@@ -108,21 +118,28 @@ class _Layer:
         self._qkv, self._text = Linear(attention.at("w_x_qkv")), Linear(attention.at("w_h_kv"))
         self._own_out, self._text_out = Linear(attention.at("fc_x")), Linear(attention.at("fc_h"))
         self._feed = FeedForward(named.at("pos_ffn"))
+        self._width = self._text.weight.shape[0] // (2 * heads)
+        self._scale = 1 / math.sqrt(self._width)
 
-    def pairs(self, rows: Tensor) -> Tensor:
-        """Keys and values of ``(steps, memory_units)``: ``(steps, 2, heads, width)``."""
-        return self._text(rows).view(rows.shape[0], 2, self._heads, -1)
+    def keep(self, rows: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Write keys and values of ``(steps, memory_units)`` of the text."""
+        pairs = self._text(rows).view(rows.shape[0], 2, self._heads, self._width)
+        keys.copy_(pairs[:, 0].permute(1, 2, 0))
+        values.copy_(pairs[:, 1].transpose(0, 1))
 
-    def __call__(self, x: Tensor, layer: int, state: DecoderState) -> Tensor:
-        """One step, ``(1, units)`` to the same."""
-        told = self._qkv(self._norm(x)).view(1, 3, self._heads, -1)
-        state.own.write(layer, told[:, 1:])
-        query = told[0, 0].unsqueeze(1) / math.sqrt(told.shape[3])
-        step, band = state.done, state.band
-        past = _attended(query, *state.own.get(layer, max(0, step - band), step + 1))
-        ahead = min(state.steps, step + band + 1)
-        text = _attended(query, *state.text.get(layer, step, ahead))
-        return self._feed(x + (self._own_out(past) + self._text_out(text)))
+    def __call__(self, x: Tensor, new: _Pair, past: _Pair, text: _Pair) -> Tensor:
+        """One step, ``(1, units)`` to the same; ``new``, where it is kept, ends ``past``."""
+        told = self._qkv(self._norm(x)).view(3, self._heads, self._width, 1)
+        query, key, value = told.unbind()
+        new[0].copy_(key)
+        new[1].copy_(value.transpose(1, 2))
+        query = (query * self._scale).transpose(1, 2)
+        attended = self._own_out(_attended(query, *past)) + self._text_out(_attended(query, *text))
+        return self._feed(x + attended)
+
+
+#: Keys and values.
+_Pair = tuple[Tensor, Tensor]
 
 
 class Decoder:
@@ -141,13 +158,15 @@ class Decoder:
     def step(self, state: DecoderState) -> Tensor:
         """The next frames of a line, ``(step_frames, mels)``. There must be a step left."""
         while (rows := state.coming()) is not None:
-            state.text.open(rows.shape[0])
-            for n, layer in enumerate(self._layers):
-                state.text.write(n, layer.pairs(rows))
-        state.own.open(1)
+            for layer, *pairs in zip(self._layers, *state.text.open(rows.shape[0]), strict=True):
+                layer.keep(rows, *pairs)
+        step, band = state.done, state.band
+        new = zip(*state.own.open(1), strict=True)
+        past = zip(*state.own.get(max(0, step - band), step + 1), strict=True)
+        text = zip(*state.text.get(step, min(state.steps, step + band + 1)), strict=True)
         x = self._in(torch.cat([state.row(), self._prenet(state.last)], dim=1)) * self._scale
-        for n, layer in enumerate(self._layers):
-            x = layer(x, n, state)
+        for layer, *bands in zip(self._layers, new, past, text, strict=True):
+            x = layer(x, *bands)
         frames = self._out(self._norm(x)).view(-1, self._mels)
         state.last = frames[-1:]
         state.done += 1
@@ -155,6 +174,6 @@ class Decoder:
 
 
 def _attended(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """``(heads, 1, width)`` of ``(heads, steps, width)``: ``(1, heads * width)``."""
-    weights = torch.softmax(query @ keys.transpose(1, 2), dim=-1)
-    return (weights @ values).view(1, -1)
+    """``(heads, 1, width)`` of so many steps: ``(1, heads * width)``."""
+    weights = torch.softmax(torch.bmm(query, keys), dim=-1)
+    return torch.bmm(weights, values).view(1, -1)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from voxswap_families.contract import Delivery, Utterance
-from voxswap_families.sambert.acoustic import MOST_FRAMES, PIECE_STEPS, Acoustic, Asked, Line
+from voxswap_families.sambert.acoustic import MOST_FRAMES, MOST_PIECE_STEPS, Acoustic, Asked, Line
 from voxswap_families.sambert.config import SambertConfig
 from voxswap_families.sambert.generator import Vocoder
 from voxswap_families.sambert.parts import joined
@@ -164,7 +164,7 @@ class SambertUtterance:
         """What line and vocoder remember, and what is between them and behind."""
         a = self._architecture
         # The last piece gives what the postnet held back as well.
-        piece = PIECE_STEPS * a.step_frames + a.postnet_ahead_frames
+        piece = MOST_PIECE_STEPS * a.step_frames + a.postnet_ahead_frames
         frames = 2 * MOST_VOCODER_FRAMES + piece
         ahead = self._generator.look_ahead_frames + _GRID_FRAMES
         between = 4 * (frames * a.mels + ahead * self._generator.hop_samples)
