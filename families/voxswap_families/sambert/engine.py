@@ -152,7 +152,10 @@ class SambertEngine:
         return Pace(told.prepare_s_per_symbol * symbols, told.decode_s_per_s * seconds)
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
-        """Map the weights; for another device than the host's memory, copy them for the journey."""
+        """Map the weights; for another device than the host's memory, copy them for the journey.
+
+        Raises `EngineError` for weights that are not float32.
+        """
         if role == reading.ROLE:
             return reading.read(manifest, file, self._front_ends)
         network = self._networks(SambertConfig.of(manifest), manifest)[role]

@@ -39,6 +39,7 @@ from voxswap_families.vits.model import (
 )
 from voxswap_families.vits.native_voice import NativeVitsVoice, NativeVitsWeights
 from voxswap_families.vits.packable import PACKED_INT8, handled
+from voxswap_families.vits.presets import MEDIUM
 from voxswap_families.vits.segments import MOST_SYMBOLS
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_families.vits.voice import MOST_FLOW_FRAMES, VitsVoice, VitsWeights
@@ -53,34 +54,7 @@ _KERNEL_BYTES = 128 << 20
 _FRAGMENTATION = 2
 _ALIGNMENT_LOSS_BYTES = 255  # of each tensor in a block
 
-# The shape of Piper's "medium" voices.
-_USUAL = VitsArchitecture(
-    n_symbols=256,
-    hidden=192,
-    inter=192,
-    filter_hidden=768,
-    n_layers=6,
-    n_heads=2,
-    kernel_size=3,
-    attention_window=4,
-    flow_layers=4,
-    flow_wavenet_layers=4,
-    flow_kernel_size=5,
-    dp_hidden=192,
-    dp_kernel_size=3,
-    dp_flows=4,
-    dp_dds_layers=3,
-    dp_bins=10,
-    resblock=2,
-    resblock_kernels=(3, 5, 7),
-    resblock_dilations=((1, 2), (2, 6), (3, 12)),
-    upsample_rates=(8, 8, 4),
-    upsample_kernels=(16, 16, 8),
-    upsample_initial=256,
-    n_speakers=0,
-    gin=0,
-)
-_USUAL_FRAMES_PER_S = 22_050 / _USUAL.hop_length_samples
+_USUAL_FRAMES_PER_S = 22_050 / MEDIUM.hop_length_samples
 
 
 class VitsEngine:
@@ -149,10 +123,10 @@ class VitsEngine:
         """
         delivery = Delivery(rate=1.0, seed=0, controls=dict.fromkeys(CONTROLS, 1.0))
         voice: Voice
-        if library := self._native(_USUAL):
-            voice = native_parts.silent(_USUAL, library)
+        if library := self._native(MEDIUM):
+            voice = native_parts.silent(MEDIUM, library)
         else:
-            voice = VitsVoice(VitsWeights(self._silent(), _USUAL, self._device))
+            voice = VitsVoice(VitsWeights(self._silent(), MEDIUM, self._device))
         for symbols in (40, 160):
             utterance = finished(voice.prepare([1] * symbols, delivery))
             # With nothing before it, and with something: the shapes that first chunks have.
@@ -168,16 +142,16 @@ class VitsEngine:
         architecture, usual = _architecture(manifest), self._usual_pace
         frames_per_s = manifest.audio.sample_rate_hertz / architecture.hop_length_samples
         return Pace(
-            usual.prepare_s_per_symbol * _symbol_products(architecture) / _symbol_products(_USUAL),
+            usual.prepare_s_per_symbol * _symbol_products(architecture) / _symbol_products(MEDIUM),
             usual.decode_s_per_s
             * (frames_per_s * _frame_products(architecture))
-            / (_USUAL_FRAMES_PER_S * _frame_products(_USUAL)),
+            / (_USUAL_FRAMES_PER_S * _frame_products(MEDIUM)),
         )
 
     def _silent(self) -> VitsModel:
         """A model of the most usual shape, whose weights are 0."""
         with torch.device("meta"):
-            skeleton = VitsModel(_USUAL).state_dict()
+            skeleton = VitsModel(MEDIUM).state_dict()
         kind = getattr(torch, self._dtype or "float32")
         zeros = {
             name: torch.zeros(
@@ -185,7 +159,7 @@ class VitsEngine:
             )
             for name, t in skeleton.items()
         }
-        return load_model(_USUAL, zeros)
+        return load_model(MEDIUM, zeros)
 
     def read(self, manifest: Manifest, role: str, file: VerifiedFile) -> HostPart:
         """Map the weights; for another device than the host's memory, copy them for the journey."""

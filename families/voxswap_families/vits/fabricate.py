@@ -13,6 +13,8 @@ from voxswap_families.contract import Fabricator, Size
 from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.made_up import mark, random_tensors, write_json
 from voxswap_families.vits.architecture import VitsArchitecture
+from voxswap_families.vits.huggingface import stated
+from voxswap_families.vits.presets import MEDIUM
 from voxswap_families.vits.shapes import expected_shapes
 from voxswap_registry.os_errors import as_registry_errors
 from voxswap_registry.progress import NullProgress
@@ -27,31 +29,15 @@ _LEVEL_FRAMES: Final = 32
 # The logarithm of a symbol's frames is (noise - _MEAN) / e^_LOG_SCALE: five frames, more or less.
 _MEAN, _LOG_SCALE = -4.4, 1.0
 
-_REAL: Final = VitsArchitecture(
+_REAL: Final = dataclasses.replace(
+    MEDIUM,
     n_symbols=len(_SYMBOLS),
-    hidden=192,
-    inter=192,
-    filter_hidden=768,
-    n_layers=6,
-    n_heads=2,
-    kernel_size=3,
-    attention_window=4,
-    flow_layers=4,
-    flow_wavenet_layers=4,
-    flow_kernel_size=5,
-    dp_hidden=192,
-    dp_kernel_size=3,
-    dp_flows=4,
-    dp_dds_layers=3,
-    dp_bins=10,
     resblock=1,
     resblock_kernels=(3, 7, 11),
     resblock_dilations=((1, 3, 5),) * 3,
     upsample_rates=(8, 8, 2, 2),
     upsample_kernels=(16, 16, 4, 4),
     upsample_initial=512,
-    n_speakers=0,
-    gin=0,
 )
 _TINY: Final = dataclasses.replace(
     _REAL, hidden=16, inter=16, filter_hidden=32, n_layers=2, dp_hidden=16, upsample_initial=32
@@ -148,31 +134,12 @@ def _level(tensors: Mapping[str, Tensor], architecture: VitsArchitecture) -> flo
 
 def _config(a: VitsArchitecture) -> dict[str, Any]:
     return {
+        **stated(a),
         "model_type": "vits",
         "sampling_rate": _RATE_HERTZ,
         "use_stochastic_duration_prediction": True,
-        "vocab_size": a.n_symbols,
-        "hidden_size": a.hidden,
-        "flow_size": a.inter,
-        "ffn_dim": a.filter_hidden,
-        "ffn_kernel_size": a.kernel_size,
-        "num_hidden_layers": a.n_layers,
-        "num_attention_heads": a.n_heads,
-        "window_size": a.attention_window,
-        "prior_encoder_num_flows": a.flow_layers,
-        "prior_encoder_num_wavenet_layers": a.flow_wavenet_layers,
-        "wavenet_kernel_size": a.flow_kernel_size,
         "wavenet_dilation_rate": 1,
-        "duration_predictor_kernel_size": a.dp_kernel_size,
-        "duration_predictor_flow_bins": a.dp_bins,
         "duration_predictor_tail_bound": 5.0,
-        "depth_separable_num_layers": a.dp_dds_layers,
-        "upsample_initial_channel": a.upsample_initial,
-        "upsample_rates": list(a.upsample_rates),
-        "upsample_kernel_sizes": list(a.upsample_kernels),
-        "resblock_kernel_sizes": list(a.resblock_kernels),
-        "resblock_dilation_sizes": [list(d) for d in a.resblock_dilations],
-        "num_speakers": 1,
     }
 
 

@@ -238,9 +238,9 @@ def _symbols(
     return table_json("blanks", symbols)
 
 
-def _cross_check(config: Fields, a: VitsArchitecture) -> None:
-    """What shapes cannot tell, or tell otherwise than the configuration, is refused."""
-    found: dict[str, Any] = {
+def stated(a: VitsArchitecture) -> dict[str, Any]:
+    """What a configuration says of that architecture."""
+    return {
         "vocab_size": a.n_symbols,
         "hidden_size": a.hidden,
         "flow_size": a.inter,
@@ -263,11 +263,15 @@ def _cross_check(config: Fields, a: VitsArchitecture) -> None:
         "num_speakers": max(1, a.n_speakers),
         **_FIXED,
     }
-    for key, value in found.items():
-        stated = config.raw.get(key, _FIXED.get(key))
-        if stated is None:
+
+
+def _cross_check(config: Fields, a: VitsArchitecture) -> None:
+    """What shapes cannot tell, or tell otherwise than the configuration, is refused."""
+    for key, value in stated(a).items():
+        found = config.raw.get(key, _FIXED.get(key))
+        if found is None:
             raise config.fault(key, "is missing, and it cannot be read off the weights for sure")
-        if stated != value:
+        if found != value:
             raise config.fault(
-                key, f"is {str(stated)[:80]}, and voxswap would compute {value} from the weights"
+                key, f"is {str(found)[:80]}, and voxswap would compute {value} from the weights"
             )
