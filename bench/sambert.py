@@ -8,6 +8,7 @@ checkout of github.com/alibaba-damo-academy/KAN-TTS.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gc
 import json
 import os
@@ -27,21 +28,26 @@ import torch
 
 from bench.peers import peer_environment
 from bench.report import Report
+from bench.servers import serving
 from bench.voices import load_vits, load_voice, one_thread
+from voxswap_client import Client
 from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.embedded import import_embedded
 from voxswap_families.importing.detect import import_voice
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.layers.native.fastest import fastest
 from voxswap_families.sambert.architecture import AcousticArchitecture
-from voxswap_families.sambert.config import SambertConfig
+from voxswap_families.sambert.config import SPEAKER, SambertConfig
 from voxswap_families.sambert.engine import SambertEngine
 from voxswap_families.sambert.family import FAMILY
 from voxswap_families.symbols import SymbolTable
 from voxswap_families.text import FrontEnd, NormalizedText, SymbolSequence
 from voxswap_families.vits.embedded import JOE
 from voxswap_families.work import finished
+from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.manifest import FrontEndSpec, Manifest
 from voxswap_registry.names import VoiceRef
+from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
 
 #: A character has two symbols, and every fifth word a pause after it.
@@ -89,6 +95,7 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
         else:
             print("  KAN-TTS: not measured, VOXSWAP_KANTTS names no checkout of it")
         _swaps(report, registry, engine, manifest, ids, kernels, device, turns)
+        _speakers(report, folder, device, turns)
 
 
 def _line(manifest: Manifest) -> list[int]:
@@ -251,3 +258,38 @@ def _swaps(
     report.add("swap to first audio", 1e3 * ours_s, "ms", peer=1e3 * vits_s)
     per_byte = (ours_s / manifest.size_bytes) / (vits_s / joe.size_bytes)
     report.add("swap per megabyte, of a VITS voice's", per_byte, "share", 1.3)
+
+
+def _speakers(report: Report, folder: Path, device: str, turns: int) -> None:
+    """A further speaker whose models are resident: all that is loaded is a vector."""
+    source = folder / "vectors"
+    source.mkdir()
+    FAMILY.fabricators["sambert-se"].write(source, 0, "real")
+    registry = Registry(folder / "speakers")
+    first = registry.publish(import_voice(source, "made/first", workdir=folder / "work"))
+    vector = folder / "vector.safetensors"
+    units = SambertConfig.of(first).acoustic.speaker_units
+    write_safetensors({SPEAKER: torch.ones(units)}, vector, progress=NullProgress())
+    components = tuple(
+        DraftComponent.instead(c, vector) if c.role == SPEAKER else DraftComponent.stored(c)
+        for c in first.components
+    )
+    registry.publish(dataclasses.replace(VoiceDraft.of(first, components), voice_id="made/second"))
+    with (
+        serving(
+            folder / "speakers",
+            cache_dir=folder / "cache",
+            device=device,
+            allow_fabricated="true",
+        ) as server,
+        Client(server.address, timeout_s=60) as client,
+    ):
+        models_ms = client.load("made/first").load_ms
+        load_ms = []
+        for _ in range(5 * turns):
+            load_ms.append(client.load("made/second").load_ms)
+            client.unload("made/second")  # the models stay: the first voice uses them
+    further_ms = statistics.median(load_ms)
+    report.add(
+        "a further speaker; peer: a first one, with its models", further_ms, "ms", peer=models_ms
+    )
