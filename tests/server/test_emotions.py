@@ -46,6 +46,11 @@ def test_there_is_of_each_its_share_times_the_intensity() -> None:
         ([("sad", 1.5)], None, {"emotion.mixture[0].weight", "emotion.mixture"}),
         ([("sad", -0.1)], None, {"emotion.mixture[0].weight"}),
         ([("sad", float("nan"))], None, {"emotion.mixture[0].weight"}),
+        (
+            [("sad", float("inf")), ("angry", float("-inf"))],
+            None,
+            {"emotion.mixture[0].weight", "emotion.mixture[1].weight"},
+        ),
         ([("sad", 0.6), ("angry", 0.6)], None, {"emotion.mixture"}),
         ([("sad", 0.1), ("sad", 0.1)], None, {"emotion.mixture[1].emotion"}),
         ([("", 0.1)], None, {"emotion.mixture[0].emotion"}),

@@ -284,7 +284,8 @@ def _emotions(faults: Faults, asked: AskedEmotion | None) -> dict[str, float]:
             faults.add(f"{field}.emotion", "must name an emotion that the voice lists, each once")
         faults.number(f"{field}.weight", share, 0.0, 1.0)
         values[name] = share
-    if math.fsum(values.values()) > 1 + _ROUNDING:
+    # Endless ones are refused above, and have no sum.
+    if math.fsum(filter(math.isfinite, values.values())) > 1 + _ROUNDING:
         faults.add("emotion.mixture", "has shares that sum to more than 1; the rest is neutral")
     return {name: share * intensity for name, share in values.items() if share * intensity}
 

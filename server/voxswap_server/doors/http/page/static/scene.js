@@ -145,7 +145,9 @@ export function sceneTab(hush) {
     function begin() {
       const asked = { ...row.request, session_id: session };
       const passedMs = Math.round(performance.now() - firstAskedMs);
-      if (passedMs && typeof dueMs === "number") asked.start_by_ms = Math.max(1, dueMs - passedMs);
+      // What the server would refuse stays what it is.
+      if (passedMs && typeof dueMs === "number" && dueMs > 0)
+        asked.start_by_ms = Math.max(1, dueMs - passedMs);
       line = new Line(asked, [steps, row], { isHeld: !mayPlay });
       running.lines.push(line);
       line.begin();
