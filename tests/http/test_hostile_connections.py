@@ -215,18 +215,23 @@ def test_a_message_that_never_ends_is_cut(web: Web) -> None:
 
 
 def test_a_flood_of_frames_waits_for_its_turn(web: Web, server: ServerThread) -> None:
-    """Text far beyond what may wait: the socket is not read meanwhile, and all of it is spoken."""
+    """Text far beyond what may wait: the socket is not read meanwhile, and nothing is left of it."""
     with web.socket("/v1/converse") as ws:
         say(ws, "start", voice="joe")
+        # Heard before: while this client sends, it takes nothing.
+        say(ws, "text", text="So it goes. So it goes. ")
+        hear(ws, "chunk")
+        has_begun = threading.Event()
 
         def flood() -> None:
             with contextlib.suppress(ConnectionClosed):
                 for _ in range(100):
                     say(ws, "text", text="So it goes. " * 5000)
+                    has_begun.set()
 
         thread = threading.Thread(target=flood)
         thread.start()
-        hear(ws, "chunk")
+        assert has_begun.wait(30)
         ws.socket.shutdown(socket.SHUT_RDWR)
         thread.join()
     server.wait_until(lambda: active_leases(server) == 0)
