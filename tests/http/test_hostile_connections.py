@@ -215,7 +215,7 @@ def test_a_message_that_never_ends_is_cut(web: Web) -> None:
 
 
 def test_a_flood_of_frames_waits_for_its_turn(web: Web, server: ServerThread) -> None:
-    """Text far beyond what may wait: the socket is not read meanwhile, and nothing is left of it."""
+    """Text far beyond what may wait: the socket is not read meanwhile, and nothing of it stays."""
     with web.socket("/v1/converse") as ws:
         say(ws, "start", voice="joe")
         # Heard before: while this client sends, it takes nothing.
