@@ -10,11 +10,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.peers import peer_environment
+from bench.peers import answering
 from bench.report import Report
 from bench.servers import serving
 from bench.voices import load_vits, load_voice, one_thread
@@ -161,28 +159,10 @@ def _ms(times_s: Sequence[float]) -> tuple[float, str]:
 @contextlib.contextmanager
 def _reference(checkout: str, voice: Path) -> Iterator[Callable[[object], Any]]:
     """KAN-TTS in a process of its own, with as many threads as we have."""
-    script = Path(__file__).parent / "peers/kantts_times.py"
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [sys.executable, str(script)], stdin=pipe, stdout=pipe, text=True, env=peer_environment()
-    ) as process:
-        stdin, stdout = process.stdin, process.stdout
-        assert stdin is not None
-        assert stdout is not None
-
-        def ask(question: object) -> Any:
-            stdin.write(json.dumps(question) + "\n")
-            stdin.flush()
-            answer = stdout.readline()
-            assert answer, "KAN-TTS ended without an answer"
-            return json.loads(answer)
-
+    with answering(sys.executable, "kantts_times.py") as ask:
         threads = torch.get_num_threads()
         ask({"source": checkout, "voice": str(voice), "threads": threads})
-        try:
-            yield ask
-        finally:
-            stdin.close()
+        yield ask
 
 
 def _beside(

@@ -67,10 +67,17 @@ def ask_peer(peer: str, script: str, question: object) -> Any:
     return json.loads(answer.stdout)
 
 
-@contextlib.contextmanager
-def peer_in_turns(peer: str, script: str) -> Iterator[Callable[[object], Any]]:
+def peer_in_turns(
+    peer: str, script: str
+) -> contextlib.AbstractContextManager[Callable[[object], Any]]:
     """The same for a script that answers question after question, so that we can take turns."""
-    command = [str(peer_python(peer)), str(_HERE / script)]
+    return answering(peer_python(peer), script)
+
+
+@contextlib.contextmanager
+def answering(python: Path | str, script: str) -> Iterator[Callable[[object], Any]]:
+    """A script of this folder, run by ``python``: each question is a line, and its answer too."""
+    command = [str(python), str(_HERE / script)]
     pipe = subprocess.PIPE
     environment = peer_environment()
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
