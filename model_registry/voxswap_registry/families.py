@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voxswap_registry.controls import ON_AUDIO
 from voxswap_registry.errors import FieldViolation
 
 if TYPE_CHECKING:
@@ -125,9 +126,21 @@ def style_size_of(rules: Rules) -> int:
     return size
 
 
-def controls_of(manifest: Manifest) -> Collection[str]:
-    """The controls that a voice carries out; those of its family if its manifest is older."""
-    if manifest.controls is not None:
-        return manifest.controls
+def native_controls_of(manifest: Manifest) -> Collection[str]:
+    """The controls that a voice's engine carries out; of an older manifest, those of its family.
+
+    What the server could do to the audio is the engine's whenever its family has it: see
+    `controls.ON_AUDIO`.
+    """
     rules = rules_of(manifest.engine)
-    return () if rules is None else rules.controls
+    own = () if rules is None else rules.controls
+    listed = own if manifest.controls is None else manifest.controls
+    return (*listed, *(name for name in own if name in ON_AUDIO and name not in listed))
+
+
+def controls_of(manifest: Manifest) -> Collection[str]:
+    """The controls that a request may ask a voice for, whoever carries them out."""
+    native = native_controls_of(manifest)
+    if rules_of(manifest.engine) is None:
+        return native
+    return (*native, *(name for name in ON_AUDIO if name not in native))
