@@ -55,7 +55,10 @@ class Rules(Protocol):
 
     @property
     def controls(self) -> Collection[str]:
-        """Those of `controls.CONTROLS` that its voices carry out; one may have fewer."""
+        """Those of `controls.CONTROLS` that its voices carry out; one may have fewer.
+
+        Not those of `controls.ON_AUDIO` that only some of them do: see `carried_of`.
+        """
         ...
 
     @property
@@ -129,13 +132,25 @@ def style_size_of(rules: Rules) -> int:
 def native_controls_of(manifest: Manifest) -> Collection[str]:
     """The controls that a voice's engine carries out; of an older manifest, those of its family.
 
-    What the server could do to the audio is the engine's whenever its family has it: see
-    `controls.ON_AUDIO`.
+    Of those in `controls.ON_AUDIO`, whatever its family says that it does: a manifest need not list
+    them, and may be older than they are.
     """
     rules = rules_of(manifest.engine)
-    own = () if rules is None else rules.controls
-    listed = own if manifest.controls is None else manifest.controls
-    return (*listed, *(name for name in own if name in ON_AUDIO and name not in listed))
+    listed = manifest.controls
+    if listed is None:
+        listed = () if rules is None else tuple(rules.controls)
+    carried = () if rules is None else carried_of(rules, manifest)
+    others = (name for name in listed if name not in ON_AUDIO)
+    return (*others, *(name for name in ON_AUDIO if name in carried))
+
+
+def carried_of(rules: Rules, manifest: Manifest) -> Collection[str]:
+    """What of `controls.ON_AUDIO` the engine does; a family may be older than that question is."""
+    carried = getattr(rules, "carried", None)
+    if carried is None:
+        return rules.controls
+    found: Collection[str] = carried(manifest)
+    return found
 
 
 def controls_of(manifest: Manifest) -> Collection[str]:

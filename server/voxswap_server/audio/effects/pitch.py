@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxswap_server.audio.encoding import Samples
 from voxswap_server.audio.effects.periods import Periods, vertex
+from voxswap_server.audio.encoding import Samples
 
 _UNVOICED_S = 0.005  # between marks where there is no period
 _LEAST_RATIO, _MOST_RATIO = 0.4, 2.5
