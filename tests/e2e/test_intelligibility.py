@@ -12,7 +12,6 @@ from tests.registry.drafts import root_of
 from voxswap_client import Client
 from voxswap_registry.store import Registry
 
-
 # Of each line; `scripts/bench quality` hears more of them.
 TAKES = 2
 
