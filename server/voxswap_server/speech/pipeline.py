@@ -333,6 +333,7 @@ class Synthesis:
             # What is still to be prepared is taken to last as long, per character, as this segment.
             share = 1 + self._script.characters_left / len(window.read.segment.text)
             samples = window.frames * self._track.hop * share
+        spoken = self._request if window is None else window.read.request
         return Header(
             voice=self._manifest.ref,
             component_digests=tuple(c.digest for c in self._manifest.components),
@@ -344,6 +345,8 @@ class Synthesis:
             swap_ms=lease.wait_s * 1e3,
             text_digest=digest_of(self._request.text),
             codec_delay_samples=self._track.delay_samples,
+            expression=spoken.expression,
+            emotions=spoken.spoken,
         )
 
     def _trailer(self) -> Trailer:
