@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voxswap_registry.errors import FieldViolation, InvalidInputError
-from voxswap_registry.families import controls_of, rules_of, style_prompts_of, style_size_of
+from voxswap_registry.families import controls_of, rules_of, style_prompts_of
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech import expression
 from voxswap_server.speech.expression import told_of
 from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.styles import style_faults
 
 _NAMES = {"en": "English", "zh": "Mandarin"}
 
@@ -51,5 +52,5 @@ def _faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolati
     rules = rules_of(manifest.engine)
     if request.style_prompt and not (rules and style_prompts_of(rules)):
         yield FieldViolation("style_prompt", f"is none that {manifest.ref} takes; leave it unset")
-    if request.style and not (rules and style_size_of(rules)):
-        yield FieldViolation("style", f"is none that {manifest.ref} takes; leave it unset")
+    if request.style:
+        yield from style_faults(request.style, manifest)
