@@ -97,14 +97,14 @@ class KokoroStyles:
 
 def prosody_half(style: kokoro.Style) -> Floats:
     """``(128,)``: the second half of a pack, or of one that became one, on average."""
-    mean: Floats = style[_ROWS, kokoro.TIMBRE_SIZE:].mean(axis=0, dtype=np.float64)
+    mean: Floats = style[_ROWS, kokoro.TIMBRE_SIZE :].mean(axis=0, dtype=np.float64)
     return mean
 
 
 def moved(style: kokoro.Style, row: int, values: Sequence[float]) -> kokoro.Style:
     """``(1, 256)``: a row of ``style``, spoken with ``values`` as the mean of its second half."""
     found = style[row : row + 1].copy()
-    found[0, kokoro.TIMBRE_SIZE:] += (np.asarray(values) - prosody_half(style)).astype(np.float32)
+    found[0, kokoro.TIMBRE_SIZE :] += (np.asarray(values) - prosody_half(style)).astype(np.float32)
     return found
 
 

@@ -30,7 +30,7 @@ _LEAST_FRAMES: Final = 80  # of voiced sound on either side, each 10 ms
 _SURE_FRAMES: Final = 300
 _CUT_FRAMES: Final = 15
 # Measured (`python -m bench style --speakers`): see docs/expression-recordings.md.
-_FAR: Final = 7.3
+_FAR: Final = 6.5
 
 
 def cepstra(samples: npt.NDArray[np.float32]) -> Generator[None, Any, Floats]:
