@@ -53,6 +53,7 @@ MATTERS: dict[str, list[Any]] = {
     "affect": [(0.5, 0.5), (0.5, -0.5)],
     "from_text": [True],
     "intensity": [0.5],
+    "if_it_can": [True],
     "fallback": [EmotionFallback.PROSODY],
     "expression": [Expression.NATIVE, Expression.PROSODY],
     "spoken": [{"sad": 1.0}, {"sad": 0.5}],

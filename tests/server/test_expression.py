@@ -27,7 +27,7 @@ from voxswap_server.text.types import Segment
 STILL = dataclasses.replace(make_manifest("a"), controls=tuple(PARTS), emotions=None)
 FEELS = dataclasses.replace(STILL, emotions=("angry", "fear", "lyrical"))
 MUTE = dataclasses.replace(STILL, controls=("noise_scale",))
-PROSODY_TOO = {"fallback": EmotionFallback.PROSODY}
+PROSODY_TOO: dict[str, Any] = {"fallback": EmotionFallback.PROSODY}
 
 
 def asked(**fields: Any) -> SpeechRequest:
@@ -60,7 +60,7 @@ def test_what_it_does_not_list_prosody_speaks_if_somebody_said_so() -> None:
         *(Expression.PROSODY, {"sad": 1.0}, {}),
     )
     row = PROSODY["sad"]
-    assert found.controls | {"rate": found.rate} == pytest.approx(row)
+    assert {**found.controls, "rate": found.rate} == pytest.approx(row)
     assert refused(STILL, emotions={"sad": 1.0})["emotion.mixture"].endswith(
         "it has none; or set emotion.fallback to PROSODY, which says it by rate, pitch and volume"
     )
@@ -103,7 +103,7 @@ def test_prosody_goes_on_as_the_intensity_does(emotion: str, part: str) -> None:
         spoken(STILL, emotions={emotion: amount} if amount else {}, **PROSODY_TOO)
         for amount in (0.0, 0.5, 1.0, 1.5, 2.0)
     ]
-    neutral = CONTROLS[part].neutral
+    neutral = CONTROLS[part].neutral or 0.0
     values = [s.rate if part == "rate" else s.controls.get(part, neutral) for s in steps]
     assert values[0] == neutral
     assert values in (sorted(values), sorted(values, reverse=True))

@@ -92,7 +92,7 @@ class AskedEmotion:
 
     What the shares leave of 1 is neutral; an intensity of None is 1. In place of a mixture there
     may be ``valence`` and ``arousal``, or it is read off the text. A ``fallback`` of None: nothing
-    was said.
+    was said. ``if_it_can``: a voice that can speak none says its line all the same.
     """
 
     mixture: Sequence[tuple[str, float]] = ()
@@ -101,6 +101,7 @@ class AskedEmotion:
     arousal: float | None = None
     from_text: bool = False
     fallback: EmotionFallback | None = None
+    if_it_can: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +181,7 @@ def speech_request(
         emotions=emotions,
         affect=affect,
         from_text=emotion.from_text,
+        if_it_can=emotion.if_it_can,
         intensity=1.0 if emotion.intensity is None else emotion.intensity,
         fallback=emotion.fallback,
         style_prompt=asked.style_prompt.strip(),

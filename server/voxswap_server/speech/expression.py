@@ -31,6 +31,8 @@ def best_of(manifest: Manifest) -> Expression:
 
 def faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolation]:
     """What is asked for that this voice cannot speak, not even by the request's fallback."""
+    if request.if_it_can:
+        return
     offered = manifest.emotions or ()
     falls_back = request.fallback is EmotionFallback.PROSODY
     if falls_back and not offered and _feels(request) and not _carried(manifest):
@@ -67,6 +69,7 @@ def settled(request: SpeechRequest, manifest: Manifest, text: str | None = None)
     asked = dataclasses.replace(
         request, affect=None, from_text=False, intensity=1.0, fallback=None, emotions={}
     )
+    asked = dataclasses.replace(asked, if_it_can=False)
     if not _feels(request):
         return asked
     offered = manifest.emotions or ()

@@ -21,6 +21,18 @@ def check_offered(request: SpeechRequest, manifest: Manifest) -> None:
         raise InvalidInputError(faults)
 
 
+def takes_style_prompts(manifest: Manifest) -> bool:
+    """Whether a voice takes a style in words."""
+    rules = rules_of(manifest.engine)
+    return rules is not None and style_prompts_of(rules)
+
+
+def reads_style(manifest: Manifest) -> bool:
+    """Whether a voice has a style space, so that it takes what was read off a recording."""
+    rules = rules_of(manifest.engine)
+    return rules is not None and style_size_of(rules) > 0
+
+
 def nothing_to_speak(manifest: Manifest) -> InvalidInputError:
     """The error of a text of which the voice can say nothing: it tells what the voice reads."""
     tags = sorted(manifest.spoken_languages)
@@ -49,8 +61,8 @@ def _faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolati
                     "one unset",
                 )
     yield from expression.faults(request, manifest)
-    rules = rules_of(manifest.engine)
-    if request.style_prompt and not (rules and style_prompts_of(rules)):
-        yield FieldViolation("style_prompt", f"is none that {manifest.ref} takes; leave it unset")
+    if request.style_prompt and not takes_style_prompts(manifest):
+        told = f"{manifest.ref} takes no style in words; name an emotion, or leave it unset"
+        yield FieldViolation("style_prompt", told)
     if request.style:
         yield from style_faults(request.style, manifest)

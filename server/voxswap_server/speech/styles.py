@@ -84,7 +84,8 @@ def style_faults(data: bytes, manifest: Manifest) -> Iterator[FieldViolation]:
     rules = rules_of(manifest.engine)
     size = style_size_of(rules) if rules else 0
     if not size:
-        yield FieldViolation("style", f"is none that {manifest.ref} takes; leave it unset")
+        told = f"{manifest.ref} takes no style off a recording; leave it unset"
+        yield FieldViolation("style", told)
         return
     style = opened(data)
     assert rules is not None  # noqa: S101 - see above
