@@ -177,8 +177,8 @@ class _Import:
     def _acoustic(
         self, there: VoiceFiles, config: Fields
     ) -> tuple[AcousticArchitecture, dict[str, torch.Tensor]]:
+        from voxswap_families.layers.stored import as_stored
         from voxswap_families.sambert.checkpoint import acoustic_tensors
-        from voxswap_families.sambert.stored import as_stored
 
         params = config.object("Model").object("KanTtsSAMBERT").object("params")
         file = self.read(there.acoustic, MAX_WEIGHTS_BYTES)
