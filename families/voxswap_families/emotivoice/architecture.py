@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Final, TypeVar
 from voxswap_families.entries import shown_entry, whole_numbers
 from voxswap_registry.rates import LEAST_FRAMES_PER_S, MAX_RATE_HERTZ, MIN_RATE_HERTZ
 
+_Bounds = Mapping[str, tuple[int, int]]
+
 _UNITS, _COUNT, _KERNEL, _INNER = (1, 2048), (1, 32), (1, 15), (1, 8192)
 _MAX_HOP_SAMPLES = MAX_RATE_HERTZ // LEAST_FRAMES_PER_S
 # What bounds the time of a step. Published ones take 4.1 million a row for a layer of the acoustic
@@ -29,7 +31,7 @@ class _Architecture:
     """What they have in common: being read from an ``engine_config``, and written to one."""
 
     # Whole numbers, from and to; of a list, each number in it. Lists are nested as deep as said.
-    bounds: ClassVar[Mapping[str, tuple[int, int]]]
+    bounds: ClassVar[_Bounds]
     depths: ClassVar[Mapping[str, int]] = {}
     floats: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
@@ -73,6 +75,10 @@ def _number(name: str, value: Any, least: float, most: float) -> float:
     return float(value)
 
 
+def _within(products: int, most: int, of: str) -> tuple[bool, str]:
+    return products <= most, f"takes {products} products {of}, {most} at most are computed"
+
+
 def _odd(kernels: Mapping[str, int]) -> Iterator[tuple[bool, str]]:
     for name, kernel in kernels.items():
         yield kernel % 2 == 1, f"{name} must be odd"
@@ -85,7 +91,7 @@ class AcousticArchitecture(_Architecture):
     Pitch is predicted in deviations of ``f0_deviation_hertz`` from ``f0_mean_hertz``.
     """
 
-    bounds = {
+    bounds: ClassVar[_Bounds] = {
         "n_symbols": (1, 20_000),
         "units": _UNITS,
         "speaker_units": _UNITS,
@@ -108,7 +114,10 @@ class AcousticArchitecture(_Architecture):
         "embedding_kernel": (1, 31),
         "mels": (1, 256),
     }
-    floats = {"f0_mean_hertz": (1.0, 1e4), "f0_deviation_hertz": (0.1, 1e4)}
+    floats: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "f0_mean_hertz": (1.0, 1e4),
+        "f0_deviation_hertz": (0.1, 1e4),
+    }
 
     n_symbols: int
     units: int
@@ -167,11 +176,7 @@ class AcousticArchitecture(_Architecture):
                 f"{which}_heads must divide units",
             )
             products = self._layer_products(which)
-            yield (
-                products <= _MOST_ROW_PRODUCTS,
-                f"takes {products} products a row in a layer of its {which}, "
-                f"{_MOST_ROW_PRODUCTS} at most are computed",
-            )
+            yield _within(products, _MOST_ROW_PRODUCTS, f"a row in a layer of its {which}")
         yield from _odd({name: getattr(self, name) for name in self.bounds if "kernel" in name})
 
 
@@ -179,7 +184,7 @@ class AcousticArchitecture(_Architecture):
 class VocoderArchitecture(_Architecture):
     """Everything needed to build the vocoder, whose residual blocks are HiFi-GAN's first kind."""
 
-    bounds = {
+    bounds: ClassVar[_Bounds] = {
         "mels": (1, 256),
         "channels": (2, 2048),
         "rates": (1, 64),
@@ -188,7 +193,12 @@ class VocoderArchitecture(_Architecture):
         "resblock_dilations": (1, 64),
         "sample_rate_hertz": (MIN_RATE_HERTZ, MAX_RATE_HERTZ),
     }
-    depths = {"rates": 1, "kernels": 1, "resblock_kernels": 1, "resblock_dilations": 2}
+    depths: ClassVar[Mapping[str, int]] = {
+        "rates": 1,
+        "kernels": 1,
+        "resblock_kernels": 1,
+        "resblock_dilations": 2,
+    }
 
     mels: int
     channels: int
@@ -262,18 +272,14 @@ class VocoderArchitecture(_Architecture):
             self.reach_frames <= _MOST_REACH_FRAMES,
             f"sees {self.reach_frames} frames to either side, {_MOST_REACH_FRAMES} at most may be",
         )
-        yield (
-            self.frame_products <= _MOST_FRAME_PRODUCTS,
-            f"takes {self.frame_products} products a frame, {_MOST_FRAME_PRODUCTS} at most are "
-            "computed",
-        )
+        yield _within(self.frame_products, _MOST_FRAME_PRODUCTS, "a frame")
 
 
 @dataclass(frozen=True, slots=True)
 class StyleArchitecture(_Architecture):
     """Everything needed to build the style encoder. ``vocabulary`` counts its tokens."""
 
-    bounds = {
+    bounds: ClassVar[_Bounds] = {
         "vocabulary": (1, 200_000),
         "positions": (2, 4096),
         "types": (1, 16),
@@ -299,8 +305,4 @@ class StyleArchitecture(_Architecture):
     def rules(self) -> Iterator[tuple[bool, str]]:
         """See `_Architecture`."""
         yield self.units % self.heads == 0, "heads must divide units"
-        yield (
-            self.layer_products <= _MOST_ROW_PRODUCTS,
-            f"takes {self.layer_products} products a token in a layer, {_MOST_ROW_PRODUCTS} at "
-            "most are computed",
-        )
+        yield _within(self.layer_products, _MOST_ROW_PRODUCTS, "a token in a layer")

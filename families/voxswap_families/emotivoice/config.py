@@ -77,7 +77,7 @@ class EmotiVoiceConfig:
         style = _read(STYLE, StyleArchitecture, config)
         if acoustic.mels != vocoder.mels:
             raise ValueError(
-                f"has an acoustic model with {acoustic.mels} mels a frame, and a vocoder that takes "
+                f"has an acoustic model with {acoustic.mels} mels a frame, and a vocoder with "
                 f"{vocoder.mels}"
             )
         if acoustic.style_units != style.units:
