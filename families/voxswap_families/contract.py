@@ -254,6 +254,29 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PromptStatistics:
+    """Vectors of texts that an engine asked a style encoder for, since it was made.
+
+    ``found`` were kept, ``made`` were not, ``forgotten`` had to make room. ``size_bytes`` are kept
+    now; they are part of what the ledger has for the style encoders beside which they are.
+    """
+
+    found: int
+    made: int
+    forgotten: int
+    size_bytes: int
+
+
+@runtime_checkable
+class PromptedEngine(Protocol):
+    """An `Engine` whose voices are told in words how to speak."""
+
+    def prompts(self) -> PromptStatistics:
+        """As of now; from any thread."""
+        ...
+
+
 #: Of a voice that is made up.
 Size: TypeAlias = Literal["tiny", "real"]
 
