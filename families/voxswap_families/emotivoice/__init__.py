@@ -1,0 +1,1 @@
+"""Voices of EmotiVoice: a style in words, and thousands of speakers on one model."""
