@@ -1,1 +1,1 @@
-"""Voices of EmotiVoice: a style in words, and thousands of speakers on one model."""
+"""EmotiVoice: a joint acoustic model and vocoder, and an encoder of how a line is to be said."""

@@ -164,7 +164,8 @@ def opened(path: Path, *, kept: Sequence[str] = ()) -> Iterator[Files | None]:
     """What lies at ``path``; None if it is neither a folder nor a zip. Blocks.
 
     Where all of a zip lies in one folder, that is left out of names, unless it begins as one of
-    ``kept``: then it belongs to what was published. Raises `ImportSourceError` for what cannot be taken as either.
+    ``kept``: then it belongs to what was published. Raises `ImportSourceError` for what cannot be
+    taken as either.
     """
     if path.is_dir():
         yield Folder(path)

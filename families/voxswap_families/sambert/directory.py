@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from voxswap_families.importing.source import MAX_JSON_BYTES, SourceFile, parse_json
 from voxswap_families.importing.archive import Files
+from voxswap_families.importing.source import MAX_JSON_BYTES, SourceFile, parse_json
 from voxswap_families.sambert.dictionaries import FILES
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.progress import NullProgress

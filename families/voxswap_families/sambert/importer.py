@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from voxswap_families import reading
 from voxswap_families.contract import Importer
+from voxswap_families.importing.archive import Files, opened
+from voxswap_families.importing.foreign import (
+    MAX_ARRAY_BYTES,
+    MAX_YAML_BYTES,
+    parse_yaml,
+    read_array,
+)
 from voxswap_families.importing.request import (
     FABRICATED,
     UNKNOWN_LICENCE,
@@ -25,7 +32,6 @@ from voxswap_families.importing.request import (
 from voxswap_families.importing.source import MAX_WEIGHTS_BYTES, Fields, SourceFile
 from voxswap_families.importing.weights import check_names, write_safetensors
 from voxswap_families.sambert.architecture import AcousticArchitecture
-from voxswap_families.importing.archive import Files, opened
 from voxswap_families.sambert.config import ACOUSTIC, CONTROLS, EMOTIONS, SPEAKER, VOCODER
 from voxswap_families.sambert.configuration import architecture_of
 from voxswap_families.sambert.directory import (
@@ -34,12 +40,6 @@ from voxswap_families.sambert.directory import (
     is_model,
     voice_files,
     voice_names,
-)
-from voxswap_families.importing.foreign import (
-    MAX_ARRAY_BYTES,
-    MAX_YAML_BYTES,
-    parse_yaml,
-    read_array,
 )
 from voxswap_families.sambert.shapes import acoustic_shapes
 from voxswap_families.sambert.tables import Tables, read_tables
@@ -183,8 +183,8 @@ class _Import:
     def _acoustic(
         self, there: VoiceFiles, config: Fields
     ) -> tuple[AcousticArchitecture, dict[str, torch.Tensor]]:
+        from voxswap_families.layers.stored import as_stored
         from voxswap_families.sambert.checkpoint import acoustic_tensors
-        from voxswap_families.sambert.stored import as_stored
 
         params = config.object("Model").object("KanTtsSAMBERT").object("params")
         file = self.read(there.acoustic, MAX_WEIGHTS_BYTES)
