@@ -160,10 +160,10 @@ class FrontEndSpec:
     """
 
     kind: Annotated[
-        Literal["espeak", "misaki", "characters", "mandarin"],
+        Literal["espeak", "misaki", "characters", "mandarin", "emotivoice"],
         Doc(
             "espeak takes the options voice and alphabet, misaki british, characters lowercase, "
-            "mandarin alphabet"
+            "mandarin alphabet, emotivoice none"
         ),
     ]
     options: Annotated[

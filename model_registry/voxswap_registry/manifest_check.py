@@ -24,6 +24,7 @@ _OPTIONS: Final = {
     "misaki": ("british",),
     "characters": ("lowercase",),
     "mandarin": ("alphabet",),
+    "emotivoice": (),
 }
 _ALPHABETS: Final = {"espeak": ("misaki",), "mandarin": ("kantts", "misaki")}
 
@@ -56,7 +57,8 @@ def _front_end(manifest: Manifest) -> _Faults:
     taken = _OPTIONS[kind]
     for name in sorted(options.keys() - set(taken)):
         yield FieldViolation(
-            f"front_end.options.{name}", f"is not known; {kind} takes {' and '.join(taken)}"
+            f"front_end.options.{name}",
+            f"is not known; {kind} takes {' and '.join(taken) or 'none'}",
         )
     alphabets = _ALPHABETS.get(kind, ())
     if alphabets and options.get("alphabet", alphabets[0]) not in alphabets:
