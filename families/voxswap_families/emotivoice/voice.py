@@ -118,9 +118,8 @@ class EmotiVoice:
 
         What is more than 1 of an emotion goes beyond it, as far as any prompt's vector may.
         """
-        config = self._speaking.config
-        if delivery.style_prompt:
-            base = yield from self._speaking.prompts.steps(self._prompt_ids(delivery.style_prompt))
+        if prompt := delivery.style_prompt:
+            base = yield from self._speaking.prompts.steps(self._prompt_ids(prompt))
         else:
             base = yield from self._said(NEUTRAL)
         felt = base
