@@ -52,6 +52,9 @@ class Delivery:
     setting for. ``seed`` makes the result repeatable, whatever else the device is doing.
     ``emotions`` are of those that the voice lists, each with how much of it there is: 1 is as it
     was trained, what all of them together leave of 1 is neutral, and more exaggerates.
+    ``style_prompt`` is a style in words, which takes neutral's place, for families that have
+    `Rules.style_prompts`; ``style`` is a vector of `Rules.style_size` numbers, read off a
+    recording. At most one of the two is set. ``text`` is the segment as it is read aloud.
     """
 
     rate: float
@@ -59,6 +62,9 @@ class Delivery:
     controls: Mapping[str, float] = field(default_factory=dict)
     speaker: int = 0
     emotions: Mapping[str, float] = field(default_factory=dict)
+    style_prompt: str = ""
+    style: tuple[float, ...] = ()
+    text: str = ""
 
 
 class Utterance(Protocol):
@@ -245,6 +251,29 @@ class Engine(Protocol):
 
         Raises `EngineError` if they do not fit each other.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStatistics:
+    """Vectors of texts that an engine asked a style encoder for, since it was made.
+
+    ``found`` were kept, ``made`` were not, ``forgotten`` had to make room. ``size_bytes`` are kept
+    now; they are part of what the ledger has for the style encoders beside which they are.
+    """
+
+    found: int
+    made: int
+    forgotten: int
+    size_bytes: int
+
+
+@runtime_checkable
+class PromptedEngine(Protocol):
+    """An `Engine` whose voices are told in words how to speak."""
+
+    def prompts(self) -> PromptStatistics:
+        """As of now; from any thread."""
         ...
 
 

@@ -44,6 +44,8 @@ CONTROLS: Final[Mapping[str, Control]] = MappingProxyType(
             RATE,
             Control("pitch_semitones", -12.0, 12.0, neutral=0.0),
             Control("volume_db", -40.0, 12.0, neutral=0.0),
+            Control("pitch_range", 0.0, 2.0, neutral=1.0),
+            Control("pause_scale", 0.0, 4.0, neutral=1.0),
             # Standard deviations: of the acoustic prior, and of durations.
             Control("noise_scale", 0.0, 2.0, setting="noise_scale"),
             Control("duration_noise_scale", 0.0, 2.0, setting="noise_w"),

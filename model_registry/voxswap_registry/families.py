@@ -62,6 +62,16 @@ class Rules(Protocol):
         """The names of those that its voices may have."""
         ...
 
+    @property
+    def style_prompts(self) -> bool:
+        """Whether its voices take a style in words. Ask `style_prompts_of`."""
+        ...
+
+    @property
+    def style_size(self) -> int:
+        """The length of a vector in its style space; 0: it has none. Ask `style_size_of`."""
+        ...
+
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """What is wrong with ``manifest``, besides its roles and sizes. From the manifest alone."""
         ...
@@ -102,6 +112,17 @@ def optional_roles_of(rules: Rules) -> Collection[str]:
     """The roles that a voice may lack; a family may be older than optional roles are."""
     roles: Collection[str] = getattr(rules, "optional_roles", ())
     return roles
+
+
+def style_prompts_of(rules: Rules) -> bool:
+    """Whether its voices take a style in words; a family may be older than such styles are."""
+    return bool(getattr(rules, "style_prompts", False))
+
+
+def style_size_of(rules: Rules) -> int:
+    """Of a vector in its style space, or 0; a family may be older than style spaces are."""
+    size: int = getattr(rules, "style_size", 0)
+    return size
 
 
 def controls_of(manifest: Manifest) -> Collection[str]:

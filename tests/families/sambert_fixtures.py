@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.families.kantts_formula import formula_weights
+from tests.families.formula import formula_weights
 from voxswap_families.layers.stored import as_stored
 from voxswap_families.sambert.acoustic import Acoustic, Asked, Line
 from voxswap_families.sambert.architecture import AcousticArchitecture

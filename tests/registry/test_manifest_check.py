@@ -126,7 +126,7 @@ def test_names_of_espeak_voices_pass() -> None:
         ("languages", ["en-US", "de_DE"], "languages[1]"),
         ("controls", ["loudness"], "controls[0]"),
         ("controls", ["rate", "pitch_semitones"], "controls"),
-        ("controls", ["rate"] * 6, "controls"),
+        ("controls", ["rate"] * 8, "controls"),
         ("emotions", ["happy"], "emotions"),
         ("emotions", ["a\n"], "emotions[0]"),
         ("engine", "../vits", "engine"),

@@ -16,7 +16,7 @@ from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.doors.grpc.translate import speech as translate
 from voxswap_server.speech.cache.recording import RecordingError, decode, encode
 from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Trailer
-from voxswap_server.speech.request import MarkKind
+from voxswap_server.speech.request import Expression, MarkKind
 
 KEY = "0" * 64
 INT32, INT64 = (1 << 31) - 1, (1 << 63) - 1
@@ -32,6 +32,12 @@ marks = st.builds(
     st.integers(0, INT32),
 )
 figures = st.floats(0, 1e9)
+felt: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
+    {
+        "expression": st.sampled_from([Expression.NATIVE, Expression.PROSODY]),
+        "emotions": st.dictionaries(texts, st.floats(0, 2), max_size=3),
+    }
+)
 
 
 @st.composite
@@ -57,6 +63,7 @@ def streams(draw: st.DrawFn) -> tuple[Message, ...]:
         draw(figures),
         text_digest=draw(texts),
         codec_delay_samples=draw(st.integers(0, INT32)),
+        **draw(felt),
     )
     trailer = Trailer(
         total,
@@ -103,7 +110,7 @@ def test_every_field_of_a_part_is_recorded_or_known_not_to_be() -> None:
     assert [f.name for f in dataclasses.fields(Header)] == [
         *("voice", "component_digests", "sample_rate_hertz", "encoding", "estimated_samples"),
         *("cold", "queue_ms", "swap_ms", "stream_id", "text_digest"),
-        *("codec_delay_samples", "cached"),
+        *("codec_delay_samples", "cached", "expression", "emotions"),
     ]
     assert [f.name for f in dataclasses.fields(Trailer)] == [
         *("total_samples", "sample_rate_hertz", "seed", "compute_ms", "first_chunk_ms"),

@@ -223,6 +223,16 @@ class VocoderArchitecture(_Architecture):
             reach += self._block_reach() / samples
         return math.ceil(reach + 3 / samples)
 
+    @property
+    def state_bytes(self) -> int:
+        """An upper bound of what a signal's pieces are remembered by, in float32."""
+        channels, kept = self.channels, _PRE_POST_KERNEL * self.mels
+        for kernel in self.kernels:
+            kept += kernel * channels
+            channels //= 2
+            kept += 2 * self._block_reach() * channels
+        return 4 * (kept + _PRE_POST_KERNEL * channels)
+
     def _block_reach(self) -> int:
         return max(
             sum((kernel - 1) // 2 * (dilation + 1) for dilation in dilations)

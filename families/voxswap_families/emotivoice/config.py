@@ -26,7 +26,7 @@ VOCABULARY: Final = "vocabulary"
 #: A row of the table of speakers, as a tensor of this name.
 SPEAKER: Final = "speaker"
 
-CONTROLS: Final = ("rate", "pitch_semitones")
+CONTROLS: Final = ("rate", "pitch_semitones", "pitch_range")
 NEUTRAL: Final = "neutral"
 #: What EmotiVoice calls the emotions that it was trained with. A voice has them as prompts.
 PROMPTS: Final[Mapping[str, str]] = MappingProxyType(

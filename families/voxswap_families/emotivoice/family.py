@@ -48,6 +48,7 @@ class EmotiVoiceFamily:
     controls: Collection[str] = CONTROLS
     emotions: Collection[str] = EMOTIONS
     style_prompts = True
+    style_size = 0
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
     engine_module = "voxswap_families.emotivoice.engine"
     importers: Sequence[Importer] = IMPORTERS
@@ -69,7 +70,6 @@ class EmotiVoiceFamily:
 
         return EmotiVoiceEngine(
             context.device,
-            kernels=context.kernels,
             most_steps=context.most_steps,
             front_ends=context.front_ends,
         )

@@ -35,6 +35,8 @@ class KokoroFamily:
     forms: Mapping[str, Collection[str]] = MappingProxyType({})
     controls: Collection[str] = kokoro.CONTROLS
     emotions: Collection[str] = ()
+    style_prompts = False
+    style_size = 0
     # A graph is a program, and the library that takes it up was not made for hostile ones.
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({"base": _check_base})
     engine_module = "voxswap_families.kokoro.engine"

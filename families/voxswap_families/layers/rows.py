@@ -48,15 +48,22 @@ class Linear:
         return torch.addmm(self.bias, x, self._turned)
 
 
+def windows(x: Tensor, width: int) -> Tensor:
+    """Each ``width`` rows of ``(time, channels)`` that follow each other, side by side.
+
+    ``(time - width + 1, width * channels)``: what a convolution of that width sees. A view.
+    """
+    channels = x.shape[1]
+    shape, strides = (x.shape[0] - width + 1, width * channels), (channels, 1)
+    return x.as_strided(shape, strides, x.storage_offset())
+
+
 def beside(x: Tensor, width: int) -> Tensor:
     """Each row of ``(time, channels)`` with its neighbours, zeros beyond both ends.
 
-    ``(time, width * channels)``: what a convolution of an odd ``width`` sees, side by side.
+    ``(time, width * channels)``, for an odd ``width``.
     """
-    half, channels = width // 2, x.shape[1]
-    padded = functional.pad(x, (0, 0, half, half))
-    shape, strides = (x.shape[0], width * channels), (channels, 1)
-    return padded.as_strided(shape, strides)
+    return windows(functional.pad(x, (0, 0, width // 2, width // 2)), width)
 
 
 class Norm:

@@ -44,6 +44,8 @@ class SambertFamily:
     forms: Mapping[str, Collection[str]] = MappingProxyType({})
     controls: Collection[str] = CONTROLS
     emotions: Collection[str] = EMOTIONS
+    style_prompts = False
+    style_size = 0
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
     engine_module = "voxswap_families.sambert.engine"
     importers: Sequence[Importer] = IMPORTERS

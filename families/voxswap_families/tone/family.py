@@ -32,6 +32,8 @@ class ToneFamily:
     forms: Mapping[str, Collection[str]] = MappingProxyType({})
     controls: Collection[str] = CONTROLS
     emotions: Collection[str] = ()
+    style_prompts = False
+    style_size = 0
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
     engine_module = "voxswap_families.tone.engine"
     importers = (Importer("a tone (name.tone.json, see docs/families.md)", find_tone, import_tone),)

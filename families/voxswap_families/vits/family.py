@@ -29,6 +29,8 @@ class VitsFamily:
     forms: Mapping[str, Collection[str]] = MappingProxyType({"model": FORMS})
     controls: Collection[str] = CONTROLS
     emotions: Collection[str] = ()
+    style_prompts = False
+    style_size = 0
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
     engine_module = "voxswap_families.vits.engine"
     importers = (

@@ -209,6 +209,62 @@ is as OFF.
 """
 Global___CachePolicy: _TypeAlias = CachePolicy  # noqa: Y015
 
+class _EmotionFallback:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EmotionFallbackEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EmotionFallback.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EMOTION_FALLBACK_UNSPECIFIED: _EmotionFallback.ValueType  # 0
+    """Unset: as the server is set; NONE unless its operator chose otherwise."""
+    EMOTION_FALLBACK_NONE: _EmotionFallback.ValueType  # 1
+    """Nothing: such a request is INVALID_ARGUMENT."""
+    EMOTION_FALLBACK_PROSODY: _EmotionFallback.ValueType  # 2
+    """Prosody: rate, pitch, its range, volume and pauses by a table for each emotion, beside the
+    controls that were asked for.
+    """
+
+class EmotionFallback(_EmotionFallback, metaclass=_EmotionFallbackEnumTypeWrapper):
+    """What speaks an emotion that the voice itself does not list."""
+
+EMOTION_FALLBACK_UNSPECIFIED: EmotionFallback.ValueType  # 0
+"""Unset: as the server is set; NONE unless its operator chose otherwise."""
+EMOTION_FALLBACK_NONE: EmotionFallback.ValueType  # 1
+"""Nothing: such a request is INVALID_ARGUMENT."""
+EMOTION_FALLBACK_PROSODY: EmotionFallback.ValueType  # 2
+"""Prosody: rate, pitch, its range, volume and pauses by a table for each emotion, beside the
+controls that were asked for.
+"""
+Global___EmotionFallback: _TypeAlias = EmotionFallback  # noqa: Y015
+
+class _Expression:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExpressionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Expression.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPRESSION_UNSPECIFIED: _Expression.ValueType  # 0
+    """Not told: from a server that knows no expression."""
+    EXPRESSION_NONE: _Expression.ValueType  # 1
+    """Not at all: the voice speaks as it always does."""
+    EXPRESSION_NATIVE: _Expression.ValueType  # 2
+    """By the voice's own model."""
+    EXPRESSION_PROSODY: _Expression.ValueType  # 3
+    """By rate, pitch, volume and pauses alone."""
+
+class Expression(_Expression, metaclass=_ExpressionEnumTypeWrapper):
+    """How an emotion is spoken."""
+
+EXPRESSION_UNSPECIFIED: Expression.ValueType  # 0
+"""Not told: from a server that knows no expression."""
+EXPRESSION_NONE: Expression.ValueType  # 1
+"""Not at all: the voice speaks as it always does."""
+EXPRESSION_NATIVE: Expression.ValueType  # 2
+"""By the voice's own model."""
+EXPRESSION_PROSODY: Expression.ValueType  # 3
+"""By rate, pitch, volume and pauses alone."""
+Global___Expression: _TypeAlias = Expression  # noqa: Y015
+
 @_typing.final
 class EmotionWeight(_message.Message):
     """One share of an emotion mixture."""
@@ -218,7 +274,9 @@ class EmotionWeight(_message.Message):
     EMOTION_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     emotion: _builtins.str
-    """Name of an emotion that the voice lists, such as "angry"."""
+    """Name of an emotion that the voice lists, such as "angry". "fear" and "fearful", "disgust" and
+    "disgusted", "surprise" and "surprised" are the same ones.
+    """
     weight: _builtins.float
     """Share of this emotion, from 0 to 1. The shares of a mixture sum to at most 1; the rest is
     neutral.
@@ -245,12 +303,25 @@ class Emotion(_message.Message):
 
     MIXTURE_FIELD_NUMBER: _builtins.int
     INTENSITY_FIELD_NUMBER: _builtins.int
+    VALENCE_FIELD_NUMBER: _builtins.int
+    AROUSAL_FIELD_NUMBER: _builtins.int
+    FROM_TEXT_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
     intensity: _builtins.float
     """Strength of the mixture from 0 (neutral) to 2 (exaggerated). Unset: 1."""
+    valence: _builtins.float
+    """How pleasant it is, from -1 to 1, in place of a mixture; only together with arousal."""
+    arousal: _builtins.float
+    """How excited it is, from -1 to 1, in place of a mixture; only together with valence."""
+    from_text: _builtins.bool
+    """Read it off the text, sentence by sentence, in place of a mixture. See docs/expression.md."""
+    fallback: Global___EmotionFallback.ValueType
+    """What speaks what the voice does not list."""
     @_builtins.property
     def mixture(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmotionWeight]:
         """The mixture; empty means neutral. INVALID_ARGUMENT for an emotion that the voice does not list
-        (see Voice.emotions), for one that is named twice, and for more than 16.
+        (see Voice.emotions) unless the fallback speaks it, for one that is named twice, and for more
+        than 16.
         """
 
     def __init__(
@@ -258,14 +329,27 @@ class Emotion(_message.Message):
         *,
         mixture: _abc.Iterable[Global___EmotionWeight] | None = ...,
         intensity: _builtins.float | None = ...,
+        valence: _builtins.float | None = ...,
+        arousal: _builtins.float | None = ...,
+        from_text: _builtins.bool = ...,
+        fallback: Global___EmotionFallback.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_intensity", b"_intensity", "intensity", b"intensity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_arousal", b"_arousal", "_intensity", b"_intensity", "_valence", b"_valence", "arousal", b"arousal", "intensity", b"intensity", "valence", b"valence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_intensity", b"_intensity", "intensity", b"intensity", "mixture", b"mixture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_arousal", b"_arousal", "_intensity", b"_intensity", "_valence", b"_valence", "arousal", b"arousal", "fallback", b"fallback", "from_text", b"from_text", "intensity", b"intensity", "mixture", b"mixture", "valence", b"valence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__arousal: _TypeAlias = _typing.Literal["arousal"]  # noqa: Y015
+    _WhichOneofArgType__arousal: _TypeAlias = _typing.Literal["_arousal", b"_arousal"]  # noqa: Y015
     _WhichOneofReturnType__intensity: _TypeAlias = _typing.Literal["intensity"]  # noqa: Y015
     _WhichOneofArgType__intensity: _TypeAlias = _typing.Literal["_intensity", b"_intensity"]  # noqa: Y015
+    _WhichOneofReturnType__valence: _TypeAlias = _typing.Literal["valence"]  # noqa: Y015
+    _WhichOneofArgType__valence: _TypeAlias = _typing.Literal["_valence", b"_valence"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__arousal) -> _WhichOneofReturnType__arousal | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__intensity) -> _WhichOneofReturnType__intensity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__valence) -> _WhichOneofReturnType__valence | None: ...
 
 Global___Emotion: _TypeAlias = Emotion  # noqa: Y015
 
@@ -311,18 +395,24 @@ class Controls(_message.Message):
     VOLUME_DB_FIELD_NUMBER: _builtins.int
     NOISE_SCALE_FIELD_NUMBER: _builtins.int
     DURATION_NOISE_SCALE_FIELD_NUMBER: _builtins.int
+    PITCH_RANGE_FIELD_NUMBER: _builtins.int
+    PAUSE_SCALE_FIELD_NUMBER: _builtins.int
     rate: _builtins.float
     """Speaking rate as a factor, from 0.25 to 4: 2 is twice as fast. Unset: 1."""
     pitch_semitones: _builtins.float
-    """Pitch in semitones, from -12 to 12. UNIMPLEMENTED in this version if set and not 0."""
+    """Pitch in semitones, from -12 to 12. Unset: 0."""
     volume_db: _builtins.float
-    """Gain in decibels, from -40 to 12. UNIMPLEMENTED in this version if set and not 0."""
+    """Gain in decibels, from -40 to 12. Unset: 0."""
     noise_scale: _builtins.float
     """Standard deviation of the acoustic prior's noise, from 0 (the same every time) to 2. VITS calls
     it noise_scale.
     """
     duration_noise_scale: _builtins.float
     """Standard deviation of the duration predictor's noise, from 0 to 2. VITS calls it noise_w."""
+    pitch_range: _builtins.float
+    """How far the pitch moves, as a factor from 0 (monotonous) to 2. Unset: 1."""
+    pause_scale: _builtins.float
+    """Length of pauses as a factor, from 0 to 4. Unset: 1."""
     def __init__(
         self,
         *,
@@ -331,15 +421,21 @@ class Controls(_message.Message):
         volume_db: _builtins.float | None = ...,
         noise_scale: _builtins.float | None = ...,
         duration_noise_scale: _builtins.float | None = ...,
+        pitch_range: _builtins.float | None = ...,
+        pause_scale: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_noise_scale", b"_duration_noise_scale", "_noise_scale", b"_noise_scale", "_pitch_semitones", b"_pitch_semitones", "_rate", b"_rate", "_volume_db", b"_volume_db", "duration_noise_scale", b"duration_noise_scale", "noise_scale", b"noise_scale", "pitch_semitones", b"pitch_semitones", "rate", b"rate", "volume_db", b"volume_db"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_noise_scale", b"_duration_noise_scale", "_noise_scale", b"_noise_scale", "_pause_scale", b"_pause_scale", "_pitch_range", b"_pitch_range", "_pitch_semitones", b"_pitch_semitones", "_rate", b"_rate", "_volume_db", b"_volume_db", "duration_noise_scale", b"duration_noise_scale", "noise_scale", b"noise_scale", "pause_scale", b"pause_scale", "pitch_range", b"pitch_range", "pitch_semitones", b"pitch_semitones", "rate", b"rate", "volume_db", b"volume_db"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_noise_scale", b"_duration_noise_scale", "_noise_scale", b"_noise_scale", "_pitch_semitones", b"_pitch_semitones", "_rate", b"_rate", "_volume_db", b"_volume_db", "duration_noise_scale", b"duration_noise_scale", "noise_scale", b"noise_scale", "pitch_semitones", b"pitch_semitones", "rate", b"rate", "volume_db", b"volume_db"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_noise_scale", b"_duration_noise_scale", "_noise_scale", b"_noise_scale", "_pause_scale", b"_pause_scale", "_pitch_range", b"_pitch_range", "_pitch_semitones", b"_pitch_semitones", "_rate", b"_rate", "_volume_db", b"_volume_db", "duration_noise_scale", b"duration_noise_scale", "noise_scale", b"noise_scale", "pause_scale", b"pause_scale", "pitch_range", b"pitch_range", "pitch_semitones", b"pitch_semitones", "rate", b"rate", "volume_db", b"volume_db"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration_noise_scale: _TypeAlias = _typing.Literal["duration_noise_scale"]  # noqa: Y015
     _WhichOneofArgType__duration_noise_scale: _TypeAlias = _typing.Literal["_duration_noise_scale", b"_duration_noise_scale"]  # noqa: Y015
     _WhichOneofReturnType__noise_scale: _TypeAlias = _typing.Literal["noise_scale"]  # noqa: Y015
     _WhichOneofArgType__noise_scale: _TypeAlias = _typing.Literal["_noise_scale", b"_noise_scale"]  # noqa: Y015
+    _WhichOneofReturnType__pause_scale: _TypeAlias = _typing.Literal["pause_scale"]  # noqa: Y015
+    _WhichOneofArgType__pause_scale: _TypeAlias = _typing.Literal["_pause_scale", b"_pause_scale"]  # noqa: Y015
+    _WhichOneofReturnType__pitch_range: _TypeAlias = _typing.Literal["pitch_range"]  # noqa: Y015
+    _WhichOneofArgType__pitch_range: _TypeAlias = _typing.Literal["_pitch_range", b"_pitch_range"]  # noqa: Y015
     _WhichOneofReturnType__pitch_semitones: _TypeAlias = _typing.Literal["pitch_semitones"]  # noqa: Y015
     _WhichOneofArgType__pitch_semitones: _TypeAlias = _typing.Literal["_pitch_semitones", b"_pitch_semitones"]  # noqa: Y015
     _WhichOneofReturnType__rate: _TypeAlias = _typing.Literal["rate"]  # noqa: Y015
@@ -350,6 +446,10 @@ class Controls(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_noise_scale) -> _WhichOneofReturnType__duration_noise_scale | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__noise_scale) -> _WhichOneofReturnType__noise_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pause_scale) -> _WhichOneofReturnType__pause_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pitch_range) -> _WhichOneofReturnType__pitch_range | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pitch_semitones) -> _WhichOneofReturnType__pitch_semitones | None: ...
     @_typing.overload
@@ -379,6 +479,7 @@ class SynthesizeRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     CACHE_POLICY_FIELD_NUMBER: _builtins.int
     PACING_FIELD_NUMBER: _builtins.int
+    STYLE_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
     """The voice: "npc/village/blacksmith@3" for one version, "npc/village/blacksmith@stable" for the
     one that a label names, "npc/village/blacksmith" for its traffic split; without a split, for
@@ -401,8 +502,9 @@ class SynthesizeRequest(_message.Message):
     Trailer.seed.
     """
     style_prompt: _builtins.str
-    """Style in words, such as "whispering, afraid". At most 500 characters. UNIMPLEMENTED in this
-    version if set.
+    """Style in words, such as "whispering, afraid", at most 500 characters, for voices that take one
+    (see Voice.style_prompts). It takes the place of neutral: emotions are mixed with it.
+    INVALID_ARGUMENT for any other voice, and together with `style`.
     """
     line_class: Global___LineClass.ValueType
     """Scheduling class: how soon the first sound is due. Unset: the server's default, DIALOGUE."""
@@ -419,6 +521,10 @@ class SynthesizeRequest(_message.Message):
     """Use of the audio cache. Unset: USE with a seed, else OFF. INVALID_ARGUMENT if unknown."""
     pacing: Global___Pacing.ValueType
     """Whether the audio is listened to while it is made."""
+    style: _builtins.bytes
+    """A style as it was read off a recording, at most 4096 bytes, for voices that have a style space
+    (see Voice.reads_style). INVALID_ARGUMENT for any other voice, and for bytes that are none.
+    """
     @_builtins.property
     def audio(self) -> Global___AudioFormat:
         """The form of the audio. Unset: 16-bit samples at the voice's own rate."""
@@ -454,10 +560,11 @@ class SynthesizeRequest(_message.Message):
         session_id: _builtins.str = ...,
         cache_policy: Global___CachePolicy.ValueType = ...,
         pacing: Global___Pacing.ValueType = ...,
+        style: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_start_by_ms", b"_start_by_ms", "audio", b"audio", "controls", b"controls", "emotion", b"emotion", "seed", b"seed", "start_by_ms", b"start_by_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_start_by_ms", b"_start_by_ms", "audio", b"audio", "cache_policy", b"cache_policy", "controls", b"controls", "emotion", b"emotion", "line_class", b"line_class", "marks", b"marks", "pacing", b"pacing", "seed", b"seed", "session_id", b"session_id", "speaker", b"speaker", "start_by_ms", b"start_by_ms", "style_prompt", b"style_prompt", "text", b"text", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_start_by_ms", b"_start_by_ms", "audio", b"audio", "cache_policy", b"cache_policy", "controls", b"controls", "emotion", b"emotion", "line_class", b"line_class", "marks", b"marks", "pacing", b"pacing", "seed", b"seed", "session_id", b"session_id", "speaker", b"speaker", "start_by_ms", b"start_by_ms", "style", b"style", "style_prompt", b"style_prompt", "text", b"text", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -531,6 +638,8 @@ class Header(_message.Message):
     CACHED_FIELD_NUMBER: _builtins.int
     CODEC_DELAY_SAMPLES_FIELD_NUMBER: _builtins.int
     STREAM_ID_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    EMOTIONS_FIELD_NUMBER: _builtins.int
     voice: _builtins.str
     """The version that speaks, as "voice@version". It stays the same for the whole stream."""
     sample_rate_hertz: _builtins.int
@@ -555,9 +664,17 @@ class Header(_message.Message):
     """
     stream_id: _builtins.str
     """Names this stream to Interrupt. A secret: whoever knows it can stop the stream."""
+    expression: Global___Expression.ValueType
+    """How its emotion is spoken. NONE if none was asked for."""
     @_builtins.property
     def component_digests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Digests ("sha256:…") of the components that speak, in the manifest's order."""
+
+    @_builtins.property
+    def emotions(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmotionWeight]:
+        """What is spoken: each emotion with its share times the intensity, by the names that the voice
+        lists, or for PROSODY those of the vocabulary. With Emotion.from_text, of the first sentence.
+        """
 
     def __init__(
         self,
@@ -573,10 +690,12 @@ class Header(_message.Message):
         cached: _builtins.bool = ...,
         codec_delay_samples: _builtins.int = ...,
         stream_id: _builtins.str = ...,
+        expression: Global___Expression.ValueType = ...,
+        emotions: _abc.Iterable[Global___EmotionWeight] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "codec_delay_samples", b"codec_delay_samples", "cold", b"cold", "component_digests", b"component_digests", "encoding", b"encoding", "estimated_samples", b"estimated_samples", "queue_ms", b"queue_ms", "sample_rate_hertz", b"sample_rate_hertz", "stream_id", b"stream_id", "swap_ms", b"swap_ms", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached", b"cached", "codec_delay_samples", b"codec_delay_samples", "cold", b"cold", "component_digests", b"component_digests", "emotions", b"emotions", "encoding", b"encoding", "estimated_samples", b"estimated_samples", "expression", b"expression", "queue_ms", b"queue_ms", "sample_rate_hertz", b"sample_rate_hertz", "stream_id", b"stream_id", "swap_ms", b"swap_ms", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

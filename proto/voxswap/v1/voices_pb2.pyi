@@ -9,6 +9,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from voxswap.v1 import speech_pb2 as _speech_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -280,6 +281,9 @@ class Voice(_message.Message):
     PROBLEM_FIELD_NUMBER: _builtins.int
     CONTROLS_FIELD_NUMBER: _builtins.int
     LANGUAGES_FIELD_NUMBER: _builtins.int
+    STYLE_PROMPTS_FIELD_NUMBER: _builtins.int
+    READS_STYLE_FIELD_NUMBER: _builtins.int
+    EXPRESSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The voice's id."""
     version: _builtins.int
@@ -298,6 +302,14 @@ class Voice(_message.Message):
     """Gender, as its publisher states it; may be empty."""
     problem: _builtins.str
     """Why this voice cannot be used; empty if it can."""
+    style_prompts: _builtins.bool
+    """Whether it takes SynthesizeRequest.style_prompt."""
+    reads_style: _builtins.bool
+    """Whether it takes SynthesizeRequest.style, a style read off a recording."""
+    expression: _speech_pb2.Expression.ValueType
+    """The best that it can do for an emotion: NATIVE if it lists some, PROSODY if that can stand in,
+    else NONE.
+    """
     @_builtins.property
     def speakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Speaker]:
         """Speakers, if it has several."""
@@ -357,10 +369,13 @@ class Voice(_message.Message):
         problem: _builtins.str = ...,
         controls: _abc.Iterable[_builtins.str] | None = ...,
         languages: _abc.Iterable[_builtins.str] | None = ...,
+        style_prompts: _builtins.bool = ...,
+        reads_style: _builtins.bool = ...,
+        expression: _speech_pb2.Expression.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "controls", b"controls", "display_name", b"display_name", "emotions", b"emotions", "engine", b"engine", "gender", b"gender", "id", b"id", "labels", b"labels", "language", b"language", "languages", b"languages", "licence", b"licence", "problem", b"problem", "provenance", b"provenance", "sample_rate_hertz", b"sample_rate_hertz", "speakers", b"speakers", "tags", b"tags", "traffic", b"traffic", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "controls", b"controls", "display_name", b"display_name", "emotions", b"emotions", "engine", b"engine", "expression", b"expression", "gender", b"gender", "id", b"id", "labels", b"labels", "language", b"language", "languages", b"languages", "licence", b"licence", "problem", b"problem", "provenance", b"provenance", "reads_style", b"reads_style", "sample_rate_hertz", b"sample_rate_hertz", "speakers", b"speakers", "style_prompts", b"style_prompts", "tags", b"tags", "traffic", b"traffic", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

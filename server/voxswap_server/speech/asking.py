@@ -13,11 +13,17 @@ from dataclasses import dataclass, field
 
 from voxswap_registry.controls import CONTROLS, RATE
 from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
-from voxswap_registry.families import installed
+from voxswap_registry.families import installed, style_prompts_of, style_size_of
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding, rates_of
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
-from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind, SpeechRequest
+from voxswap_server.speech.request import (
+    CachePolicy,
+    EmotionFallback,
+    LineClass,
+    MarkKind,
+    SpeechRequest,
+)
 
 #: Metadata, or a header, that names on whose behalf a call is made.
 TENANT_KEY = "voxswap-tenant"
@@ -33,6 +39,8 @@ MAX_SEED = (1 << 64) - 1
 MAX_EMOTIONS = 16
 MAX_EMOTION_CHARACTERS = 64
 MAX_INTENSITY = 2.0
+MAX_STYLE_PROMPT_CHARACTERS = 500
+MAX_STYLE_BYTES = 4096
 # Shares are sums of what clients wrote in decimals.
 _ROUNDING = 1e-6
 
@@ -81,19 +89,25 @@ class Faults:
 class AskedEmotion:
     """Emotions by name, each with its share, as they were said; and how strong the mixture is.
 
-    What the shares leave of 1 is neutral; an intensity of None is 1.
+    What the shares leave of 1 is neutral; an intensity of None is 1. In place of a mixture there
+    may be ``valence`` and ``arousal``, or it is read off the text. A ``fallback`` of None: nothing
+    was said.
     """
 
-    mixture: Sequence[tuple[str, float]]
+    mixture: Sequence[tuple[str, float]] = ()
     intensity: float | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    from_text: bool = False
+    fallback: EmotionFallback | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What a client asks for, as it was said. Empty, 0 and None are: nothing was said.
 
-    ``controls`` are by name, the rate among them. ``style_prompt`` is a thing that no voice carries
-    out yet.
+    ``controls`` are by name, the rate among them. ``style_prompt`` is a style in words, ``style``
+    one that was read off a recording.
     """
 
     voice: str
@@ -113,6 +127,7 @@ class Asked:
     eager: bool = False
     emotion: AskedEmotion | None = None
     style_prompt: str = ""
+    style: bytes = b""
 
 
 def speech_request(
@@ -134,7 +149,10 @@ def speech_request(
     if len(asked.tenant) > MAX_TENANT_CHARACTERS:
         faults.add(TENANT_KEY, f"is longer than {MAX_TENANT_CHARACTERS} characters; shorten it")
     controls = _controls(faults, asked.controls)
-    emotions = _emotions(faults, asked.emotion)
+    emotion = asked.emotion or AskedEmotion()
+    emotions = _emotions(faults, emotion)
+    affect = _affect(faults, emotion)
+    _check_style(faults, asked)
     if asked.sample_rate_hertz:
         _check_sample_rate(faults, asked.encoding, asked.sample_rate_hertz)
     if asked.start_by_ms is not None:
@@ -148,7 +166,7 @@ def speech_request(
     if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
         faults.add("seed", f"is {asked.seed}; use a whole number from 0 to {MAX_SEED}")
     faults.raise_if_any()
-    _refuse_unbuilt(asked, controls, emotions)
+    _refuse_unbuilt(asked, controls)
     return SpeechRequest(
         voice=voice,
         text=asked.text,
@@ -159,6 +177,12 @@ def speech_request(
         rate=controls.pop(RATE.name, 1.0),
         controls=controls,
         emotions=emotions,
+        affect=affect,
+        from_text=emotion.from_text,
+        intensity=1.0 if emotion.intensity is None else emotion.intensity,
+        fallback=emotion.fallback,
+        style_prompt=asked.style_prompt.strip(),
+        style=asked.style,
         seed=asked.seed,
         marks=frozenset(asked.marks),
         line_class=asked.line_class,
@@ -266,10 +290,8 @@ def _controls(faults: Faults, asked: Mapping[str, float]) -> dict[str, float]:
     return values
 
 
-def _emotions(faults: Faults, asked: AskedEmotion | None) -> dict[str, float]:
+def _emotions(faults: Faults, asked: AskedEmotion) -> dict[str, float]:
     """How much there is of each emotion that is asked for: its share times the intensity."""
-    if asked is None:
-        return {}
     intensity = 1.0 if asked.intensity is None else asked.intensity
     faults.number("emotion.intensity", intensity, 0.0, MAX_INTENSITY)
     if len(asked.mixture) > MAX_EMOTIONS:
@@ -290,13 +312,60 @@ def _emotions(faults: Faults, asked: AskedEmotion | None) -> dict[str, float]:
     return {name: share * intensity for name, share in values.items() if share * intensity}
 
 
-def _refuse_unbuilt(asked: Asked, controls: Collection[str], emotions: Collection[str]) -> None:
+def _affect(faults: Faults, asked: AskedEmotion) -> tuple[float, float] | None:
+    """Valence and arousal. Faults of ways to say an emotion that exclude each other are told."""
+    said = {"valence": asked.valence, "arousal": asked.arousal}
+    found = {name: value for name, value in said.items() if value is not None}
+    for name, value in found.items():
+        faults.number(f"emotion.{name}", value, -1.0, 1.0)
+    for name in said.keys() - found.keys() if found else ():
+        faults.add(f"emotion.{name}", "is not set; valence and arousal go together: set both")
+    ways = {"mixture": bool(asked.mixture), "valence": bool(found), "from_text": asked.from_text}
+    several = [name for name, is_said in ways.items() if is_said]
+    if len(several) > 1:
+        faults.add(
+            f"emotion.{several[1]}",
+            f"is set beside emotion.{several[0]}; say the emotion in one way",
+        )
+    if len(found) < len(said):
+        return None
+    return found["valence"], found["arousal"]
+
+
+def _check_style(faults: Faults, asked: Asked) -> None:
+    """Styles in words and off recordings, as far as no voice need be known."""
+    prompt = asked.style_prompt
+    if len(prompt) > MAX_STYLE_PROMPT_CHARACTERS:
+        faults.add(
+            "style_prompt",
+            f"has {len(prompt)} characters; {MAX_STYLE_PROMPT_CHARACTERS} at most: say it in fewer",
+        )
+    elif prompt:
+        for description in _control_characters(prompt):
+            faults.add("style_prompt", description)
+        if not any(map(str.isalpha, prompt)):
+            faults.add("style_prompt", "has no letter; say a style in words, or leave it unset")
+    if len(asked.style) > MAX_STYLE_BYTES:
+        faults.add(
+            "style", f"has {len(asked.style)} bytes; {MAX_STYLE_BYTES} at most: send what was read"
+        )
+    if prompt and asked.style:
+        faults.add("style", "is set beside style_prompt; send one of them")
+
+
+def _refuse_unbuilt(asked: Asked, controls: Collection[str]) -> None:
     """What no voice of any family could carry out. Raises `NotBuiltError`."""
-    feels = any(family.emotions for family in installed().values())
-    built = {name for family in installed().values() for name in family.controls}
+    families = installed().values()
+    emotion = asked.emotion or AskedEmotion()
+    feels = any(family.emotions for family in families)
+    built = {name for family in families for name in family.controls}
     unbuilt = {
-        "emotion": bool(emotions) and not feels,
-        "style_prompt": bool(asked.style_prompt),
+        "emotion": bool(emotion.mixture) and not feels,
+        "emotion.valence": emotion.valence is not None,
+        "emotion.from_text": emotion.from_text,
+        "emotion.fallback": emotion.fallback is EmotionFallback.PROSODY,
+        "style_prompt": bool(asked.style_prompt) and not any(map(style_prompts_of, families)),
+        "style": bool(asked.style) and not any(map(style_size_of, families)),
         **{f"controls.{name}": True for name in controls if name not in built},
     }
     fields = [name for name, is_asked in unbuilt.items() if is_asked]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.speech.request import MarkKind
+from voxswap_server.speech.request import Expression, MarkKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is known when the audio begins. ``text_digest`` is of the text as its maker had it."""
+    """What is known when the audio begins. ``text_digest`` is of the text as its maker had it.
+
+    ``emotions`` are those that are spoken, each with its share times the intensity.
+    """
 
     voice: str
     component_digests: tuple[str, ...]
@@ -42,6 +45,8 @@ class Header:
     text_digest: str = ""
     codec_delay_samples: int = 0
     cached: bool = False
+    expression: Expression = Expression.NONE
+    emotions: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

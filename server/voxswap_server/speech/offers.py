@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from voxswap_registry.errors import FieldViolation, InvalidInputError
-from voxswap_registry.families import controls_of
+from voxswap_registry.families import controls_of, rules_of, style_prompts_of, style_size_of
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech.request import SpeechRequest
 
@@ -54,6 +54,11 @@ def _faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolati
                 f"has {name!r}, which is none that {manifest.ref} has; it has "
                 f"{_told(emotions, 'none')}",
             )
+    rules = rules_of(manifest.engine)
+    if request.style_prompt and not (rules and style_prompts_of(rules)):
+        yield FieldViolation("style_prompt", f"is none that {manifest.ref} takes; leave it unset")
+    if request.style and not (rules and style_size_of(rules)):
+        yield FieldViolation("style", f"is none that {manifest.ref} takes; leave it unset")
 
 
 def _told(names: Collection[str], otherwise: str) -> str:

@@ -64,6 +64,7 @@ class Reader:
         own = {name: value for name, value in settings if value is not None}
         self._controls = own | dict(request.controls)
         self._emotions = request.emotions
+        self._style_prompt = request.style_prompt
         # Never 0: `Manifest.check` lets no such voice in.
         self._rate = request.rate / manifest.defaults.get("length_scale", 1.0)
         self.seed = secrets.randbits(63) if request.seed is None else request.seed
@@ -89,7 +90,11 @@ class Reader:
             self._note_unknown(text, symbols)
             return []
         seed = (self.seed + part.start * _SEED_STRIDE) % _SEED_SPACE
-        delivery = Delivery(self._rate, seed, self._controls, self._speaker, self._emotions)
+        delivery = Delivery(
+            *(self._rate, seed, self._controls, self._speaker, self._emotions),
+            style_prompt=self._style_prompt,
+            text=text.text,
+        )
         preparation = loaded.voice.prepare(symbols.ids, delivery)
         if self.is_awaited:
             self.is_awaited = False

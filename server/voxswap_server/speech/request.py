@@ -34,12 +34,30 @@ class CachePolicy(enum.Enum):
     USE = "use"
 
 
+class EmotionFallback(enum.Enum):
+    """What speaks an emotion that a voice does not list."""
+
+    NONE = "none"
+    PROSODY = "prosody"
+
+
+class Expression(enum.Enum):
+    """How an emotion is spoken: by the voice's own model, or by rate, pitch, volume and pauses."""
+
+    NONE = "none"
+    NATIVE = "native"
+    PROSODY = "prosody"
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One text to speak. None means the voice's own default.
 
     ``controls`` are those that were asked for, beside the rate, and not neutral. ``emotions`` are
-    as in `voxswap_families.contract.Delivery`.
+    as in `voxswap_families.contract.Delivery`, by the names of whoever asked. In their place
+    ``affect`` has valence and arousal, or they are read off the text (``from_text``); both are as
+    strong as ``intensity`` says. A ``fallback`` of None is as the server is set. `expression` makes
+    of all this what a voice speaks. ``style`` is what was read off a recording, still sealed.
     A ``paced`` stream is listened to while it is made; another one is for a file. An ``eager``
     one is listened to as well, and takes its audio as fast as that can be made where nobody needs
     the device sooner: nobody knows what its reader does with it. A line that does
@@ -57,6 +75,12 @@ class SpeechRequest:
     rate: float = 1.0
     controls: Mapping[str, float] = field(default_factory=dict)
     emotions: Mapping[str, float] = field(default_factory=dict)
+    affect: tuple[float, float] | None = None
+    from_text: bool = False
+    intensity: float = 1.0
+    fallback: EmotionFallback | None = None
+    style_prompt: str = ""
+    style: bytes = b""
     seed: int | None = None
     marks: frozenset[MarkKind] = frozenset()
     line_class: LineClass = LineClass.DIALOGUE

@@ -98,6 +98,8 @@ def _plain(value: object) -> object:
             return value
         case enum.Enum():
             return _plain(value.value)
+        case bytes():
+            return value.hex()
         case frozenset():
             return sorted((_plain(item) for item in value), key=repr)
         case tuple() | list():

@@ -19,7 +19,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from voxswap_registry.errors import ManifestError
@@ -27,24 +27,27 @@ from voxswap_registry.fields import Between
 from voxswap_registry.records import Record, record
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Trailer
-from voxswap_server.speech.request import MarkKind
+from voxswap_server.speech.request import Expression, MarkKind
 
 SCHEMA_VERSION = 1
 
 _MAGIC = b"voxswap-audio" + bytes([SCHEMA_VERSION])
 _FRAME = struct.Struct("<II")
+# Written where there is something to say, so that other lines are as earlier servers wrote them.
+_YOUNGER = ("expression", "emotions")
 
 # Numbers that the wire can carry.
 _Int32 = Annotated[int, Between(0, (1 << 31) - 1)]
 _Int64 = Annotated[int, Between(0, (1 << 63) - 1)]
 _UInt64 = Annotated[int, Between(0, (1 << 64) - 1)]
+_Amount = Annotated[float, Between(0.0, 2.0)]
 # Kind, text, start and duration in samples, start and end in the text.
 _Mark = tuple[MarkKind, str, _Int64, _Int64, _Int32, _Int32]
 # Bytes, samples, marks, words, sizes of packets.
 _Chunk = tuple[_Int32, _Int32, tuple[_Mark, ...], tuple[_Mark, ...], tuple[_Int32, ...]]
 
 
-@record()
+@record(may_lack=_YOUNGER)
 @dataclass(frozen=True, slots=True)
 class _Recording:
     """The JSON."""
@@ -60,6 +63,8 @@ class _Recording:
     total_samples: _Int64
     seed: _UInt64
     unknown_symbols: Mapping[str, _Int32]
+    expression: Expression = Expression.NONE
+    emotions: Mapping[str, _Amount] = field(default_factory=dict)
 
 
 _RECORDING: Final = Record(_Recording, limit_bytes=1 << 31, remedy="It is made anew")
@@ -94,6 +99,8 @@ def encode(key: str, messages: Sequence[Message]) -> bytes:
         total_samples=trailer.total_samples,
         seed=trailer.seed,
         unknown_symbols=trailer.unknown_symbols,
+        expression=header.expression,
+        emotions=header.emotions,
     )
     text = json.dumps(told, separators=(",", ":"), default=_plain).encode()
     body = b"".join([len(text).to_bytes(4, "little"), text, *audio])
@@ -128,6 +135,8 @@ def decode(key: str, data: bytes) -> tuple[Message, ...]:
         swap_ms=0.0,
         codec_delay_samples=told.codec_delay_samples,
         text_digest=told.text_digest,
+        expression=told.expression,
+        emotions=told.emotions,
     )
     chunks = tuple(_chunks(told.chunks, data, begin + length))
     trailer = Trailer(
@@ -173,4 +182,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return dict(value)
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    told = {part.name: getattr(value, part.name) for part in dataclasses.fields(value)}
+    if value.expression is Expression.NONE:
+        for name in _YOUNGER:
+            del told[name]
+    return told

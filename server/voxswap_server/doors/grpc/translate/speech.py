@@ -18,6 +18,8 @@ from voxswap_server.speech.asking import Asked, AskedEmotion, Faults
 from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Receipt, Trailer
 from voxswap_server.speech.request import (
     CachePolicy,
+    EmotionFallback,
+    Expression,
     LineClass,
     MarkKind,
     SpeechRequest,
@@ -48,6 +50,14 @@ _CACHE_POLICIES: Mapping[int, CachePolicy] = {
     speech_pb2.CACHE_POLICY_UNSPECIFIED: CachePolicy.DEFAULT,
     speech_pb2.CACHE_POLICY_OFF: CachePolicy.OFF,
     speech_pb2.CACHE_POLICY_USE: CachePolicy.USE,
+}
+_FALLBACKS: Mapping[int, EmotionFallback | None] = {
+    speech_pb2.EMOTION_FALLBACK_UNSPECIFIED: None,
+    speech_pb2.EMOTION_FALLBACK_NONE: EmotionFallback.NONE,
+    speech_pb2.EMOTION_FALLBACK_PROSODY: EmotionFallback.PROSODY,
+}
+_EXPRESSIONS_OUT = {
+    how: speech_pb2.Expression.Value(f"EXPRESSION_{how.name}") for how in Expression
 }
 
 
@@ -88,19 +98,29 @@ def speech_request(
             "USE or OFF",
         ),
         paced=_known(faults, "pacing", message.pacing, _PACINGS, "REALTIME or NONE"),
-        emotion=_emotion(message.emotion) if message.HasField("emotion") else None,
+        emotion=_emotion(faults, message.emotion) if message.HasField("emotion") else None,
         style_prompt=message.style_prompt,
+        style=message.style,
     )
     return asking.speech_request(
         asked, max_characters=max_characters, faults=faults, text_may_follow=text_may_follow
     )
 
 
-def _emotion(message: speech_pb2.Emotion) -> AskedEmotion:
+def _emotion(faults: Faults, message: speech_pb2.Emotion) -> AskedEmotion:
     # One more than are mixed, so that a longer list is told.
     shares = message.mixture[: asking.MAX_EMOTIONS + 1]
-    intensity = message.intensity if message.HasField("intensity") else None
-    return AskedEmotion([(share.emotion, share.weight) for share in shares], intensity)
+    return AskedEmotion(
+        [(share.emotion, share.weight) for share in shares],
+        intensity=message.intensity if message.HasField("intensity") else None,
+        valence=message.valence if message.HasField("valence") else None,
+        arousal=message.arousal if message.HasField("arousal") else None,
+        from_text=message.from_text,
+        fallback=_known(
+            *(faults, "emotion.fallback", message.fallback, _FALLBACKS),
+            "NONE or PROSODY",
+        ),
+    )
 
 
 def _known(faults: Faults, field: str, number: int, table: Mapping[int, _T], names: str) -> _T:
@@ -161,6 +181,11 @@ def speech_part(part: Message) -> speech_pb2.SynthesizeResponse:
                     stream_id=part.stream_id,
                     codec_delay_samples=part.codec_delay_samples,
                     cached=part.cached,
+                    expression=_EXPRESSIONS_OUT[part.expression],
+                    emotions=[
+                        speech_pb2.EmotionWeight(emotion=name, weight=amount)
+                        for name, amount in part.emotions.items()
+                    ],
                 )
             )
         case Receipt():

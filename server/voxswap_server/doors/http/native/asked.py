@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -10,7 +11,7 @@ from voxswap_registry.controls import CONTROLS
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech import asking
 from voxswap_server.speech.asking import Asked, AskedEmotion
-from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind
+from voxswap_server.speech.request import CachePolicy, EmotionFallback, LineClass, MarkKind
 
 #: A word of a list, in place of an enumeration's name in the proto.
 Encoding = Annotated[AudioEncoding, Field(strict=False)]
@@ -30,6 +31,23 @@ Seed = Annotated[
     int,
     BeforeValidator(_digits),
     WithJsonSchema({"type": ["integer", "string"], "description": "below 2^64, or its digits"}),
+]
+
+
+def _bytes(value: object) -> object:
+    """Bytes are in base64 where JSON has them."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        raise ValueError("must be in base64") from None
+
+
+Sealed = Annotated[
+    bytes,
+    BeforeValidator(_bytes),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
 
 
@@ -60,6 +78,8 @@ class Controls(Body):
     rate: float | None = Field(default=None, description="0.25 to 4; 2 is twice as fast")
     pitch_semitones: float | None = Field(default=None, description="-12 to 12")
     volume_db: float | None = Field(default=None, description="-40 to 12")
+    pitch_range: float | None = Field(default=None, description="0 (monotonous) to 2")
+    pause_scale: float | None = Field(default=None, description="0 to 4; 2: pauses twice as long")
     noise_scale: float | None = Field(default=None, description="0 (the same every time) to 2")
     duration_noise_scale: float | None = Field(default=None, description="0 to 2")
 
@@ -84,10 +104,27 @@ class Emotion(Body):
         description="what is left of 1 is neutral; empty: all of it",
     )
     intensity: float | None = Field(default=None, description="0 (neutral) to 2; unset: 1")
+    valence: float | None = Field(
+        default=None, description="-1 to 1, with arousal, in place of a mixture"
+    )
+    arousal: float | None = Field(
+        default=None, description="-1 to 1, with valence, in place of a mixture"
+    )
+    from_text: bool = Field(default=False, description="read off the text, in place of a mixture")
+    fallback: Annotated[EmotionFallback, Field(strict=False)] | None = Field(
+        default=None, description="what speaks what the voice does not list; unset: as the server"
+    )
 
     def asked(self) -> AskedEmotion:
         """The same as every door says it."""
-        return AskedEmotion([(s.emotion, s.weight) for s in self.mixture], self.intensity)
+        return AskedEmotion(
+            [(share.emotion, share.weight) for share in self.mixture],
+            intensity=self.intensity,
+            valence=self.valence,
+            arousal=self.arousal,
+            from_text=self.from_text,
+            fallback=self.fallback,
+        )
 
 
 class Speech(Body):
@@ -102,7 +139,10 @@ class Speech(Body):
     seed: Seed | None = Field(default=None, description="makes the line repeatable")
     marks: _Marks = Field(default_factory=list, description="kinds of timing marks wanted")
     emotion: Emotion | None = Field(default=None, description="for voices that list emotions")
-    style_prompt: str = Field(default="", description="not carried out yet")
+    style_prompt: str = Field(
+        default="", description="a style in words, for voices that take one; 500 characters"
+    )
+    style: Sealed = Field(default=b"", description="as it was read off a recording, in base64")
     line_class: Annotated[LineClass, Field(strict=False)] = LineClass.DIALOGUE
     start_by_ms: int | None = Field(
         default=None, description="latest useful start, in milliseconds after arrival"
@@ -135,6 +175,7 @@ class Speech(Body):
             paced=paced if self.pacing is None else self.pacing == "realtime",
             emotion=None if self.emotion is None else self.emotion.asked(),
             style_prompt=self.style_prompt,
+            style=self.style,
         )
 
 

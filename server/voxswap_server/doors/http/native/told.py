@@ -57,6 +57,10 @@ def header(part: Header) -> Told:
         "swap_ms": round(part.swap_ms, 3),
         "cached": part.cached,
         "codec_delay_samples": part.codec_delay_samples,
+        "expression": part.expression.value,
+        "emotions": [
+            {"emotion": name, "weight": round(amount, 6)} for name, amount in part.emotions.items()
+        ],
         "stream_id": part.stream_id,
     }
 
