@@ -21,7 +21,7 @@ from there to the device. Where the device is the host's own memory, the second 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
@@ -319,13 +319,18 @@ class Importer:
     with its components below ``request.workdir``; it raises `ImportSourceError`, and
     `InvalidInputError` for a request that does not apply. Where one place may hold several voices
     that each stand for themselves, ``members`` gives their names, which ``request.style`` chooses
-    by.
+    by. Where these share what takes long to convert, ``convert_members`` takes several of them,
+    each with the id of its voice, and gives their voices in that order; a component of several has
+    one path.
     """
 
     description: str
     find: Callable[[Path], Path | None]
     convert: Callable[[Path, ImportRequest], VoiceDraft]
     members: Callable[[Path], Sequence[str]] | None = None
+    convert_members: (
+        Callable[[Path, ImportRequest, Mapping[str, str]], Iterator[VoiceDraft]] | None
+    ) = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from voxswap_families.emotivoice.config import (
     VOCODER,
     EmotiVoiceConfig,
 )
+from voxswap_families.emotivoice.fabricate import FABRICATORS
+from voxswap_families.emotivoice.importer import IMPORTERS
 from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_registry.errors import FieldViolation
@@ -49,8 +51,8 @@ class EmotiVoiceFamily:
     style_size = 0
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({})
     engine_module = "voxswap_families.emotivoice.engine"
-    importers: Sequence[Importer] = ()
-    fabricators: Mapping[str, Fabricator] = MappingProxyType({})
+    importers: Sequence[Importer] = IMPORTERS
+    fabricators: Mapping[str, Fabricator] = FABRICATORS
     embedded: Sequence[EmbeddedVoice] = ()
 
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
