@@ -68,7 +68,7 @@ class TorchVocoder:
 
         Raises `EngineError` for those of another architecture.
         """
-        self._generator = hung(_skeleton(architecture), _checked(weights, architecture), _PREFIX)
+        self._generator = load_vocoder(weights, architecture)
         self._hop = architecture.hop_samples
         self.look_ahead_frames = self._generator.reach_frames
         self.state_bytes = architecture.state_bytes
@@ -146,6 +146,14 @@ def shape_of(a: VocoderArchitecture) -> GeneratorShape:
         ahead_frames=a.reach_frames,
         frame_products=a.frame_products,
     )
+
+
+def load_vocoder(weights: Mapping[str, Tensor], architecture: VocoderArchitecture) -> Generator:
+    """A generator whose parameters *are* ``weights``, as a component stores them.
+
+    Raises `EngineError` for those of another architecture.
+    """
+    return hung(_skeleton(architecture), _checked(weights, architecture), _PREFIX)
 
 
 def _checked(weights: Mapping[str, Tensor], a: VocoderArchitecture) -> dict[str, Tensor]:
