@@ -41,6 +41,7 @@ from voxswap_families.emotivoice.directory import (
     ReleaseFiles,
     is_release,
     may_be_release,
+    needed,
     people_in,
     release_files,
 )
@@ -89,7 +90,8 @@ def emotivoice_members(path: Path) -> Sequence[str]:
     with opened(path, kept=FOLDERS) as files:
         if files is None:
             return ()
-        return _speakers(files.read(SPEAKERS, limit_bytes=MAX_YAML_BYTES, progress=NullProgress()))
+        name = needed(files, SPEAKERS)
+        return _speakers(files.read(name, limit_bytes=MAX_YAML_BYTES, progress=NullProgress()))
 
 
 def import_emotivoice(path: Path, request: ImportRequest) -> VoiceDraft:
