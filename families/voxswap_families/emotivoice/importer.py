@@ -334,12 +334,12 @@ def _emotions(file: SourceFile) -> dict[str, str]:
 
 
 def _check_vocabulary(file: SourceFile, rows: int, emotions: Mapping[str, str]) -> None:
-    """That an encoder with as many rows has an id for each piece, and emotions are known to it."""
+    """That each of an encoder's rows is a piece's, and that emotions are known to it."""
     try:
         pieces = WordPiece.from_bytes(bytes(file.data))
     except EngineError as error:
         raise ImportSourceError(f"{file.path}: {error.message}") from error
-    if len(pieces) > rows:
+    if len(pieces) != rows:
         raise ImportSourceError(
             f"{file.path} has {len(pieces)} pieces, and the style encoder's table {rows} rows. "
             f"{_REMEDY}"
