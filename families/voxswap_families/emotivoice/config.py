@@ -113,7 +113,7 @@ class EmotiVoiceConfig:
             if name not in self.emotions:
                 told = f"have {name}, for which the engine_config has no prompt"
                 yield FieldViolation("emotions", told)
-                return
+                break
         yield from reading.row_faults(manifest, 0)
 
 

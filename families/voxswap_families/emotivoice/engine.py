@@ -41,16 +41,12 @@ from voxswap_families.emotivoice.config import (
 )
 from voxswap_families.emotivoice.prompts import PromptCounts, Prompts
 from voxswap_families.emotivoice.shapes import acoustic_shapes, style_shapes, vocoder_shapes
-from voxswap_families.emotivoice.vocoder import load_vocoder
-from voxswap_families.emotivoice.voice import (
-    MOST_SYMBOLS,
-    MOST_VOCODER_FRAMES,
-    EmotiVoice,
-    Speaking,
-)
+from voxswap_families.emotivoice.vocoder import NativeVocoder, TorchVocoder, shape_of
+from voxswap_families.emotivoice.voice import MOST_SYMBOLS, EmotiVoice, Speaking
 from voxswap_families.emotivoice.wordpiece import BEGIN, END, UNKNOWN, WordPiece
-from voxswap_families.layers.hifigan import Generator
 from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.layers.native import generator as native
+from voxswap_families.layers.native.library import Library, pick
 from voxswap_families.layers.tensors import StagedTensors, block_bytes
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError
@@ -66,13 +62,14 @@ _ALIGNMENT_LOSS_BYTES = 255  # of each tensor in a block
 # BERT's vocabulary for Chinese, 110 KB, takes 2 MB as Python objects.
 _VOCABULARY_FACTOR = 32
 #: What is computed with: it is made of one component.
-_Network = Acoustic | Generator | Prompts | WordPiece | Tensor
+_Network = Acoustic | TorchVocoder | NativeVocoder | Prompts | Tensor
 
 
 class EmotiVoiceEngine:
     """Loads EmotiVoice voices onto one device. Stateless once it is warm; thread-safe.
 
-    It computes in float32: durations are exact then. It counts what became of prompts.
+    It computes in float32: durations are exact then. Native kernels compute vocoders, where they
+    can. It counts what became of prompts.
     """
 
     name = "emotivoice"
@@ -82,10 +79,16 @@ class EmotiVoiceEngine:
         self,
         device: str = _HOST,
         *,
+        kernels: str = "torch",
         most_steps: int = 1,
         front_ends: MakeFrontEnd = no_front_ends,
     ) -> None:
-        """At most ``most_steps`` are taken at the same time."""
+        """At most ``most_steps`` are taken at the same time.
+
+        On a CPU, ``kernels`` compute in torch's place what they can. Raises `KernelsError` for
+        kernels that are not here.
+        """
+        self._library = pick(kernels) if device == _HOST else None
         self._device = device
         self._most_steps = most_steps
         self._front_ends = front_ends
@@ -112,16 +115,31 @@ class EmotiVoiceEngine:
             elif self._device != _HOST:
                 loss = [_ALIGNMENT_LOSS_BYTES] * _tensors(config, role)
                 size_bytes = block_bytes([size_bytes, *loss])
+            library = self._native(config, role)
+            if library is not None:
+                size_bytes = native.packed_bytes(shape_of(config.vocoder))
             if role == STYLE:
                 size_bytes += prompts.MOST_BYTES
-            found.append(PartSpec(role, _form(config, role), size_bytes))
+            kind = "" if library is None else "native"
+            found.append(PartSpec(role, _form(config, role, kind), size_bytes))
         return found
+
+    def _native(self, config: EmotiVoiceConfig, role: str) -> Library | None:
+        """What computes a voice's part with this role in torch's place."""
+        if role != VOCODER or native.handled(shape_of(config.vocoder)):
+            return None
+        return self._library
 
     def workspace_bytes(self, manifest: Manifest, *, largest_chunk_s: float) -> int:
         """What preparing `MOST_SYMBOLS` takes, or the vocoder's largest piece with a chunk."""
         config = EmotiVoiceConfig.of(manifest)
         chunk = 4 * round(largest_chunk_s * config.vocoder.sample_rate_hertz)
-        most = max(_preparing_bytes(config), _decoding_bytes(config) + 2 * chunk)
+        if (library := self._native(config, VOCODER)) is not None:
+            shape = shape_of(config.vocoder)
+            decoding = native.step_bytes(shape, library, NativeVocoder.piece_frames)
+        else:
+            decoding = _decoding_bytes(config)
+        most = max(_preparing_bytes(config), decoding + 2 * chunk)
         return self._most_steps * _FRAGMENTATION * most + _KERNEL_BYTES
 
     def warm_up(self) -> None:
@@ -130,7 +148,7 @@ class EmotiVoiceEngine:
         voice = EmotiVoice(
             Speaking(
                 Acoustic(usual.acoustic_weights(device), config.acoustic),
-                load_vocoder(usual.vocoder_weights(device), config.vocoder),
+                self._vocoder(config, usual.vocoder_weights(device)),
                 # Nothing is kept: what is measured is made each time.
                 Prompts(StyleEncoder(usual.style_weights(device), config.style), PromptCounts(), 0),
                 WordPiece({mark: row for row, mark in enumerate((UNKNOWN, BEGIN, END, "a"))}),
@@ -138,8 +156,15 @@ class EmotiVoiceEngine:
                 config,
             )
         )
-        # The second time no kernel is new.
-        self._usual_pace = [_measured(voice) for _ in range(2)][1]
+        # torch makes kernels by the first time; native ones are there.
+        self._usual_pace = [_measured(voice) for _ in range(1 if self._library else 2)][-1]
+
+    def _vocoder(
+        self, config: EmotiVoiceConfig, weights: Mapping[str, Tensor]
+    ) -> TorchVocoder | NativeVocoder:
+        if (library := self._native(config, VOCODER)) is not None:
+            return NativeVocoder(weights, config.vocoder, library)
+        return TorchVocoder(weights, config.vocoder)
 
     def pace(self, manifest: Manifest) -> Pace | None:
         """The usual voice's, by the products that this one takes."""
@@ -188,7 +213,7 @@ class EmotiVoiceEngine:
 
         return {
             ACOUSTIC: lambda tensors: Acoustic(tensors, config.acoustic),
-            VOCODER: lambda tensors: load_vocoder(tensors, config.vocoder),
+            VOCODER: lambda tensors: self._vocoder(config, tensors),
             STYLE: lambda tensors: Prompts(StyleEncoder(tensors, config.style), self._counts),
             SPEAKER: vector,
         }
@@ -198,12 +223,12 @@ class EmotiVoiceEngine:
         found = {role: part for role, part in parts.items() if isinstance(part, EmotiVoicePart)}
         files = [part.file for part in found.values() if part.file is not None]
         networks = {role: part.network for role, part in found.items()}
-        acoustic, generator = networks.get(ACOUSTIC), networks.get(VOCODER)
+        acoustic, vocoder = networks.get(ACOUSTIC), networks.get(VOCODER)
         style, speaker = networks.get(STYLE), networks.get(SPEAKER)
         words = parts.get(VOCABULARY)
         if (
             not isinstance(acoustic, Acoustic)
-            or not isinstance(generator, Generator)
+            or not isinstance(vocoder, TorchVocoder | NativeVocoder)
             or not isinstance(style, Prompts)
             or not isinstance(speaker, Tensor)
             or not isinstance(words, _Words)
@@ -211,7 +236,7 @@ class EmotiVoiceEngine:
             raise EngineError(f"{manifest.ref}: its parts are no EmotiVoice voice; import it again")
         guard = (lambda: all(file.is_unchanged() for file in files)) if files else None
         config = EmotiVoiceConfig.of(manifest)
-        speaking = Speaking(acoustic, generator, style, words.words, speaker, config, guard)
+        speaking = Speaking(acoustic, vocoder, style, words.words, speaker, config, guard)
         return LoadedVoice(
             manifest.ref, EmotiVoice(speaking), reading.front_end_of(manifest, parts)
         )
@@ -240,6 +265,8 @@ class _HostPart:
         """Make the network of them; raises `EngineError` if they are another one's."""
         tensors, allocated_bytes = self.moved()
         network = self.network(tensors)
+        if isinstance(network, NativeVocoder):  # Packed: of the file it needs nothing any more.
+            return EmotiVoicePart(network, network.resident_bytes, network.resident_bytes)
         stored_bytes = sum(tensor.nbytes for tensor in tensors.values())
         beside_bytes = prompts.MOST_BYTES if isinstance(network, Prompts) else 0
         resident_bytes = max(stored_bytes, allocated_bytes) + beside_bytes
@@ -270,7 +297,7 @@ def _words(manifest: Manifest, config: EmotiVoiceConfig, file: VerifiedFile) -> 
     return _Words(words, _VOCABULARY_FACTOR * file.size_bytes)
 
 
-def _form(config: EmotiVoiceConfig, role: str) -> str:
+def _form(config: EmotiVoiceConfig, role: str, kind: str = "") -> str:
     """What decides how the bytes of a component are taken up."""
     told: Any = {
         ACOUSTIC: config.acoustic.to_config(),
@@ -279,7 +306,7 @@ def _form(config: EmotiVoiceConfig, role: str) -> str:
         VOCABULARY: config.style.vocabulary,
         SPEAKER: config.acoustic.speaker_units,
     }[role]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([told, kind], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _tensors(config: EmotiVoiceConfig, role: str) -> int:
@@ -306,22 +333,22 @@ def _preparing_bytes(config: EmotiVoiceConfig) -> int:
 def _decoding_bytes(config: EmotiVoiceConfig) -> int:
     """Of the largest piece: the widest stage, with the copies that its convolutions make."""
     a = config.vocoder
-    frames, channels, samples, stage = 1.5 * MOST_VOCODER_FRAMES, a.channels, 1, 0
+    frames, channels, samples, stage = TorchVocoder.piece_frames, a.channels, 1, 0
     for rate in a.rates:
         channels, samples = channels // 2, samples * rate
         stage = max(stage, samples * channels)
-    return 4 * 6 * round((frames + 2 * a.reach_frames) * stage)
+    return 4 * 6 * (frames + 2 * a.reach_frames) * stage
 
 
 def _measured(voice: EmotiVoice) -> Pace:
     """How fast ``voice`` is here, alone."""
-    symbols, frames = 60, 96
+    symbols, frames = 30, 21
     vocoder = usual.CONFIG.vocoder
     began_s = time.perf_counter()
     delivery = Delivery(rate=1.0, seed=0, text="a" * (symbols // _SYMBOLS_A_TOKEN))
     utterance = finished(voice.prepare([0] * symbols, delivery))
     prepared_s = time.perf_counter()
-    # With what the first chunk of a line takes, and what others do.
+    # What the first chunk of a line takes, and what others do.
     finished(utterance.decode(0, 5))
     finished(utterance.decode(5, frames))
     decode_s = time.perf_counter() - prepared_s

@@ -70,6 +70,7 @@ class EmotiVoiceFamily:
 
         return EmotiVoiceEngine(
             context.device,
+            kernels=context.kernels,
             most_steps=context.most_steps,
             front_ends=context.front_ends,
         )

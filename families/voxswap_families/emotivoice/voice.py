@@ -11,19 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from voxswap_families.contract import Delivery, Utterance
 from voxswap_families.emotivoice.acoustic import MOST_FRAMES, Acoustic, Asked, Line
 from voxswap_families.emotivoice.config import NEUTRAL, EmotiVoiceConfig
 from voxswap_families.emotivoice.prompts import Prompts
+from voxswap_families.emotivoice.vocoder import Audio, Vocoder
 from voxswap_families.emotivoice.wordpiece import WordPiece
-from voxswap_families.layers.carry import Carry
-from voxswap_families.layers.hifigan import Generator
-from voxswap_families.layers.kernels import GRID
 from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import EngineError, InvalidInputError
 
@@ -32,10 +28,6 @@ MOST_SYMBOLS: Final = 400
 # A syllable has three symbols and 14 frames at rate 1, a pause more. Slow speech gets shorter
 # segments, so that none that is spoken as it should be comes near the bound.
 _FRAMES_A_SYMBOL, _LEAST_SYMBOLS = 6, 24
-#: Frames that the vocoder gets at a time: its steps are as long as others should wait.
-MOST_VOCODER_FRAMES: Final = 64
-
-_Audio = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +38,7 @@ class Speaking:
     """
 
     acoustic: Acoustic
-    generator: Generator
+    vocoder: Vocoder
     prompts: Prompts
     words: WordPiece
     speaker: Tensor
@@ -156,11 +148,11 @@ class EmotiVoiceUtterance:
     """A prepared segment: its frames are there, its audio is made as it is asked for."""
 
     def __init__(self, speaking: Speaking, line: Line) -> None:
-        self._generator, self._guard = speaking.generator, speaking.guard
-        self._vocoder = speaking.config.vocoder
+        self._vocoder, self._guard = speaking.vocoder, speaking.guard
+        self._hop_samples = speaking.config.vocoder.hop_samples
         self._mels = line.mels
         self._durations = line.durations
-        self._carry = Carry()
+        self._state = speaking.vocoder.begin(self.frames)
         self._seen = 0  # frames that the vocoder has seen
         self._emitted = 0  # frames whose audio was asked for
         self._audio = np.zeros(0, np.float32)  # made, and not asked for yet
@@ -178,11 +170,10 @@ class EmotiVoiceUtterance:
     @property
     def held_bytes(self) -> int:
         """The frames, what the vocoder remembers, and audio that was not asked for yet."""
-        a = self._vocoder
-        ahead = a.reach_frames + GRID
-        return self._mels.nbytes + a.state_bytes + 4 * ahead * a.hop_samples
+        ahead = self._vocoder.look_ahead_frames + self._vocoder.grid_frames
+        return self._mels.nbytes + self._vocoder.state_bytes + 4 * ahead * self._hop_samples
 
-    def decode(self, first_frame: int, last_frame: int) -> Work[_Audio]:
+    def decode(self, first_frame: int, last_frame: int) -> Work[Audio]:
         """Audio of a piece, once the vocoder has seen as far beyond it as it reaches.
 
         Raises ValueError for frames that it has not.
@@ -190,39 +181,26 @@ class EmotiVoiceUtterance:
         if not self._emitted == first_frame < last_frame <= self.frames:
             raise ValueError(f"frames {first_frame}:{last_frame} of {self.frames}")
         self._emitted = last_frame
-        wanted = (last_frame - first_frame) * self._vocoder.hop_samples
+        wanted = (last_frame - first_frame) * self._hop_samples
         steps = self._decoding(last_frame, wanted)
         return Work(steps, around=torch.inference_mode, guard=self._guard)
 
-    def _decoding(self, last_frame: int, wanted: int) -> Steps[_Audio]:
-        end = min(self.frames, last_frame + self._generator.reach_frames)
+    def _decoding(self, last_frame: int, wanted: int) -> Steps[Audio]:
+        end = min(self.frames, last_frame + self._vocoder.look_ahead_frames)
         audio = [self._audio]
-        while (left := end - self._seen) > 0:
-            # A short tail goes along with the piece before it.
-            n = left if left < 1.5 * MOST_VOCODER_FRAMES else MOST_VOCODER_FRAMES
-            audio.append((yield from self._voiced(_on_grid(n))))
+        while self._seen < end:
+            last = min(self.frames, self._seen + self._piece(end - self._seen))
+            mels, is_last = self._mels[self._seen : last], last == self.frames
+            self._seen = last
+            audio.append((yield from self._vocoder.steps(self._state, mels, is_last=is_last)))
+            if last < end:
+                yield None
         made = np.concatenate(audio)
         # What is left is little, and the rest must not live as long.
         self._audio = made[wanted:].copy()
         return made[:wanted]
 
-    def _voiced(self, n: int) -> Steps[_Audio]:
-        """What the vocoder can tell, once it has seen ``n`` frames more, or the last ones."""
-        beyond = max(0, self._seen + n - self.frames)
-        frames = functional.pad(self._mels[self._seen : self._seen + n], (0, 0, 0, beyond))
-        self._seen += n - beyond
-        self._carry.begin(last=self._seen == self.frames, beyond=beyond)
-        signal = frames[None, None].permute(0, 3, 1, 2)
-        made = yield from self._generator.carried(signal, self._carry)
-        made = made[0, 0, 0, : made.shape[3] - beyond * self._vocoder.hop_samples]
-        samples: _Audio = made.cpu().numpy()
-        # NaN and infinity survive a sum, and one sum is cheaper than a mask.
-        if not np.isfinite(samples.sum()):
-            raise EngineError("the vocoder gave NaN or infinity: the weights are damaged")
-        return samples
-
-
-def _on_grid(frames: int) -> int:
-    """At least as many: the vocoder's pieces have few lengths, and small ones are exact."""
-    grid = GRID if frames > 2 * GRID else GRID // 4
-    return -(-frames // grid) * grid
+    def _piece(self, left: int) -> int:
+        """How many frames the vocoder gets next, of ``left`` that it must see."""
+        grid = self._vocoder.grid_frames
+        return min(self._vocoder.piece_frames, -(-left // grid) * grid)
