@@ -34,7 +34,10 @@ from voxswap_registry.state import (
     VoiceState,
     check_text,
 )
+from voxswap_server.doors.grpc.translate.speech import EXPRESSIONS_OUT
 from voxswap_server.speech.asking import text_faults
+from voxswap_server.speech.expression import best_of
+from voxswap_server.speech.offers import reads_style, takes_style_prompts
 from voxswap_server.voices.browsing import no_token, opened_token
 from voxswap_server.voices.uploads import Blank, Commit, Opening, Piece, UploadEvent
 
@@ -97,6 +100,9 @@ def _voice(manifest: Manifest, record: VoiceRecord) -> voices_pb2.Voice:
         emotions=manifest.emotions or (),
         controls=controls_of(manifest),
         languages=manifest.spoken_languages,
+        style_prompts=takes_style_prompts(manifest),
+        reads_style=reads_style(manifest),
+        expression=EXPRESSIONS_OUT[best_of(manifest)],
         tags=manifest.tags if state.tags is None else state.tags,
         gender=manifest.gender if state.gender is None else state.gender,
         labels=record.labels_of(manifest.version),
