@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from voxswap_registry.controls import CONTROLS, RATE
+from voxswap_registry.controls import CONTROLS, ON_AUDIO, RATE
 from voxswap_registry.emotions import NEUTRAL, meaning
 from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
 from voxswap_registry.families import installed, style_prompts_of, style_size_of
@@ -364,7 +364,7 @@ def _refuse_unbuilt(asked: Asked, controls: Collection[str]) -> None:
     families = installed().values()
     mixture = () if asked.emotion is None else asked.emotion.mixture
     feels = any(family.emotions for family in families)
-    built = {name for family in families for name in family.controls}
+    built = {*ON_AUDIO, *(name for family in families for name in family.controls)}
     unbuilt = {
         "emotion": bool(mixture) and not feels,
         "style_prompt": bool(asked.style_prompt) and not any(map(style_prompts_of, families)),
