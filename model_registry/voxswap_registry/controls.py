@@ -1,8 +1,9 @@
 """Controls: numbers that change how a line is spoken, each of which means one thing everywhere.
 
-A family says which of them its voices carry out, a manifest lists those of its voice, and a request
-may ask a voice for no other. To add one: a row here, a field of `Controls` in ``speech.proto``, and
-the families that carry it out.
+A family says which of them its voices carry out, and a manifest lists those of its voice. Some the
+server carries out on the audio of any voice whose family does not: a request may ask for those, and
+for its voice's own. To add one: a row here, a field of `Controls` in ``speech.proto``, and the
+families that carry it out.
 """
 
 from __future__ import annotations
@@ -52,3 +53,7 @@ CONTROLS: Final[Mapping[str, Control]] = MappingProxyType(
         )
     }
 )
+
+#: What the server does to the audio of any voice, where the voice's family does not do it itself.
+#: Manifests need not list these.
+ON_AUDIO: Final = ("pitch_semitones", "pitch_range", "volume_db", "pause_scale")

@@ -4,7 +4,8 @@
 
     VoxswapError                      reason
     ├── InvalidInputError             INVALID_INPUT          carries field violations
-    │   └── UnreadableTextError       TEXT_UNREADABLE        a text that ends what reads it
+    │   ├── UnreadableTextError       TEXT_UNREADABLE        a text that ends what reads it
+    │   └── UnusableClipError         CLIP_UNUSABLE          (voxswap_server.audio.clips.limits)
     ├── VoiceNotFoundError            VOICE_NOT_FOUND
     ├── VersionExistsError            VERSION_EXISTS         two publishers took one number
     ├── VersionInUseError             VERSION_IN_USE         a label or split names what would go
@@ -26,6 +27,7 @@
     ├── FrontEndError                 FRONT_END_UNAVAILABLE  a language part is not installed
     ├── FrontEndBusyError             FRONT_END_BUSY         its processes are being started anew
     ├── EncoderUnavailableError       ENCODER_UNAVAILABLE    a codec's library is not installed
+    ├── ClipReaderError               CLIP_READER            what decodes recordings is not there
     ├── NotBuiltError                 NOT_IMPLEMENTED        the wire has it, this server not yet
     ├── EngineError                   ENGINE_FAILED          weights or arithmetic went wrong
     ├── ClosedError                   SHUTTING_DOWN          whatever was asked is being ended
@@ -244,6 +246,12 @@ class EncoderUnavailableError(VoxswapError):
     """The library that writes an audio encoding is missing on the server, or cannot be opened."""
 
     reason = "ENCODER_UNAVAILABLE"
+
+
+class ClipReaderError(VoxswapError):
+    """What decodes recordings is not installed, or did not answer, through no fault of the clip."""
+
+    reason = "CLIP_READER"
 
 
 class NotBuiltError(VoxswapError):

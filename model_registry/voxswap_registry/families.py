@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voxswap_registry.controls import ON_AUDIO
 from voxswap_registry.errors import FieldViolation
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Rules(Protocol):
 
     @property
     def controls(self) -> Collection[str]:
-        """Those of `controls.CONTROLS` that its voices carry out; one may have fewer."""
+        """Those of `controls.CONTROLS` that its voices carry out; one may have fewer.
+
+        Not those of `controls.ON_AUDIO` that only some of them do: see `carried_of`.
+        """
         ...
 
     @property
@@ -125,9 +129,33 @@ def style_size_of(rules: Rules) -> int:
     return size
 
 
-def controls_of(manifest: Manifest) -> Collection[str]:
-    """The controls that a voice carries out; those of its family if its manifest is older."""
-    if manifest.controls is not None:
-        return manifest.controls
+def native_controls_of(manifest: Manifest) -> Collection[str]:
+    """The controls that a voice's engine carries out; of an older manifest, those of its family.
+
+    Of those in `controls.ON_AUDIO`, whatever its family says that it does: a manifest need not list
+    them, and may be older than they are.
+    """
     rules = rules_of(manifest.engine)
-    return () if rules is None else rules.controls
+    listed = manifest.controls
+    if listed is None:
+        listed = () if rules is None else tuple(rules.controls)
+    carried = () if rules is None else carried_of(rules, manifest)
+    others = (name for name in listed if name not in ON_AUDIO)
+    return (*others, *(name for name in ON_AUDIO if name in carried))
+
+
+def carried_of(rules: Rules, manifest: Manifest) -> Collection[str]:
+    """What of `controls.ON_AUDIO` the engine does; a family may be older than that question is."""
+    carried = getattr(rules, "carried", None)
+    if carried is None:
+        return rules.controls
+    found: Collection[str] = carried(manifest)
+    return found
+
+
+def controls_of(manifest: Manifest) -> Collection[str]:
+    """The controls that a request may ask a voice for, whoever carries them out."""
+    native = native_controls_of(manifest)
+    if rules_of(manifest.engine) is None:
+        return native
+    return (*native, *(name for name in ON_AUDIO if name not in native))

@@ -10,8 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from voxswap_registry.delivery import delivery_faults
 from voxswap_registry.errors import FieldViolation
-from voxswap_registry.families import Rules, forms_of, optional_roles_of, rules_of
+from voxswap_registry.families import (
+    Rules,
+    forms_of,
+    optional_roles_of,
+    rules_of,
+    style_prompts_of,
+)
 from voxswap_registry.rates import LEAST_FRAMES_PER_S, MOST_FRAMES_PER_S
 from voxswap_registry.records import shown
 
@@ -48,6 +55,12 @@ def misfits(manifest: Manifest) -> _Faults:
         yield from _roles(manifest, rules)
         yield from _offers(manifest, "controls", manifest.controls, rules.controls)
         yield from _offers(manifest, "emotions", manifest.emotions, rules.emotions)
+        if manifest.delivery is not None:
+            yield from delivery_faults(
+                manifest.delivery,
+                manifest.emotions or (),
+                takes_style_prompts=style_prompts_of(rules),
+            )
         yield from rules.faults(manifest)
 
 

@@ -14,11 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.manifests import make_manifest
+from voxswap_registry.emotions import AFFECT
 from voxswap_registry.manifest import FrontEndSpec, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.speech.cache.key import INDIFFERENT, _plain, audio_key
-from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind, SpeechRequest
+from voxswap_server.speech.expression import settled
+from voxswap_server.speech.prosody_table import PROSODY
+from voxswap_server.speech.request import (
+    CachePolicy,
+    EmotionFallback,
+    Expression,
+    LineClass,
+    MarkKind,
+    SpeechRequest,
+)
 
 VOICE = dataclasses.replace(make_manifest("a"), speakers={"anna": 0, "ben": 1, "benjamin": 1})
 REQUEST = SpeechRequest(VoiceRef("a"), "Halt! Who goes there?", seed=1)
@@ -40,6 +50,15 @@ MATTERS: dict[str, list[Any]] = {
     "rate": [0.5, 1.0000001],
     "controls": [{"noise_scale": 0.0}, {"noise_scale": 0.8}, {"duration_noise_scale": 0.8}],
     "emotions": [{"sad": 1.0}, {"sad": 0.5}, {"angry": 1.0}, {"angry": 0.5, "sad": 0.5}],
+    "affect": [(0.5, 0.5), (0.5, -0.5)],
+    "from_text": [True],
+    "intensity": [0.5],
+    "if_it_can": [True],
+    "fallback": [EmotionFallback.PROSODY],
+    "expression": [Expression.NATIVE, Expression.PROSODY],
+    "spoken": [{"sad": 1.0}, {"sad": 0.5}],
+    "style_prompt": ["whispering", "afraid"],
+    "style": [b"a style", b"another"],
     "seed": [None, 0, 2, (1 << 64) - 1],
     "marks": [frozenset([kind]) for kind in MarkKind] + [frozenset(MarkKind)],
 }
@@ -87,6 +106,39 @@ def test_what_is_said_and_what_goes_without_saying_are_the_same() -> None:
     assert but(speaker="anna") == key(REQUEST)
     assert but(speaker="ben") == but(speaker="benjamin")
     assert but(sample_rate_hertz=VOICE.audio.sample_rate_hertz) == key(REQUEST)
+
+
+FEELS = dataclasses.replace(VOICE, emotions=("angry", "fear"), controls=("rate",))
+
+
+def felt(manifest: Manifest = FEELS, **changes: Any) -> str:
+    """The key of what a speaker makes of it for a voice."""
+    return key(settled(dataclasses.replace(REQUEST, **changes), manifest), manifest)
+
+
+def test_ways_to_say_one_emotion_share_audio_and_others_do_not() -> None:
+    assert felt(emotions={"fear": 1.0}) == felt(emotions={"fearful": 1.0})
+    assert felt(affect=AFFECT["angry"]) == felt(emotions={"angry": 1.0})
+    # What may stand in does not matter where nothing must, nor how strong nothing is.
+    for fallback in EmotionFallback:
+        assert felt(emotions={"fear": 1.0}) == felt(emotions={"fear": 1.0}, fallback=fallback)
+        assert felt() == felt(fallback=fallback, intensity=2.0) == felt(affect=(0.0, 0.0))
+    prosody = felt(emotions={"sad": 1.0}, fallback=EmotionFallback.PROSODY)
+    as_fast = PROSODY["sad"]["rate"]
+    # It sounds as a slow line does, and its header says another thing.
+    assert len({felt(), prosody, felt(rate=as_fast)}) == 3
+
+
+def test_what_is_read_off_a_text_depends_on_how_it_is_written() -> None:
+    quoted, other = (
+        "\N{LEFT DOUBLE QUOTATION MARK}Wow\N{RIGHT DOUBLE QUOTATION MARK}, I say.",
+        "Wow",
+    )
+    assert felt(text="Wow", from_text=True) != felt(text="Wow")
+    assert felt(text=quoted, from_text=True) != felt(text=other, from_text=True)
+    assert felt(text="a  b", from_text=True, seed=None) != felt(
+        text="a b", from_text=True, seed=None
+    )
 
 
 SCRIPT = """

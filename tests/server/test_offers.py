@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from tests.fakes.manifests import make_manifest
-from voxswap_registry.controls import CONTROLS
+from voxswap_registry.controls import CONTROLS, ON_AUDIO
 from voxswap_registry.errors import InvalidInputError
-from voxswap_registry.families import controls_of, installed
+from voxswap_registry.families import controls_of, installed, native_controls_of
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.speech.offers import check_offered, nothing_to_speak
@@ -52,9 +52,17 @@ def test_what_it_lacks_is_refused_with_all_that_it_has() -> None:
 def test_an_older_manifest_has_what_its_family_has(engine: str) -> None:
     old = dataclasses.replace(VOICE, engine=engine, controls=None)
     family = installed()[engine]
-    assert set(controls_of(old)) == set(family.controls) <= CONTROLS.keys()
+    assert set(native_controls_of(old)) == set(family.controls) <= CONTROLS.keys()
     assert faults(old, rate=2.0) == {}
-    assert "controls.volume_db" in faults(old, controls={"volume_db": 1.0})
+
+
+@pytest.mark.parametrize("engine", sorted(installed()))
+def test_any_voice_has_what_the_server_does_to_audio(engine: str) -> None:
+    voice = dataclasses.replace(VOICE, engine=engine, controls=("rate",))
+    assert [*controls_of(voice)].count("pitch_semitones") == 1
+    assert set(controls_of(voice)) == {"rate", *ON_AUDIO}
+    assert faults(voice, controls={name: CONTROLS[name].most for name in ON_AUDIO}) == {}
+    assert "controls.noise_scale" in faults(voice, controls={"noise_scale": 0.5})
 
 
 def test_of_a_family_that_is_not_here_nothing_is_known() -> None:

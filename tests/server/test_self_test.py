@@ -274,3 +274,21 @@ async def test_admission_may_refuse_a_test(fixtures: Any, monkeypatch: pytest.Mo
         await fixture.self_test.run(manifest(), "Hello.")
     assert fixture.outcomes == ["refused"]
     assert not fixture.manager.residents()
+
+
+async def test_a_voice_with_emotions_is_tried_with_all_of_them(fixtures: Any) -> None:
+    fixture = fixtures(tone(1.0))
+    await fixture.self_test.run(manifest(emotions=("angry", "fear")))
+    assert [dict(delivery.emotions) for delivery in fixture.voice.deliveries] == [
+        *({}, {"angry": 0.5, "fear": 0.5}),
+    ]
+
+    def feel(step: str) -> None:
+        if step == "prepare" and fixture.voice.deliveries[-1].emotions:
+            fixture.voice.audio = tone(1.0, level=0.0)
+
+    fixture.voice.during = feel
+    with pytest.raises(SelfTestError) as raised:
+        await fixture.self_test.run(manifest(emotions=("angry", "fear")))
+    assert "with all of its emotions it was silent" in raised.value.message
+    assert "--emotion angry=0.5 --emotion fear=0.5" in raised.value.message

@@ -71,7 +71,7 @@ def release_files(files: Files) -> ReleaseFiles:
     """All that voices are made of. Raises `ImportSourceError` with the first that is missing."""
     names = set(files.names)
     for name in (CONFIG, TOKENS, SPEAKERS, EMOTIONS):
-        _needed(files, name)
+        needed(files, name)
     prompts = sorted({m.group(1) for name in names if (m := _PROMPTS.fullmatch(name))})
     if len(prompts) > 1:
         raise ImportSourceError(
@@ -86,8 +86,8 @@ def release_files(files: Files) -> ReleaseFiles:
         emotions=EMOTIONS,
         generator=_generator(files),
         style=_highest(files, _ENCODERS, f"{_STYLE}/checkpoint_N"),
-        style_config=_needed(files, f"{prompt}/config.json"),
-        vocabulary=_needed(files, f"{prompt}/vocab.txt"),
+        style_config=needed(files, f"{prompt}/config.json"),
+        vocabulary=needed(files, f"{prompt}/vocab.txt"),
         people=PEOPLE if PEOPLE in names else None,
     )
 
@@ -109,10 +109,10 @@ def _highest(files: Files, pattern: re.Pattern[str], wanted: str) -> str:
         for name in files.names
         if (match := pattern.fullmatch(name)) is not None
     ]
-    return max(numbered)[1] if numbered else _needed(files, wanted)
+    return max(numbered)[1] if numbered else needed(files, wanted)
 
 
-def _needed(files: Files, name: str) -> str:
+def needed(files: Files, name: str) -> str:
     """The file; `ImportSourceError` with what lies there in its place."""
     if name in files.names:
         return name

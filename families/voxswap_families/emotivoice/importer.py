@@ -41,6 +41,7 @@ from voxswap_families.emotivoice.directory import (
     ReleaseFiles,
     is_release,
     may_be_release,
+    needed,
     people_in,
     release_files,
 )
@@ -89,7 +90,8 @@ def emotivoice_members(path: Path) -> Sequence[str]:
     with opened(path, kept=FOLDERS) as files:
         if files is None:
             return ()
-        return _speakers(files.read(SPEAKERS, limit_bytes=MAX_YAML_BYTES, progress=NullProgress()))
+        name = needed(files, SPEAKERS)
+        return _speakers(files.read(name, limit_bytes=MAX_YAML_BYTES, progress=NullProgress()))
 
 
 def import_emotivoice(path: Path, request: ImportRequest) -> VoiceDraft:
@@ -332,12 +334,12 @@ def _emotions(file: SourceFile) -> dict[str, str]:
 
 
 def _check_vocabulary(file: SourceFile, rows: int, emotions: Mapping[str, str]) -> None:
-    """That an encoder with as many rows has an id for each piece, and emotions are known to it."""
+    """That each of an encoder's rows is a piece's, and that emotions are known to it."""
     try:
         pieces = WordPiece.from_bytes(bytes(file.data))
     except EngineError as error:
         raise ImportSourceError(f"{file.path}: {error.message}") from error
-    if len(pieces) > rows:
+    if len(pieces) != rows:
         raise ImportSourceError(
             f"{file.path} has {len(pieces)} pieces, and the style encoder's table {rows} rows. "
             f"{_REMEDY}"

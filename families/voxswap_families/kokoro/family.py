@@ -8,8 +8,9 @@ from types import MappingProxyType
 from voxswap_families import reading
 from voxswap_families.contract import Engine, EngineContext, Importer
 from voxswap_families.kokoro import format as kokoro
-from voxswap_families.kokoro.embedded import VOICES
+from voxswap_families.kokoro.embedded import STEERABLE, VOICES
 from voxswap_families.kokoro.importer import find_kokoro, import_kokoro
+from voxswap_families.kokoro.steering import STEERED
 from voxswap_families.packages import EmbeddedVoice
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_registry.errors import FieldViolation
@@ -46,6 +47,11 @@ class KokoroFamily:
         ),
     )
     embedded: Sequence[EmbeddedVoice] = VOICES
+
+    def carried(self, manifest: Manifest) -> Collection[str]:
+        """Pitch, of voices whose graph is known; the server shifts what others say."""
+        digests = {part.digest for part in manifest.components}
+        return () if digests.isdisjoint(STEERABLE) else STEERED
 
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """Whatever is not as in every Kokoro voice."""

@@ -189,6 +189,11 @@ class Settings(BaseModel):
         "auto",
         description="text front-end of English voices: espeak-ng if installed, or always one",
     )
+    emotion_fallback: Literal["none", "prosody"] = Field(
+        "none",
+        description="what speaks an emotion that a voice has not, where a request names nothing: "
+        "nothing (it is refused), or rate, pitch, volume and pauses",
+    )
     max_text_characters: int = Field(
         10_000, ge=1, le=1_000_000, description="longest text of one request"
     )

@@ -53,6 +53,7 @@ from voxswap_server.residency.steering import Steering
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.pipeline import Stage
+from voxswap_server.speech.request import EmotionFallback
 from voxswap_server.speech.serving import Serving
 from voxswap_server.speech.speaking import Maker, Speaker
 from voxswap_server.speech.stream_memory import StreamMemory
@@ -193,7 +194,10 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
             metrics,
             residents,
             scheduler,
-            Speaker(catalog, making, audio_cache, metrics.streams),
+            Speaker(
+                *(catalog, making, audio_cache, metrics.streams),
+                fallback=EmotionFallback(settings.emotion_fallback),
+            ),
             audio_cache,
             VoiceChanges(catalog, store, uploads, self_test),
             Steering(

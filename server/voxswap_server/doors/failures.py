@@ -79,6 +79,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     errors.FrontEndError: _Row(Code.FAILED_PRECONDITION),
     errors.FrontEndBusyError: _Row(Code.UNAVAILABLE, retry_s=0.5),
     errors.EncoderUnavailableError: _Row(Code.FAILED_PRECONDITION),
+    errors.ClipReaderError: _Row(Code.UNAVAILABLE, retry_s=1.0),
     SelfTestError: _Row(Code.FAILED_PRECONDITION),
     speech.TooFarBehindError: _Row(Code.UNAVAILABLE, retry_s=0.1),
     TooManyUploadsError: _Row(Code.RESOURCE_EXHAUSTED, retry_s=5.0),

@@ -11,7 +11,8 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from voxswap_registry.controls import CONTROLS, RATE
+from voxswap_registry.controls import CONTROLS, ON_AUDIO, RATE
+from voxswap_registry.emotions import NEUTRAL, meaning
 from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
 from voxswap_registry.families import installed, style_prompts_of, style_size_of
 from voxswap_registry.names import VoiceRef
@@ -91,7 +92,7 @@ class AskedEmotion:
 
     What the shares leave of 1 is neutral; an intensity of None is 1. In place of a mixture there
     may be ``valence`` and ``arousal``, or it is read off the text. A ``fallback`` of None: nothing
-    was said.
+    was said. ``if_it_can``: a voice that can speak none says its line all the same.
     """
 
     mixture: Sequence[tuple[str, float]] = ()
@@ -100,6 +101,7 @@ class AskedEmotion:
     arousal: float | None = None
     from_text: bool = False
     fallback: EmotionFallback | None = None
+    if_it_can: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,7 @@ def speech_request(
         emotions=emotions,
         affect=affect,
         from_text=emotion.from_text,
+        if_it_can=emotion.if_it_can,
         intensity=1.0 if emotion.intensity is None else emotion.intensity,
         fallback=emotion.fallback,
         style_prompt=asked.style_prompt.strip(),
@@ -300,15 +303,18 @@ def _emotions(faults: Faults, asked: AskedEmotion) -> dict[str, float]:
             f"has {len(asked.mixture)} emotions; {MAX_EMOTIONS} at most are mixed",
         )
     values: dict[str, float] = {}
+    meant: set[str] = set()
     for n, (name, share) in enumerate(asked.mixture[:MAX_EMOTIONS]):
         field = f"emotion.mixture[{n}]"
-        if not 0 < len(name) <= MAX_EMOTION_CHARACTERS or name in values:
+        if not 0 < len(name) <= MAX_EMOTION_CHARACTERS or meaning(name) in meant:
             faults.add(f"{field}.emotion", "must name an emotion that the voice lists, each once")
+        meant.add(meaning(name[: MAX_EMOTION_CHARACTERS + 1]))
         faults.number(f"{field}.weight", share, 0.0, 1.0)
         values[name] = share
     # Endless ones are refused above, and have no sum.
     if math.fsum(filter(math.isfinite, values.values())) > 1 + _ROUNDING:
         faults.add("emotion.mixture", "has shares that sum to more than 1; the rest is neutral")
+    values = {name: share for name, share in values.items() if meaning(name) != NEUTRAL}
     return {name: share * intensity for name, share in values.items() if share * intensity}
 
 
@@ -356,14 +362,11 @@ def _check_style(faults: Faults, asked: Asked) -> None:
 def _refuse_unbuilt(asked: Asked, controls: Collection[str]) -> None:
     """What no voice of any family could carry out. Raises `NotBuiltError`."""
     families = installed().values()
-    emotion = asked.emotion or AskedEmotion()
+    mixture = () if asked.emotion is None else asked.emotion.mixture
     feels = any(family.emotions for family in families)
-    built = {name for family in families for name in family.controls}
+    built = {*ON_AUDIO, *(name for family in families for name in family.controls)}
     unbuilt = {
-        "emotion": bool(emotion.mixture) and not feels,
-        "emotion.valence": emotion.valence is not None,
-        "emotion.from_text": emotion.from_text,
-        "emotion.fallback": emotion.fallback is EmotionFallback.PROSODY,
+        "emotion": bool(mixture) and not feels,
         "style_prompt": bool(asked.style_prompt) and not any(map(style_prompts_of, families)),
         "style": bool(asked.style) and not any(map(style_size_of, families)),
         **{f"controls.{name}": True for name in controls if name not in built},

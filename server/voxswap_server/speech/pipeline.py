@@ -28,7 +28,7 @@ from voxswap_server.speech.messages import Chunk, Header, Message, Receipt, Trai
 from voxswap_server.speech.offers import nothing_to_speak
 from voxswap_server.speech.playback import Pacing, PlaybackClock
 from voxswap_server.speech.reader import Read, Reader
-from voxswap_server.speech.request import Expression, SpeechRequest
+from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.script import Script, WholeText
 from voxswap_server.speech.stream_memory import StreamMemory
 from voxswap_server.speech.track import Track
@@ -333,6 +333,7 @@ class Synthesis:
             # What is still to be prepared is taken to last as long, per character, as this segment.
             share = 1 + self._script.characters_left / len(window.read.segment.text)
             samples = window.frames * self._track.hop * share
+        spoken = self._request if window is None else window.read.request
         return Header(
             voice=self._manifest.ref,
             component_digests=tuple(c.digest for c in self._manifest.components),
@@ -344,8 +345,8 @@ class Synthesis:
             swap_ms=lease.wait_s * 1e3,
             text_digest=digest_of(self._request.text),
             codec_delay_samples=self._track.delay_samples,
-            expression=Expression.NATIVE if self._request.emotions else Expression.NONE,
-            emotions=self._request.emotions,
+            expression=spoken.expression,
+            emotions=spoken.spoken,
         )
 
     def _trailer(self) -> Trailer:

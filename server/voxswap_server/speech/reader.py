@@ -13,6 +13,7 @@ from voxswap_families.work import Work
 from voxswap_registry.controls import CONTROLS
 from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
+from voxswap_server.speech import expression
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.scripts import is_foreign
@@ -42,6 +43,8 @@ class Read:
     text: NormalizedText
     symbols: SymbolSequence
     preparation: Work[Utterance]
+    request: SpeechRequest  # as the voice speaks this segment
+    delivery: Delivery
 
 
 class Reader:
@@ -54,19 +57,15 @@ class Reader:
     def __init__(
         self, request: SpeechRequest, manifest: Manifest, *, is_awaited: bool = False
     ) -> None:
-        """``request`` asks for nothing that the voice does not have; see `offers`."""
+        """``request`` asks for nothing that the voice does not have; see `offers`, `expression`."""
         self.is_awaited = is_awaited
         self._manifest = manifest
         self._speaker = 0 if request.speaker is None else manifest.speakers[request.speaker]
         settings = (
             (control.name, manifest.defaults.get(control.setting)) for control in CONTROLS.values()
         )
-        own = {name: value for name, value in settings if value is not None}
-        self._controls = own | dict(request.controls)
-        self._emotions = request.emotions
-        self._style_prompt = request.style_prompt
-        # Never 0: `Manifest.check` lets no such voice in.
-        self._rate = request.rate / manifest.defaults.get("length_scale", 1.0)
+        self._own = {name: value for name, value in settings if value is not None}
+        self._request = request
         self.seed = secrets.randbits(63) if request.seed is None else request.seed
         self.unknown: Counter[str] = Counter()
 
@@ -83,7 +82,10 @@ class Reader:
             text, symbols = read_segment(part.text, self._manifest.language, loaded.front_end)
         except LongReadingError as error:
             return parted(part, error.excess)
-        most = loaded.voice.most_symbols(self._rate)
+        request = expression.settled(self._request, self._manifest, part.text)
+        # Never 0: `Manifest.check` lets no such voice in.
+        rate = request.rate / self._manifest.defaults.get("length_scale", 1.0)
+        most = loaded.voice.most_symbols(rate)
         if len(symbols.ids) > most:
             return parted(part, len(symbols.ids) / most)
         if not symbols.speaks:
@@ -91,8 +93,8 @@ class Reader:
             return []
         seed = (self.seed + part.start * _SEED_STRIDE) % _SEED_SPACE
         delivery = Delivery(
-            *(self._rate, seed, self._controls, self._speaker, self._emotions),
-            style_prompt=self._style_prompt,
+            *(rate, seed, self._own | dict(request.controls), self._speaker, request.emotions),
+            style_prompt=request.style_prompt,
             text=text.text,
         )
         preparation = loaded.voice.prepare(symbols.ids, delivery)
@@ -101,7 +103,7 @@ class Reader:
             if pieces := at_clause(part, text, symbols, is_long_step=preparation.may_be_long):
                 return pieces
         self._note_unknown(text, symbols)
-        return Read(part, text, symbols, preparation)
+        return Read(part, text, symbols, preparation, request, delivery)
 
     def _note_unknown(self, text: NormalizedText, symbols: SymbolSequence) -> None:
         self.unknown.update(text.dropped)

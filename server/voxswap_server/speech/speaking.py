@@ -19,12 +19,14 @@ from voxswap_server.speech.admission import Admission, Ticket
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.cache.subscriber import Terms
 from voxswap_server.speech.errors import StreamNotFoundError
+from voxswap_server.speech.expression import settled
 from voxswap_server.speech.listening import Stream
 from voxswap_server.speech.messages import Message, Messages, Receipt
 from voxswap_server.speech.metrics import StreamMetrics, StreamObservation
 from voxswap_server.speech.offers import check_offered
 from voxswap_server.speech.pipeline import Stage, Synthesis
-from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.presets import as_preset
+from voxswap_server.speech.request import EmotionFallback, SpeechRequest
 from voxswap_server.speech.script import Script
 
 # Clocks that tell one instant may differ by so much.
@@ -132,8 +134,16 @@ class Speaker:
     """
 
     def __init__(
-        self, catalog: Catalog, maker: Maker, audio_cache: AudioCache, metrics: StreamMetrics
+        self,
+        catalog: Catalog,
+        maker: Maker,
+        audio_cache: AudioCache,
+        metrics: StreamMetrics,
+        *,
+        fallback: EmotionFallback = EmotionFallback.NONE,
     ) -> None:
+        """``fallback`` is for emotions of requests that name none."""
+        self._fallback = fallback
         self.clock = maker.clock
         self._catalog = catalog
         self._maker = maker
@@ -159,7 +169,10 @@ class Speaker:
         with self._metrics.stream(left_s) as seen:
             # No thread: the catalog answers from this machine's page cache.
             manifest = self._catalog.resolve(request.voice, session_id=request.session_id)
+            request = as_preset(request, manifest)
+            request = dataclasses.replace(request, fallback=request.fallback or self._fallback)
             check_offered(request, manifest)
+            request = settled(request, manifest)
             seen.characters = len(request.text)
 
             make = partial(self._maker.messages, manifest, arrived_s=call.arrived_s, seen=seen)

@@ -1,4 +1,4 @@
-"""A stream's audio as its client gets it: resampled, encoded, counted, with its marks."""
+"""A stream's audio as its client gets it: with its effects, resampled, encoded, counted, marked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from voxswap_registry.controls import ON_AUDIO
+from voxswap_registry.families import native_controls_of
 from voxswap_registry.manifest import Manifest
+from voxswap_server.audio.effects.chain import Effects
 from voxswap_server.audio.encoding import Encoded, Samples, make_encoder, output_rate
 from voxswap_server.audio.resampling import Resampler
 from voxswap_server.speech.marks import segment_marks
@@ -26,6 +29,9 @@ class Track:
         self.hop = manifest.audio.hop_length_samples
         self.rate_in = manifest.audio.sample_rate_hertz
         self.rate = output_rate(request.encoding, request.sample_rate_hertz, self.rate_in)
+        native = native_controls_of(manifest)
+        self._done_here = tuple(name for name in ON_AUDIO if name not in native)
+        self._effects = Effects(self.rate_in)
         self._resampler = Resampler(self.rate_in, self.rate)
         self._encoder = make_encoder(request.encoding, self.rate)
         self._marks: deque[Mark] = deque()
@@ -37,6 +43,8 @@ class Track:
 
     def begin(self, read: Read, durations_frames: Sequence[int]) -> None:
         """A segment comes; its marks go out with the chunks that they begin in."""
+        asked = read.delivery.controls
+        self._effects.begin({name: asked[name] for name in self._done_here if name in asked})
         start = self._samples_in
         marks = segment_marks(
             self._kinds | _WORDS,
@@ -54,9 +62,11 @@ class Track:
     def push(self, samples: Samples, *, ends: Read | None = None) -> Chunk | None:
         """More audio, at the engine's rate; of ``ends`` the last, which its pause follows.
 
-        None if all of it is held back for now: by the resampler, or by a codec that has frames.
+        None if all of it is held back for now: by an effect, by the resampler, or by a codec that
+        has frames.
         It takes about as long as `takes_s` says, on whatever thread.
         """
+        samples = self._effects.run(samples, is_last=ends is not None)
         if ends is not None:
             samples = np.concatenate([samples, self._pause(ends)])
         resampled = self._resampler.push(samples)
@@ -71,12 +81,13 @@ class Track:
 
     def takes_s(self, audio_s: float) -> float:
         """About how long `push` and `finish` compute for so much audio."""
-        return audio_s * (self._resampler.rtf + self._encoder.rtf)
+        return audio_s * (self._effects.rtf + self._resampler.rtf + self._encoder.rtf)
 
     def cut(self) -> None:
         """Forget what has not been given out."""
         self._marks.clear()
         self._words.clear()
+        # What the effects hold back is of a segment that does not go on: the next one begins anew.
         self._resampler = Resampler(self.rate_in, self.rate)
         # What a codec has not given out yet comes before whatever is pushed from now on.
         self._samples_in = round(self._samples_encoded * self.rate_in / self.rate)
@@ -91,7 +102,9 @@ class Track:
         return round(sample * self.rate / self.rate_in)
 
     def _pause(self, read: Read) -> Samples:
-        return np.zeros(read.segment.pause_ms * self.rate_in // 1000, np.float32)
+        scale = read.delivery.controls.get("pause_scale", 1.0)
+        pause_ms = read.segment.pause_ms
+        return np.zeros(int(pause_ms * scale * self.rate_in / 1000), np.float32)
 
     def _chunk(self, encoded: Encoded) -> Chunk | None:
         if not encoded.data:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -14,9 +15,12 @@ from voxswap_registry.errors import InvalidInputError, VoxswapError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.speech.asking import MAX_EMOTIONS
 from voxswap_server.speech.cache.subscriber import Terms
 from voxswap_server.speech.errors import OverloadedError
+from voxswap_server.speech.expression import settled
 from voxswap_server.speech.messages import Chunk, Message
+from voxswap_server.speech.presets import as_preset
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.speaking import Maker
 
@@ -104,10 +108,10 @@ class SelfTest:
         request = SpeechRequest(ref, text, encoding=AudioEncoding.PCM_F32LE, seed=0, paced=False)
         async with self._place(timeout_s) as left_s:
             terms = Terms(None if left_s is None else self._maker.clock() + left_s)
-            messages = self._maker.messages(manifest, request, lambda: terms)
             try:
-                async with contextlib.aclosing(messages):
-                    samples = await _heard(messages, _longest_s(text), manifest)
+                for emotions in _mixtures(manifest):
+                    line = dataclasses.replace(request, emotions=emotions)
+                    await self._speak(manifest, line, terms)
             except InvalidInputError as error:
                 if asked:
                     raise InvalidInputError.one("test_text", _unspeakable(manifest)) from error
@@ -116,10 +120,21 @@ class SelfTest:
                     fault=f"it can speak nothing of {text!r}",
                     metadata={"voice": manifest.ref},
                 ) from error
+
+    async def _speak(self, manifest: Manifest, request: SpeechRequest, terms: Terms) -> None:
+        """Say one line. Raises `SelfTestError` for what a voice should not sound like."""
+        text, asked = request.text, ""
+        request = settled(as_preset(request, manifest), manifest)
+        messages = self._maker.messages(manifest, request, lambda: terms)
+        async with contextlib.aclosing(messages):
+            samples = await _heard(messages, _longest_s(text), manifest)
         if fault := _fault(samples, manifest.audio.sample_rate_hertz, _longest_s(text)):
+            if request.emotions:
+                fault = f"with all of its emotions {fault}"
+                asked = "".join(f" --emotion {n}={v:g}" for n, v in request.emotions.items())
             raise SelfTestError(
                 f"{manifest.ref} did not pass its self-test, and no label was moved: {fault}. "
-                f"Listen to it: voxswap say {manifest.ref} {text!r}",
+                f"Listen to it: voxswap say {manifest.ref} {text!r}{asked}",
                 fault=fault,
                 metadata={"voice": manifest.ref},
             )
@@ -156,6 +171,13 @@ async def _heard(messages: AsyncIterator[Message], longest_s: float, manifest: M
             if n > longest_s * manifest.audio.sample_rate_hertz:
                 break
     return np.concatenate(heard)
+
+
+def _mixtures(manifest: Manifest) -> Iterator[Mapping[str, float]]:
+    """What a version is tried with: nothing felt; then all that it lists, as many as are mixed."""
+    yield {}
+    if names := (manifest.emotions or ())[:MAX_EMOTIONS]:
+        yield dict.fromkeys(names, 1 / len(names))
 
 
 def _longest_s(text: str) -> float:

@@ -18,7 +18,6 @@ from typing import Final
 from voxswap_server.compute.workers.child import FAILED, HEADER, OUT_OF_MEMORY, framed
 from voxswap_server.compute.workers.errors import WorkerEnd, WorkerError, WorkerStartError
 
-_MOST_BYTES: Final = 4 << 20  # of an answer; whatever sends more is not in its right mind
 _LOOK_S: Final = 0.05  # how often a worker that does not answer is looked at
 _LAST_BREATH_S: Final = 1.0  # from closing its socket to having ended
 
@@ -39,13 +38,15 @@ _BOOT: Final = (
 class Program:
     """What a worker runs: a module as `workers.child` describes it, and what it is told.
 
-    ``name`` is for logs and messages.
+    ``name`` is for logs and messages. A worker whose answer is longer than ``answer_bytes`` is not
+    in its right mind.
     """
 
     name: str
     module: str
     arguments: str
     memory_bytes: int = 128 << 20
+    answer_bytes: int = 4 << 20
 
 
 class LostError(WorkerError):
@@ -70,6 +71,7 @@ class Worker:
     def __init__(self, program: Program) -> None:
         """Start it. Raises `WorkerStartError` if the system has no process for it."""
         self.key: object = None  # what it was asked for last; the pool's
+        self._answer_bytes = program.answer_bytes
         self._life = threading.Lock()  # guards the process's id: gone once it is reaped
         self._reaped = False
         self._killed: WorkerEnd | None = None
@@ -159,7 +161,7 @@ class Worker:
         self, until: float, *, most_computed_s: float = float("inf")
     ) -> tuple[bool, bytes]:
         well, size = HEADER.unpack(self._exactly(HEADER.size, until, most_computed_s))
-        if size > _MOST_BYTES:
+        if size > self._answer_bytes:
             raise ValueError(f"an answer of {size} bytes")
         return bool(well), self._exactly(size, until, most_computed_s)
 

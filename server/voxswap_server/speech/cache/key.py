@@ -72,6 +72,8 @@ def _as_heard(request: SpeechRequest, manifest: Manifest, *, parts: bool) -> obj
     # Word marks say where words stand in the text as written. Mandarin's front-ends normalise by
     # themselves, too slowly for the event loop; till then nobody knows how long a line is.
     as_written = MarkKind.WORD in request.marks or manifest.front_end.kind in _OWN_NORMALIZING
+    # Feelings are read off the text as written: off its quotation marks as well.
+    as_written = as_written or request.from_text
     if as_written or len(text) > _LONGEST_NORMALIZED:
         return [text, _CLAUSE] if parts else text
     return [_sentence(part, request, manifest, parts=parts) for part in segment(text)]

@@ -1,0 +1,1 @@
+"""Clips that strangers send: looked at, decoded in a process of its own, and judged."""

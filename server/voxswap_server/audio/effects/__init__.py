@@ -1,0 +1,1 @@
+"""What the server does to audio whatever voice it is: pitch, level."""

@@ -1,0 +1,1 @@
+"""What is felt in a text, read off its words."""
