@@ -136,6 +136,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         decisions = await decisions_of(settings, scheduler)
         metrics.show_build(decisions.labels())
         engines = engines_of(settings, decisions, scheduler.threads, espeak)
+        metrics.watch_prompts(engines)
         residents = keep_residents(settings, catalog, engines, reporter, stack, way_down)
         # Before residency waits for its leases, once no stream is left.
         stack.callback(scheduler.abandon)
