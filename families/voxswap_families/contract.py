@@ -21,7 +21,7 @@ from there to the device. Where the device is the host's own memory, the second 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
@@ -254,6 +254,29 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PromptStatistics:
+    """Vectors of texts that an engine asked a style encoder for, since it was made.
+
+    ``found`` were kept, ``made`` were not, ``forgotten`` had to make room. ``size_bytes`` are kept
+    now; they are part of what the ledger has for the style encoders beside which they are.
+    """
+
+    found: int
+    made: int
+    forgotten: int
+    size_bytes: int
+
+
+@runtime_checkable
+class PromptedEngine(Protocol):
+    """An `Engine` whose voices are told in words how to speak."""
+
+    def prompts(self) -> PromptStatistics:
+        """As of now; from any thread."""
+        ...
+
+
 #: Of a voice that is made up.
 Size: TypeAlias = Literal["tiny", "real"]
 
@@ -296,13 +319,18 @@ class Importer:
     with its components below ``request.workdir``; it raises `ImportSourceError`, and
     `InvalidInputError` for a request that does not apply. Where one place may hold several voices
     that each stand for themselves, ``members`` gives their names, which ``request.style`` chooses
-    by.
+    by. Where these share what takes long to convert, ``convert_members`` takes several of them,
+    each with the id of its voice, and gives their voices in that order; a component of several has
+    one path.
     """
 
     description: str
     find: Callable[[Path], Path | None]
     convert: Callable[[Path, ImportRequest], VoiceDraft]
     members: Callable[[Path], Sequence[str]] | None = None
+    convert_members: (
+        Callable[[Path, ImportRequest, Mapping[str, str]], Iterator[VoiceDraft]] | None
+    ) = None
 
 
 @dataclass(frozen=True, slots=True)

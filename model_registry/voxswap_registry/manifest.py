@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, Literal
 
 from voxswap_registry import names
 from voxswap_registry.controls import CONTROLS, DEFAULTS
+from voxswap_registry.delivery import PresetDelivery
 from voxswap_registry.errors import FieldViolation, ManifestError
 from voxswap_registry.fields import (
     FROZEN,
@@ -160,10 +161,10 @@ class FrontEndSpec:
     """
 
     kind: Annotated[
-        Literal["espeak", "misaki", "characters", "mandarin"],
+        Literal["espeak", "misaki", "characters", "mandarin", "emotivoice"],
         Doc(
             "espeak takes the options voice and alphabet, misaki british, characters lowercase, "
-            "mandarin alphabet"
+            "mandarin alphabet, emotivoice none"
         ),
     ]
     options: Annotated[
@@ -303,13 +304,18 @@ class VoiceDescription:
         Absent(),
         Doc("its weights are random numbers: for tests and benches, and not to be served"),
     ] = None
+    delivery: Annotated[
+        PresetDelivery | None,
+        Absent(),
+        Doc("of a preset: how its lines are delivered where a request says nothing else"),
+    ] = None
 
     def described(self) -> dict[str, Any]:
         """These fields by name, for another class that has them."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(VoiceDescription)}
 
 
-@record(may_lack={"tags", "gender", "languages", "controls", "emotions", "fabricated"})
+@record(may_lack={"tags", "gender", "languages", "controls", "emotions", "fabricated", "delivery"})
 @dataclass(frozen=True, kw_only=True)
 class Manifest(VoiceDescription):
     """One immutable version of a voice."""

@@ -10,8 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from voxswap_registry.delivery import delivery_faults
 from voxswap_registry.errors import FieldViolation
-from voxswap_registry.families import Rules, forms_of, optional_roles_of, rules_of
+from voxswap_registry.families import (
+    Rules,
+    forms_of,
+    optional_roles_of,
+    rules_of,
+    style_prompts_of,
+)
 from voxswap_registry.rates import LEAST_FRAMES_PER_S, MOST_FRAMES_PER_S
 from voxswap_registry.records import shown
 
@@ -24,6 +31,7 @@ _OPTIONS: Final = {
     "misaki": ("british",),
     "characters": ("lowercase",),
     "mandarin": ("alphabet",),
+    "emotivoice": (),
 }
 _ALPHABETS: Final = {"espeak": ("misaki",), "mandarin": ("kantts", "misaki")}
 
@@ -47,6 +55,12 @@ def misfits(manifest: Manifest) -> _Faults:
         yield from _roles(manifest, rules)
         yield from _offers(manifest, "controls", manifest.controls, rules.controls)
         yield from _offers(manifest, "emotions", manifest.emotions, rules.emotions)
+        if manifest.delivery is not None:
+            yield from delivery_faults(
+                manifest.delivery,
+                manifest.emotions or (),
+                takes_style_prompts=style_prompts_of(rules),
+            )
         yield from rules.faults(manifest)
 
 
@@ -56,7 +70,8 @@ def _front_end(manifest: Manifest) -> _Faults:
     taken = _OPTIONS[kind]
     for name in sorted(options.keys() - set(taken)):
         yield FieldViolation(
-            f"front_end.options.{name}", f"is not known; {kind} takes {' and '.join(taken)}"
+            f"front_end.options.{name}",
+            f"is not known; {kind} takes {' and '.join(taken) or 'none'}",
         )
     alphabets = _ALPHABETS.get(kind, ())
     if alphabets and options.get("alphabet", alphabets[0]) not in alphabets:

@@ -201,13 +201,16 @@ def placeholders(draft: VoiceDraft) -> tuple[Component, ...]:
     )
 
 
-def as_upload(draft: VoiceDraft) -> tuple[bytes, dict[str, Path]]:
+def as_upload(
+    draft: VoiceDraft, hashes: dict[Path, Component] | None = None
+) -> tuple[bytes, dict[str, Path]]:
     """A draft as `RegisterVoice` takes it: its manifest without a version, its files by digest.
 
-    Blocks: it hashes them. Raises `ComponentMissingError` for a file that is not there.
+    Blocks: it hashes those that are not in ``hashes``, where it keeps them, for drafts that share
+    files. Raises `ComponentMissingError` for a file that is not there.
     """
     components, files = [], {}
-    hashes: dict[Path, Component] = {}
+    hashes = {} if hashes is None else hashes
     for part in draft.components:
         if part.path is None:
             raise ComponentMissingError(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.client.terminal import Capsys
 from tests.families.sambert_directories import edit_lines
-from voxswap_client.cli import main
+from voxswap_client.cli import main, voices_add
 from voxswap_registry.store import Registry
 
 pytestmark = pytest.mark.usefixtures("at_home")
@@ -77,3 +77,42 @@ def test_a_directory_that_is_wrong_is_told_and_nothing_is_added(capsys: Capsys) 
     told = " ".join(capsys.readouterr().err.split())
     assert "sy_dict.txt has 143 names" in told
     assert not list(Path("var/registry").glob("voices/**/*.json"))
+
+
+def test_speakers_of_emotivoice_are_chosen_by_pattern(capsys: Capsys) -> None:
+    assert made_up("emotivoice") == 0
+    capsys.readouterr()
+    adding = ["voices", "add", "voice", "--id", "emo"]
+    assert main([*adding, "--only", "80?1, 8053"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("voice holds 2 voices: 8051, 8053\n")
+    assert "emo/8051@1: emotivoice, zh-CN, 16000 Hz; acoustic" in out
+    assert Registry(Path("var/registry")).versions("emo/8053") == (1,)
+    assert main(adding) == 0
+    out = capsys.readouterr().out
+    assert "nothing to add: emo/8051@1" in out
+    assert "added emo/8052@1" in out
+    assert main([*adding, "--only", "9*"]) == 2
+    assert "--only has '9*', which is none of the 3 voices at voice" in capsys.readouterr().err
+    assert main([*adding, "--style", "9999"]) == 1
+    assert "has no speaker '9999'; choose one with --style: 8051" in capsys.readouterr().err
+
+
+def test_of_many_voices_the_first_are_told(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voices_add, "_TOLD_ONE_BY_ONE", 1)
+    monkeypatch.setattr(voices_add, "_TOLD_WITH_PARTS", 2)
+    assert made_up("emotivoice") == 0
+    capsys.readouterr()
+    assert main(["voices", "add", "voice", "--id", "emo"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("voice holds 3 voices: 8051 and 2 more\nadded emo/8051@1")
+    assert "added 2 of 2 others, up to emo/8053@1, to var/registry\n" in out
+    assert out.count("acoustic") == 1
+    assert main(["voices", "add", "voice", "--id", "emo"]) == 0
+    assert "nothing to add: 2 others at var/registry are the same" in capsys.readouterr().out
+
+
+def test_only_chooses_among_several(capsys: Capsys) -> None:
+    assert made_up("vits") == 0
+    assert main(["voices", "add", "voice", "--id", "x", "--only", "a*"]) == 2
+    assert "voice holds one voice" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.local_voices import SYMBOLS, WEIGHTS, draft, torn
 from tests.client.terminal import Capsys, unwrapped
-from voxswap.v1 import voices_pb2
+from voxswap.v1 import speech_pb2, voices_pb2
 from voxswap_client.cli import main
 from voxswap_registry.families import controls_of
 from voxswap_registry.names import VoiceRef
@@ -165,6 +165,7 @@ language      en-GB
 engine        vits
 rate          22050 Hz
 speakers      first, second
+expression    prosody, where that is asked for
 controls      rate, noise_scale, duration_noise_scale
 licence       CC0-1.0
 code licence  MIT (Piper)
@@ -202,6 +203,7 @@ def mirrored(server: FakeServer, registry: Registry) -> None:
             engine=known.engine,
             sample_rate_hertz=known.audio.sample_rate_hertz,
             speakers=[voices_pb2.Speaker(name=n, index=i) for n, i in known.speakers.items()],
+            expression=speech_pb2.EXPRESSION_PROSODY,
             controls=controls_of(known),
             components=[
                 voices_pb2.Component(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,18 @@ pytestmark = pytest.mark.usefixtures("at_home")
 def imports(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Stands in for the importer; what it is called with must fit the real one's signature."""
     calls = []
-    signature = inspect.signature(detect.import_voice)
+    signature = inspect.signature(detect.import_voices)
 
-    def import_voice(*args: Path | str, **options: Any) -> VoiceDraft:
+    def import_voices(*args: Any, **options: Any) -> Iterator[VoiceDraft]:
         call = signature.bind(*args, **options).arguments
         call["progress"].start("read line.onnx", 4)
         call["progress"].advance(4)
         call["progress"].finish()
         calls.append(call)
-        return draft(call["workdir"], call["voice_id"])
+        for voice_id in call["voices"].values():
+            yield draft(call["workdir"], voice_id)
 
-    monkeypatch.setattr(detect, "import_voice", import_voice)
+    monkeypatch.setattr(detect, "import_voices", import_voices)
     return calls
 
 
@@ -133,8 +135,9 @@ def test_what_is_said_goes_before_what_the_files_say(imports: list[Any], tmp_pat
     assert add(*said, *names) == 0
     (call,) = imports
     assert str(call["source"]) == "line.onnx"
-    options = ("dtype", "form", "licence", "code_licence", "language", "style")
-    assert [call[name] for name in options] == ["bfloat16", "plain", "MIT", "GPL", "de", "af_heart"]
+    options = ("dtype", "form", "licence", "code_licence", "language")
+    assert [call[name] for name in options] == ["bfloat16", "plain", "MIT", "GPL", "de"]
+    assert call["voices"] == {"af_heart": "npc/new"}
     manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
     assert (manifest.display_name, manifest.gender) == ("New", "female")
     assert manifest.tags == ("old", "wise")
@@ -142,8 +145,9 @@ def test_what_is_said_goes_before_what_the_files_say(imports: list[Any], tmp_pat
 
 def test_add_leaves_unsaid_what_the_files_say(imports: list[Any], tmp_path: Path) -> None:
     assert add() == 0
-    options = ("dtype", "form", "licence", "code_licence", "language", "style")
-    assert [imports[0][name] for name in options] == ["auto", "auto", None, None, None, None]
+    options = ("dtype", "form", "licence", "code_licence", "language")
+    assert [imports[0][name] for name in options] == ["auto", "auto", None, None, None]
+    assert imports[0]["voices"] == {None: "npc/new"}
     manifest = Registry(tmp_path / "var/registry").resolve(VoiceRef("npc/new"))
     assert (manifest.display_name, manifest.tags, manifest.gender) == ("Smith", (), "")
 
@@ -188,11 +192,11 @@ def test_add_of_what_is_no_voice(capsys: Capsys) -> None:
 def test_an_interrupted_import_leaves_nothing(
     capsys: Capsys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def interrupt(*_args: Path | str, workdir: Path, **_options: Any) -> None:
+    def interrupt(*_args: Any, workdir: Path, **_options: Any) -> None:
         (workdir / "half").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(detect, "import_voice", interrupt)
+    monkeypatch.setattr(detect, "import_voices", interrupt)
     assert main(["voices", "add", "line.onnx", "--id", "npc/new"]) == 130
     assert [path for path in (tmp_path / "var").rglob("*") if path.is_file()] == []
 

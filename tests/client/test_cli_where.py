@@ -104,7 +104,7 @@ def test_without_any_server_both_remedies_are_told(
 def test_an_import_begins_when_a_server_answers(
     capsys: Capsys, monkeypatch: pytest.MonkeyPatch, usual: FakeServer
 ) -> None:
-    monkeypatch.setattr(detect, "import_voice", lambda *_args, **_options: pytest.fail("imported"))
+    monkeypatch.setattr(detect, "import_voices", lambda *_args, **_options: pytest.fail("imported"))
     monkeypatch.setattr("voxswap_client.cli.voices_add._ANSWERS_WITHIN_S", 0.2)
     usual.stop()
     assert main(["voices", "add", "line.onnx", "--id", "npc/new"]) == 1

@@ -82,7 +82,30 @@ def test_the_same_in_json() -> None:
 def test_every_column_has_been_tried() -> None:
     tried = {"id", "voice", "text", "speaker", "seed", "encoding", "format"}
     tried |= {"rate", "noise_scale", "duration_noise_scale", "sample_rate", "loudness"}
+    tried |= {"pitch_semitones", "pitch_range", "volume_db", "pause_scale"}
+    tried |= {"emotion", "intensity", "fallback", "style_prompt"}
     assert set(COLUMNS) == tried
+
+
+def test_how_a_line_is_felt() -> None:
+    header = "voice,text,emotion,intensity,fallback,style_prompt,pitch_semitones,pitch_range,"
+    row = 'a,Halt!,"angry=0.7, sad = .2",1.5,prosody,whispering,-2,0.5,'
+    (line,) = lines(f"{header}volume_db,pause_scale\n{row}3,2\n")
+    assert line.options == {
+        "encoding": Encoding.WAV,
+        "emotion": {"angry": 0.7, "sad": 0.2},
+        "intensity": 1.5,
+        "fallback": "prosody",
+        "style_prompt": "whispering",
+        "pitch_semitones": -2.0,
+        "pitch_range": 0.5,
+        "volume_db": 3.0,
+        "pause_scale": 2.0,
+    }
+    assert lines("voice,text,emotion\na,b,auto\n")[0].options["emotion"] == "auto"
+    for wrong in ("angry=x", "angry=", "angry,angry", ",sad", "auto,sad"):
+        ((_, told),) = faults(f'voice,text,emotion\na,b,"{wrong}"\n')
+        assert told.startswith("emotion: ")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from voxswap_families.importing.weights import fold_weight_norm
+from voxswap_families.layers.stored import in_canonical_shape
 from voxswap_families.sambert.generator import Generator
-from voxswap_families.sambert.stored import in_canonical_shape
 from voxswap_families.sambert.vocoder_architecture import GeneratorArchitecture
 from voxswap_families.sambert.vocoder_config import generator_architecture
 from voxswap_families.sambert.vocoder_weights import stored_tensors

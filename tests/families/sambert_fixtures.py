@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.families.kantts_formula import formula_weights
+from tests.families.formula import formula_weights
+from voxswap_families.layers.stored import as_stored
 from voxswap_families.sambert.acoustic import Acoustic, Asked, Line
 from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.configuration import architecture_of
 from voxswap_families.sambert.shapes import COMPUTED
-from voxswap_families.sambert.stored import as_stored
 from voxswap_families.work import Steps, Work, finished
 
 FOLDER = Path(__file__).parent / "fixtures/kantts"

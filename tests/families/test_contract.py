@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.family import N_SYMBOLS, SYMBOLS, WEIGHTS, FakeEngine, characters
 from tests.fakes.manifests import make_manifest
 from tests.families.contract import Case, EngineContract, allocated
+from tests.families.emotivoice_voices import write_voice as write_emotivoice
 from tests.families.kokoro_voices import write_fake
 from tests.families.native_kernels import TRIED
 from tests.families.packable_voices import SMALL, SMALL_HIGH, packed_component, packed_manifest
@@ -17,6 +18,9 @@ from tests.families.sambert_voices import PAIRS, write_voice
 from tests.families.vits_fakes import preset
 from tests.families.vits_voices import component, line, manifest_of
 from tests.registry.drafts import blob_paths
+from voxswap_families.emotivoice.config import EmotiVoiceConfig
+from voxswap_families.emotivoice.engine import EmotiVoiceEngine
+from voxswap_families.emotivoice.family import FAMILY as EMOTIVOICE
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.engine import KokoroEngine
@@ -138,6 +142,34 @@ class TestSambertFabricated(EngineContract):
         engine = SambertEngine(front_ends=characters)
         files = blob_paths(registry, manifest)
         return Case(engine, manifest, files, ids, architecture.n_symbols, 1e-5)
+
+
+class TestEmotiVoice(EngineContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def case(cls, tmp_path_factory: pytest.TempPathFactory) -> Case:
+        voice = write_emotivoice(tmp_path_factory.mktemp("voice"))
+        engine = EmotiVoiceEngine(front_ends=characters)
+        return Case(engine, voice.manifest, voice.files, voice.ids, voice.n_symbols, 1e-5)
+
+
+class TestEmotiVoiceFabricated(EngineContract):
+    """As imported of a release's layout; its vocoder is computed by native kernels."""
+
+    @pytest.fixture(params=["torch", *TRIED[:1]], scope="class")
+    @classmethod
+    def case(cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+        tmp_path = tmp_path_factory.mktemp("made")
+        folder = tmp_path / "release"
+        folder.mkdir()
+        EMOTIVOICE.fabricators["emotivoice"].write(folder, 3, "tiny")
+        registry = Registry(tmp_path / "registry")
+        draft = import_voice(folder, "made", style="8052", workdir=tmp_path / "work")
+        manifest = registry.publish(draft)
+        n_symbols = EmotiVoiceConfig.of(manifest).acoustic.n_symbols
+        ids = [n * 97 % n_symbols for n in range(40)]
+        engine = EmotiVoiceEngine(kernels=request.param, front_ends=characters)
+        return Case(engine, manifest, blob_paths(registry, manifest), ids, n_symbols, 1e-5)
 
 
 class TestFake(EngineContract):

@@ -13,6 +13,7 @@ import torch
 
 from tests.families.files import assembled, read
 from voxswap_families.contract import Delivery, EngineContext
+from voxswap_families.emotivoice.fabricate import FABRICATORS as EMOTIVOICE
 from voxswap_families.fabricating import fabricate
 from voxswap_families.importing.detect import import_voice, members
 from voxswap_families.importing.request import FABRICATED
@@ -25,7 +26,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.store import Registry
 
 # A vocoder is half a voice.
-VOICES = sorted({*SAMBERT, *VITS} - {"hifigan"})
+VOICES = sorted({*SAMBERT, *EMOTIVOICE, *VITS} - {"hifigan"})
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -39,7 +40,8 @@ def digests(folder: Path) -> dict[str, str]:
 def ids_of(kind: str, count: int) -> Sequence[int]:
     """Symbols that any such voice can say."""
     generator = np.random.default_rng(0)
-    return [int(i) for i in generator.integers(1, 25 if kind == "vits" else 1_000, count)]
+    most = {"vits": 25, "emotivoice": 300}.get(kind, 1_000)
+    return [int(i) for i in generator.integers(1, most, count)]
 
 
 @pytest.mark.parametrize("kind", VOICES)
@@ -72,7 +74,7 @@ def test_it_is_imported_and_heard(kind: str, tmp_path: Path) -> None:
     assert np.isfinite(audio).all()
 
 
-@pytest.mark.parametrize("kind", ["hifigan", "sambert-se", "vits"])
+@pytest.mark.parametrize("kind", ["emotivoice", "hifigan", "sambert-se", "vits"])
 def test_a_seed_gives_the_same_bytes_and_another_one_others(kind: str, tmp_path: Path) -> None:
     for name, seed in (("first", 1), ("again", 1), ("other", 2)):
         fabricate(kind, tmp_path / name, seed=seed, size="tiny")

@@ -94,7 +94,7 @@ def test_folders_of_others_are_not_gone_through(
 ) -> None:
     for number in range(12):
         (tmp_path / f"{number}.wav").touch()
-    monkeypatch.setattr("voxswap_families.sambert.archive._MAX_FILES", 10)
+    monkeypatch.setattr("voxswap_families.importing.archive._MAX_FILES", 10)
     assert find_sambert(tmp_path) is None
     (tmp_path / "voices").mkdir()
     with pytest.raises(ImportSourceError, match="holds more than 10 files"):

@@ -40,14 +40,14 @@ def test_a_voice_is_asked_by_its_own_name_for_it() -> None:
 @pytest.mark.parametrize("name", EMOTIONS)
 def test_the_point_of_an_emotion_is_that_emotion(name: str) -> None:
     assert mixture_of(*AFFECT[name], EMOTIONS) == pytest.approx({name: 1.0})
-    half = (value / 2 for value in AFFECT[name])
-    assert mixture_of(*half, EMOTIONS) == pytest.approx({name: 0.5})
+    valence, arousal = AFFECT[name]
+    assert mixture_of(valence / 2, arousal / 2, EMOTIONS) == pytest.approx({name: 0.5})
     assert mixture_of(*AFFECT[name], [name]) == pytest.approx({name: 1.0})
 
 
 def test_between_two_there_is_some_of_each() -> None:
-    between = [sum(pair) / 2 for pair in zip(AFFECT["happy"], AFFECT["surprised"], strict=True)]
-    found = mixture_of(*between, EMOTIONS)
+    happy, surprised = AFFECT["happy"], AFFECT["surprised"]
+    found = mixture_of((happy[0] + surprised[0]) / 2, (happy[1] + surprised[1]) / 2, EMOTIONS)
     assert found.keys() == {"happy", "surprised"}
     assert min(found.values()) > 0.3
 

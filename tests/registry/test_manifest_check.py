@@ -117,6 +117,7 @@ def test_names_of_espeak_voices_pass() -> None:
         ("front_end/options", {"alphabet": "ipa"}, "front_end.options.alphabet"),
         ("front_end/options", {"alphabet": "kantts"}, "front_end.options.alphabet"),
         ("front_end", {"kind": "mandarin", "options": {"voice": "en"}}, "front_end.options.voice"),
+        ("front_end", {"kind": "emotivoice", "options": {"voice": "x"}}, "front_end.options.voice"),
         ("language", "../..", "language"),
         ("language", "", "language"),
         ("language", "en_US", "language"),

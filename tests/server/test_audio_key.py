@@ -7,7 +7,7 @@ import enum
 import os
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -53,6 +53,7 @@ MATTERS: dict[str, list[Any]] = {
     "affect": [(0.5, 0.5), (0.5, -0.5)],
     "from_text": [True],
     "intensity": [0.5],
+    "if_it_can": [True],
     "fallback": [EmotionFallback.PROSODY],
     "expression": [Expression.NATIVE, Expression.PROSODY],
     "spoken": [{"sad": 1.0}, {"sad": 0.5}],
@@ -236,8 +237,9 @@ def test_pauses_and_what_was_left_out_are_heard_and_told() -> None:
     assert len(keys) == 3
 
 
-def test_mandarin_is_taken_as_written() -> None:
-    read_by = FrontEndSpec("mandarin", {"alphabet": "misaki"})
+@pytest.mark.parametrize("kind", ["mandarin", "emotivoice"])
+def test_mandarin_is_taken_as_written(kind: Literal["mandarin", "emotivoice"]) -> None:
+    read_by = FrontEndSpec(kind, {})
     mandarin = dataclasses.replace(VOICE, language="zh-CN", languages=(), front_end=read_by)
     one, other = (dataclasses.replace(REQUEST, text=text) for text in ("你好", "你好 "))
     assert key(one, mandarin) != key(other, mandarin)

@@ -29,8 +29,8 @@ async def fixture(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SpeakerFixtu
         yield made
 
 
-PROSODY_TOO = {"fallback": EmotionFallback.PROSODY}
-SAD = {"emotions": {"sad": 1.0}}
+PROSODY_TOO: dict[str, Any] = {"fallback": EmotionFallback.PROSODY}
+SAD: dict[str, Any] = {"emotions": {"sad": 1.0}}
 
 
 async def header_of(fixture: SpeakerFixture, request: SpeechRequest, **options: Any) -> Header:

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from tests.text.by_hand import PIPER
+from tests.text.mandarin.tables import EMOTIVOICE
 from voxswap_registry.errors import FrontEndError
 from voxswap_registry.manifest import FrontEndSpec
 from voxswap_server.text import frontends
@@ -14,6 +15,7 @@ from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.frontends import make_front_end
 from voxswap_server.text.mandarin import reader
+from voxswap_server.text.mandarin.emotivoice import EmotiVoiceFrontEnd
 from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
 from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 
@@ -99,6 +101,8 @@ def test_mandarin_writes_the_alphabet_that_the_voice_was_trained_on() -> None:
     for options in ({}, {"alphabet": "kantts"}):
         made = make_front_end(FrontEndSpec("mandarin", options), PIPER, "zh-CN")
         assert isinstance(made, KanttsFrontEnd)
+    made = make_front_end(FrontEndSpec("emotivoice", {}), EMOTIVOICE, "zh-CN")
+    assert isinstance(made, EmotiVoiceFrontEnd)
 
 
 @pytest.mark.parametrize("package", ["kaldifst", "rjieba", "pypinyin", "opencc"])

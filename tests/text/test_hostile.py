@@ -8,7 +8,7 @@ import pytest
 
 from bench.hostile.texts import KILLERS, texts
 from tests.text.by_hand import PIPER, by_hand, check
-from tests.text.mandarin.tables import KOKORO, kantts_table
+from tests.text.mandarin.tables import EMOTIVOICE, KOKORO, kantts_table
 from voxswap_families.text import FrontEnd, LongReadingError
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import FrontEndSpec
@@ -17,6 +17,7 @@ from voxswap_server.text.espeak.front_end import EspeakFrontEnd
 from voxswap_server.text.espeak.library import Espeak
 from voxswap_server.text.espeak.misaki import MisakiEspeakFrontEnd
 from voxswap_server.text.frontends import make_front_end
+from voxswap_server.text.mandarin.emotivoice import EmotiVoiceFrontEnd
 from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
 from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 from voxswap_server.text.segmentation.segments import segment
@@ -34,15 +35,17 @@ FRONT_ENDS: dict[str, Make] = {
     "characters": lambda _: make_front_end(FrontEndSpec("characters", {}), PIPER, "en"),
     "mandarin": lambda _: MisakiMandarinFrontEnd(KOKORO),
     "kantts": lambda _: KanttsFrontEnd(kantts_table()),
+    "emotivoice": lambda _: EmotiVoiceFrontEnd(EMOTIVOICE),
 }
-LANGUAGES = {"russian": "ru", "spanish": "es", "mandarin": "zh-CN", "kantts": "zh-CN"}
+CHINESE = ("mandarin", "kantts", "emotivoice")
+LANGUAGES = {"russian": "ru", "spanish": "es", **dict.fromkeys(CHINESE, "zh-CN")}
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_whatever_is_typed_is_read_or_refused(name: str, espeak: Espeak) -> None:
     if name in ("english", "misaki"):
         pytest.importorskip("hibari.g2p", reason="needs hibari-tts (extra: server)")
-    if name in ("mandarin", "kantts"):
+    if name in CHINESE:
         pytest.importorskip("kaldifst", reason="needs the extra mandarin")
     front_end = FRONT_ENDS[name](espeak)
     outcomes = set()

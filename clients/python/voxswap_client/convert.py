@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from voxswap.v1 import residency_pb2
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.residency_types import Ledger, ResidencyEvent, ResidencyEventKind, Tier
-from voxswap_client.types import Provenance, Voice
+from voxswap_client.types import Expression, Header, Provenance, Voice
 
 _V = TypeVar("_V")
 _E = TypeVar("_E", bound=StrEnum)
@@ -60,17 +60,24 @@ def _member(kind: type[_E], name: str, wire: Any) -> _E:
         ) from error
 
 
-def _pairs(wire: Iterable[Any]) -> dict[str, int]:
+def _pairs(wire: Iterable[Any]) -> dict[str, Any]:
     """What each name stands for: messages with a name first, and a number."""
     found: list[list[Any]]
     found = [[getattr(pair, field.name) for field in pair.DESCRIPTOR.fields] for pair in wire]
     return dict(found)
 
 
+def _expression(wire: Any) -> Expression | None:
+    """None of a server that does not tell."""
+    return _member(Expression, "expression", wire) if wire.expression else None
+
+
 _OTHERWISE: Mapping[tuple[type, str], _Read] = {
     (Voice, "speakers"): lambda wire: tuple(
         s.name for s in sorted(wire.speakers, key=lambda speaker: speaker.index)
     ),
+    (Voice, "expression"): _expression,
+    (Header, "expression"): _expression,
     (Provenance, "created"): partial(_timestamp, "create_time"),
     (ResidencyEvent, "time"): partial(_timestamp, "event_time"),
     # Older servers know one tier and no target.

@@ -9,7 +9,17 @@ from typing import Any, TypedDict, Unpack
 from voxswap.v1 import speech_pb2
 from voxswap_client.errors import InvalidRequestError, Violation
 from voxswap_client.fields import fitting
-from voxswap_client.types import CachePolicy, Encoding, LineClass, MarkKind, Pacing
+from voxswap_client.types import (
+    CachePolicy,
+    EmotionFallback,
+    Encoding,
+    LineClass,
+    MarkKind,
+    Pacing,
+)
+
+#: In place of an emotion's name: what each sentence says.
+AUTO = "auto"
 
 
 class SpeechOptions(TypedDict, total=False):
@@ -22,6 +32,12 @@ class SpeechOptions(TypedDict, total=False):
     server, and waits if that is full. ``line_class`` says how soon the first sound is due; a line
     that cannot start within ``start_by_ms`` is refused with `TooLateError`. ``cache`` "off" neither
     reads nor writes the server's audio cache. Ranges are the server's to check, see speech.proto.
+
+    ``emotion`` is a name, several with their shares, or "auto" for what each sentence says;
+    ``valence`` and ``arousal``, from -1 to 1, may stand in its place. ``intensity`` is 0 to 2.
+    ``fallback`` "prosody" has rate, pitch and volume speak what the voice does not list.
+    ``style_prompt`` is a style in words, ``style`` one that was read off a recording.
+    ``pitch_range`` and ``pause_scale`` are factors.
     """
 
     speaker: str | None
@@ -30,8 +46,19 @@ class SpeechOptions(TypedDict, total=False):
     sample_rate_hertz: int | None
     encoding: Encoding | str | None
     marks: Iterable[MarkKind | str]
+    pitch_semitones: float | None
+    pitch_range: float | None
+    volume_db: float | None
+    pause_scale: float | None
     noise_scale: float | None
     duration_noise_scale: float | None
+    emotion: str | Mapping[str, float] | None
+    intensity: float | None
+    valence: float | None
+    arousal: float | None
+    fallback: EmotionFallback | str | None
+    style_prompt: str | None
+    style: bytes | None
     pacing: Pacing | str | None
     line_class: LineClass | str | None
     start_by_ms: int | None
@@ -46,8 +73,18 @@ _FIELDS: Mapping[str, tuple[str, type[StrEnum] | None]] = {
     "seed": ("seed", None),
     "sample_rate_hertz": ("audio.sample_rate_hertz", None),
     "rate": ("controls.rate", None),
+    "pitch_semitones": ("controls.pitch_semitones", None),
+    "pitch_range": ("controls.pitch_range", None),
+    "volume_db": ("controls.volume_db", None),
+    "pause_scale": ("controls.pause_scale", None),
     "noise_scale": ("controls.noise_scale", None),
     "duration_noise_scale": ("controls.duration_noise_scale", None),
+    "intensity": ("emotion.intensity", None),
+    "valence": ("emotion.valence", None),
+    "arousal": ("emotion.arousal", None),
+    "fallback": ("emotion.fallback", EmotionFallback),
+    "style_prompt": ("style_prompt", None),
+    "style": ("style", None),
     "encoding": ("audio.encoding", Encoding),
     "marks": ("marks", MarkKind),
     "line_class": ("line_class", LineClass),
@@ -55,6 +92,8 @@ _FIELDS: Mapping[str, tuple[str, type[StrEnum] | None]] = {
     "cache": ("cache_policy", CachePolicy),
     "pacing": ("pacing", Pacing),
 }
+#: In texts: an emotion as `emotion_in` reads it, what speaks what is lacking, a style in words.
+FEELINGS = ("emotion", "fallback", "style_prompt")
 CONTROLS = tuple(option for option, (path, _) in _FIELDS.items() if path.startswith("controls."))
 
 
@@ -66,10 +105,15 @@ def build_request(
     Raises `TypeError` for an option that there is not.
     """
     given: dict[str, Any] = {"voice": voice, "text": text, **options}
+    emotion = given.pop("emotion", None)
     if unknown := given.keys() - _FIELDS.keys():
         raise TypeError(f"a line has no option {', '.join(sorted(unknown))}")
     request = speech_pb2.SynthesizeRequest()
     faults: list[Violation] = []
+    try:
+        _put_emotion(request.emotion if emotion else None, emotion)
+    except (AttributeError, TypeError, ValueError) as error:
+        faults.append(Violation("emotion.mixture", f"does not take {emotion!r}: {error}"))
     for option, (path, kind) in _FIELDS.items():
         value = given.get(option)
         several = option == "marks" and not isinstance(value, str)
@@ -87,6 +131,36 @@ def build_request(
             violations=faults,
         )
     return request
+
+
+def emotion_in(text: str) -> str | dict[str, float]:
+    """``angry=0.7, sad=0.2`` as shares by name, ``sad`` alone being all of it; or ``auto``.
+
+    Raises `ValueError` for anything else.
+    """
+    if text.strip().lower() == AUTO:
+        return AUTO
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, sign, share = (word.strip() for word in part.partition("="))
+        if not name or name in shares or name.lower() == AUTO:
+            raise ValueError(f"{text!r} names no emotions, each once; write angry=0.7, sad=0.2")
+        try:
+            shares[name] = float(share) if sign else 1.0
+        except ValueError:
+            raise ValueError(f"{part.strip()!r} has no number; write {name}=0.7") from None
+    return shares
+
+
+def _put_emotion(message: speech_pb2.Emotion | None, emotion: str | Mapping[str, float]) -> None:
+    if message is None:
+        return
+    if emotion == AUTO:
+        message.from_text = True
+        return
+    shares = {emotion: 1.0} if isinstance(emotion, str) else emotion
+    for name, share in shares.items():
+        message.mixture.add(emotion=name, weight=share)
 
 
 def _put(message: Any, path: str, kind: type[StrEnum] | None, value: Any) -> None:

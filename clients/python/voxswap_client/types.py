@@ -63,6 +63,21 @@ class CachePolicy(StrEnum):
     USE = "use"
 
 
+class EmotionFallback(StrEnum):
+    """What speaks an emotion that a voice does not list: nothing, or rate, pitch and volume."""
+
+    NONE = "none"
+    PROSODY = "prosody"
+
+
+class Expression(StrEnum):
+    """How an emotion is spoken: by the voice's own model, or by rate, pitch and volume alone."""
+
+    NONE = "none"
+    NATIVE = "native"
+    PROSODY = "prosody"
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A word, phoneme or viseme in time. ``text_start:text_end`` is set for words alone.
@@ -85,7 +100,8 @@ class Header:
     ``estimated_samples`` is exact if the text is one sentence; ``cold`` is True if the voice had to
     be loaded first, which took ``swap_ms``. The first ``codec_delay_samples`` of what a decoder
     gives are the codec's own, and are to be skipped. ``stream_id`` is for `Client.interrupt`:
-    whoever knows it can stop the stream.
+    whoever knows it can stop the stream. ``emotions`` are what is spoken, each with its share times
+    the intensity, and ``expression`` how; None from servers that do not tell.
     """
 
     voice: str
@@ -99,6 +115,8 @@ class Header:
     cached: bool
     codec_delay_samples: int = 0
     stream_id: str = field(default="", repr=False)
+    expression: Expression | None = None
+    emotions: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +268,9 @@ class Voice:
     """One version of a voice. ``problem`` says why it cannot be used, and is empty if it can.
 
     ``controls`` names those that it carries out, such as ``rate``; ``languages`` are all that it
-    speaks. Both are empty from servers that do not tell.
+    speaks. Both are empty from servers that do not tell. ``expression`` is the best that it can do
+    for an emotion; ``style_prompts`` and ``reads_style`` say whether it takes a style in words, and
+    one off a recording.
 
     ``labels`` are those that name this version. ``traffic`` is the split that decides what a bare
     id means; without one the version labelled "stable" has it all, or the newest if none is.
@@ -274,6 +294,9 @@ class Voice:
     problem: str = ""
     controls: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    expression: Expression | None = None
+    style_prompts: bool = False
+    reads_style: bool = False
 
     @property
     def ref(self) -> str:

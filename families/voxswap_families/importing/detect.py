@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -47,7 +47,41 @@ def import_voice(
     after publishing. Raises `InvalidInputError` for a bad ``voice_id``, `ImportSourceError` for a
     source that is not taken, and `RegistryError` where ``workdir`` cannot be written.
     """
-    check_voice_id(voice_id)
+    (draft,) = import_voices(
+        source,
+        {style: voice_id},
+        dtype=dtype,
+        licence=licence,
+        code_licence=code_licence,
+        language=language,
+        form=form,
+        workdir=workdir,
+        progress=progress,
+        clock=clock,
+    )
+    return draft
+
+
+def import_voices(
+    source: Path,
+    voices: Mapping[str | None, str],
+    *,
+    dtype: Dtype | Literal["auto"] = "float32",
+    licence: str | None = None,
+    code_licence: str | None = None,
+    language: str | None = None,
+    form: Form = "auto",
+    workdir: Path,
+    progress: Progress | None = None,
+    clock: Clock = utc_now,
+) -> Iterator[VoiceDraft]:
+    """Convert several voices at ``source``: ids by style, which is None for the only one there is.
+
+    Where they share what takes long, that is converted once: a component of several has one path.
+    Else as `import_voice`, and each when it is asked for.
+    """
+    for voice_id in voices.values():
+        check_voice_id(voice_id)
     if form not in get_args(Form):
         forms = "'auto', 'plain', 'packed' or 'packed_int8'"
         raise InvalidInputError.one("form", f"is {form!r}; choose {forms}")
@@ -55,24 +89,33 @@ def import_voice(
         raise InvalidInputError.one(
             "dtype", f"is {dtype!r}; choose 'auto', 'float32' or 'bfloat16'"
         )
-    request = ImportRequest(
-        voice_id,
-        dtype,
-        licence,
-        code_licence,
-        language,
-        workdir,
-        progress or NullProgress(),
-        clock,
-        style,
-        form,
-    )
+    requests = [
+        ImportRequest(
+            voice_id,
+            dtype,
+            licence,
+            code_licence,
+            language,
+            workdir,
+            progress or NullProgress(),
+            clock,
+            style,
+            form,
+        )
+        for style, voice_id in voices.items()
+    ]
     with _readable(source):
         if (taken := _taken(source)) is None:
             raise _nobodys(source)
         importer, found = taken
-        draft = importer.convert(found, request)
-    return dataclasses.replace(draft, fabricated=True) if _is_fabricated(found) else draft
+        named = {style: voice_id for style, voice_id in voices.items() if style is not None}
+        if importer.convert_members is not None and len(named) == len(requests) > 1:
+            drafts = importer.convert_members(found, requests[0], named)
+        else:
+            drafts = (importer.convert(found, request) for request in requests)
+        is_fabricated = _is_fabricated(found)
+        for draft in drafts:
+            yield dataclasses.replace(draft, fabricated=True) if is_fabricated else draft
 
 
 def members(source: Path) -> Sequence[str]:

@@ -175,7 +175,7 @@ def write_safetensors(
         with as_registry_errors("write", path), path.open("xb") as file:
             file.write(len(encoded).to_bytes(8, "little") + encoded)
             for _, tensor in laid_out:
-                file.write(tensor.contiguous().view(torch.uint8).numpy().data)
+                file.write(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
                 progress.advance(tensor.nbytes)
     finally:
         progress.finish()

@@ -145,6 +145,7 @@ class Generator(nn.Module):
         resblock_kernels: Sequence[int],
         resblock_dilations: Sequence[Sequence[int]],
         gin: int = 0,
+        last_bias: bool = False,
     ) -> None:
         super().__init__()
         block = ResBlock1 if resblock == 1 else ResBlock2
@@ -165,7 +166,7 @@ class Generator(nn.Module):
         reach += 3 / step
         self.reach_frames = math.ceil(reach)
         self.hop = step
-        self.conv_post = Conv(channels, 1, 7, bias=False)
+        self.conv_post = Conv(channels, 1, 7, bias=last_bias)
 
     def forward(self, x: Tensor, speaker: Tensor | None = None) -> Tensor:
         """``(batch, channels_in, 1, frames)`` to ``(batch, 1, 1, frames * hop)`` in [-1, 1]."""

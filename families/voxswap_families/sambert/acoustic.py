@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from voxswap_families.layers.rows import Named
 from voxswap_families.layers.shapes import check_shapes
+from voxswap_families.layers.stored import in_canonical_shape
 from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.decoder import Decoder, DecoderState
 from voxswap_families.sambert.encoder import TextEncoder, phone_positions
-from voxswap_families.sambert.parts import Named
 from voxswap_families.sambert.postnet import Postnet
 from voxswap_families.sambert.shapes import acoustic_shapes
-from voxswap_families.sambert.stored import in_canonical_shape
 from voxswap_families.sambert.variance import VarianceAdaptor
 from voxswap_families.work import Steps
 from voxswap_registry.errors import EngineError

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from voxswap_families.layers.rows import Linear, Named
 from voxswap_families.sambert.architecture import AcousticArchitecture
-from voxswap_families.sambert.parts import FeedForward, Linear, Named, Norm, Prenet
+from voxswap_families.sambert.parts import FeedForward, Norm, Prenet
 
 # Keys and values are moved to the beginning of their memory after so many steps; and those of the
 # text are made for so many steps in one product.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from voxswap_families.importing.foreign import read_names
 from voxswap_families.symbols import KANTTS_SPECIALS
 from voxswap_registry.errors import ImportSourceError
 
@@ -19,7 +20,6 @@ PINYIN: Final = "PinYin"
 #: Phones that are breaks, from the shortest to the end of a sentence.
 PAUSES: Final = ("#1", "#2", "#3", "#4")
 MAX_DICTIONARY_BYTES: Final = 1 << 20
-_MAX_NAME: Final = 64
 _EMOTION: Final = "emotion_"
 _NOT_OFFERED: Final = ("none", "placeholder")
 
@@ -60,35 +60,16 @@ FILES: Final[Mapping[str, str]] = {
 }
 
 
-def read_names(data: bytes, *, where: str) -> tuple[str, ...]:
+def read_dictionary(data: bytes, *, where: str) -> tuple[str, ...]:
     """The lines of a dictionary. Raises `ImportSourceError`."""
-    try:
-        names = [line.strip("\r") for line in data.decode("utf-8-sig").split("\n")]
-    except UnicodeDecodeError as error:
-        raise ImportSourceError(
-            f"{where} is no text in UTF-8 ({error.reason} at byte {error.start}); fetch it again"
-        ) from error
-    while names and not names[-1]:
-        names.pop()
+    names = read_names(data, where=where)
     for number, name in enumerate(names, 1):
-        if not 0 < len(name) <= _MAX_NAME or not name.isprintable() or name != name.strip():
-            raise ImportSourceError(
-                f"{where}: line {number} is {name!r:.40}, which is no name; the file must be the "
-                "one the voice was trained with"
-            )
         if name in SPECIALS:
             raise ImportSourceError(
                 f"{where}: line {number} is {name!r}, which stands behind every dictionary by "
                 "itself; take it out"
             )
-    if not names:
-        raise ImportSourceError(f"{where} is empty; fetch it again")
-    if repeated := {name for name in names if names.count(name) > 1}:
-        raise ImportSourceError(
-            f"{where} has {min(repeated)!r:.40} twice; the file must be the one the voice was "
-            "trained with"
-        )
-    return tuple(names)
+    return names
 
 
 def check_order(names: Sequence[str], known: Sequence[str], *, where: str) -> None:

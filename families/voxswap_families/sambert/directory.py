@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from voxswap_families.importing.archive import Files
 from voxswap_families.importing.source import MAX_JSON_BYTES, SourceFile, parse_json
-from voxswap_families.sambert.archive import Files
 from voxswap_families.sambert.dictionaries import FILES
 from voxswap_registry.errors import ImportSourceError
 from voxswap_registry.progress import NullProgress
@@ -32,6 +32,8 @@ _BASE: Final = re.compile(r"basemodel_?\w*")
 _VOICE_NAME: Final = re.compile(r"[\w\-.]{1,64}")
 _MAX_VOICES: Final = 1_000
 _MARK: Final = "sambert"
+#: How folders of the layout begin, which a zip may hold alone.
+FOLDERS: Final = ("voices", "basemodel")
 
 
 @dataclass(frozen=True, slots=True)

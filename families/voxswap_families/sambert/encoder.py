@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from voxswap_families.layers.rows import Linear, Named
 from voxswap_families.sambert.architecture import ENCODER_KERNEL, AcousticArchitecture
-from voxswap_families.sambert.parts import FeedForward, Linear, Named, Norm, SelfAttention
+from voxswap_families.sambert.parts import FeedForward, Norm, SelfAttention
 from voxswap_families.work import Steps
 
 _LONGEST_WAVE = 10_000

@@ -29,6 +29,7 @@ from voxswap_families.contract import (
 )
 from voxswap_families.layers.mapping import map_tensors
 from voxswap_families.layers.native.library import Library, pick
+from voxswap_families.layers.stored import in_canonical_shape
 from voxswap_families.layers.tensors import StagedTensors, block_bytes
 from voxswap_families.sambert import native_generator, usual
 from voxswap_families.sambert.acoustic import MOST_FRAMES, Acoustic
@@ -36,7 +37,6 @@ from voxswap_families.sambert.config import ACOUSTIC, SPEAKER, VOCODER, SambertC
 from voxswap_families.sambert.generator import Generator, step_bytes
 from voxswap_families.sambert.native_generator import NativeGenerator, handled, packed_bytes
 from voxswap_families.sambert.shapes import acoustic_shapes
-from voxswap_families.sambert.stored import in_canonical_shape
 from voxswap_families.sambert.vocoder_architecture import stored_shapes
 from voxswap_families.sambert.voice import (
     MOST_SYMBOLS,

@@ -162,8 +162,8 @@ def _level(tensors: Mapping[str, Tensor], architecture: GeneratorArchitecture, s
     """How loud they are, before the last tangent, for frames like those of an acoustic model."""
     import torch
 
+    from voxswap_families.layers.stored import in_canonical_shape
     from voxswap_families.sambert.generator import Generator
-    from voxswap_families.sambert.stored import in_canonical_shape
     from voxswap_families.sambert.vocoder_weights import stored_tensors
 
     quiet = 1e-3  # where a tangent is a line

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxswap_families.layers.kernels import Filter, convolved
-from voxswap_families.sambert.parts import Linear, Named, joined
+from voxswap_families.layers.rows import Linear, Named, joined
 
 # So few are filtered by all windows beside each other: 0.1 ms for 12 rows of 256, where a tap at a
 # time takes 0.23.

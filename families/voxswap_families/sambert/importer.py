@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from voxswap_families import reading
 from voxswap_families.contract import Importer
+from voxswap_families.importing.archive import Files, opened
+from voxswap_families.importing.foreign import (
+    MAX_ARRAY_BYTES,
+    MAX_YAML_BYTES,
+    parse_yaml,
+    read_array,
+)
 from voxswap_families.importing.request import (
     FABRICATED,
     UNKNOWN_LICENCE,
@@ -25,15 +32,14 @@ from voxswap_families.importing.request import (
 from voxswap_families.importing.source import MAX_WEIGHTS_BYTES, Fields, SourceFile
 from voxswap_families.importing.weights import check_names, write_safetensors
 from voxswap_families.sambert.architecture import AcousticArchitecture
-from voxswap_families.sambert.archive import Files, opened
 from voxswap_families.sambert.config import ACOUSTIC, CONTROLS, EMOTIONS, SPEAKER, VOCODER
 from voxswap_families.sambert.configuration import architecture_of
-from voxswap_families.sambert.directory import VoiceFiles, is_model, voice_files, voice_names
-from voxswap_families.sambert.foreign import (
-    MAX_ARRAY_BYTES,
-    MAX_YAML_BYTES,
-    parse_yaml,
-    read_array,
+from voxswap_families.sambert.directory import (
+    FOLDERS,
+    VoiceFiles,
+    is_model,
+    voice_files,
+    voice_names,
 )
 from voxswap_families.sambert.shapes import acoustic_shapes
 from voxswap_families.sambert.tables import Tables, read_tables
@@ -65,13 +71,13 @@ def find_sambert(path: Path) -> Path | None:
         any(path.glob(name)) for name in ("configuration.json", "voices", "basemodel*", "am")
     ):
         return None
-    with opened(path) as files:
+    with opened(path, kept=FOLDERS) as files:
         return path if files is not None and is_model(files) else None
 
 
 def sambert_members(path: Path) -> Sequence[str]:
     """The names of all voices in it. Blocks; raises `ImportSourceError`."""
-    with opened(path) as files:
+    with opened(path, kept=FOLDERS) as files:
         return () if files is None else voice_names(files)
 
 
@@ -84,7 +90,7 @@ def import_sambert(path: Path, request: ImportRequest) -> VoiceDraft:
         told = "does not apply: durations of a Sambert voice are those of float32 alone"
         raise InvalidInputError.one("dtype", told)
     no_packing(request, path)
-    with opened(path) as files:
+    with opened(path, kept=FOLDERS) as files:
         if files is None:
             raise ImportSourceError(f"{path} is neither a folder nor a zip; check the path")
         return _Import(files, request).draft(_chosen(files, request))
@@ -177,8 +183,8 @@ class _Import:
     def _acoustic(
         self, there: VoiceFiles, config: Fields
     ) -> tuple[AcousticArchitecture, dict[str, torch.Tensor]]:
+        from voxswap_families.layers.stored import as_stored
         from voxswap_families.sambert.checkpoint import acoustic_tensors
-        from voxswap_families.sambert.stored import as_stored
 
         params = config.object("Model").object("KanTtsSAMBERT").object("params")
         file = self.read(there.acoustic, MAX_WEIGHTS_BYTES)

@@ -1,19 +1,14 @@
-"""The small parts that the acoustic model is made of. Signals are ``(time, channels)`` float32.
-
-Each part is made of tensors as a component stores them, which are taken up and not copied: views of
-a mapped file, or of a block on a device. Convolutions lie ``(out, kernel, in)`` there.
-"""
+"""The small parts that the acoustic model is made of. See `layers.rows`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from voxswap_families.layers import rows
+from voxswap_families.layers.rows import Linear, Named, beside
 from voxswap_families.work import Steps
 
 _EPSILON = 1e-6
@@ -21,59 +16,11 @@ _EPSILON = 1e-6
 _LONG = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """Tensors by their names behind a prefix."""
-
-    tensors: Mapping[str, Tensor]
-    prefix: str = ""
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.tensors[f"{self.prefix}{name}"]
-
-    def at(self, name: str) -> Named:
-        """Those below ``name``."""
-        return Named(self.tensors, f"{self.prefix}{name}.")
-
-
-class Linear:
-    """A product of each row with a matrix, and a bias if there is one."""
-
-    def __init__(self, named: Named, *, bias: bool = True) -> None:
-        weight = named["weight"]
-        # Of convolutions of width 1 or more: a row has its neighbours beside it, see `beside`.
-        self.weight = weight.flatten(1) if weight.dim() == 3 else weight
-        self.bias = named["bias"] if bias else None
-        # Of one row a product takes little longer than to see its weights the other way round.
-        self._turned = self.weight.t()
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """``(time, in)`` to ``(time, out)``."""
-        if self.bias is None:
-            return torch.mm(x, self._turned)
-        return torch.addmm(self.bias, x, self._turned)
-
-
-def beside(x: Tensor, width: int) -> Tensor:
-    """Each row of ``(time, channels)`` with its neighbours, zeros beyond both ends.
-
-    ``(time, width * channels)``: what a convolution of an odd ``width`` sees, side by side.
-    """
-    half, channels = width // 2, x.shape[1]
-    padded = functional.pad(x, (0, 0, half, half))
-    shape, strides = (x.shape[0], width * channels), (channels, 1)
-    return padded.as_strided(shape, strides)
-
-
-class Norm:
-    """Layer norm over the channels."""
+class Norm(rows.Norm):
+    """With KAN-TTS's epsilon."""
 
     def __init__(self, named: Named) -> None:
-        self._weight, self._bias = named["weight"], named["bias"]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Normalise; the shape stays."""
-        return functional.layer_norm(x, self._weight.shape, self._weight, self._bias, _EPSILON)
+        super().__init__(named, _EPSILON)
 
 
 class Prenet:
@@ -187,8 +134,3 @@ class Cells:
             states[n] = torch.lstm_cell(x, states[n], ih, hh, bias_ih, bias_hh)
             x = states[n][0]
         return x
-
-
-def joined(rows: Sequence[Tensor]) -> Tensor:
-    """One after the other in time."""
-    return rows[0] if len(rows) == 1 else torch.cat(list(rows))

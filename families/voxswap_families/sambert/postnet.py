@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from voxswap_families.layers.rows import Linear, Named, joined
 from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.fsmn import Fsmn, FsmnState
-from voxswap_families.sambert.parts import Linear, Lstm, LstmState, Named, joined
+from voxswap_families.sambert.parts import Lstm, LstmState
 
 
 @dataclass(slots=True)

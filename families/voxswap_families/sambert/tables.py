@@ -16,7 +16,7 @@ from voxswap_families.sambert.dictionaries import (
     SPECIALS,
     check_order,
     emotion_rows,
-    read_names,
+    read_dictionary,
     rows,
 )
 from voxswap_registry.errors import ImportSourceError
@@ -54,7 +54,7 @@ def read_tables(
     wheres["speaker"] = unit.where
     for kind, file in files.items():
         wheres[kind] = str(file.path)
-        found = read_names(bytes(file.data), where=wheres[kind])
+        found = read_dictionary(bytes(file.data), where=wheres[kind])
         check_order(found, names[kind], where=wheres[kind])
         names[kind] = found
     counts = {

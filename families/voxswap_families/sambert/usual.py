@@ -9,10 +9,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from voxswap_families.layers.stored import as_stored
 from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.config import NONE, SambertConfig
 from voxswap_families.sambert.shapes import acoustic_shapes
-from voxswap_families.sambert.stored import as_stored
 from voxswap_families.sambert.vocoder_architecture import GeneratorArchitecture
 from voxswap_families.sambert.vocoder_weights import silent
 

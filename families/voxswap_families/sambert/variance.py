@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from voxswap_families.layers.rows import Linear, Named, beside
 from voxswap_families.sambert.architecture import EMBEDDING_KERNEL, AcousticArchitecture
 from voxswap_families.sambert.fsmn import Fsmn
-from voxswap_families.sambert.parts import Cells, Linear, Lstm, Named, Prenet, beside
+from voxswap_families.sambert.parts import Cells, Lstm, Prenet
 from voxswap_families.work import Steps
 
 _DURATION_LAYERS = 2

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from voxswap_families.sambert.stored import as_stored, in_canonical_shape
+from voxswap_families.layers.stored import as_stored, in_canonical_shape
 from voxswap_families.sambert.vocoder_architecture import GeneratorArchitecture, stored_shapes
 
 

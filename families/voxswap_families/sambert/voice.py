@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from voxswap_families.contract import Delivery, Utterance
+from voxswap_families.layers.rows import joined
 from voxswap_families.sambert.acoustic import MOST_FRAMES, MOST_PIECE_STEPS, Acoustic, Asked, Line
 from voxswap_families.sambert.config import SambertConfig
 from voxswap_families.sambert.generator import Vocoder
-from voxswap_families.sambert.parts import joined
 from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import EngineError
 

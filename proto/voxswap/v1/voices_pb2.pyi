@@ -284,6 +284,8 @@ class Voice(_message.Message):
     STYLE_PROMPTS_FIELD_NUMBER: _builtins.int
     READS_STYLE_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
+    FABRICATED_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The voice's id."""
     version: _builtins.int
@@ -309,6 +311,10 @@ class Voice(_message.Message):
     expression: _speech_pb2.Expression.ValueType
     """The best that it can do for an emotion: NATIVE if it lists some, PROSODY if that can stand in,
     else NONE.
+    """
+    fabricated: _builtins.bool
+    """Whether its weights are random numbers: for tests and benches. Servers refuse to speak with it
+    unless they are told otherwise.
     """
     @_builtins.property
     def speakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Speaker]:
@@ -348,6 +354,10 @@ class Voice(_message.Message):
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """All that it speaks, as BCP 47 tags; `language` is one of them."""
 
+    @_builtins.property
+    def delivery(self) -> Global___PresetDelivery:
+        """How a preset delivers its lines. Unset: the voice is none."""
+
     def __init__(
         self,
         *,
@@ -372,14 +382,102 @@ class Voice(_message.Message):
         style_prompts: _builtins.bool = ...,
         reads_style: _builtins.bool = ...,
         expression: _speech_pb2.Expression.ValueType = ...,
+        fabricated: _builtins.bool = ...,
+        delivery: Global___PresetDelivery | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "controls", b"controls", "display_name", b"display_name", "emotions", b"emotions", "engine", b"engine", "expression", b"expression", "gender", b"gender", "id", b"id", "labels", b"labels", "language", b"language", "languages", b"languages", "licence", b"licence", "problem", b"problem", "provenance", b"provenance", "reads_style", b"reads_style", "sample_rate_hertz", b"sample_rate_hertz", "speakers", b"speakers", "style_prompts", b"style_prompts", "tags", b"tags", "traffic", b"traffic", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["components", b"components", "controls", b"controls", "delivery", b"delivery", "display_name", b"display_name", "emotions", b"emotions", "engine", b"engine", "expression", b"expression", "fabricated", b"fabricated", "gender", b"gender", "id", b"id", "labels", b"labels", "language", b"language", "languages", b"languages", "licence", b"licence", "problem", b"problem", "provenance", b"provenance", "reads_style", b"reads_style", "sample_rate_hertz", b"sample_rate_hertz", "speakers", b"speakers", "style_prompts", b"style_prompts", "tags", b"tags", "traffic", b"traffic", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Voice: _TypeAlias = Voice  # noqa: Y015
+
+@_typing.final
+class PresetDelivery(_message.Message):
+    """What a request to a preset has that says nothing of it. What a request says of emotions and style
+    goes before this; its rate, pitch and the like are on top.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EmotionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ControlsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    EMOTIONS_FIELD_NUMBER: _builtins.int
+    INTENSITY_FIELD_NUMBER: _builtins.int
+    CONTROLS_FIELD_NUMBER: _builtins.int
+    STYLE_PROMPT_FIELD_NUMBER: _builtins.int
+    FALLBACK_FIELD_NUMBER: _builtins.int
+    intensity: _builtins.float
+    """Of the mixture, from 0 to 2."""
+    style_prompt: _builtins.str
+    """A style in words. Empty: none."""
+    fallback: _speech_pb2.EmotionFallback.ValueType
+    """What speaks an emotion that the voice does not list. EMOTION_FALLBACK_UNSPECIFIED: as the
+    server is set.
+    """
+    @_builtins.property
+    def emotions(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The share of each emotion; what is left of 1 is neutral."""
+
+    @_builtins.property
+    def controls(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Values of Controls, by the names of its fields."""
+
+    def __init__(
+        self,
+        *,
+        emotions: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        intensity: _builtins.float = ...,
+        controls: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        style_prompt: _builtins.str = ...,
+        fallback: _speech_pb2.EmotionFallback.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["controls", b"controls", "emotions", b"emotions", "fallback", b"fallback", "intensity", b"intensity", "style_prompt", b"style_prompt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PresetDelivery: _TypeAlias = PresetDelivery  # noqa: Y015
 
 @_typing.final
 class ListVoicesRequest(_message.Message):

@@ -10,8 +10,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from voxswap_families.contract import Engine
 from voxswap_registry.catalog.watcher import Look
 from voxswap_server.app.audio_cache_metrics import AudioCacheMetrics
+from voxswap_server.app.prompt_metrics import PromptCollector
 from voxswap_server.compute.hooks import Verdict
 from voxswap_server.compute.workers.pool import PoolStatistics
 from voxswap_server.memory.ledger import LedgerStatistics
@@ -111,6 +113,10 @@ class Metrics:
     def watch_ledger(self, tier: Tier, books: Callable[[], LedgerStatistics]) -> None:
         """Show a ledger as it is at a scrape. ``books`` is called from other threads."""
         self._ledgers.add(tier, books)
+
+    def watch_prompts(self, engines: Mapping[str, Engine]) -> None:
+        """Show what became of the prompts of those of ``engines`` that have any."""
+        self.registry.register(PromptCollector(engines))
 
     def watch_workers(self, program: str, figures: Callable[[], PoolStatistics | None]) -> None:
         """Show a program's worker processes as they are at a scrape."""

@@ -33,4 +33,9 @@ def named(fields: Mapping[str, str]) -> Iterator[None]:
 def _renamed(
     violations: Sequence[FieldViolation], fields: Mapping[str, str]
 ) -> list[FieldViolation]:
-    return [FieldViolation(fields.get(v.field, v.field), v.description) for v in violations]
+    return [FieldViolation(_name(v.field, fields), v.description) for v in violations]
+
+
+def _name(field: str, fields: Mapping[str, str]) -> str:
+    """Theirs; of one of several, ``emotion.mixture[0].weight``, that of all of them."""
+    return fields.get(field) or fields.get(field.partition("[")[0], field)

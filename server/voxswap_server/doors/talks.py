@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from voxswap_server.doors.errors import PeerGoneError
 from voxswap_server.doors.failures import Failure
+from voxswap_server.doors.fields import named
 from voxswap_server.doors.shared import Shared
 from voxswap_server.doors.silence import Silence
 from voxswap_server.speech.asking import check_fragment
@@ -70,10 +72,11 @@ class Talk:
         fail: Fail,
         idle_s: float | None = None,
         on_end: Callable[[], object] = lambda: None,
+        fields: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """``deliver`` sends a message, and waits until it is on its way; ``fail`` is told the end
         of a conversation that ends with an error. Both may raise `PeerGoneError`, which ends it.
-        ``on_end`` hears of any end, last of all.
+        ``on_end`` hears of any end, last of all. ``fields`` are the client's names of ours.
         """
         self._services = services
         self._guard = guard
@@ -81,6 +84,7 @@ class Talk:
         self._deliver = deliver
         self._fail = fail
         self._on_end = on_end
+        self._fields = fields
         self._most_characters = services.max_text_characters
         self._conversation = Conversation(most_waiting=self._most_characters)
         self._silence = Silence(idle_s)
@@ -172,7 +176,7 @@ class Talk:
     async def _speak(self) -> None:
         shared, speaker = self._guard.shared, self._services.speaker
         self._conversation.push(self._request.text)
-        with shared.streams.one(), shared.calls.one(NAME):
+        with named(self._fields), shared.streams.one(), shared.calls.one(NAME):
             call = self._services.call()
             async with speaker.open(self._request, call, script=self._conversation) as stream:
                 self._stream = stream

@@ -25,6 +25,7 @@ from voxswap_server.speech.request import (
     MarkKind,
     SpeechRequest,
 )
+from voxswap_server.speech.styles import opened
 
 #: Metadata, or a header, that names on whose behalf a call is made.
 TENANT_KEY = "voxswap-tenant"
@@ -41,7 +42,6 @@ MAX_EMOTIONS = 16
 MAX_EMOTION_CHARACTERS = 64
 MAX_INTENSITY = 2.0
 MAX_STYLE_PROMPT_CHARACTERS = 500
-MAX_STYLE_BYTES = 4096
 # Shares are sums of what clients wrote in decimals.
 _ROUNDING = 1e-6
 
@@ -92,7 +92,7 @@ class AskedEmotion:
 
     What the shares leave of 1 is neutral; an intensity of None is 1. In place of a mixture there
     may be ``valence`` and ``arousal``, or it is read off the text. A ``fallback`` of None: nothing
-    was said.
+    was said. ``if_it_can``: a voice that can speak none says its line all the same.
     """
 
     mixture: Sequence[tuple[str, float]] = ()
@@ -101,6 +101,7 @@ class AskedEmotion:
     arousal: float | None = None
     from_text: bool = False
     fallback: EmotionFallback | None = None
+    if_it_can: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +181,7 @@ def speech_request(
         emotions=emotions,
         affect=affect,
         from_text=emotion.from_text,
+        if_it_can=emotion.if_it_can,
         intensity=1.0 if emotion.intensity is None else emotion.intensity,
         fallback=emotion.fallback,
         style_prompt=asked.style_prompt.strip(),
@@ -349,10 +351,11 @@ def _check_style(faults: Faults, asked: Asked) -> None:
             faults.add("style_prompt", description)
         if not any(map(str.isalpha, prompt)):
             faults.add("style_prompt", "has no letter; say a style in words, or leave it unset")
-    if len(asked.style) > MAX_STYLE_BYTES:
-        faults.add(
-            "style", f"has {len(asked.style)} bytes; {MAX_STYLE_BYTES} at most: send what was read"
-        )
+    if asked.style:
+        try:
+            opened(asked.style)
+        except InvalidInputError as error:
+            faults.add("style", error.violations[0].description)
     if prompt and asked.style:
         faults.add("style", "is set beside style_prompt; send one of them")
 

@@ -10,6 +10,7 @@ from voxswap_registry.manifest import Manifest
 from voxswap_server.speech import expression
 from voxswap_server.speech.expression import told_of
 from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.styles import style_faults
 
 _NAMES = {"en": "English", "zh": "Mandarin"}
 
@@ -18,6 +19,18 @@ def check_offered(request: SpeechRequest, manifest: Manifest) -> None:
     """Raise `InvalidInputError` for what the voice has not: a speaker, a control, an emotion."""
     if faults := list(_faults(request, manifest)):
         raise InvalidInputError(faults)
+
+
+def takes_style_prompts(manifest: Manifest) -> bool:
+    """Whether a voice takes a style in words."""
+    rules = rules_of(manifest.engine)
+    return rules is not None and style_prompts_of(rules)
+
+
+def reads_style(manifest: Manifest) -> bool:
+    """Whether a voice has a style space, so that it takes what was read off a recording."""
+    rules = rules_of(manifest.engine)
+    return rules is not None and style_size_of(rules) > 0
 
 
 def nothing_to_speak(manifest: Manifest) -> InvalidInputError:
@@ -48,8 +61,8 @@ def _faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolati
                     "one unset",
                 )
     yield from expression.faults(request, manifest)
-    rules = rules_of(manifest.engine)
-    if request.style_prompt and not (rules and style_prompts_of(rules)):
-        yield FieldViolation("style_prompt", f"is none that {manifest.ref} takes; leave it unset")
-    if request.style and not (rules and style_size_of(rules)):
-        yield FieldViolation("style", f"is none that {manifest.ref} takes; leave it unset")
+    if request.style_prompt and not takes_style_prompts(manifest):
+        told = f"{manifest.ref} takes no style in words; name an emotion, or leave it unset"
+        yield FieldViolation("style_prompt", told)
+    if request.style:
+        yield from style_faults(request.style, manifest)

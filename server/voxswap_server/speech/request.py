@@ -56,7 +56,8 @@ class SpeechRequest:
     ``controls`` are those that were asked for, beside the rate, and not neutral. ``emotions`` are
     as in `voxswap_families.contract.Delivery`, by the names of whoever asked. In their place
     ``affect`` has valence and arousal, or they are read off the text (``from_text``); both are as
-    strong as ``intensity`` says. A ``fallback`` of None is as the server is set. `expression` makes
+    strong as ``intensity`` says; with ``if_it_can`` a voice that can speak none says the line
+    without. A ``fallback`` of None is as the server is set. `expression` makes
     of all this what a voice speaks, and what a header says of it: ``expression`` and ``spoken``.
     ``style`` is what was read off a recording, still sealed.
     A ``paced`` stream is listened to while it is made; another one is for a file. An ``eager``
@@ -79,6 +80,7 @@ class SpeechRequest:
     affect: tuple[float, float] | None = None
     from_text: bool = False
     intensity: float = 1.0
+    if_it_can: bool = False
     fallback: EmotionFallback | None = None
     expression: Expression = Expression.NONE
     spoken: Mapping[str, float] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from voxswap_server.speech.messages import Message, Messages, Receipt
 from voxswap_server.speech.metrics import StreamMetrics, StreamObservation
 from voxswap_server.speech.offers import check_offered
 from voxswap_server.speech.pipeline import Stage, Synthesis
+from voxswap_server.speech.presets import as_preset
 from voxswap_server.speech.request import EmotionFallback, SpeechRequest
 from voxswap_server.speech.script import Script
 
@@ -168,6 +169,7 @@ class Speaker:
         with self._metrics.stream(left_s) as seen:
             # No thread: the catalog answers from this machine's page cache.
             manifest = self._catalog.resolve(request.voice, session_id=request.session_id)
+            request = as_preset(request, manifest)
             request = dataclasses.replace(request, fallback=request.fallback or self._fallback)
             check_offered(request, manifest)
             request = settled(request, manifest)

@@ -33,8 +33,9 @@ def make_front_end(
     served by ``espeak``, the processes of espeak-ng, or, if ``prefer`` says so and the voice speaks
     English, by hibari-tts; with the ``alphabet`` "misaki" its phonemes are written as misaki writes
     them. Kind "characters" takes ``lowercase`` (false), kind "misaki", which is English,
-    ``british`` (false), kind "mandarin" the ``alphabet`` that it writes ("kantts"). Raises
-    `FrontEndError` with the remedy if the voice cannot be read here.
+    ``british`` (false), kind "mandarin" the ``alphabet`` that it writes ("kantts"); kind
+    "emotivoice", Mandarin and English, takes nothing. Raises `FrontEndError` with the remedy if the
+    voice cannot be read here.
     """
     kind, options = spec.kind, spec.options
     if kind == "characters":
@@ -43,11 +44,13 @@ def make_front_end(
         return MisakiFrontEnd(table, british=bool(options.get("british", False)))
     if kind == "mandarin":
         return _mandarin(table, str(options.get("alphabet", "kantts")))
+    if kind == "emotivoice":
+        return _mandarin(table, kind)
     if kind != "espeak":
         raise FrontEndError(
             f"The voice asks for the front-end {kind!r}, which this server does not have; it has "
-            "'espeak', 'characters', 'misaki' and 'mandarin'. Update the server, or import the "
-            "voice again",
+            "'espeak', 'characters', 'misaki', 'mandarin' and 'emotivoice'. Update the server, or "
+            "import the voice again",
             metadata={"front_end": kind},
         )
     voice = str(options.get("voice") or language).lower().replace("_", "-")
@@ -76,9 +79,12 @@ def make_front_end(
 
 def _mandarin(table: SymbolTable, alphabet: str) -> FrontEnd:
     # Its patterns take 0.1 s to compile, which a server without such a voice need not wait for.
+    from voxswap_server.text.mandarin.emotivoice import EmotiVoiceFrontEnd
     from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
     from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 
+    if alphabet == "emotivoice":
+        return EmotiVoiceFrontEnd(table)
     return KanttsFrontEnd(table) if alphabet == "kantts" else MisakiMandarinFrontEnd(table)
 
 

@@ -20,6 +20,7 @@ from voxswap_server.speech.cache.subscriber import Terms
 from voxswap_server.speech.errors import OverloadedError
 from voxswap_server.speech.expression import settled
 from voxswap_server.speech.messages import Chunk, Message
+from voxswap_server.speech.presets import as_preset
 from voxswap_server.speech.request import SpeechRequest
 from voxswap_server.speech.speaking import Maker
 
@@ -123,7 +124,8 @@ class SelfTest:
     async def _speak(self, manifest: Manifest, request: SpeechRequest, terms: Terms) -> None:
         """Say one line. Raises `SelfTestError` for what a voice should not sound like."""
         text, asked = request.text, ""
-        messages = self._maker.messages(manifest, settled(request, manifest), lambda: terms)
+        request = settled(as_preset(request, manifest), manifest)
+        messages = self._maker.messages(manifest, request, lambda: terms)
         async with contextlib.aclosing(messages):
             samples = await _heard(messages, _longest_s(text), manifest)
         if fault := _fault(samples, manifest.audio.sample_rate_hertz, _longest_s(text)):

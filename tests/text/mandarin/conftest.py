@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.text.mandarin.tables import KOKORO, kantts_table
+from tests.text.mandarin.tables import EMOTIVOICE, KOKORO, kantts_table
+from voxswap_server.text.mandarin.emotivoice import EmotiVoiceFrontEnd
 from voxswap_server.text.mandarin.kantts import KanttsFrontEnd
 from voxswap_server.text.mandarin.misaki import MisakiMandarinFrontEnd
 from voxswap_server.text.mandarin.reader import MandarinReader, shared_reader
@@ -34,3 +35,9 @@ def mandarin_only(reader: MandarinReader) -> KanttsFrontEnd:
     """Of a voice that was trained on no English."""
     del reader
     return KanttsFrontEnd(kantts_table(english=False))
+
+
+@pytest.fixture(scope="session")
+def emotivoice(reader: MandarinReader) -> EmotiVoiceFrontEnd:
+    del reader
+    return EmotiVoiceFrontEnd(EMOTIVOICE)

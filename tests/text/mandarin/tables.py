@@ -1,14 +1,18 @@
-"""Symbol tables to write with: Kokoro's, and one laid out as the importer lays out KAN-TTS's."""
+"""Symbol tables to write with: Kokoro's, and such as are made of KAN-TTS's and EmotiVoice's."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from voxswap_families.emotivoice.tokens import EDGE, made_up_tokens
 from voxswap_families.kokoro.format import SYMBOLS, symbol_table_json
 from voxswap_families.symbols import KANTTS_SPECIALS, SymbolTable
 from voxswap_families.text import SymbolSequence
 
 KOKORO: Final = SymbolTable.from_json(symbol_table_json(SYMBOLS))
+EMOTIVOICE: Final = SymbolTable.piper(
+    {token: [row] for row, token in enumerate(made_up_tokens())}, pad=None, bos=EDGE, eos=EDGE
+)
 _LETTERS: Final = {index: symbol for symbol, index in SYMBOLS.items()}
 
 _INITIALS = "b c ch d f g h j k l m n p q r s sh t w xx y z zh"
@@ -57,3 +61,8 @@ def phonemes(sequence: SymbolSequence) -> str:
     """The ids as Kokoro's own letters, without the boundaries around them."""
     assert sequence.ids[0] == sequence.ids[-1] == 0
     return "".join(_LETTERS[i] for i in sequence.ids[1:-1])
+
+
+def emotivoice_tokens(sequence: SymbolSequence) -> str:
+    """The ids as EmotiVoice's tokens."""
+    return " ".join(made_up_tokens()[row] for row in sequence.ids)

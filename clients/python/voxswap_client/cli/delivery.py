@@ -11,7 +11,16 @@ from voxswap_client.audio_file import container, encoding_of, wav_header
 from voxswap_client.cli.failure import usage_error, warn
 from voxswap_client.cli.output import human_ms
 from voxswap_client.cli.players import PCM
-from voxswap_client.types import Encoding, Header, LineClass, Pacing, SpeechResult
+from voxswap_client.request import emotion_in
+from voxswap_client.types import (
+    EmotionFallback,
+    Encoding,
+    Expression,
+    Header,
+    LineClass,
+    Pacing,
+    SpeechResult,
+)
 
 if TYPE_CHECKING:
     from voxswap_client.request import SpeechOptions
@@ -38,6 +47,11 @@ def add_delivery(parser: argparse.ArgumentParser) -> None:
     """Add the options that shape the speech."""
     parser.add_argument("--speaker", metavar="NAME", help="a speaker that the voice lists")
     parser.add_argument("--rate", type=float, metavar="FACTOR", help="2 is twice as fast")
+    parser.add_argument("--pitch", type=float, metavar="SEMITONES", help="12: an octave up")
+    parser.add_argument("--pitch-range", type=float, metavar="FACTOR", help="0 is monotonous")
+    parser.add_argument("--volume", type=float, metavar="DECIBELS", help="-40 to 12")
+    parser.add_argument("--pauses", type=float, metavar="FACTOR", help="2 makes them twice as long")
+    _add_emotion(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed, the same audio")
     parser.add_argument("--sample-rate", type=int, metavar="HERTZ", help="resample to this rate")
     parser.add_argument(
@@ -60,11 +74,50 @@ def add_delivery(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_emotion(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a line is felt."""
+    parser.add_argument(
+        "--emotion",
+        action="append",
+        metavar="NAME[=SHARE]",
+        help="angry, or angry=0.7 and again sad=0.2; auto: what each sentence says",
+    )
+    parser.add_argument("--intensity", type=float, metavar="N", help="of it, 0 to 2; 1 unless set")
+    parser.add_argument("--valence", type=float, metavar="N", help="-1 to 1, with --arousal")
+    parser.add_argument("--arousal", type=float, metavar="N", help="-1 to 1, with --valence")
+    parser.add_argument(
+        "--fallback",
+        choices=list(map(str, EmotionFallback)),
+        metavar="HOW",
+        help="prosody: rate, pitch and volume speak what the voice does not list; none",
+    )
+    parser.add_argument("--style-prompt", metavar="WORDS", help="a style in words")
+
+
+def _emotion(args: argparse.Namespace) -> str | dict[str, float] | None:
+    if not args.emotion:
+        return None
+    try:
+        return emotion_in(", ".join(args.emotion))
+    except ValueError as error:
+        raise usage_error(f"--emotion: {error}", "say it once for each emotion") from error
+
+
 def options(args: argparse.Namespace) -> SpeechOptions:
     """What was asked for with `add_delivery`, for the client."""
     return {
         "speaker": args.speaker,
         "rate": args.rate,
+        "pitch_semitones": args.pitch,
+        "pitch_range": args.pitch_range,
+        "volume_db": args.volume,
+        "pause_scale": args.pauses,
+        "emotion": _emotion(args),
+        "intensity": args.intensity,
+        "valence": args.valence,
+        "arousal": args.arousal,
+        "fallback": args.fallback,
+        "style_prompt": args.style_prompt,
         "seed": args.seed,
         "sample_rate_hertz": args.sample_rate,
         "encoding": args.encoding,
@@ -113,9 +166,22 @@ def tell(result: SpeechResult, written: Path | None, args: argparse.Namespace, m
     begun = f"cold ({human_ms(header.swap_ms)} to load)" if header.cold else "warm"
     show(
         f"{f'wrote {target}' if target else 'played'}: {result.duration_s:.2f} s of "
-        f"{header.voice}, {begun}, {more}RTF {result.rtf:.3f}, seed {result.trailer.seed}",
+        f"{header.voice}, {_felt(header)}{begun}, {more}RTF {result.rtf:.3f}, seed "
+        f"{result.trailer.seed}",
         args,
     )
+    if header.expression is Expression.NONE and (args.emotion or args.valence is not None):
+        show("no emotion was spoken: there was none in what was asked for", args)
+
+
+def _felt(header: Header) -> str:
+    """What emotion is spoken, and how."""
+    if not header.emotions or header.expression is None:
+        return ""
+    shares = " and ".join(
+        f"{name} {round(amount, 2):g}" for name, amount in header.emotions.items()
+    )
+    return f"{shares} ({header.expression.upper()}), "
 
 
 def show(text: str, args: argparse.Namespace) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
+import fnmatch
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxswap_client.cli.failure import CliError
+from voxswap_client.cli.failure import CliError, usage_error
 from voxswap_client.cli.local import as_voice, errors_told, opened
 from voxswap_client.cli.progress import ProgressBar
 from voxswap_client.types import Registration, Voice
@@ -18,25 +19,40 @@ from voxswap_client.types import Registration, Voice
 if TYPE_CHECKING:
     from voxswap_client import Client
     from voxswap_registry.draft import VoiceDraft
+    from voxswap_registry.manifest import Component
 
 
-def found_at(path: Path, args: argparse.Namespace) -> list[argparse.Namespace]:
-    """What to import of ``path``: ``args``, or for each of several voices its own id and style.
+def found_at(path: Path, args: argparse.Namespace) -> dict[str | None, str]:
+    """What to import of ``path``: the id of each voice by its name there, None for an only one.
 
-    Those that each stand for themselves are called by their own names behind ``--id``.
+    Those that each stand for themselves are called by their own names behind ``--id``; of these
+    ``--only`` chooses some. Raises `CliError`.
     """
     if args.style is not None:
-        return [args]
+        return {args.style: args.id}
     with errors_told():
         from voxswap_families.importing.detect import members
 
         names = members(path)
     if len(names) < 2:
-        return [args]
-    return [
-        argparse.Namespace(**{**vars(args), "id": f"{args.id}/{name.lower()}", "style": name})
-        for name in names
-    ]
+        if args.only is not None and path.exists():
+            raise usage_error(f"--only chooses among several, and {path} holds one voice")
+        return {None: args.id}
+    return {name: f"{args.id}/{name.lower()}" for name in _chosen(path, names, args.only)}
+
+
+def _chosen(path: Path, names: Sequence[str], only: str | None) -> list[str]:
+    """Those of ``names`` that a pattern of ``only`` fits; all of them without one."""
+    if only is None:
+        return list(names)
+    patterns = list(map(str.strip, only.split(",")))
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise usage_error(
+                f"--only has {pattern!r}, which is none of the {len(names)} voices at {path}",
+                f"it has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}",
+            )
+    return [n for n in names if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)]
 
 
 def fabricate(kind: str, folder: Path, seed: int, size: str) -> None:
@@ -55,37 +71,62 @@ def kinds() -> dict[str, str]:
         return {name: each.description for name, each in fabricators().items()}
 
 
-def add_to_registry(location: str, args: argparse.Namespace, actor: str) -> Registration:
-    """Import one voice and publish it, unless its newest version is the same."""
+def add_to_registry(
+    location: str, args: argparse.Namespace, voices: Mapping[str | None, str], actor: str
+) -> list[Registration]:
+    """Import ``voices`` and publish each, unless its newest version is the same."""
     with opened(location) as registry, registry.workdir() as workdir:
+        from voxswap_registry.draft import DraftComponent
         from voxswap_registry.graphs import record_imported
 
-        draft = _imported(args, workdir)
-        # Whoever imports where the registry is, is an operator: the graph may be run from now on.
-        record_imported(registry, draft, actor=actor)
-        manifest, created = registry.publish_if_new(
-            draft, label=args.label, actor=actor, rewrite=args.rewrite
-        )
-        return Registration(as_voice(manifest, registry.record(draft.voice_id)), created)
+        done: list[Registration] = []
+        known: dict[Path | None, Component] = {}
+        for draft in _imported(args, voices, workdir):
+            # What a voice before had of the same file is there, and need not be looked at again.
+            parts = tuple(
+                replace(DraftComponent.stored(known[part.path]), role=part.role, form=part.form)
+                if part.path in known
+                else part
+                for part in draft.components
+            )
+            # Whoever imports where the registry is, is an operator: a graph may be run from now on.
+            record_imported(registry, draft, actor=actor)
+            manifest, created = registry.publish_if_new(
+                replace(draft, components=parts),
+                label=args.label,
+                actor=actor,
+                rewrite=args.rewrite,
+            )
+            for part, component in zip(draft.components, manifest.components, strict=True):
+                known[part.path] = component
+            record = registry.record(draft.voice_id)
+            done.append(Registration(as_voice(manifest, record), created))
+        return done
 
 
-def add_to_server(client: Client, args: argparse.Namespace, actor: str) -> Registration:
-    """Import one voice here and upload what the server lacks of it."""
+def add_to_server(
+    client: Client, args: argparse.Namespace, voices: Mapping[str | None, str], actor: str
+) -> list[Registration]:
+    """Import ``voices`` here and upload what the server lacks of each."""
     with errors_told(), tempfile.TemporaryDirectory(prefix="voxswap-") as folder:
         from voxswap_registry.publishing import as_upload
 
-        draft = _imported(args, Path(folder))
-        manifest_json, files = as_upload(draft)
-        with _uploading(args.id) as progress:
-            done = client.register_voice(
-                manifest_json,
-                files,
-                label=args.label or "",
-                actor=actor,
-                on_progress=progress,
-                timeout_s=args.timeout,
-            )
-        _check_forms(draft, done.voice)
+        done: list[Registration] = []
+        hashed: dict[Path, Component] = {}
+        for draft in _imported(args, voices, Path(folder)):
+            manifest_json, files = as_upload(draft, hashed)
+            with _uploading(draft.voice_id) as progress:
+                done.append(
+                    client.register_voice(
+                        manifest_json,
+                        files,
+                        label=args.label or "",
+                        actor=actor,
+                        on_progress=progress,
+                        timeout_s=args.timeout,
+                    )
+                )
+            _check_forms(draft, done[-1].voice)
         return done
 
 
@@ -136,28 +177,29 @@ def add_packs(
         return done, len(found.others)
 
 
-def _imported(args: argparse.Namespace, workdir: Path) -> VoiceDraft:
-    from voxswap_families.importing.detect import import_voice
+def _imported(
+    args: argparse.Namespace, voices: Mapping[str | None, str], workdir: Path
+) -> Iterator[VoiceDraft]:
+    from voxswap_families.importing.detect import import_voices
 
     with ProgressBar() as progress:
-        draft = import_voice(
+        for draft in import_voices(
             args.path,
-            args.id,
+            voices,
             dtype=args.dtype or "auto",
             form=args.form or "auto",
             licence=args.licence,
             code_licence=args.code_licence,
             language=args.language,
-            style=args.style,
             workdir=workdir,
             progress=progress,
-        )
-    return dataclasses.replace(
-        draft,
-        display_name=draft.display_name if args.name is None else args.name,
-        tags=tuple(args.tag or ()),
-        gender=draft.gender if args.gender is None else args.gender,
-    )
+        ):
+            yield replace(
+                draft,
+                display_name=draft.display_name if args.name is None else args.name,
+                tags=tuple(args.tag or ()),
+                gender=draft.gender if args.gender is None else args.gender,
+            )
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from voxswap_client.cli.serve import not_installed
 from voxswap_client.types import (
     Change,
     Component,
+    Expression,
     LabelMove,
     Provenance,
     TrafficShare,
@@ -248,8 +249,14 @@ class LocalCatalog:
 
 def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
     """A version as a server's own answer would show it."""
-    from voxswap_registry.families import controls_of
+    from voxswap_registry.families import (
+        controls_of,
+        rules_of,
+        style_prompts_of,
+        style_size_of,
+    )
 
+    rules = rules_of(manifest.engine)
     origin, state = manifest.provenance, record.state
     return Voice(
         id=manifest.voice_id,
@@ -274,6 +281,9 @@ def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
         emotions=manifest.emotions or (),
         controls=tuple(controls_of(manifest)),
         languages=manifest.spoken_languages,
+        expression=Expression.NATIVE if manifest.emotions else Expression.PROSODY,
+        style_prompts=rules is not None and style_prompts_of(rules),
+        reads_style=rules is not None and style_size_of(rules) > 0,
     )
 
 

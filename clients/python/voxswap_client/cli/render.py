@@ -46,7 +46,9 @@ def add_to(commands: Commands) -> None:
         "script, the same command does what is left.",
         epilog="SCRIPT is UTF-8: CSV whose first line names the columns, or a JSON object on each "
         "line. Columns: voice, text; and where wanted id (the file's name), speaker, seed, rate, "
-        "noise_scale, duration_noise_scale, encoding, sample_rate, loudness. "
+        "pitch_semitones, pitch_range, volume_db, pause_scale, noise_scale, duration_noise_scale, "
+        "emotion (angry=0.7, sad=0.2), intensity, fallback, style_prompt, encoding, sample_rate, "
+        "loudness. "
         "DIR/results.jsonl says what became of each line.",
     )
     parser.add_argument("script", metavar="SCRIPT", help="a file; '-' reads it from stdin")

@@ -21,7 +21,7 @@ from voxswap_client.cli.failure import warn
 from voxswap_client.cli.output import human_bytes, human_time, print_json
 from voxswap_client.cli.table import WIDTH, render
 from voxswap_client.cli.traffic import percentages, split
-from voxswap_client.types import Change, Voice, VoiceDetails
+from voxswap_client.types import Change, Expression, Voice, VoiceDetails
 
 _LABEL_COLUMNS = 14
 _FILTERS = ("prefix", "language", "engine", "tags", "gender", "search")
@@ -157,6 +157,7 @@ def card(details: VoiceDetails) -> str:
         ("rate", f"{voice.sample_rate_hertz} Hz" if voice.sample_rate_hertz else ""),
         ("speakers", ", ".join(voice.speakers)),
         ("emotions", ", ".join(voice.emotions)),
+        ("expression", expression(voice)),
         ("controls", ", ".join(voice.controls)),
         ("gender", voice.gender),
         ("tags", ", ".join(voice.tags)),
@@ -186,6 +187,21 @@ def card(details: VoiceDetails) -> str:
         ]
         lines += ["", render(["COMPONENT", "SIZE", "DIGEST"], rows, right=["SIZE"])]
     return "\n".join(lines)
+
+
+def expression(voice: Voice) -> str:
+    """What it can do for an emotion or a style, in words; empty if nobody says."""
+    found = [] if voice.expression is None else [_EXPRESSIONS[voice.expression]]
+    found += ["takes a style in words"] if voice.style_prompts else []
+    found += ["takes a style off a recording"] if voice.reads_style else []
+    return "; ".join(found)
+
+
+_EXPRESSIONS = {
+    Expression.NONE: "none",
+    Expression.NATIVE: "native",
+    Expression.PROSODY: "prosody, where that is asked for",
+}
 
 
 def _named(version: int, details: VoiceDetails) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from voxswap_client.cli import importing, local
@@ -24,6 +25,8 @@ from voxswap_client.errors import DeadlineExceededError
 from voxswap_client.types import Registration
 
 _ANSWERS_WITHIN_S = 5.0
+_TOLD_ONE_BY_ONE = 60  # as many as there are style packs, and some more
+_TOLD_WITH_PARTS = 8
 _OF_ONE_VOICE = (
     "id", "dtype", "form", "licence", "code_licence", "language", "style", "label", "name",
     "tag", "gender",
@@ -40,7 +43,8 @@ def add_to(actions: Commands) -> None:
         metavar="SOURCE",
         nargs="?",
         type=Path,
-        help="a Piper .onnx, the folder of a voice, or a model of ModelScope (folder or zip)",
+        help="a Piper .onnx, the folder of a voice, a model of ModelScope or EmotiVoice's release "
+        "(folder or zip)",
     )
     add.add_argument("--embedded", action="store_true", help="voices of installed packages")
     add.add_argument(
@@ -53,7 +57,8 @@ def add_to(actions: Commands) -> None:
     add.add_argument(
         "--only",
         metavar="NAMES",
-        help="which of the packs, such as zf_xiaoxiao,am_* (default: all)",
+        help="which of the packs, or of the voices at SOURCE, such as zf_xiaoxiao,am_* (default: "
+        "all)",
     )
     add.add_argument("--id", metavar="ID", help="what the voice shall be called, such as npc/smith")
     add.add_argument(
@@ -76,8 +81,8 @@ def add_to(actions: Commands) -> None:
     add.add_argument(
         "--style",
         metavar="NAME",
-        help="which one, of a Kokoro folder or a model of ModelScope with several; all of the "
-        "latter are added as ID/NAME if none is named",
+        help="which one, of a Kokoro folder, a model of ModelScope with several or a speaker of "
+        "EmotiVoice; all of the latter are added as ID/NAME if none is named",
     )
     add.add_argument("--label", metavar="NAME", help="a label for the new version, such as canary")
     add.add_argument("--name", metavar="TEXT", help="a name for people")
@@ -96,7 +101,7 @@ def run_add(args: argparse.Namespace) -> int:
     has_packs = args.kokoro_packs is not None
     if (args.embedded or has_packs) is (args.path is not None):
         raise usage_error("voices add takes either a SOURCE, or --embedded or --kokoro-packs")
-    if args.only is not None and not has_packs:
+    if args.only is not None and args.embedded and not has_packs:
         raise usage_error("--only chooses among --kokoro-packs", "name these too")
     if args.embedded or has_packs:
         return _add_several(args)
@@ -104,7 +109,7 @@ def run_add(args: argparse.Namespace) -> int:
         raise usage_error("a voice needs a name", "give it one: --id npc/smith")
     voices = importing.found_at(args.path, args)
     if len(voices) > 1 and not args.json:
-        print(f"{args.path} holds {len(voices)} voices: {', '.join(each.style for each in voices)}")
+        print(f"{args.path} holds {len(voices)} voices: {_some(list(map(str, voices)))}")
     if asks_server(args):
         if args.rewrite:
             raise usage_error("--rewrite works on a registry", "name it with --registry")
@@ -113,17 +118,25 @@ def run_add(args: argparse.Namespace) -> int:
                 client.wait_ready(_ANSWERS_WITHIN_S)  # an import takes a while
             except DeadlineExceededError as error:
                 raise no_server(error) from error
-            done = [importing.add_to_server(client, each, actor(args)) for each in voices]
+            done = importing.add_to_server(client, args, voices, actor(args))
         return _tell_found(args, {"address": address_of(args)}, done)
     location = local.registry_location(args, must_exist=False)
-    done = [importing.add_to_registry(location, each, actor(args)) for each in voices]
+    done = importing.add_to_registry(location, args, voices, actor(args))
     return _tell_found(args, {"registry": location}, done)
 
 
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _TOLD_ONE_BY_ONE
+    return ", ".join(names[:_TOLD_ONE_BY_ONE]) + (f" and {more} more" if more > 0 else "")
+
+
 def _tell_found(args: argparse.Namespace, target: dict[str, str], done: list[Registration]) -> int:
-    """Besides what is new, what was found of voices that have several parts."""
+    """Besides what is new, what was found of voices that have several parts.
+
+    Of many, the first: they are of one kind, since they come of one place.
+    """
     code = tell(args, target, done)
-    for item in () if args.json else done:
+    for item in () if args.json else done[: len(done) if len(done) <= _TOLD_WITH_PARTS else 1]:
         voice = item.voice
         weights = [c for c in voice.components if c.role != "symbols"]
         if len(weights) < 2:
@@ -176,11 +189,15 @@ def tell(args: argparse.Namespace, target: dict[str, str], done: list[Registrati
         print_json({**target, "added": added, "unchanged": unchanged})
         return 0
     (where,) = target.values()
-    for item in done:
+    for item in done[:_TOLD_ONE_BY_ONE]:
         voice = item.voice
         labels = f", labelled {', '.join(voice.labels)}" if voice.labels else ""
         if item.created:
             print(f"added {voice.ref} ({human_bytes(voice.size_bytes)}{labels}) to {where}")
         else:
             print(f"nothing to add: {voice.ref} at {where} is the same voice{labels}")
+    if others := done[_TOLD_ONE_BY_ONE:]:
+        new = sum(item.created for item in others)
+        told = f"added {new} of {len(others)} others, up to {others[-1].voice.ref}, to {where}"
+        print(told if new else f"nothing to add: {len(others)} others at {where} are the same")
     return 0

@@ -11,13 +11,14 @@ from voxswap_client.audio_file import container, encoding_of
 from voxswap_client.errors import InvalidRequestError
 from voxswap_client.render.names import TakenNames, file_name
 from voxswap_client.render.records import Faults, Record, csv_records, decoded, json_records
-from voxswap_client.request import CONTROLS, SpeechOptions, build_request
+from voxswap_client.request import CONTROLS, FEELINGS, SpeechOptions, build_request, emotion_in
 from voxswap_client.types import Encoding
 
 REQUIRED = ("voice", "text")
 COLUMNS = (
     *REQUIRED,
-    *("id", "speaker", "seed", *CONTROLS, "encoding", "format", "sample_rate", "loudness"),
+    *("id", "speaker", "seed", *CONTROLS, *FEELINGS, "intensity"),
+    *("encoding", "format", "sample_rate", "loudness"),
 )
 LOUDNESS_LUFS = (-70.0, 0.0)
 ENCODINGS = tuple(str(e) for e in Encoding if e is not Encoding.OPUS_PACKETS)
@@ -104,12 +105,13 @@ def _fill(script: Script, records: Iterable[Record], defaults: Defaults) -> None
 
 def _line(record: Record, defaults: Defaults, faults: list[str]) -> Line | None:
     given = {name: value for name, value in record.fields.items() if not _is_absent(value)}
-    texts = {name: _text(given, name, faults) for name in (*REQUIRED, "id", "speaker")}
+    named = (*REQUIRED, "id", "speaker", *FEELINGS)
+    texts = {name: _text(given, name, faults) for name in named}
     faults.extend(f"{name} is empty" for name in REQUIRED if not texts[name] and name not in given)
     encoding = _encoding(given, faults)
     numbers = {
         name: _number(name, given[name], faults)
-        for name in (*_WHOLE, *CONTROLS, "loudness")
+        for name in (*_WHOLE, *CONTROLS, "intensity", "loudness")
         if name in given
     }
     loudness = numbers.pop("loudness", None)
@@ -123,7 +125,11 @@ def _line(record: Record, defaults: Defaults, faults: list[str]) -> Line | None:
     encoding = encoding or defaults.encoding or encoding_of(line_id) or Encoding.WAV
     rate = numbers.pop("sample_rate", None) or defaults.sample_rate_hertz
     options: dict[str, Any] = {"encoding": Encoding(encoding)}
-    options |= {"speaker": texts["speaker"]} if texts["speaker"] else {}
+    options |= {name: texts[name] for name in ("speaker", *FEELINGS) if texts[name]}
+    try:
+        options |= {"emotion": emotion_in(texts["emotion"])} if texts["emotion"] else {}
+    except ValueError as error:
+        faults.append(f"emotion: {error}")
     options |= {"sample_rate_hertz": rate} if rate else {}
     options |= {name: value for name, value in numbers.items() if value is not None}
     file = ""

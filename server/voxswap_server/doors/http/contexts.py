@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from voxswap_server.doors.failures import Failure
@@ -40,12 +40,14 @@ def begin(
     services: Services,
     guard: Guard,
     tell: Callable[[Problem], object],
+    fields: Mapping[str, str],
     idle_s: float | None = None,
     on_end: Callable[[], object] = lambda: None,
 ) -> None:
     """Have ``request`` spoken as ``context``, which is among ``contexts`` until it ends.
 
-    ``tell`` makes the message of an error, ``on_end`` hears of any end.
+    ``tell`` makes the message of an error, ``fields`` are the client's names of ours, ``on_end``
+    hears of any end.
     """
 
     def free() -> None:
@@ -69,5 +71,6 @@ def begin(
         fail=fail,
         idle_s=idle_s,
         on_end=ended,
+        fields=fields,
     )
     contexts[name] = context

@@ -24,6 +24,7 @@ INDIFFERENT = frozenset(
 )
 
 # Normalising takes 3 microseconds a character on the event loop. Longer texts are taken as written.
+_OWN_NORMALIZING = frozenset({"mandarin", "emotivoice"})
 _LONGEST_NORMALIZED = 1_000
 # What is longer, at rate 1, a voice may have to part, and where it does so depends on how the text
 # was written. Kokoro's 160 symbols, at two for a character.
@@ -68,9 +69,9 @@ def _as_heard(request: SpeechRequest, manifest: Manifest, *, parts: bool) -> obj
     segment may be parted, that is told as well; any may be the first that speaks.
     """
     text = request.text
-    # Word marks say where words stand in the text as written. Mandarin's front-end normalises by
-    # itself, which takes too long for the event loop; till then nobody knows how long a line is.
-    as_written = MarkKind.WORD in request.marks or manifest.front_end.kind == "mandarin"
+    # Word marks say where words stand in the text as written. Mandarin's front-ends normalise by
+    # themselves, too slowly for the event loop; till then nobody knows how long a line is.
+    as_written = MarkKind.WORD in request.marks or manifest.front_end.kind in _OWN_NORMALIZING
     # Feelings are read off the text as written: off its quotation marks as well.
     as_written = as_written or request.from_text
     if as_written or len(text) > _LONGEST_NORMALIZED:

@@ -6,7 +6,6 @@ between these words. The table has an id for each token.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -18,7 +17,7 @@ from voxswap_server.text.mandarin.prosody import prosodic_words
 from voxswap_server.text.mandarin.reader import Spoken, in_order, shared_reader
 from voxswap_server.text.mandarin.tables import pairs
 from voxswap_server.text.mandarin.tones import spoken_tones
-from voxswap_server.text.mandarin.words import HanWord
+from voxswap_server.text.mandarin.words import HanWord, is_child
 
 # A token of any phone that a voice has, whether anybody says it or not.
 _AS_BREAK: Final = "{}$tone_none$s_none$word_none"
@@ -26,10 +25,6 @@ _WORD, _PHRASE, _CLAUSE, _END = "#1", "#2", "#3", "#4"
 _CLAUSE_MARKS: Final = frozenset("，。！？；：,.!?;:…—、")
 # Nobody says more in one breath.
 _LONGEST_PHRASE: Final = 20
-# 儿 that is a child, and a syllable of its own.
-_IS_CHILD: Final = re.compile(
-    "(?:[女婴幼孤健男少胎宠弃患育妻小托侄乳]|新生|早产|混血|幸运|畸形|连体)儿\\Z"
-)
 _ARPABET_IPA: Final = pairs(
     "aa=ɑ ae=æ ah=ʌ ao=ɔ aw=aʊ ay=aɪ ch=tʃ dh=ð eh=ɛ er=ɝ ey=eɪ g=ɡ hh=h ih=ɪ iy=i jh=dʒ ng=ŋ "
     "ow=oʊ oy=ɔɪ r=ɹ sh=ʃ th=θ uh=ʊ uw=u y=j zh=ʒ"
@@ -112,9 +107,7 @@ class KanttsFrontEnd:
                 for place, pinyin in zip(range(word.start, word.end), tones, strict=True):
                     if not pinyin:
                         continue
-                    curls = (
-                        said and text[place] == "儿" and not _IS_CHILD.search(text, 0, place + 1)
-                    )
+                    curls = said and text[place] == "儿" and not is_child(text, place)
                     if curls and (curled := self._curled(said[-1], pinyin)):
                         said[-1] = curled
                     else:

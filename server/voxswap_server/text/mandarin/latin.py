@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from voxswap_registry.errors import FrontEndError
+from voxswap_server.text.english.phonemes import IPA_OF_LETTERS
 from voxswap_server.text.english.reader import EnglishReader
 from voxswap_server.text.mandarin.tables import names, pairs
 
@@ -33,6 +35,7 @@ _ARPABET: Final = pairs(
     "a=aa e=eh ʔ=t x=k b=b d=d f=f k=k l=l m=m n=n p=p s=s t=t v=v w=w z=z"
 )
 _LETTER: Final = re.compile("([ˈˌ]?)(" + "|".join(sorted(_ARPABET, key=len, reverse=True)) + ")")
+_STRESSES: Final = MappingProxyType({"": "0", "ˈ": "1", "ˌ": "2"})
 _VOWELS: Final = names("aa ae ah ao aw ay eh er ey ih iy ow oy uh uw")
 # Consonants that may begin a syllable together.
 _ONSETS: Final = names(
@@ -105,6 +108,26 @@ def letters(word: str) -> Sequence[str]:
     ]
 
 
+class EnglishPhone(NamedTuple):
+    """A phone of ARPAbet in small letters, its IPA, and of a vowel its stress: 0, 1, or 2."""
+
+    arpabet: str
+    ipa: str
+    stress: str
+
+
+def phones(said: str) -> list[EnglishPhone]:
+    """misaki's phonemes of a word in ARPAbet."""
+    found, mark = [], ""
+    for marked, letter in _LETTER.findall(said):
+        mark = marked or mark
+        phone, stress = _ARPABET[letter], ""
+        if phone in _VOWELS:
+            stress, mark = _STRESSES[mark], ""
+        found.append(EnglishPhone(phone, letter.translate(IPA_OF_LETTERS), stress))
+    return found
+
+
 class EnglishSyllable(NamedTuple):
     """ARPAbet in small letters, and its stress: 1, or 0 for a weaker one and none."""
 
@@ -115,21 +138,21 @@ class EnglishSyllable(NamedTuple):
 def arpabet(said: str) -> list[EnglishSyllable]:
     """misaki's phonemes of a word as syllables of ARPAbet. Between vowels the next one takes all
     consonants that may begin a syllable."""
-    phones = [(_ARPABET[letter], mark) for mark, letter in _LETTER.findall(said)]
-    vowels = [i for i, (phone, _) in enumerate(phones) if phone in _VOWELS]
+    found = phones(said)
+    vowels = [i for i, phone in enumerate(found) if phone.stress]
+    names = [phone.arpabet for phone in found]
     if not vowels:
-        return [EnglishSyllable(tuple(phone for phone, _ in phones), "0")] if phones else []
+        return [EnglishSyllable(tuple(names), "0")] if names else []
     cuts = [0]
     for before, after in pairwise(vowels):
         onset = after
-        while onset > before + 1 and _begins([phone for phone, _ in phones[onset - 1 : after]]):
+        while onset > before + 1 and _begins(names[onset - 1 : after]):
             onset -= 1
         cuts.append(onset)
-    syllables = []
-    for first, last, vowel in zip(cuts, [*cuts[1:], len(phones)], vowels, strict=True):
-        stress = "1" if phones[vowel][1] == "ˈ" else "0"
-        syllables.append(EnglishSyllable(tuple(phone for phone, _ in phones[first:last]), stress))
-    return syllables
+    return [
+        EnglishSyllable(tuple(names[first:last]), "1" if found[vowel].stress == "1" else "0")
+        for first, last, vowel in zip(cuts, [*cuts[1:], len(names)], vowels, strict=True)
+    ]
 
 
 def _begins(consonants: Sequence[str]) -> bool:

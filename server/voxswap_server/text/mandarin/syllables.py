@@ -1,4 +1,4 @@
-"""A syllable of pinyin in the alphabets of models: misaki's, KAN-TTS's, and IPA for marks."""
+"""A syllable of pinyin as models write it: misaki's way, KAN-TTS's, EmotiVoice's; IPA for marks."""
 
 from __future__ import annotations
 
@@ -131,3 +131,34 @@ def kantts(pinyin: str) -> KanttsSyllable:
         (ipa((sound,)), ipa(ending)),
         syllable.tone,
     )
+
+
+# What EmotiVoice's table of finals does not have.
+_NEAREST_TOKENS: Final = MappingProxyType(
+    {"n": "en", "ng": "eng", "m": "mu", "hm": "heng", "hng": "heng", "ê": "ei", "wong": "weng"}
+)
+_WITH_GLIDE: Final = frozenset(("a", "an", "ang", "ao", "e", "ong", "ou"))
+
+
+@lru_cache(4096)
+def emotivoice(pinyin: str) -> tuple[tuple[str, str], ...]:
+    """``pinyin`` as EmotiVoice's tokens, each with its IPA: an initial, if it has one, and a final.
+
+    y and w are part of the final, as in ``iou3``, but in yue, which voices learned as ``y ve4``.
+    """
+    pinyin = _NEAREST_TOKENS.get(pinyin[:-1], pinyin[:-1]) + pinyin[-1]
+    syllable = parsed(pinyin)
+    initial, final = syllable.initial, _SHORTENED.get(syllable.final, syllable.final)
+    if initial == "y" and final in _WITH_GLIDE:
+        initial, final = "", f"i{final}"
+    elif initial == "y" and final[0] in "iv" and final != "ve":
+        initial = ""
+    elif initial == "w":
+        initial, final = "", final if final == "u" else f"u{syllable.final}"
+    elif final == "i" and initial in _BUZZING:
+        final = "iii" if initial in {"zh", "ch", "sh"} else "ii"
+    token = f"{final}{'r' if syllable.rhotic else ''}{syllable.tone}"
+    sound, *ending = misaki(pinyin)
+    if not initial:
+        return ((token, ipa((sound, *ending))),)
+    return ((initial, ipa((sound,))), (token, ipa(ending)))

@@ -25,7 +25,7 @@ _SPLIT_VERB: Final = re.compile(r"(.)[一不]\1")
 
 def spoken_tones(text: str, group: Sequence[HanWord]) -> list[list[str]]:
     """The syllables of the words of ``group``, a prosodic word of ``text``, as they are said."""
-    said = [_toneless(text[word.start : word.end], list(word.syllables)) for word in group]
+    said = [without_tone(text[word.start : word.end], word.syllables) for word in group]
     places = [(i, j) for i, word in enumerate(said) for j in range(len(word))]
     flat = [said[i][j] for i, j in places]
     start, end = group[0].start, group[-1].end
@@ -44,10 +44,12 @@ def _toneless_words() -> frozenset[str]:
     return names(files(__package__).joinpath("toneless.txt").read_text(encoding="utf-8"))
 
 
-def _toneless(word: str, syllables: list[str]) -> list[str]:
-    if word in _toneless_words() and syllables[-1]:
-        syllables[-1] = syllables[-1][:-1] + "5"
-    return syllables
+def without_tone(word: str, syllables: Sequence[str]) -> list[str]:
+    """The syllables of ``word``, the last without its tone where nobody says one."""
+    said = list(syllables)
+    if word in _toneless_words() and said[-1]:
+        said[-1] = said[-1][:-1] + "5"
+    return said
 
 
 def _one_and_not(text: str, start: int, syllables: list[str]) -> None:

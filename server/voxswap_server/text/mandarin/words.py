@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -10,6 +11,10 @@ from voxswap_server.text.mandarin.characters import HAN_RUN, IS_HAN
 from voxswap_server.text.mandarin.polyphones import reading_at
 
 _REMEMBERED: Final = 16_384  # words with their readings, a megabyte or two
+# 儿 that is a child, and a syllable of its own.
+_IS_CHILD: Final = re.compile(
+    "(?:[女婴幼孤健男少胎宠弃患育妻小托侄乳]|新生|早产|混血|幸运|畸形|连体)儿\\Z"
+)
 _LONGEST: Final = 8  # of a word that is looked up as one
 
 
@@ -81,3 +86,8 @@ def _unread(characters: str) -> list[str]:
 def is_han(character: str) -> bool:
     """Whether it is a Han character."""
     return bool(IS_HAN.match(character))
+
+
+def is_child(text: str, place: int) -> bool:
+    """Whether the 儿 that stands there, behind another character, is a child and no ending."""
+    return bool(_IS_CHILD.search(text, 0, place + 1))

@@ -10,8 +10,15 @@ from voxswap.riva.v1 import riva_tts_pb2 as riva
 from voxswap_registry.controls import CONTROLS
 from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
 from voxswap_server.audio.encoding import AudioEncoding
-from voxswap_server.speech.asking import Asked, Faults, speech_request
-from voxswap_server.speech.request import CachePolicy, LineClass, MarkKind, SpeechRequest
+from voxswap_server.doors.emotions import AUTO, mixture_in
+from voxswap_server.speech.asking import Asked, AskedEmotion, Faults, speech_request
+from voxswap_server.speech.request import (
+    CachePolicy,
+    EmotionFallback,
+    LineClass,
+    MarkKind,
+    SpeechRequest,
+)
 
 _T = TypeVar("_T")
 
@@ -25,7 +32,11 @@ _ENCODINGS: Mapping[int, AudioEncoding] = {
 }
 _LINE_CLASSES = {c.value: c for c in LineClass}
 _CACHE_POLICIES = {p.value: p for p in CachePolicy if p is not CachePolicy.DEFAULT}
-_KEYS = ("seed", "line_class", "start_by_ms", "session_id", "cache_policy", *CONTROLS)
+_FALLBACKS = {fallback.value: fallback for fallback in EmotionFallback}
+_KEYS = (
+    *("seed", "line_class", "start_by_ms", "session_id", "cache_policy", *CONTROLS),
+    *("emotion", "intensity", "valence", "arousal", "emotion_fallback", "style_prompt"),
+)
 _MOST_DIGITS, _MOST_TOLD, MAX_ID_CHARACTERS = 20, 8, 128
 
 
@@ -41,6 +52,10 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "audio.sample_rate_hertz": "sample_rate_hz",
         **{name: _key(name) for name in _KEYS},
         **{f"controls.{name}": _key(name) for name in CONTROLS},
+        **{f"emotion.{name}": _key(name) for name in ("intensity", "valence", "arousal")},
+        "emotion.mixture": _key("emotion"),
+        "emotion.from_text": _key("emotion"),
+        "emotion.fallback": _key("emotion_fallback"),
     }
 )
 
@@ -81,7 +96,7 @@ def request_of(
         controls={
             name: number
             for name in CONTROLS
-            if name in said and (number := _number(faults, name, said[name])) is not None
+            if (number := _number(faults, f"controls.{name}", said.get(name))) is not None
         },
         seed=_whole_number(faults, "seed", said),
         marks=[MarkKind.WORD] if message.enable_word_time_offsets else [],
@@ -90,6 +105,8 @@ def request_of(
         session_id=said.get("session_id", ""),
         tenant=tenant,
         cache_policy=_one_of(faults, "cache_policy", said, _CACHE_POLICIES) or CachePolicy.DEFAULT,
+        emotion=_emotion(faults, said),
+        style_prompt=said.get("style_prompt", ""),
         eager=True,  # nobody says whether it is played as it comes, or kept
     )
     return speech_request(
@@ -145,11 +162,34 @@ def _unknown(said: Mapping[str, str]) -> Iterator[str]:
         yield name
 
 
-def _number(faults: Faults, name: str, text: str) -> float | None:
+def _emotion(faults: Faults, said: Mapping[str, str]) -> AskedEmotion:
+    text = said.get("emotion", "").strip()
+    from_text = text.lower() == AUTO
+    mixture = mixture_in(text) if text and not from_text else []
+    if mixture is None:
+        told = f"is {text[:32]!r}; write angry=0.7,sad=0.2, or auto"
+        faults.add("emotion.mixture", told)
+    intensity, valence, arousal = (
+        _number(faults, f"emotion.{name}", said.get(name))
+        for name in ("intensity", "valence", "arousal")
+    )
+    return AskedEmotion(
+        mixture or [],
+        intensity,
+        valence,
+        arousal,
+        from_text=from_text,
+        fallback=_one_of(faults, "emotion_fallback", said, _FALLBACKS),
+    )
+
+
+def _number(faults: Faults, field: str, text: str | None) -> float | None:
+    if text is None:
+        return None
     try:
         return float(text[: 2 * _MOST_DIGITS])
     except ValueError:
-        faults.add(f"controls.{name}", f"is {text[:32]!r}; use a number")
+        faults.add(field, f"is {text[:32]!r}; use a number")
         return None
 
 

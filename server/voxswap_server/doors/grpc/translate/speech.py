@@ -56,9 +56,7 @@ _FALLBACKS: Mapping[int, EmotionFallback | None] = {
     speech_pb2.EMOTION_FALLBACK_NONE: EmotionFallback.NONE,
     speech_pb2.EMOTION_FALLBACK_PROSODY: EmotionFallback.PROSODY,
 }
-_EXPRESSIONS_OUT = {
-    how: speech_pb2.Expression.Value(f"EXPRESSION_{how.name}") for how in Expression
-}
+EXPRESSIONS_OUT = {how: speech_pb2.Expression.Value(f"EXPRESSION_{how.name}") for how in Expression}
 
 
 def speech_request(
@@ -181,7 +179,7 @@ def speech_part(part: Message) -> speech_pb2.SynthesizeResponse:
                     stream_id=part.stream_id,
                     codec_delay_samples=part.codec_delay_samples,
                     cached=part.cached,
-                    expression=_EXPRESSIONS_OUT[part.expression],
+                    expression=EXPRESSIONS_OUT[part.expression],
                     emotions=[
                         speech_pb2.EmotionWeight(emotion=name, weight=amount)
                         for name, amount in part.emotions.items()

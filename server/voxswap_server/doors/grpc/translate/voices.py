@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from google.protobuf import timestamp_pb2
 
-from voxswap.v1 import voices_pb2
+from voxswap.v1 import speech_pb2, voices_pb2
 from voxswap_registry.catalog.catalog import VoiceListing
+from voxswap_registry.delivery import PresetDelivery
 from voxswap_registry.errors import (
     FieldViolation,
     InvalidInputError,
@@ -34,7 +35,10 @@ from voxswap_registry.state import (
     VoiceState,
     check_text,
 )
+from voxswap_server.doors.grpc.translate.speech import EXPRESSIONS_OUT
 from voxswap_server.speech.asking import text_faults
+from voxswap_server.speech.expression import best_of
+from voxswap_server.speech.offers import reads_style, takes_style_prompts
 from voxswap_server.voices.browsing import no_token, opened_token
 from voxswap_server.voices.uploads import Blank, Commit, Opening, Piece, UploadEvent
 
@@ -97,10 +101,28 @@ def _voice(manifest: Manifest, record: VoiceRecord) -> voices_pb2.Voice:
         emotions=manifest.emotions or (),
         controls=controls_of(manifest),
         languages=manifest.spoken_languages,
+        style_prompts=takes_style_prompts(manifest),
+        reads_style=reads_style(manifest),
+        expression=EXPRESSIONS_OUT[best_of(manifest)],
+        fabricated=bool(manifest.fabricated),
+        delivery=_delivery(manifest.delivery),
         tags=manifest.tags if state.tags is None else state.tags,
         gender=manifest.gender if state.gender is None else state.gender,
         labels=record.labels_of(manifest.version),
         traffic=_traffic(state),
+    )
+
+
+def _delivery(delivery: PresetDelivery | None) -> voices_pb2.PresetDelivery | None:
+    if delivery is None:
+        return None
+    fallback = speech_pb2.EMOTION_FALLBACK_PROSODY if delivery.fallback else None
+    return voices_pb2.PresetDelivery(
+        emotions=delivery.emotions,
+        intensity=delivery.intensity,
+        controls=delivery.controls,
+        style_prompt=delivery.style_prompt,
+        fallback=fallback,
     )
 
 

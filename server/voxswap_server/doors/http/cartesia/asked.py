@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from voxswap_registry.errors import InvalidInputError
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.doors.http.native.asked import Body
-from voxswap_server.speech.asking import Asked, Faults
+from voxswap_server.speech.asking import MAX_EMOTIONS, Asked, AskedEmotion, Faults
 from voxswap_server.speech.request import MarkKind
 
 FIELDS = {
@@ -20,7 +21,8 @@ FIELDS = {
     "controls.volume_db": "generation_config.volume",
     "audio.encoding": "output_format.encoding",
     "audio.sample_rate_hertz": "output_format.sample_rate",
-    "style_prompt": "generation_config.emotion",
+    "emotion.mixture": "generation_config.emotion",
+    "emotion.fallback": "generation_config.emotion",
 }
 
 _RAW = {
@@ -32,11 +34,28 @@ _RAW = {
 _SPEEDS = {"slow": 0.8, "normal": 1.0, "fast": 1.25}
 
 
+# Of the older way to say an emotion, ``anger:high``.
+_LEVELS = {"lowest": 0.25, "low": 0.5, "": 1.0, "high": 1.5, "highest": 2.0}
+_OLDER_NAMES = {"positivity": "happy", "curiosity": "curious"}
+
+
+class ExperimentalControls(Body):
+    """The older way to say speed and emotion."""
+
+    speed: str | float | None = Field(default=None, description="slow, normal, fast, or a factor")
+    emotion: Annotated[list[str], Field(max_length=MAX_EMOTIONS)] | None = Field(
+        default=None, description="names, each with a level: anger:high"
+    )
+
+
 class VoiceId(Body):
     """A voice by its id."""
 
     mode: Literal["id"] = "id"
     id: str
+    experimental_controls: ExperimentalControls | None = Field(
+        default=None, alias="__experimental_controls"
+    )
 
 
 class OutputFormat(Body):
@@ -98,7 +117,11 @@ class CartesiaSpeech(Body):
             faults.add("pronunciation_dict_id", "is not carried out here; leave it out")
         config = self.generation_config or GenerationConfig()
         controls: dict[str, float] = {}
-        speed = self.speed if config.speed is None else config.speed
+        older = None if isinstance(self.voice, str) else self.voice.experimental_controls
+        older = older or ExperimentalControls()
+        speed = next(
+            (said for said in (config.speed, self.speed, older.speed) if said is not None), None
+        )
         if isinstance(speed, str):
             if speed not in _SPEEDS:
                 faults.add("speed", f"is {speed[:20]!r}; use slow, normal or fast")
@@ -107,6 +130,7 @@ class CartesiaSpeech(Body):
             controls["rate"] = speed
         if config.volume is not None:
             controls["volume_db"] = round(20.0 * math.log10(config.volume), 3)
+        emotion = _emotion(faults, config.emotion, older.emotion or ())
         faults.raise_if_any()
         kinds = {
             MarkKind.WORD: self.add_timestamps or text_follows,
@@ -119,10 +143,28 @@ class CartesiaSpeech(Body):
             sample_rate_hertz=self.output_format.sample_rate,
             controls=controls,
             marks=[kind for kind, wanted in kinds.items() if wanted],
-            style_prompt="" if config.emotion in {None, "", "neutral"} else str(config.emotion),
+            emotion=emotion,
             tenant=tenant,
             eager=eager,
         )
+
+
+def _emotion(faults: Faults, name: str | None, older: Sequence[str]) -> AskedEmotion | None:
+    """A name, or the older list of names with levels: shares alike, as strong as the strongest."""
+    if name:
+        return AskedEmotion([(name, 1.0)])
+    levels: dict[str, float] = {}
+    for said in older:
+        word, _, level = said.lower().partition(":")
+        if level not in _LEVELS:
+            told = f"has the level {level[:20]!r}; use lowest, low, high or highest, or none"
+            faults.add("voice.__experimental_controls.emotion", told)
+        levels[_OLDER_NAMES.get(word, word)] = _LEVELS.get(level, 1.0)
+    if not levels:
+        return None
+    strongest = max(levels.values())
+    mixture = [(word, level / strongest / len(levels)) for word, level in levels.items()]
+    return AskedEmotion(mixture, intensity=strongest)
 
 
 class Generation(CartesiaSpeech):

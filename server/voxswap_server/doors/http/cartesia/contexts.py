@@ -116,6 +116,7 @@ class _Contexts:
             services=self._services,
             guard=self._guard,
             tell=lambda problem: told.error(problem, name),
+            fields=FIELDS,
             on_end=context.ended,
         )
         return context

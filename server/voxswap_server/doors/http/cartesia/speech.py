@@ -36,13 +36,19 @@ class CartesiaHandlers:
 
     async def bytes(self, exchange: Exchange) -> None:
         """Audio as it is made."""
-        request, _ = await self._request(exchange)
-        async with self._services.speaker.open(request, self._services.call()) as stream:
-            await send_audio(exchange, stream)
+        with named(FIELDS):
+            request, _ = await self._request(exchange)
+            async with self._services.speaker.open(request, self._services.call()) as stream:
+                await send_audio(exchange, stream)
 
     async def sse(self, exchange: Exchange) -> None:
         """Audio and times as server-sent events."""
-        request, context_id = await self._request(exchange)
+        with named(FIELDS):
+            await self._send_events(exchange, *await self._request(exchange))
+
+    async def _send_events(
+        self, exchange: Exchange, request: SpeechRequest, context_id: str
+    ) -> None:
         clock = self._services.speaker.clock
         call = self._services.call()
         async with (
@@ -72,11 +78,10 @@ class CartesiaHandlers:
 
     async def _request(self, exchange: Exchange) -> tuple[SpeechRequest, str]:
         body = exchange.json(CartesiaSpeech)
-        with named(FIELDS):
-            request = speech_request(
-                body.asked(tenant=tenant_of(exchange.request), eager=True),
-                max_characters=self._services.max_text_characters,
-            )
+        request = speech_request(
+            body.asked(tenant=tenant_of(exchange.request), eager=True),
+            max_characters=self._services.max_text_characters,
+        )
         return request, body.context_id or ""
 
     async def voices(self, exchange: Exchange) -> None:

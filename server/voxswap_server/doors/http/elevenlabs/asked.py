@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxswap_server.doors.http.elevenlabs.formats import Format
 from voxswap_server.doors.http.native.asked import Body, Seed
-from voxswap_server.speech.asking import Asked, Faults
+from voxswap_server.speech.asking import Asked, AskedEmotion, Faults
 from voxswap_server.speech.request import MarkKind
 
 FIELDS = {
@@ -22,12 +22,17 @@ FIELDS = {
 
 
 class VoiceSettings(BaseModel):
-    """Of these the speed is heard; the others are of their models."""
+    """Of these speed and style are heard; the others are of their models."""
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
     speed: Annotated[float, Field(ge=0.25, le=4.0)] | None = Field(
         default=None, description="a factor: 2 is twice as fast"
+    )
+    style: Annotated[float, Field(ge=0.0, le=1.0)] | None = Field(
+        default=None,
+        description="above 0: emotion as the text says it, of an intensity twice as high, where "
+        "the voice has any",
     )
 
 
@@ -72,10 +77,19 @@ def asked(
         sample_rate_hertz=sound.sample_rate_hertz,
         controls={} if speed is None else {"rate": speed},
         seed=seed,
+        emotion=_felt(settings),
         marks=[MarkKind.WORD] if with_words else [],
         tenant=tenant,
         eager=eager,
     )
+
+
+def _felt(settings: VoiceSettings | None) -> AskedEmotion | None:
+    """What a style asks for. Their clients send one to whatever voice, so it is no fault of theirs
+    if that has no emotion."""
+    if settings is None or not settings.style:
+        return None
+    return AskedEmotion(from_text=True, intensity=2.0 * settings.style, if_it_can=True)
 
 
 def refuse_unbuilt(faults: Faults, **fields: object) -> None:

@@ -197,6 +197,7 @@ class _Contexts:
             services=self._services,
             guard=self._guard,
             tell=lambda problem: _error(name, problem),
+            fields=FIELDS,
             idle_s=_patience_s(self._query),
         )
         return context

@@ -16,7 +16,10 @@ from voxswap_server.residency.events import Numbered
 from voxswap_server.residency.outlook import Forecast
 from voxswap_server.residency.snapshot import Explanation, Resident, ResidentPart
 from voxswap_server.residency.steering import Books, Instant, Overview
+from voxswap_server.speech.expression import best_of
 from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Receipt, Trailer
+from voxswap_server.speech.offers import reads_style, takes_style_prompts
+from voxswap_server.speech.prosody_table import PROSODY
 
 Told = dict[str, Any]
 
@@ -129,6 +132,10 @@ def voice(manifest: Manifest, record: VoiceRecord) -> Told:
         "speakers": sorted(manifest.speakers, key=lambda name: manifest.speakers[name]),
         "controls": [_control(name) for name in controls_of(manifest)],
         "emotions": list(manifest.emotions or ()),
+        "expression": best_of(manifest).value,
+        "prosody": sorted(PROSODY),
+        "style_prompts": takes_style_prompts(manifest),
+        "reads_style": reads_style(manifest),
         "tags": list(_latest(state.tags, manifest.tags)),
         "gender": _latest(state.gender, manifest.gender),
         "licence": manifest.licence,

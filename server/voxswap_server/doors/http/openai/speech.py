@@ -13,6 +13,7 @@ from pydantic import Field
 from voxswap_registry.catalog.index import VoiceFilter
 from voxswap_registry.errors import InvalidInputError, VoiceNotFoundError
 from voxswap_server.audio.encoding import AudioEncoding
+from voxswap_server.doors.emotions import AUTO, is_vocabulary, mixture_in
 from voxswap_server.doors.http.audio import begun, send_audio
 from voxswap_server.doors.http.exchange import Exchange
 from voxswap_server.doors.http.fields import named
@@ -21,7 +22,7 @@ from voxswap_server.doors.http.native.asked import Body, Seed
 from voxswap_server.doors.http.routes import Path
 from voxswap_server.doors.http.services import Services, tenant_of
 from voxswap_server.doors.http.whole import Spoken, Whole
-from voxswap_server.speech.asking import Asked, speech_request
+from voxswap_server.speech.asking import Asked, AskedEmotion, speech_request
 from voxswap_server.speech.listening import Stream
 from voxswap_server.speech.messages import Chunk, Mark
 from voxswap_server.speech.request import MarkKind, SpeechRequest
@@ -42,6 +43,9 @@ _FIELDS = {
     "audio.encoding": "response_format",
     "audio.sample_rate_hertz": "sample_rate",
     "style_prompt": "instructions",
+    "emotion.mixture": "instructions",
+    "emotion.from_text": "instructions",
+    "emotion.fallback": "instructions",
 }
 # Names that clients know from elsewhere; each means: the voice decides.
 _MODELS = ("voxswap", "tts-1", "tts-1-hd", "gpt-4o-mini-tts")
@@ -62,7 +66,11 @@ class OpenaiSpeech(Body):
     input: str = Field(description="what to say")
     voice: str | VoiceName | None = Field(default=None, description="a voice's id")
     speaker: str | None = Field(default=None, description="voice, by another name")
-    instructions: str = Field(default="", description="not carried out yet")
+    instructions: str = Field(
+        default="",
+        description="an emotion ('sad'), several ('angry=0.7, sad=0.2'), 'auto' for what the text "
+        "says, or a style in words, of voices that take one",
+    )
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
     stream_format: Literal["audio", "sse"] = "audio"
@@ -111,7 +119,7 @@ class OpenaiHandlers:
                 controls={"rate": body.speed},
                 seed=body.seed,
                 marks=[MarkKind.WORD] if body.word_timestamps else [],
-                style_prompt=body.instructions,
+                **_instructed(body.instructions),
                 tenant=tenant,
                 paced=body.stream,
                 eager=True,  # nobody says whether it is played or kept
@@ -166,6 +174,16 @@ class OpenaiHandlers:
 
         names = await asyncio.to_thread(ids)
         await exchange.answer_json({"voices": names, "uploaded_voices": []})
+
+
+def _instructed(text: str) -> dict[str, Any]:
+    """Instructions as fields of `Asked`: emotions of the vocabulary, or a style in words."""
+    if text.strip().lower() == AUTO:
+        return {"emotion": AskedEmotion(from_text=True)}
+    mixture = mixture_in(text)
+    if mixture is not None and is_vocabulary(mixture):
+        return {"emotion": AskedEmotion(mixture)}
+    return {"style_prompt": text}
 
 
 def _usage(characters: int, samples: int, hertz: int) -> dict[str, int]:

@@ -12,7 +12,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
@@ -81,8 +81,11 @@ def _listed(folder: Path) -> Iterator[str]:
 class Zip:
     """A zip that is open. A folder that all of it lies in is left out of names."""
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
-        """Raises `ImportSourceError` for one that names files elsewhere, or too many."""
+    def __init__(self, path: Path, archive: zipfile.ZipFile, kept: Sequence[str]) -> None:
+        """``kept``: how folders begin that are no such one, and stay in names.
+
+        Raises `ImportSourceError` for one that names files elsewhere, or too many.
+        """
         self.path = path
         self._archive = archive
         members = [info for info in self._archive.infolist() if not info.is_dir()]
@@ -94,7 +97,7 @@ class Zip:
         for info in members:
             self._check(info)
             self._members[info.filename] = info
-        root = _common_root(self._members)
+        root = _common_root(self._members, kept)
         self._members = {name[len(root) :]: info for name, info in self._members.items()}
         self.names = tuple(sorted(self._members))
 
@@ -141,13 +144,13 @@ class Zip:
         return SourceFile(path, data, f"sha256:{digest.hexdigest()}")
 
 
-def _common_root(names: dict[str, zipfile.ZipInfo]) -> str:
+def _common_root(names: Collection[str], kept: Sequence[str]) -> str:
     """The folder that everything lies in, with its slash; else nothing."""
     firsts = {name.partition("/")[0] for name in names}
     if len(firsts) != 1 or any("/" not in name for name in names):
         return ""
     (first,) = firsts
-    return "" if first == "voices" or first.startswith("basemodel") else f"{first}/"
+    return "" if first.startswith(tuple(kept)) else f"{first}/"
 
 
 def _begins_as_zip(path: Path) -> bool:
@@ -157,10 +160,12 @@ def _begins_as_zip(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Files | None]:
+def opened(path: Path, *, kept: Sequence[str] = ()) -> Iterator[Files | None]:
     """What lies at ``path``; None if it is neither a folder nor a zip. Blocks.
 
-    Raises `ImportSourceError` for what cannot be taken as either.
+    Where all of a zip lies in one folder, that is left out of names, unless it begins as one of
+    ``kept``: then it belongs to what was published. Raises `ImportSourceError` for what cannot be
+    taken as either.
     """
     if path.is_dir():
         yield Folder(path)
@@ -170,6 +175,6 @@ def opened(path: Path) -> Iterator[Files | None]:
         except (OSError, ValueError, NotImplementedError, *_DAMAGED) as error:
             raise ImportSourceError(f"{path} is no zip ({error}); {_REMEDY}") from error
         with archive:
-            yield Zip(path, archive)
+            yield Zip(path, archive, kept)
     else:
         yield None

@@ -1,4 +1,4 @@
-"""How a component holds tensors, of the acoustic model as of the vocoder.
+"""How a component holds tensors whose models are made of rows and convolutions over them.
 
 Weights of three axes lie with the last two swapped, ``(out, kernel, in)``: mapped from the file and
 swapped back in the view, they are what convolutions read in the order in which it lies.

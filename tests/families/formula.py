@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+# Weight norm, as torch's parametrizations have it.
+_LENGTHS, _DIRECTIONS = "original0", "original1"
+
 _Array = npt.NDArray[np.float64]
 
 
@@ -39,7 +42,17 @@ def formula_weights(
 ) -> dict[str, npt.NDArray[np.float32]]:
     """All of them."""
     norms = frozenset(norm_keys)
-    return {
+    made = {
         key: formula_weight(key, shape, is_norm=key in norms, gain=gain)
         for key, shape in shapes.items()
+        if not key.endswith(_LENGTHS)
     }
+    for key in shapes.keys() - made.keys():
+        made[key] = _length(key, made[key.removesuffix(_LENGTHS) + _DIRECTIONS])
+    return made
+
+
+def _length(key: str, direction: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Of each row of a weight that has its norm apart."""
+    squares = (direction.astype(np.float64) ** 2).sum(axis=(1, 2), keepdims=True)
+    return (np.sqrt(squares) * (1 + 0.2 * noise(key, squares.shape))).astype(np.float32)

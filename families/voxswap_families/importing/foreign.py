@@ -1,9 +1,10 @@
-"""Strangers' YAML and NumPy files: read as data, and nothing in them is run."""
+"""Strangers' YAML and NumPy files and lists of names: read as data, and nothing in them is run."""
 
 from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from voxswap_families.importing.source import Fields, SourceFile
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MAX_YAML_BYTES: Final = 256 << 10
 MAX_ARRAY_BYTES: Final = 64 << 10
 _MAX_ALIASES: Final = 16
+_MAX_NAME: Final = 64
 _AGAIN: Final = "fetch the file again from where it came"
 
 
@@ -93,3 +95,29 @@ def read_array(file: SourceFile, *, size: int) -> npt.NDArray[np.float32]:
     if not np.isfinite(values).all():
         raise ImportSourceError(f"{file.path} holds NaN or infinity; {_AGAIN}")
     return values
+
+
+def read_names(data: bytes, *, where: str) -> tuple[str, ...]:
+    """The lines of a list: names of a table's rows, each once. Raises `ImportSourceError`."""
+    try:
+        names = [line.strip("\r") for line in data.decode("utf-8-sig").split("\n")]
+    except UnicodeDecodeError as error:
+        raise ImportSourceError(
+            f"{where} is no text in UTF-8 ({error.reason} at byte {error.start}); fetch it again"
+        ) from error
+    while names and not names[-1]:
+        names.pop()
+    for number, name in enumerate(names, 1):
+        if not 0 < len(name) <= _MAX_NAME or not name.isprintable() or name != name.strip():
+            raise ImportSourceError(
+                f"{where}: line {number} is {name!r:.40}, which is no name; the file must be the "
+                "one the voice was trained with"
+            )
+    if not names:
+        raise ImportSourceError(f"{where} is empty; fetch it again")
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise ImportSourceError(
+            f"{where} has {min(repeated)!r:.40} twice; the file must be the one the voice was "
+            "trained with"
+        )
+    return tuple(names)
