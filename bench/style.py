@@ -33,6 +33,10 @@ from voxswap_server.audio.clips.speakers import change_of_speaker
 
 FIGURES = ("found", "spoken", "speakers", "tables")
 _VOICES = ("af_heart", "am_michael")
+_MANNERS = (
+    *("af_bella", "af_kore", "af_nova", "af_jessica"),
+    *("am_fenrir", "am_onyx", "bf_emma", "bm_lewis"),
+)
 _SPOKEN = (
     "You should not have come back to this town, and you know why.",
     "There are seven men on the road, and all of them carry swords.",
@@ -93,10 +97,7 @@ def _found(report: Report, packs: Stage, *, quick: bool) -> None:
 
 def _clips(packs: Stage, *, quick: bool) -> Iterator[tuple[str, Audio]]:
     """Deliveries that are far from each other: of packs, slow and fast ones, and of people."""
-    names = ("af_bella", "am_onyx") if quick else (
-        "af_bella", "af_kore", "af_nova", "am_fenrir", "am_onyx", "bf_emma", "bm_lewis", "af_jessica"
-    )  # fmt: skip
-    for name in names:
+    for name in _MANNERS[:: 4 if quick else 1]:
         yield name, packs.say(packs.styles[name], HELD_OUT[1], letter=name[0])
     yield "fast af_bella", packs.say(packs.styles["af_bella"], HELD_OUT[1], rate=1.25)
     yield "slow am_michael", packs.say(packs.styles["am_michael"], HELD_OUT[1], rate=0.8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voxswap_registry.errors import FieldViolation, InvalidInputError
-from voxswap_registry.families import controls_of, rules_of, style_prompts_of
+from voxswap_registry.families import controls_of, rules_of, style_prompts_of, style_size_of
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech import expression
 from voxswap_server.speech.expression import told_of

@@ -102,7 +102,7 @@ def check_longest(seconds: float, limits: ClipLimits) -> None:
     if seconds > limits.most_s + limits.grace_s:
         raise UnusableClipError(
             ClipFault.TOO_LONG,
-            f"lasts over {limits.most_s:g} s; cut {limits.least_s:g} to {limits.most_s:g} s out of it",
+            f"lasts over {limits.most_s:g} s; cut out {limits.least_s:g} to {limits.most_s:g} s",
         )
 
 

@@ -1,4 +1,4 @@
-"""Reads clips: the first look here, decoding in processes of its own, and one resampling to mono."""
+"""Reads clips: a first look here, decoding in processes of its own, one resampling to mono."""
 
 from __future__ import annotations
 
