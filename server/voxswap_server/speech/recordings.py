@@ -201,7 +201,7 @@ def _reader_for(manifest: Manifest) -> StyleReader:
         able = [name for name in installed() if style_reader_of(name) is not None]
         raise InvalidInputError.one(
             "voice",
-            f"is {manifest.ref}, of the family {manifest.engine}, for which no style can be read off "
-            f"a recording; choose a voice of: {', '.join(able) or 'none here'}",
+            f"is {manifest.ref}, of the family {manifest.engine}, for which no style can be read "
+            f"off a recording; choose a voice of: {', '.join(able) or 'none here'}",
         )
     return reader
