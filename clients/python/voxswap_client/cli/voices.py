@@ -14,6 +14,7 @@ from voxswap_client.cli import (
     voices_fabricate,
     voices_mix,
     voices_repack,
+    voices_style,
 )
 from voxswap_client.cli.catalog import add_source, catalog
 from voxswap_client.cli.commands import Commands, add_command, add_group
@@ -80,6 +81,7 @@ def add_to(commands: Commands) -> None:
     voices_mix.add_to(actions)
     voices_repack.add_to(actions)
 
+    voices_style.add_to(actions)
     voices_check.add_to(actions)
 
 
