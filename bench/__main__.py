@@ -26,6 +26,7 @@ BENCHMARKS = {
     "kernels": "native kernels beside torch and onnxruntime; rows of the table; a line of Kokoro",
     "sambert": "Sambert voices: first audio, lines and swaps beside KAN-TTS's own code and VITS",
     "emotivoice": "EmotiVoice voices: lines and prompts beside EmotiVoice's code; more speakers",
+    "expression": "emotions by instruments, beside plain speech; pitch in cents, ceiling, costs",
     "packing": "packing and unpacking the weights of a voice, beside copying them",
     "quality": "bfloat16, native kernels, lines parted at a clause: DNSMOS, word errors, distances",
     "first-voice": "parity with onnxruntime and Piper, warm and cold TTFA, word error rate",

@@ -22,7 +22,7 @@ from voxswap_families.contract import Delivery, Engine, LoadedVoice
 from voxswap_families.work import finished
 from voxswap_registry.controls import CONTROLS
 from voxswap_registry.errors import EngineError
-from voxswap_registry.families import controls_of
+from voxswap_registry.families import native_controls_of
 from voxswap_registry.manifest import Manifest
 
 USUAL = Delivery(rate=1.0, seed=7, controls={"noise_scale": 0.667, "duration_noise_scale": 0.8})
@@ -143,7 +143,7 @@ class EngineContract:
         loaded = case.loaded()
         silent = dict.fromkeys(CONTROLS, 0.0)
         still = case.said(loaded, delivery=Delivery(rate=1.0, seed=7, controls=silent))
-        controls = controls_of(case.manifest)
+        controls = native_controls_of(case.manifest)
         assert "rate" in controls
         for name in CONTROLS.keys() - {"rate"}:
             moved = Delivery(rate=1.0, seed=7, controls={**silent, name: CONTROLS[name].most})
