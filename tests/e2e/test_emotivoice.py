@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import grpc
 import numpy as np
@@ -15,7 +15,7 @@ from voxswap_families.importing.detect import import_voices
 from voxswap_registry.store import Registry
 
 TEXT = "今天天气很好。"
-VOICES = {"8051": "emo/first", "8053": "emo/second"}
+VOICES: Mapping[str | None, str] = {"8051": "emo/first", "8053": "emo/second"}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
     source.mkdir()
     FAMILY.fabricators["emotivoice"].write(source, 0, "tiny")
     registry = Registry(folder / "registry")
-    for draft in import_voices(source, dict(VOICES), workdir=folder / "work"):
+    for draft in import_voices(source, VOICES, workdir=folder / "work"):
         registry.publish(draft)
     with serving(folder / "registry", allow_fabricated=True) as thread:
         yield thread

@@ -155,7 +155,7 @@ class Acoustic:
         # Speaker and styles are the same for all symbols, so they are projected once.
         units, weight = self.architecture.units, self._projection.weight
         told = torch.cat([asked.speaker, asked.style, asked.content])
-        shared = torch.addmv(self._projection.bias, weight[:, units:], told)
+        shared = weight[:, units:] @ told + self._projection.bias
         projected = encoded @ weight[:, :units].t() + shared
         yield None
         pitch = yield from self._pitch.steps(projected)
