@@ -27,7 +27,7 @@ import torch
 from bench.peers import answering
 from bench.report import Report
 from bench.servers import serving
-from bench.voices import load_vits, load_voice, one_thread
+from bench.voices import load_vits, load_voice, one_thread, silent_front_ends, windows
 from voxswap_client import Client
 from voxswap_families.contract import Delivery, LoadedVoice
 from voxswap_families.embedded import import_embedded
@@ -38,12 +38,10 @@ from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.config import SPEAKER, SambertConfig
 from voxswap_families.sambert.engine import SambertEngine
 from voxswap_families.sambert.family import FAMILY
-from voxswap_families.symbols import SymbolTable
-from voxswap_families.text import FrontEnd, NormalizedText, SymbolSequence
 from voxswap_families.vits.embedded import JOE
 from voxswap_families.work import finished
 from voxswap_registry.draft import DraftComponent, VoiceDraft
-from voxswap_registry.manifest import FrontEndSpec, Manifest
+from voxswap_registry.manifest import Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.progress import NullProgress
 from voxswap_registry.store import Registry
@@ -52,22 +50,8 @@ from voxswap_registry.store import Registry
 _CHARACTERS: Final = 30
 _SYMBOLS: Final = 2 * _CHARACTERS + 6
 _VOICE: Final = "made/up"
-_FIRST_MS: Final = 80
-_LARGEST_MS: Final = 1_500
 
 _Audio = npt.NDArray[np.float32]
-
-
-class _Silent:
-    """A front-end that nobody asks: lines are symbols already."""
-
-    def symbols(self, text: NormalizedText) -> SymbolSequence:
-        raise NotImplementedError(text)
-
-
-def _front_ends(spec: FrontEndSpec, table: SymbolTable, language: str) -> FrontEnd:
-    del spec, table, language
-    return _Silent()
 
 
 def run(report: Report, *, device: str, quick: bool = False) -> None:
@@ -84,7 +68,7 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
         library = fastest() if device == "cpu" else None
         kernels = "torch" if library is None else library.isa
         print(f"  kernels: {kernels}")
-        engine = SambertEngine(device, kernels=kernels, front_ends=_front_ends)
+        engine = SambertEngine(device, kernels=kernels, front_ends=silent_front_ends)
         engine.warm_up()
         ids = _line(manifest)
         _lines(report, load_voice(registry, _VOICE, engine), manifest, ids, turns)
@@ -109,16 +93,6 @@ def _rows(a: AcousticArchitecture, symbol: int) -> list[int]:
     return rows
 
 
-def _windows(frames: int, manifest: Manifest) -> Iterator[tuple[int, int]]:
-    """As the pipeline asks for them: the first for 80 ms, each twice as long as the one before."""
-    frame_ms = 1e3 * manifest.audio.hop_length_samples / manifest.audio.sample_rate_hertz
-    first, wanted_ms = 0, float(_FIRST_MS)
-    while first < frames:
-        last = min(frames, first + max(1, round(wanted_ms / frame_ms)))
-        yield first, last
-        first, wanted_ms = last, min(2 * wanted_ms, _LARGEST_MS)
-
-
 def _spoken(
     loaded: LoadedVoice, manifest: Manifest, ids: Sequence[int]
 ) -> tuple[float, float, _Audio]:
@@ -126,7 +100,7 @@ def _spoken(
     began = time.perf_counter()
     utterance = finished(loaded.voice.prepare(ids, Delivery(rate=1.0, seed=0)))
     pieces, first_s = list[_Audio](), 0.0
-    for window in _windows(utterance.frames, manifest):
+    for window in windows(utterance.frames, manifest):
         pieces.append(finished(utterance.decode(*window)))
         first_s = first_s or time.perf_counter() - began
     return first_s, time.perf_counter() - began, np.concatenate(pieces)
@@ -191,7 +165,7 @@ def _beside(
             ours.append(_spoken(loaded, manifest, ids)[1])
     with np.load(kept) as found:
         reference = found["audio"]
-    exact = load_voice(registry, _VOICE, SambertEngine(front_ends=_front_ends))
+    exact = load_voice(registry, _VOICE, SambertEngine(front_ends=silent_front_ends))
     for speaking, what, bound in ((exact, "in torch", 1e-4), (loaded, "as it is served", None)):
         audio = _spoken(speaking, manifest, ids)[2]
         assert audio.shape == reference.shape, "durations differ"
@@ -207,7 +181,7 @@ def _swapped(load: Callable[[], LoadedVoice], manifest: Manifest, ids: Sequence[
     gc.collect()
     began = time.perf_counter()
     utterance = finished(load().voice.prepare(ids, Delivery(rate=1.0, seed=0)))
-    finished(utterance.decode(*next(_windows(utterance.frames, manifest))))
+    finished(utterance.decode(*next(windows(utterance.frames, manifest))))
     return time.perf_counter() - began
 
 

@@ -12,8 +12,11 @@ from voxswap_families.arithmetic import Dtype
 from voxswap_families.contract import Engine, LoadedVoice
 from voxswap_families.layers.native.library import fault
 from voxswap_families.layers.native.processor import EMULATED, runnable
+from voxswap_families.symbols import SymbolTable
+from voxswap_families.text import FrontEnd, NormalizedText, SymbolSequence
 from voxswap_families.vits.engine import VitsEngine
 from voxswap_registry.graphs import GraphTrust
+from voxswap_registry.manifest import FrontEndSpec, Manifest
 from voxswap_registry.names import VoiceRef
 from voxswap_registry.store import Registry
 from voxswap_server.residency.loader import VoiceLoader
@@ -65,3 +68,26 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class _Silent:
+    """A front-end that nobody asks."""
+
+    def symbols(self, text: NormalizedText) -> SymbolSequence:
+        raise NotImplementedError(text)
+
+
+def silent_front_ends(spec: FrontEndSpec, table: SymbolTable, language: str) -> FrontEnd:
+    """Of voices whose lines are symbols already."""
+    del spec, table, language
+    return _Silent()
+
+
+def windows(frames: int, manifest: Manifest) -> Iterator[tuple[int, int]]:
+    """As the pipeline asks for them: the first for 80 ms, each twice as long as the one before."""
+    frame_ms = 1e3 * manifest.audio.hop_length_samples / manifest.audio.sample_rate_hertz
+    first, wanted_ms = 0, 80.0
+    while first < frames:
+        last = min(frames, first + max(1, round(wanted_ms / frame_ms)))
+        yield first, last
+        first, wanted_ms = last, min(2 * wanted_ms, 1_500.0)

@@ -79,6 +79,44 @@ def test_a_file_that_was_named_is_replaced(
     assert capsys.readouterr().out.startswith("wrote out.wav: 0.00 s of npc/smith@3, warm, TTFA ")
 
 
+def test_how_it_is_felt_reaches_the_request_and_how_it_is_spoken_is_told(
+    capsys: Capsys, server: FakeServer
+) -> None:
+    angry = speech_pb2.EmotionWeight(emotion="angry", weight=1.05)
+    felt = server.header(expression=speech_pb2.EXPRESSION_PROSODY, emotions=[angry])
+    server.script.append(server.play(felt, *server.line[1:]))
+    flags = "--emotion angry=0.7 --emotion sad=0.2 --intensity 1.5 --pitch -2 --volume 3 "
+    flags += "--pitch-range 0.5 --pauses 2 --fallback prosody --style-prompt whispering"
+    assert main(["say", "npc/smith", "Hi", *flags.split()]) == 0
+    assert "npc/smith@3, angry 1.05 (PROSODY), cold" in capsys.readouterr().out
+    (request,) = server.requests
+    assert {share.emotion: round(share.weight, 6) for share in request.emotion.mixture} == {
+        "angry": 0.7,
+        "sad": 0.2,
+    }
+    assert request.emotion.intensity == 1.5
+    assert request.emotion.fallback == speech_pb2.EMOTION_FALLBACK_PROSODY
+    assert request.style_prompt == "whispering"
+    assert request.controls == speech_pb2.Controls(
+        pitch_semitones=-2, volume_db=3, pitch_range=0.5, pause_scale=2
+    )
+
+
+def test_what_no_text_says_is_told(capsys: Capsys, server: FakeServer) -> None:
+    silent = server.header(expression=speech_pb2.EXPRESSION_NONE)
+    server.script.append(server.play(silent, *server.line[1:]))
+    assert main(["say", "npc/smith", "Hi", "--emotion", "auto"]) == 0
+    assert "no emotion was spoken" in capsys.readouterr().out
+    assert server.requests[0].emotion == speech_pb2.Emotion(from_text=True)
+
+
+@pytest.mark.parametrize("wrong", ["angry=x", "=1", "angry --emotion angry", "auto --emotion sad"])
+def test_what_is_no_emotion_is_not_sent(capsys: Capsys, server: FakeServer, wrong: str) -> None:
+    assert main(["say", "npc/smith", "Hi", "--emotion", *wrong.split()]) == 2
+    assert "--emotion" in capsys.readouterr().err
+    assert not server.requests
+
+
 def test_every_flag_reaches_the_request(server: FakeServer) -> None:
     flags = {
         "--speaker": "anna",

@@ -144,6 +144,7 @@ def test_a_voice_of_tomorrow_has_what_it_lists(visitor: Visit) -> None:
         "problem": "",
         "speakers": ["anna", "bert"],
         "emotions": ["angry", "sad"],
+        "style_prompts": True,
         "controls": [{"name": "pitch_semitones", "least": -12, "most": 12, "neutral": 0}],
     }
     answer = {"voices": [voice], "next_page_token": ""}
@@ -152,6 +153,7 @@ def test_a_voice_of_tomorrow_has_what_it_lists(visitor: Visit) -> None:
     write(page, LINE)
     page.get_by_label("Speaker").select_option("bert")
     page.get_by_label("Emotion", exact=True).select_option("sad")
+    page.get_by_label("Style in words").fill("whispering")
     page.get_by_label("Pitch", exact=True).press("End")
     expect(page.get_by_label("Pitch", exact=True)).to_have_attribute("aria-valuetext", "12 st")
     code = page.locator("#code")
@@ -160,6 +162,19 @@ def test_a_voice_of_tomorrow_has_what_it_lists(visitor: Visit) -> None:
     expect(code).to_contain_text(
         '"emotion":{"mixture":[{"emotion":"sad","weight":1}],"intensity":1}'
     )
+    expect(code).to_contain_text('"style_prompt":"whispering"')
+    page.get_by_label("Emotion", exact=True).select_option("auto")
+    expect(code).to_contain_text('"emotion":{"from_text":true,"intensity":1}')
+
+
+def test_prosody_speaks_what_a_voice_does_not_list(visitor: Visit) -> None:
+    page = visitor.open()
+    write(page, "Yes.")
+    page.get_by_label("Emotion", exact=True).select_option("sad")
+    expect(page.locator("#code")).to_contain_text('"fallback":"prosody"')
+    page.locator("#text").press("Enter")
+    spoken(page)
+    expect(page.locator("#facts")).to_contain_text("sad 1 (PROSODY)")
 
 
 def test_a_seed_is_kept(visitor: Visit) -> None:

@@ -178,7 +178,9 @@ def _felt(header: Header) -> str:
     """What emotion is spoken, and how."""
     if not header.emotions or header.expression is None:
         return ""
-    shares = " and ".join(f"{name} {amount:.2g}" for name, amount in header.emotions.items())
+    shares = " and ".join(
+        f"{name} {round(amount, 2):g}" for name, amount in header.emotions.items()
+    )
     return f"{shares} ({header.expression.upper()}), "
 
 

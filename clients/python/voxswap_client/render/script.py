@@ -17,18 +17,8 @@ from voxswap_client.types import Encoding
 REQUIRED = ("voice", "text")
 COLUMNS = (
     *REQUIRED,
-    *(
-        "id",
-        "speaker",
-        "seed",
-        *CONTROLS,
-        *FEELINGS,
-        "intensity",
-        "encoding",
-        "format",
-        "sample_rate",
-        "loudness",
-    ),
+    *("id", "speaker", "seed", *CONTROLS, *FEELINGS, "intensity"),
+    *("encoding", "format", "sample_rate", "loudness"),
 )
 LOUDNESS_LUFS = (-70.0, 0.0)
 ENCODINGS = tuple(str(e) for e in Encoding if e is not Encoding.OPUS_PACKETS)

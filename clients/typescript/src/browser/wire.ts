@@ -7,13 +7,14 @@ import {
   serverError,
 } from "../shared/errors.js";
 import { wholeSeed } from "../shared/seed.js";
-import type {
-  Chunk,
-  Header,
-  InterruptReceipt,
-  SpeechOptions,
-  Trailer,
-  Voice,
+import {
+  type Chunk,
+  type Header,
+  type InterruptReceipt,
+  type SpeechOptions,
+  type Trailer,
+  type Voice,
+  mixtureOf,
 } from "../shared/values.js";
 
 /** What JSON gives. */
@@ -34,6 +35,7 @@ export function camelCase(value: unknown): unknown {
 /** The fields of a request, but for voice and text. */
 export function requestFields(options: SpeechOptions): Json {
   const { encoding, sampleRateHertz: rateHertz } = options;
+  const mixture = mixtureOf(options.emotion);
   return given({
     speaker: options.speaker,
     // A number of JSON has 53 bits for sure, and a seed 64.
@@ -41,9 +43,22 @@ export function requestFields(options: SpeechOptions): Json {
     audio: group({ encoding, sample_rate_hertz: rateHertz }),
     controls: group({
       rate: options.rate,
+      pitch_semitones: options.pitchSemitones,
+      pitch_range: options.pitchRange,
+      volume_db: options.volumeDb,
+      pause_scale: options.pauseScale,
       noise_scale: options.noiseScale,
       duration_noise_scale: options.durationNoiseScale,
     }),
+    emotion: group({
+      mixture: mixture.length > 0 ? mixture : undefined,
+      from_text: options.emotion === "auto" ? true : undefined,
+      intensity: options.intensity,
+      valence: options.valence,
+      arousal: options.arousal,
+      fallback: options.fallback,
+    }),
+    style_prompt: options.stylePrompt,
     marks: options.marks,
     line_class: options.lineClass,
     start_by_ms: options.startByMs,
@@ -65,7 +80,8 @@ function group(fields: Json): Json | undefined {
 
 export function header(frame: Json): Header {
   const told = camelCase(frame) as Header;
-  return { ...told, codecDelaySamples: told.codecDelaySamples ?? 0 };
+  const { codecDelaySamples = 0, emotions = [] } = told;
+  return { ...told, codecDelaySamples, emotions };
 }
 
 export function chunk(frame: Json, audio: Uint8Array): Chunk {
@@ -103,6 +119,9 @@ export function voice(told: unknown): Voice {
   return {
     ...{ id, version, displayName, language, languages, engine, sampleRateHertz, speakers },
     ...{ licence, controls, emotions, tags, gender, labels, traffic, problem },
+    ...(found.expression === undefined ? {} : { expression: found.expression }),
+    stylePrompts: found.stylePrompts ?? false,
+    readsStyle: found.readsStyle ?? false,
   };
 }
 

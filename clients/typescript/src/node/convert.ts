@@ -11,6 +11,8 @@ import {
   AudioEncoding,
   CachePolicy,
   type ConverseResponse,
+  EmotionFallback,
+  Expression,
   LineClass,
   MarkKind,
   Pacing,
@@ -24,6 +26,7 @@ import type * as voices from "../gen/voxswap/v1/voices_pb.js";
 import { InvalidRequestError, VoxswapError, type Violation } from "../shared/errors.js";
 import { wholeSeed } from "../shared/seed.js";
 import type * as values from "../shared/values.js";
+import { mixtureOf } from "../shared/values.js";
 
 const ENCODINGS: Readonly<Record<values.Encoding, AudioEncoding>> = {
   pcm_s16le: AudioEncoding.PCM_S16LE,
@@ -49,6 +52,15 @@ const LINE_CLASSES: Readonly<Record<values.LineClass, LineClass>> = {
   bark: LineClass.BARK,
   dialogue: LineClass.DIALOGUE,
   cinematic: LineClass.CINEMATIC,
+};
+const FALLBACKS: Readonly<Record<values.EmotionFallback, EmotionFallback>> = {
+  none: EmotionFallback.NONE,
+  prosody: EmotionFallback.PROSODY,
+};
+const EXPRESSIONS: Readonly<Record<values.Expression, Expression>> = {
+  none: Expression.NONE,
+  native: Expression.NATIVE,
+  prosody: Expression.PROSODY,
 };
 const CACHE_POLICIES: Readonly<Record<values.CachePolicy, CachePolicy>> = {
   off: CachePolicy.OFF,
@@ -83,10 +95,25 @@ export function speechRequest(
   const controls: MessageInitShape<typeof wire.ControlsSchema> = {};
   if (options.speaker !== undefined) request.speaker = options.speaker;
   if (options.rate !== undefined) controls.rate = options.rate;
+  if (options.pitchSemitones !== undefined) controls.pitchSemitones = options.pitchSemitones;
+  if (options.pitchRange !== undefined) controls.pitchRange = options.pitchRange;
+  if (options.volumeDb !== undefined) controls.volumeDb = options.volumeDb;
+  if (options.pauseScale !== undefined) controls.pauseScale = options.pauseScale;
   if (options.noiseScale !== undefined) controls.noiseScale = options.noiseScale;
   if (options.durationNoiseScale !== undefined) {
     controls.durationNoiseScale = options.durationNoiseScale;
   }
+  const emotion: MessageInitShape<typeof wire.EmotionSchema> = {
+    mixture: mixtureOf(options.emotion),
+    fromText: options.emotion === "auto",
+  };
+  if (options.intensity !== undefined) emotion.intensity = options.intensity;
+  if (options.valence !== undefined) emotion.valence = options.valence;
+  if (options.arousal !== undefined) emotion.arousal = options.arousal;
+  if (options.fallback) {
+    emotion.fallback = chosen("emotion.fallback", FALLBACKS, options.fallback);
+  }
+  if (options.stylePrompt !== undefined) request.stylePrompt = options.stylePrompt;
   if (options.seed !== undefined) request.seed = wholeSeed(options.seed);
   if (options.sampleRateHertz !== undefined) audio.sampleRateHertz = options.sampleRateHertz;
   if (options.encoding) audio.encoding = chosen("audio.encoding", ENCODINGS, options.encoding);
@@ -102,7 +129,7 @@ export function speechRequest(
     const told = faults.map((fault) => `${fault.field} ${fault.description}`).join("; ");
     throw new InvalidRequestError(`the request cannot be sent: ${told}`, { violations: faults });
   }
-  return fitting(SynthesizeRequestSchema, { ...request, audio, controls });
+  return fitting(SynthesizeRequestSchema, { ...request, audio, controls, emotion });
 }
 
 /**
@@ -155,6 +182,8 @@ function header(from: wire.Header): values.Header {
     cached: from.cached,
     codecDelaySamples: from.codecDelaySamples,
     streamId: from.streamId,
+    ...expression(from.expression),
+    emotions: from.emotions.map(({ emotion, weight }) => ({ emotion, weight })),
   };
 }
 
@@ -212,12 +241,20 @@ export function voice(from: voices.Voice): values.Voice {
     licence: from.licence,
     controls: from.controls,
     emotions: from.emotions,
+    ...expression(from.expression),
+    stylePrompts: from.stylePrompts,
+    readsStyle: from.readsStyle,
     tags: from.tags,
     gender: from.gender,
     labels: from.labels,
     traffic: from.traffic.map(({ version, weight }) => ({ version, weight })),
     problem: from.problem,
   };
+}
+
+function expression(from: Expression): { expression?: values.Expression } {
+  if (from === Expression.UNSPECIFIED) return {};
+  return { expression: name("a kind of expression", EXPRESSIONS, from) };
 }
 
 /** What becomes of a scene. */

@@ -24,6 +24,18 @@ export type LineClass = "bark" | "dialogue" | "cinematic";
 /** Whether the server may keep or reuse the audio. */
 export type CachePolicy = "off" | "use";
 
+/** What speaks an emotion that a voice does not list: nothing, or rate, pitch and volume. */
+export type EmotionFallback = "none" | "prosody";
+
+/** How an emotion is spoken: by the voice's own model, or by rate, pitch and volume alone. */
+export type Expression = "none" | "native" | "prosody";
+
+/** One share of a mixture of emotions. */
+export interface EmotionWeight {
+  readonly emotion: string;
+  readonly weight: number;
+}
+
 /** The mouth shapes of viseme marks, in the order of OVR LipSync and OpenXR. */
 export const VISEMES = [
   ...(["sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR"] as const),
@@ -67,6 +79,10 @@ export interface Header {
   readonly codecDelaySamples: number;
   /** Names the stream to `interrupt`. A secret: whoever knows it can stop the stream. */
   readonly streamId: string;
+  /** How its emotion is spoken; left out by servers that do not tell. */
+  readonly expression?: Expression;
+  /** What is spoken: each emotion with its share times the intensity. */
+  readonly emotions: readonly EmotionWeight[];
 }
 
 /** A piece of the audio, without a gap after the one before. */
@@ -137,6 +153,12 @@ export interface Voice {
   /** The controls that it carries out, such as "rate". */
   readonly controls: readonly string[];
   readonly emotions: readonly string[];
+  /** The best that it can do for an emotion; left out by servers that do not tell. */
+  readonly expression?: Expression;
+  /** Whether it takes a style in words. */
+  readonly stylePrompts: boolean;
+  /** Whether it takes a style that was read off a recording. */
+  readonly readsStyle: boolean;
   readonly tags: readonly string[];
   readonly gender: string;
   /** Labels that name this version, such as "stable". */
@@ -197,6 +219,24 @@ export interface SpeechOptions {
   readonly speaker?: string;
   /** Speaking rate as a factor, 0.25 to 4: 2 is twice as fast. */
   readonly rate?: number;
+  /** -12 to 12; 12 is an octave up. */
+  readonly pitchSemitones?: number;
+  /** How far the pitch moves, as a factor: 0 (monotonous) to 2. */
+  readonly pitchRange?: number;
+  /** -40 to 12 dB. */
+  readonly volumeDb?: number;
+  /** Length of pauses as a factor, 0 to 4. */
+  readonly pauseScale?: number;
+  /** A name, several with their shares, or "auto" for what each sentence says. */
+  readonly emotion?: string | Readonly<Record<string, number>>;
+  /** How strong the emotion is, 0 (neutral) to 2. */
+  readonly intensity?: number;
+  /** -1 to 1, with `arousal`, in place of `emotion`. */
+  readonly valence?: number;
+  readonly arousal?: number;
+  readonly fallback?: EmotionFallback;
+  /** A style in words, for voices that take one. */
+  readonly stylePrompt?: string;
   /** Standard deviation of the prior's noise, 0 to 2 (VITS: noise_scale). */
   readonly noiseScale?: number;
   /** Standard deviation of the durations' noise, 0 to 2 (VITS: noise_w). */
@@ -215,6 +255,13 @@ export interface SpeechOptions {
   /** A conversation: within it a bare voice keeps resolving to one version. */
   readonly sessionId?: string;
   readonly cache?: CachePolicy;
+}
+
+/** The shares of `SpeechOptions.emotion`; none for "auto". */
+export function mixtureOf(emotion: SpeechOptions["emotion"]): EmotionWeight[] {
+  if (emotion === undefined || emotion === "auto") return [];
+  const shares = typeof emotion === "string" ? { [emotion]: 1 } : emotion;
+  return Object.entries(shares).map(([name, weight]) => ({ emotion: name, weight }));
 }
 
 /** What every call may be given. */

@@ -9,14 +9,18 @@ import numpy as np
 from voxswap_server.audio.encoding import Samples
 
 # What voices have, children's and whispers' edges aside; what is beyond is taken for unvoiced.
-_LEAST_HERTZ, _MOST_HERTZ = 65.0, 550.0
+_LEAST_HERTZ, _MOST_HERTZ = 58.0, 550.0
 # Of the difference function. A voice that goes on is followed further than one that begins.
-_BEGINS_BELOW, _GOES_ON_BELOW = 0.2, 0.35
+_BEGINS_BELOW, _GOES_ON_BELOW = 0.35, 0.55
 # What a lag may be worse than the best one and be taken, being the shorter one: its multiples are
 # as good as the period itself.
 _SHORTER_MAY_COST = 0.1
 # For each octave away from the period before.
 _LEAP_COSTS = 0.3
+# What is louder above it is breath, and no help.
+_SMOOTHED_HERTZ = 1_500.0
+# Of the power; of hiss there is less below.
+_LEAST_SHARE = 0.08
 _SILENCE_RMS = 10 ** (-60 / 20)
 
 
@@ -26,11 +30,15 @@ class Periods:
 
     shortest: int
     longest: int
+    smoothing: Samples
 
     @classmethod
     def at(cls, rate_hertz: int) -> Periods:
         """Those of voices, in samples."""
-        return cls(int(rate_hertz / _MOST_HERTZ), int(rate_hertz / _LEAST_HERTZ))
+        width = 2 * round(rate_hertz / _SMOOTHED_HERTZ) + 1
+        window = np.hanning(width + 2)[1:-1].astype(np.float32)
+        shortest, longest = (int(rate_hertz / hertz) for hertz in (_MOST_HERTZ, _LEAST_HERTZ))
+        return cls(shortest, longest, window / window.sum())
 
     def find(self, around: Samples, before: float | None) -> float | None:
         """The period in the middle of ``around``, ``(2 * longest,)``, in samples; None: unvoiced.
@@ -39,8 +47,10 @@ class Periods:
         (de Cheveigné and Kawahara, "YIN", 2002).
         """
         longest = self.longest
+        total = np.square(around, dtype=np.float64).sum()
+        around = np.convolve(around, self.smoothing, "same")
         energy = np.square(around, dtype=np.float64)
-        if energy.mean() < _SILENCE_RMS**2:
+        if energy.sum() < max(_LEAST_SHARE * total, _SILENCE_RMS**2 * len(energy)):
             return None
         summed = np.concatenate([[0.0], np.cumsum(energy)])
         products = np.correlate(around, around[:longest]).astype(np.float64)[: longest + 1]

@@ -127,6 +127,7 @@ class PitchShifter:
             first = middle + round(0.5 * period)
             loud = np.abs(self._at(first, first + round(period)))
             length = first + int(np.argmax(loud)) - self._mark
+            ratio = self._ratio(period)
         else:
             length = self._refined(middle, period) - self._mark
             ratio = self._ratio(length)

@@ -1,4 +1,5 @@
 // What a line or a conversation asks for.
+using System.Collections.Generic;
 using Newtonsoft.Json.Linq;
 
 namespace Voxswap.Wire
@@ -20,6 +21,35 @@ namespace Voxswap.Wire
 
         /// <summary>0.25 to 4: 2 is twice as fast.</summary>
         public float? Rate;
+
+        /// <summary>-12 to 12; 12 is an octave up.</summary>
+        public float? PitchSemitones;
+
+        /// <summary>How far the pitch moves, as a factor: 0 (monotonous) to 2.</summary>
+        public float? PitchRange;
+
+        /// <summary>-40 to 12 dB.</summary>
+        public float? VolumeDb;
+
+        /// <summary>Length of pauses as a factor, 0 to 4.</summary>
+        public float? PauseScale;
+
+        /// <summary>
+        /// Shares by name, such as angry 0.7 and sad 0.2; what is left of 1 is neutral. Null: all.
+        /// </summary>
+        public Dictionary<string, float> Emotions;
+
+        /// <summary>How strong the emotion is, 0 (neutral) to 2.</summary>
+        public float? Intensity;
+
+        /// <summary>Whether the emotion is read off the text, in place of <see cref="Emotions"/>.</summary>
+        public bool EmotionFromText;
+
+        /// <summary>"prosody": rate, pitch and volume speak what the voice does not list; "none".</summary>
+        public string EmotionFallback;
+
+        /// <summary>A style in words, for voices that take one.</summary>
+        public string StylePrompt;
 
         /// <summary>Makes the line repeatable.</summary>
         public ulong? Seed;
@@ -46,12 +76,22 @@ namespace Voxswap.Wire
             frame["text"] = Text;
             frame["audio"] = audio;
             frame["marks"] = new JArray("word", "viseme");
-            if (Rate != null)
+            JObject controls = new JObject();
+            Put(controls, "rate", Rate);
+            Put(controls, "pitch_semitones", PitchSemitones);
+            Put(controls, "pitch_range", PitchRange);
+            Put(controls, "volume_db", VolumeDb);
+            Put(controls, "pause_scale", PauseScale);
+            if (controls.Count > 0)
             {
-                JObject controls = new JObject();
-                controls["rate"] = Rate.Value;
                 frame["controls"] = controls;
             }
+            JObject emotion = Emotion();
+            if (emotion.Count > 0)
+            {
+                frame["emotion"] = emotion;
+            }
+            Put(frame, "style_prompt", StylePrompt);
             if (Seed != null)
             {
                 frame["seed"] = Seed.Value.ToString(); // a number of JSON has 53 bits for sure
@@ -64,6 +104,38 @@ namespace Voxswap.Wire
             Put(frame, "line_class", LineClass);
             Put(frame, "session_id", SessionId);
             return frame;
+        }
+
+        private JObject Emotion()
+        {
+            JObject emotion = new JObject();
+            if (Emotions != null && Emotions.Count > 0)
+            {
+                JArray mixture = new JArray();
+                foreach (KeyValuePair<string, float> share in Emotions)
+                {
+                    JObject weighed = new JObject();
+                    weighed["emotion"] = share.Key;
+                    weighed["weight"] = share.Value;
+                    mixture.Add(weighed);
+                }
+                emotion["mixture"] = mixture;
+            }
+            if (EmotionFromText)
+            {
+                emotion["from_text"] = true;
+            }
+            Put(emotion, "intensity", Intensity);
+            Put(emotion, "fallback", EmotionFallback);
+            return emotion;
+        }
+
+        private static void Put(JObject frame, string name, float? value)
+        {
+            if (value != null)
+            {
+                frame[name] = value.Value;
+            }
         }
 
         private static void Put(JObject frame, string name, string value)

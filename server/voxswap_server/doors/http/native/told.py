@@ -19,6 +19,7 @@ from voxswap_server.residency.steering import Books, Instant, Overview
 from voxswap_server.speech.expression import best_of
 from voxswap_server.speech.messages import Chunk, Header, Mark, Message, Receipt, Trailer
 from voxswap_server.speech.offers import reads_style, takes_style_prompts
+from voxswap_server.speech.prosody_table import PROSODY
 
 Told = dict[str, Any]
 
@@ -132,6 +133,7 @@ def voice(manifest: Manifest, record: VoiceRecord) -> Told:
         "controls": [_control(name) for name in controls_of(manifest)],
         "emotions": list(manifest.emotions or ()),
         "expression": best_of(manifest).value,
+        "prosody": sorted(PROSODY),
         "style_prompts": takes_style_prompts(manifest),
         "reads_style": reads_style(manifest),
         "tags": list(_latest(state.tags, manifest.tags)),

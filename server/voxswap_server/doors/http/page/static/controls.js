@@ -7,6 +7,8 @@ import { trimmed } from "./format.js";
 
 const UNITS = { semitones: " st", db: " dB", ms: " ms", hertz: " Hz" };
 const STEPS = 200;
+// No name of an emotion: what is read off the text.
+const AUTO = "auto";
 
 /** `pitch_semitones` as people read it: Pitch, in st. @param {string} name */
 function worded(name) {
@@ -100,6 +102,9 @@ export class Controls {
   #emotion = null;
   /** @type {Slider | null} */
   #intensity = null;
+  /** @type {HTMLInputElement | null} */
+  #style = null;
+  #isProsody = false;
 
   /**
    * @param {HTMLElement} root
@@ -114,17 +119,29 @@ export class Controls {
   show(/** @type {import("./types.js").Voice} */ voice) {
     const before = this.#sliders;
     this.#sliders = new Map();
-    this.#speaker = this.#emotion = this.#intensity = null;
+    this.#speaker = this.#emotion = this.#intensity = this.#style = null;
+    // What its own model does not speak, rate, pitch and volume may: the line's facts say which.
+    const emotions = voice.emotions?.length ? voice.emotions : (voice.prosody ?? []);
+    this.#isProsody = !voice.emotions?.length;
     const made = [];
     if (voice.speakers?.length) {
       const select = (this.#speaker = this.#select("speaker", voice.speakers, "the first one"));
       made.push(this.#field("Speaker", select));
     }
-    if (voice.emotions?.length) {
-      const select = (this.#emotion = this.#select("emotion", voice.emotions, "neutral"));
+    if (emotions.length) {
+      const select = (this.#emotion = this.#select("emotion", emotions, "neutral"));
+      select.append(element("option", { value: AUTO, text: "as the text says" }));
       const strength = { name: "emotion_strength", least: 0, most: 2, neutral: 1 };
       this.#intensity = new Slider(strength, this.changed);
       made.push(this.#field("Emotion", select), this.#intensity.root);
+    }
+    if (voice.style_prompts) {
+      const input = element("input", {
+        ...{ id: "control-style", type: "text", maxlength: 500, oninput: this.changed },
+        "data-field": "style_prompt",
+      });
+      this.#style = input;
+      made.push(this.#field("Style in words", input));
     }
     for (const control of voice.controls ?? []) {
       const slider = new Slider(control, this.changed);
@@ -145,9 +162,12 @@ export class Controls {
       asked.controls = Object.fromEntries(set.map(([name, { value }]) => [name, value ?? 0]));
     }
     if (this.#emotion?.value) {
-      const mixture = [{ emotion: this.#emotion.value, weight: 1 }];
-      asked.emotion = { mixture, intensity: this.#intensity?.value ?? 1 };
+      const { value } = this.#emotion;
+      const felt = value === AUTO ? { from_text: true } : { mixture: [{ emotion: value, weight: 1 }] };
+      const fallback = this.#isProsody ? { fallback: "prosody" } : {};
+      asked.emotion = { ...felt, intensity: this.#intensity?.value ?? 1, ...fallback };
     }
+    if (this.#style?.value.trim()) asked.style_prompt = this.#style.value.trim();
     return asked;
   }
 

@@ -44,6 +44,7 @@ export class Facts {
       ["First audio", milliseconds(line.firstAudioMs), "from asking to the first bytes"],
       ["Heard", milliseconds(line.heardMs), "from the press to the loudspeaker"],
       ["Voice", header ? temperature(header) : "–", "whether it was in memory"],
+      ["Emotion", header ? feeling(header) : "–", "how it is spoken"],
       ["Swap", milliseconds(header?.swap_ms), "until the voice was in memory"],
       ["Queue", milliseconds(header?.queue_ms), "until it was its turn to compute"],
       ["Length", line.receivedSamples ? seconds(line.receivedSamples, rateHertz) : "–", ""],
@@ -66,6 +67,13 @@ export class Facts {
 export function temperature(header) {
   if (header.cached) return badge("cached", "good");
   return header.cold ? badge("cold", "warn") : badge("warm", "good");
+}
+
+/** What is felt, and how that is spoken. @param {import("./types.js").Header} header */
+function feeling({ emotions = [], expression = "none" }) {
+  if (!emotions.length) return "–";
+  const shares = emotions.map(({ emotion, weight }) => `${emotion} ${trimmed(weight, 2)}`);
+  return `${shares.join(", ")} (${expression.toUpperCase()})`;
 }
 
 /**

@@ -6,11 +6,13 @@
  * @typedef {{
  *   id: string, version: number, display_name?: string, language?: string, engine?: string,
  *   sample_rate_hertz?: number, speakers?: string[], controls?: Control[], emotions?: string[],
+ *   expression?: "none" | "native" | "prosody", prosody?: string[], style_prompts?: boolean,
  *   tags?: string[], gender?: string, labels?: string[], versions: number[], problem: string,
  * }} Voice
  * @typedef {{
  *   voice: string, text: string, speaker?: string, seed?: string,
- *   controls?: Record<string, number>, emotion?: object, line_class?: string,
+ *   controls?: Record<string, number>, emotion?: object, style_prompt?: string,
+ *   line_class?: string,
  *   start_by_ms?: number, session_id?: string,
  * }} Asked  a line, as `POST /v1/speech` and `start` take it
  * @typedef {{
@@ -20,6 +22,7 @@
  * @typedef {{
  *   voice: string, sample_rate_hertz: number, estimated_samples: number, cold: boolean,
  *   queue_ms: number, swap_ms: number, cached: boolean, stream_id: string,
+ *   expression?: string, emotions?: {emotion: string, weight: number}[],
  * }} Header
  * @typedef {{start_sample: number, sample_count: number, marks: Mark[]}} Chunk
  * @typedef {{
