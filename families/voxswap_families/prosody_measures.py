@@ -56,7 +56,8 @@ class Prosody:
     ``pitch_hertz`` is the mean on a scale of semitones, ``range_semitones`` the standard deviation
     around it; ``syllables_per_s`` counts without pauses; ``stress_db`` is the standard deviation of
     the level of voiced frames; ``pauses`` is the share of time between first and last sound that is
-    silent. ``speech_s`` is how long there is sound, ``voiced`` the share of that with a pitch.
+    silent. ``speech_s`` is how long there is sound, ``voiced`` the share of that with a pitch; 0
+    where that is not known.
     """
 
     pitch_hertz: float
@@ -64,8 +65,8 @@ class Prosody:
     syllables_per_s: float
     stress_db: float
     pauses: float
-    speech_s: float
-    voiced: float
+    speech_s: float = 0.0
+    voiced: float = 0.0
 
 
 def frames_of(samples: Samples) -> Generator[None, Any, Frames]:
@@ -148,7 +149,7 @@ def prosody_of(frames: Frames) -> Prosody:
     """How they are spoken; all is 0 where there is no voice."""
     level, voiced = frames.level_db, frames.is_voiced
     if voiced.sum() < 5:
-        return Prosody(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return Prosody(0.0, 0.0, 0.0, 0.0, 0.0)
     loud = float(np.percentile(level[voiced], 75))
     sounds = level > loud - _PAUSE_DB
     first, last = np.flatnonzero(sounds)[[0, -1]]

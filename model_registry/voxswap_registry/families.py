@@ -76,6 +76,11 @@ class Rules(Protocol):
         """The length of a vector in its style space; 0: it has none. Ask `style_size_of`."""
         ...
 
+    @property
+    def style_role(self) -> str:
+        """The component that a style is for: it means nothing to another. Ask `style_role_of`."""
+        ...
+
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """What is wrong with ``manifest``, besides its roles and sizes. From the manifest alone."""
         ...
@@ -127,6 +132,12 @@ def style_size_of(rules: Rules) -> int:
     """Of a vector in its style space, or 0; a family may be older than style spaces are."""
     size: int = getattr(rules, "style_size", 0)
     return size
+
+
+def style_role_of(rules: Rules) -> str:
+    """The role of the component that its styles are for; empty if it has none."""
+    role: str = getattr(rules, "style_role", "")
+    return role
 
 
 def native_controls_of(manifest: Manifest) -> Collection[str]:

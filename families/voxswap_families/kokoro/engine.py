@@ -29,6 +29,7 @@ from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.embedded import STEERABLE
 from voxswap_families.kokoro.session import Run, Session
 from voxswap_families.kokoro.steering import GAIN, RANGE, STEERED, steer
+from voxswap_families.kokoro.style_reading import moved
 from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_families.work import Work
 from voxswap_registry.controls import CONTROLS
@@ -263,6 +264,11 @@ class KokoroVoice:
                 "the symbol table belongs to another voice"
             )
         run = Run()
+        if delivery.style and len(delivery.style) != kokoro.STYLE_SIZE:
+            raise EngineError(
+                f"a style of {len(delivery.style)} numbers; one of this model has "
+                f"{kokoro.STYLE_SIZE}: read the recording again"
+            )
         spoken = partial(self._spoken, ids, delivery, run)
         return Work.of(spoken, may_be_long=True, interrupt=run.end)
 
@@ -278,10 +284,13 @@ class KokoroVoice:
     def _spoken(self, ids: Sequence[int], delivery: Delivery, run: Run) -> Utterance:
         # The boundaries at either end do not count.
         row = min(max(len(ids) - 2, 1), len(self._vectors)) - 1
+        style = self._vectors[row : row + 1]
+        if delivery.style:
+            style = moved(self._vectors, row, delivery.style)
         outputs = self._session.run(
             {
                 "tokens": np.array([ids], np.int64),
-                "style": self._vectors[row : row + 1],
+                "style": style,
                 "speed": np.array([delivery.rate], np.float32),
                 "most_frames": np.array(_MOST_FRAMES, np.float32),
                 **self._steering(delivery.controls),

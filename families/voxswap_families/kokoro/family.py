@@ -9,9 +9,11 @@ from voxswap_families import reading
 from voxswap_families.contract import Engine, EngineContext, Importer
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.embedded import STEERABLE, VOICES
+from voxswap_families.kokoro.format import STYLE_SIZE
 from voxswap_families.kokoro.importer import find_kokoro, import_kokoro
 from voxswap_families.kokoro.steering import STEERED
 from voxswap_families.packages import EmbeddedVoice
+from voxswap_families.styles import StyleReader
 from voxswap_families.symbols import MAX_TABLE_BYTES
 from voxswap_registry.errors import FieldViolation
 from voxswap_registry.manifest import Manifest
@@ -37,7 +39,8 @@ class KokoroFamily:
     controls: Collection[str] = kokoro.CONTROLS
     emotions: Collection[str] = ()
     style_prompts = False
-    style_size = 0
+    style_size = STYLE_SIZE
+    style_role = "base"
     # A graph is a program, and the library that takes it up was not made for hostile ones.
     graph_checks: Mapping[str, Callable[[bytes], None]] = MappingProxyType({"base": _check_base})
     engine_module = "voxswap_families.kokoro.engine"
@@ -52,6 +55,13 @@ class KokoroFamily:
         """Pitch, of voices whose graph is known; the server shifts what others say."""
         digests = {part.digest for part in manifest.components}
         return () if digests.isdisjoint(STEERABLE) else STEERED
+
+    @property
+    def style_reader(self) -> StyleReader:
+        """Off recordings, by how the packs were heard to speak."""
+        from voxswap_families.kokoro.style_reading import KokoroStyles
+
+        return KokoroStyles()
 
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """Whatever is not as in every Kokoro voice."""

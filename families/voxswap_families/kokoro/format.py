@@ -28,6 +28,9 @@ SAMPLE_RATE_HERTZ: Final = 24_000
 HOP_LENGTH_SAMPLES: Final = 600  # 25 ms, the unit in which durations are predicted
 N_SYMBOLS: Final = 178  # rows of the embedding
 STYLE_SHAPE: Final = (510, 256)
+#: Of a row: who speaks, then how. What is read off a recording is the second half.
+TIMBRE_SIZE: Final = 128
+STYLE_SIZE: Final = STYLE_SHAPE[1] - TIMBRE_SIZE
 
 
 BASE_MEDIA_TYPE: Final = "application/onnx"

@@ -8,6 +8,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from voxswap.v1 import (
+    recordings_pb2,
+    recordings_pb2_grpc,
     residency_pb2,
     residency_pb2_grpc,
     speech_pb2,
@@ -21,6 +23,7 @@ from voxswap_server.app.watched import store_threads
 from voxswap_server.doors.grpc.guard import Guard
 from voxswap_server.doors.grpc.health import HealthServicer
 from voxswap_server.doors.grpc.kept_messages import KeptMessages
+from voxswap_server.doors.grpc.recordings import RecordingServicer
 from voxswap_server.doors.grpc.reflection import add_reflection
 from voxswap_server.doors.grpc.residency import ResidencyServicer
 from voxswap_server.doors.grpc.riva import servicer as riva
@@ -33,6 +36,7 @@ _SERVICES = (
     speech_pb2.DESCRIPTOR.services_by_name["SpeechService"].full_name,
     voices_pb2.DESCRIPTOR.services_by_name["VoiceService"].full_name,
     residency_pb2.DESCRIPTOR.services_by_name["ResidencyService"].full_name,
+    recordings_pb2.DESCRIPTOR.services_by_name["RecordingService"].full_name,
     riva.SERVICE,
 )
 
@@ -72,6 +76,9 @@ def _server(house: House, shared: Shared, stack: contextlib.AsyncExitStack) -> S
     speech_pb2_grpc.add_SpeechServiceServicer_to_server(speech, server)
     voices_pb2_grpc.add_VoiceServiceServicer_to_server(voices, server)
     residency_pb2_grpc.add_ResidencyServiceServicer_to_server(residency, server)
+    recordings_pb2_grpc.add_RecordingServiceServicer_to_server(
+        RecordingServicer(house.recordings), server
+    )
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     riva.add_to_server(
         riva.RivaServicer(

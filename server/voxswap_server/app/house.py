@@ -43,6 +43,7 @@ from voxswap_server.app.residency import (
 from voxswap_server.app.residents import EventReporter, Residents
 from voxswap_server.app.watched import watched_catalog
 from voxswap_server.app.way_down import WayDown
+from voxswap_server.audio.clips.reader import ClipReader
 from voxswap_server.compute.process import compute_threads
 from voxswap_server.compute.scheduler import Scheduler
 from voxswap_server.compute.watchdog import watch_steps
@@ -53,6 +54,7 @@ from voxswap_server.residency.steering import Steering
 from voxswap_server.speech.cache.cache import AudioCache
 from voxswap_server.speech.chunking import Chunking
 from voxswap_server.speech.pipeline import Stage
+from voxswap_server.speech.recordings import Recordings
 from voxswap_server.speech.request import EmotionFallback
 from voxswap_server.speech.serving import Serving
 from voxswap_server.speech.speaking import Maker, Speaker
@@ -82,6 +84,7 @@ class House:
     scheduler: Scheduler
     speaker: Speaker
     audio_cache: AudioCache
+    recordings: Recordings
     changes: VoiceChanges
     steering: Steering
     store: StoreCalls
@@ -158,6 +161,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
         audio_cache = keep_audio(
             settings, metrics, stack, way_down, maker=maker(decisions, settings.device)
         )
+        recordings = _recordings(catalog, stage, metrics, stack, way_down)
         uses = Popularity()
         making = Maker(manager, stage, admission, on_use=uses.count)
         store = StoreCalls()
@@ -199,6 +203,7 @@ async def open_house(settings: Settings, way_down: WayDown) -> AsyncIterator[Hou
                 fallback=EmotionFallback(settings.emotion_fallback),
             ),
             audio_cache,
+            recordings,
             VoiceChanges(catalog, store, uploads, self_test),
             Steering(
                 *(catalog, manager, reporter.log),
@@ -243,6 +248,24 @@ def _uploads(
         max_bytes=settings.max_upload_bytes,
         max_uploads=settings.max_uploads,
     )
+
+
+def _recordings(
+    catalog: Catalog,
+    stage: Stage,
+    metrics: Metrics,
+    stack: contextlib.AsyncExitStack,
+    way_down: WayDown,
+) -> Recordings:
+    """What listens to clips; its processes begin with the first one."""
+    reader = ClipReader()
+    metrics.watch_workers("recordings", reader.statistics)
+    metrics.watch_beside("recordings", reader.resident_bytes)
+    recordings = Recordings(
+        *(catalog, catalog.registry.components, stage.scheduler, reader), clock=stage.clock
+    )
+    way_down.closing_on_thread(stack, "recordings", recordings.close)
+    return recordings
 
 
 def _espeak(

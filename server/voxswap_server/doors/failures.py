@@ -108,6 +108,7 @@ _TABLE: dict[type[BaseException], _Row] = {
     DeviceStuckError: _Row(Code.UNAVAILABLE, retry_s=30.0),
     speech.OverloadedError: _Row(Code.RESOURCE_EXHAUSTED, retry_s=1.0),
     speech.TooLateError: _Row(Code.DEADLINE_EXCEEDED),
+    speech.StylesUnknownError: _Row(Code.FAILED_PRECONDITION),
     speech.StreamNotFoundError: _Row(Code.NOT_FOUND),
     speech.ConversationIdleError: _Row(Code.DEADLINE_EXCEEDED),
     residency.FootprintError: _Row(Code.INTERNAL),

@@ -25,6 +25,7 @@ from voxswap_server.speech.request import (
     MarkKind,
     SpeechRequest,
 )
+from voxswap_server.speech.styles import opened
 
 #: Metadata, or a header, that names on whose behalf a call is made.
 TENANT_KEY = "voxswap-tenant"
@@ -41,7 +42,6 @@ MAX_EMOTIONS = 16
 MAX_EMOTION_CHARACTERS = 64
 MAX_INTENSITY = 2.0
 MAX_STYLE_PROMPT_CHARACTERS = 500
-MAX_STYLE_BYTES = 4096
 # Shares are sums of what clients wrote in decimals.
 _ROUNDING = 1e-6
 
@@ -351,10 +351,11 @@ def _check_style(faults: Faults, asked: Asked) -> None:
             faults.add("style_prompt", description)
         if not any(map(str.isalpha, prompt)):
             faults.add("style_prompt", "has no letter; say a style in words, or leave it unset")
-    if len(asked.style) > MAX_STYLE_BYTES:
-        faults.add(
-            "style", f"has {len(asked.style)} bytes; {MAX_STYLE_BYTES} at most: send what was read"
-        )
+    if asked.style:
+        try:
+            opened(asked.style)
+        except InvalidInputError as error:
+            faults.add("style", error.violations[0].description)
     if prompt and asked.style:
         faults.add("style", "is set beside style_prompt; send one of them")
 

@@ -7,6 +7,7 @@
     ├── TooLateError               TOO_LATE        the line cannot start by its start_by_ms
     ├── TooFarBehindError          TOO_FAR_BEHIND  it shares audio with streams that read faster
     ├── StreamNotFoundError        STREAM_NOT_FOUND
+    ├── StylesUnknownError         STYLES_UNKNOWN  too few styles are published to find one in
     └── ConversationIdleError      CONVERSATION_IDLE   a Converse that says nothing
 """
 
@@ -37,6 +38,12 @@ class StreamNotFoundError(VoxswapError):
     """No stream has this id, or no longer."""
 
     reason = "STREAM_NOT_FOUND"
+
+
+class StylesUnknownError(VoxswapError):
+    """Of a voice's model no style is published of which it is known how it sounds."""
+
+    reason = "STYLES_UNKNOWN"
 
 
 class ConversationIdleError(VoxswapError):

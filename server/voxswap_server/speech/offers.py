@@ -10,6 +10,7 @@ from voxswap_registry.manifest import Manifest
 from voxswap_server.speech import expression
 from voxswap_server.speech.expression import told_of
 from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.styles import style_faults
 
 _NAMES = {"en": "English", "zh": "Mandarin"}
 
@@ -63,6 +64,5 @@ def _faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolati
     if request.style_prompt and not takes_style_prompts(manifest):
         told = f"{manifest.ref} takes no style in words; name an emotion, or leave it unset"
         yield FieldViolation("style_prompt", told)
-    if request.style and not reads_style(manifest):
-        told = f"{manifest.ref} takes no style off a recording; leave it unset"
-        yield FieldViolation("style", told)
+    if request.style:
+        yield from style_faults(request.style, manifest)

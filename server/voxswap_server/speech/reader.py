@@ -15,6 +15,7 @@ from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.manifest import Manifest
 from voxswap_server.speech import expression
 from voxswap_server.speech.request import SpeechRequest
+from voxswap_server.speech.styles import opened
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.scripts import is_foreign
 from voxswap_server.text.segmentation.clauses import clause_ends
@@ -65,6 +66,7 @@ class Reader:
             (control.name, manifest.defaults.get(control.setting)) for control in CONTROLS.values()
         )
         self._own = {name: value for name, value in settings if value is not None}
+        self._style = opened(request.style).values if request.style else ()
         self._request = request
         self.seed = secrets.randbits(63) if request.seed is None else request.seed
         self.unknown: Counter[str] = Counter()
@@ -95,6 +97,7 @@ class Reader:
         delivery = Delivery(
             *(rate, seed, self._own | dict(request.controls), self._speaker, request.emotions),
             style_prompt=request.style_prompt,
+            style=self._style,
             text=text.text,
         )
         preparation = loaded.voice.prepare(symbols.ids, delivery)
