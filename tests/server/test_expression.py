@@ -24,9 +24,8 @@ from voxswap_server.speech.reader import Read, Reader
 from voxswap_server.speech.request import EmotionFallback, Expression, SpeechRequest
 from voxswap_server.text.types import Segment
 
-STILL = dataclasses.replace(make_manifest("a"), controls=tuple(PARTS), emotions=None)
+STILL = dataclasses.replace(make_manifest("a"), engine="vits", controls=None, emotions=None)
 FEELS = dataclasses.replace(STILL, emotions=("angry", "fear", "lyrical"))
-MUTE = dataclasses.replace(STILL, controls=("noise_scale",))
 PROSODY_TOO: dict[str, Any] = {"fallback": EmotionFallback.PROSODY}
 
 
@@ -70,9 +69,8 @@ def test_what_it_does_not_list_prosody_speaks_if_somebody_said_so() -> None:
 
 
 def test_prosody_changes_what_the_voice_carries_out_and_was_asked_for() -> None:
-    manifest = dataclasses.replace(STILL, controls=("rate", "volume_db", "noise_scale"))
     found = spoken(
-        *(manifest,),
+        *(STILL,),
         emotions={"angry": 1.0},
         rate=0.5,
         controls={"volume_db": -6.0, "noise_scale": 0.1},
@@ -80,7 +78,8 @@ def test_prosody_changes_what_the_voice_carries_out_and_was_asked_for() -> None:
     )
     assert found.rate == pytest.approx(0.5 * PROSODY["angry"]["rate"])
     louder = -6.0 + PROSODY["angry"]["volume_db"]
-    assert found.controls == pytest.approx({"volume_db": louder, "noise_scale": 0.1})
+    assert found.controls["volume_db"] == pytest.approx(louder)
+    assert found.controls["noise_scale"] == 0.1
 
 
 amounts = st.dictionaries(st.sampled_from(EMOTIONS), st.floats(0, 2), min_size=1).filter(
@@ -130,8 +129,7 @@ def test_valence_and_arousal_are_what_the_voice_has_near_them() -> None:
     [
         (FEELS, {"emotions": {"sad": 1.0}}, "emotion.mixture", "it has angry, fear, lyrical;"),
         (FEELS, {"emotions": {"x": 1.0}, **PROSODY_TOO}, "emotion.mixture", "PROSODY has angry"),
-        (MUTE, {"emotions": {"sad": 1.0}, **PROSODY_TOO}, "emotion.fallback", "has none"),
-        (MUTE, {"affect": (0.5, 0.5)}, "emotion.valence", "a@1 has no emotion; leave it out"),
+        (STILL, {"affect": (0.5, 0.5)}, "emotion.valence", "a@1 has no emotion; set emotion.fall"),
         (STILL, {"from_text": True}, "emotion.from_text", "set emotion.fallback to PROSODY"),
         (
             *(dataclasses.replace(FEELS, language="pt"), {"from_text": True}),
@@ -190,6 +188,6 @@ def test_what_is_read_off_a_text_is_of_each_sentence() -> None:
 
 
 def test_what_a_voice_can_do_is_told() -> None:
-    assert [best_of(manifest) for manifest in (FEELS, STILL, MUTE)] == [
-        *(Expression.NATIVE, Expression.PROSODY, Expression.NONE),
+    assert [best_of(manifest) for manifest in (FEELS, STILL)] == [
+        *(Expression.NATIVE, Expression.PROSODY),
     ]

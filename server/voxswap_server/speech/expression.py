@@ -24,9 +24,7 @@ _MOST_TOLD = 8  # names of what it has
 
 def best_of(manifest: Manifest) -> Expression:
     """The best that a voice can do for an emotion."""
-    if manifest.emotions:
-        return Expression.NATIVE
-    return Expression.PROSODY if _carried(manifest) else Expression.NONE
+    return Expression.NATIVE if manifest.emotions else Expression.PROSODY
 
 
 def faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolation]:
@@ -35,10 +33,6 @@ def faults(request: SpeechRequest, manifest: Manifest) -> Iterator[FieldViolatio
         return
     offered = manifest.emotions or ()
     falls_back = request.fallback is EmotionFallback.PROSODY
-    if falls_back and not offered and _feels(request) and not _carried(manifest):
-        told = f"is PROSODY, of whose controls {manifest.ref} has none; leave the emotion out"
-        yield FieldViolation("emotion.fallback", told)
-        return
     if request.from_text:
         yield from _unreadable(manifest)
         if not (offered or falls_back):
@@ -102,7 +96,7 @@ def _feels(request: SpeechRequest) -> bool:
 
 
 def _carried(manifest: Manifest) -> Collection[str]:
-    """Those of PROSODY's controls that the voice carries out."""
+    """Those of PROSODY's controls that are carried out for the voice: all, but for rate of some."""
     return {*controls_of(manifest)}.intersection(PARTS)
 
 
@@ -158,8 +152,6 @@ def _unreadable(manifest: Manifest) -> Iterator[FieldViolation]:
 
 
 def _lacks_all(manifest: Manifest) -> str:
-    if not _carried(manifest):
-        return f"{manifest.ref} has no emotion; leave it out"
     return f"{manifest.ref} has no emotion; set emotion.fallback to PROSODY, or leave it out"
 
 
@@ -170,6 +162,6 @@ def _lacking(name: str, manifest: Manifest, *, falls_back: bool) -> FieldViolati
     )
     if falls_back:
         told += f", and PROSODY has {told_of(PROSODY)}"
-    elif meaning(name) in PROSODY and _carried(manifest):
+    elif meaning(name) in PROSODY:
         told += "; or set emotion.fallback to PROSODY, which says it by rate, pitch and volume"
     return FieldViolation("emotion.mixture", told)
