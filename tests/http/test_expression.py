@@ -187,7 +187,7 @@ def test_what_is_wrong_is_named_in_rivas_words(
 
 def test_how_it_is_spoken_is_told(web: Web, client: Client) -> None:
     felt = {"mixture": [SAD | {"weight": 0.5}], "intensity": 1.5, "fallback": "prosody"}
-    body = {"voice": "joe", "text": "Halt!", "emotion": felt}
+    body: dict[str, Any] = {"voice": "joe", "text": "Halt!", "emotion": felt}
     answer = web.post("/v1/speech", body)
     assert answer.headers["voxswap-expression"] == "prosody"
     with web.socket("/v1/converse") as ws:
