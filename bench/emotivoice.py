@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,8 +42,9 @@ from voxswap_registry.store import Registry
 #: A character has three symbols: two of its sounds, and the end of its syllable or word.
 _CHARACTERS: Final = 30
 _SYMBOLS: Final = 3 * _CHARACTERS + 2
-_VOICES: Final = {"8051": "made/first", "8053": "made/second"}
-_FIRST, _SECOND = _VOICES.values()
+_FIRST: Final = "made/first"
+_SECOND: Final = "made/second"
+_VOICES: Final[Mapping[str | None, str]] = {"8051": _FIRST, "8053": _SECOND}
 
 _Audio = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def run(report: Report, *, device: str, quick: bool = False) -> None:
         source.mkdir()
         FAMILY.fabricators["emotivoice"].write(source, 0, "real")
         registry = Registry(folder / "registry")
-        for draft in import_voices(source, dict(_VOICES), workdir=folder / "work"):
+        for draft in import_voices(source, _VOICES, workdir=folder / "work"):
             registry.publish(draft)
         library = fastest() if device == "cpu" else None
         kernels = "torch" if library is None else library.isa

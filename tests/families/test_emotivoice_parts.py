@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,17 @@ import torch
 from torch import Tensor
 
 from tests.families.emotivoice_fixtures import REAL, TINY, joint_fixture, run, style_fixture
+from tests.families.native_kernels import TRIED
 from voxswap_families.emotivoice.acoustic import MOST_FRAMES, Acoustic, Predicted, frames_of
+from voxswap_families.emotivoice.architecture import VocoderArchitecture
 from voxswap_families.emotivoice.bert import StyleEncoder
 from voxswap_families.emotivoice.parts import pieces
-from voxswap_families.emotivoice.vocoder import TorchVocoder, Vocoder
+from voxswap_families.emotivoice.shapes import vocoder_shapes
+from voxswap_families.emotivoice.vocoder import NativeVocoder, TorchVocoder, Vocoder, shape_of
+from voxswap_families.layers.native import library
+from voxswap_families.layers.native.generator import packed_bytes
+from voxswap_families.layers.stored import as_stored
+from voxswap_families.made_up import random_tensors
 from voxswap_families.work import Work
 from voxswap_registry.errors import EngineError
 
@@ -62,6 +70,21 @@ def test_the_style_encoder_gives_the_references_numbers() -> None:
     for ids in ([], [40], [-1], [1] * 21):
         with pytest.raises(EngineError, match="tokens"):
             run(encoder.steps(ids))
+
+
+@pytest.mark.parametrize("isa", TRIED)
+def test_native_kernels_give_what_torch_gives_and_the_same_bits_for_any_cut(isa: str) -> None:
+    vocoder = {**joint_fixture(TINY).vocoder.to_config(), "channels": 64, "rates": (8, 2)}
+    a = VocoderArchitecture.read({**vocoder, "kernels": (16, 4)})
+    weights = as_stored(random_tensors(vocoder_shapes(a), "native"))
+    mels = random_tensors({"mels": (23, a.mels)}, "mels")["mels"] * a.mels**0.5
+    native = NativeVocoder(weights, a, library.load(isa))
+    whole, expected = heard(native, mels), heard(TorchVocoder(weights, a), mels)
+    assert whole.shape == expected.shape == (23 * a.hop_samples,)
+    noise = float((whole - expected).square().mean() / expected.square().mean())
+    assert 10 * math.log10(noise) < -36  # weights are rounded, and inputs too on some
+    assert torch.equal(heard(native, mels, (1, 2, 7, 20)), whole)
+    assert native.resident_bytes <= packed_bytes(shape_of(a))
 
 
 def test_rows_in_pieces_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:

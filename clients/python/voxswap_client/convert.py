@@ -15,7 +15,14 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from voxswap.v1 import residency_pb2
 from voxswap_client.errors import VoxswapClientError
 from voxswap_client.residency_types import Ledger, ResidencyEvent, ResidencyEventKind, Tier
-from voxswap_client.types import Expression, Header, Provenance, Voice
+from voxswap_client.types import (
+    EmotionFallback,
+    Expression,
+    Header,
+    PresetDelivery,
+    Provenance,
+    Voice,
+)
 
 _V = TypeVar("_V")
 _E = TypeVar("_E", bound=StrEnum)
@@ -72,11 +79,22 @@ def _expression(wire: Any) -> Expression | None:
     return _member(Expression, "expression", wire) if wire.expression else None
 
 
+def _delivery(wire: Any) -> PresetDelivery | None:
+    """None of a voice that is no preset."""
+    if not wire.HasField("delivery"):
+        return None
+    told = wire.delivery
+    fallback = _member(EmotionFallback, "fallback", told) if told.fallback else None
+    numbers = dict(told.emotions), told.intensity, dict(told.controls)
+    return PresetDelivery(*numbers, told.style_prompt, fallback)
+
+
 _OTHERWISE: Mapping[tuple[type, str], _Read] = {
     (Voice, "speakers"): lambda wire: tuple(
         s.name for s in sorted(wire.speakers, key=lambda speaker: speaker.index)
     ),
     (Voice, "expression"): _expression,
+    (Voice, "delivery"): _delivery,
     (Header, "expression"): _expression,
     (Provenance, "created"): partial(_timestamp, "create_time"),
     (ResidencyEvent, "time"): partial(_timestamp, "event_time"),

@@ -264,13 +264,28 @@ class TrafficShare:
 
 
 @dataclass(frozen=True, slots=True)
+class PresetDelivery:
+    """How a preset delivers a line that asks for nothing else: what is asked of it is on top.
+
+    ``emotions`` are shares, of an ``intensity`` from 0 to 2; ``controls`` are by their names.
+    """
+
+    emotions: Mapping[str, float] = field(default_factory=dict)
+    intensity: float = 1.0
+    controls: Mapping[str, float] = field(default_factory=dict)
+    style_prompt: str = ""
+    fallback: EmotionFallback | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Voice:
     """One version of a voice. ``problem`` says why it cannot be used, and is empty if it can.
 
     ``controls`` names those that it carries out, such as ``rate``; ``languages`` are all that it
     speaks. Both are empty from servers that do not tell. ``expression`` is the best that it can do
     for an emotion; ``style_prompts`` and ``reads_style`` say whether it takes a style in words, and
-    one off a recording.
+    one off a recording. Weights that are ``fabricated`` are random numbers. A ``delivery`` is a
+    preset's.
 
     ``labels`` are those that name this version. ``traffic`` is the split that decides what a bare
     id means; without one the version labelled "stable" has it all, or the newest if none is.
@@ -297,6 +312,8 @@ class Voice:
     expression: Expression | None = None
     style_prompts: bool = False
     reads_style: bool = False
+    fabricated: bool = False
+    delivery: PresetDelivery | None = None
 
     @property
     def ref(self) -> str:

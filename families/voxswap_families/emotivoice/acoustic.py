@@ -114,7 +114,9 @@ class Acoustic:
             heads=a.decoder_heads,
             kernel=a.decoder_kernel,
         )
-        self._projection = Linear(named.at("embed_projection1"))
+        joined = named.at("embed_projection1")
+        self._own, self._shared = joined["weight"].tensor_split([a.units], dim=1)
+        self._bias = joined["bias"]
         self._duration, self._pitch, self._energy = (
             _Predictor(named.at(f"{what}_predictor"), layers, kernel)
             for what, layers, kernel in (
@@ -153,10 +155,8 @@ class Acoustic:
         """What precedes the frames."""
         encoded = yield from self._encoder.steps(self._symbols[asked.ids])
         # Speaker and styles are the same for all symbols, so they are projected once.
-        units, weight = self.architecture.units, self._projection.weight
-        told = torch.cat([asked.speaker, asked.style, asked.content])
-        shared = torch.addmv(self._projection.bias, weight[:, units:], told)
-        projected = encoded @ weight[:, :units].t() + shared
+        shared = torch.cat([asked.speaker, asked.style, asked.content])
+        projected = encoded @ self._own.t() + (self._shared @ shared + self._bias)
         yield None
         pitch = yield from self._pitch.steps(projected)
         energy = yield from self._energy.steps(projected)

@@ -25,8 +25,8 @@ class _Layer:
 
     def __init__(self, named: Named, heads: int) -> None:
         attention, out = named.at("attention"), named.at("output")
-        own = (attention.at(f"self.{name}") for name in ("query", "key", "value"))
-        self._attention = Attention(*own, attention.at("output.dense"), heads)
+        own = [attention.at(f"self.{name}") for name in ("query", "key", "value")]
+        self._attention = Attention([*own, attention.at("output.dense")], heads)
         self._feed = FeedForward(named.at("intermediate.dense"), out.at("dense"))
         self._norms = (
             Norm(attention.at("output.LayerNorm"), EPSILON),

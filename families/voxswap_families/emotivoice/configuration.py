@@ -60,7 +60,8 @@ def acoustic_architecture(config: Fields, *, n_symbols: int) -> AcousticArchitec
             f"{which}_inner": 4 * units,
             f"{which}_kernel": model(f"{which}_kernel_size_conv_mod"),
         }
-    return _of(AcousticArchitecture, read, model.fields)
+    acoustic: AcousticArchitecture = _of(AcousticArchitecture, read, model.fields)
+    return acoustic
 
 
 def vocoder_architecture(config: Fields) -> VocoderArchitecture:

@@ -5,7 +5,7 @@ Long signals are computed some rows at a time: no step takes longer than others 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -39,9 +39,10 @@ def by_rows(compute: Callable[[int, int], Tensor], rows: int, row_products: int)
 class Attention:
     """Attention of all rows to all, between four matrices. No norm, no shortcut."""
 
-    def __init__(self, query: Named, key: Named, value: Named, out: Named, heads: int) -> None:
-        self._query, self._key, self._value = Linear(query), Linear(key), Linear(value)
-        self._out, self._heads = Linear(out), heads
+    def __init__(self, named: Sequence[Named], heads: int) -> None:
+        """``named`` are query, key, value, and what is made of all heads."""
+        self._query, self._key, self._value, self._out = map(Linear, named)
+        self._heads = heads
 
     def steps(self, x: Tensor, asking: int | None = None) -> Steps[Tensor]:
         """``(time, channels)`` to the same; or to just the first ``asking`` rows of it."""

@@ -19,8 +19,8 @@ class _Block:
 
     def __init__(self, named: Named, heads: int, kernel: int) -> None:
         attention, feed = named.at("self_attn"), named.at("feed_forward")
-        linears = (attention.at(f"linear_{name}") for name in ("q", "k", "v", "out"))
-        self._attention = Attention(*linears, heads)
+        linears = [attention.at(f"linear_{name}") for name in ("q", "k", "v", "out")]
+        self._attention = Attention(linears, heads)
         self._feed = FeedForward(feed.at("w_1"), feed.at("w_2"), kernel)
         self._norms = Norm(named.at("norm1"), EPSILON), Norm(named.at("norm2"), EPSILON)
 

@@ -128,14 +128,15 @@ class EmotiVoice:
         return (yield from self._speaking.prompts.steps(self._ids(prompt)))
 
     def _prompt_ids(self, prompt: str) -> list[int]:
-        ids = self._ids(prompt)
-        if set(ids[1:-1]) <= {self._speaking.words.unknown}:
+        # Marks are in every vocabulary, and are no words.
+        letters = "".join(c if c.isalnum() else " " for c in prompt)
+        if set(self._ids(letters)[1:-1]) <= {self._speaking.words.unknown}:
             raise InvalidInputError.one(
                 "style_prompt",
                 "has no word that this voice's style encoder knows; say it in Chinese, or in "
                 "English words",
             )
-        return ids
+        return self._ids(prompt)
 
     def _ids(self, text: str) -> list[int]:
         """The tokens of ``text``, as many as have a place; the last one is the end's."""

@@ -2,8 +2,8 @@
 
 Half of a style is who speaks, half is how (columns 128 to 255): pitch, its range, pace and stress
 come of the second half alone, whoever speaks. So a style here is 128 numbers: what the mean of a
-voice's second half becomes. How each pack is spoken was measured once (`pack_prosody`); of a mixture
-it is taken to be the mixture of that, and of a voice that is itself a mixture too.
+voice's second half becomes. How each pack is spoken was measured once (`pack_prosody`); of a
+mixture it is taken to be the mixture of that, and of a voice that is itself a mixture too.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _primary(manifest: Manifest) -> str:
 
 
 def _mixture(columns: Floats, target: Floats, *, cost: Floats | float = 0.0) -> Floats:
-    """Shares, none below 0 and all together 1, whose mixture of ``columns`` is nearest to ``target``.
+    """Shares, none below 0, together 1, whose mixture of ``columns`` is nearest to ``target``.
 
     Least squares and ``cost`` of each share, by accelerated projected gradients (Beck and Teboulle,
     "A fast iterative shrinkage-thresholding algorithm", 2009).

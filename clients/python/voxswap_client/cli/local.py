@@ -16,8 +16,10 @@ from voxswap_client.cli.serve import not_installed
 from voxswap_client.types import (
     Change,
     Component,
+    EmotionFallback,
     Expression,
     LabelMove,
+    PresetDelivery,
     Provenance,
     TrafficShare,
     Voice,
@@ -284,7 +286,18 @@ def as_voice(manifest: Manifest, record: VoiceRecord) -> Voice:
         expression=Expression.NATIVE if manifest.emotions else Expression.PROSODY,
         style_prompts=rules is not None and style_prompts_of(rules),
         reads_style=rules is not None and style_size_of(rules) > 0,
+        fabricated=bool(manifest.fabricated),
+        delivery=_delivery(manifest),
     )
+
+
+def _delivery(manifest: Manifest) -> PresetDelivery | None:
+    found = manifest.delivery
+    if found is None:
+        return None
+    fallback = None if found.fallback is None else EmotionFallback(found.fallback)
+    numbers = dict(found.emotions), found.intensity, dict(found.controls)
+    return PresetDelivery(*numbers, found.style_prompt, fallback)
 
 
 def _version(registry: Registry, record: VoiceRecord, version: int) -> Voice:

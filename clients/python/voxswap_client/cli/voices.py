@@ -13,7 +13,9 @@ from voxswap_client.cli import (
     voices_check,
     voices_fabricate,
     voices_mix,
+    voices_preset,
     voices_repack,
+    voices_style,
 )
 from voxswap_client.cli.catalog import add_source, catalog
 from voxswap_client.cli.commands import Commands, add_command, add_group
@@ -21,7 +23,7 @@ from voxswap_client.cli.failure import warn
 from voxswap_client.cli.output import human_bytes, human_time, print_json
 from voxswap_client.cli.table import WIDTH, render
 from voxswap_client.cli.traffic import percentages, split
-from voxswap_client.types import Change, Expression, Voice, VoiceDetails
+from voxswap_client.types import Change, Expression, PresetDelivery, Voice, VoiceDetails
 
 _LABEL_COLUMNS = 14
 _FILTERS = ("prefix", "language", "engine", "tags", "gender", "search")
@@ -34,7 +36,8 @@ def add_to(commands: Commands) -> None:
         "voices",
         "list, add, promote, roll back and delete voices",
         description="Voices, their versions and labels: at a server, or with --registry in a "
-        "folder or bucket. mix, repack, verify, sign and add --embedded work on a registry alone.",
+        "folder or bucket. mix, preset, repack, verify, sign and add --embedded work on a registry "
+        "alone.",
     )
 
     listing = add_command(actions, "list", "list voices, each at its newest version", run_list)
@@ -78,8 +81,10 @@ def add_to(commands: Commands) -> None:
     voices_add.add_to(actions)
     voices_fabricate.add_to(actions)
     voices_mix.add_to(actions)
+    voices_preset.add_to(actions)
     voices_repack.add_to(actions)
 
+    voices_style.add_to(actions)
     voices_check.add_to(actions)
 
 
@@ -149,6 +154,7 @@ def card(details: VoiceDetails) -> str:
     facts = [
         ("voice", voice.ref),
         ("problem", voice.problem),
+        ("made up", "yes: its weights are random numbers" if voice.fabricated else ""),
         ("name", voice.display_name),
         ("versions", ", ".join(_named(version, details) for version in details.versions)),
         ("traffic", split(voice.traffic)),
@@ -159,6 +165,7 @@ def card(details: VoiceDetails) -> str:
         ("emotions", ", ".join(voice.emotions)),
         ("expression", expression(voice)),
         ("controls", ", ".join(voice.controls)),
+        ("preset", "" if voice.delivery is None else delivered(voice.delivery)),
         ("gender", voice.gender),
         ("tags", ", ".join(voice.tags)),
         ("licence", voice.licence),
@@ -187,6 +194,17 @@ def card(details: VoiceDetails) -> str:
         ]
         lines += ["", render(["COMPONENT", "SIZE", "DIGEST"], rows, right=["SIZE"])]
     return "\n".join(lines)
+
+
+def delivered(delivery: PresetDelivery) -> str:
+    """What a preset says without being asked, in words."""
+    told = [f"{name} {share:g}" for name, share in delivery.emotions.items()]
+    if told:
+        told[-1] += f", intensity {delivery.intensity:g}"
+    told += ["what it does not list by rate, pitch and volume"] if delivery.fallback else []
+    told += [f"{name} {value:g}" for name, value in sorted(delivery.controls.items())]
+    told += [f"style {delivery.style_prompt!r}"] if delivery.style_prompt else []
+    return "; ".join(told)
 
 
 def expression(voice: Voice) -> str:

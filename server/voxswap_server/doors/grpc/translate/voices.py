@@ -116,7 +116,9 @@ def _voice(manifest: Manifest, record: VoiceRecord) -> voices_pb2.Voice:
 def _delivery(delivery: PresetDelivery | None) -> voices_pb2.PresetDelivery | None:
     if delivery is None:
         return None
-    fallback = speech_pb2.EMOTION_FALLBACK_PROSODY if delivery.fallback else None
+    fallback = speech_pb2.EMOTION_FALLBACK_UNSPECIFIED
+    if delivery.fallback:
+        fallback = speech_pb2.EMOTION_FALLBACK_PROSODY
     return voices_pb2.PresetDelivery(
         emotions=delivery.emotions,
         intensity=delivery.intensity,

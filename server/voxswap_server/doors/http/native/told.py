@@ -9,6 +9,7 @@ from typing import Any
 
 from voxswap_registry.catalog.catalog import VoiceListing
 from voxswap_registry.controls import CONTROLS
+from voxswap_registry.delivery import PresetDelivery
 from voxswap_registry.families import controls_of
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.state import VoiceRecord
@@ -136,6 +137,8 @@ def voice(manifest: Manifest, record: VoiceRecord) -> Told:
         "prosody": sorted(PROSODY),
         "style_prompts": takes_style_prompts(manifest),
         "reads_style": reads_style(manifest),
+        "fabricated": bool(manifest.fabricated),
+        "delivery": None if manifest.delivery is None else _delivery(manifest.delivery),
         "tags": list(_latest(state.tags, manifest.tags)),
         "gender": _latest(state.gender, manifest.gender),
         "licence": manifest.licence,
@@ -143,6 +146,16 @@ def voice(manifest: Manifest, record: VoiceRecord) -> Told:
         "versions": list(reversed(record.versions)),
         "size_bytes": sum(component.size_bytes for component in manifest.components),
         "problem": "",
+    }
+
+
+def _delivery(delivery: PresetDelivery) -> Told:
+    return {
+        "emotions": dict(delivery.emotions),
+        "intensity": delivery.intensity,
+        "controls": dict(delivery.controls),
+        "style_prompt": delivery.style_prompt,
+        "fallback": delivery.fallback,
     }
 
 
