@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from bench.report import Report
 from bench.requests import CHANNEL_OPTIONS, speech_request
 from bench.servers import serving
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
-from voxswap_families.prosody_measures import RATE_HERTZ, frames_of
+from voxswap_families.prosody_measures import RATE_HERTZ, Floats, frames_of
 from voxswap_families.work import Work, finished
 from voxswap_registry.store import Registry
 from voxswap_server.audio.effects.chain import Effects
@@ -38,7 +38,7 @@ def done(audio: Audio, rate_hertz: int, **asked: float) -> Audio:
     return effects.run(audio, is_last=True)
 
 
-def _pitches(audio: Audio, rate_hertz: int) -> Audio:
+def _pitches(audio: Audio, rate_hertz: int) -> Floats:
     clip = soxr.resample(audio, rate_hertz, RATE_HERTZ)
     return finished(Work(frames_of(clip))).pitch_hertz
 
@@ -115,7 +115,9 @@ def first_sound(report: Report, registry: Registry, *, rounds: int) -> None:
 
 
 def _first_ms(
-    synthesize: grpc.UnaryStreamMultiCallable, seed: int, controls: speech_pb2.Controls
+    synthesize: Callable[..., Iterable[speech_pb2.SynthesizeResponse]],
+    seed: int,
+    controls: speech_pb2.Controls,
 ) -> float:
     request = speech_request("joe", LINE, seed=seed, paced=False)
     request.controls.CopyFrom(controls)

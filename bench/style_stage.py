@@ -37,9 +37,17 @@ Audio = npt.NDArray[np.float32]
 _TARBALL: Final = Path(os.environ.get("VOXSWAP_PACKS", "var/kokoro-js-1.2.1.tgz"))
 
 # By the first letter of a pack: the language that it is heard in, for the table.
-LANGUAGES: Final = dict(
-    zip("abefhijpz", ["en", "en", "es", "fr", "hi", "it", "en", "pt", "zh"], strict=True)
-)
+LANGUAGES: Final = {
+    "a": "en",
+    "b": "en",
+    "e": "es",
+    "f": "fr",
+    "h": "hi",
+    "i": "it",
+    "j": "en",
+    "p": "pt",
+    "z": "zh",
+}
 LINES: Final = {
     "en": (
         "The bridge is closed after dark, so we will have to find another way across.",

@@ -37,8 +37,8 @@ def _write_prosody(packs: Stage, said: dict[str, list[Audio]]) -> None:
     for name in sorted(said):
         found = np.array([measured(heard(audio)) for audio in said[name]])
         digest = packs.manifest(name).component("style").digest.removeprefix("sha256:")
-        figures = " ".join(f"{value:.2f}" for value in found.mean(axis=0))
-        rows.append(f"{name} {digest} {figures}")
+        *figures, pauses = found.mean(axis=0)
+        rows.append(" ".join([name, digest, *(f"{x:.1f}" for x in figures), f"{pauses:.2f}"]))
         within.append(found.var(axis=0, ddof=1))
     _replace(pack_prosody.__file__, rows)
     spread = ", ".join(f"{value:.2f}" for value in np.sqrt(np.mean(within, axis=0)))

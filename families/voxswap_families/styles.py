@@ -1,4 +1,4 @@
-"""Styles that are read off recordings: what a family that has a space of them does for the server."""
+"""Styles that are read off recordings: what a family with a space of them does for the server."""
 
 from __future__ import annotations
 

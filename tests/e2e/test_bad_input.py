@@ -25,7 +25,6 @@ from voxswap_client import (
     Client,
     DataLossError,
     InvalidRequestError,
-    NotImplementedByServerError,
     ResourceExhaustedError,
     VoiceNotFoundError,
     VoxswapClientError,
@@ -161,24 +160,6 @@ def test_a_control_that_is_neutral_asks_for_nothing(server: ServerThread) -> Non
         stub = speech_pb2_grpc.SpeechServiceStub(channel)
         answers = list(stub.Synthesize(Request(voice="joe", text="Hi.", controls=neutral)))
     assert answers[-1].trailer.total_samples
-
-
-UNBUILT = [
-    ("style_prompt", Request(style_prompt="afraid")),
-    ("controls.pitch_semitones", Request(controls=Controls(pitch_semitones=2))),
-    ("controls.volume_db", Request(controls=Controls(volume_db=-3))),
-]
-
-
-@pytest.mark.parametrize(("field", "request_"), UNBUILT)
-def test_what_is_not_built_says_so_and_does_not_speak(
-    server: ServerThread, field: str, request_: Request
-) -> None:
-    request_.voice, request_.text = "joe", "Hi."
-    error = fault(server, request_)
-    assert isinstance(error, NotImplementedByServerError)
-    assert error.reason == "NOT_IMPLEMENTED"
-    assert [v.field for v in error.violations] == [field]
 
 
 def test_an_unknown_voice_is_not_found_and_never_another(client: Client) -> None:

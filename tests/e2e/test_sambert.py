@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import grpc
@@ -10,8 +11,10 @@ import pytest
 
 from tests.e2e.servers import ServerThread, serving
 from voxswap.v1 import speech_pb2, speech_pb2_grpc
+from voxswap_client import Client, Expression
 from voxswap_families.importing.detect import import_voice
 from voxswap_families.sambert.family import FAMILY
+from voxswap_registry.delivery import PresetDelivery
 from voxswap_registry.store import Registry
 
 TEXT = "今天天气很好，我们去公园玩吧。"
@@ -24,7 +27,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
     source.mkdir()
     FAMILY.fabricators["sambert-speakers"].write(source, 0, "tiny")
     registry = Registry(folder / "registry")
-    registry.publish(import_voice(source, "zh/made", workdir=folder / "work"))
+    draft = import_voice(source, "zh/made", workdir=folder / "work")
+    registry.publish(draft)
+    glad = PresetDelivery(emotions={"happy": 1.0})
+    registry.publish(dataclasses.replace(draft, voice_id="zh/glad", delivery=glad))
     with serving(folder / "registry", allow_fabricated=True) as thread:
         yield thread
 
@@ -78,3 +84,36 @@ def test_an_emotion_that_it_has_not_is_refused_with_those_that_it_has(server: Se
         spoken(server, emotion=emotion("bored"))
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "angry, anxiety" in str(raised.value.details())
+
+
+def test_what_its_model_speaks_is_told_by_its_own_names(server: ServerThread) -> None:
+    with Client(server.server.address, timeout_s=60) as client:
+        felt = client.say("zh/made", TEXT, seed=1, emotion={"fearful": 0.5}, fallback="prosody")
+        assert felt.header.expression is Expression.NATIVE
+        assert felt.header.emotions == {"fear": 0.5}
+        assert felt.audio == client.say("zh/made", TEXT, seed=1, emotion={"fear": 0.5}).audio
+        read = client.say("zh/made", "真恶心。", seed=1, emotion="auto")
+        assert read.header.emotions == pytest.approx({"disgust": 0.7})
+        assert read.audio != client.say("zh/made", "真恶心。", seed=1).audio
+        voice = client.get_voice("zh/made")
+    assert voice.expression is Expression.NATIVE
+    assert {"fear", "happy"} <= set(voice.emotions)
+    assert len(voice.speakers) > 1
+
+
+def test_a_preset_speaks_as_it_says_and_shares_every_part(server: ServerThread) -> None:
+    """Prepare and Explain know it: what is in memory for its base is there for it."""
+    with Client(server.server.address, timeout_s=60) as client:
+        glad = client.say("zh/glad", TEXT, seed=1)
+        assert (glad.header.expression, glad.header.emotions) == (Expression.NATIVE, {"happy": 1.0})
+        assert glad.audio == client.say("zh/made", TEXT, seed=1, emotion="happy").audio
+        calm = client.say("zh/glad", TEXT, seed=1, intensity=0.0)
+        assert calm.audio == client.say("zh/made", TEXT, seed=1).audio
+        told = client.explain("zh/glad")
+        assert (told.resident, told.need_bytes) == (True, 0)
+        assert {part.role for part in told.components} == {"acoustic", "vocoder", "symbols"}
+        scene = client.prepare(["zh/glad", "zh/made"], dry_run=True)
+        assert [outlook.estimated_ms for outlook in scene.cast] == [0.0, 0.0]
+        parts = client.residents().components
+    shared = {part.role: part.voices for part in parts}
+    assert set(shared["acoustic"]) == set(shared["vocoder"]) == {"zh/made@1", "zh/glad@1"}

@@ -20,11 +20,13 @@ import pytest
 from tests.families.files import read
 from voxswap_families.contract import Delivery, Engine, LoadedVoice
 from voxswap_families.work import finished
-from voxswap_registry.controls import CONTROLS
+from voxswap_registry.controls import CONTROLS, ON_AUDIO
 from voxswap_registry.errors import EngineError
 from voxswap_registry.families import native_controls_of
 from voxswap_registry.manifest import Manifest
 
+#: Every control at its neutral value, and without noise.
+STILL = {name: 0.0 if c.neutral is None else c.neutral for name, c in CONTROLS.items()}
 USUAL = Delivery(rate=1.0, seed=7, controls={"noise_scale": 0.667, "duration_noise_scale": 0.8})
 
 
@@ -139,16 +141,34 @@ class EngineContract:
         )
         assert 1.5 * usual < slow < 2.5 * usual
 
-    def test_each_control_that_is_listed_is_heard(self, case: Case) -> None:
+    def test_each_control_that_is_its_own_is_heard_and_no_other_is(self, case: Case) -> None:
         loaded = case.loaded()
-        silent = dict.fromkeys(CONTROLS, 0.0)
-        still = case.said(loaded, delivery=Delivery(rate=1.0, seed=7, controls=silent))
+        still = case.said(loaded, delivery=Delivery(1.0, 7, STILL))
         controls = native_controls_of(case.manifest)
         assert "rate" in controls
         for name in CONTROLS.keys() - {"rate"}:
-            moved = Delivery(rate=1.0, seed=7, controls={**silent, name: CONTROLS[name].most})
+            moved = Delivery(1.0, 7, {**STILL, name: CONTROLS[name].most})
             is_heard = not np.array_equal(case.said(loaded, delivery=moved), still)
             assert is_heard == (name in controls), name
+
+    def test_a_neutral_control_is_the_same_as_none(self, case: Case) -> None:
+        loaded, neutral = (
+            case.loaded(),
+            {n: v for n, v in STILL.items() if CONTROLS[n].setting == ""},
+        )
+        unset = Delivery(1.0, 7, {n: v for n, v in STILL.items() if n not in neutral})
+        still = case.said(loaded, delivery=unset)
+        assert np.array_equal(case.said(loaded, delivery=Delivery(1.0, 7, STILL)), still)
+
+    def test_pieces_joined_are_the_whole_with_controls(self, case: Case) -> None:
+        own = {n: CONTROLS[n].most for n in native_controls_of(case.manifest) if n in ON_AUDIO}
+        if not own:
+            pytest.skip("it changes nothing but what other tests change")
+        loaded, delivery = case.loaded(), Delivery(1.2, 7, {**STILL, **own})
+        whole = case.said(loaded, delivery=delivery)
+        pieces = case.said(loaded, delivery=delivery, cuts=(1, 2, 9, 10, 31))
+        assert pieces.shape == whole.shape
+        assert np.abs(pieces - whole).max() <= case.tolerance
 
     def test_symbols_and_speakers_that_are_none_are_refused(self, case: Case) -> None:
         voice = case.loaded().voice

@@ -122,7 +122,11 @@ def test_controls_are_those_of_the_voice(visitor: Visit) -> None:
     page = visitor.open()
     write(page, LINE)
     names = page.locator("#controls input").evaluate_all("(all) => all.map((one) => one.id)")
-    assert names == ["control-rate", "control-noise_scale", "control-duration_noise_scale"]
+    assert names == [
+        *("control-emotion_strength", "control-rate"),
+        *("control-noise_scale", "control-duration_noise_scale", "control-pitch_semitones"),
+        *("control-pitch_range", "control-volume_db", "control-pause_scale"),
+    ]
     rate = page.get_by_label("Rate", exact=True)
     rate.press("Home")
     expect(rate).to_have_attribute("aria-valuetext", "0.25 ×")

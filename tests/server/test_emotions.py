@@ -11,7 +11,7 @@ from tests.fakes.family import FakeFrontEnd, FakeVoice
 from tests.fakes.manifests import make_manifest
 from voxswap.v1 import speech_pb2
 from voxswap_families.contract import LoadedVoice
-from voxswap_registry.errors import InvalidInputError, NotBuiltError
+from voxswap_registry.errors import InvalidInputError
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding
 from voxswap_server.doors.grpc.translate.speech import speech_request
@@ -67,14 +67,6 @@ def test_what_is_no_mixture_is_named(
     with pytest.raises(InvalidInputError) as raised:
         request(mixture, intensity)
     assert {fault.field for fault in raised.value.violations} == fields
-
-
-def test_where_no_family_feels_it_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "installed", dict)
-    with pytest.raises(NotBuiltError) as raised:
-        request([("sad", 1.0)])
-    assert [fault.field for fault in raised.value.violations] == ["emotion"]
-    assert request([]).emotions == {}
 
 
 def test_a_voice_is_asked_for_what_it_can_feel() -> None:

@@ -114,10 +114,6 @@ def test_a_flood_of_keys_is_told_in_a_few() -> None:
         (Message(text=" <SPEAK>Hi</SPEAK>"), "text"),
         (Message(text="Hi.", custom_dictionary="Nick  nIk"), "custom_dictionary"),
         (Message(text="Hi.", zero_shot_data=riva.ZeroShotData(quality=1)), "zero_shot_data"),
-        (
-            Message(text="Hi.", custom_configuration={"volume_db": "3"}),
-            "custom_configuration[volume_db]",
-        ),
     ],
 )
 def test_what_is_not_built_is_told_by_their_names(message: Message, field: str) -> None:

@@ -4,6 +4,7 @@
 
     VoxswapClientError                code                 what it says
     ├── InvalidRequestError           INVALID_ARGUMENT     ``violations`` names each field at fault
+    │   └── UnusableClipError         (CLIP_UNUSABLE)      a recording that is of no use
     ├── VoiceNotFoundError            NOT_FOUND            no such voice, or no such version of it
     ├── VersionExistsError            ALREADY_EXISTS       the number of a new version is taken
     ├── RevisionConflictError         (REVISION_CONFLICT)  somebody else changed the voice first
@@ -74,6 +75,10 @@ class VoxswapClientError(Exception):
 
 class InvalidRequestError(VoxswapClientError):
     """A field of the request is at fault; ``violations`` names every one of them at once."""
+
+
+class UnusableClipError(InvalidRequestError):
+    """Nothing can be read off a recording; ``metadata["fault"]`` says why, for programs."""
 
 
 class VoiceNotFoundError(VoxswapClientError):
@@ -193,6 +198,7 @@ CLASS_BY_CODE: Mapping[str, type[VoxswapClientError]] = {
 
 # These go before the code.
 CLASS_BY_REASON: Mapping[str, type[VoxswapClientError]] = {
+    "CLIP_UNUSABLE": UnusableClipError,
     "REVISION_CONFLICT": RevisionConflictError,
     "VERSION_IN_USE": VersionInUseError,
     "NOTHING_TO_ROLL_BACK": NothingToRollBackError,

@@ -28,11 +28,10 @@ from voxswap_families.errors import DeviceMemoryError
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro.embedded import STEERABLE
 from voxswap_families.kokoro.session import Run, Session
-from voxswap_families.kokoro.steering import GAIN, RANGE, STEERED, steer
+from voxswap_families.kokoro.steering import GAIN, RANGE, steer
 from voxswap_families.kokoro.style_reading import moved
 from voxswap_families.onnx_graphs.check import parse_graph
 from voxswap_families.work import Work
-from voxswap_registry.controls import CONTROLS
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
 from voxswap_registry.storage.verified import VerifiedFile
@@ -275,10 +274,10 @@ class KokoroVoice:
     def _steering(self, controls: Mapping[str, float]) -> dict[str, npt.NDArray[np.float32]]:
         if not self._is_steered:
             return {}
-        semitones, spread = (controls.get(n, CONTROLS[n].neutral) for n in STEERED)
+        semitones = controls.get("pitch_semitones", 0.0)
         return {
             GAIN: np.array(2 ** (semitones / 12), np.float32),
-            RANGE: np.array(spread, np.float32),
+            RANGE: np.array(controls.get("pitch_range", 1.0), np.float32),
         }
 
     def _spoken(self, ids: Sequence[int], delivery: Delivery, run: Run) -> Utterance:

@@ -1,13 +1,13 @@
 """Pitch and its range, put into the graph of Kokoro where it has predicted them.
 
 The published graph is what is trusted, checked and kept; to it, in memory and always alike, come
-nodes between the prediction of F0 and the one that reads it. With F0 in hertz, 0 where there is no
-voice, and its mean over what is voiced:
+nodes between the prediction of F0, in hertz, and the one that reads it:
 
     F0' = F0 * (range * gain) + mean * ((1 - range) * gain)
 
 which is F0 to the bit where both are 1. So what follows makes a voice of that pitch, and there is
-nothing of a pitch shifter in the sound.
+nothing of a pitch shifter in the sound. Where there is no voice F0 is a few hertz, and rises to a
+voice's over some frames: the mean is the sum of squares by the sum, in which these hardly count.
 """
 
 from __future__ import annotations
@@ -44,16 +44,15 @@ def steer(model: Any) -> None:
     for name in (GAIN, RANGE):
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, []))
     for name, value in (("voiced_hertz", _VOICED_HERTZ), ("least", _LEAST_HERTZ), ("one", 1.0)):
-        tensor = helper.make_tensor(f"voxswap/{name}", TensorProto.FLOAT, [], [value])
+        tensor = helper.make_tensor(f"voxswap/steer/{name}", TensorProto.FLOAT, [], [value])
         graph.initializer.append(tensor)
     steps: tuple[tuple[str, str, list[str], dict[str, int]], ...] = (
         ("is_voiced", "Greater", [_F0, "voiced_hertz"], {}),
-        ("voiced", "Cast", ["is_voiced"], {"to": TensorProto.FLOAT}),
-        ("only_voiced", "Mul", [_F0, "voiced"], {}),
-        ("f0_sum", "ReduceSum", ["only_voiced"], {"keepdims": 0}),
-        ("frames", "ReduceSum", ["voiced"], {"keepdims": 0}),
-        ("some_frames", "Max", ["frames", "one"], {}),
-        ("mean", "Div", ["f0_sum", "some_frames"], {}),
+        ("squares", "Mul", [_F0, _F0], {}),
+        ("sum_of_squares", "ReduceSum", ["squares"], {"keepdims": 0}),
+        ("sum", "ReduceSum", [_F0], {"keepdims": 0}),
+        ("least_sum", "Max", ["sum", "one"], {}),
+        ("mean", "Div", ["sum_of_squares", "least_sum"], {}),
         ("slope", "Mul", [RANGE, GAIN], {}),
         ("rest", "Sub", ["one", RANGE], {}),
         ("rest_gain", "Mul", ["rest", GAIN], {}),
@@ -66,8 +65,10 @@ def steer(model: Any) -> None:
     )
     own = {name for name, *_ in steps} | {"voiced_hertz", "least", "one"}
     for n, (name, kind, inputs, options) in enumerate(steps):
-        named = [f"voxswap/{i}" if i in own else i for i in inputs]
-        node = helper.make_node(kind, named, [f"voxswap/{name}"], name=f"voxswap/{name}", **options)
+        named = [f"voxswap/steer/{i}" if i in own else i for i in inputs]
+        node = helper.make_node(
+            kind, named, [f"voxswap/steer/{name}"], name=f"voxswap/steer/{name}", **options
+        )
         graph.node.insert(readers[0] + n, node)
     reader = graph.node[readers[0] + len(steps)]
-    reader.input[:] = ["voxswap/f0" if name == _F0 else name for name in reader.input]
+    reader.input[:] = ["voxswap/steer/f0" if name == _F0 else name for name in reader.input]

@@ -42,6 +42,7 @@ def http_door(house: House, shared: Shared) -> tuple[HttpServer, str] | None:
         house.steering,
         house.residents.ahead,
         house.serving,
+        house.recordings,
         limits.max_text_characters,
     )
     whole = Whole()

@@ -11,10 +11,9 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from voxswap_registry.controls import CONTROLS, ON_AUDIO, RATE
+from voxswap_registry.controls import CONTROLS, RATE
 from voxswap_registry.emotions import NEUTRAL, meaning
-from voxswap_registry.errors import FieldViolation, InvalidInputError, NotBuiltError
-from voxswap_registry.families import installed, style_prompts_of, style_size_of
+from voxswap_registry.errors import FieldViolation, InvalidInputError
 from voxswap_registry.names import VoiceRef
 from voxswap_server.audio.encoding import AudioEncoding, rates_of
 from voxswap_server.audio.resampling import MAX_SAMPLE_RATE_HERTZ, MIN_SAMPLE_RATE_HERTZ
@@ -141,7 +140,7 @@ def speech_request(
 ) -> SpeechRequest:
     """A validated request. ``faults`` are those that its door has found.
 
-    Raises `InvalidInputError` with every fault, or `NotBuiltError`.
+    Raises `InvalidInputError` with every fault.
     """
     faults = faults or Faults()
     voice = faults.voice(asked.voice)
@@ -168,7 +167,6 @@ def speech_request(
     if asked.seed is not None and not 0 <= asked.seed <= MAX_SEED:
         faults.add("seed", f"is {asked.seed}; use a whole number from 0 to {MAX_SEED}")
     faults.raise_if_any()
-    _refuse_unbuilt(asked, controls)
     return SpeechRequest(
         voice=voice,
         text=asked.text,
@@ -358,23 +356,3 @@ def _check_style(faults: Faults, asked: Asked) -> None:
             faults.add("style", error.violations[0].description)
     if prompt and asked.style:
         faults.add("style", "is set beside style_prompt; send one of them")
-
-
-def _refuse_unbuilt(asked: Asked, controls: Collection[str]) -> None:
-    """What no voice of any family could carry out. Raises `NotBuiltError`."""
-    families = installed().values()
-    mixture = () if asked.emotion is None else asked.emotion.mixture
-    feels = any(family.emotions for family in families)
-    built = {*ON_AUDIO, *(name for family in families for name in family.controls)}
-    unbuilt = {
-        "emotion": bool(mixture) and not feels,
-        "style_prompt": bool(asked.style_prompt) and not any(map(style_prompts_of, families)),
-        "style": bool(asked.style) and not any(map(style_size_of, families)),
-        **{f"controls.{name}": True for name in controls if name not in built},
-    }
-    fields = [name for name, is_asked in unbuilt.items() if is_asked]
-    if fields:
-        raise NotBuiltError(
-            f"this server does not carry out {', '.join(fields)} as asked yet",
-            [FieldViolation(name, "leave it unset") for name in fields],
-        )

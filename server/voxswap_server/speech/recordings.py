@@ -137,8 +137,8 @@ class Recordings:
     async def _place(self) -> AsyncIterator[None]:
         if self._waiting >= _MOST_WAITING:
             error = OverloadedError(
-                f"{_AT_ONCE} recordings are being read and {_MOST_WAITING} wait, the most that this "
-                "server takes; try again"
+                f"{_AT_ONCE} recordings are being read and {_MOST_WAITING} wait, the most that "
+                "this server takes; try again"
             )
             error.retry_s = _RETRY_S
             raise error
@@ -162,15 +162,15 @@ class Recordings:
     def _styles(
         self, manifest: Manifest, reader: StyleReader
     ) -> tuple[Sequence[Manifest], dict[str, tuple[float, ...]]]:
-        """The versions whose styles may be mixed, and what is needed of each. Blocks on the store."""
+        """The versions whose styles may be mixed, and what is needed of each. Blocks."""
         listed = self._catalog.listings(VoiceFilter(engine=manifest.engine))
         sources = reader.sources(
             manifest, (found.newest for found in listed if found.newest is not None)
         )
         if len(sources) < _LEAST_SOURCES:
             raise StylesUnknownError(
-                f"no style is published for the model of {manifest.ref} of which it is known how it "
-                "sounds; publish some: scripts/kokoro-packs"
+                f"no style is published for the model of {manifest.ref} of which it is known how "
+                "it sounds; publish some: scripts/kokoro-packs"
             )
         parts = [source.component(reader.role) for source in sources]
         return sources, {part.digest: self._summary(part, reader, manifest) for part in parts}
@@ -201,7 +201,7 @@ def _reader_for(manifest: Manifest) -> StyleReader:
         able = [name for name in installed() if style_reader_of(name) is not None]
         raise InvalidInputError.one(
             "voice",
-            f"is {manifest.ref}, of the family {manifest.engine}, off whose recordings no style can "
-            f"be read; choose a voice of: {', '.join(able) or 'none here'}",
+            f"is {manifest.ref}, of the family {manifest.engine}, for which no style can be read "
+            f"off a recording; choose a voice of: {', '.join(able) or 'none here'}",
         )
     return reader

@@ -36,7 +36,7 @@ _AGAIN: Final = "send the bytes that ReadStyle gave, as they are"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """``values`` in the style space of ``engine``'s model whose component has the digest ``base``."""
+    """``values`` in the style space of that model of ``engine`` whose digest is ``base``."""
 
     engine: str
     base: str

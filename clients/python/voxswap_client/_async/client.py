@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2
 from voxswap_client import convert
 from voxswap_client._async.catalog import AsyncCatalog
 from voxswap_client._async.conversation import AsyncConversation
+from voxswap_client._async.recordings import AsyncRecordings
 from voxswap_client._async.residency import AsyncResidency
 from voxswap_client._async.stream import AsyncSpeechStream
 from voxswap_client._backend import aio as backend
@@ -27,7 +28,7 @@ from voxswap_client.types import InterruptReceipt, Pacing, SpeechResult
 _READY_POLL_S = 0.1
 
 
-class AsyncClient(AsyncCatalog, AsyncResidency):
+class AsyncClient(AsyncCatalog, AsyncRecordings, AsyncResidency):
     """Speaks to one voxswap server over one channel. For one event loop, its streams for one task.
 
     Make it inside the loop that uses it; cancelling a task cancels its call. Every method but

@@ -12,6 +12,7 @@ from voxswap_client import convert
 from voxswap_client._backend import threads as backend
 from voxswap_client._sync.catalog import Catalog
 from voxswap_client._sync.conversation import Conversation
+from voxswap_client._sync.recordings import Recordings
 from voxswap_client._sync.residency import Residency
 from voxswap_client._sync.stream import SpeechStream
 from voxswap_client.channel import effective_timeout_s
@@ -28,7 +29,7 @@ from voxswap_client.types import InterruptReceipt, Pacing, SpeechResult
 _READY_POLL_S = 0.1
 
 
-class Client(Catalog, Residency):
+class Client(Catalog, Recordings, Residency):
     """Speaks to one voxswap server over one channel. Thread-safe; its streams are not.
 
     Every method but `synthesize`, `converse` and `watch` blocks until the server has answered,

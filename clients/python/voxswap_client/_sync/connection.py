@@ -11,7 +11,12 @@ from typing import Self, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
-from voxswap.v1 import residency_pb2_grpc, speech_pb2_grpc, voices_pb2_grpc
+from voxswap.v1 import (
+    recordings_pb2_grpc,
+    residency_pb2_grpc,
+    speech_pb2_grpc,
+    voices_pb2_grpc,
+)
 from voxswap_client._backend import threads as backend
 from voxswap_client.channel import (
     DEFAULT_ADDRESS,
@@ -51,6 +56,7 @@ class Connection:
         self._speech = speech_pb2_grpc.SpeechServiceStub(self._channel)
         self._voices = voices_pb2_grpc.VoiceServiceStub(self._channel)
         self._residency = residency_pb2_grpc.ResidencyServiceStub(self._channel)
+        self._recordings = recordings_pb2_grpc.RecordingServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)  # on a closed one, grpc crashes
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxswap_client.cli.commands import Commands, add_command
 from voxswap_client.cli.connection import add_address, add_timeout, connect
@@ -27,7 +28,11 @@ from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import human_ms, print_json
 from voxswap_client.cli.players import Player, find_program
 from voxswap_client.cli.table import render
+from voxswap_client.cli.voices_style import SEALED, recording_in, told
 from voxswap_client.types import CachePolicy, Chunk, Mark, MarkKind, SpeechResult
+
+if TYPE_CHECKING:
+    from voxswap_client import Client
 
 
 def add_to(commands: Commands) -> None:
@@ -45,6 +50,12 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("text", metavar="TEXT", help="what to say; '-' reads it from stdin")
     add_output(parser, "play it as it arrives")
     add_delivery(parser)
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="FILE",
+        help="speak like this recording of 3 to 10 s, or by what `voices read-style` wrote",
+    )
     parser.add_argument(
         "--start-by", type=int, metavar="MS", help="of no use unless it begins within this time"
     )
@@ -73,8 +84,11 @@ def run(args: argparse.Namespace) -> int:
     asked["start_by_ms"] = args.start_by
     asked["cache"] = CachePolicy.OFF if args.no_cache else None
     with contextlib.ExitStack() as stack:
+        client = stack.enter_context(connect(args))
+        if args.like:
+            asked["style"] = _style(client, args)
         stream = stack.enter_context(
-            stack.enter_context(connect(args)).synthesize(
+            client.synthesize(
                 args.voice,
                 text,
                 timeout_s=_timeout_s(args),
@@ -104,6 +118,16 @@ def run(args: argparse.Namespace) -> int:
     if result.marks:
         show(_marks(result), args)
     return 0
+
+
+def _style(client: Client, args: argparse.Namespace) -> bytes:
+    """As it was written, or as it is read off the recording now."""
+    data = recording_in(args.like)
+    if data.startswith(SEALED):
+        return data
+    found = client.read_style(args.voice, data, timeout_s=args.timeout)
+    print(told(found), file=sys.stderr)
+    return found.style
 
 
 def _read_stdin() -> str:

@@ -15,6 +15,7 @@ from voxswap_client.cli import (
     voices_mix,
     voices_preset,
     voices_repack,
+    voices_style,
 )
 from voxswap_client.cli.catalog import add_source, catalog
 from voxswap_client.cli.commands import Commands, add_command, add_group
@@ -83,6 +84,7 @@ def add_to(commands: Commands) -> None:
     voices_preset.add_to(actions)
     voices_repack.add_to(actions)
 
+    voices_style.add_to(actions)
     voices_check.add_to(actions)
 
 

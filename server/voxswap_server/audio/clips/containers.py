@@ -102,7 +102,7 @@ def check_longest(seconds: float, limits: ClipLimits) -> None:
     if seconds > limits.most_s + limits.grace_s:
         raise UnusableClipError(
             ClipFault.TOO_LONG,
-            f"lasts over {limits.most_s:g} s; cut {limits.least_s:g} to {limits.most_s:g} s out of it",
+            f"lasts over {limits.most_s:g} s; cut out {limits.least_s:g} to {limits.most_s:g} s",
         )
 
 
@@ -182,7 +182,7 @@ def _mp3(data: bytes) -> Look | None:
 
 def _mp3_frame_bytes(data: bytes, place: int) -> int:
     """How long the frame of layer III at ``place`` is; 0 if there is none."""
-    (head,) = struct.unpack_from(">I", data, place)
+    head = int(struct.unpack_from(">I", data, place)[0])
     sync, version, layer = head >> 21, head >> 19 & 3, head >> 17 & 3
     bitrate, rate, padding = head >> 12 & 15, head >> 10 & 3, head >> 9 & 1
     if sync != 0x7FF or version == 1 or layer != 1 or bitrate in (0, 15) or rate == 3:

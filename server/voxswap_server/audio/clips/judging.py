@@ -58,8 +58,8 @@ def heard_in(clip: Clip, limits: ClipLimits) -> Generator[None, Any, Heard]:
     if loud_db < _SILENT_DBFS:
         raise UnusableClipError(
             ClipFault.SILENT,
-            f"is silent: its loudest parts are at {loud_db:.0f} dB of full scale, and speech is above "
-            f"{_SILENT_DBFS:g}; record it louder",
+            f"is silent: its loudest parts are at {loud_db:.0f} dB of full scale, and speech is "
+            f"above {_SILENT_DBFS:g}; record it louder",
         )
     if clipped > _CLIPPED_SHARE:
         raise UnusableClipError(
@@ -90,7 +90,7 @@ def heard_in(clip: Clip, limits: ClipLimits) -> Generator[None, Any, Heard]:
     if (at_s := (yield from change_of_speaker(clip.samples, frames))) is not None:
         raise UnusableClipError(
             ClipFault.SEVERAL_SPEAKERS,
-            f"has two speakers, the other one from about {at_s:.1f} s on; send one who speaks alone",
+            f"has two speakers, the other one from about {at_s:.1f} s on; send one alone",
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Reads clips: the first look here, decoding in processes of its own, and one resampling to mono."""
+"""Reads clips: a first look here, decoding in processes of its own, one resampling to mono."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes.util
 import hashlib
 import importlib.util
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from voxswap_families.prosody_measures import RATE_HERTZ
 from voxswap_registry.errors import ClipReaderError
 from voxswap_server.audio.clips.containers import Container, Look, check, check_longest, looked_at
 from voxswap_server.audio.clips.limits import ClipFault, ClipLimits, UnusableClipError
-from voxswap_server.audio.clips.worker import ANSWER, DECODED, LONGER, REQUEST
+from voxswap_server.audio.clips.worker import ANSWER, DECODED, LONGER, REQUEST, UNREADABLE
 from voxswap_server.compute.workers.errors import NoWorkerError, RequestKillsError
 from voxswap_server.compute.workers.pool import PoolStatistics, WorkerPool
 from voxswap_server.compute.workers.worker import Program
@@ -106,17 +107,21 @@ class ClipReader:
         most_ms = round(1000 * (self.limits.most_s + self.limits.grace_s))
         request = REQUEST.pack(most_ms, raw_hertz) + data
         try:
-            recorded, rate = self._started().call(
-                request,
-                lambda answer: self._parsed(answer, look),
-                compute_s=_COMPUTE_S,
-                wait_s=_WAIT_S,
+            found = self._started().call(
+                request, self._parsed, compute_s=_COMPUTE_S, wait_s=_WAIT_S
             )
         except RequestKillsError as error:
             self._bar(digest)
             raise _damaged() from error
         except NoWorkerError as error:
             raise ClipReaderError(f"no recording can be decoded now: {error.message}") from error
+        status, rate, recorded = found
+        if status == LONGER:
+            check_longest(math.inf, self.limits)
+        if status != DECODED:
+            if recorded.shape[1]:
+                check(Look(look.container, recorded.shape[1], rate), self.limits)
+            raise _damaged()
         if not np.isfinite(recorded).all():
             raise UnusableClipError(
                 ClipFault.DAMAGED,
@@ -127,24 +132,27 @@ class ClipReader:
         samples = mono if rate == RATE_HERTZ else soxr.resample(mono, rate, RATE_HERTZ)
         return Clip(look.container, recorded, rate, np.ascontiguousarray(samples, np.float32))
 
-    def _parsed(self, answer: bytes, look: Look) -> tuple[Floats, int]:
-        """What a worker says, believed as far as it can be true. Raises ValueError beyond that."""
+    def _parsed(self, answer: bytes) -> tuple[int, int, Floats]:
+        """What a worker says, believed as far as it can be true. Raises ValueError beyond that.
+
+        Status, samples a second, and ``(frames, channels)``: none unless they were decoded.
+        """
         if len(answer) < ANSWER.size:
             raise ValueError("a worker's answer is none")
         status, rate, channels, frames = ANSWER.unpack_from(answer)
         limits = self.limits
-        if status == LONGER:
-            check_longest(limits.most_s + 1, limits)
-        if status != DECODED:
-            if channels:
-                check(Look(look.container, channels, rate), limits)
-            raise _damaged()
+        if status != DECODED or not frames:
+            return (
+                LONGER if status == LONGER else UNREADABLE,
+                rate,
+                np.zeros((0, channels), np.float32),
+            )
         fits = 1 <= channels <= limits.most_channels
         fits = fits and limits.least_hertz <= rate <= limits.most_hertz
         if not fits or frames > limits.most_frames(rate):
             raise ValueError("a worker's answer is beyond what it was asked for")
         found = np.frombuffer(answer, "<f4", offset=ANSWER.size)
-        return found.reshape(frames, channels), rate
+        return status, rate, found.reshape(frames, channels)
 
     def _started(self) -> WorkerPool:
         with self._lock:

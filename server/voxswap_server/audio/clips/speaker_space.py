@@ -1,7 +1,8 @@
 """The directions in which speakers differ: see `speakers`.
 
-Made by `python -m bench style --only tables`, of the 54 style packs of Kokoro-82M v1.0, each speaking four
-lines: of two-second stretches, what differs between speakers by the measure of what differs within one.
+Made by `python -m bench style --only tables`, of the 54 style packs of Kokoro-82M v1.0, each
+speaking four lines: of two-second stretches, what differs between speakers by the measure of what
+differs within one.
 """
 
 from __future__ import annotations

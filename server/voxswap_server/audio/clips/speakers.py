@@ -1,9 +1,10 @@
 """Whether one or two people speak in a clip, by what does not change with what is said.
 
-A stretch of speech is summed up by the mean and spread of its mel cepstra and by its pitch, and seen
-in the few directions in which speakers differ most by the measure of how one speaker's stretches
-differ (Fisher's linear discriminants). Where two stretches are far apart there, two people speak. The
-directions were found on 54 made-up speakers, the style packs of Kokoro (`speaker_space`).
+A stretch of speech is summed up by the mean and spread of its mel cepstra and by its pitch, and
+seen in the few directions in which speakers differ most by the measure of how one speaker's
+stretches differ (Fisher's linear discriminants). Where two stretches are far apart there, two
+people speak. The directions were found on 54 made-up speakers, the style packs of Kokoro
+(`speaker_space`).
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class PitchShifter:
         self._rate = rate_hertz
         self._periods = Periods.at(rate_hertz)
         self._unvoiced = _UNVOICED_S * rate_hertz
-        self._mean_hertz, self._voiced_s = 0.0, 0.0
+        self._mean_hertz = self._below_hertz = self._voiced_s = 0.0
         self._begin()
 
     def begin(self, semitones: float, spread: float = 1.0) -> None:
@@ -156,8 +156,12 @@ class PitchShifter:
         """How much higher a period is to be."""
         hertz, lasts_s = self._rate / period, period / self._rate
         self._voiced_s = min(self._voiced_s + lasts_s, _REMEMBERED_S)
-        self._mean_hertz += (hertz - self._mean_hertz) * lasts_s / self._voiced_s
-        wanted = self._mean_hertz + (hertz - self._mean_hertz) * self._spread
+        share = lasts_s / self._voiced_s
+        self._mean_hertz += (hertz - self._mean_hertz) * share
+        # Lines fall, so that they are below the mean so far: on the whole a range moves no pitch.
+        self._below_hertz += (self._mean_hertz - hertz - self._below_hertz) * share
+        mean_hertz = self._mean_hertz - self._below_hertz
+        wanted = mean_hertz + (hertz - mean_hertz) * self._spread
         return float(np.clip(self._factor * wanted / hertz, _LEAST_RATIO, _MOST_RATIO))
 
     def _place(self) -> None:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from voxswap_registry.errors import FieldViolation, InvalidInputError, ManifestError
 from voxswap_registry.json_reader import read_json
 from voxswap_registry.records import violations
+from voxswap_server.audio.clips.limits import ClipLimits
 from voxswap_server.doors.http.connections import StreamBrokenError
 from voxswap_server.doors.http.errors import ClientGoneError, HttpError
 from voxswap_server.doors.shared import Limits
@@ -51,7 +52,13 @@ class Exchange:
                 f"the body is {kind or 'of no type'!r:.60}; send JSON with the header "
                 "'Content-Type: application/json'",
             )
-        most = self.most_body_bytes
+        await self._take(self.most_body_bytes)
+
+    async def read_recording(self) -> None:
+        """Take the body in, whatever it is: who listens to it sees to that. Raises `HttpError`."""
+        await self._take(min(ClipLimits().most_bytes, self.limits.max_message_bytes))
+
+    async def _take(self, most: int) -> None:
         told = self.request.headers.get("content-length", "")
         if told.isdecimal() and (len(told) > 15 or int(told) > most):
             raise _too_long(most)
@@ -72,6 +79,11 @@ class Exchange:
         """Room for the longest text, however JSON spells it, and for what else may be said."""
         longest = 12 * self.limits.max_text_characters + _BESIDE_TEXT_BYTES
         return min(longest, self.limits.max_message_bytes)
+
+    @property
+    def body(self) -> bytes:
+        """As it came. REQUIRES: it was read."""
+        return self._body
 
     def json(self, model: type[_Model]) -> _Model:
         """The body. Raises `InvalidInputError` with every field at fault. REQUIRES: `read`."""

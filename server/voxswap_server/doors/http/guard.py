@@ -112,6 +112,7 @@ class Guard:
         handler: Handler,
         *,
         takes_body: bool = False,
+        takes_recording: bool = False,
         speaks: bool = False,
         most: int = MOST_CALLS,
         telling: Telling = tell,
@@ -119,7 +120,8 @@ class Guard:
     ) -> ASGIApp:
         """``handler`` with places of its own, or of those that speak.
 
-        With ``takes_body`` that is read first: who is slow with it takes no place meanwhile.
+        With ``takes_body`` that is read first: who is slow with it takes no place meanwhile. A
+        recording is read in its place, since those that are half here are large.
         ``is_waited_for`` says whether a stop waits for its end.
         """
         places = self.shared.streams if speaks else Places(most, lambda n: _too_many(name, n))
@@ -131,6 +133,8 @@ class Guard:
                 if takes_body:
                     await self._read(exchange)
                 with places.one(), self.shared.calls.one(counted):
+                    if takes_recording:
+                        await self._read(exchange, recording=True)
                     await _unless_gone(handler(exchange), exchange.gone())
             except ClientGoneError:
                 return
@@ -144,13 +148,13 @@ class Guard:
 
         return serve
 
-    async def _read(self, exchange: Exchange) -> None:
+    async def _read(self, exchange: Exchange, *, recording: bool = False) -> None:
         limit_s = self.shared.limits.first_message_s
         try:
             async with asyncio.timeout(limit_s) as limit:
                 self._reading.join(limit)
                 try:
-                    await exchange.read()
+                    await (exchange.read_recording() if recording else exchange.read())
                 finally:
                     self._reading.leave(limit)
         except TimeoutError:

@@ -13,6 +13,8 @@ from voxswap_server.doors.http.guard import STATUS
 from voxswap_server.doors.http.routes import Path
 
 _REF = "#/components/schemas/{model}"
+#: Kinds of recordings.
+RECORDINGS = ("audio/wav", "audio/flac", "audio/mpeg", "audio/ogg", "audio/pcm")
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
 
@@ -54,6 +56,12 @@ def document(paths: Iterable[Path], version: str) -> dict[str, Any]:
             operation["requestBody"] = {
                 "required": True,
                 "content": {"application/json": {"schema": schema}},
+            }
+        if path.takes_recording:
+            schema = {"type": "string", "format": "binary"}
+            operation["requestBody"] = {
+                "required": True,
+                "content": {kind: {"schema": schema} for kind in RECORDINGS},
             }
         found.setdefault(shown, {})[path.method.lower()] = operation
     return {

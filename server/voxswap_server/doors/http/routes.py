@@ -16,9 +16,9 @@ from voxswap_server.doors.http.guard import MOST_CALLS, Guard, Handler, Telling,
 class Path:
     """One method of one path.
 
-    ``summary`` is a line for the document. ``body`` is what is sent, ``query`` the parameters after
-    the question mark with what they mean, ``answers`` media types. ``speaks`` says that it takes a
-    place among the streams.
+    ``summary`` is a line for the document. ``body`` is what is sent, or a recording is
+    (``takes_recording``); ``query`` the parameters after the question mark with what they mean,
+    ``answers`` media types. ``speaks`` says that it takes a place among the streams.
     """
 
     method: str
@@ -26,6 +26,7 @@ class Path:
     handler: Handler
     summary: str
     body: type[BaseModel] | None = None
+    takes_recording: bool = False
     query: dict[str, str] = field(default_factory=dict)
     answers: Sequence[str] = ("application/json",)
     speaks: bool = False
@@ -40,6 +41,7 @@ class Path:
             f"/http{self.path}",
             self.handler,
             takes_body=self.body is not None,
+            takes_recording=self.takes_recording,
             speaks=self.speaks,
             most=self.most,
             telling=self.telling,

@@ -10,6 +10,7 @@ from voxswap_registry.catalog.catalog import Catalog
 from voxswap_server.residency.ahead import Ahead
 from voxswap_server.residency.steering import Steering
 from voxswap_server.speech.asking import TENANT_KEY
+from voxswap_server.speech.recordings import Recordings
 from voxswap_server.speech.serving import Serving
 from voxswap_server.speech.speaking import Call, Speaker
 
@@ -23,6 +24,7 @@ class Services:
     steering: Steering
     ahead: Ahead
     serving: Serving
+    recordings: Recordings
     max_text_characters: int
 
     def call(self) -> Call:

@@ -16,6 +16,7 @@ from voxswap_server.doors.http.native.asked import (
     Speech,
 )
 from voxswap_server.doors.http.native.converse import ConverseHandler
+from voxswap_server.doors.http.native.recordings import MOST_RECORDINGS, RecordingHandlers
 from voxswap_server.doors.http.native.residency import ResidencyHandlers
 from voxswap_server.doors.http.native.speech import SpeechHandlers
 from voxswap_server.doors.http.native.voices import VoiceHandlers
@@ -45,6 +46,17 @@ def paths(services: Services, guard: Guard, whole: Whole) -> Sequence[Path]:
             body=Speech,
             answers=("audio/wav",),
             speaks=True,
+        ),
+        Path(
+            *("POST", "/v1/style", RecordingHandlers(services).style),
+            "Read off a recording how it is spoken, as a style for a voice.",
+            takes_recording=True,
+            query={
+                "voice": "the voice that is to speak like it",
+                "raw_sample_rate_hertz": "of 16-bit samples without a header",
+                "session_id": "a bare voice resolves as it will for the session's lines",
+            },
+            most=MOST_RECORDINGS,
         ),
         Path(
             *("POST", "/v1/interrupt", speech.interrupt),
