@@ -82,6 +82,6 @@ def test_a_server_makes_presets_of_what_it_has(root: Path, capsys: Capsys) -> No
         }
         for wrong in ({"label": "No"}, {"gender": "?"}, {"tags": ["a b"]}, {"actor": "x" * 200}):
             with pytest.raises(InvalidRequestError):
-                client.create_preset("npc/x", "joe", intensity=1.0, **wrong)  # type: ignore[arg-type]
+                client.create_preset("npc/x", "joe", intensity=1.0, **wrong)
         with pytest.raises(VoiceNotFoundError):
             client.create_preset("npc/x", "nobody", intensity=1.0)
