@@ -19,7 +19,7 @@ from voxswap_registry.records import record, shown
 
 MAX_INTENSITY: Final = 2.0
 MAX_STYLE_PROMPT_CHARACTERS: Final = 500
-_MAX_EMOTIONS: Final = 16
+MAX_EMOTIONS: Final = 16
 _ROUNDING: Final = 1e-6
 _MOST_TOLD: Final = 8  # names of what a voice has
 
@@ -31,7 +31,7 @@ class PresetDelivery:
 
     emotions: Annotated[
         Mapping[Annotated[str, Line(64, 1)], Annotated[float, Between(0.0, 1.0)]],
-        Length(0, _MAX_EMOTIONS),
+        Length(0, MAX_EMOTIONS),
         FROZEN,
         Doc("the share of each emotion; what is left of 1 is neutral"),
     ] = field(default_factory=dict)

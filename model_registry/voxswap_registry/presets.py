@@ -11,6 +11,7 @@ from datetime import UTC
 from voxswap_registry.clock import Clock
 from voxswap_registry.controls import CONTROLS
 from voxswap_registry.delivery import (
+    MAX_EMOTIONS,
     MAX_INTENSITY,
     MAX_STYLE_PROMPT_CHARACTERS,
     PresetDelivery,
@@ -30,13 +31,23 @@ from voxswap_registry.names import check_voice_id
 class AskedPreset:
     """What a preset shall say otherwise than its base; None and empty: as that does.
 
-    Emotions or a style in words take the place of both; each control, of the base's same one.
+    Emotions or a style in words take the place of both; each control, of the base's same one. A
+    name for people it has only if one is given.
     """
 
     emotions: Mapping[str, float] | None = None
     intensity: float | None = None
     controls: Mapping[str, float] = field(default_factory=dict)
     style_prompt: str | None = None
+    display_name: str = ""
+    tags: tuple[str, ...] | None = None
+    gender: str | None = None
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether a line would be delivered as the base delivers it."""
+        said = (self.emotions, self.intensity, self.style_prompt)
+        return not self.controls and all(each is None for each in said)
 
 
 def preset(
@@ -72,7 +83,9 @@ def preset(
         draft,
         voice_id=voice_id,
         delivery=delivery,
-        display_name="",
+        display_name=asked.display_name,
+        tags=base.tags if asked.tags is None else asked.tags,
+        gender=base.gender if asked.gender is None else asked.gender,
         provenance=Provenance(
             source=f"preset of {base.ref}",
             source_digests={},
@@ -85,17 +98,17 @@ def preset(
 
 
 def _faults(base: Manifest, asked: AskedPreset) -> Iterator[FieldViolation]:
-    if asked == AskedPreset():
+    if asked.says_nothing:
         yield FieldViolation("delivery", f"says nothing that {base.ref} does not; say something")
     yield from _emotion_faults(base, asked.emotions or {})
     if asked.intensity is not None and not 0 <= asked.intensity <= MAX_INTENSITY:
         yield FieldViolation("intensity", f"is {asked.intensity}; use 0 to {MAX_INTENSITY:g}")
     controls = controls_of(base)
     for name, value in asked.controls.items():
-        control = CONTROLS[name]
-        if name not in controls:
+        control = CONTROLS.get(name)
+        if control is None or name not in controls:
             told = f"is none that {base.ref} has; it has {told_of(controls)}"
-            yield FieldViolation(f"controls.{name}", told)
+            yield FieldViolation(f"controls.{name[:64]}", told)
         elif not control.least <= value <= control.most:
             told = f"is {value}; use {control.least:g} to {control.most:g}"
             yield FieldViolation(f"controls.{name}", told)
@@ -113,6 +126,10 @@ def _faults(base: Manifest, asked: AskedPreset) -> Iterator[FieldViolation]:
 
 def _emotion_faults(base: Manifest, emotions: Mapping[str, float]) -> Iterator[FieldViolation]:
     offered = base.emotions or ()
+    if len(emotions) > MAX_EMOTIONS:
+        told = f"names {len(emotions)} emotions; {MAX_EMOTIONS} at most are mixed"
+        yield FieldViolation("emotion", told)
+        return
     for name, share in emotions.items():
         if offered_as(name, offered) is None and not is_prosody(name):
             told = (

@@ -24,7 +24,7 @@ def joe(capsys: Capsys) -> Registry:
 
 
 def preset(*flags: str, name: str = "npc/guard") -> int:
-    return main(["voices", "preset", name, *flags])
+    return main(["voices", "preset", name, "--registry", "var/registry", *flags])
 
 
 def test_it_is_published_and_told(capsys: Capsys, joe: Registry) -> None:
@@ -32,9 +32,9 @@ def test_it_is_published_and_told(capsys: Capsys, joe: Registry) -> None:
     flags += ["--pitch", "-2", "--volume", "0", "--tag", "guard", "--name", "Guard"]
     assert preset(*flags, "--label", "stable") == 0
     out = capsys.readouterr().out
-    assert out == (
-        "added npc/guard@1 at var/registry: preset of joe@1; angry 0.7, intensity 1.2; what it "
-        "does not list by rate, pitch and volume; pitch_semitones -2; rate 0.9\n"
+    assert " ".join(out.split()) == (
+        "added npc/guard@1 to var/registry: preset of joe@1; angry 0.7, intensity 1.2; what it "
+        "does not list by rate, pitch and volume; pitch_semitones -2; rate 0.9"
     )
     manifest = joe.read("npc/guard", 1)
     assert manifest.components == joe.read("joe", 1).components

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.terminal import Capsys
 from tests.e2e.servers import serving
-from voxswap_client import Client, Expression, PresetDelivery
+from voxswap_client import Client, EmotionFallback, Expression, PresetDelivery
 from voxswap_client.cli import main
+from voxswap_client.errors import InvalidRequestError, VoiceNotFoundError
 
 
 @pytest.fixture
@@ -46,3 +48,40 @@ def test_a_preset_speaks_as_it_says(root: Path) -> None:
             {"sad": 1.0}, 1.5, {"rate": 0.8}, fallback=voice.delivery.fallback
         )
         assert client.get_voice("joe").delivery is None
+
+
+def test_a_server_makes_presets_of_what_it_has(root: Path, capsys: Capsys) -> None:
+    with (
+        serving(root, allow_fabricated=True) as thread,
+        Client(thread.server.address, timeout_s=60) as client,
+    ):
+        at = ["--address", thread.server.address]
+        tired = ["voices", "preset", "npc/tired", "--base", "npc/guard", "--rate", "0.7", *at]
+        capsys.readouterr()
+        assert main([*tired, "--label", "stable", "--tag", "guard"]) == 0
+        assert capsys.readouterr().out.startswith("added npc/tired@1 to 127.0.0.1")
+        voice = client.get_voice("npc/tired@stable")
+        assert (voice.tags, voice.delivery) == (
+            ("guard",),
+            PresetDelivery({"sad": 1.0}, 1.5, {"rate": 0.7}, fallback=EmotionFallback.PROSODY),
+        )
+        again = client.create_preset(
+            "npc/tired", "npc/guard", controls={"rate": 0.7}, tags=["guard"]
+        )
+        assert (again.created, again.voice.version) == (False, 1)
+        with pytest.raises(InvalidRequestError) as raised:
+            client.create_preset(
+                *("npc/x", "joe"),
+                emotions={"jealous": 2.0},
+                intensity=3.0,
+                controls={"tempo": 1.0, "rate": float("nan")},
+                style_prompt="calm",
+            )
+        assert {violation.field for violation in raised.value.violations} == {
+            *("emotion", "intensity", "controls.tempo", "controls.rate", "style_prompt"),
+        }
+        for wrong in ({"label": "No"}, {"gender": "?"}, {"tags": ["a b"]}, {"actor": "x" * 200}):
+            with pytest.raises(InvalidRequestError):
+                client.create_preset("npc/x", "joe", intensity=1.0, **wrong)
+        with pytest.raises(VoiceNotFoundError):
+            client.create_preset("npc/x", "nobody", intensity=1.0)

@@ -80,7 +80,7 @@ def test_the_published_schema_is_what_is_read() -> None:
     assert json.loads(published.read_bytes()) == schema
     required = set(schema["required"])
     assert {f.name for f in dataclasses.fields(Manifest)} - required == {
-        *("tags", "gender", "languages", "controls", "emotions", "fabricated")
+        *("tags", "gender", "languages", "controls", "emotions", "fabricated", "delivery")
     }
     for name, field in schema["properties"].items():
         named = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field

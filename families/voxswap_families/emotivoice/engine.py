@@ -324,7 +324,7 @@ def _preparing_bytes(config: EmotiVoiceConfig) -> int:
     rows = 8 * MOST_FRAMES * a.units
     heads, inner = max(a.encoder_heads, a.decoder_heads), max(a.encoder_inner, a.decoder_inner)
     kernel = max(a.encoder_kernel, a.decoder_kernel)
-    # A piece has 128 rows or fewer, however little a row takes: see `parts.pieces`.
+    # Of a piece of the widest layer, by the rows that a step may have: see `parts.pieces`.
     piece = 2 * MOST_SYMBOLS * (heads * MOST_FRAMES + kernel * (a.units + 2 * inner))
     tokens = s.positions * (8 * s.units + 2 * s.inner + 2 * s.heads * s.positions)
     return 4 * max(rows + piece, tokens)

@@ -480,6 +480,146 @@ class PresetDelivery(_message.Message):
 Global___PresetDelivery: _TypeAlias = PresetDelivery  # noqa: Y015
 
 @_typing.final
+class CreatePresetRequest(_message.Message):
+    """A preset to be made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EmotionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ControlsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VOICE_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    EMOTIONS_FIELD_NUMBER: _builtins.int
+    INTENSITY_FIELD_NUMBER: _builtins.int
+    CONTROLS_FIELD_NUMBER: _builtins.int
+    STYLE_PROMPT_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    GENDER_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    voice: _builtins.str
+    """Its id, such as "npc/guard"."""
+    base: _builtins.str
+    """The voice that it is made of: "joe", "joe@3" or "joe@stable"."""
+    intensity: _builtins.float
+    """Of the mixture, from 0 to 2. Unset: 1, or as the base."""
+    style_prompt: _builtins.str
+    """A style in words, for voices that take one. Empty and no emotions: as the base."""
+    label: _builtins.str
+    """A label that moves to the version once it has spoken. Empty: none."""
+    display_name: _builtins.str
+    """A name for people; may be empty."""
+    gender: _builtins.str
+    """Gender. Empty: as the base."""
+    actor: _builtins.str
+    """Who does it, for the history. At most 128 characters."""
+    @_builtins.property
+    def emotions(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The share of each emotion, from 0 to 1; what is left of 1 is neutral. One that the base does not
+        list is spoken by rate, pitch and volume. Empty and no style_prompt: as the base.
+        """
+
+    @_builtins.property
+    def controls(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Values of Controls, by the names of its fields. What is left out is as in the base."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags to filter by. Empty: those of the base."""
+
+    def __init__(
+        self,
+        *,
+        voice: _builtins.str = ...,
+        base: _builtins.str = ...,
+        emotions: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        intensity: _builtins.float | None = ...,
+        controls: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        style_prompt: _builtins.str = ...,
+        label: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        gender: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_intensity", b"_intensity", "intensity", b"intensity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_intensity", b"_intensity", "actor", b"actor", "base", b"base", "controls", b"controls", "display_name", b"display_name", "emotions", b"emotions", "gender", b"gender", "intensity", b"intensity", "label", b"label", "style_prompt", b"style_prompt", "tags", b"tags", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__intensity: _TypeAlias = _typing.Literal["intensity"]  # noqa: Y015
+    _WhichOneofArgType__intensity: _TypeAlias = _typing.Literal["_intensity", b"_intensity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__intensity) -> _WhichOneofReturnType__intensity | None: ...
+
+Global___CreatePresetRequest: _TypeAlias = CreatePresetRequest  # noqa: Y015
+
+@_typing.final
+class CreatePresetResponse(_message.Message):
+    """A preset that was made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOICE_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    created: _builtins.bool
+    """Whether it is new."""
+    @_builtins.property
+    def voice(self) -> Global___Voice:
+        """The version."""
+
+    def __init__(
+        self,
+        *,
+        voice: Global___Voice | None = ...,
+        created: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["voice", b"voice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreatePresetResponse: _TypeAlias = CreatePresetResponse  # noqa: Y015
+
+@_typing.final
 class ListVoicesRequest(_message.Message):
     """Asks for a page of voices."""
 

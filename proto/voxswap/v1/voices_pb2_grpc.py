@@ -67,6 +67,11 @@ class VoiceServiceStub(object):
                 request_serializer=voxswap_dot_v1_dot_voices__pb2.RegisterVoiceRequest.SerializeToString,
                 response_deserializer=voxswap_dot_v1_dot_voices__pb2.RegisterVoiceResponse.FromString,
                 _registered_method=True)
+        self.CreatePreset = channel.unary_unary(
+                '/voxswap.v1.VoiceService/CreatePreset',
+                request_serializer=voxswap_dot_v1_dot_voices__pb2.CreatePresetRequest.SerializeToString,
+                response_deserializer=voxswap_dot_v1_dot_voices__pb2.CreatePresetResponse.FromString,
+                _registered_method=True)
         self.UpdateVoice = channel.unary_unary(
                 '/voxswap.v1.VoiceService/UpdateVoice',
                 request_serializer=voxswap_dot_v1_dot_voices__pb2.UpdateVoiceRequest.SerializeToString,
@@ -149,6 +154,16 @@ class VoiceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreatePreset(self, request, context):
+        """Makes a preset: a version with the components of its base, and a delivery of its own. Of a base
+        that is a preset, what is unset is that preset's. A voice whose newest version is the same
+        already gets no new version. With a label as RegisterVoice. INVALID_ARGUMENT, field by field, for
+        what the base cannot do, NOT_FOUND if there is no such base.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateVoice(self, request, context):
         """Changes metadata, the labels of a version, or the traffic split, all at once or nothing.
         """
@@ -204,6 +219,11 @@ def add_VoiceServiceServicer_to_server(servicer, server):
                     servicer.RegisterVoice,
                     request_deserializer=voxswap_dot_v1_dot_voices__pb2.RegisterVoiceRequest.FromString,
                     response_serializer=voxswap_dot_v1_dot_voices__pb2.RegisterVoiceResponse.SerializeToString,
+            ),
+            'CreatePreset': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePreset,
+                    request_deserializer=voxswap_dot_v1_dot_voices__pb2.CreatePresetRequest.FromString,
+                    response_serializer=voxswap_dot_v1_dot_voices__pb2.CreatePresetResponse.SerializeToString,
             ),
             'UpdateVoice': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateVoice,
@@ -386,6 +406,33 @@ class VoiceService(object):
             '/voxswap.v1.VoiceService/RegisterVoice',
             voxswap_dot_v1_dot_voices__pb2.RegisterVoiceRequest.SerializeToString,
             voxswap_dot_v1_dot_voices__pb2.RegisterVoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePreset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voxswap.v1.VoiceService/CreatePreset',
+            voxswap_dot_v1_dot_voices__pb2.CreatePresetRequest.SerializeToString,
+            voxswap_dot_v1_dot_voices__pb2.CreatePresetResponse.FromString,
             options,
             channel_credentials,
             insecure,

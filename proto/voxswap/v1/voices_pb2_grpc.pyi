@@ -69,6 +69,12 @@ class VoiceServiceStub:
     DEADLINE_EXCEEDED if no message came for a minute, or if the client took longer than a minute
     in all and sent fewer than 16384 bytes a second.
     """
+    CreatePreset: _grpc.UnaryUnaryMultiCallable[_voices_pb2.CreatePresetRequest, _voices_pb2.CreatePresetResponse]
+    """Makes a preset: a version with the components of its base, and a delivery of its own. Of a base
+    that is a preset, what is unset is that preset's. A voice whose newest version is the same
+    already gets no new version. With a label as RegisterVoice. INVALID_ARGUMENT, field by field, for
+    what the base cannot do, NOT_FOUND if there is no such base.
+    """
     UpdateVoice: _grpc.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]
     """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
     RollBackLabel: _grpc.UnaryUnaryMultiCallable[_voices_pb2.RollBackLabelRequest, _voices_pb2.RollBackLabelResponse]
@@ -120,6 +126,12 @@ class VoiceServiceAsyncStub(VoiceServiceStub):
     missing, RESOURCE_EXHAUSTED for too many bytes, too many uploads at a time, or a full disk,
     DEADLINE_EXCEEDED if no message came for a minute, or if the client took longer than a minute
     in all and sent fewer than 16384 bytes a second.
+    """
+    CreatePreset: _aio.UnaryUnaryMultiCallable[_voices_pb2.CreatePresetRequest, _voices_pb2.CreatePresetResponse]  # type: ignore[assignment]
+    """Makes a preset: a version with the components of its base, and a delivery of its own. Of a base
+    that is a preset, what is unset is that preset's. A voice whose newest version is the same
+    already gets no new version. With a label as RegisterVoice. INVALID_ARGUMENT, field by field, for
+    what the base cannot do, NOT_FOUND if there is no such base.
     """
     UpdateVoice: _aio.UnaryUnaryMultiCallable[_voices_pb2.UpdateVoiceRequest, _voices_pb2.UpdateVoiceResponse]  # type: ignore[assignment]
     """Changes metadata, the labels of a version, or the traffic split, all at once or nothing."""
@@ -205,6 +217,18 @@ class VoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         missing, RESOURCE_EXHAUSTED for too many bytes, too many uploads at a time, or a full disk,
         DEADLINE_EXCEEDED if no message came for a minute, or if the client took longer than a minute
         in all and sent fewer than 16384 bytes a second.
+        """
+
+    @_abc_1.abstractmethod
+    def CreatePreset(
+        self,
+        request: _voices_pb2.CreatePresetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_voices_pb2.CreatePresetResponse, _abc.Awaitable[_voices_pb2.CreatePresetResponse]]:
+        """Makes a preset: a version with the components of its base, and a delivery of its own. Of a base
+        that is a preset, what is unset is that preset's. A voice whose newest version is the same
+        already gets no new version. With a label as RegisterVoice. INVALID_ARGUMENT, field by field, for
+        what the base cannot do, NOT_FOUND if there is no such base.
         """
 
     @_abc_1.abstractmethod

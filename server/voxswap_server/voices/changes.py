@@ -8,17 +8,20 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from voxswap_families.importing.request import tool_name
 from voxswap_registry.catalog.catalog import Catalog
+from voxswap_registry.clock import utc_now
 from voxswap_registry.errors import VoxswapError
 from voxswap_registry.manifest import Component, Manifest
 from voxswap_registry.names import VoiceRef
+from voxswap_registry.presets import AskedPreset, preset
 from voxswap_registry.resolution import chosen_version
 from voxswap_registry.state import Edit, VoiceRecord, VoiceState
 from voxswap_registry.upload import missing
 from voxswap_server.voices.labelling import Labelling
 from voxswap_server.voices.self_test import SelfTest, SelfTestError
 from voxswap_server.voices.store_calls import StoreCalls
-from voxswap_server.voices.uploads import UploadEvent, Uploads
+from voxswap_server.voices.uploads import Received, UploadEvent, Uploads
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -69,6 +72,33 @@ class VoiceChanges:
         and `Labelling.move` do.
         """
         received = await self._uploads.receive(upload)
+        return await self._labelled(received, timeout_s)
+
+    async def preset(
+        self,
+        base: VoiceRef,
+        voice_id: str,
+        asked: AskedPreset,
+        *,
+        label: str | None,
+        actor: str,
+        timeout_s: float | None,
+    ) -> tuple[Manifest, VoiceRecord, bool]:
+        """Publish a preset of ``base``, and give it its label once it has spoken.
+
+        As `register`. Raises what `presets.preset` and `Labelling.move` raise, `VoiceNotFoundError`
+        and `RegistryError`.
+        """
+        self._uploads.check_label(label)
+        record = await self._refreshed(base.voice_id)
+        manifest = self._catalog.manifest(record, chosen_version(record, base))
+        draft = preset(manifest, voice_id, asked, tool=tool_name(), clock=utc_now)
+        made, created = await self._store.run(self._registry.publish_if_new, draft, actor=actor)
+        return await self._labelled(Received(made, created, label, actor), timeout_s)
+
+    async def _labelled(
+        self, received: Received, timeout_s: float | None
+    ) -> tuple[Manifest, VoiceRecord, bool]:
         manifest = received.manifest
         record = await self._after_change(self._known(manifest))
         if received.label is not None:

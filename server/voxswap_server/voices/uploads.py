@@ -112,6 +112,15 @@ class Uploads:
         self._running: set[_Threads] = set()
         self._closed = asyncio.Event()
 
+    def check_label(self, label: str | None) -> None:
+        """Raise `InvalidInputError` for one that a new version cannot be given."""
+        if label is not None and self._must_be_signed:
+            raise InvalidInputError.one(
+                "label",
+                "cannot be given yet, for this server speaks with signed versions alone; register "
+                "without it, sign the version, then promote it",
+            )
+
     async def receive(self, incoming: AsyncIterator[UploadEvent]) -> Received:
         """Take one upload in and publish it, without its label. Raises `TooManyUploadsError`."""
         if len(self._running) >= self._max_uploads:
@@ -157,12 +166,7 @@ class Uploads:
         if not isinstance(first, Opening):
             raise InvalidInputError.one("manifest_json", "is missing; send it in the first message")
         version, label = first.version, first.label
-        if label is not None and self._must_be_signed:
-            raise InvalidInputError.one(
-                "label",
-                "cannot be given yet, for this server speaks with signed versions alone; register "
-                "without it, sign the version, then promote it",
-            )
+        self.check_label(label)
         upload = await threads.run(
             lambda: Upload(self._registry, first.manifest_json, workdir, max_bytes=self._max_bytes)
         )

@@ -36,7 +36,7 @@ def add_to(commands: Commands) -> None:
         "voices",
         "list, add, promote, roll back and delete voices",
         description="Voices, their versions and labels: at a server, or with --registry in a "
-        "folder or bucket. mix, preset, repack, verify, sign and add --embedded work on a registry "
+        "folder or bucket. mix, repack, verify, sign and add --embedded work on a registry "
         "alone.",
     )
 

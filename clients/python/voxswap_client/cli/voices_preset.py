@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import textwrap
+from collections.abc import Mapping
+from typing import TypedDict
 
 from voxswap_client.cli import local
-from voxswap_client.cli.catalog import actor, add_actor
+from voxswap_client.cli.catalog import actor, add_change, asks_server, server
 from voxswap_client.cli.commands import Commands, add_command
+from voxswap_client.cli.connection import address_of
 from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import print_json
+from voxswap_client.cli.table import WIDTH
 from voxswap_client.request import emotion_in
 from voxswap_client.types import Registration
+
+
+class Asked(TypedDict):
+    """What a preset shall say otherwise than its base, as the client and the registry take it."""
+
+    emotions: Mapping[str, float] | None
+    intensity: float | None
+    controls: Mapping[str, float]
+    style_prompt: str | None
+    display_name: str
+    tags: tuple[str, ...] | None
+    gender: str | None
+
 
 _CONTROLS = {
     "rate": "rate",
@@ -27,7 +44,7 @@ def add_to(actions: Commands) -> None:
     preset = add_command(
         actions,
         "preset",
-        "make a voice of a registry's: the same parts, with an emotion, rate and pitch of its own",
+        "make a voice of another one's parts, with an emotion, rate and pitch of its own",
         run_preset,
         epilog="What a request says of emotions goes before a preset's; its rate, pitch and the "
         "like are on top. A preset of a preset has what it does not say from that.",
@@ -53,26 +70,47 @@ def add_to(actions: Commands) -> None:
     preset.add_argument("--name", metavar="TEXT", default="", help="a name for people")
     preset.add_argument("--tag", action="append", help="repeat it for several")
     preset.add_argument("--gender", metavar="NAME", help="as the publisher states it")
-    local.add_registry(preset)
-    add_actor(preset)
+    add_change(preset, note=False)
 
 
 def run_preset(args: argparse.Namespace) -> int:
     """Make it, publish it, and say what it is."""
     from voxswap_client.cli.voices import delivered
 
-    emotions = _emotions(args)
-    location = local.registry_location(args)
-    done = _made(location, args, emotions, actor(args))
+    asked = _asked(args)
+    if asks_server(args):
+        with server(args) as client:
+            done = client.create_preset(
+                args.id, args.base, **asked, label=args.label or "", actor=actor(args)
+            )
+        where = {"address": address_of(args)}
+    else:
+        location = local.registry_location(args)
+        done = _made(location, args, asked, actor(args))
+        where = {"registry": location}
     voice = done.voice
     if args.json:
-        print_json({"registry": location, "created": done.created, "voice": voice})
+        print_json({**where, "created": done.created, "voice": voice})
         return 0
-    what = f"{voice.ref} at {location}"
-    print(f"added {what}" if done.created else f"nothing to add: {what} is the same voice", end="")
+    what = f"{voice.ref} {'to' if done.created else 'at'} {next(iter(where.values()))}"
     told = "" if voice.delivery is None else delivered(voice.delivery)
-    print(f": {voice.provenance.source}; {told or 'as that is'}")
+    begun = f"added {what}" if done.created else f"nothing to add: {what} is the same voice"
+    line = f"{begun}: {voice.provenance.source}; {told or 'as that is'}"
+    print(textwrap.fill(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return 0
+
+
+def _asked(args: argparse.Namespace) -> Asked:
+    said = {name: getattr(args, option) for option, name in _CONTROLS.items()}
+    return {
+        "emotions": _emotions(args),
+        "intensity": args.intensity,
+        "controls": {name: value for name, value in said.items() if value is not None},
+        "style_prompt": args.style_prompt,
+        "display_name": args.name,
+        "tags": None if args.tag is None else tuple(args.tag),
+        "gender": args.gender,
+    }
 
 
 def _emotions(args: argparse.Namespace) -> dict[str, float] | None:
@@ -90,29 +128,14 @@ def _emotions(args: argparse.Namespace) -> dict[str, float] | None:
     return found
 
 
-def _made(
-    location: str, args: argparse.Namespace, emotions: dict[str, float] | None, who: str
-) -> Registration:
+def _made(location: str, args: argparse.Namespace, asked: Asked, who: str) -> Registration:
     with local.opened(location) as registry:
         from voxswap_families.importing.request import tool_name
         from voxswap_registry.clock import utc_now
         from voxswap_registry.names import VoiceRef
         from voxswap_registry.presets import AskedPreset, preset
 
-        said = {name: getattr(args, option) for option, name in _CONTROLS.items()}
-        asked = AskedPreset(
-            emotions=emotions,
-            intensity=args.intensity,
-            controls={name: value for name, value in said.items() if value is not None},
-            style_prompt=args.style_prompt,
-        )
         base = registry.resolve(VoiceRef.parse(args.base, field="base"))
-        draft = preset(base, args.id, asked, tool=tool_name(), clock=utc_now)
-        draft = dataclasses.replace(
-            draft,
-            display_name=args.name,
-            tags=draft.tags if args.tag is None else tuple(args.tag),
-            gender=draft.gender if args.gender is None else args.gender,
-        )
+        draft = preset(base, args.id, AskedPreset(**asked), tool=tool_name(), clock=utc_now)
         manifest, created = registry.publish_if_new(draft, label=args.label, actor=who)
         return Registration(local.as_voice(manifest, registry.record(args.id)), created)

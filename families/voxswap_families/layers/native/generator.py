@@ -25,8 +25,8 @@ from voxswap_registry.errors import EngineError
 Floats = npt.NDArray[np.float32]
 
 _SCRATCH: Final = Scratch()
-# Of a step: what takes some 15 ms of a core.
-_STEP_PRODUCTS: Final = 9 * 10**8
+#: Of a step: what takes some 15 ms of a core.
+STEP_PRODUCTS: Final = 9 * 10**8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class GeneratorShape:
     ``upsamplings`` are kernel and cut of each stage's transposed convolution, ``kernel`` is that of
     the first and the last convolution; ``kind`` are flags of `structures`. ``blocks`` is what
     residual blocks are called. ``ahead_frames`` must come before a frame can be told, at the most;
-    ``frame_products`` is what one takes.
+    ``frame_products`` is what one takes. A step has ``step_products`` at the most, or one frame.
     """
 
     mels: int
@@ -50,6 +50,7 @@ class GeneratorShape:
     blocks: str
     ahead_frames: int
     frame_products: int
+    step_products: int = STEP_PRODUCTS
 
     @property
     def hop_samples(self) -> int:
@@ -59,7 +60,7 @@ class GeneratorShape:
     @property
     def step_frames(self) -> int:
         """So many are a step of compute."""
-        return max(1, _STEP_PRODUCTS // self.frame_products)
+        return max(1, self.step_products // self.frame_products)
 
 
 def handled(shape: GeneratorShape) -> str:

@@ -130,6 +130,22 @@ class VoiceServicer(voices_pb2_grpc.VoiceServiceServicer):
         )
 
     @mapped
+    async def CreatePreset(  # noqa: N802
+        self, request: voices_pb2.CreatePresetRequest, context: Context
+    ) -> voices_pb2.CreatePresetResponse:
+        """Publish a preset, and give it its label once it has spoken."""
+        base, asked = messages.preset(request)
+        manifest, record, created = await self._changes.preset(
+            *(base, request.voice, asked),
+            label=request.label or None,
+            actor=request.actor,
+            timeout_s=patience_s(context),
+        )
+        return voices_pb2.CreatePresetResponse(
+            voice=messages.voice(manifest, record), created=created
+        )
+
+    @mapped
     async def UpdateVoice(  # noqa: N802
         self, request: voices_pb2.UpdateVoiceRequest, context: Context
     ) -> voices_pb2.UpdateVoiceResponse:

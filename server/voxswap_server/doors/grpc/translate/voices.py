@@ -24,10 +24,14 @@ from voxswap_registry.names import (
     VoiceRef,
     check_digest,
     check_label,
+    check_tag,
     check_voice_id,
 )
+from voxswap_registry.presets import AskedPreset
 from voxswap_registry.state import (
+    MAX_ACTOR_CHARACTERS,
     MAX_LABELS,
+    MAX_NAME_CHARACTERS,
     MAX_SHARES,
     STABLE,
     Edit,
@@ -218,6 +222,31 @@ def edit(request: voices_pb2.UpdateVoiceRequest) -> tuple[str, Edit]:
         display_name=sent.display_name if "display_name" in paths else None,
         tags=tuple(dict.fromkeys(sent.tags)) if "tags" in paths else None,
         gender=sent.gender if "gender" in paths else None,
+    )
+
+
+def preset(request: voices_pb2.CreatePresetRequest) -> tuple[VoiceRef, AskedPreset]:
+    """The base of a preset and what it shall say. Raises `InvalidInputError`."""
+    check_voice_id(request.voice, field="voice")
+    check_text("actor", request.actor, MAX_ACTOR_CHARACTERS)
+    check_text("display_name", request.display_name, MAX_NAME_CHARACTERS)
+    if len(request.tags) > MAX_TAGS:
+        told = f"are {len(request.tags)}; send {MAX_TAGS} at most"
+        raise InvalidInputError.one("tags", told)
+    for tag in request.tags:
+        check_tag(tag, field="tags")
+    if request.gender:
+        check_tag(request.gender, field="gender")
+    if request.label:
+        check_label(request.label)
+    return VoiceRef.parse(request.base, field="base"), AskedPreset(
+        emotions=dict(request.emotions) or None,
+        intensity=request.intensity if request.HasField("intensity") else None,
+        controls=dict(request.controls),
+        style_prompt=request.style_prompt.strip() or None,
+        display_name=request.display_name,
+        tags=tuple(dict.fromkeys(request.tags)) or None,
+        gender=request.gender or None,
     )
 
 
