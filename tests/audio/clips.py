@@ -15,7 +15,11 @@ Samples = npt.NDArray[np.float32]
 
 
 def voice(
-    seconds: float, *, hertz: float = 120.0, formants: tuple[float, ...] = (600, 1200), seed: int = 0
+    seconds: float,
+    *,
+    hertz: float = 120.0,
+    formants: tuple[float, ...] = (600, 1200),
+    seed: int = 0,
 ) -> Samples:
     """Four syllables a second, a pitch that moves by a semitone or two, and a little noise."""
     draw = np.random.default_rng(seed)

@@ -157,12 +157,13 @@ def test_torn_files_are_what_is_left_of_them_or_damaged(reader: ClipReader) -> N
     for kind, subtype in (("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")):
         whole = clips.file_of(SPOKEN, kind=kind, subtype=subtype)
         for share in (0.05, 0.3, 0.9):
+            torn = whole[: round(share * len(whole))]
+            found: ClipFault | None = None
             try:
-                clip = reader.read(whole[: round(share * len(whole))])
+                assert reader.read(torn).seconds <= 4.1
             except UnusableClipError as error:
-                assert error.fault in {ClipFault.NOT_AUDIO, ClipFault.DAMAGED}
-            else:
-                assert clip.seconds <= 4.1
+                found = error.fault
+            assert found in {None, ClipFault.NOT_AUDIO, ClipFault.DAMAGED}
 
 
 class FakePool:
