@@ -166,6 +166,31 @@ def test_torn_files_are_what_is_left_of_them_or_damaged(reader: ClipReader) -> N
             assert found in {None, ClipFault.NOT_AUDIO, ClipFault.DAMAGED}
 
 
+def test_mutated_files_are_decoded_or_refused() -> None:
+    draw = np.random.default_rng(20_261_130)
+    short = clips.voice(0.5)
+    wholes = [
+        clips.file_of(short, kind=kind, subtype=subtype)
+        for kind, subtype in (
+            *(("WAV", "PCM_16"), ("FLAC", "PCM_16")),
+            *(("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")),
+        )
+    ]
+    reader = ClipReader()
+    ends = 0
+    for _ in range(40):
+        for whole in wholes:
+            torn = bytearray(whole)
+            for place in draw.integers(0, len(torn), draw.integers(1, 20)):
+                torn[min(place, 200) if draw.random() < 0.5 else place] = draw.integers(0, 256)
+            try:
+                assert np.isfinite(reader.read(bytes(torn)).samples).all()
+            except UnusableClipError:
+                ends += 1
+    reader.close()
+    assert 10 < ends < 190
+
+
 class FakePool:
     """Answers what a test says, or raises it."""
 

@@ -30,7 +30,7 @@ _PITCH_SCALE: Final = 3.0  # semitones
 _LEAST_FRAMES: Final = 80  # of voiced sound on either side, each 10 ms
 _SURE_FRAMES: Final = 300
 _CUT_FRAMES: Final = 15
-# Measured (`python -m bench style --speakers`): see docs/expression-recordings.md.
+# Measured (`python -m bench style --speakers`): see docs/recordings.md.
 _FAR: Final = 6.5
 
 
