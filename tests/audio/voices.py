@@ -20,7 +20,8 @@ def vowel(
     for n in range(1, int(rate_hertz / 2.2 / hertz)):
         level = sum(a / (1 + ((n * hertz - at) / width) ** 2) for at, width, a in _FORMANTS)
         sound += level * np.cos(2 * np.pi * n * phase + 0.1 * n * n)
-    return (0.5 * sound / np.abs(sound).max()).astype(np.float32)
+    audio: Audio = (0.5 * sound / np.abs(sound).max()).astype(np.float32)
+    return audio
 
 
 def cents_from(audio: Audio, hertz: float, rate_hertz: int = 22050) -> float:

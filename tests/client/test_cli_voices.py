@@ -166,7 +166,8 @@ engine        vits
 rate          22050 Hz
 speakers      first, second
 expression    prosody, where that is asked for
-controls      rate, noise_scale, duration_noise_scale
+controls      rate, noise_scale, duration_noise_scale, pitch_semitones, pitch_range, volume_db,
+              pause_scale
 licence       CC0-1.0
 code licence  MIT (Piper)
 size          9 B

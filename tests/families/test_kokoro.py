@@ -38,8 +38,9 @@ from voxswap_families.kokoro.engine import (
     frames_bytes,
 )
 from voxswap_families.onnx_graphs.check import parse_graph
+from voxswap_families.prosody_measures import RATE_HERTZ, frames_of
 from voxswap_families.symbols import SymbolTable
-from voxswap_families.work import finished
+from voxswap_families.work import Work, finished
 from voxswap_registry.errors import EngineError, ManifestError
 from voxswap_registry.families import GraphError
 from voxswap_registry.manifest import Audio, FrontEndSpec, Manifest
@@ -146,6 +147,24 @@ def test_parity_with_onnxruntime(
         assert len(silence) % HOP == 0
         assert len(silence) > least_ms * 24
         assert np.sqrt(np.square(silence).mean()) < 10 ** (-50 / 20)
+
+
+def test_pitch_and_range_are_the_model_s_own(real: Real) -> None:
+    """Without any it is the published model to the bit: see above."""
+    steered = dataclasses.replace(USUAL, controls={"pitch_semitones": 4.0, "pitch_range": 0.0})
+    plain, flat = (_pitch(whole(real.voices[KUMO], LINE, asked)) for asked in (USUAL, steered))
+    assert flat.std() < 0.3 * plain.std()
+    # About a mean of what is predicted, consonants with it, and not of what is heard.
+    assert abs(1200 * np.log2(flat.mean() / plain.mean()) - 400) < 120
+
+
+def _pitch(audio: Audio32) -> npt.NDArray[np.float64]:
+    """In hertz, of what is voiced, without what is taken for an octave more or less."""
+    at = np.arange(0, len(audio), kokoro.SAMPLE_RATE_HERTZ / RATE_HERTZ)
+    clip = np.interp(at, np.arange(len(audio)), audio).astype(np.float32)
+    hertz = finished(Work(frames_of(clip))).pitch_hertz
+    hertz = hertz[hertz > 0]
+    return hertz[np.abs(np.log2(hertz / np.median(hertz))) < 0.6]
 
 
 def test_durations_line_up_with_the_sound(real: Real) -> None:

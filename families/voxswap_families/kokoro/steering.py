@@ -23,6 +23,7 @@ GAIN: Final = "voxswap/pitch_gain"
 RANGE: Final = "voxswap/pitch_range"
 
 _F0, _READER = "/encoder/Reshape_output_0", "/decoder/decoder/Unsqueeze"
+_OURS = "voxswap/steer/"
 _VOICED_HERTZ = 10.0
 # A wide range takes no voice below this; what was predicted lower stays.
 _LEAST_HERTZ = 50.0
@@ -44,7 +45,7 @@ def steer(model: Any) -> None:
     for name in (GAIN, RANGE):
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, []))
     for name, value in (("voiced_hertz", _VOICED_HERTZ), ("least", _LEAST_HERTZ), ("one", 1.0)):
-        tensor = helper.make_tensor(f"voxswap/steer/{name}", TensorProto.FLOAT, [], [value])
+        tensor = helper.make_tensor(f"{_OURS}{name}", TensorProto.FLOAT, [], [value])
         graph.initializer.append(tensor)
     steps: tuple[tuple[str, str, list[str], dict[str, int]], ...] = (
         ("is_voiced", "Greater", [_F0, "voiced_hertz"], {}),
@@ -65,10 +66,9 @@ def steer(model: Any) -> None:
     )
     own = {name for name, *_ in steps} | {"voiced_hertz", "least", "one"}
     for n, (name, kind, inputs, options) in enumerate(steps):
-        named = [f"voxswap/steer/{i}" if i in own else i for i in inputs]
-        node = helper.make_node(
-            kind, named, [f"voxswap/steer/{name}"], name=f"voxswap/steer/{name}", **options
-        )
+        named = [f"{_OURS}{i}" if i in own else i for i in inputs]
+        node = helper.make_node(kind, named, [f"{_OURS}{name}"], name=f"{_OURS}{name}")
+        node.attribute.extend(helper.make_attribute(*option) for option in options.items())
         graph.node.insert(readers[0] + n, node)
     reader = graph.node[readers[0] + len(steps)]
-    reader.input[:] = ["voxswap/steer/f0" if name == _F0 else name for name in reader.input]
+    reader.input[:] = [f"{_OURS}f0" if name == _F0 else name for name in reader.input]
