@@ -20,7 +20,6 @@ from voxswap_client import (
     Client,
     InvalidRequestError,
     NothingToRollBackError,
-    PresetDelivery,
     RevisionConflictError,
     SelfTestFailedError,
     TrafficShare,
@@ -378,27 +377,6 @@ async def test_roll_back(server: FakeServer, connect: Connect) -> None:
     )
     with pytest.raises(NothingToRollBackError):
         await client.roll_back("npc/smith", "canary")
-
-
-@pytest.mark.usefixtures("smith")
-async def test_a_preset_is_made_of_what_is_said(server: FakeServer, connect: Connect) -> None:
-    done = await connect().create_preset(
-        *("npc/guard", "npc/smith@2"),
-        emotions={"angry": 0.5},
-        controls={"rate": 0.75},
-        tags=["old"],
-        actor="me@here",
-    )
-    assert server.requests[-1] == voices_pb2.CreatePresetRequest(
-        voice="npc/guard",
-        base="npc/smith@2",
-        emotions={"angry": 0.5},
-        controls={"rate": 0.75},
-        tags=["old"],
-        actor="me@here",
-    )
-    assert (done.created, done.voice.ref) == (True, "npc/guard@1")
-    assert done.voice.delivery == PresetDelivery({"angry": 0.5}, 1.0, {"rate": 0.75})
 
 
 # Deletion
