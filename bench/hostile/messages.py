@@ -24,9 +24,12 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from voxswap.riva.v1 import riva_tts_pb2
-from voxswap.v1 import residency_pb2, speech_pb2, voices_pb2
+from voxswap.v1 import recordings_pb2, residency_pb2, speech_pb2, voices_pb2
 
-_FILES = (speech_pb2, voices_pb2, residency_pb2, riva_tts_pb2, health_pb2, reflection_pb2)
+_FILES = (
+    *(speech_pb2, voices_pb2, residency_pb2, recordings_pb2),
+    *(riva_tts_pb2, health_pb2, reflection_pb2),
+)
 _TEXTS = (
     *(
         "joe",

@@ -187,7 +187,7 @@ def _nuclei(level: Floats, voiced: npt.NDArray[np.bool_], loud: float) -> int:
     )
     peaks = np.flatnonzero((smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] >= smooth[2:])) + 1
     count, last = 0, -1
-    for peak in peaks:
+    for peak in map(int, peaks):
         if not voiced[peak] or smooth[peak] < loud - _PAUSE_DB:
             continue
         if last >= 0:

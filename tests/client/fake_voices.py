@@ -132,6 +132,22 @@ class FakeVoices(voices_pb2_grpc.VoiceServiceServicer):
                 statuses.abort(context, invalid, message, statuses.reason("DIGEST_MISMATCH"))
         return self._registered(first, manifest)
 
+    def CreatePreset(self, request: Any, context: Any) -> voices_pb2.CreatePresetResponse:  # noqa: N802
+        self._unary(request, context)
+        voice = voices_pb2.Voice()
+        voice.CopyFrom(self._find(request.base, context))
+        voice.id, voice.version = request.voice, 1
+        voice.delivery.CopyFrom(
+            voices_pb2.PresetDelivery(
+                emotions=request.emotions,
+                intensity=request.intensity if request.HasField("intensity") else 1.0,
+                controls=request.controls,
+                style_prompt=request.style_prompt,
+            )
+        )
+        self.voices.append(voice)
+        return voices_pb2.CreatePresetResponse(voice=voice, created=True)
+
     def UpdateVoice(self, request: Any, context: Any) -> voices_pb2.UpdateVoiceResponse:  # noqa: N802
         self._unary(request, context)
         self.before_update()

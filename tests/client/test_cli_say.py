@@ -107,7 +107,27 @@ def test_what_no_text_says_is_told(capsys: Capsys, server: FakeServer) -> None:
     server.script.append(server.play(silent, *server.line[1:]))
     assert main(["say", "npc/smith", "Hi", "--emotion", "auto"]) == 0
     assert "no emotion was spoken" in capsys.readouterr().out
-    assert server.requests[0].emotion == speech_pb2.Emotion(from_text=True)
+    assert server.requests[0].emotion == speech_pb2.Emotion(
+        from_text=True, fallback=speech_pb2.EMOTION_FALLBACK_PROSODY
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "fallback"),
+    [
+        ("", "UNSPECIFIED"),
+        ("--intensity 2", "UNSPECIFIED"),
+        ("--emotion sad", "PROSODY"),
+        ("--valence 1 --arousal 1", "PROSODY"),
+        ("--emotion sad --fallback none", "NONE"),
+    ],
+)
+def test_who_names_an_emotion_asks_for_prosody_unless_told_otherwise(
+    server: FakeServer, flags: str, fallback: str
+) -> None:
+    assert main(["say", "npc/smith", "Hi", *flags.split()]) == 0
+    asked = server.requests[0].emotion.fallback
+    assert asked == speech_pb2.EmotionFallback.Value(f"EMOTION_FALLBACK_{fallback}")
 
 
 @pytest.mark.parametrize("wrong", ["angry=x", "=1", "angry --emotion angry", "auto --emotion sad"])

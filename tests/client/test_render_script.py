@@ -102,7 +102,10 @@ def test_how_a_line_is_felt() -> None:
         "volume_db": 3.0,
         "pause_scale": 2.0,
     }
-    assert lines("voice,text,emotion\na,b,auto\n")[0].options["emotion"] == "auto"
+    (line,) = lines("voice,text,emotion\na,b,auto\n")
+    assert (line.options["emotion"], line.options["fallback"]) == ("auto", "prosody")
+    (line,) = lines("voice,text,emotion,fallback\na,b,sad,none\n")
+    assert line.options["fallback"] == "none"
     for wrong in ("angry=x", "angry=", "angry,angry", ",sad", "auto,sad"):
         ((_, told),) = faults(f'voice,text,emotion\na,b,"{wrong}"\n')
         assert told.startswith("emotion: ")

@@ -89,7 +89,8 @@ def _add_emotion(parser: argparse.ArgumentParser) -> None:
         "--fallback",
         choices=list(map(str, EmotionFallback)),
         metavar="HOW",
-        help="prosody: rate, pitch and volume speak what the voice does not list; none",
+        help="what speaks an emotion that the voice does not list: prosody (by rate, pitch and "
+        "volume; so if unset), or none (it is refused)",
     )
     parser.add_argument("--style-prompt", metavar="WORDS", help="a style in words")
 
@@ -101,6 +102,12 @@ def _emotion(args: argparse.Namespace) -> str | dict[str, float] | None:
         return emotion_in(", ".join(args.emotion))
     except ValueError as error:
         raise usage_error(f"--emotion: {error}", "say it once for each emotion") from error
+
+
+def _fallback(args: argparse.Namespace) -> EmotionFallback | None:
+    """Who names an emotion here asks for prosody too: how it was spoken is told with the line."""
+    is_felt = args.emotion or args.valence is not None or args.arousal is not None
+    return EmotionFallback.PROSODY if is_felt else None
 
 
 def options(args: argparse.Namespace) -> SpeechOptions:
@@ -116,7 +123,7 @@ def options(args: argparse.Namespace) -> SpeechOptions:
         "intensity": args.intensity,
         "valence": args.valence,
         "arousal": args.arousal,
-        "fallback": args.fallback,
+        "fallback": args.fallback or _fallback(args),
         "style_prompt": args.style_prompt,
         "seed": args.seed,
         "sample_rate_hertz": args.sample_rate,

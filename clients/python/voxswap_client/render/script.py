@@ -12,7 +12,7 @@ from voxswap_client.errors import InvalidRequestError
 from voxswap_client.render.names import TakenNames, file_name
 from voxswap_client.render.records import Faults, Record, csv_records, decoded, json_records
 from voxswap_client.request import CONTROLS, FEELINGS, SpeechOptions, build_request, emotion_in
-from voxswap_client.types import Encoding
+from voxswap_client.types import EmotionFallback, Encoding
 
 REQUIRED = ("voice", "text")
 COLUMNS = (
@@ -127,7 +127,9 @@ def _line(record: Record, defaults: Defaults, faults: list[str]) -> Line | None:
     options: dict[str, Any] = {"encoding": Encoding(encoding)}
     options |= {name: texts[name] for name in ("speaker", *FEELINGS) if texts[name]}
     try:
-        options |= {"emotion": emotion_in(texts["emotion"])} if texts["emotion"] else {}
+        if texts["emotion"]:
+            options["emotion"] = emotion_in(texts["emotion"])
+            options.setdefault("fallback", EmotionFallback.PROSODY)  # as `voxswap say` asks
     except ValueError as error:
         faults.append(f"emotion: {error}")
     options |= {"sample_rate_hertz": rate} if rate else {}

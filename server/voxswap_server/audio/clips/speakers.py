@@ -30,7 +30,7 @@ _PITCH_SCALE: Final = 3.0  # semitones
 _LEAST_FRAMES: Final = 80  # of voiced sound on either side, each 10 ms
 _SURE_FRAMES: Final = 300
 _CUT_FRAMES: Final = 15
-# Measured (`python -m bench style --speakers`): see docs/expression-recordings.md.
+# Measured (`python -m bench style --speakers`): see docs/recordings.md.
 _FAR: Final = 6.5
 
 
@@ -54,12 +54,15 @@ def _bands() -> Floats:
     edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + 7600 / 700), _BANDS + 2) / 2595) - 1)
     bins = np.fft.rfftfreq(_FFT, 1 / RATE_HERTZ)[:, None]
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
-    return np.maximum(0, np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)))
+    rises, falls = (bins - low) / (middle - low), (high - bins) / (high - middle)
+    found: Floats = np.maximum(0, np.minimum(rises, falls))
+    return found
 
 
 def _cosines() -> Floats:
     band = np.arange(_BANDS)[:, None] + 0.5
-    return np.cos(np.pi * band * np.arange(1, _CEPSTRA + 1) / _BANDS) / _BANDS**0.5
+    found: Floats = np.cos(np.pi * band * np.arange(1, _CEPSTRA + 1) / _BANDS) / _BANDS**0.5
+    return found
 
 
 def summed_up(cepstra: Floats, pitch_hertz: Floats) -> Floats:
