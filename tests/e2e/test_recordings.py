@@ -138,9 +138,9 @@ def test_clips_of_no_use_say_why(client: Client) -> None:
         client.read_style("nobody", CLIP)
     with pytest.raises(InvalidRequestError, match="choose a voice of"):
         client.read_style("robot", CLIP)
-    with pytest.raises(InvalidRequestError) as refused:
+    with pytest.raises(InvalidRequestError) as wrong:
         client.read_style("../etc", b"", raw_sample_rate_hertz=-1)
-    fields = [v.field for v in refused.value.violations]
+    fields = [v.field for v in wrong.value.violations]
     assert fields == ["voice", "raw_sample_rate_hertz", "audio"]
 
 

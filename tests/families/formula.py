@@ -55,4 +55,6 @@ def formula_weights(
 def _length(key: str, direction: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Of each row of a weight that has its norm apart."""
     squares = (direction.astype(np.float64) ** 2).sum(axis=(1, 2), keepdims=True)
-    return (np.sqrt(squares) * (1 + 0.2 * noise(key, squares.shape))).astype(np.float32)
+    found: npt.NDArray[np.float32]
+    found = (np.sqrt(squares) * (1 + 0.2 * noise(key, squares.shape))).astype(np.float32)
+    return found

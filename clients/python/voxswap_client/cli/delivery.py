@@ -89,8 +89,8 @@ def _add_emotion(parser: argparse.ArgumentParser) -> None:
         "--fallback",
         choices=list(map(str, EmotionFallback)),
         metavar="HOW",
-        help="what speaks an emotion that the voice does not list: prosody (rate, pitch and volume; "
-        "unless set) or none (it is refused)",
+        help="what speaks an emotion that the voice does not list: prosody (by rate, pitch and "
+        "volume; so if unset), or none (it is refused)",
     )
     parser.add_argument("--style-prompt", metavar="WORDS", help="a style in words")
 

@@ -104,7 +104,8 @@ def _between() -> Samples:
     at = np.arange(_TIMES)[:, None] / _TIMES
     taps = np.arange(_TAPS) - _TAPS // 2 + 1 - at
     window = np.cos(np.pi * taps / (_TAPS + 2)) ** 2
-    return (np.sinc(taps) * window).astype(np.float32)
+    found: Samples = (np.sinc(taps) * window).astype(np.float32)
+    return found
 
 
 _BETWEEN = _between()
