@@ -21,7 +21,7 @@ from voxswap.v1 import residency_pb2, residency_pb2_grpc
 from voxswap_client import Client
 from voxswap_registry.store import Registry
 
-N = 1500
+N = 800
 LINE = "Nobody is to change what I say."
 
 

@@ -277,3 +277,32 @@ def test_a_stop_waits_for_streams_and_then_ends_them(joe_registry: Registry) -> 
             with pytest.raises(ConnectionClosed):
                 read_on(ws)
         thread.join()
+
+
+def test_who_is_refused_is_heard_out(web: Web) -> None:
+    """A socket that is closed with something unread takes back what it has said."""
+    # A text of three megabytes is announced, with its mask.
+    frame = bytes([0x81, 0xFF]) + struct.pack(">Q", 3 << 20) + bytes(4)
+    for sock, said, refusal in (
+        (open_socket(web), frame, struct.pack(">H", 1009)),
+        (web.connect(), web.head("POST", "/v1/speech", JSON, 3 << 20), b"HTTP/1.1 413"),
+        (web.connect(), b"GET / HTTP/1.1\r\nX: " + bytes(20_000), b"HTTP/1.1 4"),
+    ):
+        with sock:
+            sock.sendall(said)
+            heard = b""
+            while refusal not in heard:
+                heard += sock.recv(1024)
+                assert heard
+            for _ in range(16):
+                sock.sendall(bytes(1 << 16))  # would fail if it had been reset
+            while more := sock.recv(1024):
+                heard += more
+            assert len(heard) < 2048
+
+
+def test_who_is_refused_and_does_not_end_is_ended(web: Web) -> None:
+    with web.connect() as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(web.head("POST", "/v1/speech", JSON, 1 << 40))
+        while True:
+            sock.sendall(bytes(1 << 16))

@@ -248,4 +248,4 @@ class ManagerMachine(RuleBasedStateMachine):
 
 
 TestManagerMachine = ManagerMachine.TestCase
-TestManagerMachine.settings = examples(400, stateful_step_count=80)
+TestManagerMachine.settings = examples(250, stateful_step_count=80)

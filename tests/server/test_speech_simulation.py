@@ -132,7 +132,7 @@ def too_quick(kind: Kind) -> Costs:
     )
 
 
-FEW, MANY = range(3), pytest.param(range(3, 20), marks=pytest.mark.slow)
+FEW, MANY = range(3), pytest.param(range(3, 9), marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("seeds", [FEW, MANY])

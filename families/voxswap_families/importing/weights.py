@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +25,9 @@ _WEIGHT_NORM = {
 }
 # A cache line, and what vector instructions like best. safetensors itself asks for 8.
 _ALIGNMENT_BYTES = 64
+_MOST_TOLD = 120  # characters of torch's errors
+_NOT_ALLOWED = re.compile(r"(?i:unsupported global):? (?:GLOBAL )?([\w.]{1,80})")
+_ADVICE = re.compile(r"[.:]? (?:In PyTorch 2\.6|Re-running|This is an internal)")
 
 
 def read_pickle(file: SourceFile, *, remedy: str) -> Any:
@@ -34,16 +39,24 @@ def read_pickle(file: SourceFile, *, remedy: str) -> Any:
 
     try:
         _check_zip_size(file)
-        return torch.load(io.BytesIO(file.data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of what is refused just below
+            return torch.load(io.BytesIO(file.data), map_location="cpu", weights_only=True)
     except ImportSourceError:
         raise
     except Exception as error:
-        summary = str(error).strip().split("\n", 1)[0][:200]
         raise ImportSourceError(
             f"{file.path} is refused: it is damaged, or holds more than tensors, such as code that "
-            f"would run when it is read ({type(error).__name__}: {summary}). Nothing in it was "
-            f"run. {remedy}"
+            f"would run when it is read ({_told(error)}). Nothing in it was run. {remedy}"
         ) from error
+
+
+def _told(error: Exception) -> str:
+    """What torch says, without its advice: that is to read such a file with its code."""
+    if found := _NOT_ALLOWED.search(str(error)):
+        return f"it asks for {found[1]}"
+    summary = str(error).strip().split("\n", 1)[0]
+    told = _ADVICE.split(summary, maxsplit=1)[0].strip()[:_MOST_TOLD]
+    return f"{type(error).__name__}: {told}"
 
 
 def _check_zip_size(file: SourceFile) -> None:
@@ -97,22 +110,22 @@ def check_names(
     """Raise `ImportSourceError` unless ``found`` are just the tensors that are ``expected``."""
     faults = []
     if missing := sorted(expected.keys() - found.keys()):
-        faults.append(f"{len(missing)} tensors are missing ({_some(missing)})")
+        faults.append(f"missing tensors: {_some(missing)}")
     if unknown := sorted(found.keys() - expected.keys()):
-        faults.append(f"{len(unknown)} tensors are unknown ({_some(unknown)})")
+        faults.append(f"unknown tensors: {_some(unknown)}")
     wrong = [
         f"{name} is {list(found[name])}, not {list(shape)}"
         for name, shape in expected.items()
         if name in found and found[name] != shape
     ]
     if wrong:
-        faults.append(f"{len(wrong)} tensors have another shape ({_some(wrong)})")
+        faults.append(f"tensors of another shape: {_some(wrong)}")
     if faults:
         raise ImportSourceError(f"{where}: {'; '.join(faults)}. {remedy}")
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def check_finite(tensors: Mapping[str, torch.Tensor], *, where: str) -> None:

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from voxswap_server.doors.errors import WriteStalledError
+from voxswap_server.doors.http.parting import GOODBYE_S, PartingTransport
 from voxswap_server.doors.places import Row
 from voxswap_server.doors.refusals import Refusals
 
@@ -34,8 +35,6 @@ _WRITE_BUFFER_BYTES, _SEND_BUFFER_BYTES = 32 << 10, 64 << 10
 #: The head of a request: its line and its headers.
 MAX_HEAD_BYTES = 16 << 10
 _MOST_WAITING = 512
-# For the other side of a WebSocket's end.
-_GOODBYE_S = 1.0
 _EMPTY_AND_CLOSED = ((b"content-length", b"0"), (b"connection", b"close"))
 
 
@@ -118,7 +117,7 @@ class HttpProtocol(H11Protocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(PartingTransport(transport, self._has_begun))
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         found = transport.get_extra_info("socket")
         if found is not None and found.family in (socket.AF_INET, socket.AF_INET6):
@@ -163,6 +162,10 @@ class HttpProtocol(H11Protocol):
     def resume_writing(self) -> None:
         self._stall.over()
         super().resume_writing()
+
+    def _has_begun(self) -> bool:
+        """Whether there is a request of which the rest may be on its way."""
+        return self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     def push_out(self) -> None:
         """Others wait too, and this one has waited longest."""
@@ -217,8 +220,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *, patience: Patience, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.close_timeout = _GOODBYE_S
+        self.close_timeout = GOODBYE_S
         self._stall = _Stall(patience)
+        self._is_broken = False
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if isinstance(transport, PartingTransport):
+            transport.more_may_come = lambda: self._is_broken
+
+    @override
+    def handle_parser_exception(self) -> None:
+        self._is_broken = True  # a frame that is too long was not read to its end
+        super().handle_parser_exception()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
