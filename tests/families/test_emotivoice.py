@@ -27,6 +27,7 @@ from voxswap_families.emotivoice.engine import EmotiVoiceEngine
 from voxswap_families.emotivoice.family import FAMILY
 from voxswap_families.emotivoice.prompts import MOST_BYTES, PromptCounts, Prompts
 from voxswap_families.emotivoice.voice import EmotiVoice
+from voxswap_families.layers.networks import NetworkPart
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
@@ -207,6 +208,20 @@ def test_a_further_speaker_shares_all_parts_but_its_own(
     ]
     other = dataclasses.replace(files.manifest, components=tuple(components))
     assert {role for role, *_ in keys(files.manifest) ^ keys(other)} == {"speaker"}
+
+
+def test_on_another_device_a_part_is_one_block(voice: EmotiVoice, files: EmotiVoiceFiles) -> None:
+    """A name of the CPU that is not taken for the host's: the way that a GPU's parts go."""
+    engine = EmotiVoiceEngine("cpu:0", front_ends=characters)
+    for spec in engine.parts(files.manifest):
+        part = read(engine, files.manifest, spec.role, files.files[spec.role]).place()
+        assert part.resident_bytes <= spec.footprint_bytes
+        if isinstance(part, NetworkPart):
+            assert part.file is None
+            assert part.allocated_bytes == part.resident_bytes
+    there = loaded(engine, files).voice
+    assert isinstance(there, EmotiVoice)
+    assert np.abs(said(there, files) - said(voice, files)).max() <= 1e-6
 
 
 def test_parts_of_another_voice_are_refused(
