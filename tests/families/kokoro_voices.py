@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from voxswap_registry.manifest import Audio, Component, Manifest
 def manifest_of(paths: Mapping[str, Path]) -> Manifest:
     """A Kokoro voice whose components are these files, and a table that nobody reads."""
     components = [
-        Component(role, f"sha256:{role.encode().hex():0>64}", path.stat().st_size, "x/y")
+        Component(
+            role, f"sha256:{sha256(path.read_bytes()).hexdigest()}", path.stat().st_size, "x/y"
+        )
         for role, path in paths.items()
     ]
     components.append(Component("symbols", f"sha256:{0:064}", 100, "x/y"))

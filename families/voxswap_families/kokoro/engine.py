@@ -148,6 +148,7 @@ class KokoroEngine:
             kokoro.check_base(model)
             if is_steered := manifest.component("base").digest in STEERABLE:
                 # To a graph that is known and was looked over come nodes of ours, always the same.
+                del graph  # as large as the weights, and never twice beside them
                 steer(model)
                 graph = model.SerializeToString(deterministic=True)
             del model

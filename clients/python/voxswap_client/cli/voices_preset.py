@@ -115,7 +115,7 @@ def _asked(args: argparse.Namespace) -> Asked:
 def _emotions(args: argparse.Namespace) -> dict[str, float] | None:
     if not args.emotion:
         return None
-    from voxswap_client.request import emotion_in
+    from voxswap_client.emotions import emotion_in
 
     try:
         found = emotion_in(", ".join(args.emotion))
