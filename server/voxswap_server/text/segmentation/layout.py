@@ -23,10 +23,14 @@ _ITEM_BEGUN = re.compile(r"(?:[-*+–]|\d{1,3}[.)]?)\Z")
 # A line of so few characters is an item, unless its last word cannot be the end of one.
 _SHORT_LINE = 24
 _LEADS_ON = frozenset(
-    "a an and are as at be been but by can do for from had has have he her his i if in is it its my "
-    "no not of on or our she so than that the their them then they this to very was we were what "
-    "when which who will with would you your au aux d de del della den der des di die du e ein "
-    "eine el en et il im la las le les los mit o ou para por que u un una une und von y zu".split()
+    re.findall(
+        r"\w+",
+        "a an and are as at be been but by can do for from had has have he her his i if in is it "
+        "its my no not of on or our she so than that the their them then they this to very was we "
+        "were what when which who will with would you your au aux d de del della den der des di "
+        "die du e ein eine el en et il im la las le les los mit o ou para por que u un una une "
+        "und von y zu",
+    )
 )
 _LAST_WORD = re.compile(r"([^\W_]+)\W*\Z")
 _LINE_START = re.compile(rf"[^\w]{{0,{_MOST_BEFORE_LETTER}}}(\w)")

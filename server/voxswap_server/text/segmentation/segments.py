@@ -51,11 +51,12 @@ def segment(text: str, *, longest: int = LONGEST_SEGMENT) -> tuple[Segment, ...]
 def segments(text: str, *, longest: int = LONGEST_SEGMENT) -> Iterator[Segment]:
     """Sentences of ``text`` in order, stripped, none longer than ``longest`` characters.
 
-    ``text[s.start:s.start + len(s.text)] == s.text`` for each. An ellipsis and a dash behind a
-    clause part a sentence, for voices do not pause there by themselves. Every letter and digit of
-    the text, and every symbol that has a name, is in one segment. Punctuation alone makes no segment: it goes with the sentence beside it, or
-    is left out where its paragraph has none. A sentence over ``longest`` is parted at clauses, else
-    at spaces, else anywhere. The last segment's pause is 0.
+    ``text[s.start:s.start + len(s.text)] == s.text`` for each. An ellipsis, and a dash behind a
+    clause, part a sentence: not every voice pauses there by itself. Every letter and digit of the
+    text, and every symbol that has a name, is in one segment. Other punctuation alone makes no
+    segment: it goes with the sentence beside it, or is left out where its paragraph has none. A
+    sentence over ``longest`` is parted at clauses, else at spaces, else anywhere. The last
+    segment's pause is 0.
 
     Nothing is decided by text that may be any length away, so that it can be cut as it comes: how a
     long sentence is parted is decided by twice ``longest`` characters, whitespace of `LONGEST_GAP`

@@ -1,0 +1,128 @@
+"""Shouted lines: "MOVE IT!" is two words, and USA in it is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_LETTERS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_VOWEL = re.compile("[AEIOUY]")
+_SYLLABLE = re.compile("[BCDFGHJKLMNPQRSTVWXYZ][AEIOUY][BCDFGHJKLMNPRSTVWXZ]")
+_NUMERAL = re.compile("[IVX]+")
+_HARD = re.compile("[BCDFGHJKLMNPQRSTVWXZ]{5}|[AEIOUY]{4}|Q(?!U)")
+
+
+def _words(listing: str) -> frozenset[str]:
+    return frozenset(listing.upper().split())
+
+
+# Of two or three letters; of three also what `_SYLLABLE` matches.
+_SHORT = _words(
+    "ah am an as at be by do go ha he hi ho if in is it me my no of oh on or ow so to up us we "
+    "ye yo ace act add ado age ago aid aim air ale all and ant any ape arc are ark arm art ash "
+    "ask ate awe axe aye bad bee boo bow boy bye cow coy cry cue day dew die doe dry due ear "
+    "eat ebb egg ego eke elf elk elm end era eve eye few fly foe fry fur goo guy hay her hey "
+    "hoe how hue ice icy ill imp ink inn ion its ivy jaw jay joy key law lay let lie low may "
+    "mew nay new now nun oak oar oat odd off oft oil old one ore our out owe owl own pay pea "
+    "pie ply pry raw ray roe row rue rye saw say sea see sew she shy sir sky sly son sow soy "
+    "spa spy sue tea the tie toe too toy try two use via vow war was way web who why woe woo "
+    "wow yea yes yet you zoo ugh aha ooh uh um eh nah yay ahh"
+)
+# What looks like a word and is spelled all the same.
+_SPELLED = _words(
+    "abc ads aka bbc cbs ceo cfo cia cto cvs dea dhl diy dna dob doj dui dvd eta eul faq fda "
+    "fbi gop gps hbo hdd hiv hp hr id ie imf ios ipo iq irs isp iv jfk kfc lcd led lgb lol mba "
+    "mit mlb mri mtv nba nbc nes nfl nhl npc nsa ocd odb pac pdf pov pta pto ptsd pvp pve qos "
+    "rip rna rpg sec sos sql suv tba tbd tnt tv uae ucl ufc ufo uk un usa usb usd vat vip vpn "
+    "wip www xp ymca ieee nasa nato fifa uefa opec unesco unicef html http https json yaml xml "
+    "asap imho iirc afaik isbn mmorpg ncaa aarp nyse ussr nypd lapd swat ftse hdmi bios vga rgb "
+    "dj mc bmw vw gmc hm ok okc nyc dc la sf ap ar ai api app ide gui cvc dlc gdp gnp hud dps "
+    "afk brb omg wtf tldr fyi rsvp rss pms dod dot gif jpg jpeg mp3 mpeg covid hvac ocr oem "
+    "msrp wwi wwii aoe gsm sim lte ram rom cpu gpu ssd"
+)
+# Words in shouts that are abbreviations as well: whether they are shouted, their neighbours say.
+_DOUBTFUL = frozenset({"IT", "US"})
+_RATHER_WORDS = _words("sec dot app led ram sim rip ads swat gif sos pac")
+_NOT_AFTER = frozenset({"THE", "A", "AN", "IN", "OUR", "YOUR", "MY"})
+_AFTER_IT = re.compile(
+    r"(?:IS|WAS|WILL|CAN|HAS|HAD|DOES|DID|MUST|MAY|WON'T|ISN'T|CAN'T|[A-Z]{3,}S|JUST|NEVER|ALL)\Z"
+)
+
+
+class _Word(NamedTuple):
+    """A word in capitals, its place, and whether only spaces or commas part it from the last."""
+
+    text: str
+    start: int
+    follows: bool
+
+
+def shouted_words(text: str) -> frozenset[int]:
+    """Where the words of ``text`` begin that are in capitals because somebody shouts.
+
+    That is a run of two or more words in capitals of which one is no abbreviation, or a single word
+    that is all there is. Takes linear time.
+    """
+    if not any(map(str.isupper, text)):
+        return frozenset()
+    found: set[int] = set()
+    run: list[_Word] = []
+    end = 0
+    for match in _LETTERS.finditer(text):
+        word = match[0].replace("'", "")
+        if not word.isupper() or not word.isascii():
+            found |= _in_run(run, text)
+            run = []
+        elif not _is_joined(text, match):
+            run.append(_Word(match[0], match.start(), text[end : match.start()].strip(", ") == ""))
+        end = match.end()
+    return frozenset(found | _in_run(run, text))
+
+
+def _is_joined(text: str, match: re.Match[str]) -> bool:
+    """Whether digits or stops are part of it: "COVID-19", "MP3", "U.S."."""
+    around = text[max(0, match.start() - 2) : match.start()] + " " + text[match.end() :][:2]
+    return bool(re.search(r"[\d_&]-?\Z|\.\Z", around.split(" ")[0])) or bool(
+        re.match(r"-?[\d_&]|\.[A-Z]", text[match.end() :][:2])
+    )
+
+
+def _in_run(run: Sequence[_Word], text: str) -> set[int]:
+    long = [word for word in run if len(word.text) > 1]
+    if not any(_is_word(word.text) for word in long if word.text not in _DOUBTFUL):
+        sure = [word for word in long if word.text in _DOUBTFUL]
+        if len(long) < 2 or len(sure) < len(long):
+            return set()
+    if len(long) < 2 and text.strip("\"'(!?.,;:—-) ") != long[0].text:
+        return set()
+    found = set()
+    for i, word in enumerate(run):
+        before = run[i - 1].text if i and word.follows else ""
+        after = run[i + 1].text if i + 1 < len(run) and run[i + 1].follows else ""
+        if len(word.text) > 1 and _is_shouted(word.text, before, after):
+            found.add(word.start)
+    return found
+
+
+def _is_shouted(word: str, before: str, after: str) -> bool:
+    if word == "IT":
+        return before not in _NOT_AFTER and bool(before or _AFTER_IT.match(after))
+    if word == "US":
+        return bool(before) and before not in _NOT_AFTER and before not in {"AND", "VS"}
+    return _is_word(word)
+
+
+def _is_word(written: str) -> bool:
+    """Whether capitals spell a word that is read as one."""
+    if _NUMERAL.fullmatch(written):
+        return False
+    if "'" in written:
+        return True
+    if written in _SHORT or written in _RATHER_WORDS:
+        return True
+    if written in _SPELLED or len(written) < 3 or not _VOWEL.search(written):
+        return False
+    if len(written) == 3:
+        return bool(_SYLLABLE.fullmatch(written))
+    return not _HARD.search(written)
