@@ -1,0 +1,237 @@
+"""Numbers, money, units, ranges, fractions and digits, by the table of a language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from voxswap_server.text.english.rules.rule import Rule, after, any_of, before
+from voxswap_server.text.languages.language import SIGNS, Amount, Language, Noun, noun
+
+VULGAR: Final = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
+
+
+def _grouped(separator: str, least: int = 1) -> str:
+    return rf"[1-9]\d{{0,2}}(?>(?:{separator}\d{{3}}){{{least},4}})(?!\d)"
+
+
+INTEGER: Final = rf"(?:{_grouped('[.]')}|{_grouped(' ')}|{_grouped(chr(39))}|\d++)"
+#: Decimal commas; a point where it can be no thousands. English thousands if there are several.
+NUMBER: Final = (
+    rf"(?:{_grouped(',')}\.\d++(?![.,]?\d)|{_grouped(',', 2)}(?!,\d)"
+    rf"|(?:{_grouped('[.]')}|{_grouped(' ')}|{_grouped(chr(39))}),\d++(?!,?\d)"
+    rf"|{_grouped('[.]')}(?![.]\d)|{_grouped(' ')}|{_grouped(chr(39))}"
+    r"|\d++[.,]\d++(?![.,]\d)|\d++)"
+)
+_TO: Final = r" ?- ?"
+
+
+def parse(text: str) -> Amount:
+    """What `NUMBER` matched."""
+    plain = text.replace(" ", "").replace("'", "")
+    comma, dot = plain.count(","), plain.count(".")
+    if comma > 1 or (comma and dot and plain.index(",") < plain.index(".")):
+        integer, _, decimals = plain.replace(",", "").partition(".")
+        return Amount(integer, decimals, "," if decimals else "")
+    if comma:
+        integer, _, decimals = plain.partition(",")
+        return Amount(integer.replace(".", ""), decimals, ",")
+    first, *rest = plain.split(".")
+    if rest and first[0] != "0" and len(first) <= 3 and all(len(part) == 3 for part in rest):
+        return Amount("".join((first, *rest)))
+    return Amount(first, rest[0], ".") if rest else Amount(first)
+
+
+def spellings(table: Mapping[str, str]) -> dict[str, str]:
+    """A table of units with a row for each spelling."""
+    return {spelling: said for written, said in table.items() for spelling in written.split()}
+
+
+def signed(language: Language, sign: str | None, words: str) -> str:
+    """``words`` with what ``sign`` is called in front."""
+    return f"{getattr(language, SIGNS[sign])} {words}" if sign else words
+
+
+def currency_pattern(language: Language) -> str:
+    """What stands for money before a number or behind it."""
+    return any_of(spellings(language.currencies))
+
+
+def amount_rules(language: Language) -> tuple[Rule, ...]:
+    """The rules of everything that is counted or measured, in the order in which they are tried."""
+    return (
+        *_money_rules(language),
+        _units_rule(language),
+        *_digits_rules(language),
+        *_ordinal_rules(language),
+        *_combined_rules(language),
+        _plain_rule(language),
+    )
+
+
+def _rule(pattern: str, read: Callable[[re.Match[str]], str | None]) -> Rule:
+    return Rule(re.compile(pattern), read)
+
+
+def _money_rules(language: Language) -> Iterable[Rule]:
+    table = spellings(language.currencies)
+    pattern = any_of(table)
+
+    def read(match: re.Match[str]) -> str:
+        first = parse(match["amount"])
+        whole, _, cent = table[match["currency"]].partition(";")
+        if match["last"]:
+            last = parse(match["last"])
+            words = f"{language.amount(first)} {language.to} {language.count(noun(whole), last)}"
+        elif cent and len(first.decimals) == 2:
+            words = _with_cents(language, first, noun(whole), noun(cent))
+        else:
+            words = language.count(noun(whole), first)
+        return signed(language, match["sign"], words)
+
+    sign, last = "(?P<sign>[+-])?", rf"(?:{_TO}(?P<last>{NUMBER}))?"
+    currency = rf"(?P<currency>{pattern})"
+    million = any_of(language.scales)
+    yield _rule(rf"{sign}{currency} ?(?P<amount>{NUMBER}){last}(?! ?{million})", read)
+    yield _rule(rf"{sign}(?P<amount>{NUMBER}){last} ?{currency}(?!\w)", read)
+
+
+def _with_cents(language: Language, amount: Amount, whole: Noun, cent: Noun) -> str:
+    cents = Amount(amount.decimals.lstrip("0") or "0")
+    integer = Amount(amount.integer)
+    if cents.integer == "0":
+        return language.count(whole, integer)
+    if not integer.integer.strip("0"):
+        return language.count(cent, cents)
+    return language.cents.format(
+        whole=language.count(whole, integer),
+        cents=language.amount(cents, cent.gender),
+        cent=language.form(cent, cents),
+    )
+
+
+def _units_rule(language: Language) -> Rule:
+    table = spellings(language.units)
+
+    def read(match: re.Match[str]) -> str | None:
+        unit = match["unit"]
+        if match["space"] and unit in language.only_joined:
+            return None
+        amount = parse(match["amount"])
+        words = ""
+        if match["last"]:
+            words, amount = f"{language.amount(amount)} {language.to} ", parse(match["last"])
+        words += language.count(noun(table[unit]), amount)
+        if match["per"]:
+            words += f" {language.per} {noun(table[match['per']]).forms[0]}"
+        return signed(language, match["sign"], words)
+
+    units = any_of(table)
+    return _rule(
+        rf"(?P<sign>[+-])?(?P<amount>{NUMBER})(?:{_TO}(?P<last>{NUMBER}))?(?P<space> ?)"
+        rf"(?P<unit>{units})(?![\w²³])(?:/(?P<per>{units})(?!\w))?",
+        read,
+    )
+
+
+def _digits_rules(language: Language) -> Iterable[Rule]:
+    """Telephone numbers, versions, addresses of computers: digits that count nothing."""
+
+    def groups(match: re.Match[str]) -> str | None:
+        said = [language.spell(group) for group in re.findall(r"\d+", match[0])]
+        if sum(map(str.isdigit, match[0])) < 7:
+            return None
+        return signed(language, "+" if match[0][0] == "+" else None, ", ".join(said))
+
+    def dotted(match: re.Match[str]) -> str | None:
+        parts = match[0].split(".")
+        if all(len(part) == 3 for part in parts[1:]) and parts[0][0] != "0" and len(parts[0]) < 4:
+            return None
+        return f" {language.dot} ".join(map(language.whole, parts))
+
+    def listed(match: re.Match[str]) -> str | None:
+        parts = match[0].split(",")
+        if all(len(part) == 3 for part in parts[1:]):
+            return None
+        return ", ".join(map(language.whole, parts))
+
+    yield _rule(r"\+\d{1,3}(?:[ ./-]?\(?\d{1,9}\)?){1,6}(?!\d)", groups)
+    yield _rule(r"0\d{1,5}(?:[ ./-]\d{2,9}){1,5}(?!\d)", groups)
+    yield _rule(r"\d{2,4}-\d{4}(?![\d-])|\d++(?>(?:-\d++){2,})", groups)
+    yield _rule(r"\d++(?>(?:\.\d++){2,})", dotted)
+    yield _rule(r"\d++(?>(?:,\d++){2,})(?![.]\d)", listed)
+
+
+def _ordinal_rules(language: Language) -> Iterable[Rule]:
+    if language.numbered:
+        ending, read = language.numbered
+
+        def ordinal(match: re.Match[str]) -> str | None:
+            return read(language, int(match["number"]), match)
+
+        yield _rule(rf"(?P<number>[1-9]\d{{0,3}})(?:{ending})", ordinal)
+
+
+def _combined_rules(language: Language) -> Iterable[Rule]:
+    def joined(word: str) -> Callable[[re.Match[str]], str]:
+        return lambda match: f" {word} ".replace("  ", " ").join(
+            language.amount(parse(number)) for number in re.findall(NUMBER, match[0])
+        )
+
+    def fraction(match: re.Match[str]) -> str:
+        words = language.halves.get(match["fraction"])
+        if words is None:
+            first, last = match["fraction"].split("/")
+            words = f"{language.whole(first)} {language.over} {language.whole(last)}"
+        if match["whole"]:
+            and_half = language.halves.get(f"+{match['fraction']}", words)
+            words = f"{language.whole(match['whole'])} {and_half}"
+        return signed(language, match["sign"], words)
+
+    def ranged(match: re.Match[str]) -> str:
+        first, last = match["first"], match["last"]
+        said = _plain(language, first, match)
+        if after(match, 2).lstrip()[:1] == "=":
+            said += f" {language.minus} {language.amount(parse(last))}"
+        else:
+            said += f" {language.to} {language.last_of_range(language, parse(last))}"
+        return signed(language, match["sign"], said)
+
+    def vulgar(match: re.Match[str]) -> str:
+        fraction = VULGAR[match["fraction"]]
+        if not match["whole"]:
+            return language.halves[fraction]
+        rest = language.halves.get(f"+{fraction}", language.halves[fraction])
+        return f"{language.whole(match['whole'])} {rest}"
+
+    yield _rule(rf"(?:(?P<whole>\d{{1,4}}) ?)?(?P<fraction>[{''.join(VULGAR)}])", vulgar)
+    yield _rule(rf"{NUMBER}(?>(?: ?[x×] ?{NUMBER})+)", joined(language.times))
+    yield _rule(rf"{NUMBER}(?>(?: \* {NUMBER})+)", joined(language.times))
+    yield _rule(
+        r"(?P<sign>[+-])?(?:(?P<whole>\d{1,4}) )?(?P<fraction>\d{1,3}/\d{1,3})(?![\d/])", fraction
+    )
+    yield _rule(r"\d{1,3}:\d{1,3}(?![\d:])", joined(language.ratio))
+    yield _rule(rf"(?P<sign>[+-])?(?P<first>{NUMBER}){_TO}(?P<last>{NUMBER})(?![\w-])", ranged)
+
+
+def _plain_rule(language: Language) -> Rule:
+    def read(match: re.Match[str]) -> str:
+        return signed(language, match["sign"], _plain(language, match["amount"], match))
+
+    return _rule(rf"(?P<sign>[+-])?(?P<amount>{NUMBER})", read)
+
+
+_NEXT_WORD: Final = re.compile(r" ([^\W\d_]+)")
+
+
+def _plain(language: Language, written: str, match: re.Match[str]) -> str:
+    """A number that stands by itself or before a noun."""
+    amount = parse(written)
+    if before(match, 1).isalpha() and len(amount.integer) > 3:
+        return language.spell(amount.integer) if not amount.decimals else language.amount(amount)
+    if language.years_in_hundreds and re.fullmatch(r"1[1-9]\d\d", written):
+        return language.year(language, int(written))
+    follows = _NEXT_WORD.match(match.string, match.end())
+    gender = language.gender_before(amount.integer, follows[1]) if follows else ""
+    return language.amount(amount, gender)

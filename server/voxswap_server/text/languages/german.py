@@ -1,0 +1,161 @@
+"""German."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from voxswap_server.text.languages import numerals
+from voxswap_server.text.languages.language import Language, decimals_one_by_one
+
+_WEAK_BEFORE: Final = re.compile(r"\b(?:am|vom|zum|beim|im|dem|den|des|bis|ab|seit) \Z")
+_ARTICLE_BEFORE: Final = re.compile(r"\b(?:der|die|das) \Z")
+
+
+def _ordinal(language: Language, value: int, before: str) -> str:
+    """ "dritte" with the ending of what stands before it; "dritter" by itself."""
+    said = numerals.ordinal(language.locale, value)
+    if _WEAK_BEFORE.search(before):
+        return f"{said}n"
+    return said if _ARTICLE_BEFORE.search(before) else f"{said}r"
+
+
+def _numbered(language: Language, value: int, match: re.Match[str]) -> str:
+    return _ordinal(language, value, match.string[: match.start()][-24:].lower())
+
+
+def _year(language: Language, year: int) -> str:
+    if 1100 <= year <= 1999:
+        rest = language.words(year % 100) if year % 100 else ""
+        return f"{language.words(year // 100)}hundert{rest}"
+    return language.words(year)
+
+
+def _clock(language: Language, hour: int, minute: int, before: str) -> str:
+    del before
+    said = "ein" if hour == 1 else language.words(hour)
+    return f"{said} Uhr {language.words(minute)}" if minute else f"{said} Uhr"
+
+
+def _gender(digits: str, word: str) -> str:
+    return "n" if digits == "1" and word[0].isupper() else ""
+
+
+def table(locale: str) -> Language:
+    """The table of German."""
+    return Language(
+        locale=locale,
+        minus="minus",
+        plus="plus",
+        comma="Komma",
+        dot="Punkt",
+        to="bis",
+        ratio="zu",
+        over="von",
+        times="mal",
+        equals="ist gleich",
+        per="pro",
+        number=r"[Nn]r\.|№|#",
+        number_word="Nummer",
+        months=(
+            *("Januar", "Februar", "März", "April", "Mai", "Juni"),
+            *("Juli", "August", "September", "Oktober", "November", "Dezember"),
+        ),
+        other_months=("Jänner", "Feber"),
+        dotted_dates=True,
+        years_in_hundreds=True,
+        units={
+            "km": "m:Kilometer",
+            "m": "m:Meter",
+            "dm": "m:Dezimeter",
+            "cm": "m:Zentimeter",
+            "mm": "m:Millimeter",
+            "km² km2": "m:Quadratkilometer",
+            "m² m2 qm": "m:Quadratmeter",
+            "cm² cm2": "m:Quadratzentimeter",
+            "m³ m3": "m:Kubikmeter",
+            "cm³ cm3": "m:Kubikzentimeter",
+            "ha": "m:Hektar",
+            "kg": "n:Kilogramm",
+            "g": "n:Gramm",
+            "mg": "n:Milligramm",
+            "t": "f:Tonne|Tonnen",
+            "l L": "m:Liter",
+            "ml": "m:Milliliter",
+            "km/h": "m:Kilometer pro Stunde",
+            "m/s": "m:Meter pro Sekunde",
+            "h Std.": "f:Stunde|Stunden",
+            "min Min.": "f:Minute|Minuten",
+            "s Sek.": "f:Sekunde|Sekunden",
+            "ms": "f:Millisekunde|Millisekunden",
+            "°C": "n:Grad Celsius",
+            "°F": "n:Grad Fahrenheit",
+            "°": "n:Grad",
+            "%": "n:Prozent",
+            "‰": "n:Promille",
+            "kW": "n:Kilowatt",
+            "W": "n:Watt",
+            "kWh": "f:Kilowattstunde|Kilowattstunden",
+            "V": "n:Volt",
+            "Hz": "n:Hertz",
+            "MHz": "n:Megahertz",
+            "GHz": "n:Gigahertz",
+            "GB": "n:Gigabyte",
+            "MB": "n:Megabyte",
+            "KB kB": "n:Kilobyte",
+            "TB": "n:Terabyte",
+            "Mio.": "f:Million|Millionen",
+            "Mrd.": "f:Milliarde|Milliarden",
+            "Uhr": "n:Uhr",
+        },
+        only_joined=frozenset({"W", "V", "t"}),
+        scales=("Mio.", "Mrd.", "Millionen", "Milliarden", "Million", "Milliarde"),
+        currencies={
+            "€ EUR": "m:Euro;m:Cent",
+            "$ USD US$": "m:Dollar;m:Cent",
+            "£ GBP": "n:Pfund;Penny|Pence",
+            "CHF": "m:Franken;Rappen",
+            "¥ JPY": "m:Yen",
+            "₽ RUB": "m:Rubel;f:Kopeke|Kopeken",
+            "₴ UAH": "m:Hrywnja",
+            "₺ TRY": "f:Lira|Lira",
+            "zł PLN": "m:Zloty",
+            "Kč CZK": "f:Krone|Kronen",
+            "₩ KRW": "m:Won",
+            "₹ INR": "f:Rupie|Rupien",
+        },
+        symbols={
+            "&": "und",
+            "@": "ät",
+            "+": "plus",
+            "=": "ist gleich",
+            "%": "Prozent",
+            "±": "plus minus",
+            "×": "mal",
+            "÷": "geteilt durch",
+            "§": "Paragraf",
+            "°": "Grad",
+        },
+        halves={
+            "1/2": "ein halb",
+            "1/3": "ein Drittel",
+            "2/3": "zwei Drittel",
+            "1/4": "ein Viertel",
+            "3/4": "drei Viertel",
+            "+1/2": "einhalb",
+        },
+        clock_words="Uhr|h",
+        date="{day} {month} {year}",
+        cents="{whole} {cents}",
+        decimals=decimals_one_by_one,
+        agreement={
+            "m": ((r"\beins$", "ein"),),
+            "n": ((r"\beins$", "ein"),),
+            "f": ((r"\beins$", "eine"),),
+        },
+        gender_before=_gender,
+        day=_ordinal,
+        year=_year,
+        clock=_clock,
+        numbered=(r"\.(?= [^\W\d_])", _numbered),
+    )
