@@ -69,6 +69,12 @@ _CANDIDATE = re.compile(
     r"|(?P<dot>(?<!\.)\.(?=[A-Za-z]))"
     rf"|(?P<symbol>{SYMBOL_RUN})"
 )
+# Nothing by themselves, but something to a rule: "#ff8800", "N·m", "5 km / h".
+_READ_LATER = re.compile(
+    rf"{COLOR.pattern}|(?<=\w)[·⋅](?=[a-z])|(?<=\w )/(?= (?:s|h|min|day|hour)\b)"
+    r"|(?<=\b[wW])/(?= )"
+)
+_SHOUTED = re.compile(r"[A-Z]+'[A-Z]{1,3}(?!\w)")
 _SYMBOL = re.compile(rf"(?P<address>{ADDRESS})|(?P<symbol>{SYMBOL_RUN})")
 _AFTER_DATES = (
     *(*PHONE_RULES, *DURATION_RULES, *MONEY_RULES, *DIMENSION_RULES, *COUNTER_RULES),
@@ -87,7 +93,7 @@ def without_decorations(source: CleanText, *, acted: Directions = "drop") -> Cle
     spans = [
         (match.start(), _past_marks(source.text, match.end()))
         for match in _SYMBOL.finditer(source.text)
-        if match["symbol"] and not COLOR.match(source.text, match.start())
+        if match["symbol"] and not _READ_LATER.match(source.text, match.start())
         if read_symbol(match) == ""
     ]
     if acted == "drop":
@@ -165,7 +171,8 @@ def _word(match: re.Match[str], shouted: frozenset[int]) -> tuple[int, str] | No
         return found
     spoken = read_interjection(match) or read_drawn_out(match)
     if spoken is None and match.start() in shouted:
-        spoken = written.lower()
+        whole = _SHOUTED.match(match.string, match.start()) or match
+        return whole.end(), whole[0].lower()
     return spoken and (match.end(), spoken)
 
 

@@ -63,6 +63,7 @@ Thurs Thursday|Fri Friday|Sat Saturday|Sun Sunday
 """)
 WORDS = frozenset(["Mon", "Wed", "Sat", "Sun", "Fri"])
 """Of the days, those that are words or names as well."""
+MONTH_OF: Mapping[str, str] = {month[:3]: month for month in MONTHS}
 SHORT_MONTHS: Mapping[str, str] = {
     **{month[:3]: month for month in MONTHS if month not in {"May", "March", "June", "July"}},
     "Sept": "September",

@@ -20,8 +20,8 @@ _COUNTED_BEFORE = re.compile(
 )
 _RATED = re.compile(r"\s(?:stars?|points?|rating|score|votes?|marks?|on (?:the|a|my)|from \w+)\b")
 _COUNTED_AFTER = re.compile(
-    r"\s(?:[a-z]+(?<!s)s|wolves|people|men|women|children|mice|geese|sheep|fish|done|complete(?:d)?"
-    r"|killed|collected|found|defeated|unlocked|players online|online|remaining|left|used|full)\b"
+    r"\s(?:[a-z]+(?<!s)s|wolves|people|men|women|children|mice|geese|sheep|fish|killed|collected"
+    r"|found|defeated|unlocked|online)\b"
 )
 # Half of these is a measure, and no counter.
 _MEASURES = re.compile(
@@ -45,7 +45,7 @@ def _counter(match: re.Match[str]) -> str | None:
         between = "of"
     elif (first, last) in _NAMED or _MEASURES.match(behind):
         return None
-    elif first == last:
+    elif first in {last, "0"}:
         between = "out of"
     elif _COUNTED_AFTER.match(behind) and last not in {"0", "1"}:
         between = "of"

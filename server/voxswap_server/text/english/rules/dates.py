@@ -148,10 +148,15 @@ def _on_the_hour(time: str) -> str:
     return time if ":" in time else f"{time}:00"
 
 
+_DECADE_OF = re.compile(
+    r"\s(?:music|style|hits?|movies?|films?|fashion|rock|pop|night|vibes?|party|era|kids?|child)\b"
+)
+
+
 def _decade(match: re.Match[str]) -> str | None:
     century = match["century"] or ""
     decades = re.search(r"\b(?:the|early|mid|late|of)[ -]\Z", before(match, 6), re.IGNORECASE)
-    if not century and match[0][0] != "'" and not decades:
+    if not (century or match[0][0] == "'" or decades or _DECADE_OF.match(after(match, 10))):
         return None  # "60s" is more often sixty seconds.
     return decade(century, match["tens"])
 

@@ -67,7 +67,7 @@ _INTERJECTIONS = tuple(
         ("o{2,}h+", "ooh"),
         ("o+h{2,}", "oh"),
         ("u{2,}h+|u+h{2,}", "uh"),
-        ("u+m{2,}", "um"),
+        ("u+m{3,}", "umm"),
         ("u+g+h{2,}|u{2,}g+h+", "ugh"),
         ("a{2,}r+g*h+|a+r+g+h{2,}|a+r{2,}g*h+", "argh"),
         ("e{2,}k+", "eek"),

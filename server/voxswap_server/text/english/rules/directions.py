@@ -46,6 +46,14 @@ _DOER = re.compile(
 )
 
 
+# After these a bare verb is stressed: "don't make me *laugh*".
+_STRESSED = re.compile(
+    r"\b(?:he|she|it|who|and|to|a|an|the|don't|not|me|him|us|them|you|i|we|they|will|can|must|would"
+    r"|could|should|his|my|your|our|their|of|no)\s\Z",
+    re.IGNORECASE,
+)
+
+
 def directions(text: str) -> Iterator[tuple[int, int]]:
     """Spans of ``text`` that are acted and not said, with their marks. Takes linear time."""
     if "*" not in text and "(" not in text:
@@ -54,7 +62,7 @@ def directions(text: str) -> Iterator[tuple[int, int]]:
         words = match["starred"] or match["bracketed"]
         front = text[max(0, match.start() - 16) : match.start()]
         if _BARE.fullmatch(words):
-            said = bool(re.search(r"\w\s\Z", front)) and bool(match["starred"])
+            said = bool(_STRESSED.search(front)) and bool(match["starred"])
         else:
             said = not _DIRECTION.fullmatch(words) or bool(_DOER.search(front))
         if not said and len(words.split()) <= _MOST_WORDS:

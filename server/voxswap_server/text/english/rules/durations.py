@@ -22,8 +22,8 @@ _UNITS = (
 _ORDER = {form: rank for rank, (_, forms) in enumerate(_UNITS) for form in forms.split()}
 _PART = re.compile(rf"({NUMBER})\s?({any_of(_ORDER)})")
 _SPAN = (
-    rf"[+-]?{NUMBER}\s?{any_of(_ORDER)}\.?"
-    rf"(?>(?:(?:,? and |,? ?){NUMBER}\s?{any_of(_ORDER)}(?![A-Za-z])\.?){{1,6}})(?!\w)"
+    rf"[+-]?{NUMBER}\s?{any_of(_ORDER)}"
+    rf"(?>(?:\.?(?:,? and |,? ?){NUMBER}\s?{any_of(_ORDER)}(?![A-Za-z])){{1,6}})(?!\w){STOP}?"
 )
 _AFTER = re.compile(
     r"\s(?:ago|remaining|remains?|left|later|elapsed|to go|until|till|cooldown|delay|timer|timeout"

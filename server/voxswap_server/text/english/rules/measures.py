@@ -38,9 +38,10 @@ _MEASURED = frozenset(
         "march april may june july august september october november december",
     )
 )
-_DIMENSION = rf"{NUMBER}(?:\s?(?:{_UNIT}(?![\w²³])|\"|'))?"
+_LENGTH = any_of(UNITS.keys() - {"x", "M", "p"})
+_DIMENSION = rf"{NUMBER}(?:\s?(?:{_LENGTH}(?![\w²³])|\"|'))?"
 _DIMENSIONS = rf"{_DIMENSION}(?>(?:\s?[x×]\s?{_DIMENSION}){{1,3}})(?![\w²³])"
-_PART = re.compile(rf"({NUMBER})(?:\s?({_UNIT}|\"|'))?")
+_PART = re.compile(rf"({NUMBER})(?:\s?({_LENGTH}|\"|'))?")
 _MARKS = {'"': ("inch", "inches"), "'": ("foot", "feet")}
 
 
@@ -84,7 +85,7 @@ def _dimensions(match: re.Match[str]) -> str:
         one = amount == "1"
         if written in _MARKS:
             words.append(f"{number(amount)} {_MARKS[written][0 if one else 1]}")
-        elif written and written != "x":
+        elif written:
             unit = UNITS[written]
             words.append(f"{number(amount)} {unit.one if one else unit.many}")
         else:
@@ -106,8 +107,11 @@ def _feet_or_inches(match: re.Match[str]) -> str | None:
     if is_open:
         return None
     one, many = _MARKS[mark[0]] if len(mark) == 1 else _MARKS['"']
-    singular = match["amount"] == "1" or re.search(r"\b[Aa]n? \Z", before(match, 3))
-    return f"{amount_in_words(match['amount'])} {one if singular else many}"
+    amount, described = match["amount"], re.search(r"\b[Aa]n? \Z", before(match, 3))
+    words = amount_in_words(amount)
+    if "/" in amount and not re.search("[ -]", amount) and not described:
+        return f"{words} of {'an' if one == 'inch' else 'a'} {one}"
+    return f"{words} {one if amount == '1' or described else many}"
 
 
 _LONGEST_QUOTE = 400

@@ -14,7 +14,7 @@ from voxswap_server.text.english.rules.numerals import (
     spell,
     whole,
 )
-from voxswap_server.text.english.rules.rule import INTEGER, NUMBER, Rule, after
+from voxswap_server.text.english.rules.rule import INTEGER, NUMBER, Rule, after, before
 
 # A fraction of these is said as one; of others as two numbers: "24/7", "9/11".
 _DENOMINATORS = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 32, 64})
@@ -91,6 +91,13 @@ def _dotted(match: re.Match[str]) -> str:
     return " point ".join(map(whole, parts))
 
 
+def _thousands(match: re.Match[str]) -> str | None:
+    """ "100k followers", but "a 10k run", "4K"."""
+    race = re.match(r"[ -](?:runs?|races?|walk|loop|resolution|res|video|TVs?)\b", after(match, 12))
+    name = match["letter"] == "K" and (len(match["amount"]) < 2 or before(match, 1) == "-")
+    return None if race or name else f"{number(match['amount'])} thousand"
+
+
 def _scientific(match: re.Match[str]) -> str:
     power = number(match["power"].lstrip("+"))
     return f"{number(match['base'])} times ten to the {power}"
@@ -116,6 +123,7 @@ PHONE_RULES = (
     _rule(r"\d+(?>(?:-\d+){2,})", _digit_groups),
 )
 QUANTITY_RULES = (
+    _rule(rf"(?P<amount>{NUMBER})(?P<letter>[kK])(?!\w)", _thousands),
     _rule(r"(?P<number>\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?:st|nd|rd|th)(?!\w)", _ordinal),
     _rule(r"\d++(?>(?:\.\d++){2,})", _dotted),
     _rule(rf"(?P<base>[+-]?{NUMBER})[eE](?P<power>[+-]?\d{{1,3}})(?!\w)", _scientific),

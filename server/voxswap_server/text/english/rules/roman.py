@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from voxswap_server.text.english.rules.numerals import cardinal, ordinal
+from voxswap_server.text.english.rules.numerals import cardinal, ordinal, year
 from voxswap_server.text.english.rules.rule import after, before
 
 
@@ -33,7 +33,7 @@ _REGNAL = _words(
     "Francis Franz Frederick Friedrich Fuad George Gregory Gustav Haakon Hadrian Harald Harold "
     "Heinrich Henri Henry Honorius Hussein Innocent Isabel Isabella Ivan James Jean Joao Johan "
     "John Joseph Juan Julius Justinian Kamehameha Karl Ladislaus Leo Leopold Lothair Louis "
-    "Lucius Magnus Malcolm Manuel Margaret Maria Marcellus Mary Matthias Maximilian Mehmed "
+    "Lucius Magnus Manuel Margaret Maria Marcellus Mary Matthias Maximilian Mehmed "
     "Michael Mithridates Mohammed Montezuma Moctezuma Murad Napoleon Nebuchadnezzar Nicholas "
     "Norodom Olaf Olav Otto Paul Pedro Peter Philip Pius Ptolemy Rama Rameses Ramesses Ramses "
     "Rainier Richard Robert Roger Romanos Rudolf Sancho Sargon Selim Seti Shalmaneser Sigismund "
@@ -49,10 +49,12 @@ _TITLED = re.compile(
 _REGNAL_ENDING = re.compile(r"(?:mose|hotep|mses|messes|ustus)\Z")
 _SON_BEFORE = re.compile(r"([A-Z][a-z]+) (?:[A-Z]\. )?[A-Z][a-z]+,? \Z")
 _ROMAN = re.compile(r"(?=[CLXVI][CLXVI]|[IVX])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ORDINAL = re.compile(r"([IVXL]{1,8})(?:st|nd|rd|th)")
+_YEAR = re.compile(r"M{1,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _IN_CAPITALS = re.compile("[IVX]{2,}")
 # Abbreviations, where nothing is numbered.
 _LETTERS = frozenset({"IV", "VI", "XI", "XV", "XX", "XXX", "IX"})
-_VALUES: Mapping[str, int] = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_VALUES: Mapping[str, int] = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _CLOSES = re.compile(r"[,.;:!?)]|\s*\Z|\s(?:of|was|and|the|in|had)\b")
 _LAST_WORD = re.compile(r"(?:\A|[^\w.])([\w']+)[. —-]+\Z")
 _INTRAVENOUS = re.compile(
@@ -77,6 +79,10 @@ _MOST_BY_RULE = 39
 def read_roman(match: re.Match[str]) -> tuple[int, str] | None:
     """ "Chapter IV", "Henry VIII", "Rocky III"; but letters in "an IV drip". None: no numeral."""
     numeral = match[0]
+    if (found := _ORDINAL.fullmatch(numeral)) and _ROMAN.fullmatch(found[1]):
+        return match.end(), ordinal(_value(found[1]))
+    if len(numeral) > 3 and _YEAR.fullmatch(numeral):
+        return match.end(), year(_value(numeral))
     if not _ROMAN.fullmatch(numeral):
         return None
     value = _value(numeral)

@@ -117,7 +117,8 @@ def _is_word(written: str) -> bool:
     """Whether capitals spell a word that is read as one."""
     if _NUMERAL.fullmatch(written):
         return False
-    if "'" in written:
+    written, _, ending = written.partition("'")
+    if ending not in {"", "S"} or len(written) == 1:
         return True
     if written in _SHORT or written in _RATHER_WORDS:
         return True

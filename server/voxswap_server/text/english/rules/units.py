@@ -202,6 +202,7 @@ _PER: Mapping[str, str] = {
 }
 PER_PATTERN = (
     rf"(?: ?/ ?(?P<per>{any_of(_PER)})(?P<power>\^[23]|[²³23])?(?!\w)"
+    rf"(?:/(?P<also>{any_of(_PER)})(?!\w))?"
     rf"|[·⋅ ](?P<inverse>{any_of(_PER)})\^?-(?P<degree>[123])(?!\w))?"
 )
 """What may follow a unit or an amount: "km/h", "m/s²", "$5/day", "m s-2"."""
@@ -214,7 +215,7 @@ def per(match: re.Match[str]) -> str:
         unit, power = match["inverse"], {"2": "square", "3": "cubic"}.get(match["degree"])
     if not unit:
         return ""
-    words = _PER[unit]
+    words, also = _PER[unit], f" per {_PER[match['also']]}" if match["also"] else ""
     if not power:
-        return f" per {words}"
+        return f" per {words}{also}"
     return f" per {words} {_RAISED[power]}" if words in _TIMES else f" per {power} {words}"

@@ -7,6 +7,7 @@ import re
 from voxswap_server.text.english.rules.abbreviations import (
     BEFORE_LETTER,
     BEFORE_NUMBER,
+    MONTH_OF,
     SHORT_MONTHS,
     STOP_OR_NOT,
     STOPPED,
@@ -35,12 +36,12 @@ _DATED = re.compile(
 )
 _ON = re.compile(
     rf"\b(?:on|next|last|this|every|by|until|till|since|from|before"
-    rf"|{_DAY}[a-z]*(?: ?-| to| &| and|,)|{_DAY}[a-z]*/) ?\Z",
+    rf"|{_DAY}[a-z]*\.?(?: ?-| to| &| and|,)|{_DAY}[a-z]*/) ?\Z",
     re.IGNORECASE,
 )
 _IN = re.compile(r"\b(?:in|since|until|till|by|last|next|early|mid|late)[ -]\Z", re.IGNORECASE)
 _THE = re.compile(r"\b(?:the|our|a|his|her|its|my)\s\Z", re.IGNORECASE)
-_DASHED_DAY = re.compile(rf"-(?={_DAY}|{_MONTH})")
+_DASHED = re.compile(rf"-(?P<last>{_DAY}|{_MONTH})(?![A-Za-z]){STOP}?")
 
 
 def read_abbreviation(match: re.Match[str]) -> tuple[int, str] | None:
@@ -123,7 +124,10 @@ def _is_month(match: re.Match[str]) -> bool:
 
 
 def _through(match: re.Match[str], word: str) -> tuple[int, str]:
-    """The word, and "to" for a dash that leads to another of its kind."""
+    """The word, and another of its kind behind a dash."""
     end = _past_stop(match)
-    dash = _DASHED_DAY.match(match.string, end)
-    return (dash.end(), f"{word} to") if dash else (end, word)
+    dash = _DASHED.match(match.string, end)
+    if not dash:
+        return end, word
+    last = WEEKDAYS.get(dash["last"]) or MONTH_OF[dash["last"]]
+    return dash.end(), f"{word} to {last}"
