@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.text.cases import CASES, misread
 from voxswap_server.text.cleaning import clean
 from voxswap_server.text.english.normalization import without_decorations
 from voxswap_server.text.english.rules.currencies import CODES, CURRENCIES
@@ -274,6 +275,12 @@ KINDS = {
         (waves are high) => (waves are high)
     """,
 }
+
+
+def test_every_case_is_read_right() -> None:
+    misses, count = misread(CASES)
+    assert not misses
+    assert count > 70
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _LETTERS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_CAPITALS = re.compile("[A-Z]'?[A-Z]")
 _VOWEL = re.compile("[AEIOUY]")
 _SYLLABLE = re.compile("[BCDFGHJKLMNPQRSTVWXYZ][AEIOUY][BCDFGHJKLMNPRSTVWXZ]")
 _NUMERAL = re.compile("[IVX]+")
@@ -64,7 +65,7 @@ def shouted_words(text: str) -> frozenset[int]:
     That is a run of two or more words in capitals of which one is no abbreviation, or a single word
     that is all there is. Takes linear time.
     """
-    if not any(map(str.isupper, text)):
+    if not _CAPITALS.search(text):
         return frozenset()
     found: set[int] = set()
     run: list[_Word] = []
