@@ -29,7 +29,7 @@ from voxswap_server.text.english.rules.durations import DURATION_RULES
 from voxswap_server.text.english.rules.measures import DIMENSION_RULES, MEASURE_RULES
 from voxswap_server.text.english.rules.money import (
     CURRENCY,
-    LETTERED_RULE,
+    LETTERED_RULES,
     LETTERS_BEFORE,
     MONEY_RULES,
 )
@@ -72,8 +72,10 @@ _CANDIDATE = re.compile(
 # Nothing by themselves, but something to a rule: "#ff8800", "N·m", "5 km / h".
 _READ_LATER = re.compile(
     rf"{COLOR.pattern}|(?<=\w)[·⋅](?=[a-z])|(?<=\w )/(?= (?:s|h|min|day|hour)\b)"
-    r"|(?<=\b[wW])/(?= )"
+    r"|(?<=\b[wW])/(?= )|(?<=\d )[^\w\s](?= \d)"
 )
+# Small numbers one after another, which no other rule reads: a text may have hundreds.
+_IN_A_ROW = re.compile(r"\d{1,2}(?= \d{1,2}(?: |\Z))")
 _SHOUTED = re.compile(r"[A-Z]+'[A-Z]{1,3}(?!\w)")
 _SYMBOL = re.compile(rf"(?P<address>{ADDRESS})|(?P<symbol>{SYMBOL_RUN})")
 _AFTER_DATES = (
@@ -140,7 +142,11 @@ def _read(
     if match["word"]:
         return _word(match, shouted)
     if match["number"]:
-        return _first(rules if not before(match, 1).isalpha() else (MIXED_RULE,), match)
+        if before(match, 1).isalpha():
+            rules = (MIXED_RULE,)
+        elif _IN_A_ROW.match(match.string, match.start()):
+            rules = (PLAIN_RULE,)
+        return _first(rules, match)
     if match["address"]:
         return match.end(), read_address(match["address"])
     if match["stammer"]:
@@ -165,7 +171,7 @@ def _word(match: re.Match[str], shouted: frozenset[int]) -> tuple[int, str] | No
     written = match[0]
     if written[:3] in MONTH_PREFIXES and (found := _first((MONTH_RULE,), match)):
         return found
-    if written in LETTERS_BEFORE and (found := _first((LETTERED_RULE,), match)):
+    if written in LETTERS_BEFORE and (found := _first(LETTERED_RULES, match)):
         return found
     if found := read_abbreviation(match) or read_roman(match):
         return found
@@ -173,13 +179,14 @@ def _word(match: re.Match[str], shouted: frozenset[int]) -> tuple[int, str] | No
     if spoken is None and match.start() in shouted:
         whole = _SHOUTED.match(match.string, match.start()) or match
         return whole.end(), whole[0].lower()
-    return spoken and (match.end(), spoken)
+    return (match.end(), spoken) if spoken else None
 
 
 def _first(rules: Sequence[Rule], match: re.Match[str]) -> tuple[int, str] | None:
     """The reading of the first rule that applies where ``match`` starts."""
-    for rule in rules:
-        found = rule.pattern.match(match.string, match.start())
-        if found and (spoken := rule.read(found)) is not None:
+    text, start = match.string, match.start()
+    for pattern, read in rules:
+        found = pattern.match(text, start)
+        if found and (spoken := read(found)) is not None:
             return found.end(), spoken
     return None

@@ -9,7 +9,7 @@ from voxswap_server.text.english.rules.dates import MONTHS
 
 def _pairs(listing: str) -> dict[str, str]:
     entries = (entry.strip() for entry in listing.replace("\n", "|").split("|"))
-    return dict(entry.split(" ", 1) for entry in entries if entry)  # type: ignore[misc]
+    return {entry.split(" ", 1)[0]: entry.split(" ", 1)[1] for entry in entries if entry}
 
 
 STOP_OR_NOT: Mapping[str, str] = _pairs("""

@@ -68,7 +68,10 @@ CODE_RULES = (
     Rule(re.compile(r"0[xX](?P<digits>[0-9A-Fa-f]{1,32})(?!\w)"), _hexadecimal),
     Rule(re.compile(r"\d{3,12}(?>(?:[ -]\d{2,6}){0,5})(?![\w.,]\d|\w)"), _code),
     Rule(re.compile(r"\d{5}(?:-\d{4})?(?![\w-])"), _zip),
-    Rule(re.compile(r"\d{1,4}(?>(?:\.\d{1,4}){1,3})(?![\w.]*\d)"), _version),
+    Rule(
+        re.compile(r"\d{1,2}(?>(?:\.\d{1,4}){1,3})(?![\w.]*\d|\s?(?:[km]?[smgx]|[kMG]B|%|h)\b)"),
+        _version,
+    ),
     Rule(re.compile(r"\d{3,4}(?!\d|[.,]\d)"), _model),
 )
 COLOR = re.compile(r"#(?=[0-9A-Fa-f]*[A-Fa-f])([0-9A-Fa-f]{6}|[0-9A-Fa-f]{3})(?!\w)")

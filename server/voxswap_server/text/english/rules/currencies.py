@@ -204,7 +204,21 @@ WORDS = frozenset(
             "RON",
             "SAR",
         ),
-        *("SOS", "TOP", "TRY", "ETH", "PAB"),
+        *(
+            "SOS",
+            "TOP",
+            "TRY",
+            "ETH",
+            "PAB",
+            "CRC",
+            "PHP",
+            "AMD",
+            "SDG",
+            "ERN",
+            "MUR",
+            "DOP",
+            "SCR",
+        ),
     ]
 )
 

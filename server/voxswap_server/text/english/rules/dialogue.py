@@ -82,7 +82,7 @@ _MAY_BE_INTERJECTION = re.compile(
 )
 _UNIT_BEFORE = re.compile(r"\b(?:in|of|per|to|a|the|\d) \Z")
 
-_DRAWN_OUT = re.compile(r"([A-Za-z])\1{2,}", re.IGNORECASE)
+_DRAWN_OUT = re.compile(r"([A-Za-z])\1{2,}")
 _TOO_OFTEN = re.compile(r"([a-z])\1{2,}")
 # Words with a letter twice, which may be drawn out there.
 _DOUBLED = frozenset(
@@ -148,9 +148,11 @@ def read_interjection(match: re.Match[str]) -> str | None:
 def read_drawn_out(match: re.Match[str]) -> str | None:
     """ "Nooooo" as "No", "Gooood" as "Good"; None for other words."""
     word = match[0]
-    if not _DRAWN_OUT.search(word) or not word.isascii():
+    if not _DRAWN_OUT.search(word[0].lower() + word[1:] if word[1:].islower() else word):
         return None
     plain = word.lower()
+    if not word.isascii() or not (word.isupper() or word[1:].islower()):
+        return None
     if len(set(plain)) == 1 or plain.startswith("www") or (word.isupper() and len(word) < 5):
         return None
     once = _TOO_OFTEN.sub(r"\1", plain)

@@ -6,10 +6,9 @@ import re
 
 from voxswap_server.text.english.rules.numerals import cardinal, number
 from voxswap_server.text.english.rules.quantities import AMOUNT, amount_in_words
-from voxswap_server.text.english.rules.rule import NUMBER, STOP, Rule, after, any_of, before
-from voxswap_server.text.english.rules.units import PER_PATTERN, UNITS, per
+from voxswap_server.text.english.rules.rule import NUMBER, STOP, Rule, after, before
+from voxswap_server.text.english.rules.units import PER_PATTERN, UNIT, UNITS, per
 
-_UNIT = any_of(UNITS)
 # What has a number, and perhaps a letter, for its name: "body 2 M", "gate 4L".
 _NUMBERED = re.compile(
     r"\b(?:bod(?:y|ies)|systems?|planets?|moons?|sectors?|sections?|stars?|gates?|rooms?|seats?"
@@ -38,7 +37,10 @@ _MEASURED = frozenset(
         "march april may june july august september october november december",
     )
 )
-_LENGTH = any_of(UNITS.keys() - {"x", "M", "p"})
+_LENGTH = (
+    r"(?:[mck]?m|in|ft|yds?|mi|px|inch(?:es)?|f(?:ee|oo)t|yards?|miles?|pixels"
+    r"|(?:centi|milli)?meters)"
+)
 _DIMENSION = rf"{NUMBER}(?:\s?(?:{_LENGTH}(?![\w²³])|\"|'))?"
 _DIMENSIONS = rf"{_DIMENSION}(?>(?:\s?[x×]\s?{_DIMENSION}){{1,3}})(?![\w²³])"
 _PART = re.compile(rf"({NUMBER})(?:\s?({_LENGTH}|\"|'))?")
@@ -48,10 +50,12 @@ _MARKS = {'"': ("inch", "inches"), "'": ("foot", "feet")}
 def _stands_as_unit(match: re.Match[str]) -> bool:
     """Whether a letter behind a number is a unit there, and not a name or the next word."""
     written, space = match["unit"], match["space"]
-    unit = UNITS[written]
+    unit = UNITS.get(written)
+    if unit is None:
+        return False
     if space == " " and unit.only_joined and not match[0].endswith("."):
         return False
-    if len(written) > 1 or not written.isalpha() or space == "-":
+    if len(written) > 1 or not written.isalpha() or space == "-" or "." in match["amount"]:
         return True
     front = before(match, 24)
     if _NUMBERED.search(front):
@@ -75,7 +79,12 @@ def _measure(match: re.Match[str]) -> str | None:
     else:
         one = (amount.lstrip("+-") == "1" and not last) or match["space"] == "-"
         words += f" {unit.one if one else unit.many}"
-    return words + per(match)
+    return words
+
+
+def _measure_per(match: re.Match[str]) -> str | None:
+    measure, rate = _measure(match), per(match)
+    return f"{measure} {rate}" if measure and rate else None
 
 
 def _dimensions(match: re.Match[str]) -> str:
@@ -85,9 +94,10 @@ def _dimensions(match: re.Match[str]) -> str:
         one = amount == "1"
         if written in _MARKS:
             words.append(f"{number(amount)} {_MARKS[written][0 if one else 1]}")
-        elif written:
-            unit = UNITS[written]
+        elif unit := UNITS.get(written):
             words.append(f"{number(amount)} {unit.one if one else unit.many}")
+        elif written:
+            words.append(f"{number(amount)} {written}")
         else:
             words.append(number(amount))
     return " by ".join(words)
@@ -103,7 +113,7 @@ def _feet_or_inches(match: re.Match[str]) -> str | None:
     """ "6' tall", "a 12\" pizza", but '"I have 5"'."""
     mark = match["mark"]
     front = match.string[: match.start()][-_LONGEST_QUOTE:]
-    is_open = front.count('"') % 2 if mark == '"' else re.search(r"(?<!\w)'\S", front)
+    is_open = front.count('"') % 2 if mark == '"' else re.search(r"(?<!\w)'(?:\S|\Z)", front)
     if is_open:
         return None
     one, many = _MARKS[mark[0]] if len(mark) == 1 else _MARKS['"']
@@ -153,17 +163,16 @@ DIMENSION_RULES = (
     ),
     Rule(re.compile(_DIMENSIONS), _dimensions),
     Rule(
-        re.compile(rf"(?P<amount>{AMOUNT})(?P<mark>''|['\"])(?![\w'\"])"),
+        re.compile(rf"(?P<amount>{AMOUNT})(?P<mark>''|['\"])(?![\w'\":`])"),
         _feet_or_inches,
     ),
 )
+_MEASURE = (
+    rf"(?P<amount>[+-]?{AMOUNT})(?:%(?=\s?-))?(?:\s?-\s?(?P<last>{AMOUNT}))?"
+    rf"(?P<space>[\s-])?(?P<unit>{UNIT})"
+)
 MEASURE_RULES = (
     Rule(re.compile(r"(?P<hundreds>\d{1,2})(?P<rest>[1-9]0)p(?!\w)"), _resolution),
-    Rule(
-        re.compile(
-            rf"(?P<amount>[+-]?{AMOUNT})(?:%(?=\s?-))?(?:\s?-\s?(?P<last>{AMOUNT}))?"
-            rf"(?P<space>[\s-])?(?P<unit>{_UNIT})(?![\w°]|[²³]){STOP}?{PER_PATTERN}"
-        ),
-        _measure,
-    ),
+    Rule(re.compile(rf"{_MEASURE}{PER_PATTERN}"), _measure_per),
+    Rule(re.compile(rf"{_MEASURE}(?![\w°²³]){STOP}?"), _measure),
 )

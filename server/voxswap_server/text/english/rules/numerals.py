@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _DECADES = (
     *("hundreds", "tens", "twenties", "thirties", "forties"),
@@ -10,6 +12,8 @@ _DECADES = (
 # Beyond these a string of digits is a name, not a quantity.
 _MOST_DIGITS = 15
 _MOST_PLAIN_DIGITS = 6
+# num2words takes 20 us for the smallest number, and the same ones come again and again.
+_REMEMBERED = 4096
 
 
 def spell(digits: str) -> str:
@@ -85,6 +89,7 @@ def fraction(numerator: int, denominator: int) -> str:
     return f"{cardinal(numerator)} {part}"
 
 
+@lru_cache(_REMEMBERED)
 def _words(value: int, kind: str) -> str:
     from num2words import num2words  # Loads every language: 20 ms, not to be spent at import.
 

@@ -79,8 +79,8 @@ _MOST_BY_RULE = 39
 def read_roman(match: re.Match[str]) -> tuple[int, str] | None:
     """ "Chapter IV", "Henry VIII", "Rocky III"; but letters in "an IV drip". None: no numeral."""
     numeral = match[0]
-    if (found := _ORDINAL.fullmatch(numeral)) and _ROMAN.fullmatch(found[1]):
-        return match.end(), ordinal(_value(found[1]))
+    if (nth := _ORDINAL.fullmatch(numeral)) and _ROMAN.fullmatch(nth[1]):
+        return match.end(), ordinal(_value(nth[1]))
     if len(numeral) > 3 and _YEAR.fullmatch(numeral):
         return match.end(), year(_value(numeral))
     if not _ROMAN.fullmatch(numeral):

@@ -52,18 +52,22 @@ _AFTER_IT = re.compile(
 
 
 class _Word(NamedTuple):
-    """A word in capitals, its place, and whether only spaces or commas part it from the last."""
+    """A word in capitals, its place, and whether only spaces or commas part it from the last.
+
+    Of ``compound`` ones, such as "KAN-TTS", nobody can tell whether they are shouted.
+    """
 
     text: str
     start: int
     follows: bool
+    compound: bool
 
 
 def shouted_words(text: str) -> frozenset[int]:
     """Where the words of ``text`` begin that are in capitals because somebody shouts.
 
-    That is a run of two or more words in capitals of which one is no abbreviation, or a single word
-    that is all there is. Takes linear time.
+    That is a run of words in capitals, two of them or more, or one that is all there is. What may
+    be an abbreviation does not count. Takes linear time.
     """
     if not _CAPITALS.search(text):
         return frozenset()
@@ -76,26 +80,35 @@ def shouted_words(text: str) -> frozenset[int]:
             found |= _in_run(run, text)
             run = []
         elif not _is_joined(text, match):
-            run.append(_Word(match[0], match.start(), text[end : match.start()].strip(", ") == ""))
+            follows = text[end : match.start()].strip(", ") == ""
+            compound = (
+                "-"
+                in text[max(0, match.start() - 1) : match.start()]
+                + text[match.end() : match.end() + 1]
+            )
+            run.append(_Word(match[0], match.start(), follows, compound))
         end = match.end()
     return frozenset(found | _in_run(run, text))
 
 
 def _is_joined(text: str, match: re.Match[str]) -> bool:
     """Whether digits or stops are part of it: "COVID-19", "MP3", "U.S."."""
-    around = text[max(0, match.start() - 2) : match.start()] + " " + text[match.end() :][:2]
+    around = (
+        text[max(0, match.start() - 2) : match.start()] + " " + text[match.end() : match.end() + 2]
+    )
     return bool(re.search(r"[\d_&]-?\Z|\.\Z", around.split(" ")[0])) or bool(
-        re.match(r"-?[\d_&]|\.[A-Z]", text[match.end() :][:2])
+        re.match(r"-?[\d_&]|\.[A-Z]", text[match.end() : match.end() + 2])
     )
 
 
 def _in_run(run: Sequence[_Word], text: str) -> set[int]:
-    long = [word for word in run if len(word.text) > 1]
-    if not any(_is_word(word.text) for word in long if word.text not in _DOUBTFUL):
-        sure = [word for word in long if word.text in _DOUBTFUL]
-        if len(long) < 2 or len(sure) < len(long):
-            return set()
-    if len(long) < 2 and text.strip("\"'(!?.,;:—-) ") != long[0].text:
+    words = [word.text for word in run if len(word.text) > 1 and not word.compound]
+    words = [word for word in words if word in _DOUBTFUL or _is_word(word)]
+    if not any(map(str.islower, text)):  # all that there is
+        shouted = len(words) > 1 or not _DOUBTFUL.issuperset(words)
+    else:
+        shouted = len(words) > 1 and not _DOUBTFUL.issuperset(words)
+    if not shouted:
         return set()
     found = set()
     for i, word in enumerate(run):
