@@ -83,7 +83,8 @@ def _money_rules(language: Language) -> Iterable[Rule]:
         whole, _, cent = table[match["currency"]].partition(";")
         if match["last"]:
             last = parse(match["last"])
-            words = f"{language.amount(first)} {language.to} {language.count(noun(whole), last)}"
+            words = language.range(first, last, before(match, 8).lower())
+            words += f" {language.form(noun(whole), last)}"
         elif cent and len(first.decimals) == 2:
             words = _with_cents(language, first, noun(whole), noun(cent))
         else:
@@ -119,10 +120,12 @@ def _units_rule(language: Language) -> Rule:
         if match["space"] and unit in language.only_joined:
             return None
         amount = parse(match["amount"])
-        words = ""
         if match["last"]:
-            words, amount = f"{language.amount(amount)} {language.to} ", parse(match["last"])
-        words += language.count(noun(table[unit]), amount)
+            last = parse(match["last"])
+            words = language.range(amount, last, before(match, 8).lower())
+            words += f" {language.form(noun(table[unit]), last)}"
+        else:
+            words = language.count(noun(table[unit]), amount)
         if match["per"]:
             words += f" {language.per} {noun(table[match['per']]).forms[0]}"
         return signed(language, match["sign"], words)
@@ -191,11 +194,15 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
 
     def ranged(match: re.Match[str]) -> str:
         first, last = match["first"], match["last"]
-        said = _plain(language, first, match)
         if after(match, 2).lstrip()[:1] == "=":
-            said += f" {language.minus} {language.amount(parse(last))}"
+            said = f" {language.minus} ".join(
+                language.amount(parse(part)) for part in (first, last)
+            )
+        elif language.between:
+            said = language.range(parse(first), parse(last), before(match, 8).lower())
         else:
-            said += f" {language.to} {language.last_of_range(language, parse(last))}"
+            ends = (_plain(language, part, match) for part in (first, last))
+            said = f" {language.to} ".join(ends)
         return signed(language, match["sign"], said)
 
     def vulgar(match: re.Match[str]) -> str:

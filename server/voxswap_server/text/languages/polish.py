@@ -10,18 +10,45 @@ from voxswap_server.text.languages import numerals
 from voxswap_server.text.languages.language import Amount, Language, polish
 
 _GENITIVE: Final = {
+    "zero": "zera",
     "jeden": "jednego",
     "dwa": "dwóch",
     "trzy": "trzech",
     "cztery": "czterech",
+    "pięć": "pięciu",
+    "sześć": "sześciu",
+    "siedem": "siedmiu",
+    "osiem": "ośmiu",
+    "dziewięć": "dziewięciu",
+    "dziesięć": "dziesięciu",
+    "jedenaście": "jedenastu",
+    "dwanaście": "dwunastu",
+    "trzynaście": "trzynastu",
+    "czternaście": "czternastu",
+    "piętnaście": "piętnastu",
+    "szesnaście": "szesnastu",
+    "siedemnaście": "siedemnastu",
+    "osiemnaście": "osiemnastu",
+    "dziewiętnaście": "dziewiętnastu",
+    "dwadzieścia": "dwudziestu",
+    "trzydzieści": "trzydziestu",
+    "czterdzieści": "czterdziestu",
+    **{tens: f"{tens[:-2]}ęciu" for tens in ("pięćdziesiąt", "sześćdziesiąt", "siedemdziesiąt")},
+    "osiemdziesiąt": "osiemdziesięciu",
+    "dziewięćdziesiąt": "dziewięćdziesięciu",
     "sto": "stu",
     "dwieście": "dwustu",
     "trzysta": "trzystu",
     "czterysta": "czterystu",
+    "pięćset": "pięciuset",
+    "sześćset": "sześciuset",
+    "siedemset": "siedmiuset",
+    "osiemset": "ośmiuset",
+    "dziewięćset": "dziewięciuset",
     "tysiąc": "tysiąca",
     "tysiące": "tysięcy",
-    "zero": "zera",
     "milion": "miliona",
+    "miliony": "milionów",
 }
 _ENDINGS: Final = {
     "genitive": (("y", "ego"), ("i", "iego")),
@@ -45,19 +72,7 @@ def _ordinal(value: int, case: str = "") -> str:
 def _genitive(language: Language, amount: Amount) -> str:
     if amount.decimals:
         return language.amount(amount)
-    words = []
-    for word in language.amount(amount).split():
-        said = _GENITIVE.get(word, word)
-        if said == word:
-            said = re.sub(r"dzieścia\Z", "dziestu", said)
-            said = re.sub(r"(?:ści|set)\Z", "ciuset" if word.endswith("set") else "ściu", said)
-            said = re.sub(r"(?:dziesiąt)\Z", "dziesięciu", said)
-            said = re.sub(r"(?<=[nm])aście\Z", "astu", said)
-            said = re.sub(r"dzieści\Z", "dziestu", said)
-            said = re.sub(r"(pię|sześ|dziewię|dziesię)[cć]\Z", r"\1ciu", said)
-            said = said.replace("siedem", "siedmiu").replace("osiem", "ośmiu")
-        words.append(said)
-    return " ".join(words)
+    return " ".join(_GENITIVE.get(word, word) for word in language.amount(amount).split())
 
 
 def _day(language: Language, day: int, before: str) -> str:
@@ -207,7 +222,8 @@ def table(locale: str) -> Language:
             "n": ((r"^jeden$", "jedno"),),
         },
         gender_before=_gender,
-        last_of_range=_genitive,
+        between="od",
+        in_range=_genitive,
         day=_day,
         year=_year,
         clock=_clock,

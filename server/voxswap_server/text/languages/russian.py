@@ -71,7 +71,7 @@ def _numbered(language: Language, value: int, match: re.Match[str]) -> str | Non
     return _ordinal(value, case=case, gender=gender)
 
 
-def _last(language: Language, amount: Amount) -> str:
+def _genitive(language: Language, amount: Amount) -> str:
     if amount.decimals or len(amount.integer) > numerals.MOST_DIGITS:
         return language.amount(amount)
     return numerals.cardinal("ru", int(amount.integer), case="g")
@@ -204,7 +204,8 @@ def table(locale: str) -> Language:
             "n": ((r"\bодин$", "одно"),),
         },
         gender_before=_gender,
-        last_of_range=_last,
+        between="от",
+        in_range=_genitive,
         day=_day,
         year=_year,
         clock=_clock,

@@ -75,7 +75,7 @@ def _numbered(language: Language, value: int, match: re.Match[str]) -> str | Non
     return _ordinal(value, form) if form else None
 
 
-def _last(language: Language, amount: Amount) -> str:
+def _genitive(language: Language, amount: Amount) -> str:
     if amount.decimals or len(amount.integer) > numerals.MOST_DIGITS:
         return language.amount(amount)
     return numerals.cardinal("uk", int(amount.integer), case="genitive")
@@ -202,7 +202,8 @@ def table(locale: str) -> Language:
             "n": ((r"\bодин$", "одне"),),
         },
         gender_before=_gender,
-        last_of_range=_last,
+        between="від",
+        in_range=_genitive,
         day=_day,
         year=_year,
         clock=_clock,
