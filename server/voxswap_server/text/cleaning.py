@@ -29,6 +29,7 @@ _ENGLISH_TYPOGRAPHY: Mapping[str, str] = {
     **{char: f"^{power}" for char, power in zip("⁰¹⁴⁵⁶⁷⁸⁹", "01456789", strict=True)},
     **dict.fromkeys("²", "²"),  # Units have these: "m²". Unfolded they were bare digits.
     **dict.fromkeys("³", "³"),
+    "˚": "°",
 }
 # Full width, mathematical, ligatures, Roman, circled, unit signs.
 _COMPATIBLE = re.compile(
@@ -217,6 +218,8 @@ def _spelling(source: str, i: int, *, english: bool) -> str | None:
     if char in _JOINERS and not english:
         around = source[i - 1 : i] + source[i + 1 : i + 2]
         return char if len(_SPELT_WITH_JOINERS.findall(around)) == 2 else None
+    if char == "º" and english and source[max(0, i - 1) : i].isdigit():
+        return "°"
     composed = unicodedata.normalize("NFC", char)
     spellings = [_readable(part, english=english) for part in composed]
     return None if None in spellings else "".join(filter(None, spellings))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from voxswap_server.text.english.rules.rule import Rule, after, any_of, before
-from voxswap_server.text.languages.language import SIGNS, Amount, Language, Noun, noun
+from voxswap_server.text.languages.language import SIGNS, Amount, Language, Noun, next_word, noun
 
 VULGAR: Final = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 
@@ -229,9 +229,6 @@ def _plain_rule(language: Language) -> Rule:
     return _rule(rf"(?P<sign>[+-])?(?P<amount>{NUMBER})", read)
 
 
-_NEXT_WORD: Final = re.compile(r" ([^\W\d_]+)")
-
-
 def _plain(language: Language, written: str, match: re.Match[str]) -> str:
     """A number that stands by itself or before a noun."""
     amount = parse(written)
@@ -239,6 +236,6 @@ def _plain(language: Language, written: str, match: re.Match[str]) -> str:
         return language.spell(amount.integer) if not amount.decimals else language.amount(amount)
     if language.years_in_hundreds and re.fullmatch(r"1[1-9]\d\d", written):
         return language.year(language, int(written))
-    follows = _NEXT_WORD.match(match.string, match.end())
-    gender = language.gender_before(amount.integer, follows[1]) if follows else ""
+    follows = next_word(match)
+    gender = language.gender_before(amount.integer, follows) if follows else ""
     return language.amount(amount, gender)

@@ -55,8 +55,13 @@ def table(locale: str) -> Language:
         times="mal",
         equals="ist gleich",
         per="pro",
-        number=r"[Nn]r\.|№|#",
-        number_word="Nummer",
+        labels={
+            "Nr. nr. № #": "Nummer",
+            "S.": "Seite",
+            "Kap.": "Kapitel",
+            "Abs.": "Absatz",
+            "ca.": "circa",
+        },
         months=(
             *("Januar", "Februar", "März", "April", "Mai", "Juni"),
             *("Juli", "August", "September", "Oktober", "November", "Dezember"),

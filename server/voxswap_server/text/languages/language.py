@@ -39,6 +39,15 @@ class Amount(NamedTuple):
         return self.integer == "1" and not self.decimals
 
 
+_NEXT_WORD: Final = re.compile(r" ([^\W\d_]+)")
+
+
+def next_word(match: re.Match[str]) -> str:
+    """The word behind a match, or nothing."""
+    found = _NEXT_WORD.match(match.string, match.end())
+    return found[1] if found else ""
+
+
 Plural = Callable[[Amount], int]
 
 
@@ -111,7 +120,7 @@ class Language:
     ``day`` and ``clock`` say a day of the month and a time of day; they get what stands before it,
     in lower case. ``in_range`` says the numbers of a range, and ``between`` is what stands before
     the first, as in "от десяти до двадцати". ``numbered`` is a pattern of ordinals' endings and
-    what says one. ``number`` is a pattern of what means ``number_word`` before a number. ``scales``
+    what says one. ``labels`` stand before numbers. ``scales``
     follow a number, and money follows them. ``only_joined`` are units that are words where a blank
     parts them from their number. ``mend`` has what num2words spells wrongly. ``rules`` are tried
     before all others.
@@ -128,13 +137,12 @@ class Language:
     times: str
     equals: str
     per: str
-    number: str
     months: tuple[str, ...]
     units: Mapping[str, str]
     currencies: Mapping[str, str]
     symbols: Mapping[str, str]
+    labels: Mapping[str, str]
     halves: Mapping[str, str]
-    number_word: str
     scales: tuple[str, ...]
     other_months: tuple[str, ...] = ()
     only_joined: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ from typing import Final
 
 from voxswap_server.text.english.rules.rule import Rule, before
 from voxswap_server.text.languages import numerals
-from voxswap_server.text.languages.language import Amount, Language, polish
+from voxswap_server.text.languages.language import Amount, Language, next_word, polish
 
 _GENITIVE: Final = {
     "zero": "zera",
@@ -54,6 +54,7 @@ _ENDINGS: Final = {
     "genitive": (("y", "ego"), ("i", "iego")),
     "locative": (("y", "ym"), ("i", "im")),
     "feminine": (("ci", "cia"), ("y", "a"), ("i", "a")),
+    "neuter": (("y", "e"), ("i", "ie")),
     "feminine locative": (("y", "ej"), ("i", "iej")),
 }
 
@@ -96,7 +97,9 @@ def _clock(language: Language, hour: int, minute: int, before: str) -> str:
 
 def _numbered(language: Language, value: int, match: re.Match[str]) -> str:
     del language
-    return _ordinal(value) if value != 1000 else "tysięczny"
+    noun = next_word(match)
+    case = "feminine" if noun.endswith("a") else "neuter" if noun[-1] in "oe" else ""
+    return _ordinal(value, case)
 
 
 def _year_rule(language: Language) -> tuple[Rule, ...]:
@@ -117,6 +120,8 @@ def _year_rule(language: Language) -> tuple[Rule, ...]:
 
 def _gender(digits: str, word: str) -> str:
     if digits == "1":
+        if word.endswith("ę"):
+            return "accusative"
         return "f" if word.endswith("a") else "n" if word[-1] in "oe" else ""
     return ""
 
@@ -135,8 +140,13 @@ def table(locale: str) -> Language:
         times="razy",
         equals="równa się",
         per="na",
-        number=r"[Nn]r|№|#",
-        number_word="numer",
+        labels={
+            "Nr nr № #": "numer",
+            "str. s.": "strona",
+            "godz. Godz.": "godzina",
+            "rozdz.": "rozdział",
+            "ok.": "około",
+        },
         months=(
             *("stycznia", "lutego", "marca", "kwietnia", "maja", "czerwca"),
             *("lipca", "sierpnia", "września", "października", "listopada", "grudnia"),
@@ -220,6 +230,7 @@ def table(locale: str) -> Language:
         agreement={
             "f": ((r"^jeden$", "jedna"), (r"\bdwa$", "dwie")),
             "n": ((r"^jeden$", "jedno"),),
+            "accusative": ((r"^jeden$", "jedną"),),
         },
         gender_before=_gender,
         between="od",

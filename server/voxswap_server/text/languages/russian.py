@@ -40,6 +40,8 @@ def _gender(digits: str, word: str) -> str:
     if lower in _MASCULINE_IN_A:
         return ""
     if digits[-1] == "1" and digits[-2:] != "11":
+        if lower[-1] in "ую" and len(lower) > 2:
+            return "accusative"
         return "f" if lower[-1] in "ая" and len(lower) > 2 else "n" if lower[-1] in "оё" else ""
     if digits[-1] == "2" and digits[-2:] != "12":
         return "f" if lower[-1] in "ыи" and len(lower) > 2 else ""
@@ -119,8 +121,14 @@ def table(locale: str) -> Language:
         times="на",
         equals="равно",
         per="на",
-        number="№|#",
-        number_word="номер",
+        labels={
+            "№ #": "номер",
+            "стр.": "страница",
+            "гл.": "глава",
+            "кв.": "квартира",
+            "ок.": "около",
+            "д.": "дом",
+        },
         months=(
             *("января", "февраля", "марта", "апреля", "мая", "июня"),
             *("июля", "августа", "сентября", "октября", "ноября", "декабря"),
@@ -202,6 +210,7 @@ def table(locale: str) -> Language:
         agreement={
             "f": ((r"\bодин$", "одна"), (r"\bдва$", "две")),
             "n": ((r"\bодин$", "одно"),),
+            "accusative": ((r"\bодин$", "одну"),),
         },
         gender_before=_gender,
         between="от",

@@ -44,6 +44,8 @@ def _ordinal(value: int, form: str) -> str:
 
 def _gender(digits: str, word: str) -> str:
     if digits[-1] == "1" and digits[-2:] != "11" and len(word) > 2:
+        if word[-1] in "ую":
+            return "accusative"
         return "f" if word[-1] in "ая" else "n" if word[-1] in "ое" else ""
     return ""
 
@@ -119,8 +121,13 @@ def table(locale: str) -> Language:
         times="на",
         equals="дорівнює",
         per="на",
-        number="№|#",
-        number_word="номер",
+        labels={
+            "№ #": "номер",
+            "стор. с.": "сторінка",
+            "розд.": "розділ",
+            "кв.": "квартира",
+            "бл.": "близько",
+        },
         months=(
             *("січня", "лютого", "березня", "квітня", "травня", "червня"),
             *("липня", "серпня", "вересня", "жовтня", "листопада", "грудня"),
@@ -200,6 +207,7 @@ def table(locale: str) -> Language:
         agreement={
             "f": ((r"\bодин$", "одна"), (r"\bдва$", "дві")),
             "n": ((r"\bодин$", "одне"),),
+            "accusative": ((r"\bодин$", "одну"),),
         },
         gender_before=_gender,
         between="від",
