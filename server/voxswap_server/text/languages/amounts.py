@@ -177,10 +177,27 @@ def _ordinal_rules(language: Language) -> Iterable[Rule]:
 
 
 def _combined_rules(language: Language) -> Iterable[Rule]:
+    units = spellings(language.units)
+
     def joined(word: str) -> Callable[[re.Match[str]], str]:
         return lambda match: f" {word} ".replace("  ", " ").join(
             language.amount(parse(number)) for number in re.findall(NUMBER, match[0])
         )
+
+    def dimensions(match: re.Match[str]) -> str:
+        said = f" {language.times} ".join(
+            language.amount(parse(number)) for number in re.findall(NUMBER, match["sides"])
+        )
+        if not match["unit"]:
+            return said
+        last = parse(re.findall(NUMBER, match["sides"])[-1])
+        return f"{said} {language.form(noun(units[match['unit']]), last)}"
+
+    def mixed(whole: str, part: str, words: str) -> str:
+        rest = language.halves.get(f"+{part}", words)
+        if rest.startswith("-"):  # one word: eineinhalb
+            return language.amount(Amount(whole), "m") + rest[1:]
+        return f"{language.whole(whole)} {rest}"
 
     def fraction(match: re.Match[str]) -> str:
         words = language.halves.get(match["fraction"])
@@ -188,8 +205,7 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
             first, last = match["fraction"].split("/")
             words = f"{language.whole(first)} {language.over} {language.whole(last)}"
         if match["whole"]:
-            and_half = language.halves.get(f"+{match['fraction']}", words)
-            words = f"{language.whole(match['whole'])} {and_half}"
+            words = mixed(match["whole"], match["fraction"], words)
         return signed(language, match["sign"], words)
 
     def ranged(match: re.Match[str]) -> str:
@@ -209,11 +225,13 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
         fraction = VULGAR[match["fraction"]]
         if not match["whole"]:
             return language.halves[fraction]
-        rest = language.halves.get(f"+{fraction}", language.halves[fraction])
-        return f"{language.whole(match['whole'])} {rest}"
+        return mixed(match["whole"], fraction, language.halves[fraction])
 
     yield _rule(rf"(?:(?P<whole>\d{{1,4}}) ?)?(?P<fraction>[{''.join(VULGAR)}])", vulgar)
-    yield _rule(rf"{NUMBER}(?>(?: ?[x×] ?{NUMBER})+)", joined(language.times))
+    yield _rule(
+        rf"(?P<sides>{NUMBER}(?>(?: ?[x×] ?{NUMBER})+))(?: ?(?P<unit>{any_of(units)})(?![\w²³/]))?",
+        dimensions,
+    )
     yield _rule(rf"{NUMBER}(?>(?: \* {NUMBER})+)", joined(language.times))
     yield _rule(
         r"(?P<sign>[+-])?(?:(?P<whole>\d{1,4}) )?(?P<fraction>\d{1,3}/\d{1,3})(?![\d/])", fraction

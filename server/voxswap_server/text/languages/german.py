@@ -147,7 +147,7 @@ def table(locale: str) -> Language:
             "2/3": "zwei Drittel",
             "1/4": "ein Viertel",
             "3/4": "drei Viertel",
-            "+1/2": "einhalb",
+            "+1/2": "-einhalb",
         },
         clock_words="Uhr|h",
         date="{day} {month} {year}",
