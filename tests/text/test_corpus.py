@@ -24,7 +24,7 @@ def lines(name: str) -> list[tuple[str, str, str]]:
     found = []
     for line in (_FOLDER / f"{name}.md").read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
-            tag, rest = re.fullmatch(r"(?:\[([a-z]{2}-[A-Z]{2})\] )?(.*)", line).groups()  # type: ignore[union-attr]
+            tag, rest = re.fullmatch(r"(?:\[([a-z]{2}-[A-Z]{2})\] )?(.*)", line).groups()
             written, spoken = rest.rsplit(" | ", 1)
             found.append((tag or _TAGS.get(name, name), written.strip(), spoken.strip()))
     return found

@@ -18,7 +18,7 @@ PIECES = (
     *("https://", "example.com", "a.b", "million", "٣", "中", "。", "ﬁ", "№", "…", "--", "K", "-5"),
 )
 ANY_TEXT = st.text() | st.lists(st.sampled_from(PIECES), max_size=15).map("".join)
-LANGUAGES = st.sampled_from(["en", "en-GB", "de", "zh"])
+LANGUAGES = st.sampled_from(["en", "en-GB", "de", "ru", "ja", "ko", "zh", "da"])
 
 
 @given(text=ANY_TEXT, language=LANGUAGES)
@@ -115,10 +115,20 @@ ADVERSARIAL = {
     "spaces": " ",
     "dashes": "— ",
     "ideographs": "中",
+    "links": "[a](",
+    "brackets": "[",
+    "entities": "&amp;",
+    "half entities": "&am",
+    "comma thousands": ",111.222",
+    "spaced thousands": "111 ",
+    "fractions": "1/2 ",
+    "ordinals": "3. ",
+    "escapes": "\\\\*",
+    "hashes": "# ",
 }
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "zh", "ru", "ja"])
 @pytest.mark.parametrize("name", ADVERSARIAL)
 def test_twenty_thousand_characters_of_anything_are_read(name: str, language: str) -> None:
     """Quadratic code would take minutes here; how long it really takes is for `bench/` to say."""

@@ -63,8 +63,8 @@ class MisakiFrontEnd:
             Phone(phone.text.translate(IPA_OF_LETTERS), phone.first, phone.last, phone.word)
             for phone in sequence.phones
         )
-        said = SymbolSequence(sequence.ids, tuple(phones), sequence.unknown)
-        return with_unsaid(text, said)
+        as_ipa = SymbolSequence(sequence.ids, tuple(phones), sequence.unknown)
+        return with_unsaid(text, as_ipa)
 
     def _items(self, text: str) -> Iterator[tuple[str, Reading | None]]:
         """What is read, and between it the quotes and brackets, which the reader leaves out."""

@@ -11,9 +11,12 @@ from voxswap_server.text.languages.language import SIGNS, Amount, Language, Noun
 
 VULGAR: Final = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 
+_MOST_GROUPS: Final = 5
+_TO: Final = r" ?- ?"
+
 
 def _grouped(separator: str, least: int = 1) -> str:
-    return rf"[1-9]\d{{0,2}}(?>(?:{separator}\d{{3}}){{{least},4}})(?!\d)"
+    return rf"[1-9]\d{{0,2}}(?>(?:{separator}\d{{3}}){{{least},{_MOST_GROUPS - 1}}})(?!\d)"
 
 
 INTEGER: Final = rf"(?:{_grouped('[.]')}|{_grouped(' ')}|{_grouped(chr(39))}|\d++)"
@@ -24,7 +27,6 @@ NUMBER: Final = (
     rf"|{_grouped('[.]')}(?![.]\d)|{_grouped(' ')}|{_grouped(chr(39))}"
     r"|\d++[.,]\d++(?![.,]\d)|\d++)"
 )
-_TO: Final = r" ?- ?"
 
 
 def parse(text: str) -> Amount:
@@ -149,13 +151,13 @@ def _digits_rules(language: Language) -> Iterable[Rule]:
 
     def dotted(match: re.Match[str]) -> str | None:
         parts = match[0].split(".")
-        if all(len(part) == 3 for part in parts[1:]) and parts[0][0] != "0" and len(parts[0]) < 4:
+        if _are_thousands(parts):
             return None
         return f" {language.dot} ".join(map(language.whole, parts))
 
     def listed(match: re.Match[str]) -> str | None:
         parts = match[0].split(",")
-        if all(len(part) == 3 for part in parts[1:]):
+        if _are_thousands(parts):
             return None
         return ", ".join(map(language.whole, parts))
 
@@ -164,6 +166,12 @@ def _digits_rules(language: Language) -> Iterable[Rule]:
     yield _rule(r"\d{2,4}-\d{4}(?![\d-])|\d++(?>(?:-\d++){2,})", groups)
     yield _rule(r"\d++(?>(?:\.\d++){2,})", dotted)
     yield _rule(r"\d++(?>(?:,\d++){2,})(?![.]\d)", listed)
+
+
+def _are_thousands(parts: list[str]) -> bool:
+    if len(parts) > _MOST_GROUPS or parts[0][0] == "0" or len(parts[0]) > 3:
+        return False
+    return all(len(part) == 3 for part in parts[1:])
 
 
 def _ordinal_rules(language: Language) -> Iterable[Rule]:
