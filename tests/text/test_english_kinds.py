@@ -106,7 +106,7 @@ KINDS = {
         £1.2bn => one point two billion pounds
         TRY 5 times => TRY five times
         TRY 250.00 => two hundred and fifty lira
-        ALL 3 => ALL three
+        I need ALL 3 => I need ALL three
     """,
     "Roman numerals": """
         Cobra Mk. III => Cobra mark three

@@ -29,6 +29,7 @@ _ENGLISH_TYPOGRAPHY: Mapping[str, str] = {
     **{char: f"^{power}" for char, power in zip("⁰¹⁴⁵⁶⁷⁸⁹", "01456789", strict=True)},
     **dict.fromkeys("²", "²"),  # Units have these: "m²". Unfolded they were bare digits.
     **dict.fromkeys("³", "³"),
+    "˚": "°",
 }
 # Full width, mathematical, ligatures, Roman, circled, unit signs.
 _COMPATIBLE = re.compile(
@@ -55,9 +56,10 @@ _ADDRESS = re.compile(r"[a-z]{1,9}:|[\w~-]*[./#]")
 # What decorates text in languages but English, whose rules know more of symbols.
 _DECORATION = re.compile(
     r"(?P<marks>[*_~|]+)|'{2,}|={3,}|\A(?:#{1,6}|>+)(?= )|\\(?=[^\w\s])"
-    r"|<(?=/?[A-Za-z])|(?<=[A-Za-z/'\"])>|(?<=\s)#{1,6}(?=\s)"
+    r"|<(?=/?[A-Za-z])|(?<=[A-Za-z/'\"])>|(?<=\s)#{1,6}(?=\s|\Z)"
 )
-_IN_ADDRESS = re.compile(r"@|://|\Awww\.")
+_FIRST_IDEOGRAPH = "\u3000"
+_IN_ADDRESS = re.compile(r"@|://|(?<!\w)www\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +155,18 @@ def without_decorations(source: CleanText) -> CleanText:
     address. Takes linear time.
     """
     text = source.text
-    spans = []
-    for token in re.finditer(r"\S+", text) if _DECORATION.search(text) else ():
-        if _IN_ADDRESS.search(token[0]):
-            continue
-        spans += [
-            found.span()
-            for found in _DECORATION.finditer(text, *token.span())
-            if not (found["marks"] and _is_of_numbers(text, *found.span()))
+    marks = [
+        found
+        for found in _DECORATION.finditer(text)
+        if not (found["marks"] and _is_of_numbers(text, *found.span()))
+    ]
+    if marks and _IN_ADDRESS.search(text):
+        addresses = [
+            token.span() for token in re.finditer(r"\S+", text) if _IN_ADDRESS.search(token[0])
         ]
+        within = {place for start, end in addresses for place in range(start, end)}
+        marks = [found for found in marks if found.start() not in within]
+    spans = [found.span() for found in marks]
     return source.without(spans)
 
 
@@ -169,6 +174,8 @@ def _is_of_numbers(text: str, start: int, end: int) -> bool:
     """Whether marks belong to figures: "5 * 3", "~5", "3~5"."""
     if end - start > 1 or text[start] in "_|":
         return False
+    if text[start] == "~" and text[max(0, start - 1) : start] >= _FIRST_IDEOGRAPH:
+        return True  # it lengthens what is said
     follows = text[end : end + 2].lstrip(" ")[:1].isdigit()
     return follows and (
         text[start] == "~" or text[max(0, start - 2) : start].rstrip(" ")[-1:].isalnum()
@@ -217,6 +224,8 @@ def _spelling(source: str, i: int, *, english: bool) -> str | None:
     if char in _JOINERS and not english:
         around = source[i - 1 : i] + source[i + 1 : i + 2]
         return char if len(_SPELT_WITH_JOINERS.findall(around)) == 2 else None
+    if char == "º" and english and source[max(0, i - 1) : i].isdigit():
+        return "°"
     composed = unicodedata.normalize("NFC", char)
     spellings = [_readable(part, english=english) for part in composed]
     return None if None in spellings else "".join(filter(None, spellings))

@@ -24,9 +24,10 @@ _EUROPEAN: Final = frozenset(
         *("lv", "mk", "sq", "eu", "gl", "cy", "ga", "eo", "lb", "af", "be"),
     )
 )
-# Hebrew, Arabic and what is written like it, Thai, Lao, Tibetan, Burmese, Khmer.
+# Hebrew, Arabic and what is written like it, Thai, Lao, Tibetan, Burmese, Khmer; not their money.
 _FAR: Final = re.compile(
-    "[\u0590-\u08ff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\ufb1d-\ufdff\ufe70-\ufefc]+"
+    "[\u0590-\u060a\u060c-\u08ff\u0e00-\u0e3e\u0e40-\u109f\u1780-\u17da\u17dc-\u17ff"
+    "\ufb1d-\ufdfb\ufdfd-\ufdff\ufe70-\ufefc]+"
 )
 _RUN: Final = re.compile(f"{_CHARACTERS.pattern}+")
 

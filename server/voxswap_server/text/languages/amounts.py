@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from voxswap_server.text.english.rules.rule import Rule, after, any_of, before
-from voxswap_server.text.languages.language import SIGNS, Amount, Language, Noun, noun
+from voxswap_server.text.languages.language import SIGNS, Amount, Language, Noun, next_word, noun
 
 VULGAR: Final = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4"}
 
+_MOST_GROUPS: Final = 5
+_TO: Final = r" ?- ?"
+
 
 def _grouped(separator: str, least: int = 1) -> str:
-    return rf"[1-9]\d{{0,2}}(?>(?:{separator}\d{{3}}){{{least},4}})(?!\d)"
+    return rf"[1-9]\d{{0,2}}(?>(?:{separator}\d{{3}}){{{least},{_MOST_GROUPS - 1}}})(?!\d)"
 
 
 INTEGER: Final = rf"(?:{_grouped('[.]')}|{_grouped(' ')}|{_grouped(chr(39))}|\d++)"
@@ -24,7 +27,6 @@ NUMBER: Final = (
     rf"|{_grouped('[.]')}(?![.]\d)|{_grouped(' ')}|{_grouped(chr(39))}"
     r"|\d++[.,]\d++(?![.,]\d)|\d++)"
 )
-_TO: Final = r" ?- ?"
 
 
 def parse(text: str) -> Amount:
@@ -83,7 +85,8 @@ def _money_rules(language: Language) -> Iterable[Rule]:
         whole, _, cent = table[match["currency"]].partition(";")
         if match["last"]:
             last = parse(match["last"])
-            words = f"{language.amount(first)} {language.to} {language.count(noun(whole), last)}"
+            words = language.range(first, last, before(match, 8).lower())
+            words += f" {language.form(noun(whole), last)}"
         elif cent and len(first.decimals) == 2:
             words = _with_cents(language, first, noun(whole), noun(cent))
         else:
@@ -119,10 +122,12 @@ def _units_rule(language: Language) -> Rule:
         if match["space"] and unit in language.only_joined:
             return None
         amount = parse(match["amount"])
-        words = ""
         if match["last"]:
-            words, amount = f"{language.amount(amount)} {language.to} ", parse(match["last"])
-        words += language.count(noun(table[unit]), amount)
+            last = parse(match["last"])
+            words = language.range(amount, last, before(match, 8).lower())
+            words += f" {language.form(noun(table[unit]), last)}"
+        else:
+            words = language.count(noun(table[unit]), amount)
         if match["per"]:
             words += f" {language.per} {noun(table[match['per']]).forms[0]}"
         return signed(language, match["sign"], words)
@@ -146,13 +151,13 @@ def _digits_rules(language: Language) -> Iterable[Rule]:
 
     def dotted(match: re.Match[str]) -> str | None:
         parts = match[0].split(".")
-        if all(len(part) == 3 for part in parts[1:]) and parts[0][0] != "0" and len(parts[0]) < 4:
+        if _are_thousands(parts):
             return None
         return f" {language.dot} ".join(map(language.whole, parts))
 
     def listed(match: re.Match[str]) -> str | None:
         parts = match[0].split(",")
-        if all(len(part) == 3 for part in parts[1:]):
+        if _are_thousands(parts):
             return None
         return ", ".join(map(language.whole, parts))
 
@@ -161,6 +166,12 @@ def _digits_rules(language: Language) -> Iterable[Rule]:
     yield _rule(r"\d{2,4}-\d{4}(?![\d-])|\d++(?>(?:-\d++){2,})", groups)
     yield _rule(r"\d++(?>(?:\.\d++){2,})", dotted)
     yield _rule(r"\d++(?>(?:,\d++){2,})(?![.]\d)", listed)
+
+
+def _are_thousands(parts: list[str]) -> bool:
+    if len(parts) > _MOST_GROUPS or parts[0][0] == "0" or len(parts[0]) > 3:
+        return False
+    return all(len(part) == 3 for part in parts[1:])
 
 
 def _ordinal_rules(language: Language) -> Iterable[Rule]:
@@ -174,10 +185,27 @@ def _ordinal_rules(language: Language) -> Iterable[Rule]:
 
 
 def _combined_rules(language: Language) -> Iterable[Rule]:
+    units = spellings(language.units)
+
     def joined(word: str) -> Callable[[re.Match[str]], str]:
         return lambda match: f" {word} ".replace("  ", " ").join(
             language.amount(parse(number)) for number in re.findall(NUMBER, match[0])
         )
+
+    def dimensions(match: re.Match[str]) -> str:
+        said = f" {language.times} ".join(
+            language.amount(parse(number)) for number in re.findall(NUMBER, match["sides"])
+        )
+        if not match["unit"]:
+            return said
+        last = parse(re.findall(NUMBER, match["sides"])[-1])
+        return f"{said} {language.form(noun(units[match['unit']]), last)}"
+
+    def mixed(whole: str, part: str, words: str) -> str:
+        rest = language.halves.get(f"+{part}", words)
+        if rest.startswith("-"):  # one word: eineinhalb
+            return language.amount(Amount(whole), "m") + rest[1:]
+        return f"{language.whole(whole)} {rest}"
 
     def fraction(match: re.Match[str]) -> str:
         words = language.halves.get(match["fraction"])
@@ -185,28 +213,33 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
             first, last = match["fraction"].split("/")
             words = f"{language.whole(first)} {language.over} {language.whole(last)}"
         if match["whole"]:
-            and_half = language.halves.get(f"+{match['fraction']}", words)
-            words = f"{language.whole(match['whole'])} {and_half}"
+            words = mixed(match["whole"], match["fraction"], words)
         return signed(language, match["sign"], words)
 
     def ranged(match: re.Match[str]) -> str:
         first, last = match["first"], match["last"]
-        said = _plain(language, first, match)
         if after(match, 2).lstrip()[:1] == "=":
-            said += f" {language.minus} {language.amount(parse(last))}"
+            said = f" {language.minus} ".join(
+                language.amount(parse(part)) for part in (first, last)
+            )
+        elif language.between:
+            said = language.range(parse(first), parse(last), before(match, 8).lower())
         else:
-            said += f" {language.to} {language.last_of_range(language, parse(last))}"
+            ends = (_plain(language, part, match) for part in (first, last))
+            said = f" {language.to} ".join(ends)
         return signed(language, match["sign"], said)
 
     def vulgar(match: re.Match[str]) -> str:
         fraction = VULGAR[match["fraction"]]
         if not match["whole"]:
             return language.halves[fraction]
-        rest = language.halves.get(f"+{fraction}", language.halves[fraction])
-        return f"{language.whole(match['whole'])} {rest}"
+        return mixed(match["whole"], fraction, language.halves[fraction])
 
     yield _rule(rf"(?:(?P<whole>\d{{1,4}}) ?)?(?P<fraction>[{''.join(VULGAR)}])", vulgar)
-    yield _rule(rf"{NUMBER}(?>(?: ?[x×] ?{NUMBER})+)", joined(language.times))
+    yield _rule(
+        rf"(?P<sides>{NUMBER}(?>(?: ?[x×] ?{NUMBER})+))(?: ?(?P<unit>{any_of(units)})(?![\w²³/]))?",
+        dimensions,
+    )
     yield _rule(rf"{NUMBER}(?>(?: \* {NUMBER})+)", joined(language.times))
     yield _rule(
         r"(?P<sign>[+-])?(?:(?P<whole>\d{1,4}) )?(?P<fraction>\d{1,3}/\d{1,3})(?![\d/])", fraction
@@ -222,9 +255,6 @@ def _plain_rule(language: Language) -> Rule:
     return _rule(rf"(?P<sign>[+-])?(?P<amount>{NUMBER})", read)
 
 
-_NEXT_WORD: Final = re.compile(r" ([^\W\d_]+)")
-
-
 def _plain(language: Language, written: str, match: re.Match[str]) -> str:
     """A number that stands by itself or before a noun."""
     amount = parse(written)
@@ -232,6 +262,6 @@ def _plain(language: Language, written: str, match: re.Match[str]) -> str:
         return language.spell(amount.integer) if not amount.decimals else language.amount(amount)
     if language.years_in_hundreds and re.fullmatch(r"1[1-9]\d\d", written):
         return language.year(language, int(written))
-    follows = _NEXT_WORD.match(match.string, match.end())
-    gender = language.gender_before(amount.integer, follows[1]) if follows else ""
+    follows = next_word(match)
+    gender = language.gender_before(amount.integer, follows) if follows else ""
     return language.amount(amount, gender)

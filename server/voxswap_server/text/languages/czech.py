@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from voxswap_server.text.languages.language import Amount, Language, Noun, czech
+from voxswap_server.text.languages.language import Amount, Language, Noun, czech, next_word
 
 _UNITS: Final = (
     *("nultý", "první", "druhý", "třetí", "čtvrtý", "pátý", "šestý", "sedmý", "osmý", "devátý"),
@@ -39,7 +39,7 @@ def _day(language: Language, day: int, before: str) -> str:
 def _numbered(language: Language, value: int, match: re.Match[str]) -> str | None:
     del language
     said = _ordinal(value)
-    follows = match.string[match.end() :].split()[0]
+    follows = next_word(match)
     if said and follows[-1:] in "aá":
         return re.sub(r"ý\b", "á", said)
     return re.sub(r"ý\b", "é", said) if said and follows[-1:] in "oé" else said
@@ -76,6 +76,8 @@ def _decimals(language: Language, amount: Amount) -> str:
 
 def _gender(digits: str, word: str) -> str:
     if digits == "1":
+        if word[-1] in "ui":
+            return "accusative"
         return "f" if word[-1] in "aá" else "n" if word[-1] in "oeé" else "m"
     return ""
 
@@ -94,8 +96,12 @@ def table(locale: str) -> Language:
         times="krát",
         equals="rovná se",
         per="na",
-        number=r"[Čč]\.|№|#",
-        number_word="číslo",
+        labels={
+            "Č. č. № #": "číslo",
+            "str. s.": "strana",
+            "kap.": "kapitola",
+            "cca": "cirka",
+        },
         months=(
             *("ledna", "února", "března", "dubna", "května", "června"),
             *("července", "srpna", "září", "října", "listopadu", "prosince"),
@@ -178,12 +184,14 @@ def table(locale: str) -> Language:
         decimals=_decimals,
         agreement={
             "m": ((r"^jedna$", "jeden"),),
-            "f": ((r"\bdva$", "dvě"),),
-            "n": ((r"^jedna$", "jedno"), (r"\bdva$", "dvě")),
+            "f": ((r"^dva$", "dvě"),),
+            "accusative": ((r"^jedna$", "jednu"),),
+            "n": ((r"^jedna$", "jedno"), (r"^dva$", "dvě")),
         },
         gender_before=_gender,
         day=_day,
         year=_year,
         clock=_clock,
+        mend=((r"(dvě|tři|čtyři|pět|šest|sedm|osm|devět)(stě|sta|set)\b", r"\1 \2"),),
         numbered=(r"\.(?= [^\W\d_])", _numbered),
     )

@@ -40,8 +40,12 @@ def table(locale: str) -> Language:
         times="keer",
         equals="is",
         per="per",
-        number=r"[Nn]r\.|№|#",
-        number_word="nummer",
+        labels={
+            "Nr. nr. № #": "nummer",
+            "blz. p.": "bladzijde",
+            "ca.": "circa",
+            "hfst.": "hoofdstuk",
+        },
         months=(
             *("januari", "februari", "maart", "april", "mei", "juni"),
             *("juli", "augustus", "september", "oktober", "november", "december"),
@@ -123,6 +127,5 @@ def table(locale: str) -> Language:
         year=_year,
         clock=_clock,
         numbered=(r"(?:e|ste|de)(?!\w)", _numbered),
-        agreement={"n": ((r"^één$", "een"),)},
-        gender_before=lambda digits, word: "",
+        mend=((r"duizend(?=\w)", "duizend "),),
     )

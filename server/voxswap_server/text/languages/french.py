@@ -43,8 +43,12 @@ def table(locale: str) -> Language:
         times="fois",
         equals="égale",
         per="par",
-        number=r"[Nn]°|[Nn]º|№|#",
-        number_word="numéro",
+        labels={
+            "N° n° Nº nº № #": "numéro",
+            "p.": "page",
+            "chap.": "chapitre",
+            "env.": "environ",
+        },
         months=(
             *("janvier", "février", "mars", "avril", "mai", "juin"),
             *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),

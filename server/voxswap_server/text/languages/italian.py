@@ -47,8 +47,12 @@ def table(locale: str) -> Language:
         times="per",
         equals="uguale a",
         per="al",
-        number=r"[Nn]\.?º|[Nn]°|[Nn]\. ?(?=\d)|№|#",
-        number_word="numero",
+        labels={
+            "N.º n.º Nº nº N° n° N. n. № #": "numero",
+            "pag. p.": "pagina",
+            "cap.": "capitolo",
+            "ca.": "circa",
+        },
         months=(
             *("gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno"),
             *("luglio", "agosto", "settembre", "ottobre", "novembre", "dicembre"),

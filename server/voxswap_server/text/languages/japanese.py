@@ -111,7 +111,8 @@ _COUNTERS: Final[Mapping[str, Counter]] = {
     "号": Counter("ごう"),
     "倍": Counter("ばい"),
     "章": Counter("しょう", "しょう", doubling=_BEFORE_S),
-    **dict.fromkeys(("%", "％"), Counter("パーセント")),
+    **dict.fromkeys(("%", "％"), Counter("パーセント", "パーセント", doubling=("じゅう",))),
+    **dict.fromkeys(("ページ", "頁"), Counter("ページ", "ページ", doubling=("じゅう",))),
     **dict.fromkeys(("°C", "℃"), Counter("ど")),
     "km": Counter("キロメートル"),
     "km/h": Counter("キロメートルまいじ"),
@@ -144,7 +145,7 @@ SYMBOLS: Final[Mapping[str, str]] = {
     "@": "アットマーク",
 }
 CANDIDATE: Final = re.compile(
-    rf"(?P<number>(?<![\w])[+-](?=[¥￥$€£]?\d)|[¥￥$€£] ?(?=\d)|第(?=\d)|\d)"
+    rf"(?P<number>(?<![0-9A-Za-z])[+-](?=[¥￥$€£]?\d)|[¥￥$€£] ?(?=\d)|第(?=\d)|\d)"
     rf"|(?P<symbol>[{''.join(SYMBOLS)}])"
 )
 
@@ -249,7 +250,7 @@ RULES: Final = (
         lambda match: _signed(match, _number(match["amount"]) + _SCALES[match["scale"]]),
     ),
     _rule(
-        rf"(?P<first>{_NUMBER}){_TO}(?P<last>{_NUMBER})(?![\w-])",
+        rf"(?P<first>{_NUMBER}){_TO}(?P<last>{_NUMBER})(?![\d-])",
         lambda match: f"{_number(match['first'])}から{_number(match['last'])}",
     ),
     _rule(rf"第(?P<amount>{_NUMBER})", lambda match: "だい" + _number(match["amount"])),

@@ -49,7 +49,7 @@ SYMBOLS: Final[Mapping[str, str]] = {
     "@": "골뱅이",
 }
 CANDIDATE: Final = re.compile(
-    r"(?P<number>(?<![\w])[+-](?=[₩$€£¥]?\d)|[₩$€£¥] ?(?=\d)|\d)"
+    r"(?P<number>(?<![0-9A-Za-z])[+-](?=[₩$€£¥]?\d)|[₩$€£¥] ?(?=\d)|\d)"
     rf"|(?P<symbol>[{''.join(SYMBOLS)}])"
 )
 
@@ -145,7 +145,7 @@ RULES: Final = (
         _amount,
     ),
     _rule(
-        rf"(?P<first>{_NUMBER}){_TO}(?P<last>{_NUMBER})(?![\w-])",
+        rf"(?P<first>{_NUMBER}){_TO}(?P<last>{_NUMBER})(?![\d-])",
         lambda match: f"{_number(match['first'])}에서 {_number(match['last'])}",
     ),
     _rule(rf"{_SIGN}(?P<amount>{_NUMBER})", lambda match: _signed(match, _number(match["amount"]))),

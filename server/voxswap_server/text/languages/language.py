@@ -39,6 +39,15 @@ class Amount(NamedTuple):
         return self.integer == "1" and not self.decimals
 
 
+_NEXT_WORD: Final = re.compile(r" ([^\W\d_]+)")
+
+
+def next_word(match: re.Match[str]) -> str:
+    """The word behind a match, or nothing."""
+    found = _NEXT_WORD.match(match.string, match.end())
+    return found[1] if found else ""
+
+
 Plural = Callable[[Amount], int]
 
 
@@ -109,10 +118,12 @@ class Language:
     of a number, and what they are before such a noun. ``gender_before`` guesses a gender from the
     number and the word behind it. ``cents`` joins the parts of money: {whole}, {cents}, {cent}.
     ``day`` and ``clock`` say a day of the month and a time of day; they get what stands before it,
-    in lower case. ``numbered`` is a pattern of ordinals' endings and what says one. ``number`` is a
-    pattern of what means ``number_word`` before a number. ``scales`` follow a number, and money
-    follows them. ``only_joined`` are units that are words where a blank parts them from their
-    number. ``mend`` has what num2words spells wrongly. ``rules`` are tried before all others.
+    in lower case. ``in_range`` says the numbers of a range, and ``between`` is what stands before
+    the first, as in "от десяти до двадцати". ``numbered`` is a pattern of ordinals' endings and
+    what says one. ``labels`` stand before numbers. ``scales``
+    follow a number, and money follows them. ``only_joined`` are units that are words where a blank
+    parts them from their number. ``mend`` has what num2words spells wrongly. ``rules`` are tried
+    before all others.
     """
 
     locale: str
@@ -126,13 +137,12 @@ class Language:
     times: str
     equals: str
     per: str
-    number: str
     months: tuple[str, ...]
     units: Mapping[str, str]
     currencies: Mapping[str, str]
     symbols: Mapping[str, str]
+    labels: Mapping[str, str]
     halves: Mapping[str, str]
-    number_word: str
     scales: tuple[str, ...]
     other_months: tuple[str, ...] = ()
     only_joined: frozenset[str] = frozenset()
@@ -151,9 +161,8 @@ class Language:
     clock: Callable[[Language, int, int, str], str] = lambda language, hour, minute, before: (
         language.time(hour, minute, "")
     )
-    last_of_range: Callable[[Language, Amount], str] = lambda language, amount: language.amount(
-        amount
-    )
+    between: str = ""
+    in_range: Callable[[Language, Amount], str] = lambda language, amount: language.amount(amount)
     numbered: tuple[str, Callable[[Language, int, re.Match[str]], str | None]] | None = None
     mend: tuple[tuple[str, str], ...] = ()
     rules: Callable[[Language], tuple[Rule, ...]] = lambda language: ()
@@ -212,6 +221,16 @@ class Language:
     def count(self, what: Noun, amount: Amount) -> str:
         """ "two kilometers"."""
         return f"{self.amount(amount, what.gender)} {self.form(what, amount)}"
+
+    def range(self, first: Amount, last: Amount, before: str) -> str:
+        """From one number to another; a score, if the second is less. ``before`` is in front."""
+        if not self.between:
+            return f"{self.amount(first)} {self.to} {self.in_range(self, last)}"
+        if (len(first.integer), first.integer) >= (len(last.integer), last.integer):
+            return f"{self.amount(first)} {self.amount(last)}"
+        said = f"{self.in_range(self, first)} {self.to} {self.in_range(self, last)}"
+        told = before.endswith(f"{self.between} ")
+        return said if told else f"{self.between} {said}"
 
     def time(self, hour: int, minute: int, joint: str) -> str:
         """Hour and minute as two numbers, with ``joint`` between them."""

@@ -7,26 +7,54 @@ from typing import Final
 
 from voxswap_server.text.english.rules.rule import Rule, before
 from voxswap_server.text.languages import numerals
-from voxswap_server.text.languages.language import Amount, Language, polish
+from voxswap_server.text.languages.language import Amount, Language, next_word, polish
 
 _GENITIVE: Final = {
+    "zero": "zera",
     "jeden": "jednego",
     "dwa": "dwóch",
     "trzy": "trzech",
     "cztery": "czterech",
+    "pięć": "pięciu",
+    "sześć": "sześciu",
+    "siedem": "siedmiu",
+    "osiem": "ośmiu",
+    "dziewięć": "dziewięciu",
+    "dziesięć": "dziesięciu",
+    "jedenaście": "jedenastu",
+    "dwanaście": "dwunastu",
+    "trzynaście": "trzynastu",
+    "czternaście": "czternastu",
+    "piętnaście": "piętnastu",
+    "szesnaście": "szesnastu",
+    "siedemnaście": "siedemnastu",
+    "osiemnaście": "osiemnastu",
+    "dziewiętnaście": "dziewiętnastu",
+    "dwadzieścia": "dwudziestu",
+    "trzydzieści": "trzydziestu",
+    "czterdzieści": "czterdziestu",
+    **{tens: f"{tens[:-2]}ęciu" for tens in ("pięćdziesiąt", "sześćdziesiąt", "siedemdziesiąt")},
+    "osiemdziesiąt": "osiemdziesięciu",
+    "dziewięćdziesiąt": "dziewięćdziesięciu",
     "sto": "stu",
     "dwieście": "dwustu",
     "trzysta": "trzystu",
     "czterysta": "czterystu",
+    "pięćset": "pięciuset",
+    "sześćset": "sześciuset",
+    "siedemset": "siedmiuset",
+    "osiemset": "ośmiuset",
+    "dziewięćset": "dziewięciuset",
     "tysiąc": "tysiąca",
     "tysiące": "tysięcy",
-    "zero": "zera",
     "milion": "miliona",
+    "miliony": "milionów",
 }
 _ENDINGS: Final = {
     "genitive": (("y", "ego"), ("i", "iego")),
     "locative": (("y", "ym"), ("i", "im")),
     "feminine": (("ci", "cia"), ("y", "a"), ("i", "a")),
+    "neuter": (("y", "e"), ("i", "ie")),
     "feminine locative": (("y", "ej"), ("i", "iej")),
 }
 
@@ -45,19 +73,7 @@ def _ordinal(value: int, case: str = "") -> str:
 def _genitive(language: Language, amount: Amount) -> str:
     if amount.decimals:
         return language.amount(amount)
-    words = []
-    for word in language.amount(amount).split():
-        said = _GENITIVE.get(word, word)
-        if said == word:
-            said = re.sub(r"dzieścia\Z", "dziestu", said)
-            said = re.sub(r"(?:ści|set)\Z", "ciuset" if word.endswith("set") else "ściu", said)
-            said = re.sub(r"(?:dziesiąt)\Z", "dziesięciu", said)
-            said = re.sub(r"(?<=[nm])aście\Z", "astu", said)
-            said = re.sub(r"dzieści\Z", "dziestu", said)
-            said = re.sub(r"(pię|sześ|dziewię|dziesię)[cć]\Z", r"\1ciu", said)
-            said = said.replace("siedem", "siedmiu").replace("osiem", "ośmiu")
-        words.append(said)
-    return " ".join(words)
+    return " ".join(_GENITIVE.get(word, word) for word in language.amount(amount).split())
 
 
 def _day(language: Language, day: int, before: str) -> str:
@@ -81,7 +97,9 @@ def _clock(language: Language, hour: int, minute: int, before: str) -> str:
 
 def _numbered(language: Language, value: int, match: re.Match[str]) -> str:
     del language
-    return _ordinal(value) if value != 1000 else "tysięczny"
+    noun = next_word(match)
+    case = "feminine" if noun.endswith("a") else "neuter" if noun[-1] in "oe" else ""
+    return _ordinal(value, case)
 
 
 def _year_rule(language: Language) -> tuple[Rule, ...]:
@@ -102,6 +120,8 @@ def _year_rule(language: Language) -> tuple[Rule, ...]:
 
 def _gender(digits: str, word: str) -> str:
     if digits == "1":
+        if word.endswith("ę"):
+            return "accusative"
         return "f" if word.endswith("a") else "n" if word[-1] in "oe" else ""
     return ""
 
@@ -120,8 +140,13 @@ def table(locale: str) -> Language:
         times="razy",
         equals="równa się",
         per="na",
-        number=r"[Nn]r|№|#",
-        number_word="numer",
+        labels={
+            "Nr nr № #": "numer",
+            "str. s.": "strona",
+            "godz. Godz.": "godzina",
+            "rozdz.": "rozdział",
+            "ok.": "około",
+        },
         months=(
             *("stycznia", "lutego", "marca", "kwietnia", "maja", "czerwca"),
             *("lipca", "sierpnia", "września", "października", "listopada", "grudnia"),
@@ -205,9 +230,11 @@ def table(locale: str) -> Language:
         agreement={
             "f": ((r"^jeden$", "jedna"), (r"\bdwa$", "dwie")),
             "n": ((r"^jeden$", "jedno"),),
+            "accusative": ((r"^jeden$", "jedną"),),
         },
         gender_before=_gender,
-        last_of_range=_genitive,
+        between="od",
+        in_range=_genitive,
         day=_day,
         year=_year,
         clock=_clock,

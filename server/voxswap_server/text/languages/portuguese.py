@@ -53,8 +53,11 @@ def table(locale: str) -> Language:
         times="vezes",
         equals="igual a",
         per="por",
-        number=r"[Nn]\.?º|[Nn]°|№|#",
-        number_word="número",
+        labels={
+            "N.º n.º Nº nº N° n° № #": "número",
+            "pág. p.": "página",
+            "cap.": "capítulo",
+        },
         months=(
             *("janeiro", "fevereiro", "março", "abril", "maio", "junho"),
             *("julho", "agosto", "setembro", "outubro", "novembro", "dezembro"),

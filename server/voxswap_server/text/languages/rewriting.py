@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final
 
 from voxswap_server.text.english.normalization import Rewrite
-from voxswap_server.text.english.rules.rule import Rule
+from voxswap_server.text.english.rules.rule import Rule, any_of
 from voxswap_server.text.languages import numerals
 from voxswap_server.text.languages.amounts import amount_rules, currency_pattern, spellings
 from voxswap_server.text.languages.calendar import date_rules, time_rules
@@ -34,6 +34,8 @@ _TABLES: Final = {
     "ja": "japanese",
     "ko": "korean",
 }
+
+_AFTER_THE_END: Final = re.compile(r"[\s\"'()]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def rewrites_of(text: str, language: str) -> Iterator[Rewrite]:
             found = rule.pattern.match(text, start)
             if found and (spoken := rule.read(found)) is not None:
                 position = _past_marks(text, found.end())
+                if found[0].endswith(".") and not _AFTER_THE_END.sub("", text[position:]):
+                    spoken += "."  # of an abbreviation, and of the sentence
                 yield Rewrite(start, position, spoken)
                 break
         else:
@@ -97,9 +101,10 @@ def _reader(primary: str, locale: str) -> Reader:
         return Reader(candidate, rules, symbols)
     language: Language = table.table(locale)
     currencies = currency_pattern(language)
-    number = rf"(?:{language.number}) ?(?=\d)"
+    labels = spellings(language.labels)
+    label = rf"{any_of(labels)} ?(?=\d)"
     candidate = re.compile(
-        rf"(?P<number>(?<!\w)(?:[+-](?=(?:{currencies})? ?\d)|{number})"
+        rf"(?P<number>(?<!\w)(?:[+-](?=(?:{currencies} ?)?\d)|{label})"
         rf"|(?:(?<!\w){currencies}|[€$£¥₽₴₺₩₹₱₦]) ?(?=\d)|[½⅓⅔¼¾]|\d)"
         r"|(?P<symbol>[^\w\s.,;:!?'\"()-])"
     )
@@ -111,7 +116,7 @@ def _reader(primary: str, locale: str) -> Reader:
         candidate,
         (
             *language.rules(language),
-            Rule(re.compile(number), lambda match: language.number_word),
+            Rule(re.compile(label), lambda match: labels[match[0].strip()]),
             *date_rules(language),
             *time_rules(language),
             *amount_rules(language),

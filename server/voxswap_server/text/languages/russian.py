@@ -40,6 +40,8 @@ def _gender(digits: str, word: str) -> str:
     if lower in _MASCULINE_IN_A:
         return ""
     if digits[-1] == "1" and digits[-2:] != "11":
+        if lower[-1] in "ую" and len(lower) > 2:
+            return "accusative"
         return "f" if lower[-1] in "ая" and len(lower) > 2 else "n" if lower[-1] in "оё" else ""
     if digits[-1] == "2" and digits[-2:] != "12":
         return "f" if lower[-1] in "ыи" and len(lower) > 2 else ""
@@ -71,7 +73,7 @@ def _numbered(language: Language, value: int, match: re.Match[str]) -> str | Non
     return _ordinal(value, case=case, gender=gender)
 
 
-def _last(language: Language, amount: Amount) -> str:
+def _genitive(language: Language, amount: Amount) -> str:
     if amount.decimals or len(amount.integer) > numerals.MOST_DIGITS:
         return language.amount(amount)
     return numerals.cardinal("ru", int(amount.integer), case="g")
@@ -119,8 +121,14 @@ def table(locale: str) -> Language:
         times="на",
         equals="равно",
         per="на",
-        number="№|#",
-        number_word="номер",
+        labels={
+            "№ #": "номер",
+            "стр.": "страница",
+            "гл.": "глава",
+            "кв.": "квартира",
+            "ок.": "около",
+            "д.": "дом",
+        },
         months=(
             *("января", "февраля", "марта", "апреля", "мая", "июня"),
             *("июля", "августа", "сентября", "октября", "ноября", "декабря"),
@@ -202,9 +210,11 @@ def table(locale: str) -> Language:
         agreement={
             "f": ((r"\bодин$", "одна"), (r"\bдва$", "две")),
             "n": ((r"\bодин$", "одно"),),
+            "accusative": ((r"\bодин$", "одну"),),
         },
         gender_before=_gender,
-        last_of_range=_last,
+        between="от",
+        in_range=_genitive,
         day=_day,
         year=_year,
         clock=_clock,

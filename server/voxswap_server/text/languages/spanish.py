@@ -58,8 +58,12 @@ def table(locale: str) -> Language:
         times="por",
         equals="igual a",
         per="por",
-        number=r"[Nn]\.?º|[Nn]°|[Nn]úm\.|№|#",
-        number_word="número",
+        labels={
+            "N.º n.º Nº nº N° n° núm. № #": "número",
+            "pág. p.": "página",
+            "cap.": "capítulo",
+            "aprox.": "aproximadamente",
+        },
         months=(
             *("enero", "febrero", "marzo", "abril", "mayo", "junio"),
             *("julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"),

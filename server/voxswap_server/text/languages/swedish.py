@@ -44,8 +44,13 @@ def table(locale: str) -> Language:
         times="gånger",
         equals="är lika med",
         per="per",
-        number=r"[Nn]r\.?|№|#",
-        number_word="nummer",
+        labels={
+            "Nr. nr. Nr nr № #": "nummer",
+            "kl. Kl.": "klockan",
+            "s.": "sidan",
+            "kap.": "kapitel",
+            "ca": "cirka",
+        },
         months=(
             *("januari", "februari", "mars", "april", "maj", "juni"),
             *("juli", "augusti", "september", "oktober", "november", "december"),

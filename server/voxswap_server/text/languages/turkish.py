@@ -68,8 +68,11 @@ def table(locale: str) -> Language:
         times="çarpı",
         equals="eşittir",
         per="bölü",
-        number=r"[Nn]o\.|№|#",
-        number_word="numara",
+        labels={
+            "No. no. № #": "numara",
+            "s.": "sayfa",
+            "yak.": "yaklaşık",
+        },
         months=(
             *("Ocak", "Şubat", "Mart", "Nisan", "Mayıs", "Haziran"),
             *("Temmuz", "Ağustos", "Eylül", "Ekim", "Kasım", "Aralık"),

@@ -44,6 +44,8 @@ def _ordinal(value: int, form: str) -> str:
 
 def _gender(digits: str, word: str) -> str:
     if digits[-1] == "1" and digits[-2:] != "11" and len(word) > 2:
+        if word[-1] in "ую":
+            return "accusative"
         return "f" if word[-1] in "ая" else "n" if word[-1] in "ое" else ""
     return ""
 
@@ -75,7 +77,7 @@ def _numbered(language: Language, value: int, match: re.Match[str]) -> str | Non
     return _ordinal(value, form) if form else None
 
 
-def _last(language: Language, amount: Amount) -> str:
+def _genitive(language: Language, amount: Amount) -> str:
     if amount.decimals or len(amount.integer) > numerals.MOST_DIGITS:
         return language.amount(amount)
     return numerals.cardinal("uk", int(amount.integer), case="genitive")
@@ -119,8 +121,13 @@ def table(locale: str) -> Language:
         times="на",
         equals="дорівнює",
         per="на",
-        number="№|#",
-        number_word="номер",
+        labels={
+            "№ #": "номер",
+            "стор. с.": "сторінка",
+            "розд.": "розділ",
+            "кв.": "квартира",
+            "бл.": "близько",
+        },
         months=(
             *("січня", "лютого", "березня", "квітня", "травня", "червня"),
             *("липня", "серпня", "вересня", "жовтня", "листопада", "грудня"),
@@ -200,9 +207,11 @@ def table(locale: str) -> Language:
         agreement={
             "f": ((r"\bодин$", "одна"), (r"\bдва$", "дві")),
             "n": ((r"\bодин$", "одне"),),
+            "accusative": ((r"\bодин$", "одну"),),
         },
         gender_before=_gender,
-        last_of_range=_last,
+        between="від",
+        in_range=_genitive,
         day=_day,
         year=_year,
         clock=_clock,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -150,7 +151,7 @@ TJS: somoni/somoni; diram
 TMT: Turkmen manat/Turkmen manat
 TND: Tunisian dinar
 TOP: paanga/paanga; seniti/seniti
-TRY: lira; kurush/kurush
+TRY: lira/lira; kurush/kurush
 TTD: Trinidad and Tobago dollar; cent
 TWD: Taiwan dollar; cent
 TZS: Tanzanian shilling
@@ -181,45 +182,20 @@ US$ USD|C$ CAD|CA$ CAD|CAD$ CAD|A$ AUD|AU$ AUD|NZ$ NZD|HK$ HKD|S$ SGD|SG$ SGD|NT
 MX$ MXN|Mex$ MXN|J$ JMD|TT$ TTD|EC$ XCD|BZ$ BZD|FJ$ FJD|N$ NAD|Z$ ZWL|L$ LRD|AR$ ARS|CL$ CLP
 COL$ COP|RD$ DOP|£ GBP|€ EUR|¥ JPY|JP¥ JPY|CN¥ CNY|₹ INR|₨ INR|₩ KRW|₽ RUB|₺ TRY
 ₴ UAH|₫ VND|₿ BTC|₱ PHP|₦ NGN|₪ ILS|₡ CRC|₲ PYG|₵ GHS|GH₵ GHS|₸ KZT|₼ AZN|₾ GEL|฿ THB|៛ KHR
-₮ MNT|₭ LAK|֏ AMD|৳ BDT|؋ AFN|E£ EGP|LE EGP
+₮ MNT|₭ LAK|֏ AMD|৳ BDT|؋ AFN|E£ EGP
 """
 # Written with letters: before the number, if it has a stop or a space, or behind it.
-_BEFORE = "Rs INR|Rs. INR|RM MYR|Rp IDR|Fr. CHF|SFr. CHF|Kč CZK|kr SEK|kr. DKK|KSh KES|S/ PEN"
+_BEFORE = (
+    "Rs INR|Rs. INR|RM MYR|Rp IDR|Fr. CHF|SFr. CHF|Kč CZK|kr SEK|kr. DKK|KSh KES|S/ PEN|LE EGP"
+)
 _BEHIND = "zł PLN|Kč CZK|kr SEK|kr. DKK|Ft HUF|lei RON|лв BGN|руб RUB|грн UAH|Fr. CHF|Rs INR"
 # Words that are codes as well: these need a number with decimals or thousands.
 WORDS = frozenset(
-    [
-        *(
-            "ALL",
-            "BAM",
-            "BOB",
-            "COP",
-            "CUP",
-            "GEL",
-            "LAK",
-            "MAD",
-            "MOP",
-            "NAD",
-            "PEN",
-            "RON",
-            "SAR",
-        ),
-        *(
-            "SOS",
-            "TOP",
-            "TRY",
-            "ETH",
-            "PAB",
-            "CRC",
-            "PHP",
-            "AMD",
-            "SDG",
-            "ERN",
-            "MUR",
-            "DOP",
-            "SCR",
-        ),
-    ]
+    re.findall(
+        "[A-Z]+",
+        "ALL BAM BOB COP CUP GEL LAK MAD MOP NAD PEN RON SAR SOS TOP TRY ETH PAB CRC PHP AMD SDG "
+        "ERN MUR DOP SCR",
+    )
 )
 
 
