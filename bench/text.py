@@ -1,6 +1,6 @@
 """How texts are read: the cases and the corpus, what a line takes, and what the slowest text does.
 
-``python -m bench text --only english`` reads one language's corpus alone.
+``python -m bench text --only en`` reads one language's corpus alone.
 """
 
 from __future__ import annotations
@@ -12,33 +12,15 @@ from collections.abc import Iterator
 
 from bench.hostile.texts import texts
 from bench.report import Report
-from tests.text.cases import CASES, CORPUS, misread, rows
+from tests.text import cases
+from tests.text import test_corpus as corpus
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation.segments import segment
 
 _LINE, _REPEATS = 90, 5
 _FUZZED, _QUICK = 20_000, 1_000
 _LONGEST_FUZZED = 400
-# Tags of the languages that the corpus names.
-_TAGS = {
-    "english": "en-US",
-    "german": "de",
-    "french": "fr",
-    "spanish": "es",
-    "italian": "it",
-    "portuguese": "pt",
-    "polish": "pl",
-    "russian": "ru",
-    "ukrainian": "uk",
-    "dutch": "nl",
-    "turkish": "tr",
-    "czech": "cs",
-    "swedish": "sv",
-    "mandarin": "zh",
-    "japanese": "ja",
-    "korean": "ko",
-}
-FIGURES = tuple(_TAGS)
+FIGURES = tuple(corpus.NAMES)
 _PIECES = (
     *(
         "1",
@@ -90,22 +72,21 @@ def milliseconds(text: str, tag: str) -> float:
 def run(report: Report, *, device: str, quick: bool = False, only: str = "") -> None:
     """Measure, and report."""
     del device  # text is read on processors
-    misses, count = misread(CASES)
-    print(*misses, sep="\n")
+    wrong, count = cases.misread(), len(cases.cases())
+    print(*wrong, sep="\n")
     report.add(
-        f"cases read right, of {count}", 1 - len(misses) / count, "share", 1.0, sense="at_least"
+        f"cases read right, of {count}", 1 - len(wrong) / count, "share", 1, sense="at_least"
     )
-    right = total = 0
-    written: list[str] = []
-    for path in sorted(CORPUS.glob("*.md")):
-        if only and path.stem != only:
-            continue
-        misses, count = misread(path, _TAGS[path.stem])
-        print(*misses, sep="\n")
-        right, total = right + count - len(misses), total + count
-        if path.stem == "english":
-            written = [row[0] for row in rows(path)]
-    report.add(f"corpus read right, of {total}", right / total, "share", 0.98, sense="at_least")
+    rows = [row for name in corpus.NAMES if only in {"", name} for row in corpus.lines(name)]
+    misread = [
+        f"{written!r} is {spoken!r}, read as {said!r}"
+        for tag, written, spoken in rows
+        if (said := corpus.read(tag, written).text) != spoken
+    ]
+    print(*misread, sep="\n")
+    share = 1 - len(misread) / len(rows)
+    report.add(f"corpus read right, of {len(rows)}", share, "share", 0.98, sense="at_least")
+    written = [row[1] for row in rows if row[0].startswith("en")]
     if not written:
         return
     lines = [" ".join(written[i:])[:_LINE] for i in range(len(written) - _REPEATS)]

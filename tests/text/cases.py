@@ -1,38 +1,36 @@
-"""Reads the lines that say how what is written is spoken: the cases, and the corpus."""
+"""Reads `cases.md`, whose lines say how what was misread once is spoken, and where it is parted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation.segments import segment
 
-CASES = Path(__file__).with_name("cases.md")
-CORPUS = Path(__file__).with_name("corpus")
+_CASES = Path(__file__).with_name("cases.md")
 
 
-def rows(path: Path) -> Iterator[list[str]]:
-    """The fields of each line; "#" begins a comment, and ⏎ is a line break."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip() and not line.startswith("# "):
-            yield line.replace("⏎", "\n").split(" | ")
+def cases() -> list[tuple[str, str, str]]:
+    """The tag of each case, what is written and what is right; ⏎ is a line break."""
+    return [
+        (tag, written.replace("⏎", "\n"), right)
+        for line in _CASES.read_text(encoding="utf-8").splitlines()
+        if line and not line.startswith("#")
+        for tag, written, right in [line.split(" | ")]
+    ]
 
 
 def read(tag: str, text: str) -> str:
-    """``text`` as it is spoken; for the tag "cut", as it is parted."""
+    """``text`` as it is spoken; for the tag "cut", as it is parted, with the pauses in between."""
     if tag != "cut":
         return normalize(text, tag).text
-    pieces = segment(text)
-    return " ".join(f"{part.text} {part.pause_ms or ''}".strip() for part in pieces)
+    return " ".join(f"{part.text} {part.pause_ms or ''}".strip() for part in segment(text))
 
 
-def misread(path: Path, tag: str = "") -> tuple[list[str], int]:
-    """What a file has that is misread, and its lines' number. Without ``tag`` lines have theirs."""
-    found, count = [], 0
-    for row in rows(path):
-        count += 1
-        own, written, spoken = [tag, *row] if tag else row
-        if (heard := read(own, written)) != spoken:
-            found.append(f"{own}: {written!r} is {spoken!r}, read as {heard!r}")
-    return found, count
+def misread() -> list[str]:
+    """The cases that are misread."""
+    return [
+        f"{tag}: {written!r} is {right!r}, read as {heard!r}"
+        for tag, written, right in cases()
+        if (heard := read(tag, written)) != right
+    ]
