@@ -203,6 +203,17 @@ KINDS = {
         A-Z => A to Z
         he/she => he slash she
     """,
+    "scores and games": """
+        We won 3-1. => We won three to one.
+        The score is 3 - 2. => The score is three to two.
+        10 - 3 = 7 => ten minus three equals seven
+        -10 HP, +50 XP => minus ten HP, plus fifty XP
+        Potion x5 => Potion times five
+        x86 => x eighty-six
+        2x damage for 10s! => two times damage for ten seconds!
+        WWII => World War two
+        AT&T => A T and T
+    """,
     "symbols alone": """
         % => percent
         & => ampersand
@@ -258,6 +269,8 @@ KINDS = {
         IT DEPARTMENT => IT department
         USA, FBI, HP => USA, FBI, HP
         CALL THE FBI => call the FBI
+        NO. NO! NO!!! => no. no! no!!!
+        I'M HERE => I'm here
         US paused => US paused
         He said NO to IT. => He said NO to IT.
         COVID-19 => COVID-nineteen
@@ -337,7 +350,9 @@ def test_every_currency_is_said_by_its_sign_and_its_code() -> None:
 @pytest.mark.parametrize(("acted", "left"), [("drop", "Fine, go."), ("speak", "sighs Fine, go.")])
 def test_stage_directions_are_dropped_or_spoken(acted: str, left: str) -> None:
     source = clean("*sighs* Fine, go.", english=True)
-    assert without_decorations(source, acted=acted).text.strip() == left  # type: ignore[arg-type]
+    found = without_decorations(source, acted=acted)  # type: ignore[arg-type]
+    assert found.text.strip() == left
+    assert found.dropped == {"*": 2}
 
 
 def test_a_word_mark_points_at_what_was_written() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from voxswap_server.text.cleaning import CleanText
@@ -76,6 +78,8 @@ _READ_LATER = re.compile(
 )
 # Small numbers one after another, which no other rule reads: a text may have hundreds.
 _IN_A_ROW = re.compile(r"\d{1,2}(?= \d{1,2}(?: |\Z))")
+# "Potion x5", but x86 is a processor.
+_TIMES = re.compile(r"(?<![^\s(])x(?=\d{1,3}(?![\w.]))(?!86|64|32|16)")
 _SHOUTED = re.compile(r"[A-Z]+'[A-Z]{1,3}(?!\w)")
 _SYMBOL = re.compile(rf"(?P<address>{ADDRESS})|(?P<symbol>{SYMBOL_RUN})")
 _AFTER_DATES = (
@@ -98,15 +102,16 @@ def without_decorations(source: CleanText, *, acted: Directions = "drop") -> Cle
         if match["symbol"] and not _READ_LATER.match(source.text, match.start())
         if read_symbol(match) == ""
     ]
-    if acted == "drop":
-        gone = list(directions(source.text))
-        spans = [
-            (start, end)
-            for start, end in spans
-            if not any(first <= start < last for first, last in gone)
-        ]
-        spans = sorted([*spans, *gone])
-    return source.without(spans)
+    gone = list(directions(source.text)) if acted == "drop" else []
+    if not gone:
+        return source.without(spans)
+    spans = [span for span in spans if not any(first <= span[0] < last for first, last in gone)]
+    left = source.without(sorted([*spans, *gone]))
+    # Nobody is told of words that are left out on purpose.
+    dropped = Counter(left.dropped)
+    for first, last in gone:
+        dropped.subtract(char for char in source.text[first:last] if char not in "*()")
+    return replace(left, dropped=+dropped)
 
 
 def english_rewrites(text: str, *, day_first: bool) -> Iterator[Rewrite]:
@@ -171,6 +176,8 @@ def _word(match: re.Match[str], shouted: frozenset[int]) -> tuple[int, str] | No
     written = match[0]
     if written[:3] in MONTH_PREFIXES and (found := _first((MONTH_RULE,), match)):
         return found
+    if written == "x" and _TIMES.match(match.string, match.start()):
+        return match.end(), "times"
     if written in LETTERS_BEFORE and (found := _first(LETTERED_RULES, match)):
         return found
     if found := read_abbreviation(match) or read_roman(match):
@@ -178,7 +185,8 @@ def _word(match: re.Match[str], shouted: frozenset[int]) -> tuple[int, str] | No
     spoken = read_interjection(match) or read_drawn_out(match)
     if spoken is None and match.start() in shouted:
         whole = _SHOUTED.match(match.string, match.start()) or match
-        return whole.end(), whole[0].lower()
+        lower = whole[0].lower()
+        return whole.end(), f"I{lower[1:]}" if lower.startswith("i'") else lower
     return (match.end(), spoken) if spoken else None
 
 

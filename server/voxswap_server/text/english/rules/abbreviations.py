@@ -15,7 +15,7 @@ def _pairs(listing: str) -> dict[str, str]:
 STOP_OR_NOT: Mapping[str, str] = _pairs("""
 Mr Mister|Mrs Missus|vs versus|etc et cetera|aka also known as|a.k.a also known as|e.g for example
 E.g For example|i.e that is|I.e That is|Ph.D PhD|Messrs Messieurs|Msgr Monsignor|Blvd Boulevard
-Pkwy Parkway|Ste Suite|approx approximately
+Pkwy Parkway|Ste Suite|approx approximately|WWI World War one|WWII World War two
 """)
 """Read this way with a full stop or without."""
 STOPPED: Mapping[str, str] = {
@@ -77,6 +77,6 @@ STREET_WORDS = frozenset(STREETS) | frozenset(STREETS.values()) | {"Way", "Row",
 STROKES: Mapping[str, str] = _pairs("""
 w/o without|W/o Without|w/ with|W/ With|b/c because|c/o care of|and/or and or|And/or And or|n/a N A
 N/A N A|a/c A C|A/C A C|w/in within|b/w between|km/h kilometers per hour|I/O I O|TCP/IP TCP IP
-24/7 twenty-four seven|d/l download|u/l upload|s/he she or he
+24/7 twenty-four seven|d/l download|u/l upload|s/he she or he|AT&T A T and T
 """)
 """Abbreviations that have a stroke."""

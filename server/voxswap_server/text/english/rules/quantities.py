@@ -50,12 +50,17 @@ def _ordinal(match: re.Match[str]) -> str:
     return ordinal(int(match["number"].replace(",", "")))
 
 
+_SCORED = re.compile(
+    r"\b(?:scores?|won|lost|beat \w+|lead|led|result|final|tied)(?: is| was|:)? \Z", re.I
+)
+
+
 def _range(match: re.Match[str]) -> str:
     first, last = match["first"], match["last"]
     minus = after(match, 2).lstrip()[:1] == "="
     if first == last:
         return f"{number(first)} {number(last)}"  # "50-50"
-    if match["space"] and not minus:
+    if match["space"] and not minus and not _SCORED.search(before(match, 16)):
         minus = _value(first) > _value(last)
     return f"{number(first)} {'minus' if minus else 'to'} {number(last)}"
 

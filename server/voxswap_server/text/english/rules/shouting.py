@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 _LETTERS = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _CAPITALS = re.compile("[A-Z]'?[A-Z]")
+_JOINED_BEFORE = re.compile(r"[\d_&.]\Z|\d-\Z")
+_JOINED_AFTER = re.compile(r"-?\d|[_&]|\.[A-Z]")
 _VOWEL = re.compile("[AEIOUY]")
 _SYLLABLE = re.compile("[BCDFGHJKLMNPQRSTVWXYZ][AEIOUY][BCDFGHJKLMNPRSTVWXZ]")
 _NUMERAL = re.compile("[IVX]+")
@@ -92,12 +94,9 @@ def shouted_words(text: str) -> frozenset[int]:
 
 
 def _is_joined(text: str, match: re.Match[str]) -> bool:
-    """Whether digits or stops are part of it: "COVID-19", "MP3", "U.S."."""
-    around = (
-        text[max(0, match.start() - 2) : match.start()] + " " + text[match.end() : match.end() + 2]
-    )
-    return bool(re.search(r"[\d_&]-?\Z|\.\Z", around.split(" ")[0])) or bool(
-        re.match(r"-?[\d_&]|\.[A-Z]", text[match.end() : match.end() + 2])
+    """Whether digits or stops are part of it: "COVID-19", "MP3", "U.S.", ".NET"."""
+    return bool(_JOINED_BEFORE.search(text[max(0, match.start() - 2) : match.start()])) or bool(
+        _JOINED_AFTER.match(text, match.end())
     )
 
 
