@@ -207,6 +207,10 @@ def test_a_word_mark_points_at_what_was_written() -> None:
     assert [word.text for word in words] == ["Sel", "&amp;", "pain", "le", "12 mai 2024", "-5 °C"]
 
 
+def test_marks_behind_a_sign_go_with_it() -> None:
+    assert normalize("1+\u0301 2", "de").text == "eins plus zwei"
+
+
 def test_of_a_link_its_marks_are_told_and_its_address_is_not() -> None:
     assert normalize("[a](http://b.c)", "de").dropped == dict.fromkeys("[]()", 1)
     assert normalize("f[1](2) &foo; &", "de").text == "f[eins](zwei) und foo; und"
