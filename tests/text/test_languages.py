@@ -107,6 +107,22 @@ KINDS = {
         ja: 第3話 => だいさんわ
         ko: 제3 => 제삼
     """,
+    "compounds": """
+        de: die 90er, 5. Klasse, 3. Platz => die neunziger, fünfte Klasse, dritter Platz
+        de: die 1980er Jahre => die neunzehnhundertachtziger Jahre
+        ru: 5-летний, 25-метровый => пятилетний, двадцатипятиметровый
+        ru: 90-е годы, 1990-х => девяностые годы, тысяча девятьсот девяностых
+        uk: 90-ті => дев'яності
+        es: 31 días y 1 mapa => treinta y un días y un mapa
+        it: 1 ora => una ora
+        sv: 1 timme, 1 barn => en timme, ett barn
+        ja: 3/4、90年代 => よんぶんのさん、きゅうじゅうねんだい
+        ko: 3/4 => 사분의 삼
+        ru: 8 (495) 123-45-67 => восемь, четыре девять пять, один два три, четыре пять, шесть семь
+        es: 91 123 45 67 => nueve uno, uno dos tres, cuatro cinco, seis siete
+        fr: 2,5 M€, 1 h 30 min => deux virgule cinq millions d'euros, une heure trente minutes
+        de: 2 h 34 min => zwei Stunden vierunddreißig Minuten
+    """,
     "money": """
         de: 3,50 € => drei Euro fünfzig
         de: 1 €, 0,01 €, 5-10 € => ein Euro, ein Cent, fünf bis zehn Euro
@@ -189,6 +205,10 @@ def test_a_word_mark_points_at_what_was_written() -> None:
     written = "Sel &amp; pain, le 12 mai 2024, **-5 °C** !"
     words = normalize(written, "fr").words
     assert [word.text for word in words] == ["Sel", "&amp;", "pain", "le", "12 mai 2024", "-5 °C"]
+
+
+def test_marks_behind_a_sign_go_with_it() -> None:
+    assert normalize("1+\u0301 2", "de").text == "eins plus zwei"
 
 
 def test_of_a_link_its_marks_are_told_and_its_address_is_not() -> None:

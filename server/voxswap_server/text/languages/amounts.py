@@ -162,6 +162,17 @@ def _digits_rules(language: Language) -> Iterable[Rule]:
         return ", ".join(map(language.whole, parts))
 
     yield _rule(r"\+\d{1,3}(?:[ ./-]?\(?\d{1,9}\)?){1,6}(?!\d)", groups)
+
+    def spaced(match: re.Match[str]) -> str | None:
+        first, *rest = match[0].split(" ")
+        if all(len(part) == 3 for part in rest) or not any(
+            len(part) > 2 for part in (first, *rest)
+        ):
+            return None
+        return groups(match)
+
+    yield _rule(r"\d{1,3} ?\(\d{2,5}\) ?\d{1,4}(?:[ -]\d{2,4}){1,3}(?!\d)", groups)
+    yield _rule(r"[1-9]\d{0,2}(?: \d{2,4}){2,5}(?! ?\d)", spaced)
     yield _rule(r"0\d{1,5}(?:[ ./-]\d{2,9}){1,5}(?!\d)", groups)
     yield _rule(r"\d{2,4}-\d{4}(?![\d-])|\d++(?>(?:-\d++){2,})", groups)
     yield _rule(r"\d++(?>(?:\.\d++){2,})", dotted)

@@ -81,7 +81,7 @@ def time_rules(language: Language) -> Iterable[Rule]:
     """Times of day, and from one to another."""
     hour, minute = r"(?:[01]?\d|2[0-4])", r"[0-5]\d"
     words = rf"(?: ?(?:{language.clock_words})(?!\w))" if language.clock_words else ""
-    colon = rf"{hour}(?::| ?[hH] ?){minute}(?::{minute})?(?!\d)"
+    colon = rf"{hour}(?::|[hH]| h ){minute}(?::{minute})?(?!\d| ?min)"
     bare = rf"(?P<first>{colon})(?: ?- ?(?P<last>{colon}))?(?!:\d){words}{'?' if words else ''}"
     yield Rule(re.compile(bare), lambda match: _times(language, match))
     if words:

@@ -94,6 +94,8 @@ def table(locale: str) -> Language:
         scales=("millions", "milliards", "million", "milliard"),
         currencies={
             "€ EUR": "euro|euros;centime|centimes",
+            "M€": "million d'euros|millions d'euros",
+            "Md€": "milliard d'euros|milliards d'euros",
             "$ USD US$": "dollar|dollars;cent|cents",
             "£ GBP": "f:livre|livres;penny|pence",
             "CHF": "franc|francs;centime|centimes",

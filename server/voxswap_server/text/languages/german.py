@@ -5,23 +5,39 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from voxswap_server.text.english.rules.rule import Rule, before
 from voxswap_server.text.languages import numerals
-from voxswap_server.text.languages.language import Language, decimals_one_by_one
+from voxswap_server.text.languages.language import Language, decimals_one_by_one, next_word
 
 _WEAK_BEFORE: Final = re.compile(r"\b(?:am|vom|zum|beim|im|dem|den|des|bis|ab|seit) \Z")
 _ARTICLE_BEFORE: Final = re.compile(r"\b(?:der|die|das) \Z")
 
 
-def _ordinal(language: Language, value: int, before: str) -> str:
+_FEMININE: Final = re.compile(r"\w+(?:e|ung|heit|keit|schaft|ion|tät|ei|ik|ur)\Z")
+
+
+def _ordinal(language: Language, value: int, seen: str) -> str:
     """ "dritte" with the ending of what stands before it; "dritter" by itself."""
     said = numerals.ordinal(language.locale, value)
-    if _WEAK_BEFORE.search(before):
+    if _WEAK_BEFORE.search(seen):
         return f"{said}n"
-    return said if _ARTICLE_BEFORE.search(before) else f"{said}r"
+    return said if _ARTICLE_BEFORE.search(seen) else f"{said}r"
 
 
 def _numbered(language: Language, value: int, match: re.Match[str]) -> str:
-    return _ordinal(language, value, match.string[: match.start()][-24:].lower())
+    said = _ordinal(language, value, before(match, 24).lower())
+    if said.endswith("r") and _FEMININE.match(next_word(match)):
+        return said.removesuffix("r")
+    return said
+
+
+def _decades(language: Language) -> tuple[Rule, ...]:
+    """ "die 90er": an adjective that never changes."""
+
+    def read(match: re.Match[str]) -> str:
+        return f"{_year(language, int(match['number']))}er"
+
+    return (Rule(re.compile(r"(?P<number>(?:1\d|20)?[1-9]0)er(?!\w)"), read),)
 
 
 def _year(language: Language, year: int) -> str:
@@ -162,5 +178,6 @@ def table(locale: str) -> Language:
         day=_ordinal,
         year=_year,
         clock=_clock,
+        rules=_decades,
         numbered=(r"\.(?= [^\W\d_])", _numbered),
     )

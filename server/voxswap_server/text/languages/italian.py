@@ -8,7 +8,7 @@ from typing import Final
 from voxswap_server.text.languages import numerals
 from voxswap_server.text.languages.language import Language
 
-_FEMININE: Final = re.compile(r"\w{2,}[^m]a\Z")
+_FEMININE: Final = re.compile(r"\w+[^m]a\Z")
 
 
 def _gender(digits: str, word: str) -> str:

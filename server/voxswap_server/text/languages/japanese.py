@@ -74,6 +74,7 @@ _DATES: Final = dict(enumerate(_DAYS, 1)) | {
 _COUNTERS: Final[Mapping[str, Counter]] = {
     "円": Counter("えん", tails=_SHORT_FOUR),
     "年": Counter("ねん", tails=_SHORT_FOUR),
+    "年代": Counter("ねんだい"),
     "年間": Counter("ねんかん", tails=_SHORT_FOUR),
     "月": Counter("がつ", tails=_CLOCK | {"よん": "し"}),
     **dict.fromkeys(
@@ -248,6 +249,10 @@ RULES: Final = (
     _rule(
         rf"{_SIGN}(?P<amount>{_NUMBER})(?P<scale>[{''.join(_SCALES)}])",
         lambda match: _signed(match, _number(match["amount"]) + _SCALES[match["scale"]]),
+    ),
+    _rule(
+        r"(?P<part>\d{1,3})/(?P<whole>\d{1,3})(?![\d/])",
+        lambda match: f"{_number(match['whole'])}ぶんの{_number(match['part'])}",
     ),
     _rule(
         rf"(?P<first>{_NUMBER}){_TO}(?P<last>{_NUMBER})(?![\d-])",

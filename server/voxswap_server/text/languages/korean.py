@@ -145,6 +145,10 @@ RULES: Final = (
         _amount,
     ),
     _rule(
+        r"(?P<part>\d{1,3})/(?P<whole>\d{1,3})(?![\d/])",
+        lambda match: f"{_number(match['whole'])}분의 {_number(match['part'])}",
+    ),
+    _rule(
         rf"(?P<first>{_NUMBER}){_TO}(?P<last>{_NUMBER})(?![\d-])",
         lambda match: f"{_number(match['first'])}에서 {_number(match['last'])}",
     ),

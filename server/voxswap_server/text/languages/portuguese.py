@@ -18,7 +18,7 @@ def _gender(digits: str, word: str) -> str:
     lower = word.lower()
     if lower in _NO_NOUN or _MASCULINE.match(lower):
         return ""
-    return "f" if re.search(r"(?:as?|ção|ções|dades?)\Z", lower) else ""
+    return "f" if re.search(r"(?:as?|ãs?|ção|ções|dades?)\Z", lower) else ""
 
 
 def _day(language: Language, day: int, before: str) -> str:

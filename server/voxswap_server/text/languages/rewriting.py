@@ -63,7 +63,8 @@ def rewrites_of(text: str, language: str) -> Iterator[Rewrite]:
         if match["symbol"]:
             name = reader.symbols.get(match[0])
             if name:
-                yield Rewrite(match.start(), match.end(), name)
+                position = _past_marks(text, position)
+                yield Rewrite(match.start(), position, name)
             continue
         start = match.start()
         for rule in reader.rules:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from voxswap_server.text.english.rules.rule import Rule, before
 from voxswap_server.text.languages import numerals
-from voxswap_server.text.languages.language import Amount, Language, Noun, east_slavic
+from voxswap_server.text.languages.language import Amount, Language, Noun, east_slavic, next_word
 from voxswap_server.text.languages.slavic import Parts, decimals_as_parts
 
 _PARTS: Final = Parts(
@@ -17,6 +17,8 @@ _PARTS: Final = Parts(
 _HOURS: Final = Noun(("час", "часа", "часов"))
 _MASCULINE_IN_A: Final = frozenset(("мужчина", "папа", "дядя", "юноша", "дедушка", "судья"))
 _CASES: Final = {"год": "n", "года": "g", "году": "p", "годом": "i"}
+# Their genitives are not what words are made of: девяностолетний.
+_IN_COMPOUNDS: Final = {"девяноста": "девяносто", "ста": "сто", "тысячи": "тысяче"}
 # Case and gender of an ordinal by the letters that are written behind its figures.
 _ENDINGS: Final = {
     **dict.fromkeys(("й", "ый", "ий", "ой"), ("n", "m")),
@@ -29,7 +31,7 @@ _ENDINGS: Final = {
 }
 
 
-def _ordinal(value: int, **forms: str) -> str:
+def _ordinal(value: int, **forms: Any) -> str:
     said = numerals.ordinal("ru", value, **forms)
     return said.removeprefix("одна ")
 
@@ -66,10 +68,17 @@ def _clock(language: Language, hour: int, minute: int, before: str) -> str:
 
 
 def _numbered(language: Language, value: int, match: re.Match[str]) -> str | None:
-    del language
-    if match["ending"] not in _ENDINGS:
+    ending = match["ending"]
+    if ending in ("х", "ых", "их"):
+        return _ordinal(value, case="g", plural=True)
+    if ending in ("е", "ые", "ие") and next_word(match) in ("годы", "гг"):
+        return _ordinal(value, case="n", plural=True)
+    if len(ending) > 3:
+        parts = ("одно",) if value == 1 else (_genitive(language, Amount(str(value))).split())
+        return "".join(_IN_COMPOUNDS.get(part, part) for part in parts) + ending
+    if ending not in _ENDINGS:
         return None
-    case, gender = _ENDINGS[match["ending"]]
+    case, gender = _ENDINGS[ending]
     return _ordinal(value, case=case, gender=gender)
 
 
@@ -218,7 +227,7 @@ def table(locale: str) -> Language:
         day=_day,
         year=_year,
         clock=_clock,
-        numbered=(r"-(?P<ending>[а-яё]{1,3})(?!\w)", _numbered),
+        numbered=(r"-(?P<ending>[а-яё]{1,20})(?![\w-])", _numbered),
         mend=((r"^одна тысяча\b", "тысяча"),),
         rules=_year_rules,
     )

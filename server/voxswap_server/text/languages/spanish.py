@@ -9,12 +9,15 @@ from voxswap_server.text.languages import numerals
 from voxswap_server.text.languages.language import Language
 
 _MASCULINE: Final = re.compile(r"(?:problem|sistem|tem|program|planet|clim|idiom|dram|poem)as?\Z")
+_MEN: Final = frozenset(("día", "días", "mapa", "mapas"))
 _NO_WOMEN: Final = frozenset(("día", "días", "mapa", "mapas", "para", "a", "la", "las", "hasta"))
 
 
 def _gender(digits: str, word: str) -> str:
     """Nouns in -a are feminine but for a few; before masculine ones 1 and 21 are shortened."""
     lower = word.lower()
+    if lower in _MEN or _MASCULINE.match(lower):
+        return "m"
     if re.search(r"as?\Z", lower) and not (_MASCULINE.match(lower) or lower in _NO_WOMEN):
         return "f"
     return "m" if re.search(r"(?:os?|es|[lrndzj])\Z", lower) and len(lower) > 3 else ""

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from voxswap_server.text.languages import numerals
 from voxswap_server.text.languages.language import Language
+
+_NEUTER: Final = frozenset(
+    ("år", "barn", "hus", "kilo", "poäng", "rum", "steg", "mål", "liv", "brev")
+)
+
+
+def _gender(digits: str, word: str) -> str:
+    """Three nouns of four are of the common gender."""
+    return "c" if digits == "1" and word not in _NEUTER else ""
 
 
 def _day(language: Language, day: int, before: str) -> str:
@@ -130,6 +140,7 @@ def table(locale: str) -> Language:
         clock_before="kl\\.|klockan|kl",
         cents="{whole} och {cents} {cent}",
         agreement={"c": ((r"ett$", "en"),)},
+        gender_before=_gender,
         day=_day,
         year=_year,
         clock=_clock,

@@ -22,6 +22,8 @@ _ENDINGS: Final = {
     "locative": ("ому", "ьому"),
     "feminine locative": ("ій", "ій"),
     "accusative feminine": ("у", "ю"),
+    "plural": ("і", "і"),
+    "genitive plural": ("их", "іх"),
 }
 _WRITTEN: Final = {
     **dict.fromkeys(("й", "ий", "ій"), "masculine"),
@@ -30,6 +32,8 @@ _WRITTEN: Final = {
     **dict.fromkeys(("го", "ого"), "genitive"),
     **dict.fromkeys(("му", "ому"), "locative"),
     **dict.fromkeys(("у", "ю"), "accusative feminine"),
+    **dict.fromkeys(("і", "ті", "ні", "ві", "мі", "ші"), "plural"),
+    **dict.fromkeys(("х", "их"), "genitive plural"),
 }
 _YEAR_CASES: Final = {"рік": "masculine", "року": "genitive", "році": "locative"}
 
