@@ -106,7 +106,20 @@ def _clock(time: str, half: str) -> str:
 
 
 def _time(match: re.Match[str]) -> str:
+    if not match["half"] and _LEFT.match(after(match, 12)):
+        return _left(match["time"].split(":"))
     return _clock(match["time"].replace(".", ":"), match["half"] or "")
+
+
+_LEFT = re.compile(r"\s(?:remaining|left|elapsed|to go)\b")
+
+
+def _left(parts: list[str]) -> str:
+    """ "1:30" of what is left of something: "one minute thirty seconds"."""
+    units = ("hour", "minute", "second")[-len(parts) :]
+    counted = [(int(part), unit) for part, unit in zip(parts, units, strict=True) if int(part)]
+    words = [f"{cardinal(n)} {unit}{'' if n == 1 else 's'}" for n, unit in counted]
+    return " ".join(words) or "zero seconds"
 
 
 def _military(match: re.Match[str]) -> str | None:

@@ -171,7 +171,29 @@ _MEASURE = (
     rf"(?P<amount>[+-]?{AMOUNT})(?:%(?=\s?-))?(?:\s?-\s?(?P<last>{AMOUNT}))?"
     rf"(?P<space>[\s-])?(?P<unit>{UNIT})"
 )
+_SCALES = {"C": "Celsius", "F": "Fahrenheit"}
+_WARM_BEFORE = re.compile(
+    r"\b(?:it's|it is|below|above|oven to|(?:heat|cool|set|rise|drop|fall)(?:s|ed)? (?:it )?to"
+    r"|temperature (?:of|is)|bake at)\s\Z",
+    re.IGNORECASE,
+)
+_WARM_AFTER = re.compile(
+    r"\s(?:outside|inside|today|tonight|tomorrow|and (?:sunny|rain|cloudy|clear|windy|hot|cold)"
+    r"|in the (?:shade|sun)|heat|weather)"
+)
+
+
+def _temperature(match: re.Match[str]) -> str | None:
+    """ "20C outside", but not "seat 20C"."""
+    if not (_WARM_BEFORE.search(before(match, 20)) or _WARM_AFTER.match(after(match, 16))):
+        return None
+    amount = match["amount"]
+    one = amount.lstrip("+-") == "1"
+    return f"{number(amount)} degree{'' if one else 's'} {_SCALES[match['scale']]}"
+
+
 MEASURE_RULES = (
+    Rule(re.compile(rf"(?P<amount>[+-]?{NUMBER})\s?(?P<scale>[CF])(?![\w°])"), _temperature),
     Rule(re.compile(r"(?P<hundreds>\d{1,2})(?P<rest>[1-9]0)p(?!\w)"), _resolution),
     Rule(re.compile(rf"{_MEASURE}{PER_PATTERN}"), _measure_per),
     Rule(re.compile(rf"{_MEASURE}(?![\w°²³]){STOP}?"), _measure),

@@ -19,7 +19,7 @@ from voxswap_server.text.english.rules.abbreviations import (
 from voxswap_server.text.english.rules.rule import STOP, after, before
 
 _STREET_NAMED = re.compile(
-    r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)[A-Z]\w*[a-z]\.?[ —-]+\Z"
+    r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)[A-Z][\w']*[a-z]\.?[ —-]+\Z"
 )
 _HOUSE = re.compile(
     r"\b\d[\w/-]* (?:[NSEW]\.? )?(?:\w+\.? ){0,3}[A-Z]\w*[ ]\Z|\d(?:st|nd|rd|th) \Z"
@@ -27,6 +27,8 @@ _HOUSE = re.compile(
 _CAPITAL_NEXT = re.compile(r"[. ]\W*+[A-Z]")
 _NUMBER_NEXT = re.compile(r"\.? ?(?:#?\d|[IVXL]{2,}\b|[VX]\b)")
 _LETTER_NEXT = re.compile(r"\.? [A-Z]\b(?!')")
+# Behind a number these are its unit.
+_UNITS = frozenset({"min", "p", "c", "pt", "fl"})
 _STOP = re.compile(STOP)
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
@@ -72,7 +74,7 @@ def _before_number(match: re.Match[str], *, stopped: bool) -> tuple[int, str] | 
     word, key = match[0], match[0].lower()
     if not (stopped or word in WITHOUT_STOP):
         return None
-    if re.search(r"\d\s?\Z", before(match, 2)):
+    if key in _UNITS and re.search(r"\d\s?\Z", before(match, 2)):
         return None  # "5 min. 3": a unit
     following = after(match, 8)
     number = _NUMBER_NEXT.match(following)
