@@ -17,6 +17,8 @@ PIECES = (
     *("am", "p.m.", "Dr.", "St.", "No.", "May", "Sept.", "e.g.", "Henry", "VIII", "I", "Chapter"),
     *("#", "@", "&", "+", "=", "~", "^", "*", "_", "½", "②", "e\u0301", "\u0301", "🎉", "\u200b"),
     *("https://", "example.com", "a.b", "million", "٣", "中", "。", "ﬁ", "№", "…", "--", "K", "-5"),
+    *("W-w-", "Mmm", "oooo", "*sighs*", "MOVE ", "IT ", "'T", "1h", "34m", "2/4", "10x15", "S$"),
+    *("USD ", "0x1F", "A-Z", "Mk.", "III", " 000", "m/s²", "Tue ", "w/", "x3", "6'", "#fff", "·"),
 )
 ANY_TEXT = st.text() | st.lists(st.sampled_from(PIECES), max_size=15).map("".join)
 LANGUAGES = st.sampled_from(["en", "en-GB", "de", "ru", "ja", "ko", "zh", "da"])

@@ -112,7 +112,7 @@ def _feet_and_inches(match: re.Match[str]) -> str:
 def _feet_or_inches(match: re.Match[str]) -> str | None:
     """ "6' tall", "a 12\" pizza", but '"I have 5"'."""
     mark = match["mark"]
-    front = match.string[: match.start()][-_LONGEST_QUOTE:]
+    front = before(match, _LONGEST_QUOTE)
     is_open = front.count('"') % 2 if mark == '"' else re.search(r"(?<!\w)'(?:\S|\Z)", front)
     if is_open:
         return None
