@@ -19,7 +19,8 @@ from voxswap_server.text.english.rules.abbreviations import (
 from voxswap_server.text.english.rules.rule import STOP, after, before
 
 _STREET_NAMED = re.compile(
-    r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)[A-Z]\w*[a-z](?:\.?'s)?\.?[ —-]+\Z"
+    r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)"
+    r"[A-Z]\w*[a-z](?:\.?'s)?\.?[ —-]+\Z"
 )
 _HOUSE = re.compile(
     r"\b\d[\w/-]* (?:[NSEW]\.? )?(?:\w+\.? ){0,3}[A-Z]\w*[ ]\Z|\d(?:st|nd|rd|th) \Z"
