@@ -77,7 +77,8 @@ def _line_stands_alone(text: str, line_start: int, gap: re.Match[str]) -> bool:
         return True
     line = text[line_start : gap.start()]
     last = re.search(r"([^\W_]+)\W*\Z", line)
-    return len(line) <= 24 and last is not None and last[1].lower() not in _LEADS_ON
+    short = len(line) <= 24 and len(line.split()) <= 3
+    return short and last is not None and last[1].lower() not in _LEADS_ON
 
 
 def _sentences(text: str, block: _Span) -> Iterator[_Span]:

@@ -153,6 +153,7 @@ LINES = [
     ("—Hola.\n—Adiós.", ["—Hola.", "—Adiós."]),
     ("one\ntwo", ["one", "two"]),
     ("brown bread\nmilk\nsalt and pepper", ["brown bread", "milk", "salt and pepper"]),
+    ("I want to go\nwith you", ["I want to go\nwith you"]),
     ("bread and\nbutter", ["bread and\nbutter"]),
     ("pain et\nbeurre", ["pain et\nbeurre"]),
     ("we went to the harbour before\nnoon", ["we went to the harbour before\nnoon"]),

@@ -20,8 +20,8 @@ _LINE_BREAK = re.compile("\r\n|[\n\r\x0b\x85\u2028]")
 _PARAGRAPH_BREAK = re.compile("[\x0c\u2029]")
 _ITEM = re.compile(r"[•‣◦▪—]|[-*+–]\s|\d{1,3}[.)]\s")
 _ITEM_BEGUN = re.compile(r"(?:[-*+–]|\d{1,3}[.)]?)\Z")
-# A line of so few characters is an item, unless its last word cannot be the end of one.
-_SHORT_LINE = 24
+# A line of so few characters and words is an item, unless its last word cannot be the end of one.
+_SHORT_LINE, _SHORT_WORDS = 24, 3
 _LEADS_ON = frozenset(
     re.findall(
         r"\w+",
@@ -75,7 +75,7 @@ def _line_stands_alone(
 
 def _is_item(line: str, line_start: int) -> bool:
     """Whether a line is one of several things, each on a line of its own: "one", "two"."""
-    if line_start < 0 or len(line) > _SHORT_LINE:
+    if line_start < 0 or len(line) > _SHORT_LINE or len(line.split()) > _SHORT_WORDS:
         return False
     last = _LAST_WORD.search(line)
     return last is not None and last[1].lower() not in _LEADS_ON
