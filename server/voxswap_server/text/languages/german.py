@@ -13,6 +13,9 @@ _WEAK_BEFORE: Final = re.compile(r"\b(?:am|vom|zum|beim|im|dem|den|des|bis|ab|se
 _ARTICLE_BEFORE: Final = re.compile(r"\b(?:der|die|das) \Z")
 
 
+_NOT_FEMININE: Final = frozenset(
+    ("Junge", "Name", "Hase", "Löwe", "Affe", "Riese", "Drache", "Käse", "Ende", "Auge", "Gebäude")
+)
 _FEMININE: Final = re.compile(r"\w+(?:e|ung|heit|keit|schaft|ion|tät|ei|ik|ur)\Z")
 
 
@@ -26,9 +29,11 @@ def _ordinal(language: Language, value: int, seen: str) -> str:
 
 def _numbered(language: Language, value: int, match: re.Match[str]) -> str:
     said = _ordinal(language, value, before(match, 24).lower())
-    if said.endswith("r") and _FEMININE.match(next_word(match)):
-        return said.removesuffix("r")
-    return said
+    return said.removesuffix("r") if _is_feminine(next_word(match)) else said
+
+
+def _is_feminine(word: str) -> bool:
+    return bool(_FEMININE.match(word)) and word not in _NOT_FEMININE
 
 
 def _decades(language: Language) -> tuple[Rule, ...]:
@@ -54,7 +59,10 @@ def _clock(language: Language, hour: int, minute: int, before: str) -> str:
 
 
 def _gender(digits: str, word: str) -> str:
-    return "n" if digits == "1" and word[0].isupper() else ""
+    """Nouns begin with a capital, and most in -e are feminine."""
+    if digits != "1" or not word[0].isupper():
+        return ""
+    return "f" if _is_feminine(word) else "n"
 
 
 def table(locale: str) -> Language:

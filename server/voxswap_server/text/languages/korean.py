@@ -145,6 +145,10 @@ RULES: Final = (
         _amount,
     ),
     _rule(
+        r"(?P<first>\d{1,3}):(?P<last>\d{1,3})(?![\d:])",
+        lambda match: f"{_number(match['first'])} 대 {_number(match['last'])}",
+    ),
+    _rule(
         r"(?P<part>\d{1,3})/(?P<whole>\d{1,3})(?![\d/])",
         lambda match: f"{_number(match['whole'])}분의 {_number(match['part'])}",
     ),

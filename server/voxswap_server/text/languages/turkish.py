@@ -144,6 +144,7 @@ def table(locale: str) -> Language:
             "+1/4": "çeyrek",
         },
         cents="{whole} {cents} {cent}",
+        clock_before="saat",
         forms=always_singular,
         numbered=(r"\.(?= [^\W\d_])|'?[ıiuü]?n?c[ıiuü](?!\w)", _numbered),
         mend=((f"({_WORDS})", r"\1 "), (r"  +", " "), (r"^bir bin\b", "bin")),

@@ -28,7 +28,7 @@ _ENDINGS: Final = {
 _WRITTEN: Final = {
     **dict.fromkeys(("й", "ий", "ій"), "masculine"),
     **dict.fromkeys(("а", "я"), "feminine"),
-    **dict.fromkeys(("е", "є"), "neuter"),
+    **dict.fromkeys(("е", "є", "ге", "те", "ше"), "neuter"),
     **dict.fromkeys(("го", "ого"), "genitive"),
     **dict.fromkeys(("му", "ому"), "locative"),
     **dict.fromkeys(("у", "ю"), "accusative feminine"),
