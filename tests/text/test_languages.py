@@ -132,6 +132,18 @@ KINDS = {
         tr: saat 14.30 => saat on dört otuz
         ja: 0時、3対2、2位 => れいじ、さんたいに、にい
         ko: 3:2 => 삼 대 이
+        de: 5 €/kg, 3 €/Monat, 24/7 => fünf Euro pro Kilogramm, drei Euro pro Monat, \
+            vierundzwanzig sieben
+        de: 3x, 2er, 1.-3. Klasse => drei mal, zweier, erste bis dritte Klasse
+        de: Ich habe 2. Er hat 3 => Ich habe zwei. Er hat drei
+        pl: Mam 2. On ma 3 => Mam dwa. On ma trzy
+        fr: 9h-17h, 1/4 => neuf à dix-sept heures, un quart
+        de: 5 km - 10 km => fünf bis zehn Kilometer
+        es: 1 vez, 21 canciones => una vez, veintiuna canciones
+        ru: с 9:00 до 17:30 => с девяти часов до семнадцати тридцати
+        uk: з 9:00 до 17:00 => з дев'ятої до сімнадцятої
+        ja: 9時〜17時 => くじからじゅうしちじ
+        ko: 9시~17시 => 아홉 시에서 십칠 시
         de: 2 h 34 min => zwei Stunden vierunddreißig Minuten
     """,
     "money": """

@@ -91,14 +91,18 @@ def _money_rules(language: Language) -> Iterable[Rule]:
             words = _with_cents(language, first, noun(whole), noun(cent))
         else:
             words = language.count(noun(whole), first)
+        if match["per"] or match["slash"]:
+            per = f" {noun(units[match['per']]).forms[0]}" if match["per"] else ""
+            words += f" {language.per}{per}"
         return signed(language, match["sign"], words)
 
+    units = spellings(language.units)
+    per = rf"(?:/(?P<per>{any_of(units)})(?!\w)|(?P<slash>/(?=[^\W\d_])))?"
     sign, last = "(?P<sign>[+-])?", rf"(?:{_TO}(?P<last>{NUMBER}))?"
     currency = rf"(?P<currency>{pattern})"
     million = any_of(language.scales)
-    yield _rule(rf"{sign}{currency} ?(?P<amount>{NUMBER}){last}(?! ?{million})", read)
-    yield _rule(rf"{sign}(?P<amount>{NUMBER}){last} ?{currency}(?!\w)", read)
-    units = spellings(language.units)
+    yield _rule(rf"{sign}{currency} ?(?P<amount>{NUMBER}){last}(?! ?{million}){per}", read)
+    yield _rule(rf"{sign}(?P<amount>{NUMBER}){last} ?{currency}(?!\w){per}", read)
     if scales := [scale for scale in language.scales if scale in units]:
 
         def scaled(match: re.Match[str]) -> str:
@@ -130,7 +134,7 @@ def _units_rule(language: Language) -> Rule:
 
     def read(match: re.Match[str]) -> str | None:
         unit = match["unit"]
-        alone = match["space"] and after(match, 2).lstrip(" ")[:1].isalpha()
+        alone = match["space"] and after(match, 2).lstrip(" ")[:1].isalnum()
         if alone and unit in language.only_joined:
             return None
         amount = parse(match["amount"])
@@ -146,7 +150,8 @@ def _units_rule(language: Language) -> Rule:
 
     units = any_of(table)
     return _rule(
-        rf"(?P<sign>[+-])?(?P<amount>{NUMBER})(?:{_TO}(?P<last>{NUMBER}))?(?P<space> ?)"
+        rf"(?P<sign>[+-])?(?P<amount>{NUMBER})(?:(?: ?{units})?{_TO}(?P<last>{NUMBER}))?"
+        r"(?P<space> ?)"
         rf"(?P<unit>{units})(?![\w²³])(?:/(?P<per>{units})(?!\w))?",
         read,
     )
@@ -204,6 +209,13 @@ def _ordinal_rules(language: Language) -> Iterable[Rule]:
         def ordinal(match: re.Match[str]) -> str | None:
             return read(language, int(match["number"]), match)
 
+        def ranged(match: re.Match[str]) -> str | None:
+            first, last = (read(language, int(match[name]), match) for name in ("first", "last"))
+            return f"{first} {language.to} {last}" if first and last else None
+
+        if ending.startswith(r"\."):
+            day = r"[1-9]\d{0,2}"
+            yield _rule(rf"(?P<first>{day})\. ?- ?(?P<last>{day})\.(?= [^\W\d_])", ranged)
         yield _rule(rf"(?P<number>[1-9]\d{{0,3}})(?:{ending})", ordinal)
 
 
@@ -232,6 +244,8 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
 
     def fraction(match: re.Match[str]) -> str:
         words = language.halves.get(match["fraction"])
+        if match["fraction"] == "24/7":
+            return f"{language.whole('24')} {language.whole('7')}"
         if words is None or _counts_pages(match):
             first, last = match["fraction"].split("/")
             words = f"{language.whole(first)} {language.over} {language.whole(last)}"
@@ -274,7 +288,7 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
     yield _rule(rf"(?P<sign>[+-])?(?P<first>{NUMBER}){_TO}(?P<last>{NUMBER})(?![\w-])", ranged)
 
 
-_LABEL: Final = re.compile(r"[^\W\d_]\w{1,20} \Z")
+_LABEL: Final = re.compile(r"[^\W\d_]\w{3,20} \Z")
 
 
 def _counts_pages(match: re.Match[str]) -> bool:

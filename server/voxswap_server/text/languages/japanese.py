@@ -208,7 +208,11 @@ def _time(match: re.Match[str]) -> str:
 
 def _amount(match: re.Match[str]) -> str:
     counter = _COUNTERS[match["counter"]]
-    first = f"{_number(match['first'])}から" if match["first"] else ""
+    first = ""
+    if match["by"]:
+        first = f"{_counted(match['first'], _COUNTERS[match['by']])}から"
+    elif match["first"]:
+        first = f"{_number(match['first'])}から"
     if match["scale"]:
         said = _number(match["amount"]) + _SCALES[match["scale"]] + counter.base
     else:
@@ -244,7 +248,8 @@ RULES: Final = (
     _rule(r"0\d{1,4}-\d{1,4}-\d{3,4}(?!\d)", _groups),
     _rule(rf"{_SIGN}(?P<currency>[¥￥$€£]) ?(?P<amount>{_NUMBER}){_SCALE}", _money),
     _rule(
-        rf"{_SIGN}(?P<nth>第)?(?:(?P<first>{_NUMBER}){_TO})?(?P<amount>{_NUMBER}){_SCALE} ?"
+        rf"{_SIGN}(?P<nth>第)?(?:(?P<first>{_NUMBER})(?P<by>{any_of(_COUNTERS)})?{_TO})?"
+        rf"(?P<amount>{_NUMBER}){_SCALE} ?"
         rf"(?P<counter>{any_of(_COUNTERS)})(?![A-Za-z])",
         _amount,
     ),
