@@ -121,6 +121,29 @@ KINDS = {
         ru: 8 (495) 123-45-67 => восемь, четыре девять пять, один два три, четыре пять, шесть семь
         es: 91 123 45 67 => nueve uno, uno dos tres, cuatro cinco, seis siete
         fr: 2,5 M€, 1 h 30 min => deux virgule cinq millions d'euros, une heure trente minutes
+        de: Seite 1/3, Nimm 1/3 Tasse => Seite eins von drei, Nimm ein Drittel Tasse
+        de: 1 Million, 1 Katze, 1 Auge => eine Million, eine Katze, ein Auge
+        fr: 3-2, 2-3 => trois à deux, deux à trois
+        nl: 3-2 => drie tegen twee
+        ru: 9 с, 5 с половиной => девять секунд, пять с половиной
+        ru: 100 тыс. руб. нет => сто тысяч рублей нет
+        pl: 5 mln zł => pięć milionów złotych
+        uk: 2-ге => друге
+        tr: saat 14.30 => saat on dört otuz
+        ja: 0時、3対2、2位 => れいじ、さんたいに、にい
+        ko: 3:2 => 삼 대 이
+        de: 5 €/kg, 3 €/Monat, 24/7 => fünf Euro pro Kilogramm, drei Euro pro Monat, \
+            vierundzwanzig sieben
+        de: 3x, 2er, 1.-3. Klasse => drei mal, zweier, erste bis dritte Klasse
+        de: Ich habe 2. Er hat 3 => Ich habe zwei. Er hat drei
+        pl: Mam 2. On ma 3 => Mam dwa. On ma trzy
+        fr: 9h-17h, 1/4 => neuf à dix-sept heures, un quart
+        de: 5 km - 10 km => fünf bis zehn Kilometer
+        es: 1 vez, 21 canciones => una vez, veintiuna canciones
+        ru: с 9:00 до 17:30 => с девяти часов до семнадцати тридцати
+        uk: з 9:00 до 17:00 => з дев'ятої до сімнадцятої
+        ja: 9時〜17時 => くじからじゅうしちじ
+        ko: 9시~17시 => 아홉 시에서 십칠 시
         de: 2 h 34 min => zwei Stunden vierunddreißig Minuten
     """,
     "money": """
@@ -242,3 +265,11 @@ def test_languages_of_one_table_may_differ_by_region_and_others_have_none() -> N
     assert reader_of("de-AT") is reader_of("de_DE")
     assert reader_of("fi") is None
     assert knows("fi")
+
+
+@pytest.mark.parametrize("language", TABLES)
+def test_figures_of_any_length_are_read(language: str) -> None:
+    """Python makes no number of more than 4,300 digits."""
+    digits = "1" * 5000
+    for text in (digits, f"{digits}-{digits}", f"{digits},{digits}", f"{digits} €", f"{digits}/2"):
+        assert not any(map(str.isdecimal, normalize(text, language).text))

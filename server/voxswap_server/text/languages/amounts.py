@@ -91,13 +91,28 @@ def _money_rules(language: Language) -> Iterable[Rule]:
             words = _with_cents(language, first, noun(whole), noun(cent))
         else:
             words = language.count(noun(whole), first)
+        if match["per"] or match["slash"]:
+            per = f" {noun(units[match['per']]).forms[0]}" if match["per"] else ""
+            words += f" {language.per}{per}"
         return signed(language, match["sign"], words)
 
+    units = spellings(language.units)
+    per = rf"(?:/(?P<per>{any_of(units)})(?!\w)|(?P<slash>/(?=[^\W\d_])))?"
     sign, last = "(?P<sign>[+-])?", rf"(?:{_TO}(?P<last>{NUMBER}))?"
     currency = rf"(?P<currency>{pattern})"
     million = any_of(language.scales)
-    yield _rule(rf"{sign}{currency} ?(?P<amount>{NUMBER}){last}(?! ?{million})", read)
-    yield _rule(rf"{sign}(?P<amount>{NUMBER}){last} ?{currency}(?!\w)", read)
+    yield _rule(rf"{sign}{currency} ?(?P<amount>{NUMBER}){last}(?! ?{million}){per}", read)
+    yield _rule(rf"{sign}(?P<amount>{NUMBER}){last} ?{currency}(?!\w){per}", read)
+    if scales := [scale for scale in language.scales if scale in units]:
+
+        def scaled(match: re.Match[str]) -> str:
+            words = language.count(noun(units[match["scale"]]), parse(match["amount"]))
+            whole = table[match["currency"]].partition(";")[0]
+            many = language.form(noun(whole), Amount("5"))
+            return signed(language, match["sign"], f"{words} {many}")
+
+        scale = rf"(?P<scale>{any_of(scales)})"
+        yield _rule(rf"{sign}(?P<amount>{NUMBER}) ?{scale} ?{currency}(?!\w)", scaled)
 
 
 def _with_cents(language: Language, amount: Amount, whole: Noun, cent: Noun) -> str:
@@ -119,7 +134,8 @@ def _units_rule(language: Language) -> Rule:
 
     def read(match: re.Match[str]) -> str | None:
         unit = match["unit"]
-        if match["space"] and unit in language.only_joined:
+        alone = match["space"] and after(match, 2).lstrip(" ")[:1].isalnum()
+        if alone and unit in language.only_joined:
             return None
         amount = parse(match["amount"])
         if match["last"]:
@@ -134,7 +150,8 @@ def _units_rule(language: Language) -> Rule:
 
     units = any_of(table)
     return _rule(
-        rf"(?P<sign>[+-])?(?P<amount>{NUMBER})(?:{_TO}(?P<last>{NUMBER}))?(?P<space> ?)"
+        rf"(?P<sign>[+-])?(?P<amount>{NUMBER})(?:(?: ?{units})?{_TO}(?P<last>{NUMBER}))?"
+        r"(?P<space> ?)"
         rf"(?P<unit>{units})(?![\w²³])(?:/(?P<per>{units})(?!\w))?",
         read,
     )
@@ -192,6 +209,13 @@ def _ordinal_rules(language: Language) -> Iterable[Rule]:
         def ordinal(match: re.Match[str]) -> str | None:
             return read(language, int(match["number"]), match)
 
+        def ranged(match: re.Match[str]) -> str | None:
+            first, last = (read(language, int(match[name]), match) for name in ("first", "last"))
+            return f"{first} {language.to} {last}" if first and last else None
+
+        if ending.startswith(r"\."):
+            day = r"[1-9]\d{0,2}"
+            yield _rule(rf"(?P<first>{day})\. ?- ?(?P<last>{day})\.(?= [^\W\d_])", ranged)
         yield _rule(rf"(?P<number>[1-9]\d{{0,3}})(?:{ending})", ordinal)
 
 
@@ -220,7 +244,9 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
 
     def fraction(match: re.Match[str]) -> str:
         words = language.halves.get(match["fraction"])
-        if words is None:
+        if match["fraction"] == "24/7":
+            return f"{language.whole('24')} {language.whole('7')}"
+        if words is None or _counts_pages(match):
             first, last = match["fraction"].split("/")
             words = f"{language.whole(first)} {language.over} {language.whole(last)}"
         if match["whole"]:
@@ -236,8 +262,11 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
         elif language.between:
             said = language.range(parse(first), parse(last), before(match, 8).lower())
         else:
-            ends = (_plain(language, part, match) for part in (first, last))
-            said = f" {language.to} ".join(ends)
+            descends = parse(first).size > parse(last).size
+            word = language.ratio if descends else language.to  # else a score
+            said = f" {word} ".replace("  ", " ").join(
+                _plain(language, part, match) for part in (first, last)
+            )
         return signed(language, match["sign"], said)
 
     def vulgar(match: re.Match[str]) -> str:
@@ -257,6 +286,16 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
     )
     yield _rule(r"\d{1,3}:\d{1,3}(?![\d:])", joined(language.ratio))
     yield _rule(rf"(?P<sign>[+-])?(?P<first>{NUMBER}){_TO}(?P<last>{NUMBER})(?![\w-])", ranged)
+
+
+_LABEL: Final = re.compile(r"[^\W\d_]\w{3,20} \Z")
+
+
+def _counts_pages(match: re.Match[str]) -> bool:
+    """Whether a fraction is a place among so many: "Seite 1/3", and not "Nimm 1/3 Tasse"."""
+    label = _LABEL.search(before(match, 22))
+    named = label and label[0][0].isupper() and not match["whole"]
+    return bool(named) and not after(match, 2)[1:].isalpha()
 
 
 def _plain_rule(language: Language) -> Rule:

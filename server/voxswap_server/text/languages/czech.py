@@ -40,6 +40,8 @@ def _numbered(language: Language, value: int, match: re.Match[str]) -> str | Non
     del language
     said = _ordinal(value)
     follows = next_word(match)
+    if follows[:1].isupper():
+        return None  # another sentence
     if said and follows[-1:] in "aá":
         return re.sub(r"ý\b", "á", said)
     return re.sub(r"ý\b", "é", said) if said and follows[-1:] in "oé" else said
@@ -109,6 +111,7 @@ def table(locale: str) -> Language:
         dotted_dates=True,
         years_in_hundreds=True,
         units={
+            "x": "krát",
             "km": "m:kilometr|kilometry|kilometrů|kilometru",
             "m": "m:metr|metry|metrů|metru",
             "cm": "m:centimetr|centimetry|centimetrů|centimetru",
@@ -140,7 +143,7 @@ def table(locale: str) -> Language:
             "mil.": "m:milion|miliony|milionů|milionu",
             "mld.": "f:miliarda|miliardy|miliard|miliardy",
         },
-        only_joined=frozenset({"s", "t"}),
+        only_joined=frozenset({"x", "s", "t"}),
         scales=("tis.", "mil.", "mld.", "milion", "milionů"),
         currencies={
             "Kč CZK": "f:koruna|koruny|korun|koruny;m:haléř|haléře|haléřů|haléře",

@@ -52,6 +52,7 @@ def table(locale: str) -> Language:
         ),
         years_in_hundreds=True,
         units={
+            "x": "keer",
             "km": "kilometer",
             "m": "meter",
             "cm": "centimeter",
@@ -85,7 +86,7 @@ def table(locale: str) -> Language:
             "mln.": "miljoen",
             "mld.": "miljard",
         },
-        only_joined=frozenset({"W", "t", "u"}),
+        only_joined=frozenset({"x", "W", "t", "u"}),
         scales=("miljoen", "miljard", "mln.", "mld."),
         currencies={
             "€ EUR": "euro;cent",

@@ -54,6 +54,7 @@ def table(locale: str) -> Language:
             *("juillet", "août", "septembre", "octobre", "novembre", "décembre"),
         ),
         units={
+            "x": "f:fois",
             "km": "kilomètre|kilomètres",
             "m": "mètre|mètres",
             "cm": "centimètre|centimètres",
@@ -90,7 +91,7 @@ def table(locale: str) -> Language:
             "GB": "gigaoctet|gigaoctets",
             "MB": "mégaoctet|mégaoctets",
         },
-        only_joined=frozenset({"W", "t"}),
+        only_joined=frozenset({"x", "W", "t"}),
         scales=("millions", "milliards", "million", "milliard"),
         currencies={
             "€ EUR": "euro|euros;centime|centimes",

@@ -13,6 +13,16 @@ _WEAK_BEFORE: Final = re.compile(r"\b(?:am|vom|zum|beim|im|dem|den|des|bis|ab|se
 _ARTICLE_BEFORE: Final = re.compile(r"\b(?:der|die|das) \Z")
 
 
+# Words that begin a sentence: "Ich habe 2. Er hat 3."
+_BEGINNINGS: Final = frozenset(
+    (
+        *("Ich", "Du", "Er", "Sie", "Es", "Wir", "Ihr", "Der", "Die", "Das", "Ein", "Eine", "Und"),
+        *("Aber", "Dann", "Da", "Dort", "Hier", "Jetzt", "Nun", "Wenn", "Als", "Doch", "So", "Was"),
+    )
+)
+_NOT_FEMININE: Final = frozenset(
+    ("Junge", "Name", "Hase", "Löwe", "Affe", "Riese", "Drache", "Käse", "Ende", "Auge", "Gebäude")
+)
 _FEMININE: Final = re.compile(r"\w+(?:e|ung|heit|keit|schaft|ion|tät|ei|ik|ur)\Z")
 
 
@@ -24,11 +34,15 @@ def _ordinal(language: Language, value: int, seen: str) -> str:
     return said if _ARTICLE_BEFORE.search(seen) else f"{said}r"
 
 
-def _numbered(language: Language, value: int, match: re.Match[str]) -> str:
+def _numbered(language: Language, value: int, match: re.Match[str]) -> str | None:
+    if next_word(match) in _BEGINNINGS:
+        return None
     said = _ordinal(language, value, before(match, 24).lower())
-    if said.endswith("r") and _FEMININE.match(next_word(match)):
-        return said.removesuffix("r")
-    return said
+    return said.removesuffix("r") if _is_feminine(next_word(match)) else said
+
+
+def _is_feminine(word: str) -> bool:
+    return bool(_FEMININE.match(word)) and word not in _NOT_FEMININE
 
 
 def _decades(language: Language) -> tuple[Rule, ...]:
@@ -37,7 +51,7 @@ def _decades(language: Language) -> tuple[Rule, ...]:
     def read(match: re.Match[str]) -> str:
         return f"{_year(language, int(match['number']))}er"
 
-    return (Rule(re.compile(r"(?P<number>(?:1\d|20)?[1-9]0)er(?!\w)"), read),)
+    return (Rule(re.compile(r"(?P<number>(?:1\d|20)?\d0|[1-9]\d?)er(?!\w)"), read),)
 
 
 def _year(language: Language, year: int) -> str:
@@ -54,7 +68,10 @@ def _clock(language: Language, hour: int, minute: int, before: str) -> str:
 
 
 def _gender(digits: str, word: str) -> str:
-    return "n" if digits == "1" and word[0].isupper() else ""
+    """Nouns begin with a capital, and most in -e are feminine."""
+    if digits != "1" or not word[0].isupper():
+        return ""
+    return "f" if _is_feminine(word) else "n"
 
 
 def table(locale: str) -> Language:
@@ -128,8 +145,9 @@ def table(locale: str) -> Language:
             "Mio.": "f:Million|Millionen",
             "Mrd.": "f:Milliarde|Milliarden",
             "Uhr": "n:Uhr",
+            "x": "mal",
         },
-        only_joined=frozenset({"W", "V", "t"}),
+        only_joined=frozenset({"W", "V", "t", "x"}),
         scales=("Mio.", "Mrd.", "Millionen", "Milliarden", "Million", "Milliarde"),
         currencies={
             "€ EUR": "m:Euro;m:Cent",

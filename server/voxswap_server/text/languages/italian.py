@@ -58,6 +58,7 @@ def table(locale: str) -> Language:
             *("luglio", "agosto", "settembre", "ottobre", "novembre", "dicembre"),
         ),
         units={
+            "x": "f:volta|volte",
             "km": "m:chilometro|chilometri",
             "m": "m:metro|metri",
             "cm": "m:centimetro|centimetri",
@@ -88,7 +89,7 @@ def table(locale: str) -> Language:
             "GB": "m:gigabyte",
             "MB": "m:megabyte",
         },
-        only_joined=frozenset({"W", "t"}),
+        only_joined=frozenset({"x", "W", "t"}),
         scales=("milioni", "miliardi", "milione", "miliardo"),
         currencies={
             "€ EUR": "m:euro;m:centesimo|centesimi",

@@ -82,7 +82,9 @@ _COUNTERS: Final[Mapping[str, Counter]] = {
     ),
     "日": Counter("にち", others=_DATES | {1: "いちにち"}),
     "日間": Counter("にちかん", others={n: f"{day}かん" for n, day in _DATES.items() if n > 1}),
-    "時": Counter("じ", tails=_CLOCK),
+    "時": Counter("じ", others={0: "れいじ"}, tails=_CLOCK),
+    "対": Counter("たい", "たい", doubling=_BEFORE_S),
+    "位": Counter("い"),
     "時間": Counter("じかん", tails=_CLOCK),
     "分": Counter("ふん", "ぷん", "ぷん", _BEFORE_K),
     "分間": Counter("ふんかん", "ぷんかん", "ぷんかん", _BEFORE_K),
@@ -206,7 +208,11 @@ def _time(match: re.Match[str]) -> str:
 
 def _amount(match: re.Match[str]) -> str:
     counter = _COUNTERS[match["counter"]]
-    first = f"{_number(match['first'])}から" if match["first"] else ""
+    first = ""
+    if match["by"]:
+        first = f"{_counted(match['first'], _COUNTERS[match['by']])}から"
+    elif match["first"]:
+        first = f"{_number(match['first'])}から"
     if match["scale"]:
         said = _number(match["amount"]) + _SCALES[match["scale"]] + counter.base
     else:
@@ -242,7 +248,8 @@ RULES: Final = (
     _rule(r"0\d{1,4}-\d{1,4}-\d{3,4}(?!\d)", _groups),
     _rule(rf"{_SIGN}(?P<currency>[¥￥$€£]) ?(?P<amount>{_NUMBER}){_SCALE}", _money),
     _rule(
-        rf"{_SIGN}(?P<nth>第)?(?:(?P<first>{_NUMBER}){_TO})?(?P<amount>{_NUMBER}){_SCALE} ?"
+        rf"{_SIGN}(?P<nth>第)?(?:(?P<first>{_NUMBER})(?P<by>{any_of(_COUNTERS)})?{_TO})?"
+        rf"(?P<amount>{_NUMBER}){_SCALE} ?"
         rf"(?P<counter>{any_of(_COUNTERS)})(?![A-Za-z])",
         _amount,
     ),

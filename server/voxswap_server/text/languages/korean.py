@@ -105,7 +105,11 @@ def _time(match: re.Match[str]) -> str:
 
 
 def _amount(match: re.Match[str]) -> str:
-    first = f"{_number(match['first'])}에서 " if match["first"] else ""
+    first = ""
+    if match["by"]:
+        first = f"{_counted(match['first'], match['by'])}에서 "
+    elif match["first"]:
+        first = f"{_number(match['first'])}에서 "
     counter = match["counter"]
     if match["sign"] == "-" and counter in ("°C", "℃", "도"):
         return f"영하 {_counted(match['amount'], counter)}"
@@ -127,6 +131,7 @@ def _rule(pattern: str, read: Callable[[re.Match[str]], str | None]) -> Rule:
 
 
 _SIGN: Final = "(?P<sign>[+-])?"
+_COUNTER: Final = any_of((*_BY_PIECE, *_CHINESE))
 _SCALE: Final = any_of(_SCALES)
 RULES: Final = (
     _rule(
@@ -140,9 +145,13 @@ RULES: Final = (
         _money,
     ),
     _rule(
-        rf"{_SIGN}(?:(?P<first>{_NUMBER}){_TO})?(?P<amount>{_NUMBER}) ?"
-        rf"(?P<counter>{any_of((*_BY_PIECE, *_CHINESE))})(?![A-Za-z])",
+        rf"{_SIGN}(?:(?P<first>{_NUMBER}) ?(?P<by>{_COUNTER})?{_TO})?(?P<amount>{_NUMBER}) ?"
+        rf"(?P<counter>{_COUNTER})(?![A-Za-z])",
         _amount,
+    ),
+    _rule(
+        r"(?P<first>\d{1,3}):(?P<last>\d{1,3})(?![\d:])",
+        lambda match: f"{_number(match['first'])} 대 {_number(match['last'])}",
     ),
     _rule(
         r"(?P<part>\d{1,3})/(?P<whole>\d{1,3})(?![\d/])",

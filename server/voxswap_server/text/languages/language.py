@@ -34,6 +34,12 @@ class Amount(NamedTuple):
     mark: str = ""
 
     @property
+    def size(self) -> tuple[int, str]:
+        """Orders integers of any length without making them numbers."""
+        digits = self.integer.lstrip("0")
+        return len(digits), digits
+
+    @property
     def is_one(self) -> bool:
         """Whether it takes the singular everywhere."""
         return self.integer == "1" and not self.decimals
@@ -226,7 +232,7 @@ class Language:
         """From one number to another; a score, if the second is less. ``before`` is in front."""
         if not self.between:
             return f"{self.amount(first)} {self.to} {self.in_range(self, last)}"
-        if (len(first.integer), first.integer) >= (len(last.integer), last.integer):
+        if first.size >= last.size:
             return f"{self.amount(first)} {self.amount(last)}"
         said = f"{self.in_range(self, first)} {self.to} {self.in_range(self, last)}"
         told = before.endswith(f"{self.between} ")

@@ -95,9 +95,11 @@ def _clock(language: Language, hour: int, minute: int, before: str) -> str:
     return f"{said} {language.words(minute) if minute > 9 else 'zero ' + language.words(minute)}"
 
 
-def _numbered(language: Language, value: int, match: re.Match[str]) -> str:
+def _numbered(language: Language, value: int, match: re.Match[str]) -> str | None:
     del language
     noun = next_word(match)
+    if noun[:1].isupper():
+        return None  # another sentence
     case = "feminine" if noun.endswith("a") else "neuter" if noun[-1] in "oe" else ""
     return _ordinal(value, case)
 
@@ -153,6 +155,7 @@ def table(locale: str) -> Language:
         ),
         dotted_dates=True,
         units={
+            "x": "raz|razy|razy|raza",
             "km": "kilometr|kilometry|kilometrów|kilometra",
             "m": "metr|metry|metrów|metra",
             "cm": "centymetr|centymetry|centymetrów|centymetra",
@@ -187,7 +190,7 @@ def table(locale: str) -> Language:
             "mln": "milion|miliony|milionów|miliona",
             "mld": "miliard|miliardy|miliardów|miliarda",
         },
-        only_joined=frozenset({"t"}),
+        only_joined=frozenset({"x", "t"}),
         scales=("mln", "mld", "tys.", "milion", "miliard"),
         currencies={
             "zł PLN": "złoty|złote|złotych|złotego;grosz|grosze|groszy|grosza",

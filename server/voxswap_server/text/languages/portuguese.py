@@ -18,7 +18,7 @@ def _gender(digits: str, word: str) -> str:
     lower = word.lower()
     if lower in _NO_NOUN or _MASCULINE.match(lower):
         return ""
-    return "f" if re.search(r"(?:as?|ãs?|ção|ções|dades?)\Z", lower) else ""
+    return "f" if re.search(r"(?:as?|ãs?|ção|ções|dades?|vez|vezes)\Z", lower) else ""
 
 
 def _day(language: Language, day: int, before: str) -> str:
@@ -63,6 +63,7 @@ def table(locale: str) -> Language:
             *("julho", "agosto", "setembro", "outubro", "novembro", "dezembro"),
         ),
         units={
+            "x": "f:vez|vezes",
             "km": "m:quilómetro|quilómetros" if locale == "pt" else "m:quilômetro|quilômetros",
             "m": "m:metro|metros",
             "cm": "m:centímetro|centímetros",
@@ -97,7 +98,7 @@ def table(locale: str) -> Language:
             "GB": "m:gigabyte|gigabytes",
             "MB": "m:megabyte|megabytes",
         },
-        only_joined=frozenset({"W", "t"}),
+        only_joined=frozenset({"x", "W", "t"}),
         scales=("milhões", "milhão", "bilhões", "bilhão", "mil milhões"),
         currencies={
             "€ EUR": "m:euro|euros;m:cêntimo|cêntimos",

@@ -63,7 +63,11 @@ def _year(language: Language, year: int) -> str:
 
 
 def _clock(language: Language, hour: int, minute: int, before: str) -> str:
-    del before
+    if re.search(r"\b(?:с|со|до|от|после|около) \Z", before):
+        hours = _genitive(language, Amount(str(hour)))
+        if not minute:
+            return f"{hours} {'часа' if hour == 1 else 'часов'}"
+        return f"{hours} {_genitive(language, Amount(str(minute)))}"
     return language.time(hour, minute, "") if minute else language.count(_HOURS, Amount(str(hour)))
 
 
@@ -144,6 +148,7 @@ def table(locale: str) -> Language:
         ),
         dotted_dates=True,
         units={
+            "x х": "раз|раза|раз",
             "км": "километр|километра|километров",
             "м": "метр|метра|метров",
             "см": "сантиметр|сантиметра|сантиметров",
@@ -176,7 +181,7 @@ def table(locale: str) -> Language:
             "млн": "миллион|миллиона|миллионов",
             "млрд": "миллиард|миллиарда|миллиардов",
         },
-        only_joined=frozenset({"с", "т"}),
+        only_joined=frozenset({"x", "х", "с", "т"}),
         scales=("млн", "млрд", "тыс."),
         currencies={
             "₽ руб. RUB": "рубль|рубля|рублей;f:копейка|копейки|копеек",

@@ -9,6 +9,7 @@ from voxswap_server.text.languages import numerals
 from voxswap_server.text.languages.language import Language
 
 _MASCULINE: Final = re.compile(r"(?:problem|sistem|tem|program|planet|clim|idiom|dram|poem)as?\Z")
+_WOMEN: Final = re.compile(r"(?:vez|veces|\w+(?:[cs]ión|[cs]iones|dad|dades|tud|tudes))\Z")
 _MEN: Final = frozenset(("día", "días", "mapa", "mapas"))
 _NO_WOMEN: Final = frozenset(("día", "días", "mapa", "mapas", "para", "a", "la", "las", "hasta"))
 
@@ -16,6 +17,8 @@ _NO_WOMEN: Final = frozenset(("día", "días", "mapa", "mapas", "para", "a", "la
 def _gender(digits: str, word: str) -> str:
     """Nouns in -a are feminine but for a few; before masculine ones 1 and 21 are shortened."""
     lower = word.lower()
+    if _WOMEN.match(lower):
+        return "f"
     if lower in _MEN or _MASCULINE.match(lower):
         return "m"
     if re.search(r"as?\Z", lower) and not (_MASCULINE.match(lower) or lower in _NO_WOMEN):
@@ -73,6 +76,7 @@ def table(locale: str) -> Language:
         ),
         other_months=("setiembre",),
         units={
+            "x": "f:vez|veces",
             "km": "m:kilómetro|kilómetros",
             "m": "m:metro|metros",
             "cm": "m:centímetro|centímetros",
@@ -104,7 +108,7 @@ def table(locale: str) -> Language:
             "GB": "m:gigabyte|gigabytes",
             "MB": "m:megabyte|megabytes",
         },
-        only_joined=frozenset({"W", "t"}),
+        only_joined=frozenset({"x", "W", "t"}),
         scales=("millones", "millón", "mil millones"),
         currencies={
             "€ EUR": "m:euro|euros;m:céntimo|céntimos",

@@ -67,6 +67,7 @@ def table(locale: str) -> Language:
         ),
         years_in_hundreds=True,
         units={
+            "x": "c:gång|gånger",
             "km": "c:kilometer",
             "m": "c:meter",
             "cm": "c:centimeter",
@@ -99,7 +100,7 @@ def table(locale: str) -> Language:
             "GB": "n:gigabyte",
             "MB": "n:megabyte",
         },
-        only_joined=frozenset({"W", "t"}),
+        only_joined=frozenset({"x", "W", "t"}),
         scales=("miljoner", "miljarder", "miljon", "miljard"),
         currencies={
             "kr SEK": "c:krona|kronor;n:öre",

@@ -78,6 +78,7 @@ def table(locale: str) -> Language:
             *("Temmuz", "Ağustos", "Eylül", "Ekim", "Kasım", "Aralık"),
         ),
         units={
+            "x": "kat",
             "km": "kilometre",
             "m": "metre",
             "cm": "santimetre",
@@ -106,7 +107,7 @@ def table(locale: str) -> Language:
             "GB": "gigabayt",
             "MB": "megabayt",
         },
-        only_joined=frozenset({"t"}),
+        only_joined=frozenset({"x", "t"}),
         scales=("milyon", "milyar", "bin"),
         currencies={
             "₺ TL TRY": "lira;kuruş",
@@ -144,6 +145,7 @@ def table(locale: str) -> Language:
             "+1/4": "çeyrek",
         },
         cents="{whole} {cents} {cent}",
+        clock_before="saat",
         forms=always_singular,
         numbered=(r"\.(?= [^\W\d_])|'?[ıiuü]?n?c[ıiuü](?!\w)", _numbered),
         mend=((f"({_WORDS})", r"\1 "), (r"  +", " "), (r"^bir bin\b", "bin")),

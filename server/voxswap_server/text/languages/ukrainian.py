@@ -21,6 +21,7 @@ _ENDINGS: Final = {
     "genitive": ("ого", "ього"),
     "locative": ("ому", "ьому"),
     "feminine locative": ("ій", "ій"),
+    "feminine genitive": ("ої", "ьої"),
     "accusative feminine": ("у", "ю"),
     "plural": ("і", "і"),
     "genitive plural": ("их", "іх"),
@@ -28,7 +29,7 @@ _ENDINGS: Final = {
 _WRITTEN: Final = {
     **dict.fromkeys(("й", "ий", "ій"), "masculine"),
     **dict.fromkeys(("а", "я"), "feminine"),
-    **dict.fromkeys(("е", "є"), "neuter"),
+    **dict.fromkeys(("е", "є", "ге", "те", "ше"), "neuter"),
     **dict.fromkeys(("го", "ого"), "genitive"),
     **dict.fromkeys(("му", "ому"), "locative"),
     **dict.fromkeys(("у", "ю"), "accusative feminine"),
@@ -65,10 +66,12 @@ def _year(language: Language, year: int) -> str:
 
 
 def _clock(language: Language, hour: int, minute: int, before: str) -> str:
-    after = re.search(r"\b(?:о|об|після) \Z", before)
+    form = "feminine"
+    if found := re.search(r"\b(?:(о|об)|з|із|від|до|після|близько) \Z", before):
+        form = "feminine locative" if found[1] else "feminine genitive"
     said = language.words(0)
     if hour:
-        said = _ordinal(hour, "feminine locative" if after else "feminine")
+        said = _ordinal(hour, form)
     if not minute:
         return said
     zero = f"{language.words(0)} " if minute < 10 else ""
@@ -138,6 +141,7 @@ def table(locale: str) -> Language:
         ),
         dotted_dates=True,
         units={
+            "x х": "раз|рази|разів|раза",
             "км": "кілометр|кілометри|кілометрів|кілометра",
             "м": "метр|метри|метрів|метра",
             "см": "сантиметр|сантиметри|сантиметрів|сантиметра",
@@ -168,7 +172,7 @@ def table(locale: str) -> Language:
             "млн": "мільйон|мільйони|мільйонів|мільйона",
             "млрд": "мільярд|мільярди|мільярдів|мільярда",
         },
-        only_joined=frozenset({"с", "т"}),
+        only_joined=frozenset({"x", "х", "с", "т"}),
         scales=("млн", "млрд", "тис."),
         currencies={
             "₴ грн. грн UAH": "f:гривня|гривні|гривень|гривні;f:копійка|копійки|копійок|копійки",
