@@ -144,6 +144,10 @@ KINDS = {
         uk: з 9:00 до 17:00 => з дев'ятої до сімнадцятої
         ja: 9時〜17時 => くじからじゅうしちじ
         ko: 9시~17시 => 아홉 시에서 십칠 시
+        de: ½ l, Nimm 1/2 kg! => ein halb Liter, Nimm ein halb Kilogramm!
+        fr: ½ l => un demi litre
+        ru: 3/4 км, 1½ км => три четверти километра, один с половиной километра
+        es: 2½ km => dos y medio kilómetros
         de: 2 h 34 min => zwei Stunden vierunddreißig Minuten
     """,
     "money": """
