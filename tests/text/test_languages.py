@@ -53,7 +53,7 @@ KINDS = {
         cs: k&#367;&#x148; => kůň
         hu: só &amp;amp; bors => só & bors
         en: salt &amp; pepper => salt and pepper
-        en: AT&T; R&D => AT and T; R and D
+        en: R&D; you & me; => R and D; you and me;
         en: see [the map](https://example.com/map) => see the map
     """,
     "what others read": """
