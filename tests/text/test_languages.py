@@ -53,7 +53,7 @@ KINDS = {
         cs: k&#367;&#x148; => kůň
         hu: só &amp;amp; bors => só & bors
         en: salt &amp; pepper => salt and pepper
-        en: AT&T; R&D => AT and T; R and D
+        en: R&D; you & me; => R and D; you and me;
         en: see [the map](https://example.com/map) => see the map
     """,
     "what others read": """
@@ -144,6 +144,10 @@ KINDS = {
         uk: з 9:00 до 17:00 => з дев'ятої до сімнадцятої
         ja: 9時〜17時 => くじからじゅうしちじ
         ko: 9시~17시 => 아홉 시에서 십칠 시
+        de: ½ l, Nimm 1/2 kg! => ein halb Liter, Nimm ein halb Kilogramm!
+        fr: ½ l => un demi litre
+        ru: 3/4 км, 1½ км => три четверти километра, один с половиной километра
+        es: 2½ km => dos y medio kilómetros
         de: 2 h 34 min => zwei Stunden vierunddreißig Minuten
     """,
     "money": """

@@ -242,6 +242,15 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
             return language.amount(Amount(whole), "m") + rest[1:]
         return f"{language.whole(whole)} {rest}"
 
+    def measured(words: str, match: re.Match[str]) -> str:
+        if not match["unit"]:
+            return words
+        unit = noun(units[match["unit"]])
+        amount = Amount(match["whole"] or "0", "5", ",")
+        if match["whole"] or language.forms(amount) > 1:
+            return f"{words} {language.form(unit, amount)}"
+        return f"{words} {unit.forms[0]}"
+
     def fraction(match: re.Match[str]) -> str:
         words = language.halves.get(match["fraction"])
         if match["fraction"] == "24/7":
@@ -251,7 +260,7 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
             words = f"{language.whole(first)} {language.over} {language.whole(last)}"
         if match["whole"]:
             words = mixed(match["whole"], match["fraction"], words)
-        return signed(language, match["sign"], words)
+        return signed(language, match["sign"], measured(words, match))
 
     def ranged(match: re.Match[str]) -> str:
         first, last = match["first"], match["last"]
@@ -272,17 +281,20 @@ def _combined_rules(language: Language) -> Iterable[Rule]:
     def vulgar(match: re.Match[str]) -> str:
         fraction = VULGAR[match["fraction"]]
         if not match["whole"]:
-            return language.halves[fraction]
-        return mixed(match["whole"], fraction, language.halves[fraction])
+            return measured(language.halves[fraction], match)
+        return measured(mixed(match["whole"], fraction, language.halves[fraction]), match)
 
-    yield _rule(rf"(?:(?P<whole>\d{{1,4}}) ?)?(?P<fraction>[{''.join(VULGAR)}])", vulgar)
+    unit = rf"(?: ?(?P<unit>{any_of(units)})(?![\w²³/]))?"
+    one = f"[{''.join(VULGAR)}]"
+    yield _rule(rf"(?:(?P<whole>\d{{1,4}}) ?)?(?P<fraction>{one}){unit}", vulgar)
     yield _rule(
-        rf"(?P<sides>{NUMBER}(?>(?: ?[x×] ?{NUMBER})+))(?: ?(?P<unit>{any_of(units)})(?![\w²³/]))?",
+        rf"(?P<sides>{NUMBER}(?>(?: ?[x×] ?{NUMBER})+)){unit}",
         dimensions,
     )
     yield _rule(rf"{NUMBER}(?>(?: \* {NUMBER})+)", joined(language.times))
     yield _rule(
-        r"(?P<sign>[+-])?(?:(?P<whole>\d{1,4}) )?(?P<fraction>\d{1,3}/\d{1,3})(?![\d/])", fraction
+        r"(?P<sign>[+-])?(?:(?P<whole>\d{1,4}) )?(?P<fraction>\d{1,3}/\d{1,3})(?![\d/])" + unit,
+        fraction,
     )
     yield _rule(r"\d{1,3}:\d{1,3}(?![\d:])", joined(language.ratio))
     yield _rule(rf"(?P<sign>[+-])?(?P<first>{NUMBER}){_TO}(?P<last>{NUMBER})(?![\w-])", ranged)
@@ -294,7 +306,7 @@ _LABEL: Final = re.compile(r"[^\W\d_]\w{3,20} \Z")
 def _counts_pages(match: re.Match[str]) -> bool:
     """Whether a fraction is a place among so many: "Seite 1/3", and not "Nimm 1/3 Tasse"."""
     label = _LABEL.search(before(match, 22))
-    named = label and label[0][0].isupper() and not match["whole"]
+    named = label and label[0][0].isupper() and not (match["whole"] or match["unit"])
     return bool(named) and not after(match, 2)[1:].isalpha()
 
 
