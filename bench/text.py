@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from bench.hostile.texts import texts
 from bench.report import Report
 from tests.text import cases
-from tests.text import test_corpus as corpus
+from tests.text import corpus_lines as corpus
 from voxswap_server.text.normalization import normalize
 from voxswap_server.text.segmentation.segments import segment
 
