@@ -166,8 +166,15 @@ def without_decorations(source: CleanText) -> CleanText:
         ]
         within = {place for start, end in addresses for place in range(start, end)}
         marks = [found for found in marks if found.start() not in within]
-    spans = [found.span() for found in marks]
+    # With the accents on them, which would go to what stands before.
+    spans = [(found.start(), _past_accents(text, found.end())) for found in marks]
     return source.without(spans)
+
+
+def _past_accents(text: str, position: int) -> int:
+    while unicodedata.category(text[position : position + 1] or " ")[0] == "M":
+        position += 1
+    return position
 
 
 def _is_of_numbers(text: str, start: int, end: int) -> bool:
