@@ -12,16 +12,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from voxswap_server.text.segmentation.layout import (
+    _LEADS_ON,
     PARAGRAPH_PAUSE_MS,
     SENTENCE_PAUSE_MS,
     line_breaks,
 )
 from voxswap_server.text.segmentation.pieces import cut
-from voxswap_server.text.segmentation.sentence_ends import SENTENCE_END, ends_sentence
+from voxswap_server.text.segmentation.sentence_ends import (
+    SENTENCE_END,
+    ends_sentence,
+    pause_after,
+)
 from voxswap_server.text.types import Segment
 
 _WHITESPACE = re.compile(r"\s++")
-_SPEAKABLE = re.compile(r"[^\W_]")
+_SPEAKABLE = re.compile("[^\\W_]|[%‰&@§$¢£¤¥\u20a0-\u20c0°±×÷√∞≈≠≤≥]")
 _ITEM = re.compile(r"[•‣◦▪—]|[-*+–]\s|\d{1,3}[.)]\s")
 _LINE_START = re.compile(r"[^\w]{0,8}(\w)")
 
@@ -68,34 +73,39 @@ def _line_stands_alone(text: str, line_start: int, gap: re.Match[str]) -> bool:
     if gap.start() - line_start > 50 or text[gap.start() - 1] in ",;:-–—":
         return False
     ahead = _LINE_START.match(text, gap.end())
-    return ahead is None or not ahead[1].islower()
+    if ahead is None or not ahead[1].islower():
+        return True
+    line = text[line_start : gap.start()]
+    last = re.search(r"([^\W_]+)\W*\Z", line)
+    short = len(line) <= 24 and len(line.split()) <= 3
+    return short and last is not None and last[1].lower() not in _LEADS_ON
 
 
 def _sentences(text: str, block: _Span) -> Iterator[_Span]:
     held: _Span | None = None
     start = read = block.start
-    for stop, after in _stops(text, block):
+    for stop, after, pause_ms in _stops(text, block):
         if _SPEAKABLE.search(text, read, stop):
             if held:
                 yield held
-            held = _Span(start, stop, SENTENCE_PAUSE_MS)
+            held = _Span(start, stop, pause_ms)
             start = after
         elif held:
-            held = held._replace(end=stop)
+            held = held._replace(end=stop, pause_ms=pause_ms)
             start = after
         read = after
     if held:
-        yield held._replace(pause_ms=block.pause_ms)
+        yield held._replace(pause_ms=max(block.pause_ms, held.pause_ms))
 
 
-def _stops(text: str, block: _Span) -> Iterator[tuple[int, int]]:
+def _stops(text: str, block: _Span) -> Iterator[tuple[int, int, int]]:
     start = block.start
     for end in SENTENCE_END.finditer(text, block.start, block.end):
         if end.end() == block.end or ends_sentence(text, start, end):
-            yield end.start("space"), end.end()
+            yield end.start("space"), end.end(), pause_after(end["mark"])
             start = end.end()
     if start < block.end:
-        yield block.end, block.end
+        yield block.end, block.end, 0
 
 
 def _pieces(text: str, sentence: _Span, longest: int) -> Iterator[_Span]:

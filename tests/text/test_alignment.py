@@ -66,6 +66,22 @@ def test_few_letters_of_many() -> None:
     assert align("haɪ", [("pˈaʊndstˈɜːlɪŋ" * 40, 0), ("hˈaɪ", 1)])[-1] == 1
 
 
+@given(
+    st.text("abəɪˈː ", max_size=60).map(lambda unit: unit * 58),
+    st.lists(st.tuples(st.text("abəɪˈː ", max_size=60), st.integers(1, 58)), max_size=8),
+    st.integers(4, 48),
+)
+def test_texts_of_very_different_lengths(
+    phonemes: str, alone: list[tuple[str, int]], band: int
+) -> None:
+    """A word that is repeated, beside words read alone that are far longer or shorter."""
+    readings = [(unit * times, index) for index, (unit, times) in enumerate(alone)]
+    owners = align(phonemes, readings, band=band)
+    assert len(owners) == len(phonemes)
+    words = [owner for owner in owners if owner is not None]
+    assert words == sorted(words)
+
+
 def test_a_line_of_ordinary_length_has_the_whole_band_and_no_line_has_many_cells() -> None:
     assert band_for(0) == band_for(600) == 48
     assert band_for(100_000) == 4

@@ -5,10 +5,11 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.text.by_hand import PIPER, by_hand, check, said
+from tests.text.by_hand import PIPER, by_hand, check, said, said_by_word
 from voxswap_families.symbols import SymbolTable
 from voxswap_families.text import NormalizedText, Word
 from voxswap_server.text.characters import CharacterFrontEnd
+from voxswap_server.text.normalization import normalize
 
 LETTERS = SymbolTable.blanks({letter: [i] for i, letter in enumerate("_ abcdefghij'é", 0)})
 
@@ -75,6 +76,46 @@ def test_words_come_from_the_spoken_form() -> None:
     text = NormalizedText("ab ab c", (Word("2", 0, 1, 0, 5), Word("c", 2, 3, 6, 7)))
     sequence = CharacterFrontEnd(LETTERS, lowercase=False).symbols(text)
     assert [phone.word for phone in sequence.phones] == [0, 0, None, 0, 0, None, 1]
+
+
+def spelled(letters: str, text: str, language: str = "en") -> tuple[str, dict[str, int]]:
+    table = SymbolTable.blanks({letter: [i] for i, letter in enumerate(letters)})
+    front_end = CharacterFrontEnd(table, lowercase=True, language=language)
+    sequence = front_end.symbols(normalize(text, language))
+    return said(sequence), dict(sequence.unknown)
+
+
+ALPHABET = "_ abcdefghijklmnopqrstuvwxyz"
+
+
+def test_a_letter_that_is_lacking_is_its_nearest() -> None:
+    assert spelled(ALPHABET, "Naïve café") == ("naive cafe", {})
+    assert spelled(ALPHABET + "ăâîşţ", "Universității", "ro") == ("universităţii", {})
+    assert spelled(ALPHABET + "ăâîșț", "Universităţii", "ro") == ("universității", {})
+    assert spelled(ALPHABET, "Øre, straße, Łódź", "da") == ("ore strasse lodz", {",": 2})
+    assert spelled("_ абвгдежзийклмнопрстуфхцчшщъыьэюя", "ёж", "ru") == ("еж", {})
+
+
+def test_capitals_have_the_nearest_capital() -> None:
+    table = SymbolTable.blanks({letter: [i] for i, letter in enumerate("_ ŢaE")})
+    front_end = CharacterFrontEnd(table, lowercase=False)
+    assert said(front_end.symbols(by_hand("Ța É"))) == "Ţa E"
+
+
+def test_digits_that_are_lacking_are_said_in_words() -> None:
+    assert spelled(ALPHABET + "äöüß", "Straße 5", "de") == ("straße fünf", {})
+    assert spelled(ALPHABET + "áéíóöőúüű", "a 25x", "hu") == ("a huszonöt x", {})
+    assert spelled(ALPHABET, "no 5", "xx") == ("no", {"5": 1})
+    assert spelled(ALPHABET + "5", "a 5", "hu") == ("a 5", {})
+    assert spelled(ALPHABET, "007", "fi")[0] == "nolla nolla seitseman"
+
+
+def test_digits_in_words_belong_to_their_word() -> None:
+    table = SymbolTable.blanks({letter: [i] for i, letter in enumerate(ALPHABET + "ö")})
+    text = by_hand("a 25, b")
+    sequence = CharacterFrontEnd(table, lowercase=True, language="hu").symbols(text)
+    check(text, sequence)
+    assert said_by_word(text, sequence) == {"a": "a", "25,": "huszonöt", "b": "b"}
 
 
 @given(st.text(), st.booleans(), st.sampled_from([PIPER, LETTERS]))

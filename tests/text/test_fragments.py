@@ -109,9 +109,10 @@ PROMPT = """
 Hello there. H|ow are you? F|ine.
 Dr. Smith came. H|e left.
 It is 3.14 now. Y|es.
-Wait... what? N|o.
-Wait... I see. N|o.
-Well... In| time.
+Wait... w|hat? N|o.
+Wait... I| see. N|o.
+Well... I|n time.
+The door is open— n|obody came. N|o.
 Really?! Y|es.
 I heard it. ...a|nd! S|o.
 Come! (M|ay I?) No b|ody.
@@ -165,6 +166,8 @@ def test_the_layout_after_a_sentence_is_waited_for(line: str, pause_ms: int) -> 
 # The end of each is decided by something that comes later, or that came long before.
 WAITED_FOR = [
     "Wait. . . what? No.",
+    "The door was open -- nobody came out. No.",
+    "We open Monday – Friday. No.",
     "Wait... (what)? No.",
     "the end of\n(the line) is here. No.",
     "Nobody came. This line of prose is wrapped where it is\nParis and goes on. No.",

@@ -64,6 +64,22 @@ def test_whatever_is_typed_is_read_or_refused(name: str, espeak: Espeak) -> None
 
 
 # The last one is longer alone than in a clause, by a factor that no band of rows had.
+@pytest.mark.parametrize("unit", ["한£", "½한", "東£", "1£한 ", "€ไ"])
+@pytest.mark.parametrize("voice", ["en-us", "de", "ru"])
+def test_signs_of_far_scripts_give_words(unit: str, voice: str, espeak: Espeak) -> None:
+    front_end = EspeakFrontEnd(PIPER, espeak, voice)
+    left = [Segment(unit * 58, 0, 0)]
+    while left:
+        try:
+            text, sequence = read_segment(left[-1].text, voice, front_end)
+        except LongReadingError as error:
+            left += parted(left.pop(), error.excess)
+            continue
+        left.pop()
+        check(text, sequence)
+        assert not text.words or sequence.speaks
+
+
 @pytest.mark.parametrize("text", [*KILLERS, "한£" * 58], ids=lambda text: f"{text[:4]} {len(text)}")
 def test_the_known_killers_end_no_worker(text: str, espeak: Espeak) -> None:
     front_end = EspeakFrontEnd(PIPER, espeak)

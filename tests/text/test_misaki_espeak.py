@@ -54,13 +54,7 @@ def written(sequence: SymbolSequence) -> str:
             "La pizza e le zucchine; mezzo giorno, gli gnocchi.",
             "la pˈiʦːa e le ʣʊkːˈine; mˈɛʣːo ʤˈorno, ʎɪ ɲˈokːɪ.",
         ),
-        ("it", "Che ore sono? Sono le 15.", "ke ˈore sˈono? sˌono le kwˈimdiʧɪ."),
         ("pt-br", "Olá, tudo bem?", "olˈa, tˈudʊ bˈAŋ?"),
-        (
-            "pt-br",
-            "Tchau! Até amanhã, às 10 horas.",
-            "tʃˈW! atˌɛ ˌæmɐ̃ɲˈɐ̃, aːs dˈɛz ˈɔɾæs.",
-        ),
     ],
 )
 def test_lines_are_as_misaki_writes_them(
@@ -71,6 +65,23 @@ def test_lines_are_as_misaki_writes_them(
     assert written(sequence) == expected
     assert not sequence.unknown
     check(normalized, sequence)
+
+
+@pytest.mark.parametrize(
+    ("voice", "text", "expected"),
+    [
+        ("it", "Che ore sono? Sono le 15.", "ke ˈore sˈono? sˌono le kwˈimdiʧɪ."),
+        (
+            "pt-br",
+            "Tchau! Até amanhã, às 10 horas.",
+            "tʃˈW! atˌɛ ˌæmɐ̃ɲˈɐ̃, aːs dˈɛz ˈɔɾæs.",
+        ),
+    ],
+)
+def test_figures_that_nobody_read_before(
+    voice: str, text: str, expected: str, espeak: Espeak
+) -> None:
+    assert written(MisakiEspeakFrontEnd(KOKORO, espeak, voice).symbols(by_hand(text))) == expected
 
 
 @pytest.mark.parametrize(

@@ -286,8 +286,9 @@ def test_what_is_read_is_read_the_same_again(written: str, spoken: str) -> None:
 
 
 OTHER_LANGUAGES = [
-    ("de", "Das kostet 3,50 € — „wirklich“?", 'Das kostet 3,50 €, "wirklich"?'),
-    ("de-AT", "Dr. Müller, 20 %", "Dr. Müller, 20 %"),
+    ("de", "Das kostet nichts — „wirklich“?", 'Das kostet nichts, "wirklich"?'),
+    ("de", "Das kostet 3,50 € — „wirklich“?", 'Das kostet drei Euro fünfzig, "wirklich"?'),
+    ("de-AT", "Dr. Müller, 20 %", "Dr. Müller, zwanzig Prozent"),
     ("es", "—Hola —dijo.", "Hola, dijo."),
     ("fr", "l’été 😀", "l'été"),
     ("zh", "你好，世界。今天是2024年！", "你好，世界。今天是2024年！"),
@@ -298,7 +299,9 @@ OTHER_LANGUAGES = [
 
 
 @pytest.mark.parametrize(("language", "written", "spoken"), OTHER_LANGUAGES)
-def test_other_languages_are_only_tidied(language: str, written: str, spoken: str) -> None:
+def test_other_languages_are_tidied_and_their_figures_read(
+    language: str, written: str, spoken: str
+) -> None:
     assert normalize(written, language).text == spoken
 
 

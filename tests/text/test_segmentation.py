@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from tests.text.segmentation_at_once import segment_at_once
 from tests.text.texts import ADVERSARIAL, TEXTS
-from voxswap_server.text.segmentation.layout import PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS
+from voxswap_server.text.segmentation.layout import (
+    DASH_PAUSE_MS,
+    ELLIPSIS_PAUSE_MS,
+    PARAGRAPH_PAUSE_MS,
+    SENTENCE_PAUSE_MS,
+)
 from voxswap_server.text.segmentation.segments import LONGEST_SEGMENT, Cutter, segment, segments
 
 # Sentences are written with a stroke between them; joining them with a space gives the text.
@@ -51,11 +56,26 @@ He said "Stop."|She stopped.
 “Come in!”|“Thank you.”
 (He left early.)|She stayed.
 He left (really!) and she stayed.|Good.
-Wait... what?|Nothing.
-Wait… what?|Nothing.
-Well... I suppose so.|Fine.
+Wait...|what?|Nothing.
+Wait…|what?|Nothing.
+Well...|I suppose so.|Fine.
+"Well..." he said.|Then he left.
+It is 1...5 or a..b of them.|Fine.
+The door was open —|nobody came out.|Fine.
+He was gone for good -|she stayed at home.|Fine.
+He is – well – a bit odd.|Fine.
+We open Monday – Friday at nine, 9 a.m. - 5 p.m. in winter.|Fine.
+"I was not going to—" he said.|Fine.
+See Apt. 4B on Rte. 66.|Fine.
+See Fig. A in Ep. 5.|Fine.
+He is Lv. 5, min. 5, max. 9.|Fine.
+Call ext. 42 in Bldg. C of Ste. 200.|Fine.
+Msgr. O'Brien met Insp. Clouseau.|Fine.
+A Cobra Mk. III lands.|Fine.
+It took 5 min.|Then we left.
+We like the app.|Good.
 And then...|Nothing happened.
-Wait . . . what is that?|A cat.
+Wait . . .|what is that?|A cat.
 What?!|You did what?!
 What‽|Yes‽
 No!!!|Yes???
@@ -94,6 +114,9 @@ UNSPACED = [
     ["「待て！」と彼は言った。", "誰も動かない。"],
     ["円周率は３．１４です。", "はい。"],
     ["OK!", "好的。"],
+    ["The door was open—", "nobody came out."],
+    ["Wait...", "what?"],
+    ["Well…", "I guess so."],
 ]
 
 
@@ -128,6 +151,12 @@ LINES = [
         ],
     ),
     ("—Hola.\n—Adiós.", ["—Hola.", "—Adiós."]),
+    ("one\ntwo", ["one", "two"]),
+    ("brown bread\nmilk\nsalt and pepper", ["brown bread", "milk", "salt and pepper"]),
+    ("I want to go\nwith you", ["I want to go\nwith you"]),
+    ("bread and\nbutter", ["bread and\nbutter"]),
+    ("pain et\nbeurre", ["pain et\nbeurre"]),
+    ("we went to the harbour before\nnoon", ["we went to the harbour before\nnoon"]),
     (
         "This line of prose is wrapped where it reached the margin of\nthe page\nA title",
         ["This line of prose is wrapped where it reached the margin of\nthe page", "A title"],
@@ -163,6 +192,19 @@ def test_punctuation_is_no_sentence_of_its_own(text: str, sentences: list[str]) 
 def test_pauses_follow_the_layout_and_none_the_last() -> None:
     pauses = [s.pause_ms for s in segment("One. Two.\n\nThree.\nFour.\n\n")]
     assert pauses == [SENTENCE_PAUSE_MS, PARAGRAPH_PAUSE_MS, SENTENCE_PAUSE_MS, 0]
+
+
+def test_an_ellipsis_and_a_dash_pause_for_longer_than_a_comma() -> None:
+    text = "Well... I saw the door open—nobody came out. Nobody...\n\nFine..."
+    pauses = [s.pause_ms for s in segment(text)]
+    assert pauses == [
+        *(ELLIPSIS_PAUSE_MS, DASH_PAUSE_MS, SENTENCE_PAUSE_MS, PARAGRAPH_PAUSE_MS, 0),
+    ]
+
+
+@pytest.mark.parametrize("symbol", ["%", "&", "@", "§", "€", "÷"])
+def test_a_symbol_that_has_a_name_is_spoken_by_itself(symbol: str) -> None:
+    assert [s.text for s in segment(symbol)] == [symbol]
 
 
 def test_pause_is_kept_when_a_paragraph_of_punctuation_is_left_out() -> None:
@@ -214,6 +256,9 @@ def test_chinese_without_a_mark_is_parted_behind_a_particle() -> None:
     assert all(piece[-1] in "们了的" for piece in pieces[:-1])
 
 
+NAMED = frozenset("%‰&@§$¢£¤¥°±×÷√∞≈≠≤≥") | {chr(code) for code in range(0x20A0, 0x20C1)}
+
+
 @given(text=TEXTS, longest=st.integers(1, 60))
 def test_segments_are_slices_in_order_within_the_bound(text: str, longest: int) -> None:
     end = 0
@@ -223,7 +268,7 @@ def test_segments_are_slices_in_order_within_the_bound(text: str, longest: int) 
         assert text[part.start : end] == part.text
         assert part.text == part.text.strip()
         assert 0 < len(part.text) <= longest
-        assert any(char.isalnum() for char in part.text)
+        assert any(char.isalnum() or char in NAMED for char in part.text)
 
 
 @given(text=TEXTS, longest=st.integers(1, 60))
@@ -236,7 +281,9 @@ def test_no_letter_or_digit_is_lost(text: str, longest: int) -> None:
 def test_only_the_last_segment_is_sure_not_to_pause(text: str) -> None:
     pauses = [part.pause_ms for part in segment(text)]
     assert pauses[-1:] in ([], [0])
-    assert set(pauses) <= {0, SENTENCE_PAUSE_MS, PARAGRAPH_PAUSE_MS}
+    assert set(pauses) <= {
+        *(0, SENTENCE_PAUSE_MS, PARAGRAPH_PAUSE_MS, ELLIPSIS_PAUSE_MS, DASH_PAUSE_MS),
+    }
 
 
 @given(text=TEXTS, longest=st.integers(1, 60) | st.just(LONGEST_SEGMENT))

@@ -10,7 +10,7 @@ Hello|lower|a|x|I|I'm|In|IV|V|5|12|3.|é|e\u0301|你|３|①|🎉|_|word
 Dr.|e.g.|U.S.|3.14|etc.|p.m.|No.|A.|Sgt.|Then|Monday|Oktober|The old man left
 he said|Mary said|Mary Jane asked|said|asks
 !|?|...|…|。|！|．|‽|.|. .
-"|“|”|'|»|\u00a0»|« Non ! »|「|」|(|)|[1]|[12|*|,|;|：|-|—|•|- |1. |12)\u0020
+"|“|”|'|»|\u00a0»|« Non ! »|「|」|(|)|[1]|[12|*|,|;|：|-|—|•|- |1. |12)\u0020|--|–|%|the
 """
 UNITS = [unit for line in _UNITS.strip("\n").split("\n") for unit in line.split("|")]
 # As often as all the rest, since nothing ends without them.

@@ -1,4 +1,7 @@
-"""Tidies text character by character: NFC, plain quotes and dashes, nothing unreadable."""
+"""Tidies text character by character: NFC, plain quotes and dashes, nothing unreadable, no markup.
+
+Entities of HTML are what they stand for, and links of Markdown their text.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import unescape
 
 _TIDY = re.compile(r"[!-Z\\^_a-z|~]++(?>(?: [!-Z\\^_a-z|~]++)*)")
 # One spelling for each kind of quote, dash and dots, of those that front-ends know.
@@ -25,6 +29,7 @@ _ENGLISH_TYPOGRAPHY: Mapping[str, str] = {
     **{char: f"^{power}" for char, power in zip("⁰¹⁴⁵⁶⁷⁸⁹", "01456789", strict=True)},
     **dict.fromkeys("²", "²"),  # Units have these: "m²". Unfolded they were bare digits.
     **dict.fromkeys("³", "³"),
+    "˚": "°",
 }
 # Full width, mathematical, ligatures, Roman, circled, unit signs.
 _COMPATIBLE = re.compile(
@@ -40,6 +45,21 @@ _UNREADABLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Me"}) | _PICTOGRAPHS
 _JAMO = re.compile("[\u1161-\u11ff\ud7b0-\ud7ff]")
 # The limit of Unicode's stream-safe text; it also keeps the reordering of marks linear.
 _MOST_MARKS = 30
+
+# Entities, some of them escaped twice; the two ends of a link, and of an image, in Markdown.
+_MARKUP = re.compile(
+    r"&(?:amp;){0,4}(?P<entity>[A-Za-z][A-Za-z0-9]{1,30}|#\d{1,7}|#[xX][0-9A-Fa-f]{1,6});"
+    r"|(?P<opening>!?\[)(?=[^\[\]\n]{1,300}\]\((?P<target>[^()\s]{1,300})\))"
+    r"|\]\((?P<address>[^()\s]{1,300})\)"
+)
+_ADDRESS = re.compile(r"[a-z]{1,9}:|[\w~-]*[./#]")
+# What decorates text in languages but English, whose rules know more of symbols.
+_DECORATION = re.compile(
+    r"(?P<marks>[*_~|]+)|'{2,}|={3,}|\A(?:#{1,6}|>+)(?= )|\\(?=[^\w\s])"
+    r"|<(?=/?[A-Za-z])|(?<=[A-Za-z/'\"])>|(?<=\s)#{1,6}(?=\s|\Z)"
+)
+_FIRST_IDEOGRAPH = "\u3000"
+_IN_ADDRESS = re.compile(r"@|://|(?<!\w)www\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +105,92 @@ def clean(source: str, *, english: bool) -> CleanText:
 
     Whitespace becomes single spaces, and none at the start. Takes linear time.
     """
+    if "&" in source or "](" in source:
+        plain, starts, ends, marks = _without_markup(source)
+        if len(plain) < len(source):
+            found = _tidied(plain, english=english)
+            return CleanText(
+                found.text,
+                [starts[start] for start in found.starts],
+                [ends[end - 1] for end in found.ends],
+                dict(Counter(found.dropped) + marks),
+            )
+    return _tidied(source, english=english)
+
+
+def _without_markup(source: str) -> tuple[str, list[int], list[int], Counter[str]]:
+    """``source`` without entities and links: its characters, where each begins and ends, and what
+    marks were left out. Of an address only these count as such."""
+    chars: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    marks: Counter[str] = Counter()
+    position = 0
+    for match in _MARKUP.finditer(source):
+        start, end = match.span()
+        said = ""
+        if match["entity"]:
+            entity = f"&{match['entity']};"
+            said = unescape(entity)
+            if said == entity or len(said) > 2:
+                continue
+        elif not _ADDRESS.match(match["target"] or match["address"]):
+            continue
+        else:
+            marks.update(char for char in match[0] if char in "![]()")
+        chars += source[position:start] + said
+        starts += [*range(position, start), *[start] * len(said)]
+        ends += [*range(position + 1, start + 1), *[end] * len(said)]
+        position = end
+    chars += source[position:]
+    starts += range(position, len(source))
+    ends += range(position + 1, len(source) + 1)
+    return "".join(chars), starts, ends, marks
+
+
+def without_decorations(source: CleanText) -> CleanText:
+    """Leaves out what Markdown and HTML decorate text with, in languages but English.
+
+    "**Attention**" is Attention. A symbol between or before figures stays, and so do those of an
+    address. Takes linear time.
+    """
+    text = source.text
+    marks = [
+        found
+        for found in _DECORATION.finditer(text)
+        if not (found["marks"] and _is_of_numbers(text, *found.span()))
+    ]
+    if marks and _IN_ADDRESS.search(text):
+        addresses = [
+            token.span() for token in re.finditer(r"\S+", text) if _IN_ADDRESS.search(token[0])
+        ]
+        within = {place for start, end in addresses for place in range(start, end)}
+        marks = [found for found in marks if found.start() not in within]
+    # With the accents on them, which would go to what stands before.
+    spans = [(found.start(), _past_accents(text, found.end())) for found in marks]
+    return source.without(spans)
+
+
+def _past_accents(text: str, position: int) -> int:
+    while unicodedata.category(text[position : position + 1] or " ")[0] == "M":
+        position += 1
+    return position
+
+
+def _is_of_numbers(text: str, start: int, end: int) -> bool:
+    """Whether marks belong to figures: "5 * 3", "~5", "3~5"."""
+    if end - start > 1 or text[start] in "_|":
+        return False
+    if text[start] == "~" and text[max(0, start - 1) : start] >= _FIRST_IDEOGRAPH:
+        return True  # it lengthens what is said
+    follows = text[end : end + 2].lstrip(" ")[:1].isdigit()
+    return follows and (
+        text[start] == "~" or text[max(0, start - 2) : start].rstrip(" ")[-1:].isalnum()
+    )
+
+
+def _tidied(source: str, *, english: bool) -> CleanText:
+    """Tidies text without markup."""
     if _TIDY.fullmatch(source):
         return CleanText(source, range(len(source)), range(1, len(source) + 1), {})
     chars: list[str] = []
@@ -125,6 +231,8 @@ def _spelling(source: str, i: int, *, english: bool) -> str | None:
     if char in _JOINERS and not english:
         around = source[i - 1 : i] + source[i + 1 : i + 2]
         return char if len(_SPELT_WITH_JOINERS.findall(around)) == 2 else None
+    if char == "º" and english and source[max(0, i - 1) : i].isdigit():
+        return "°"
     composed = unicodedata.normalize("NFC", char)
     spellings = [_readable(part, english=english) for part in composed]
     return None if None in spellings else "".join(filter(None, spellings))

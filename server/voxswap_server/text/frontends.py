@@ -39,7 +39,8 @@ def make_front_end(
     """
     kind, options = spec.kind, spec.options
     if kind == "characters":
-        return CharacterFrontEnd(table, lowercase=bool(options.get("lowercase", False)))
+        lowercase = bool(options.get("lowercase", False))
+        return CharacterFrontEnd(table, lowercase=lowercase, language=language)
     if kind == "misaki":
         return MisakiFrontEnd(table, british=bool(options.get("british", False)))
     if kind == "mandarin":

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from voxswap_families.text import NormalizedText, Word
+from voxswap_server.text import cleaning
 from voxswap_server.text.cleaning import CleanText, clean
 from voxswap_server.text.english.normalization import (
     Rewrite,
     english_rewrites,
     without_decorations,
 )
+from voxswap_server.text.languages.rewriting import rewrites_of
+from voxswap_server.text.scripts import foreign_spans
 
 # English is read month first elsewhere, and where the tag names no region.
 _DAY_FIRST_REGIONS = frozenset({"gb", "uk", "au", "nz", "ie", "in", "za"})
@@ -28,6 +31,8 @@ _TOKEN = re.compile(
 _PAUSES = frozenset(".,;:!?")
 # Front-ends read these aloud although they are neither letters nor digits.
 _READ_ALOUD = frozenset("%&@#§")
+# What is read for figures is part of the word around it, as its particles are.
+_WRITTEN_WITHOUT_GAPS = frozenset({"ja", "ko", "zh"})
 
 
 class _Group(NamedTuple):
@@ -61,9 +66,11 @@ def normalize(text: str, language: str) -> NormalizedText:
     """``text`` as it is to be read in ``language``, a tag such as "en", "en-US", "en_GB" or "de".
 
     In every language: NFC, straight quotes, dashes between words as commas, runs of whitespace as
-    one space, and what cannot be read left out. In English also numbers, dates, money, units,
-    abbreviations, symbols and addresses in words; no digit remains. Other languages leave those to
-    their front-end.
+    one space, entities as what they stand for, the marks of Markdown and what cannot be read left
+    out, and what is written in scripts that the language does not read. In English also numbers,
+    dates, money, units, abbreviations, symbols and addresses in words; no digit remains. In the
+    languages of `languages` numbers, dates, times, money and units, and whatever has no rule as it
+    is written. Of the rest a minus is read by its name; Mandarin's front-end does all by itself.
 
     A word is a token between whitespace without the punctuation at its edges, or several tokens if
     they are read as one ("May 17th, 2024"); dashes part words too. Text written without spaces
@@ -73,17 +80,21 @@ def normalize(text: str, language: str) -> NormalizedText:
     number takes about 20 ms more, since it loads num2words.
     """
     primary, *subtags = language.replace("_", "-").lower().split("-")
-    english = primary == "en"
-    source = clean(text, english=english)
-    rewrites: tuple[Rewrite, ...] = ()
-    if english:
+    source = clean(text, english=primary == "en")
+    source = source.without(foreign_spans(source.text, primary))
+    if primary == "en":
         day_first = not _DAY_FIRST_REGIONS.isdisjoint(subtags)
         source = without_decorations(source)
         rewrites = tuple(english_rewrites(source.text, day_first=day_first))
-    return _assembled(text, source, rewrites)
+    else:
+        source = cleaning.without_decorations(source)
+        rewrites = tuple(rewrites_of(source.text, language))
+    return _assembled(text, source, rewrites, gaps=primary not in _WRITTEN_WITHOUT_GAPS)
 
 
-def _assembled(text: str, source: CleanText, rewrites: Sequence[Rewrite]) -> NormalizedText:
+def _assembled(
+    text: str, source: CleanText, rewrites: Sequence[Rewrite], *, gaps: bool
+) -> NormalizedText:
     spoken: list[str] = [""]
     length, paused = 0, False
     words: list[Word] = []
@@ -95,7 +106,7 @@ def _assembled(text: str, source: CleanText, rewrites: Sequence[Rewrite]) -> Nor
                 length += 1
             paused = True
             continue
-        said, core = _said(source.text, group)
+        said, core = _said(source.text, group, gaps=gaps)
         if not said:
             continue
         spaced = source.text[group.start - 1 : group.start].isspace() or (paused and core)
@@ -129,8 +140,11 @@ def _groups(text: str, rewrites: Sequence[Rewrite]) -> Iterator[_Group]:
         yield _Group(token.start(), end, bool(token["dash"]) and not inside, inside)
 
 
-def _said(text: str, group: _Group) -> tuple[str, _Core | None]:
-    """A group as it is read, and the word in it, if it has one."""
+def _said(text: str, group: _Group, *, gaps: bool) -> tuple[str, _Core | None]:
+    """A group as it is read, and the word in it, if it has one.
+
+    ``gaps`` part what was rewritten from letters beside it.
+    """
     said, core = "", None
     parted = False
     for piece in _pieces(text, group):
@@ -138,7 +152,12 @@ def _said(text: str, group: _Group) -> tuple[str, _Core | None]:
         parted = parted or piece.rewritten
         if not spoken:
             continue
-        if parted and spoken[0].isalnum() and (said[-1:].isalnum() or said[-1:] in _PAUSES):
+        if (
+            gaps
+            and parted
+            and spoken[0].isalnum()
+            and (said[-1:].isalnum() or said[-1:] in _PAUSES)
+        ):
             said += " "
         parted = piece.rewritten
         if edges := _edges(spoken):

@@ -13,6 +13,7 @@ from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_families.text import NormalizedText, SymbolSequence
 from voxswap_server.text.english.phonemes import linked, to_espeak
 from voxswap_server.text.english.reader import EnglishReader, Reading, word_at
+from voxswap_server.text.unsaid import with_unsaid
 
 _MARKS: Final = frozenset(".,:;?!")
 _MARK_OF: Final = {"…": ",", "—": ";"}
@@ -69,7 +70,7 @@ class EnglishFrontEnd:
             word = word_at(text.words, piece.reading) if piece.reading else None
             spoken += (Symbol(symbol, word) for symbol in said)
             glued = False
-        return self._table.sequence(spoken)
+        return with_unsaid(text, self._table.sequence(spoken))
 
     def _piece(self, reading: Reading) -> _Piece:
         if reading.is_mark:

@@ -10,6 +10,7 @@ from voxswap_families.symbols import Symbol, SymbolTable
 from voxswap_families.text import NormalizedText, Phone, SymbolSequence
 from voxswap_server.text.english.phonemes import IPA_OF_LETTERS
 from voxswap_server.text.english.reader import EnglishReader, Reading, word_at
+from voxswap_server.text.unsaid import with_unsaid
 
 _OPENING: Final = "“("
 _BRACKETS: Final = dict(zip("“„«”»()", "“““””()", strict=True))
@@ -62,7 +63,8 @@ class MisakiFrontEnd:
             Phone(phone.text.translate(IPA_OF_LETTERS), phone.first, phone.last, phone.word)
             for phone in sequence.phones
         )
-        return SymbolSequence(sequence.ids, tuple(phones), sequence.unknown)
+        as_ipa = SymbolSequence(sequence.ids, tuple(phones), sequence.unknown)
+        return with_unsaid(text, as_ipa)
 
     def _items(self, text: str) -> Iterator[tuple[str, Reading | None]]:
         """What is read, and between it the quotes and brackets, which the reader leaves out."""

@@ -18,10 +18,12 @@ from voxswap_server.text.segmentation.layout import (
 )
 from voxswap_server.text.segmentation.pieces import cut, enough
 from voxswap_server.text.segmentation.sentence_ends import (
+    DASH,
     MARKS,
     SENTENCE_END,
     ends_sentence,
     is_settled,
+    pause_after,
 )
 from voxswap_server.text.types import Segment
 
@@ -34,9 +36,10 @@ _LONGEST_TAIL = 400
 _CONTEXT = 32
 
 _WHITESPACE = re.compile(r"\s++")
-_SPEAKABLE = re.compile(r"[^\W_]")
+# Letters, digits, and symbols that have a name and decorate nothing.
+_SPEAKABLE = re.compile("[^\\W_]|[%‰&@§$¢£¤¥\u20a0-\u20c0°±×÷√∞≈≠≤≥]")
 _EVENT = re.compile(
-    rf"[{MARKS}]|\s{{2,{LONGEST_GAP}}}+|[\n\r\x0b\x0c\x85\u2028\u2029]",
+    rf"[{MARKS}]|{DASH}|\s{{2,{LONGEST_GAP}}}+|[\n\r\x0b\x0c\x85\u2028\u2029]",
 )
 
 
@@ -48,10 +51,12 @@ def segment(text: str, *, longest: int = LONGEST_SEGMENT) -> tuple[Segment, ...]
 def segments(text: str, *, longest: int = LONGEST_SEGMENT) -> Iterator[Segment]:
     """Sentences of ``text`` in order, stripped, none longer than ``longest`` characters.
 
-    ``text[s.start:s.start + len(s.text)] == s.text`` for each. Every letter and digit of the text
-    is in one segment. Punctuation alone makes no segment: it goes with the sentence beside it, or
-    is left out where its paragraph has none. A sentence over ``longest`` is parted at clauses, else
-    at spaces, else anywhere. The last segment's pause is 0.
+    ``text[s.start:s.start + len(s.text)] == s.text`` for each. An ellipsis, and a dash behind a
+    clause, part a sentence: not every voice pauses there by itself. Every letter and digit of the
+    text, and every symbol that has a name, is in one segment. Other punctuation alone makes no
+    segment: it goes with the sentence beside it, or is left out where its paragraph has none. A
+    sentence over ``longest`` is parted at clauses, else at spaces, else anywhere. The last
+    segment's pause is 0.
 
     Nothing is decided by text that may be any length away, so that it can be cut as it comes: how a
     long sentence is parted is decided by twice ``longest`` characters, whitespace of `LONGEST_GAP`
@@ -94,7 +99,8 @@ class Cutter:
         self._text = ""
         # Places in `_text`; those that only bound a look back may be before it.
         self._start = 0  # the sentence begins here,
-        self._closed: int | None = None  # and ends here, if only punctuation comes after it
+        self._closed: int | None = None  # and ends here, if only punctuation comes after it,
+        self._pause_ms = 0  # with this silence
         self._read = 0  # behind the last stop
         self._looked = 0  # from `_read` (or from where it was cut last) to here nothing is spoken
         self._spoken = False  # whether anything is, after `_read`
@@ -168,21 +174,21 @@ class Cutter:
             if pause_ms is None:
                 return
             if pause_ms or after == len(text):
-                yield from self._stop(start, after)
+                yield from self._stop(start, after, pause_after(mark["mark"]) if mark else 0)
                 yield from self._end_block(after, pause_ms or SENTENCE_PAUSE_MS)
             elif mark is not None:
                 ends = ends_sentence(text, self._read, mark, whole=whole)
                 if ends is None:
                     return
                 if ends:
-                    yield from self._stop(start, after)
+                    yield from self._stop(start, after, pause_after(mark["mark"]))
             if line_breaks(text[start:after]):
                 self._line_start = after
             self._scan = after
         yield from self._know(self._scan)
         if whole:
             if self._read < end:
-                yield from self._stop(end, len(text))
+                yield from self._stop(end, len(text), 0)
             yield from self._end_block(len(text), SENTENCE_PAUSE_MS)
 
     def _next_event(self, end: int) -> re.Match[str] | None:
@@ -216,7 +222,7 @@ class Cutter:
         if not found:
             self._looked = max(self._looked, known)
         if self._closed is not None and (found or known - self._read > _LONGEST_TAIL):
-            yield from self._finish(self._closed, SENTENCE_PAUSE_MS)
+            yield from self._finish(self._closed, self._pause_ms)
             self._start = self._read
         if found:
             self._spoken = True
@@ -224,18 +230,18 @@ class Cutter:
                 yield self._held
                 self._held = None
 
-    def _stop(self, stop: int, after: int) -> Iterator[Segment]:
+    def _stop(self, stop: int, after: int, pause_ms: int) -> Iterator[Segment]:
         """What is read after the last stop ends at ``stop``; the next begins at ``after``."""
         yield from self._know(stop)
         # Else leading punctuation: `_start` stays, so that the next sentence takes it along.
         if self._spoken or self._closed is not None:
-            self._closed = stop
+            self._closed, self._pause_ms = stop, pause_ms
         self._read = self._looked = after
         self._spoken = False
 
     def _end_block(self, after: int, pause_ms: int) -> Iterator[Segment]:
         if self._closed is not None:
-            yield from self._finish(self._closed, pause_ms)
+            yield from self._finish(self._closed, max(pause_ms, self._pause_ms))
         self._begin_block(after)
 
     def _finish(self, end: int, pause_ms: int) -> Iterator[Segment]:

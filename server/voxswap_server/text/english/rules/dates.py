@@ -29,7 +29,15 @@ _YEAR_CUE = re.compile(
     r"\b(?:in|since|by|until|till|from|year|of|circa|during|before|after|to|and|c\.)\s\Z", re.I
 )
 _COUNTED = re.compile(
-    r"\s(?!(?:was|is|has|as|its|this|does|versus|vs|plus|minus|times)\b)[a-z]+s\b"
+    r"\s(?!(?:was|is|has|as|its|this|does|versus|vs|plus|minus|times|across|always|perhaps)\b)"
+    r"(?:[a-z]+s|people|men|women|children|mice|sheep|fish|feet|gold|damage|mana|XP|HP|MP|EXP|GP"
+    r"|more|(?:new |old |small |large |active |other |different )[a-z]+s)\b"
+)
+_COUNT_CUE = re.compile(
+    r"\b(?:than|least|most|nearly|almost|exactly|costs?|paid|earns?|earned|gains?|gained|scored|won"
+    r"|lost|these|those|all|some|another|spend|spent|sells?|sold|buys?|bought|collect|collected"
+    r"|total of|number of|up to)\s\Z",
+    re.IGNORECASE,
 )
 
 
@@ -98,7 +106,39 @@ def _clock(time: str, half: str) -> str:
 
 
 def _time(match: re.Match[str]) -> str:
-    return _clock(match["time"], match["half"] or "")
+    if not match["half"] and _LEFT.match(after(match, 12)):
+        return _left(match["time"].split(":"))
+    return _clock(match["time"].replace(".", ":"), match["half"] or "")
+
+
+_LEFT = re.compile(r"\s(?:remaining|left|elapsed|to go)\b")
+
+
+def _left(parts: list[str]) -> str:
+    """ "1:30" of what is left of something: "one minute thirty seconds"."""
+    units = ("hour", "minute", "second")[-len(parts) :]
+    counted = [(int(part), unit) for part, unit in zip(parts, units, strict=True) if int(part)]
+    words = [f"{cardinal(n)} {unit}{'' if n == 1 else 's'}" for n, unit in counted]
+    return " ".join(words) or "zero seconds"
+
+
+def _military(match: re.Match[str]) -> str | None:
+    """ "0800 hours", "at 1430 hrs", but "worked 1400 hours"."""
+    digits = match["digits"]
+    if digits[0] != "0" and not _AT.search(before(match, 8)):
+        return None
+    hour, minute = int(digits[:2]), int(digits[2:])
+    words = f"{'oh ' if digits[0] == '0' else ''}{cardinal(hour)}"
+    if not minute:
+        return f"{words} hundred hours"
+    return f"{words} {'oh ' if minute < 10 else ''}{cardinal(minute)} hours"
+
+
+def _time_with_h(match: re.Match[str]) -> str | None:
+    """ "at 17h30"."""
+    if not _AT.search(before(match, 8)):
+        return None
+    return _clock(f"{match['hours']}:{match['minutes'] or '00'}", "")
 
 
 def _hour(match: re.Match[str]) -> str:
@@ -121,9 +161,15 @@ def _on_the_hour(time: str) -> str:
     return time if ":" in time else f"{time}:00"
 
 
+_DECADE_OF = re.compile(
+    r"\s(?:music|style|hits?|movies?|films?|fashion|rock|pop|night|vibes?|party|era|kids?|child)\b"
+)
+
+
 def _decade(match: re.Match[str]) -> str | None:
     century = match["century"] or ""
-    if not century and match[0][0] != "'" and before(match, 4).lower() != "the ":
+    decades = re.search(r"\b(?:the|early|mid|late|of)[ -]\Z", before(match, 6), re.IGNORECASE)
+    if not (century or match[0][0] == "'" or decades or _DECADE_OF.match(after(match, 10))):
         return None  # "60s" is more often sixty seconds.
     return decade(century, match["tens"])
 
@@ -143,11 +189,15 @@ def _short_year(match: re.Match[str]) -> str:
 
 
 def _year_alone(match: re.Match[str]) -> str | None:
-    if _COUNTED.match(after(match, 24)) and not _YEAR_CUE.search(before(match, 8)):
+    front = before(match, 12)
+    if _COUNT_CUE.search(front):
+        return None
+    if _COUNTED.match(after(match, 24)) and not _YEAR_CUE.search(front):
         return None
     return year(int(match[0]))
 
 
+_AT = re.compile(r"\b(?:at|by|until|till|from|to|before|after|since|around)\s\Z", re.IGNORECASE)
 _NUMERIC = re.compile(
     r"(?P<first>\d{1,2})(?P<mark>[/.-])(?P<second>\d{1,2})(?P=mark)(?P<year>\d{4}|\d\d)"
     r"(?![\d/]|[.-]\d)"
@@ -178,6 +228,11 @@ def date_rules(*, day_first: bool) -> tuple[Rule, ...]:
         Rule(re.compile(rf"{_SPAN}(?:\s?{_HALF})?"), _time_range),
         Rule(re.compile(rf"(?P<time>{_CLOCK})(?![\d:])(?:\s?{_HALF})?"), _time),
         Rule(re.compile(rf"(?P<time>1[0-2]|0?[1-9])\s?{_HALF}"), _hour),
+        Rule(re.compile(rf"(?P<time>(?:1[0-2]|0?[1-9])\.[0-5]\d)\s?{_HALF}"), _time),
+        Rule(
+            re.compile(r"(?P<digits>(?:[01]\d|2[0-3])[0-5]\d)\s?(?:hours|hrs|h)(?!\w)"), _military
+        ),
+        Rule(re.compile(r"(?P<hours>[01]?\d|2[0-3])h(?P<minutes>[0-5]\d)?(?!\w)"), _time_with_h),
         Rule(re.compile(r"'?(?P<century>1[1-9]|20)?(?P<tens>\d)0'?s(?!\w)"), _decade),
         Rule(re.compile(r"'(?P<year>\d\d)(?![\w'])"), _short_year),
     )

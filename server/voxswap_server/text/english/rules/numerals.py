@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _DECADES = (
     *("hundreds", "tens", "twenties", "thirties", "forties"),
@@ -10,6 +12,8 @@ _DECADES = (
 # Beyond these a string of digits is a name, not a quantity.
 _MOST_DIGITS = 15
 _MOST_PLAIN_DIGITS = 6
+# num2words takes 20 us for the smallest number, and the same ones come again and again.
+_REMEMBERED = 4096
 
 
 def spell(digits: str) -> str:
@@ -19,8 +23,8 @@ def spell(digits: str) -> str:
 
 def whole(digits: str) -> str:
     """Digits, with or without thousands separators, as a quantity, or one by one if too long."""
-    plain = digits.replace(",", "")
-    named = len(plain) > _MOST_PLAIN_DIGITS and "," not in digits and not plain.endswith("000")
+    plain = digits.replace(",", "").replace(" ", "")
+    named = len(plain) == len(digits) > _MOST_PLAIN_DIGITS and not plain.endswith("000")
     if named or len(plain) > _MOST_DIGITS or (plain[0] == "0" and len(plain) > 1):
         return spell(plain)
     return cardinal(int(plain))
@@ -34,6 +38,16 @@ def number(text: str) -> str:
     if decimals:
         words = f"{words} point {spell(decimals)}".strip()
     return sign + words
+
+
+def in_pairs(digits: str) -> str:
+    """Three or four digits as a house or a model has them: "4090" -> "forty ninety"."""
+    first, last = digits[:-2], digits[-2:]
+    if first[0] == "0":
+        return spell(digits)
+    if last == "00":
+        return whole(digits) if first.endswith("0") else f"{cardinal(int(first))} hundred"
+    return f"{cardinal(int(first))} {'oh ' if last[0] == '0' else ''}{cardinal(int(last))}"
 
 
 def mixed(digits: str) -> str:
@@ -75,6 +89,7 @@ def fraction(numerator: int, denominator: int) -> str:
     return f"{cardinal(numerator)} {part}"
 
 
+@lru_cache(_REMEMBERED)
 def _words(value: int, kind: str) -> str:
     from num2words import num2words  # Loads every language: 20 ms, not to be spent at import.
 

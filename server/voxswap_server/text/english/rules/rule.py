@@ -17,7 +17,14 @@ class Rule(NamedTuple):
     read: Callable[[re.Match[str]], str | None]
 
 
-INTEGER = r"(?:\d{1,3}(?>(?:,\d{3}){1,12})(?!\d)|\d++)"
+# Thousands are parted by commas or by spaces: "12 345", but "555 123 4567" is a telephone number,
+# and three digits before the first space need a round number behind them.
+_SPACED = (
+    r"[1-9]\d?(?>(?: \d{3}){1,5})(?! ?\d|[/:-]\d|,\d{3})"
+    r"|[1-9]\d\d(?>(?: 000){1,5})(?! ?\d|[/:-]\d|,\d{3})"
+    r"|[1-9]\d\d(?>(?: \d{3}){1,5})(?= (?!and|or|to)[a-z]{3,}s\b| people\b| ?[$€£%]| k[mg]\b)"
+)
+INTEGER = rf"(?:\d{{1,3}}(?>(?:,\d{{3}}){{1,12}})(?!\d)|{_SPACED}|\d++)"
 NUMBER = rf"(?:{INTEGER}(?>(?:\.\d++)?)|\.\d++)"
 # The full stop of an abbreviation, unless it ends the segment too: then it is left standing.
 STOP = r"""(?:\.(?![\s.,;:!?'"()—-]*\Z))"""

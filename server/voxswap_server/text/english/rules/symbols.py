@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from voxswap_server.text.english.rules.currencies import CURRENCIES
 from voxswap_server.text.english.rules.numerals import mixed
 from voxswap_server.text.english.rules.rule import after, before
-from voxswap_server.text.english.rules.units import CURRENCIES
 
 SYMBOL_RUN = r"(?P<char>[^\w\s.,;:!?'\"()—-]|[_²³])(?>(?P=char)*)"
 """One symbol, or several of the same kind."""
@@ -34,7 +34,17 @@ _NAMES: Mapping[str, str] = {
     "¢": "cents",
     "²": "squared",
     "³": "cubed",
+    "º": "degrees",
+    "˚": "degrees",
     **{symbol: currency.many for symbol, currency in CURRENCIES.items()},
+}
+# A text that is nothing but the symbol.
+_ALONE: Mapping[str, str] = {
+    "&": "ampersand",
+    "°": "degree",
+    "$": "dollar",
+    "£": "pound",
+    "€": "euro",
 }
 _BEFORE_NUMBER: Mapping[str, str] = {
     "#": "number",
@@ -87,6 +97,8 @@ def read_address(address: str) -> str:
 def read_symbol(match: re.Match[str]) -> str | None:
     """How a `SYMBOL_RUN` is read: empty if it is left out, None if it is part of a letter."""
     symbol, count = match[0][0], len(match[0])
+    if match[0] in _ALONE and match.string.strip() == symbol:
+        return _ALONE[symbol]
     if unicodedata.category(symbol)[0] == "M":
         return None
     if symbol == "/":

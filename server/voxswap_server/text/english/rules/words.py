@@ -1,148 +1,89 @@
-"""Abbreviations and Roman numerals of English."""
+"""Words of English that are not said as they are spelled: abbreviations, days, streets."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
-from voxswap_server.text.english.rules.dates import MONTHS
-from voxswap_server.text.english.rules.numerals import cardinal, ordinal
+from voxswap_server.text.english.rules.abbreviations import (
+    BEFORE_LETTER,
+    BEFORE_NUMBER,
+    MONTH_OF,
+    SHORT_MONTHS,
+    STOP_OR_NOT,
+    STOPPED,
+    STREETS,
+    WEEKDAYS,
+    WITHOUT_STOP,
+    WORDS,
+)
 from voxswap_server.text.english.rules.rule import STOP, after, before
 
-# Read this way with a full stop or without.
-_STOP_OR_NOT: Mapping[str, str] = {
-    "Mr": "Mister",
-    "Mrs": "Missus",
-    "vs": "versus",
-    "etc": "et cetera",
-    "aka": "also known as",
-    "a.k.a": "also known as",
-    "e.g": "for example",
-    "E.g": "For example",
-    "i.e": "that is",
-    "I.e": "That is",
-    "Ph.D": "PhD",
-}
-# Other words, or names, without their full stop.
-_STOPPED: Mapping[str, str] = {
-    "Ms": "Ms",
-    "Prof": "Professor",
-    "Gen": "General",
-    "Col": "Colonel",
-    "Maj": "Major",
-    "Capt": "Captain",
-    "Lt": "Lieutenant",
-    "Sgt": "Sergeant",
-    "Cpl": "Corporal",
-    "Pvt": "Private",
-    "Adm": "Admiral",
-    "Cmdr": "Commander",
-    "Rev": "Reverend",
-    "Hon": "Honorable",
-    "Gov": "Governor",
-    "Sen": "Senator",
-    "Rep": "Representative",
-    "Pres": "President",
-    "Fr": "Father",
-    "Mt": "Mount",
-    "Ft": "Fort",
-    "Jr": "Junior",
-    "Sr": "Senior",
-    "Inc": "Incorporated",
-    "Ltd": "Limited",
-    "Co": "Company",
-    "Corp": "Corporation",
-    "Bros": "Brothers",
-    "Ave": "Avenue",
-    "Blvd": "Boulevard",
-    "Rd": "Road",
-    "Hwy": "Highway",
-    "Dept": "Department",
-    "dept": "department",
-    "Govt": "Government",
-    "govt": "government",
-    "Univ": "University",
-    "approx": "approximately",
-    "al": "al",
-    "cf": "compare",
-    "viz": "namely",
-    "misc": "miscellaneous",
-    "tel": "telephone",
-    "Sept": "September",
-    **{month[:3]: month for month in MONTHS if month != "May"},
-}
-_WEEKDAYS: Mapping[str, str] = {
-    "Mon": "Monday",
-    "Tue": "Tuesday",
-    "Tues": "Tuesday",
-    "Wed": "Wednesday",
-    "Thu": "Thursday",
-    "Thur": "Thursday",
-    "Thurs": "Thursday",
-    "Fri": "Friday",
-    "Sat": "Saturday",
-    "Sun": "Sunday",
-}
-# Only before a number: "No. 5".
-_BEFORE_NUMBER: Mapping[str, str] = {
-    "no": "number",
-    "nos": "numbers",
-    "p": "page",
-    "pp": "pages",
-    "vol": "volume",
-    "ch": "chapter",
-    "fig": "figure",
-    "figs": "figures",
-    "sec": "section",
-    "art": "article",
-    "eq": "equation",
-}
-
-
-def _words(listing: str) -> frozenset[str]:
-    return frozenset(listing.split())
-
-
-_BEFORE_ROMAN = _words(
-    "Act Appendix Article Book Bowl Chapter Class Figure Grade Level Olympiad Part Phase Section "
-    "Stage Scene Title Type Unit Vol Volume War"
-)
-_REGNAL = _words(
-    "Albert Alexander Alfonso Benedict Boniface Carlos Catherine Charles Christian Clement "
-    "Constantine Edward Elizabeth Ferdinand Francis Frederick George Gregory Gustav Harald Henry "
-    "Innocent Isabella Ivan James John Julius Leo Leopold Louis Margaret Mary Napoleon Nicholas "
-    "Otto Paul Peter Philip Pius Ptolemy Ramesses Richard Robert Rudolf Sixtus Urban Victoria "
-    "Wilhelm William"
-)
-_ROMAN = re.compile(r"(?=[CLXVI][CLXVI]|[IVX])C{0,3}(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
-_ROMAN_VALUES: Mapping[str, int] = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-_CLOSES = re.compile(r"[,.;:!?)]|\s*\Z|\s(?:of|was|and|the|in|had)\b")
 _STREET_NAMED = re.compile(
-    r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)[A-Z]\w*[a-z]\.?[ —-]+\Z"
+    r"\b(?!(?:Mount|Port|Fort|Lake|Mont|Sault|The|At|In|On|And|Of)\b)"
+    r"[A-Z]\w*[a-z](?:\.?'s)?\.?[ —-]+\Z"
 )
-_LAST_WORD = re.compile(r"(?:\A|[^\w.])(\w+)[. —-]+\Z")
+_HOUSE = re.compile(
+    r"\b\d[\w/-]* (?:[NSEW]\.? )?(?:\w+\.? ){0,3}[A-Z]\w*[ ]\Z|\d(?:st|nd|rd|th) \Z"
+)
 _CAPITAL_NEXT = re.compile(r"[. ]\W*+[A-Z]")
+_NUMBER_NEXT = re.compile(r"\.? ?(?:#?\d|[IVXL]{2,}\b|[VX]\b)")
+_LETTER_NEXT = re.compile(r"\.? [A-Z]\b(?!')")
+# Behind a number these are its unit.
+_UNITS = frozenset({"min", "p", "c", "pt", "fl"})
 _STOP = re.compile(STOP)
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_DATED = re.compile(
+    rf"\.?,? (?:the )?(?:\d|{_MONTH}|at \d|at noon|at midnight|at dawn|from \d|noon|morning\b"
+    rf"|afternoon\b|evening\b|nights?\b)|\.?,? ?(?:-|/|to|through|and|&|or) ?{_DAY}|,? {_DAY}"
+)
+_ON = re.compile(
+    rf"\b(?:on|next|last|this|every|by|until|till|since|from|before"
+    rf"|{_DAY}[a-z]*\.?(?: ?-| to| &| and|,)|{_DAY}[a-z]*/) ?\Z",
+    re.IGNORECASE,
+)
+_IN = re.compile(r"\b(?:in|since|until|till|by|last|next|early|mid|late)[ -]\Z", re.IGNORECASE)
+_THE = re.compile(r"\b(?:the|our|a|his|her|its|my)\s\Z", re.IGNORECASE)
+_DASHED = re.compile(rf"-(?P<last>{_DAY}|{_MONTH})(?![A-Za-z]){STOP}?")
 
 
-def read_word(match: re.Match[str]) -> tuple[int, str] | None:
-    """Where the abbreviation or numeral ends that ``match``, a word, begins, and how it is read."""
+def read_abbreviation(match: re.Match[str]) -> tuple[int, str] | None:
+    """Where an abbreviation ends that ``match``, a word, begins, and how it is read."""
     word, stopped = match[0], after(match, 1) == "."
-    if word in _STOP_OR_NOT or (stopped and word in _STOPPED):
-        return _past_stop(match), _STOP_OR_NOT.get(word) or _STOPPED[word]
     if word in {"St", "Dr"}:
         return _saint_or_street(match)
-    following = after(match, 4)
-    if word in _WEEKDAYS and _STOP.match(match.string, match.end()):
-        return match.end() + 1, _WEEKDAYS[word]
-    if stopped and word.lower() in _BEFORE_NUMBER and re.match(r"\. ?#?\d", following):
-        return match.end() + 1, _BEFORE_NUMBER[word.lower()]
-    return _roman(match)
+    if word.lower() in BEFORE_NUMBER and (found := _before_number(match, stopped=stopped)):
+        return found
+    if word in STOP_OR_NOT or (stopped and word in STOPPED):
+        return _past_stop(match), STOP_OR_NOT.get(word) or STOPPED[word]
+    if word in STREETS and _HOUSE.search(before(match, 40)):
+        return _past_stop(match), STREETS[word]
+    if word in WEEKDAYS:
+        return _weekday(match)
+    if word in SHORT_MONTHS and _is_month(match):
+        return _through(match, SHORT_MONTHS[word])
+    return None
 
 
 def _past_stop(match: re.Match[str]) -> int:
     stop = _STOP.match(match.string, match.end())
     return stop.end() if stop else match.end()
+
+
+def _before_number(match: re.Match[str], *, stopped: bool) -> tuple[int, str] | None:
+    """ "No. 5", "Fig. A", "Apt 4B"."""
+    word, key = match[0], match[0].lower()
+    if not (stopped or word in WITHOUT_STOP):
+        return None
+    if key in _UNITS and re.search(r"\d\s?\Z", before(match, 2)):
+        return None  # "5 min. 3": a unit
+    following = after(match, 8)
+    number = _NUMBER_NEXT.match(following)
+    letter = key in BEFORE_LETTER and _LETTER_NEXT.match(following)
+    if not (number or letter) or (key in {"c", "v", "p"} and not re.match(r"\. ?\d", following)):
+        return None
+    spoken = BEFORE_NUMBER[key]
+    return match.end() + stopped, spoken
 
 
 def _saint_or_street(match: re.Match[str]) -> tuple[int, str] | None:
@@ -151,30 +92,45 @@ def _saint_or_street(match: re.Match[str]) -> tuple[int, str] | None:
     named = bool(_CAPITAL_NEXT.match(match.string, match.end()))
     street = bool(_STREET_NAMED.search(before(match, 24)))
     if not named and after(match, 1) != ".":
-        return (match.end(), suffix) if street else None
+        return (match.end(), suffix) if street or _HOUSE.search(before(match, 40)) else None
+    if _HOUSE.search(before(match, 40)):
+        return _past_stop(match), suffix
     # "Visit St. Louis": a first word has its capital for another reason.
     first = " " not in before(match, 24).rstrip()
     is_prefix = named and (prefix == "Doctor" or first)
     return _past_stop(match), prefix if is_prefix or not street else suffix
 
 
-def _roman(match: re.Match[str]) -> tuple[int, str] | None:
-    """ "Chapter IV" and "Henry VIII", but no other capitals."""
-    numeral = match[0]
-    if not _ROMAN.fullmatch(numeral):
-        return None
-    previous = _LAST_WORD.search(before(match, 16))
-    if previous is None:
-        return None
-    value = _roman_value(numeral)
-    if previous[1] in _BEFORE_ROMAN:
-        return match.end(), cardinal(value)
-    if previous[1] in _REGNAL and (numeral != "I" or _CLOSES.match(after(match, 5))):
-        return match.end(), f"the {ordinal(value)}"
-    return None
+def _weekday(match: re.Match[str]) -> tuple[int, str] | None:
+    """ "Tue 5 May", "Thu at noon", "Mon-Fri", but "the Sun at noon"."""
+    word, front, behind = match[0], before(match, 16), match.string[match.end() : match.end() + 24]
+    stopped = bool(_STOP.match(match.string, match.end()))
+    if word in WORDS and not stopped:
+        if _THE.search(front) and not _DATED.match(behind[:6]):
+            return None
+        on = _ON.search(front) and not re.match(r" [a-z]", behind)
+        if not (_DATED.match(behind) or on) or (_THE.search(front) and word == "Sun"):
+            return None
+    return _through(match, WEEKDAYS[word])
 
 
-def _roman_value(numeral: str) -> int:
-    values = [_ROMAN_VALUES[char] for char in numeral]
-    pairs = zip(values, [*values[1:], 0], strict=True)
-    return sum(-value if value < following else value for value, following in pairs)
+def _is_month(match: re.Match[str]) -> bool:
+    """Whether it is one without a full stop: "in Feb", "Jan 2020", but "Jan came"."""
+    if match[0] != "Jan":
+        return True
+    return bool(
+        re.search(
+            r"\b(?:in|since|until|till|by|last|next|early|mid|late)[ -]\Z", before(match, 8), re.I
+        )
+        or re.match(r"-|,? \d|/", after(match, 3))
+    )
+
+
+def _through(match: re.Match[str], word: str) -> tuple[int, str]:
+    """The word, and another of its kind behind a dash."""
+    end = _past_stop(match)
+    dash = _DASHED.match(match.string, end)
+    if not dash:
+        return end, word
+    last = WEEKDAYS.get(dash["last"]) or MONTH_OF[dash["last"]]
+    return dash.end(), f"{word} to {last}"

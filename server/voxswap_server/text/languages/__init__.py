@@ -1,0 +1,1 @@
+"""Languages but English and Mandarin: what their numbers, dates, money and units are said as."""
