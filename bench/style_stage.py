@@ -110,7 +110,7 @@ class Stage:
         self._front_ends: dict[str, FrontEnd] = {}
         loaded = load_voice(registry, "kokoro/af_heart", self._engine)
         assert isinstance(loaded.voice, KokoroVoice)
-        self._session = loaded.voice._session
+        self._session, self._is_steered = loaded.voice._session, loaded.voice._is_steered
         self._front_ends["a"] = loaded.front_end
         self.styles = {
             name: np.frombuffer(data, "<f4").reshape(kokoro.STYLE_SHAPE).astype(np.float32)
@@ -143,7 +143,7 @@ class Stage:
                 self.registry, f"kokoro/{first}", self._engine
             ).front_end
         ids = self._front_ends[letter].symbols(normalize(text, LANGUAGES[letter])).ids
-        voice = KokoroVoice(self._session, style)
+        voice = KokoroVoice(self._session, style, is_steered=self._is_steered)
         utterance = finished(voice.prepare(ids, Delivery(rate=rate, seed=0, style=values)))
         audio = finished(utterance.decode(0, utterance.frames))
         found: Audio = soxr.resample(audio, kokoro.SAMPLE_RATE_HERTZ, RATE_HERTZ)

@@ -42,3 +42,15 @@ def random_tensors(shapes: Mapping[str, tuple[int, ...]], seed: str) -> dict[str
             drawn *= 0.02
         found[name] = drawn
     return found
+
+
+def with_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each weight as its length and its direction, as vocoders are saved."""
+    found = {}
+    for name, tensor in tensors.items():
+        if name.endswith(".weight"):
+            found[f"{name}_g"] = tensor.norm(dim=(1, 2), keepdim=True)
+            found[f"{name}_v"] = tensor
+        else:
+            found[name] = tensor
+    return found

@@ -30,6 +30,7 @@ _CANDIDATES: Final = 6
 _VOICED: Final = 0.45  # of the autocorrelation: below it nobody sings
 _OCTAVE_COST, _JUMP_COST, _CHANGE_COST = 0.01, 0.35, 0.14
 _BLOCK: Final = 50  # frames of one step: half a second of sound, some 2 ms
+_FRAMES_OF_PATH: Final = 100
 
 _PAUSE_DB: Final = 25.0  # below speech: a pause
 _LEAST_PAUSE: Final = 15  # frames; shorter ones are of a plosive
@@ -87,7 +88,7 @@ def frames_of(samples: Samples) -> Generator[None, Any, Frames]:
         strengths.append(strength)
         yield
     level = np.concatenate(levels)
-    pitch = _path(np.concatenate(hertz), np.concatenate(strengths))
+    pitch = yield from _path(np.concatenate(hertz), np.concatenate(strengths))
     # What is far below the rest is no voice, however periodic.
     pitch[level < np.percentile(level, 95) - 35] = 0.0
     yield
@@ -120,7 +121,7 @@ def _candidates(block: Floats, hann: Floats, of_window: Floats) -> tuple[Floats,
     return hertz, np.minimum(strength, 1.0)
 
 
-def _path(hertz: Floats, strength: Floats) -> Floats:
+def _path(hertz: Floats, strength: Floats) -> Generator[None, Any, Floats]:
     """The pitch of each frame, 0 where there is none: the cheapest way through its candidates."""
     n = len(hertz)
     # The first candidate is that there is no pitch.
@@ -137,6 +138,8 @@ def _path(hertz: Floats, strength: Floats) -> Floats:
         total = best[:, None] - np.where(both, jump, change)
         back[frame] = total.argmax(axis=0)
         best = total.max(axis=0) + gain[frame]
+        if frame % _FRAMES_OF_PATH == 0:
+            yield
     place = int(best.argmax())
     found = np.zeros(n)
     for frame in range(n - 1, -1, -1):

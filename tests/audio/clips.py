@@ -33,8 +33,7 @@ def voice(
         sound += gain / harmonic**0.5 * np.sin(harmonic * phase)
     syllables = np.clip(1.3 * np.sin(2 * np.pi * 2 * t) ** 2 - 0.2, 0.0, 1.0)
     sound = sound / np.abs(sound).max() * syllables
-    found: npt.NDArray[np.float32]
-    found = (0.3 * sound + 1e-4 * draw.standard_normal(len(t))).astype(np.float32)
+    found: Samples = (0.3 * sound + 1e-4 * draw.standard_normal(len(t))).astype(np.float32)
     return found
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,14 @@ from tests.families.emotivoice_fixtures import run, style_fixture
 from tests.families.emotivoice_voices import EmotiVoiceFiles, write_voice
 from tests.families.files import read
 from voxswap_families.contract import Delivery, LoadedVoice, PromptedEngine
+from voxswap_families.emotivoice import usual
 from voxswap_families.emotivoice.bert import StyleEncoder
 from voxswap_families.emotivoice.config import EMOTIONS, EmotiVoiceConfig
 from voxswap_families.emotivoice.engine import EmotiVoiceEngine
 from voxswap_families.emotivoice.family import FAMILY
 from voxswap_families.emotivoice.prompts import MOST_BYTES, PromptCounts, Prompts
 from voxswap_families.emotivoice.voice import EmotiVoice
+from voxswap_families.layers.networks import NetworkPart
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Manifest
@@ -205,6 +210,20 @@ def test_a_further_speaker_shares_all_parts_but_its_own(
     assert {role for role, *_ in keys(files.manifest) ^ keys(other)} == {"speaker"}
 
 
+def test_on_another_device_a_part_is_one_block(voice: EmotiVoice, files: EmotiVoiceFiles) -> None:
+    """A name of the CPU that is not taken for the host's: the way that a GPU's parts go."""
+    engine = EmotiVoiceEngine("cpu:0", front_ends=characters)
+    for spec in engine.parts(files.manifest):
+        part = read(engine, files.manifest, spec.role, files.files[spec.role]).place()
+        assert part.resident_bytes <= spec.footprint_bytes
+        if isinstance(part, NetworkPart):
+            assert part.file is None
+            assert part.allocated_bytes == part.resident_bytes
+    there = loaded(engine, files).voice
+    assert isinstance(there, EmotiVoice)
+    assert np.abs(said(there, files) - said(voice, files)).max() <= 1e-6
+
+
 def test_parts_of_another_voice_are_refused(
     engine: EmotiVoiceEngine, files: EmotiVoiceFiles, tmp_path: Path
 ) -> None:
@@ -270,3 +289,21 @@ def test_what_the_rest_of_a_manifest_says_otherwise(files: EmotiVoiceFiles) -> N
     )
     fields = [fault.field for fault in FAMILY.faults(manifest)]
     assert fields == ["audio.sample_rate_hertz", "emotions", "speakers"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells peaks")
+def test_the_longest_line_takes_no_more_than_is_said() -> None:
+    command = [sys.executable, "-m", "tests.families.emotivoice_memory"]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)  # noqa: S603
+    longest = max(told["line_bytes"], told["style_bytes"])
+    assert 0.4 * told["bound_bytes"] < longest <= told["bound_bytes"]
+
+
+def test_a_published_voice_leaves_room_for_others(files: EmotiVoiceFiles) -> None:
+    """It stands beside a VITS and a Kokoro voice in the memory that a server has by itself."""
+    config = dataclasses.replace(
+        usual.CONFIG, style=dataclasses.replace(usual.CONFIG.style, layers=12)
+    )
+    manifest = dataclasses.replace(files.manifest, engine_config=config.to_config())
+    engine = EmotiVoiceEngine(most_steps=2)
+    assert engine.workspace_bytes(manifest, largest_chunk_s=1.5) <= 400 << 20

@@ -18,8 +18,9 @@ from tests.families.files import assembled, read
 from tests.families.sambert_voices import EMOTIONS, PAIRS, PAUSES, SambertVoiceFiles, write_voice
 from voxswap_families.contract import Delivery
 from voxswap_families.importing.weights import write_safetensors
+from voxswap_families.layers.networks import NetworkPart
 from voxswap_families.sambert.config import SambertConfig
-from voxswap_families.sambert.engine import SambertEngine, SambertPart
+from voxswap_families.sambert.engine import SambertEngine
 from voxswap_families.sambert.family import FAMILY
 from voxswap_families.sambert.generator import Generator
 from voxswap_families.sambert.voice import SambertUtterance, SambertVoice
@@ -186,7 +187,7 @@ def test_weights_are_taken_up_and_not_copied(tmp_path: Path) -> None:
     assert sizes["speaker"] < 1_000
     for role in ("acoustic", "vocoder", "speaker"):
         part = read(engine, files.manifest, role, files.files[role]).place()
-        assert isinstance(part, SambertPart)
+        assert isinstance(part, NetworkPart)
         assert part.file is not None
         assert part.allocated_bytes == 0 < part.resident_bytes <= sizes[role]
 
@@ -198,7 +199,7 @@ def test_on_another_device_a_part_is_one_block(tmp_path: Path) -> None:
     for spec in engine.parts(files.manifest):
         if spec.role != "symbols":
             part = read(engine, files.manifest, spec.role, files.files[spec.role]).place()
-            assert isinstance(part, SambertPart)
+            assert isinstance(part, NetworkPart)
             assert part.file is None
             assert part.allocated_bytes == part.resident_bytes <= spec.footprint_bytes
     there = said(load(files, "cpu:0"), files.ids)

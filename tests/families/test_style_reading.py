@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +11,11 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.fakes.manifests import make_manifest
+from tests.families.styled_packs import DIGESTS, SUMMARIES, VOICES, pack
+from voxswap_families.contract import Delivery
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro import style_reading
+from voxswap_families.kokoro.engine import KokoroVoice
 from voxswap_families.kokoro.pack_prosody import LINE_TO_LINE, PACK_PROSODY
 from voxswap_families.kokoro.packs import PACKS
 from voxswap_families.kokoro.style_reading import (
@@ -25,25 +27,9 @@ from voxswap_families.kokoro.style_reading import (
 )
 from voxswap_families.prosody_measures import Prosody
 from voxswap_families.styles import style_reader_of
-from voxswap_registry.manifest import Component, Manifest
+from voxswap_registry.errors import EngineError
 
 STYLES = KokoroStyles()
-DIGESTS = list(PACK_PROSODY)
-
-
-def pack(name: str, digest: str, *, language: str = "en", base: str = "base") -> Manifest:
-    found = make_manifest(name, base=(base, 10))
-    style = Component("style", digest, 10, "x/y")
-    return dataclasses.replace(
-        found, engine="kokoro", components=(*found.components, style), language=language
-    )
-
-
-VOICES = [pack(f"kokoro/{n}", digest) for n, digest in enumerate(DIGESTS)]
-SUMMARIES: Mapping[str, tuple[float, ...]] = {
-    digest: tuple(np.random.default_rng(n).normal(0, 0.2, kokoro.STYLE_SIZE))
-    for n, digest in enumerate(DIGESTS)
-}
 
 
 def said(digest: str) -> Prosody:
@@ -152,3 +138,10 @@ def test_the_second_half_alone_is_moved() -> None:
     other = moved(style, 40, tuple(own + 0.5))
     assert np.array_equal(other[0, : kokoro.TIMBRE_SIZE], style[40, : kokoro.TIMBRE_SIZE])
     assert other[0, kokoro.TIMBRE_SIZE :] == pytest.approx(style[40, kokoro.TIMBRE_SIZE :] + 0.5)
+
+
+def test_a_style_of_another_length_is_refused_before_anything_is_computed() -> None:
+    session: Any = None
+    voice = KokoroVoice(session, np.zeros(kokoro.STYLE_SHAPE, np.float32))
+    with pytest.raises(EngineError, match="read the recording again"):
+        voice.prepare([1, 2], Delivery(rate=1.0, seed=0, style=(0.0,) * 127))

@@ -69,7 +69,7 @@ def test_voices_are_told_in_its_shape_to_who_says_its_version(web: Web) -> None:
         ({"output_format": {"container": "ogg"}}, 400, "output_format"),
         ({"output_format": RAW | {"sample_rate": 1}}, 400, "output_format.sample_rate"),
         ({"generation_config": {"speed": 9.0}}, 400, "generation_config.speed"),
-        ({"generation_config": {"volume": 0.5}}, 400, "generation_config.volume"),
+        ({"generation_config": {"volume": 9.0}}, 400, "generation_config.volume"),
         ({"generation_config": {"emotion": "angry"}}, 400, "generation_config.emotion"),
         ({"pronunciation_dict_id": "x"}, 400, "pronunciation_dict_id"),
         ({"colour": "red"}, 400, "colour"),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, TypedDict, Unpack
 
 from voxswap.v1 import speech_pb2
+from voxswap_client.emotions import AUTO
 from voxswap_client.errors import InvalidRequestError, Violation
 from voxswap_client.fields import fitting
 from voxswap_client.types import (
@@ -17,9 +18,6 @@ from voxswap_client.types import (
     MarkKind,
     Pacing,
 )
-
-#: In place of an emotion's name: what each sentence says.
-AUTO = "auto"
 
 
 class SpeechOptions(TypedDict, total=False):
@@ -131,25 +129,6 @@ def build_request(
             violations=faults,
         )
     return request
-
-
-def emotion_in(text: str) -> str | dict[str, float]:
-    """``angry=0.7, sad=0.2`` as shares by name, ``sad`` alone being all of it; or ``auto``.
-
-    Raises `ValueError` for anything else.
-    """
-    if text.strip().lower() == AUTO:
-        return AUTO
-    shares: dict[str, float] = {}
-    for part in text.split(","):
-        name, sign, share = (word.strip() for word in part.partition("="))
-        if not name or name in shares or name.lower() == AUTO:
-            raise ValueError(f"{text!r} names no emotions, each once; write angry=0.7, sad=0.2")
-        try:
-            shares[name] = float(share) if sign else 1.0
-        except ValueError:
-            raise ValueError(f"{part.strip()!r} has no number; write {name}=0.7") from None
-    return shares
 
 
 def _put_emotion(message: speech_pb2.Emotion | None, emotion: str | Mapping[str, float]) -> None:

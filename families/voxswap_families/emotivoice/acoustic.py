@@ -14,14 +14,12 @@ from voxswap_families.emotivoice.architecture import AcousticArchitecture
 from voxswap_families.emotivoice.parts import EPSILON, by_rows
 from voxswap_families.emotivoice.shapes import acoustic_shapes
 from voxswap_families.emotivoice.transformer import Transformer
-from voxswap_families.layers.rows import Linear, Named, Norm, beside
-from voxswap_families.layers.shapes import check_shapes
-from voxswap_families.layers.stored import in_canonical_shape
+from voxswap_families.layers.rows import Linear, Named, Norm, beside, checked
 from voxswap_families.work import Steps
 from voxswap_registry.errors import EngineError
 
-#: 48 s at 62.5 frames a second. A line that would be longer is spoken faster.
-MOST_FRAMES: Final = 3_000
+#: 32 s at 62.5 frames a second. A line that would be longer is spoken faster.
+MOST_FRAMES: Final = 2_000
 # A symbol longer than this is a predictor gone astray (5 s).
 _MOST_SYMBOL_FRAMES = 320.0
 # Of the Gaussian upsampling: how fast a symbol's share falls with the square of the distance.
@@ -95,12 +93,8 @@ class Acoustic:
 
         Raises `EngineError` for those of another architecture.
         """
-        check_shapes(
-            acoustic_shapes(architecture),
-            {name: tuple(t.shape) for name, t in in_canonical_shape(weights).items()},
-        )
-        named, a = Named(weights, "am."), architecture
-        self.architecture = a
+        self.architecture = a = architecture
+        named = checked(weights, acoustic_shapes(a), "am.")
         self._symbols = named["src_word_emb.weight"]
         self._encoder = Transformer(
             named.at("encoder"),

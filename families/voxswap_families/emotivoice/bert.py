@@ -14,8 +14,7 @@ from torch import Tensor
 from voxswap_families.emotivoice.architecture import StyleArchitecture
 from voxswap_families.emotivoice.parts import EPSILON, Attention, FeedForward
 from voxswap_families.emotivoice.shapes import style_shapes
-from voxswap_families.layers.rows import Linear, Named, Norm
-from voxswap_families.layers.shapes import check_shapes
+from voxswap_families.layers.rows import Linear, Named, Norm, checked
 from voxswap_families.work import Steps
 from voxswap_registry.errors import EngineError
 
@@ -48,10 +47,8 @@ class StyleEncoder:
 
         Raises `EngineError` for those of another architecture.
         """
-        found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-        check_shapes(style_shapes(architecture), found)
         self.architecture = architecture
-        named = Named(weights, "bert.")
+        named = checked(weights, style_shapes(architecture), "bert.")
         tables = named.at("embeddings")
         self._words = tables["word_embeddings.weight"]
         self._places = tables["position_embeddings.weight"]

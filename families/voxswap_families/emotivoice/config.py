@@ -13,9 +13,9 @@ from voxswap_families.emotivoice.architecture import (
     StyleArchitecture,
     VocoderArchitecture,
 )
+from voxswap_families.judging import audio_faults, emotion_faults
 from voxswap_registry.errors import FieldViolation, ManifestError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.records import shown
 
 ENGINE: Final = "emotivoice"
 ACOUSTIC: Final = "acoustic"
@@ -98,22 +98,12 @@ class EmotiVoiceConfig:
 
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """What the rest of the manifest says otherwise."""
-        for field, found, made in (
-            (
-                "sample_rate_hertz",
-                manifest.audio.sample_rate_hertz,
-                self.vocoder.sample_rate_hertz,
-            ),
-            ("hop_length_samples", manifest.audio.hop_length_samples, self.vocoder.hop_samples),
-        ):
-            if found != made:
-                told = f"is {shown(found)}, and the engine_config's vocoder makes {made}"
-                yield FieldViolation(f"audio.{field}", told)
-        for name in manifest.emotions or ():
-            if name not in self.emotions:
-                told = f"have {name}, for which the engine_config has no prompt"
-                yield FieldViolation("emotions", told)
-                break
+        yield from audio_faults(
+            manifest,
+            sample_rate_hertz=self.vocoder.sample_rate_hertz,
+            hop_samples=self.vocoder.hop_samples,
+        )
+        yield from emotion_faults(manifest, self.emotions, "prompt")
         yield from reading.row_faults(manifest, 0)
 
 

@@ -24,7 +24,7 @@ from voxswap_families.emotivoice.configuration import (
 from voxswap_families.emotivoice.shapes import acoustic_shapes, style_shapes, vocoder_shapes
 from voxswap_families.emotivoice.tokens import made_up_tokens
 from voxswap_families.importing.source import Fields
-from voxswap_families.made_up import mark, random_tensors, write_json
+from voxswap_families.made_up import mark, random_tensors, with_weight_norm, write_json
 from voxswap_registry.os_errors import as_registry_errors
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _joint(config: Mapping[str, Any], speakers: int, seed: int) -> dict[str, Ten
     last = "am.duration_predictor.linear"
     tensors[f"{last}.weight"].mul_(0.4)
     tensors[f"{last}.bias"].fill_(math.log(_SYMBOL_FRAMES + 1))
-    return tensors | _with_weight_norm(_vocoder(vocoder, seed))
+    return tensors | with_weight_norm(_vocoder(vocoder, seed))
 
 
 def _vocoder(architecture: VocoderArchitecture, seed: int) -> dict[str, Tensor]:
@@ -210,18 +210,6 @@ def _vocoder(architecture: VocoderArchitecture, seed: int) -> dict[str, Tensor]:
         level = float(generator(mel).square().mean().sqrt()) / quiet
     tensors[f"{last}.weight"].mul_(_LEVEL / level)
     return tensors
-
-
-def _with_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each weight as its length and its direction, as vocoders are saved."""
-    found = {}
-    for name, tensor in tensors.items():
-        if name.endswith(".weight"):
-            found[f"{name}_g"] = tensor.norm(dim=(1, 2), keepdim=True)
-            found[f"{name}_v"] = tensor
-        else:
-            found[name] = tensor
-    return found
 
 
 def _encoder(config: Mapping[str, Any], seed: int) -> dict[str, Tensor]:

@@ -49,6 +49,7 @@ from voxswap_families.emotivoice.shapes import acoustic_shapes, style_shapes, vo
 from voxswap_families.emotivoice.tokens import EDGE
 from voxswap_families.emotivoice.wordpiece import MAX_VOCABULARY_BYTES, WordPiece
 from voxswap_families.importing.archive import Files, opened
+from voxswap_families.importing.checkpoints import check_checkpoint
 from voxswap_families.importing.foreign import MAX_YAML_BYTES, parse_yaml, read_names
 from voxswap_families.importing.request import (
     FABRICATED,
@@ -60,7 +61,7 @@ from voxswap_families.importing.request import (
     tool_name,
 )
 from voxswap_families.importing.source import MAX_WEIGHTS_BYTES, SourceFile, parse_json
-from voxswap_families.importing.weights import check_names, write_safetensors
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_registry.draft import DraftComponent, VoiceDraft
 from voxswap_registry.errors import EngineError, ImportSourceError, InvalidInputError
 from voxswap_registry.manifest import Audio, FrontEndSpec, Provenance
@@ -367,12 +368,8 @@ def _check(
     file: SourceFile,
     config: str,
 ) -> None:
-    check_names(
-        expected,
-        {name: tuple(tensor.shape) for name, tensor in tensors.items()},
-        where=str(file.path),
-        remedy=f"It is not the checkpoint that {config} describes; fetch both again from one place",
-    )
+    remedy = f"It is not the checkpoint that {config} describes; fetch both again from one place"
+    check_checkpoint(expected, tensors, file, remedy=remedy)
 
 
 IMPORTERS: Final = (

@@ -20,9 +20,14 @@ _STEP_PRODUCTS = 6 * 10**8
 _GRID_ROWS = 16
 
 
+def most_rows(row_products: int) -> int:
+    """How many rows are one step, where a row takes so many products."""
+    return max(1, _STEP_PRODUCTS // max(1, row_products) // _GRID_ROWS) * _GRID_ROWS
+
+
 def pieces(rows: int, row_products: int) -> Iterator[tuple[int, int]]:
-    """First and last of the rows that are one step each, where a row takes so many products."""
-    most = max(1, _STEP_PRODUCTS // max(1, row_products) // _GRID_ROWS) * _GRID_ROWS
+    """First and last of the rows that are one step each."""
+    most = most_rows(row_products)
     for first in range(0, rows, most):
         yield first, min(rows, first + most)
 

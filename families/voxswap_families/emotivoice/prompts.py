@@ -59,7 +59,7 @@ class Prompts:
     ) -> None:
         self.encoder = encoder
         self._counts = counts
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
         self._size_bytes = 0
@@ -93,7 +93,7 @@ class Prompts:
             if key not in self._kept:
                 self._size_bytes += _bytes_of(key, vector)
             self._kept[key] = vector
-            while self._size_bytes > self._most_bytes:
+            while self._size_bytes > self.most_bytes:
                 self._size_bytes -= _bytes_of(*self._kept.popitem(last=False))
                 forgotten += 1
         self._counts.add(made=1, forgotten=forgotten)

@@ -23,8 +23,8 @@ from voxswap_families.emotivoice.wordpiece import WordPiece
 from voxswap_families.work import Steps, Work
 from voxswap_registry.errors import EngineError, InvalidInputError
 
-#: A sentence of 130 syllables; the whole of it comes before its first sound.
-MOST_SYMBOLS: Final = 400
+#: A sentence of 100 syllables; the whole of it comes before its first sound.
+MOST_SYMBOLS: Final = 300
 # A syllable has three symbols and 14 frames at rate 1, a pause more. Slow speech gets shorter
 # segments, so that none that is spoken as it should be comes near the bound.
 _FRAMES_A_SYMBOL, _LEAST_SYMBOLS = 6, 24

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from voxswap_families.importing.source import SourceFile
-from voxswap_families.importing.weights import check_finite, read_pickle, strip_module
+from voxswap_families.importing.weights import (
+    check_finite,
+    check_names,
+    read_pickle,
+    strip_module,
+)
 from voxswap_registry.errors import ImportSourceError
 
 if TYPE_CHECKING:
@@ -78,3 +83,15 @@ def _check_types(tensors: Mapping[str, torch.Tensor], *, where: str) -> None:
         f"{where} holds {len(other)} tensors that are not float32, such as {name!a:.60} in {kind}: "
         f"{remedy}. Import the float32 checkpoint that they were made from"
     )
+
+
+def check_checkpoint(
+    expected: Mapping[str, tuple[int, ...]],
+    tensors: Mapping[str, torch.Tensor],
+    file: SourceFile,
+    *,
+    remedy: str,
+) -> None:
+    """Raise `ImportSourceError` unless ``tensors`` of ``file`` have these names and shapes."""
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    check_names(expected, found, where=str(file.path), remedy=remedy)

@@ -78,7 +78,8 @@ def import_voices(
     """Convert several voices at ``source``: ids by style, which is None for the only one there is.
 
     Where they share what takes long, that is converted once: a component of several has one path.
-    Else as `import_voice`, and each when it is asked for.
+    Else as `import_voice`, and each when it is asked for. Raises `InvalidInputError` and what else
+    that raises, when the first is asked for.
     """
     for voice_id in voices.values():
         check_voice_id(voice_id)

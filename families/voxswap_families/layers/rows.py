@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from voxswap_families.layers.shapes import Shapes, check_shapes
+from voxswap_families.layers.stored import in_canonical_shape
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -28,6 +31,16 @@ class Named:
     def at(self, name: str) -> Named:
         """Those below ``name``."""
         return Named(self.tensors, f"{self.prefix}{name}.")
+
+
+def checked(weights: Mapping[str, Tensor], expected: Shapes, prefix: str = "") -> Named:
+    """A component's ``weights``, those behind ``prefix``; nothing is copied.
+
+    Raises `EngineError` unless they are just those of ``expected``, in a checkpoint's shapes.
+    """
+    found = {name: tuple(t.shape) for name, t in in_canonical_shape(weights).items()}
+    check_shapes(expected, found)
+    return Named(weights, prefix)
 
 
 class Linear:

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from voxswap_families.layers.rows import Named
-from voxswap_families.layers.shapes import check_shapes
-from voxswap_families.layers.stored import in_canonical_shape
+from voxswap_families.layers.rows import checked
 from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.decoder import Decoder, DecoderState
 from voxswap_families.sambert.encoder import TextEncoder, phone_positions
@@ -62,12 +60,8 @@ class Acoustic:
 
         Raises `EngineError` for those of another architecture.
         """
-        check_shapes(
-            acoustic_shapes(architecture),
-            {name: tuple(t.shape) for name, t in in_canonical_shape(weights).items()},
-        )
-        named, a = Named(weights), architecture
-        self.architecture = a
+        named = checked(weights, acoustic_shapes(architecture))
+        self.architecture = a = architecture
         self.speakers = named["spk_tokenizer.weight"] if a.n_speakers else None
         self.emotions = named["emo_tokenizer.weight"]
         self.encoder = TextEncoder(named.at("text_encoder"), a)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from voxswap_families import reading
+from voxswap_families.judging import audio_faults, emotion_faults
 from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.vocoder_architecture import GeneratorArchitecture
 from voxswap_registry.errors import FieldViolation, ManifestError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.records import shown
 
 ACOUSTIC: Final = "acoustic"
 VOCODER: Final = "vocoder"
@@ -84,22 +84,12 @@ class SambertConfig:
 
     def faults(self, manifest: Manifest) -> Iterator[FieldViolation]:
         """What the rest of the manifest says otherwise."""
-        for field, found, made in (
-            (
-                "sample_rate_hertz",
-                manifest.audio.sample_rate_hertz,
-                self.vocoder.sample_rate_hertz,
-            ),
-            ("hop_length_samples", manifest.audio.hop_length_samples, self.vocoder.hop_samples),
-        ):
-            if found != made:
-                told = f"is {shown(found)}, and the engine_config's vocoder makes {made}"
-                yield FieldViolation(f"audio.{field}", told)
-        for name in manifest.emotions or ():
-            if name not in self.emotions:
-                told = f"have {name}, of which the engine_config has no row"
-                yield FieldViolation("emotions", told)
-                return
+        yield from audio_faults(
+            manifest,
+            sample_rate_hertz=self.vocoder.sample_rate_hertz,
+            hop_samples=self.vocoder.hop_samples,
+        )
+        yield from emotion_faults(manifest, self.emotions, "row")
         has_vector = any(component.role == SPEAKER for component in manifest.components)
         if has_vector == bool(self.acoustic.n_speakers):
             told = (

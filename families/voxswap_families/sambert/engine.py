@@ -10,10 +10,8 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-import torch
 from torch import Tensor
 
 from voxswap_families import reading
@@ -27,10 +25,11 @@ from voxswap_families.contract import (
     PartSpec,
     no_front_ends,
 )
-from voxswap_families.layers.mapping import map_tensors
+from voxswap_families.layers import networks
 from voxswap_families.layers.native.library import Library, pick
+from voxswap_families.layers.networks import NetworkPart
 from voxswap_families.layers.stored import in_canonical_shape
-from voxswap_families.layers.tensors import StagedTensors, block_bytes
+from voxswap_families.layers.tensors import block_bytes
 from voxswap_families.sambert import native_generator, usual
 from voxswap_families.sambert.acoustic import MOST_FRAMES, Acoustic
 from voxswap_families.sambert.config import ACOUSTIC, SPEAKER, VOCODER, SambertConfig
@@ -47,7 +46,7 @@ from voxswap_families.sambert.voice import (
 from voxswap_families.work import finished
 from voxswap_registry.errors import EngineError
 from voxswap_registry.manifest import Manifest
-from voxswap_registry.storage.verified import VerifiedFile, WatchedFile
+from voxswap_registry.storage.verified import VerifiedFile
 
 _HOST: Final = "cpu"
 # What stays between steps: oneDNN keeps a thousand compiled kernels, about 100 KB each, and the
@@ -159,17 +158,9 @@ class SambertEngine:
         if role == reading.ROLE:
             return reading.read(manifest, file, self._front_ends)
         network = self._networks(SambertConfig.of(manifest), manifest)[role]
-        tensors = map_tensors(file)
-        if any(tensor.dtype != torch.float32 for tensor in tensors.values()):
-            raise EngineError(
-                f"{manifest.ref}: its {role} is not float32, which durations need; import it again"
-            )
-        if self._device == _HOST:
-            return _HostPart(lambda: (tensors, 0), network, file.watch())
-        network(tensors)  # What does not fit is refused before it is copied.
-        staged = StagedTensors(tensors, pinned=self._device.startswith("cuda"))
-        device, size_bytes = self._device, staged.size_bytes
-        return _HostPart(lambda: (staged.to_device(device), size_bytes), network, None, size_bytes)
+        return networks.read(
+            file, network, device=self._device, where=f"{manifest.ref}: its {role}"
+        )
 
     def _networks(
         self, config: SambertConfig, manifest: Manifest
@@ -193,14 +184,14 @@ class SambertEngine:
     def assemble(self, manifest: Manifest, parts: Mapping[str, DevicePart]) -> LoadedVoice:
         """A voice of its parts. Raises as `Engine.assemble`."""
         config = SambertConfig.of(manifest)
-        networks, files = {}, []
+        made, files = {}, []
         for role in (ACOUSTIC, VOCODER, SPEAKER):
             part = parts.get(role)
-            if isinstance(part, SambertPart):
-                networks[role] = part.network
+            if isinstance(part, NetworkPart):
+                made[role] = part.network
                 files += [part.file] if part.file is not None else []
-        acoustic, generator = networks.get(ACOUSTIC), networks.get(VOCODER)
-        vector = networks.get(SPEAKER)
+        acoustic, generator = made.get(ACOUSTIC), made.get(VOCODER)
+        vector = made.get(SPEAKER)
         if (
             not isinstance(acoustic, Acoustic)
             or not isinstance(generator, Generator | NativeGenerator)
@@ -211,36 +202,6 @@ class SambertEngine:
         guard = (lambda: all(file.is_unchanged() for file in files)) if files else None
         voice = SambertVoice(Speaking(acoustic, generator, config, vector, guard))
         return LoadedVoice(manifest.ref, voice, reading.front_end_of(manifest, parts))
-
-
-@dataclass(frozen=True, slots=True)
-class SambertPart:
-    """A network, or a speaker's vector. ``file`` is what its tensors are pages of."""
-
-    network: _Network
-    resident_bytes: int
-    allocated_bytes: int = 0
-    file: WatchedFile | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _HostPart:
-    """Tensors on their way; ``moved`` gives them on the device, and what they take there anew."""
-
-    moved: Callable[[], tuple[Mapping[str, Tensor], int]]
-    network: Callable[[Mapping[str, Tensor]], _Network]
-    file: WatchedFile | None
-    host_bytes: int = 0
-
-    def place(self) -> DevicePart:
-        """Make the network of them; raises `EngineError` if they are another one's."""
-        tensors, allocated_bytes = self.moved()
-        network = self.network(tensors)
-        if isinstance(network, NativeGenerator):  # Packed: of the file it needs nothing any more.
-            return SambertPart(network, network.resident_bytes, network.resident_bytes)
-        stored_bytes = sum(tensor.nbytes for tensor in tensors.values())
-        resident_bytes = max(stored_bytes, allocated_bytes)
-        return SambertPart(network, resident_bytes, allocated_bytes, self.file)
 
 
 def _form(config: SambertConfig, role: str, kind: str = "") -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voxswap_families.contract import Fabricator, Size
-from voxswap_families.made_up import mark, random_tensors, write_json
+from voxswap_families.made_up import mark, random_tensors, with_weight_norm, write_json
 from voxswap_families.sambert.configuration import architecture_of
 from voxswap_families.sambert.dictionaries import FILES, KNOWN, SPECIALS
 from voxswap_families.sambert.shapes import acoustic_shapes
@@ -142,7 +142,7 @@ def _write_vocoder(
 
     judged_by = {"MultiPeriodDiscriminator": {"convs.0.weight": torch.zeros(4)}}
     _write_checkpoint(
-        folder / "ckpt", {"generator": _with_weight_norm(tensors), "discriminator": judged_by}
+        folder / "ckpt", {"generator": with_weight_norm(tensors), "discriminator": judged_by}
     )
 
 
@@ -177,18 +177,6 @@ def _level(tensors: Mapping[str, Tensor], architecture: GeneratorArchitecture, s
         frames[:, -2], frames[:, -1] = _F0_HERTZ[0], (frames[:, -1] > 0).float()
     audio = generator.step(generator.begin(seed), frames, is_last=True)
     return float(audio.square().mean().sqrt()) / quiet
-
-
-def _with_weight_norm(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each weight as its length and its direction, as vocoders are saved."""
-    found = {}
-    for name, tensor in tensors.items():
-        if name.endswith(".weight"):
-            found[f"{name}_g"] = tensor.norm(dim=(1, 2), keepdim=True)
-            found[f"{name}_v"] = tensor
-        else:
-            found[name] = tensor
-    return found
 
 
 def _fabricator(variant: Variant) -> Fabricator:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from voxswap_families import reading
 from voxswap_families.contract import Importer
 from voxswap_families.importing.archive import Files, opened
+from voxswap_families.importing.checkpoints import check_checkpoint
 from voxswap_families.importing.foreign import (
     MAX_ARRAY_BYTES,
     MAX_YAML_BYTES,
@@ -30,7 +31,7 @@ from voxswap_families.importing.request import (
     tool_name,
 )
 from voxswap_families.importing.source import MAX_WEIGHTS_BYTES, Fields, SourceFile
-from voxswap_families.importing.weights import check_names, write_safetensors
+from voxswap_families.importing.weights import write_safetensors
 from voxswap_families.sambert.architecture import AcousticArchitecture
 from voxswap_families.sambert.config import ACOUSTIC, CONTROLS, EMOTIONS, SPEAKER, VOCODER
 from voxswap_families.sambert.configuration import architecture_of
@@ -300,13 +301,11 @@ def _check(
     file: SourceFile,
     config: str,
 ) -> None:
-    check_names(
-        expected,
-        {name: tuple(tensor.shape) for name, tensor in tensors.items()},
-        where=str(file.path),
-        remedy=f"It is not the checkpoint that {config} describes, or no KAN-TTS model that "
-        "voxswap knows; fetch both again from one place",
+    remedy = (
+        f"It is not the checkpoint that {config} describes, or no KAN-TTS model that "
+        "voxswap knows; fetch both again from one place"
     )
+    check_checkpoint(expected, tensors, file, remedy=remedy)
 
 
 def _one(configs: Sequence[Fields | None], key: str) -> tuple[int, str] | None:

@@ -11,7 +11,7 @@ from voxswap_client.audio_file import container, encoding_of, wav_header
 from voxswap_client.cli.failure import usage_error, warn
 from voxswap_client.cli.output import human_ms
 from voxswap_client.cli.players import PCM
-from voxswap_client.request import emotion_in
+from voxswap_client.emotions import emotion_in
 from voxswap_client.types import (
     EmotionFallback,
     Encoding,

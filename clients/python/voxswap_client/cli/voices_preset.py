@@ -14,7 +14,6 @@ from voxswap_client.cli.connection import address_of
 from voxswap_client.cli.failure import usage_error
 from voxswap_client.cli.output import print_json
 from voxswap_client.cli.table import WIDTH
-from voxswap_client.request import emotion_in
 from voxswap_client.types import Registration
 
 
@@ -116,6 +115,8 @@ def _asked(args: argparse.Namespace) -> Asked:
 def _emotions(args: argparse.Namespace) -> dict[str, float] | None:
     if not args.emotion:
         return None
+    from voxswap_client.emotions import emotion_in
+
     try:
         found = emotion_in(", ".join(args.emotion))
     except ValueError as error:

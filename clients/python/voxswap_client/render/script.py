@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
 from voxswap_client.audio_file import container, encoding_of
+from voxswap_client.emotions import emotion_in
 from voxswap_client.errors import InvalidRequestError
 from voxswap_client.render.names import TakenNames, file_name
 from voxswap_client.render.records import Faults, Record, csv_records, decoded, json_records
-from voxswap_client.request import CONTROLS, FEELINGS, SpeechOptions, build_request, emotion_in
+from voxswap_client.request import CONTROLS, FEELINGS, SpeechOptions, build_request
 from voxswap_client.types import EmotionFallback, Encoding
 
 REQUIRED = ("voice", "text")

@@ -29,7 +29,7 @@ _BLOCK: Final = 100
 _PITCH_SCALE: Final = 3.0  # semitones
 _LEAST_FRAMES: Final = 80  # of voiced sound on either side, each 10 ms
 _SURE_FRAMES: Final = 300
-_CUT_FRAMES: Final = 15
+_CUT_FRAMES, _CUTS_OF_STEP = 15, 16
 # Measured (`python -m bench style --speakers`): see docs/recordings.md.
 _FAR: Final = 6.5
 
@@ -87,5 +87,6 @@ def change_of_speaker(
         distance = float(np.linalg.norm(apart @ SPEAKER_SPACE)) * trust
         if distance > furthest:
             furthest, place = distance, cut
-    yield
+        if cut // _CUT_FRAMES % _CUTS_OF_STEP == 0:
+            yield
     return float(at[place]) * HOP_S if furthest > _FAR else None
