@@ -27,6 +27,7 @@ from voxswap_server.audio.effects.chain import Effects
 from voxswap_server.audio.effects.limiter import CEILING_DB
 
 _MOST_CENTS = 10.0
+_LEAST_HERTZ = 75.0
 _CHUNK_S = 0.08
 _SHIFTS = (-7.0, -3.0, -1.0, 1.0, 3.0, 7.0)
 
@@ -51,7 +52,8 @@ def pitch(report: Report, name: str, audios: Sequence[Audio], rate_hertz: int) -
         for audio in audios:
             before = _pitches(audio, rate_hertz)
             after = _pitches(done(audio, rate_hertz, pitch_semitones=semitones), rate_hertz)
-            both = (before > 0) & (after > 0)
+            # The instrument hears nothing below 60 Hz.
+            both = (before * 2 ** (semitones / 12) > _LEAST_HERTZ) & (after > 0)
             off += list(1200 * np.log2(after[both] / before[both]) - 100 * semitones)
         cents = statistics.median(off)
         print(f"  {name} {semitones:+g} semitones: {cents:+.1f} cents off", flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.fakes.manifests import make_manifest
+from tests.families.styled_packs import DIGESTS, SUMMARIES, VOICES, pack
 from voxswap_families.contract import Delivery
 from voxswap_families.kokoro import format as kokoro
 from voxswap_families.kokoro import style_reading
@@ -29,25 +28,8 @@ from voxswap_families.kokoro.style_reading import (
 from voxswap_families.prosody_measures import Prosody
 from voxswap_families.styles import style_reader_of
 from voxswap_registry.errors import EngineError
-from voxswap_registry.manifest import Component, Manifest
 
 STYLES = KokoroStyles()
-DIGESTS = list(PACK_PROSODY)
-
-
-def pack(name: str, digest: str, *, language: str = "en", base: str = "base") -> Manifest:
-    found = make_manifest(name, base=(base, 10))
-    style = Component("style", digest, 10, "x/y")
-    return dataclasses.replace(
-        found, engine="kokoro", components=(*found.components, style), language=language
-    )
-
-
-VOICES = [pack(f"kokoro/{n}", digest) for n, digest in enumerate(DIGESTS)]
-SUMMARIES: Mapping[str, tuple[float, ...]] = {
-    digest: tuple(np.random.default_rng(n).normal(0, 0.2, kokoro.STYLE_SIZE))
-    for n, digest in enumerate(DIGESTS)
-}
 
 
 def said(digest: str) -> Prosody:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.audio import clips
 from tests.fakes.manifests import make_manifest
-from tests.families.test_style_reading import SUMMARIES, VOICES
+from tests.families.styled_packs import SUMMARIES, VOICES
 from voxswap_families.kokoro.style_reading import KokoroStyles
 from voxswap_registry.errors import EngineError, InvalidInputError
 from voxswap_registry.manifest import Component, Manifest

@@ -29,7 +29,7 @@ PROSODY: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
         "sad": _row(0.86, -1.0, 0.7, -3.0, 1.35),
         "angry": _row(1.08, 1.0, 1.35, 3.0, 0.8),
         "fearful": _row(1.12, 2.0, 1.1, -1.0, 1.1),
-        "surprised": _row(1.02, 2.5, 1.5, 1.0, 1.0),
+        "surprised": _row(1.02, 2.5, 1.5, 2.0, 1.0),
         "disgusted": _row(0.9, -1.0, 0.85, -0.5, 1.15),
     }
 )

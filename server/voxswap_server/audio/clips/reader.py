@@ -23,6 +23,7 @@ from voxswap_registry.errors import ClipReaderError
 from voxswap_server.audio.clips.containers import Container, Look, check, check_longest, looked_at
 from voxswap_server.audio.clips.limits import ClipFault, ClipLimits, UnusableClipError
 from voxswap_server.audio.clips.worker import ANSWER, DECODED, LONGER, REQUEST, UNREADABLE
+from voxswap_server.compute.workers.barred import Barred
 from voxswap_server.compute.workers.errors import NoWorkerError, RequestKillsError
 from voxswap_server.compute.workers.pool import PoolStatistics, WorkerPool
 from voxswap_server.compute.workers.worker import Program
@@ -58,8 +59,8 @@ class ClipReader:
     """Decodes what strangers send. Thread-safe; `read` and `close` block.
 
     The processes begin with the first clip, in 0.1 s. A clip that ends its process is barred for a
-    minute, so that whoever sends it again ends no other one; ``_lock`` guards what is barred, and
-    the making of the pool.
+    minute, so that whoever sends it again ends no other one; ``_lock`` guards the making
+    of the pool.
     """
 
     def __init__(
@@ -72,11 +73,11 @@ class ClipReader:
         """Starts nothing."""
         self.limits = limits or ClipLimits()
         self._processes = processes
-        self._clock = clock
         self._lock = threading.Lock()
         self._pool: WorkerPool | None = None
         self._closed = False
-        self._barred: dict[bytes, float] = {}  # digest of a clip, and until when; oldest first
+        # By the digest of a clip.
+        self._barred = Barred(clock, for_s=_BARRED_S, most=_MOST_BARRED)
 
     def close(self) -> None:
         """End the processes. Whoever still reads gets a `ClipReaderError`."""
@@ -103,7 +104,8 @@ class ClipReader:
         """
         look = looked_at(data, self.limits, raw_hertz=raw_hertz)
         digest = hashlib.blake2b(data).digest()
-        self._refuse_barred(digest)
+        if digest in self._barred:
+            raise _damaged()
         most_ms = round(1000 * (self.limits.most_s + self.limits.grace_s))
         request = REQUEST.pack(most_ms, raw_hertz) + data
         try:
@@ -111,7 +113,7 @@ class ClipReader:
                 request, self._parsed, compute_s=_COMPUTE_S, wait_s=_WAIT_S
             )
         except RequestKillsError as error:
-            self._bar(digest)
+            self._barred.add(digest)
             raise _damaged() from error
         except NoWorkerError as error:
             raise ClipReaderError(f"no recording can be decoded now: {error.message}") from error
@@ -161,23 +163,6 @@ class ClipReader:
             if self._pool is None:
                 self._pool = WorkerPool(_program(self.limits), size=self._processes)
             return self._pool
-
-    def _bar(self, digest: bytes) -> None:
-        with self._lock:
-            self._barred.pop(digest, None)
-            self._barred[digest] = self._clock() + _BARRED_S
-            if len(self._barred) > _MOST_BARRED:
-                del self._barred[next(iter(self._barred))]
-
-    def _refuse_barred(self, digest: bytes) -> None:
-        with self._lock:
-            until = self._barred.get(digest)
-            if until is None:
-                return
-            if self._clock() >= until:
-                del self._barred[digest]
-                return
-        raise _damaged()
 
 
 def _damaged() -> UnusableClipError:

@@ -35,10 +35,11 @@ class Effects:
         if self._shifts:
             self._shifter = self._shifter or PitchShifter(self._rate)
             self._shifter.begin(asked.get("pitch_semitones", 0.0), asked.get("pitch_range", 1.0))
-        self._limits = "volume_db" in asked
+        # Periods that are set anew may be louder together than they were.
+        self._limits = self._shifts or "volume_db" in asked
         if self._limits:
             self._limiter = self._limiter or Limiter(self._rate)
-            self._limiter.begin(asked["volume_db"])
+            self._limiter.begin(asked.get("volume_db", 0.0))
 
     def run(self, samples: Samples, *, is_last: bool) -> Samples:
         """What ``samples``, ``(n,)`` float32, make certain; all that is left if they end it."""

@@ -12,8 +12,9 @@ from voxswap_server.audio.encoding import Samples
 #: No sample comes near 1, and neither does what a converter makes between two of them (EBU R 128).
 CEILING_DB = -1.0
 
-# What is kept below the ceiling: a gain that moves makes a little of its own between samples.
-_MARGIN_DB = 0.1
+# What is kept below the ceiling: a gain that moves makes a little of its own between samples, and
+# what is between them near the highest frequency depends on who looks.
+_MARGIN_DB = 0.3
 _BLOCK = 32  # samples of one gain
 _BLOCKS_AHEAD = 4
 _RELEASE_S = 0.08

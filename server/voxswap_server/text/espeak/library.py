@@ -24,6 +24,7 @@ from voxswap_registry.errors import (
     FrontEndError,
     UnreadableTextError,
 )
+from voxswap_server.compute.workers.barred import Barred
 from voxswap_server.compute.workers.errors import NoWorkerError, RequestKillsError, WorkerStartError
 from voxswap_server.compute.workers.pool import PoolStatistics, WorkerPool
 from voxswap_server.compute.workers.worker import Program
@@ -66,17 +67,17 @@ class Espeak:
 
     The processes begin with `start` or the first use, within 0.1 s, and end with `close`. A text
     that ends its worker is barred for a minute, so that whoever tries again ends no other one;
-    `_lock` guards what is barred.
+    `_lock` guards the making of the pool.
     """
 
     def __init__(self, *, workers: int = 2, clock: Callable[[], float] = time.monotonic) -> None:
         self._workers = workers
-        self._clock = clock
         self._lock = threading.Lock()
         self._pool: WorkerPool | None = None
         self._closed = False
         self._voices: Mapping[str, str] | None = None
-        self._barred: dict[bytes, float] = {}  # digest of a text, and until when; oldest first
+        # By the digest of a text.
+        self._barred = Barred(clock, for_s=_BARRED_S, most=_MOST_BARRED)
 
     def start(self) -> None:
         """Begin to start the processes. Raises `FrontEndError` if espeak-ng is not installed."""
@@ -147,7 +148,8 @@ class Espeak:
         `LongReadingError` if they say more than any voice speaks in one go.
         """
         digest = hashlib.blake2b(f"{identifier}\0{of}".encode("utf-8", "replace")).digest()
-        self._refuse_barred(digest)
+        if digest in self._barred:
+            raise _unreadable()
         readable = [_readable(text) for text in texts]
         request = json.dumps([identifier, readable, ties]).encode()
         try:
@@ -155,30 +157,13 @@ class Espeak:
                 request, lambda answer: _clauses(answer, readable), key=identifier
             )
         except RequestKillsError as error:
-            self._bar(digest)
+            self._barred.add(digest)
             raise _unreadable() from error
         except NoWorkerError as error:
             raise _unavailable(error) from error
         if isinstance(found, float):
             raise LongReadingError(found)
         return found
-
-    def _bar(self, digest: bytes) -> None:
-        with self._lock:
-            self._barred.pop(digest, None)
-            self._barred[digest] = self._clock() + _BARRED_S
-            if len(self._barred) > _MOST_BARRED:
-                del self._barred[next(iter(self._barred))]
-
-    def _refuse_barred(self, digest: bytes) -> None:
-        with self._lock:
-            until = self._barred.get(digest)
-            if until is None:
-                return
-            if self._clock() >= until:
-                del self._barred[digest]
-                return
-        raise _unreadable()
 
 
 def _program() -> Program:
