@@ -40,7 +40,7 @@ _SLOW_FOLDERS = ("clients", "deploy", "e2e", "gpu", "http", "page")
 # Modules that take over a second or two each on two cores: real processes, crashes at every write,
 # networks that are built.
 _SLOW_MODULES = {
-    "audio": {"encoding", "flac", "opus"},
+    "audio": {"clip_judging", "clip_reader", "encoding", "flac", "opus"},
     "bench": {"memory_soak"},
     "client": {
         *("cli", "cli_converse", "cli_registry", "cli_residency", "cli_say", "cli_top"),
@@ -60,7 +60,15 @@ _SLOW_MODULES = {
     },
     "server": {
         *("audio_key", "changed_files", "decisions", "guard", "memory_cost", "memory_machine"),
-        *("metrics_port", "parts", "receipts", "self_test", "simulated_device", "taking_up"),
+        *(
+            "metrics_port",
+            "parts",
+            "receipts",
+            "recordings",
+            "self_test",
+            "simulated_device",
+            "taking_up",
+        ),
         *("uploads", "workers"),
     },
     "text": {"espeak", "hostile", "normalization_properties"},

@@ -31,7 +31,7 @@ _LEAST_FRAMES: Final = 80  # of voiced sound on either side, each 10 ms
 _SURE_FRAMES: Final = 300
 _CUT_FRAMES, _CUTS_OF_STEP = 15, 16
 # Measured (`python -m bench style --speakers`): see docs/recordings.md.
-_FAR: Final = 6.5
+_FAR: Final = 7.0
 
 
 def cepstra(samples: npt.NDArray[np.float32]) -> Generator[None, Any, Floats]:
