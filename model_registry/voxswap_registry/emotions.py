@@ -96,4 +96,5 @@ def mixture_of(valence: float, arousal: float, among: Collection[str]) -> dict[s
         return {}
     reach = sum(near[name] * distance for _, distance, name in ways if name in near) / total
     strength = min(1.0, radius / reach)
-    return {name: share * strength for name, share in near.items() if share}
+    # Next to nothing of it may be nothing.
+    return {name: amount for name, share in near.items() if (amount := share * strength)}

@@ -100,6 +100,7 @@ def test_reflection_tells_of_everything_under_both_of_its_names(
         "voxswap.v1.SpeechService",
         "voxswap.v1.VoiceService",
         "voxswap.v1.ResidencyService",
+        "voxswap.v1.RecordingService",
         "nvidia.riva.tts.RivaSpeechSynthesis",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",

@@ -12,13 +12,18 @@ from functools import partial
 import numpy as np
 import pytest
 
-from bench.hostile.texts import KILLERS
+from bench.hostile import texts
 from tests.e2e.servers import ServerThread, serving
 from tests.registry.drafts import root_of
 from voxswap_client import Client, InvalidRequestError, VoxswapClientError
 from voxswap_registry.store import Registry
 from voxswap_server.text.espeak import library as espeak_library
+from voxswap_server.text.normalization import normalize
 
+# Of what is in a script that English does not read, nothing gets as far as espeak-ng.
+KILLERS = tuple(
+    text for text in texts.KILLERS if any(map(str.isalnum, normalize(text, "en-US").text))
+)
 LINE = "The bridge is closed after dark, stranger. Turn back now."
 
 

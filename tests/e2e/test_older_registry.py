@@ -53,8 +53,9 @@ def test_it_opens_and_serves_and_is_gone_on_with(older: Registry) -> None:
         assert (joe.version, joe.tags, joe.display_name) == (2, ("village",), "Joe, the second")
         assert [(share.version, share.weight) for share in joe.traffic] == [(1, 90), (2, 10)]
         # What its manifest does not say yet, its family says.
-        assert joe.controls == ("rate", "noise_scale", "duration_noise_scale")
-        assert listed["kokoro/jm_kumo"].controls == ("rate",)
+        on_audio = ("pitch_semitones", "pitch_range", "volume_db", "pause_scale")
+        assert joe.controls == ("rate", "noise_scale", "duration_noise_scale", *on_audio)
+        assert sorted(listed["kokoro/jm_kumo"].controls) == sorted(("rate", *on_audio))
         for ref in ("joe@1", "joe@stable", "kokoro/jm_kumo"):
             assert client.say(ref, "Halt! Who goes there?", rate=1.2).trailer.total_samples
         assert client.promote("joe@1", actor="test").previous_version == 2

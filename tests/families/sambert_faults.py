@@ -263,7 +263,7 @@ FAULTS: Mapping[str, tuple[str, Change, str]] = {
     "yaml that is deep": (
         "sambert",
         written(f"{VOICE}/am/config.yaml", "[" * 5000),
-        "config.yaml is no YAML",
+        "more than 64 levels",
     ),
     "yaml that is long": (
         "sambert",

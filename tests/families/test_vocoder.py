@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from tests.examples import examples
 from tests.families.kantts_fixtures import VOCODERS, VocoderFixture, pieces, vocoder_fixture
 from voxswap_families.layers.blocks import Conv, Upsample
 from voxswap_families.layers.carry import Carry
@@ -49,6 +50,7 @@ def test_the_reference_makes_the_same_audio(fixture: VocoderFixture) -> None:
     assert float((audio - fixture.wave).abs().max()) < 1e-5
 
 
+@examples(30)
 @given(cuts=CUTS)
 @pytest.mark.parametrize("name", VOCODERS)
 def test_pieces_joined_are_the_whole(name: str, cuts: list[int]) -> None:
@@ -57,6 +59,7 @@ def test_pieces_joined_are_the_whole(name: str, cuts: list[int]) -> None:
     assert float((spoken(generator, fixture, cuts) - fixture.wave).abs().max()) < 1e-5
 
 
+@examples(30)
 @given(cuts=CUTS, seed=st.integers(0, 2**63 - 1))
 def test_what_a_seed_draws_does_not_depend_on_the_cuts(cuts: list[int], seed: int) -> None:
     fixture = vocoder_fixture("hifigan_noncausal_nsf_tiny")

@@ -384,7 +384,7 @@ _UNHURRIED = {
     "suppress_health_check": [HealthCheck.too_slow],
 }
 TestInMemory = InMemory.TestCase
-TestInMemory.settings = examples(35, stateful_step_count=40, **_UNHURRIED)
+TestInMemory.settings = examples(25, stateful_step_count=40, **_UNHURRIED)
 TestInFolder = pytest.mark.usefixtures("quick_disk")(InFolder.TestCase)
 TestInFolder.settings = examples(12, stateful_step_count=40, **_UNHURRIED)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_YAML_BYTES: Final = 256 << 10
 MAX_ARRAY_BYTES: Final = 64 << 10
 _MAX_ALIASES: Final = 16
+_MAX_LEVELS: Final = 64
 _MAX_NAME: Final = 64
 _AGAIN: Final = "fetch the file again from where it came"
 
@@ -27,10 +28,17 @@ def parse_yaml(file: SourceFile) -> Fields:
     import yaml
 
     try:
-        # An alias may stand for a list of aliases, and so on: a few lines that are endless.
-        events = yaml.parse(bytes(file.data), Loader=yaml.SafeLoader)
-        if sum(isinstance(event, yaml.AliasEvent) for event in events) > _MAX_ALIASES:
-            raise ValueError(f"more than {_MAX_ALIASES} aliases")
+        # An alias may stand for a list of aliases, and so on: a few lines that are endless. And
+        # levels take time with their square.
+        aliases = levels = 0
+        for event in yaml.parse(bytes(file.data), Loader=yaml.SafeLoader):
+            aliases += isinstance(event, yaml.AliasEvent)
+            levels += isinstance(event, yaml.CollectionStartEvent)
+            levels -= isinstance(event, yaml.CollectionEndEvent)
+            if aliases > _MAX_ALIASES:
+                raise ValueError(f"more than {_MAX_ALIASES} aliases")
+            if levels > _MAX_LEVELS:
+                raise ValueError(f"more than {_MAX_LEVELS} levels")
         raw = yaml.safe_load(bytes(file.data))
     except yaml.constructor.ConstructorError as error:
         raise ImportSourceError(
