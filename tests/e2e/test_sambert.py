@@ -67,6 +67,17 @@ def test_a_line_comes_in_pieces_with_its_phonemes(server: ServerThread) -> None:
     assert spoken(server)[0] == audio
 
 
+def test_six_hundred_characters_without_a_mark_are_spoken_to_their_end(
+    server: ServerThread,
+) -> None:
+    text = "我们在一个没有标点的世界里走路" * 40
+    with Client(server.server.address, timeout_s=60) as client:
+        said = client.say("zh/made", text, seed=1, rate=4.0, marks=["word"])
+    words = "".join(mark.text for mark in said.marks)
+    assert words == text
+    assert not said.trailer.unknown_symbols
+
+
 def test_speakers_and_emotions_are_heard(server: ServerThread) -> None:
     plain = spoken(server)[0]
     for asked in (
